@@ -1,0 +1,1 @@
+"""CLIP backbones: OpenCLIP models, fast encoding, trainable groups, export."""

@@ -1,0 +1,1 @@
+"""Images: datasets, decoding, views, batches, groups and grids."""

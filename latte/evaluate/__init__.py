@@ -1,0 +1,1 @@
+"""Evaluation: accuracy with intervals, predictions, diagnostics without labels."""

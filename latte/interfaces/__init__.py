@@ -1,0 +1,81 @@
+"""The nouns of latte and the small data types that they exchange; imports nothing else of latte."""
+
+from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup
+from latte.interfaces.component import Component, Context, NoOptions, Options, OptionsT
+from latte.interfaces.dataset import Dataset, ImageReference, LabelledImage
+from latte.interfaces.descriptions import (
+    DescribedImage,
+    Describer,
+    DescribeRequest,
+    DescriptionType,
+    Scope,
+)
+from latte.interfaces.errors import LatteError, RecipeErrors
+from latte.interfaces.labels import (
+    Batch,
+    FeatureBank,
+    LabelStream,
+    PseudoLabeler,
+    Refresh,
+    RoundInfo,
+    TrainingStart,
+)
+from latte.interfaces.loss import Loss
+from latte.interfaces.progress import Progress, ProgressTask
+from latte.interfaces.prototypes import (
+    ClassFeatureRefresh,
+    Classifier,
+    PrototypeAggregator,
+    Supervision,
+)
+from latte.interfaces.results import (
+    ClassAccuracy,
+    Described,
+    Evaluation,
+    GalleryEntry,
+    Interval,
+    Reporter,
+    RunResults,
+)
+
+__all__ = [
+    "Backbone",
+    "Batch",
+    "ClassAccuracy",
+    "ClassFeatureRefresh",
+    "Classifier",
+    "Component",
+    "Context",
+    "Dataset",
+    "DescribeRequest",
+    "Described",
+    "DescribedImage",
+    "Describer",
+    "DescriptionType",
+    "Evaluation",
+    "FeatureBank",
+    "GalleryEntry",
+    "ImageReference",
+    "Interval",
+    "LabelStream",
+    "LabelledImage",
+    "LatteError",
+    "Loss",
+    "NoOptions",
+    "Options",
+    "OptionsT",
+    "PixelFormat",
+    "Progress",
+    "ProgressTask",
+    "PrototypeAggregator",
+    "PseudoLabeler",
+    "RecipeErrors",
+    "Refresh",
+    "Reporter",
+    "RoundInfo",
+    "RunResults",
+    "Scope",
+    "Supervision",
+    "TrainableGroup",
+    "TrainingStart",
+]

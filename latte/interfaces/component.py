@@ -1,0 +1,54 @@
+"""What every component shares: validated options and the context that it runs in."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from latte.interfaces.backbone import Backbone
+
+
+class Options(BaseModel):
+    """Base of a component's options: an unknown key is an error, and options never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class NoOptions(Options):
+    """For components that have nothing to set."""
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a component may know about the run that it serves."""
+
+    base_dir: Path
+    """Folder of the recipe: relative paths in options start here."""
+    cache_dir: Path
+    """Kept across runs; a component writes only below a folder of its own name."""
+    device: str
+    """A torch device, such as `cpu` or `cuda:0`."""
+    seed: int
+    frozen_clip: Callable[[], Backbone]
+    """The zero-shot CLIP, loaded at the first call and shared: never train it."""
+
+    def path(self, path: str | Path) -> Path:
+        """`path` as an absolute path, relative to the recipe's folder, `~` expanded."""
+        return (self.base_dir / Path(path).expanduser()).absolute()
+
+
+class Component(ABC, Generic[OptionsT]):
+    """Anything that a recipe can name: built as `Class(options, context)`, and nothing else."""
+
+    def __init__(self, options: OptionsT, context: Context) -> None:
+        self.options = options
+        self.context = context

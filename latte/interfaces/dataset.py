@@ -1,0 +1,57 @@
+"""Image references and the datasets that list them. Training images carry no label, by type."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latte.interfaces.component import Component, OptionsT
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """One image: where it is, and an id that stays the same when the folder moves."""
+
+    id: str
+    """Stable and unique in its dataset: the path relative to the dataset's root, with `/`."""
+    path: Path
+
+    def read_bytes(self) -> bytes:
+        """The encoded image. Raises `OSError`."""
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An image of the evaluation split: the only type in latte that has a true label."""
+
+    image: ImageReference
+    label: int
+
+
+class Dataset(Component[OptionsT]):
+    """Images, class names and a template; labels exist in the evaluation split alone."""
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """C distinct names, in label order."""
+
+    @property
+    @abstractmethod
+    def template(self) -> str:
+        """The sentence that stands for a class, with `{class}` for its name."""
+
+    @abstractmethod
+    def training_images(self) -> Sequence[ImageReference]:
+        """The N images to adapt to, in an order that does not depend on labels or the file system."""
+
+    def evaluation_images(self) -> Sequence[LabelledImage]:
+        """Labelled images that training never sees; empty when nobody labelled any."""
+        return ()
+
+    def audit_labels(self) -> Mapping[str, int]:
+        """Labels of training images by id, where known. Reports show them; nothing else asks."""
+        return {}

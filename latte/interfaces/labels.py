@@ -1,0 +1,108 @@
+"""Pseudo-labels: which class is this image, for now, and how sure are we?"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from latte.interfaces.component import Component, OptionsT
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from latte.interfaces.prototypes import PrototypeAggregator
+
+Refresh = Literal["never", "epoch", "step"]
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """One learner's features of the whole training set; row i belongs to training image i."""
+
+    features: Tensor
+    """(N, D), L2-normalised, from the evaluation transform, without gradient."""
+
+
+@dataclass(frozen=True)
+class TrainingStart:
+    """What is known before the first step, from the frozen CLIP alone."""
+
+    class_names: tuple[str, ...]
+    class_features: Tensor
+    """(C, D): the zero-shot classifier, one unit row a class."""
+    image_features: Tensor
+    """(N, D): frozen unit features of the training images, evaluation transform."""
+    frozen_labels: Tensor
+    """(N,) int64: the top-1 zero-shot class of each training image."""
+    description_features: Callable[[str], Tensor]
+    """Frozen text features (N, D) of the named description: row i is what the engine would use for
+    training image i. Encoded at the first call; a group's text is the one drawn for that image."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Which training images a step sees, and for which learner."""
+
+    learner: str
+    indices: Tensor
+    """(B,) int64, on the CPU: rows of the training set."""
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
+class LabelStream:
+    """One opinion about a batch. LatteCLIP has two: frozen zero-shot and current."""
+
+    name: str
+    labels: Tensor
+    """(B,) int64 class indices."""
+    weights: Tensor
+    """(B,) in [0, 1]: 0 leaves a sample out of the loss and of the prototypes."""
+    scale: float = 1.0
+    """Multiplies this stream's loss."""
+
+
+@dataclass(frozen=True)
+class RoundInfo:
+    """What a labeler learnt at the start of an epoch, for the aggregators."""
+
+    centroids: Mapping[str, Tensor] = field(default_factory=dict)
+    """(C, D) unit class centroids by learner name, for aggregators that take them."""
+
+
+class PseudoLabeler(Component[OptionsT]):
+    """Gives pseudo-labels; one labeler serves all learners, so it may compare them."""
+
+    refresh: Refresh = "step"
+    """How often `begin_round` runs: once at the start, or before every epoch (`step`: `assign`
+    works everything out, and `begin_round` runs once)."""
+    needs_feature_banks: bool = False
+    """Whether `begin_round` wants every learner's features of the whole training set."""
+
+    def start(self, start: TrainingStart) -> None:
+        """Called once, before anything else."""
+
+    def begin_round(
+        self,
+        banks: Mapping[str, FeatureBank],
+        aggregators: Mapping[str, PrototypeAggregator[Any]],
+        epoch: int,
+    ) -> RoundInfo:
+        """Look at all learners' features, both mappings by learner name; banks only if asked for."""
+        return RoundInfo()
+
+    @abstractmethod
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """Label streams for features (B, D) (detached) of the learner `batch.learner`."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold so that `load_state` continues exactly."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned; `start` has been called before."""

@@ -1,0 +1,25 @@
+"""How long work tells people how far it is, without knowing about terminals."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class ProgressTask(Protocol):
+    """One running piece of work."""
+
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        """`amount` more units are done; `figures` are shown beside the bar, such as `loss=2.1`."""
+
+
+class Progress(Protocol):
+    """Where tasks are shown; rate and time left are its business."""
+
+    def task(
+        self, name: str, total: int, unit: str, done: int = 0
+    ) -> AbstractContextManager[ProgressTask]:
+        """Open a task of `total` units, of which `done` were finished in an earlier run."""
+
+    def say(self, line: str) -> None:
+        """Print one plain line, such as what is reused."""

@@ -1,0 +1,1 @@
+"""Recipes: from YAML to validated settings, with errors that say where."""

@@ -1,0 +1,1 @@
+"""Components: how packages declare them, how they are found, named and built."""

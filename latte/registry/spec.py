@@ -1,0 +1,50 @@
+"""How a package declares its components: a hook that returns specs, and nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import pluggy
+
+API_VERSION = 1
+"""Version of the plugin interface; a plugin built for another one is refused with a message."""
+
+ENTRY_POINT_GROUP = "latte.plugins"
+
+Kind = Literal[
+    "dataset", "describer", "description", "labeler", "prototypes", "loss", "reporter", "model"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+hookspec = pluggy.HookspecMarker("latte")
+hookimpl = pluggy.HookimplMarker("latte")
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """One component, declared without importing it.
+
+    `target` and `options` are `"package.module:Name"`. For every kind but `model`, the target is
+    the component's class, and `options` its options model (without it, there is nothing to set). Keep the
+    options in a module that does not import torch: recipes are checked without loading anything heavy.
+    For kind `model`, the target is a function without arguments that returns the `Path` of an
+    open_clip model folder; a recipe names it `plugin:NAME` in `backbone.model`.
+    """
+
+    kind: Kind
+    name: str
+    target: str
+    summary: str
+    options: str | None = None
+    api_version: int = API_VERSION
+
+
+class Hooks:
+    """Everything that a plugin may implement."""
+
+    @hookspec
+    def latte_components(self) -> Iterable[ComponentSpec]:
+        """The components that this package provides."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Runs: the run folder, stages and their fingerprints, resume."""
