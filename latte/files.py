@@ -15,7 +15,7 @@ from typing import Any
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes `path`'s place if the block succeeds.
 
-    The content reaches the disk before the rename, so that a crash leaves the old file or the new one.
+    The content reaches the disk before the rename: a crash leaves the old file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,1 +1,1 @@
-"""Adaptation: learners, the training loop, checkpoints; built-in labelers, prototypes and losses."""
+"""Adaptation: learners, the loop, checkpoints; built-in labelers, prototypes and losses."""

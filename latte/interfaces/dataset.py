@@ -46,7 +46,7 @@ class Dataset(Component[OptionsT]):
 
     @abstractmethod
     def training_images(self) -> Sequence[ImageReference]:
-        """The N images to adapt to, in an order that does not depend on labels or the file system."""
+        """The N images to adapt to; their order depends on neither labels nor the file system."""
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
         """Labelled images that training never sees; empty when nobody labelled any."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 class LatteError(Exception):
     """A mistake that the user can mend; the command line prints it and exits with code 2.
 
-    `what` says what is wrong, `where` is `file:line key.path` (or a file, or an image id), and `hint`
-    names the nearest right name or the command that fixes it.
+    `what` says what is wrong, `where` is `file:line key.path` (or a file, or an image id), and
+    `hint` names the nearest right name or the command that fixes it.
     """
 
     exit_code = 2
@@ -23,7 +23,7 @@ class LatteError(Exception):
         return f"{head}\n  {self.hint}" if self.hint else head
 
 
-class RecipeErrors(LatteError):
+class RecipeErrors(LatteError):  # noqa: N818 - several errors, not one
     """All mistakes of one recipe, found in one pass and reported together."""
 
     def __init__(self, errors: list[LatteError]) -> None:

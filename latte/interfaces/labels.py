@@ -91,7 +91,7 @@ class PseudoLabeler(Component[OptionsT]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> RoundInfo:
-        """Look at all learners' features, both mappings by learner name; banks only if asked for."""
+        """Look at all learners' features; both mappings are by name, banks only if asked for."""
         return RoundInfo()
 
     @abstractmethod

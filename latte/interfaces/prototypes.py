@@ -22,7 +22,7 @@ class Supervision:
 
     stream: LabelStream
     targets: Tensor | None = None
-    """(B, D): what each image's feature should match; carries gradient where the method wants it."""
+    """(B, D): what each image's feature should match; with gradient where the method wants it."""
     class_weights: Tensor | None = None
     """(C·K, D): rows of a classifier."""
     owners: Tensor | None = None

@@ -58,7 +58,7 @@ class Recipe:
     evaluate: EvaluateSettings
     reporters: tuple[Choice, ...]
     controls: Mapping[str, Recipe] = field(default_factory=dict)
-    """Variants of this recipe that run beside it for comparison, by name; they have none themselves."""
+    """Variants that run beside this recipe for comparison, by name; they have none themselves."""
     resolved: Mapping[str, Any] = field(default_factory=dict)
     """The whole recipe as plain data, every default filled in, loadable as a recipe again."""
     origins: Mapping[str, str] = field(default_factory=dict)

@@ -27,9 +27,9 @@ class ComponentSpec:
     """One component, declared without importing it.
 
     `target` and `options` are `"package.module:Name"`. For every kind but `model`, the target is
-    the component's class, and `options` its options model (without it, there is nothing to set). Keep the
-    options in a module that does not import torch: recipes are checked without loading anything heavy.
-    For kind `model`, the target is a function without arguments that returns the `Path` of an
+    the component's class, and `options` its options model (without it, there is nothing to set).
+    Keep the options in a module that does not import torch: recipes are checked without loading
+    anything heavy. For kind `model`, the target is a function without arguments that returns the `Path` of an
     open_clip model folder; a recipe names it `plugin:NAME` in `backbone.model`.
     """
 
