@@ -52,3 +52,11 @@ def digest(*parts: str | bytes) -> str:
 def digest_json(value: Any) -> str:
     """A digest of plain data that does not depend on the order of keys."""
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make every file directly in `folder` reach the disk, before the folder is renamed."""
+    for path in folder.iterdir():
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -83,7 +83,7 @@ class RunResults:
     seconds: Mapping[str, float]
     """Wall-clock seconds by stage, of the run that did the work."""
     metrics: tuple[Mapping[str, Any], ...]
-    """The rows of `metrics.jsonl`: `event` is `step` or `epoch`, see `latte/run/metrics.py`."""
+    """The rows of `metrics.jsonl`: `event` is `step` or `epoch`, see `latte/adapt/metrics.py`."""
     evaluations: tuple[Evaluation, ...]
     """Zero-shot first, then adapted, then controls; empty without an evaluation split."""
     gallery: tuple[GalleryEntry, ...]

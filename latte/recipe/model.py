@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import Options
-from latte.recipe.schema import (
+from latte.interfaces.settings import (
     BackboneSettings,
     EvaluateSettings,
     GeneralSettings,

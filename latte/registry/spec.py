@@ -29,8 +29,8 @@ class ComponentSpec:
     `target` and `options` are `"package.module:Name"`. For every kind but `model`, the target is
     the component's class, and `options` its options model (without it, there is nothing to set).
     Keep the options in a module that does not import torch: recipes are checked without loading
-    anything heavy. For kind `model`, the target is a function without arguments that returns the `Path` of an
-    open_clip model folder; a recipe names it `plugin:NAME` in `backbone.model`.
+    anything heavy. For kind `model`, the target is a function without arguments that returns the
+    `Path` of an open_clip model folder; a recipe names it `plugin:NAME` in `backbone.model`.
     """
 
     kind: Kind

@@ -30,19 +30,21 @@ TEMPLATES = (
     "a {} on a white background.",
     "there is a {} in the scene.",
 )
-LOOKS = (
+LOOKS_TEXT = (
     "red orange yellow green blue purple pink brown black white grey golden silver dark bright "
     "pale colourful striped spotted shiny dull smooth rough wet dry old new broken round square "
     "long short tall thick thin curved pointed wooden metal plastic glass stone leather paper "
     "fabric rubber ceramic brass furry feathered scaly transparent patterned ornate plain tiny "
     "huge young wild toy vintage modern dusty rusty floral hand-made folded empty full open"
-).split()
-PLACES = (
+)
+PLACES_TEXT = (
     "on a table|on the grass|in the water|in a forest|on a street|on the beach|in a room|"
     "against a white background|in the snow|on a wall|in the sky|in a field|on a shelf|"
     "under a tree|near a building|on the ground|in a garden|on rocks|by the sea|at night|"
     "in front of a blue sky|in a studio|in a kitchen|on a boat|with a blurred background"
-).split("|")
+)
+LOOKS = LOOKS_TEXT.split()
+PLACES = PLACES_TEXT.split("|")
 PHRASES = (
     "a {look} {noun} {place}.",
     "the photo shows a {look} {noun} {place}.",
@@ -128,3 +130,19 @@ def build_corpus(wordnet: Path, captions: dict[str, list[str]], seed: int = 0) -
     texts = list(dict.fromkeys(texts))
     draw.shuffle(texts)
     return texts
+
+
+def underscored(texts: list[str], every: int = 3) -> tuple[list[str], list[int]]:
+    """Spellings such as `a photo of a grand_piano.` and the index of the plain text they equal.
+
+    Class lists are often file names; the tower should read both spellings alike.
+    """
+    prefix, _, suffix = TEMPLATES[0].partition("{}")
+    spelt: list[str] = []
+    source: list[int] = []
+    for index, text in enumerate(texts):
+        noun = text.removeprefix(prefix).removesuffix(suffix)
+        if index % every == 0 and text == prefix + noun + suffix and " " in noun:
+            spelt.append(prefix + noun.replace(" ", "_") + suffix)
+            source.append(index)
+    return spelt, source

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
+
+log = logging.getLogger(__name__)
 
 
 def package_folder(name: str) -> Path:
@@ -18,7 +21,7 @@ def package_folder(name: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode(texts: list[str], batch: int = 256) -> Tensor:
     """Unit-length MiniLM features (N, 384), float32, in the order of `texts`.
 
@@ -33,7 +36,10 @@ def encode(texts: list[str], batch: int = 256) -> Tensor:
     for start in range(0, len(order), batch):
         index = order[start : start + batch]
         inputs = tokenizer(
-            [texts[i] for i in index], padding=True, truncation=True, max_length=64,
+            [texts[i] for i in index],
+            padding=True,
+            truncation=True,
+            max_length=64,
             return_tensors="pt",
         )
         with torch.autocast("cpu", torch.bfloat16):
@@ -42,7 +48,7 @@ def encode(texts: list[str], batch: int = 256) -> Tensor:
         pooled = (hidden * mask).sum(1) / mask.sum(1)
         out[torch.tensor(index)] = torch.nn.functional.normalize(pooled, dim=-1)
         if start // batch % 100 == 0:
-            print(f"teacher: {start}/{len(texts)} texts", flush=True)
+            log.info("teacher: %d/%d texts", start, len(texts))
     return out
 
 

@@ -1,0 +1,131 @@
+"""Checkpoints: everything that a run needs to continue to the bit, in safetensors and JSON.
+
+What is random in a run is drawn from (seed, epoch, step, image), so a checkpoint holds no generator
+state; and it holds only what training changes, so frozen weights are not in it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from latte.adapt.learner import Learner
+from latte.files import sync_folder
+from latte.interfaces import LatteError, PseudoLabeler
+
+KEPT = 2
+"""The newest, and one more in case the newest was damaged."""
+_FILE = "state.safetensors"
+
+
+def save_checkpoint(
+    folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> None:
+    """Write `folder/step-NNNNNN` as it is after `step` steps, and remove old ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"step-{step:06d}"
+    temporary = folder / f".{target.name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    tensors = {name: value.contiguous() for name, value in _tensors(learners, labelers).items()}
+    save_file(tensors, temporary / _FILE, metadata={"step": str(step)})
+    sync_folder(temporary)
+    if target.exists():
+        shutil.rmtree(target)
+    temporary.rename(target)
+    for old in _checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def load_checkpoint(
+    folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> int:
+    """Restore the newest checkpoint that is whole; returns its step, or 0 without one."""
+    for checkpoint in reversed(_checkpoints(folder)):
+        try:
+            tensors = load_file(checkpoint / _FILE)
+        except (OSError, SafetensorError):
+            continue
+        try:
+            _restore(tensors, learners, labelers)
+        except (KeyError, RuntimeError) as error:
+            raise LatteError(
+                f"the checkpoint does not fit this recipe ({error})",
+                where=str(checkpoint),
+                hint="it was written by another version; remove the folder to train anew",
+            ) from error
+        return int(checkpoint.name.removeprefix("step-"))
+    return 0
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"))
+
+
+def _tensors(
+    learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for learner in learners:
+        weights = {name: value.detach() for name, value in learner.parameters.items()}
+        tensors |= _prefixed(f"{learner.name}/weights", weights)
+        tensors |= _prefixed(f"{learner.name}/prototypes", learner.aggregator.state())
+        if learner.optimizer is not None:
+            tensors |= _prefixed(f"{learner.name}/optimizer", _optimizer_state(learner.optimizer))
+    for index, labeler in enumerate(labelers):
+        tensors |= _prefixed(f"labeler-{index}", labeler.state())
+    return tensors
+
+
+def _restore(
+    tensors: Mapping[str, Tensor],
+    learners: Sequence[Learner],
+    labelers: Sequence[PseudoLabeler[Any]],
+) -> None:
+    for learner in learners:
+        weights = _below(tensors, f"{learner.name}/weights")
+        with torch.no_grad():
+            for name, parameter in learner.parameters.items():
+                parameter.copy_(weights[name])
+        learner.aggregator.load_state(_below(tensors, f"{learner.name}/prototypes"))
+        if learner.optimizer is not None:
+            _load_optimizer(learner.optimizer, _below(tensors, f"{learner.name}/optimizer"))
+    for index, labeler in enumerate(labelers):
+        labeler.load_state(_below(tensors, f"labeler-{index}"))
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}/{key}": value
+        for index, values in state.items()
+        for key, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, key = name.partition("/")
+        state.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": value for name, value in tensors.items()}
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}/"
+    return {
+        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
+    }

@@ -1,0 +1,70 @@
+"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latte.adapt.optimizer import build_optimizer
+from latte.interfaces import Backbone, Loss, PrototypeAggregator, TrainableGroup
+from latte.interfaces.settings import OptimizerSettings
+
+
+@dataclass
+class Learner:
+    """What the loop trains; most recipes have one."""
+
+    name: str
+    backbone: Backbone
+    parameters: Mapping[str, nn.Parameter]
+    """What trains, by name; empty when only prototypes move."""
+    aggregator: PrototypeAggregator[Any]
+    loss: Loss[Any] | None
+    """None only where there are no steps."""
+    optimizer: torch.optim.Optimizer | None
+    peak_learning_rate: float
+    gradient_clip: float | None
+
+    @cached_property
+    def image_tower_trains(self) -> bool:
+        """Whether image features change during training; if not, they are encoded once."""
+        if not self.parameters:
+            return False
+        side = self.backbone.pixel_format.size
+        device = next(iter(self.parameters.values())).device
+        with torch.enable_grad():
+            features = self.backbone.encode_images(torch.zeros(1, 3, side, side, device=device))
+        return features.requires_grad
+
+    def similarities(self, image_features: Tensor) -> Tensor:
+        """Unit features (B, D) -> cosine similarities (B, C), without gradient."""
+        with torch.no_grad():
+            return self.aggregator.logits(image_features)
+
+
+def build_learner(
+    name: str,
+    frozen: Backbone,
+    trainable: TrainableGroup,
+    aggregator: PrototypeAggregator[Any],
+    loss: Loss[Any] | None,
+    optimizer: OptimizerSettings,
+) -> Learner:
+    """Fork the frozen CLIP and make the group `trainable` of the copy train."""
+    backbone = frozen.fork()
+    parameters = backbone.train_only(trainable)
+    return Learner(
+        name=name,
+        backbone=backbone,
+        parameters=parameters,
+        aggregator=aggregator,
+        loss=loss,
+        optimizer=build_optimizer(parameters, optimizer) if parameters else None,
+        peak_learning_rate=optimizer.learning_rate,
+        gradient_clip=optimizer.gradient_clip,
+    )

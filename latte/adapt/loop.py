@@ -1,0 +1,212 @@
+"""The training loop: rounds, steps, checkpoints and evaluations, whatever the method.
+
+A run that was stopped continues from its newest checkpoint and gives the same bits as one that
+was not: batches, views, draws and dropout depend on (seed, epoch, step, image) alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latte.adapt.checkpoint import load_checkpoint, save_checkpoint
+from latte.adapt.learner import Learner
+from latte.adapt.metrics import MetricsLog
+from latte.adapt.optimizer import learning_rate_factor, set_learning_rate
+from latte.adapt.step import StepInputs, StepOutcome, training_step
+from latte.data.batches import epoch_batches, evaluation_batches, training_batches
+from latte.data.cache import ImageCache
+from latte.data.views import TrainingView
+from latte.files import digest
+from latte.interfaces import Batch, FeatureBank, Progress, ProgressTask, RoundInfo, TrainingStart
+from latte.interfaces.settings import TrainSettings
+
+Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that the loop needs; labels of images are not among it."""
+
+    settings: TrainSettings
+    inputs: StepInputs
+    start: TrainingStart
+    images: ImageCache
+    """The N training images, decoded once."""
+    view: TrainingView
+    learners: Sequence[Learner]
+    device: str
+    folder: Path
+    """The run folder: metrics and checkpoints go there."""
+    evaluation_batch_size: int
+    evaluate: Evaluate | None
+    """Accuracy of the learners as they are, where labelled images exist."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """ceil(N / batch size): every image is seen once an epoch."""
+        return math.ceil(len(self.images) / self.settings.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of a whole run: `max_steps` or `max_epochs`, whichever is reached first."""
+        epochs = self.settings.max_epochs
+        return min(self.settings.max_steps, epochs * self.steps_per_epoch)
+
+
+def train(training: Training, progress: Progress) -> None:
+    """Train all learners to the end, continuing from a checkpoint if there is one."""
+    _start(training)
+    step = load_checkpoint(training.folder / "checkpoints", training.learners, _labelers(training))
+    log = MetricsLog(training.folder / "metrics.jsonl", step)
+    total = training.total_steps
+    if step:
+        progress.say(f"train: continuing after step {step} of {total}")
+    if total:
+        with progress.task("train", total, "step", done=step) as task:
+            while step < total:
+                step = _epoch(training, step, log, task, progress)
+    _refresh_class_features(training, ("epoch", "step"))
+
+
+def _labelers(training: Training) -> Sequence[Any]:
+    return training.inputs.labelers
+
+
+def _start(training: Training) -> None:
+    for learner in training.learners:
+        learner.aggregator.start(training.start)
+    for labeler in _labelers(training):
+        labeler.start(training.start)
+
+
+def _epoch(
+    training: Training, step: int, log: MetricsLog, task: ProgressTask, progress: Progress
+) -> int:
+    """The epoch that contains `step`, from there on; returns the step after it."""
+    per_epoch, total = training.steps_per_epoch, training.total_steps
+    epoch, done = divmod(step, per_epoch)
+    if done == 0:
+        _begin_round(training, epoch, progress)
+    settings = training.settings
+    batches = epoch_batches(len(training.images), settings.batch_size, training.inputs.seed, epoch)[
+        done : done + total - step
+    ]
+    rows: list[Mapping[str, Any]] = []
+    views = training_batches(training.images, training.view, batches, epoch)
+    with contextlib.closing(views):
+        for indices, pixels in views:
+            figures = _step(training, indices, pixels, epoch, step)
+            step += 1
+            rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
+            task.advance(1, epoch=epoch, loss=_shown_loss(figures))
+            last = step % per_epoch == 0 or step == total
+            if last or step % settings.checkpoint_every == 0:
+                log.append(rows)
+                rows = []
+            if last:
+                _end_epoch(training, step, epoch, log)
+            if step % settings.checkpoint_every == 0 or step == total:
+                folder = training.folder / "checkpoints"
+                save_checkpoint(folder, step, training.learners, _labelers(training))
+    return step
+
+
+def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
+    """What happens before the first step of an epoch: class texts, feature banks, centroids."""
+    if epoch:
+        _refresh_class_features(training, ("epoch",))
+    due = [one for one in _labelers(training) if epoch == 0 or one.refresh == "epoch"]
+    banks: Mapping[str, FeatureBank] = {}
+    if any(labeler.needs_feature_banks for labeler in due):
+        banks = {one.name: _feature_bank(training, one, progress) for one in training.learners}
+    aggregators = {one.name: one.aggregator for one in training.learners}
+    infos = [
+        labeler.begin_round(banks if labeler.needs_feature_banks else {}, aggregators, epoch)
+        for labeler in due
+    ]
+    centroids = {name: value for info in infos for name, value in info.centroids.items()}
+    for learner in training.learners:
+        learner.aggregator.end_round(RoundInfo(centroids), learner.name)
+
+
+def _step(
+    training: Training, indices: Tensor, pixels: Tensor, epoch: int, step: int
+) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for learner in training.learners:
+        rate = learner.peak_learning_rate * learning_rate_factor(
+            step, training.total_steps, training.settings
+        )
+        if learner.optimizer is not None:
+            set_learning_rate(learner.optimizer, rate)
+        _seed_global_generators(training.inputs.seed, step, learner.name)
+        batch = Batch(learner.name, indices, epoch, step)
+        with _autocast(training):
+            outcome = training_step(learner, training.inputs, batch, pixels.to(training.device))
+        prefix = "" if len(training.learners) == 1 else f"{learner.name}."
+        figures |= {prefix + name: value for name, value in _figures(learner, outcome).items()}
+        figures[f"{prefix}learning_rate"] = rate
+    return figures
+
+
+def _figures(learner: Learner, outcome: StepOutcome) -> dict[str, float]:
+    figures = {"loss": outcome.loss.item()}
+    if outcome.agreement is not None:
+        figures["agreement"] = outcome.agreement.item()
+    figures["logit_scale"] = learner.backbone.logit_scale.item()
+    return figures
+
+
+def _shown_loss(figures: Mapping[str, float]) -> str:
+    losses = [value for name, value in figures.items() if name.endswith("loss")]
+    return f"{sum(losses):.3f}"
+
+
+def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> None:
+    figures: Mapping[str, float] = {}
+    every = training.settings.evaluate_every
+    if training.evaluate is not None and every and (epoch + 1) % every == 0:
+        _refresh_class_features(training, ("epoch", "step"))
+        figures = training.evaluate(training.learners)
+    log.append([{"event": "epoch", "epoch": epoch, "step": step, **figures}])
+
+
+def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
+    if not learner.image_tower_trains:
+        return FeatureBank(training.start.image_features)
+    backbone, images = learner.backbone, training.images
+    size = training.evaluation_batch_size
+    features = torch.empty(len(images), backbone.embedding_width)
+    name = f"features of {learner.name}"
+    with torch.no_grad(), progress.task(name, len(images), "image") as task:
+        for indices, pixels in evaluation_batches(images, backbone.pixel_format, size):
+            features[indices] = backbone.encode_images(pixels.to(training.device)).cpu()
+            task.advance(len(indices))
+    return FeatureBank(features)
+
+
+def _refresh_class_features(training: Training, when: tuple[str, ...]) -> None:
+    with torch.no_grad():
+        for learner in training.learners:
+            if learner.aggregator.class_features_refresh in when:
+                texts = training.inputs.class_texts
+                learner.aggregator.refresh_class_features(learner.backbone.encode_texts(texts))
+
+
+def _autocast(training: Training) -> contextlib.AbstractContextManager[Any]:
+    if training.settings.precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(training.device).type, dtype=torch.bfloat16)
+
+
+def _seed_global_generators(seed: int, step: int, learner: str) -> None:
+    """Dropout and plugins that draw from torch's own generator repeat after a restart, too."""
+    torch.manual_seed(int(digest("step", str(seed), str(step), learner)[:15], 16))

@@ -1,0 +1,82 @@
+"""Options of the built-in labelers, prototypes and losses; importing this loads no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from latte.interfaces import ClassFeatureRefresh, Options
+
+
+class FrozenOptions(Options):
+    """How much the zero-shot labels teach."""
+
+    weight: float = Field(
+        default=1.0,
+        ge=0.0,
+        description="multiplies this stream's loss (lambda_zs); 0: there is no such stream, "
+        "and prototypes do not follow it",
+    )
+
+
+class CurrentOptions(Options):
+    """How much the labels of the current prototypes teach."""
+
+    weight: float = Field(
+        default=1.0,
+        ge=0.0,
+        description="multiplies this stream's loss (lambda_ft); 0: there is no such stream, "
+        "and prototypes do not follow it",
+    )
+
+
+class TemplateOptions(Options):
+    """When the class templates are encoded again with the text tower being trained."""
+
+    refresh: ClassFeatureRefresh = Field(
+        default="start",
+        description="start: never again; epoch: before every epoch, without gradient; "
+        "step: before every step, with gradient into the text tower",
+    )
+
+
+class MomentumOptions(Options):
+    """How prototypes follow the mixed descriptions; defaults are LatteCLIP's."""
+
+    momentum: float = Field(
+        default=0.99,
+        ge=0.0,
+        le=1.0,
+        description="share of the prototype that a target keeps (1 - alpha of the paper)",
+    )
+    mixer: Literal["dynamic", "mean"] = Field(
+        default="dynamic",
+        description="dynamic: descriptions count by their margin between the two nearest "
+        "classes; mean: all descriptions count alike",
+    )
+    margins: Literal["current", "epoch_start"] = Field(
+        default="current",
+        description="prototypes that margins are measured against: those of now, or those at "
+        "the start of the epoch as in the released code",
+    )
+    normalize_targets: bool = Field(
+        default=False,
+        description="scale each target to unit length before the loss and the update",
+    )
+
+
+class ContrastiveOptions(Options):
+    """What counts as a positive pair, and how sharp the comparison is."""
+
+    positives: Literal["diagonal", "multi", "ignore"] = Field(
+        default="diagonal",
+        description="diagonal: only an image's own target, as published; multi: the targets of "
+        "all images with the same label, in equal shares; ignore: only its own, and the others "
+        "with the same label are left out",
+    )
+    logit_scale: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="fixed factor of the cosine similarities; none: the backbone's learned one",
+    )

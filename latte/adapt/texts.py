@@ -1,0 +1,30 @@
+"""The texts of one step: each distinct one is encoded once, however many samples share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from latte.interfaces import Backbone
+
+
+class StepTexts:
+    """Text features of one step, with gradient where the text tower trains."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+        self._rows: dict[str, int] = {}
+        self._features: list[Tensor] = []
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """M texts -> unit features (M, D); what an earlier call encoded is not encoded again."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if new:
+            self._rows.update({text: len(self._rows) + at for at, text in enumerate(new)})
+            self._features = [torch.cat([*self._features, self._backbone.encode_texts(new)])]
+        if not self._features:
+            return self._backbone.encode_texts([])
+        rows = torch.tensor([self._rows[text] for text in texts], device=self._features[0].device)
+        return self._features[0].index_select(0, rows)

@@ -1,0 +1,61 @@
+"""Features of many images or of class names, without gradient, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from latte.interfaces import Backbone, LatteError, Progress
+
+
+def encode_image_batches(
+    backbone: Backbone,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    total: int,
+    progress: Progress,
+    name: str,
+) -> Tensor:
+    """Encode batches of (indices (B,), pixels (B, 3, S, S)) -> unit features (N, D), N = `total`.
+
+    Row i holds the feature of index i, whatever the order of the batches; every index must come.
+
+    Raises:
+        LatteError: if a feature is not finite, as after training that diverged.
+    """
+    features = torch.zeros(total, backbone.embedding_width)
+    seen = torch.zeros(total, dtype=torch.bool)
+    with torch.inference_mode(), progress.task(name, total, "images") as task:
+        for indices, pixels in batches:
+            features[indices] = backbone.encode_images(pixels).cpu()
+            seen[indices] = True
+            task.advance(len(indices))
+    if not seen.all():
+        raise ValueError(f"{int((~seen).sum())} of {total} images did not come")
+    if not features.isfinite().all():
+        raise LatteError(
+            "the image tower gives features that are not finite numbers",
+            hint="if this is a trained model, training diverged: lower the learning rate",
+        )
+    return features
+
+
+def class_texts(template: str, class_names: Sequence[str]) -> list[str]:
+    """The template once a class, with `{class}` replaced by its name.
+
+    Raises:
+        LatteError: if the template does not contain `{class}`.
+    """
+    if "{class}" not in template:
+        raise LatteError(
+            f"the template {template!r} does not mention the class",
+            hint='write {class} where the name belongs, as in "a photo of a {class}."',
+        )
+    return [template.replace("{class}", name) for name in class_names]
+
+
+def encode_class_texts(backbone: Backbone, template: str, class_names: Sequence[str]) -> Tensor:
+    """The zero-shot classifier: one unit row a class, (C, D), on the CPU, without gradient."""
+    with torch.no_grad():
+        return backbone.encode_texts(class_texts(template, class_names)).cpu()

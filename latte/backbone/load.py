@@ -1,0 +1,88 @@
+"""Opens the CLIP that a recipe names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from open_clip.factory import create_model, get_tokenizer
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.backbone.source import BackboneChoice, ModelSource, find_model
+from latte.interfaces import LatteError
+
+
+def load_backbone(
+    settings: BackboneChoice,
+    *,
+    device: str,
+    base_dir: Path,
+    model_folder: Callable[[str], Path],
+    cache_dir: Path | None = None,
+) -> OpenClipBackbone:
+    """Load a pretrained CLIP, frozen, in fp32, onto `device`.
+
+    Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
+
+    Args:
+        settings: the recipe's `backbone`.
+        device: a torch device.
+        base_dir: where relative paths in `settings` start.
+        model_folder: the model folder that a plugin ships as `plugin:NAME`.
+        cache_dir: where downloads are kept; none: the libraries' own caches.
+
+    Raises:
+        LatteError: if the model is not there, or its weights do not fit it.
+    """
+    source = find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=cache_dir)
+    cache = str(cache_dir) if cache_dir else None
+    try:
+        model = _create(source, cache)
+        tokenizer = get_tokenizer(source.name, cache_dir=cache)
+    except Exception as error:  # whatever open_clip, timm or transformers raise for a bad folder
+        raise _not_loaded(settings, source, error) from error
+    return OpenClipBackbone(
+        model.to(device),
+        source.config,
+        tokenizer,
+        text_in_folder=source.text_folder is not None,
+    )
+
+
+def _create(source: ModelSource, cache: str | None) -> Any:
+    overrides: dict[str, Any] = {}
+    if source.text_folder is not None:
+        # open_clip hands hf_model_name to transformers as it stands, so a path in it would be
+        # read from the current folder.
+        overrides["text_cfg"] = {
+            **source.config["text_cfg"],
+            "hf_model_name": str(source.text_folder),
+            "hf_model_pretrained": False,
+        }
+    return create_model(
+        source.name,
+        pretrained=str(source.weights) if source.weights else None,
+        force_quick_gelu=bool(source.config.get("quick_gelu")),
+        force_preprocess_cfg=dict(source.preprocess),
+        cache_dir=cache,
+        require_pretrained=True,
+        weights_only=True,
+        **overrides,
+    )
+
+
+def _not_loaded(settings: BackboneChoice, source: ModelSource, error: Exception) -> LatteError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].startswith("Error(s) in loading state_dict"):
+        more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
+        return LatteError(
+            f"the weights {source.weights or 'of ' + settings.model} do not fit the architecture",
+            where="backbone",
+            hint=lines[min(1, len(lines) - 1)] + more,
+        )
+    return LatteError(
+        f"open_clip cannot load {settings.model}: {type(error).__name__}",
+        where="backbone",
+        hint=lines[0] if lines else None,
+    )

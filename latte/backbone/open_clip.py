@@ -1,0 +1,224 @@
+"""A CLIP from open_clip, as latte's backbone."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from latte.backbone.export import exported_config, save_model
+from latte.backbone.groups import parameters_of
+from latte.backbone.texts import TokenCache, Tokenizer, can_cut, cut_text_features
+from latte.files import digest, digest_json
+from latte.interfaces import Backbone, LatteError, PixelFormat, TrainableGroup
+
+_TEXTS_A_PASS = 256
+_LARGEST_LOGIT_SCALE = math.log(100)
+
+
+class OpenClipBackbone(Backbone):
+    """Any CLIP that open_clip builds; starts frozen.
+
+    Dropout acts only where a gradient is recorded and something trains. BatchNorm statistics never
+    move: on small unlabelled batches they would drift away from the pretrained ones.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        config: Mapping[str, Any],
+        tokenizer: Tokenizer,
+        *,
+        text_in_folder: bool = False,
+    ) -> None:
+        """Wrap a built model.
+
+        Args:
+            model: an open_clip model with its weights, in fp32, on its device.
+            config: the `model_cfg` that builds it.
+            tokenizer: open_clip's tokenizer for it.
+            text_in_folder: its Hugging Face text tower was configured by files in a model folder.
+        """
+        self.model = model
+        self.config = config
+        self.text_path: Literal["cut", "full"] = "cut" if can_cut(model) else "full"
+        """`cut`: text batches end at their longest text; `full`: open_clip's own way."""
+        self.pixel_format = _pixel_format(model.visual.preprocess_cfg)
+        self.embedding_width = int(config["embed_dim"])
+        self._tokenizer = tokenizer
+        self._tokens = TokenCache(tokenizer)
+        self._text_in_folder = text_in_folder
+        self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
+        self._memory_format = _memory_format(model.visual)
+        self._freeze()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; inputs are moved there."""
+        return self.model.logit_scale.device  # type: ignore[no-any-return]
+
+    @cached_property
+    def fingerprint(self) -> str:  # type: ignore[override]  # computed once, when first needed
+        """A digest of architecture, pixel format and weights, as they were loaded."""
+        config = exported_config(self.config)
+        if self._text_in_folder:  # the folder's place says nothing about the model
+            del config["text_cfg"]["hf_model_name"]
+        return digest(
+            digest_json([config, asdict(self.pixel_format)]),
+            *(
+                digest(name, f"{weight.dtype}{tuple(weight.shape)}", _bytes(weight))
+                for name, weight in self.state().items()
+            ),
+        )
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, S, S) -> unit features (B, D) in fp32."""
+        self._choose_mode()
+        pixels = pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)
+        return _unit(self.model.encode_image(pixels, normalize=False))
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """M texts -> unit features (M, D) in fp32; each distinct text is encoded once."""
+        if not texts:
+            return torch.zeros(0, self.embedding_width, device=self.device)
+        self._choose_mode()
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        features = self._encode_distinct(self._tokens(list(rows)))
+        if len(rows) == len(texts):
+            return features
+        return features[torch.tensor([rows[text] for text in texts], device=self.device)]
+
+    def _encode_distinct(self, tokens: Tensor) -> Tensor:
+        """Tokens (M, L) -> unit features (M, D), texts of like length in one pass."""
+        if len(tokens) <= _TEXTS_A_PASS:
+            return self._encode_tokens(tokens)
+        order = (tokens != tokens[:, -1:]).sum(dim=1).argsort(stable=True)
+        passes = [self._encode_tokens(tokens[part]) for part in torch.split(order, _TEXTS_A_PASS)]
+        return torch.cat(passes)[order.argsort().to(self.device)]
+
+    def _encode_tokens(self, tokens: Tensor) -> Tensor:
+        tokens = tokens.to(self.device)
+        if self.text_path == "cut":
+            return _unit(cut_text_features(self.model, tokens))
+        return _unit(self.model.encode_text(tokens, normalize=False))
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The scalar that multiplies cosine similarities, with gradient where it trains."""
+        return self.model.logit_scale.exp().reshape(())  # type: ignore[no-any-return]
+
+    def clamp_logit_scale(self) -> None:
+        """Keep a training logit scale within [1, 100]; a frozen one stays as it was loaded."""
+        if self.model.logit_scale.requires_grad:
+            with torch.no_grad():
+                self.model.logit_scale.clamp_(0.0, _LARGEST_LOGIT_SCALE)
+
+    def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
+        """Let `group` train and freeze the rest; returns what trains, by name.
+
+        Raises:
+            LatteError: if the model has nothing of that kind.
+        """
+        chosen = {
+            name: weight
+            for name, weight in parameters_of(self.model, group).items()
+            if name not in self._constants
+        }
+        if chosen:
+            _ = self.fingerprint  # of the weights that were loaded, before they move
+        self._freeze()
+        for weight in chosen.values():
+            weight.requires_grad_(True)
+        self._trains = bool(chosen)
+        return chosen
+
+    def fork(self) -> OpenClipBackbone:
+        """An independent, frozen copy with the same weights and fingerprint."""
+        _ = self.fingerprint
+        twin = copy.copy(self)
+        twin.model = copy.deepcopy(self.model)
+        twin._freeze()
+        return twin
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and buffers by name: views, which change when the backbone trains on."""
+        return {name: weight.detach() for name, weight in self.model.state_dict().items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned; the fingerprint stays that of the loaded weights.
+
+        Raises:
+            LatteError: if `state` belongs to another architecture.
+        """
+        _ = self.fingerprint
+        try:
+            self.model.load_state_dict(state)
+        except RuntimeError as error:
+            raise LatteError(
+                "these weights are not of this backbone",
+                hint=str(error).strip().splitlines()[-1].strip(),
+            ) from error
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs."""
+        save_model(
+            self.model,
+            self.config,
+            self._tokenizer,
+            folder,
+            text_in_folder=self._text_in_folder,
+        )
+
+    def _freeze(self) -> None:
+        self._trains = False
+        self.model.requires_grad_(False)
+        self.model.eval()
+
+    def _choose_mode(self) -> None:
+        training = self._trains and torch.is_grad_enabled()
+        if self.model.training == training:
+            return
+        self.model.train(training)
+        for module in self.model.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+
+
+def _unit(features: Tensor) -> Tensor:
+    return functional.normalize(features.float(), dim=-1)
+
+
+def _bytes(weight: Tensor) -> bytes:
+    return weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _memory_format(visual: nn.Module) -> torch.memory_format:
+    """Channels-last pixels make convolutional networks faster; their weights stay as they are."""
+    convolutional = any(isinstance(module, nn.BatchNorm2d) for module in visual.modules())
+    return torch.channels_last if convolutional else torch.contiguous_format
+
+
+def _pixel_format(preprocess: Mapping[str, Any]) -> PixelFormat:
+    size = preprocess["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise LatteError(
+            f"the image tower takes {width}x{height} pixels; latte needs a square",
+            where="backbone.model",
+        )
+    return PixelFormat(
+        size=int(height),
+        mean=tuple(preprocess["mean"]),
+        std=tuple(preprocess["std"]),
+        interpolation="bilinear" if preprocess["interpolation"] == "bilinear" else "bicubic",
+        resize_mode=preprocess["resize_mode"],
+    )

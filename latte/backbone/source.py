@@ -1,0 +1,230 @@
+"""Finds the architecture and the weights that a recipe's `backbone` asks for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from open_clip.factory import get_model_config, list_models
+from open_clip.pretrained import (
+    download_pretrained,
+    download_pretrained_from_hf,
+    get_pretrained_cfg,
+    list_pretrained_tags_by_model,
+)
+
+from latte.interfaces import LatteError
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHTS_FILE = "open_clip_model.safetensors"
+_WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
+_PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
+_WHERE = "backbone.model"
+
+
+class BackboneChoice(Protocol):
+    """What a recipe's `backbone` says; `latte.recipe.schema.BackboneSettings` is one."""
+
+    @property
+    def model(self) -> str:
+        """open_clip name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME."""
+
+    @property
+    def pretrained(self) -> str | None:
+        """open_clip weight tag or file, for a model given by name."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """One CLIP that exists: what open_clip must be told to build it."""
+
+    name: str
+    """open_clip's name for it, with its schema."""
+    config: Mapping[str, Any]
+    """`model_cfg` as an export writes it."""
+    weights: Path | None = None
+    """A weights file, for a model given by name; folders and repositories bring their own."""
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    """What the weight tag says about pixels."""
+    text_folder: Path | None = None
+    """Where the configuration of a Hugging Face text tower lies, if it lies in the model folder."""
+
+
+def find_model(
+    settings: BackboneChoice,
+    *,
+    base_dir: Path,
+    model_folder: Callable[[str], Path],
+    cache_dir: Path | None,
+) -> ModelSource:
+    """Resolve `settings`, downloading where they name something on a server.
+
+    Raises:
+        LatteError: for a name, tag, folder, file or download that is not there.
+    """
+    schema, _, rest = settings.model.partition(":")
+    if schema in ("local-dir", "plugin", "hf-hub") and settings.pretrained is not None:
+        raise LatteError(
+            f"pretrained: {settings.pretrained} does not go with {settings.model}",
+            where="backbone.pretrained",
+            hint=f"remove pretrained: {schema} brings its own weights",
+        )
+    match schema:
+        case "local-dir":
+            source = _in_folder((base_dir / Path(rest).expanduser()).absolute())
+        case "plugin":
+            source = _in_folder(model_folder(rest))
+        case "hf-hub":
+            source = _on_hub(rest, cache_dir)
+        case _:
+            source = _by_name(settings, base_dir, cache_dir)
+    _require_transformers(source)
+    return source
+
+
+def _in_folder(folder: Path) -> ModelSource:
+    if not folder.is_dir():
+        raise LatteError(
+            f"there is no folder {folder}",
+            where=_WHERE,
+            hint="local-dir: starts at the recipe's folder",
+        )
+    config = _read_config(folder / CONFIG_FILE)
+    if not any(path for pattern in _WEIGHT_PATTERNS for path in folder.glob(pattern)):
+        raise LatteError(
+            f"{folder} has {CONFIG_FILE} but no weights",
+            where=_WHERE,
+            hint=f"put the weights beside it as {WEIGHTS_FILE}",
+        )
+    text_in_folder = "hf_model_name" in config["text_cfg"] and (folder / "config.json").is_file()
+    return ModelSource(
+        f"local-dir:{folder}", config, text_folder=folder if text_in_folder else None
+    )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        complete = {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys()
+    except FileNotFoundError:
+        raise LatteError(
+            f"{path.parent} is no open_clip model folder: {path.name} is missing", where=_WHERE
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        complete = False
+    if not complete:
+        raise LatteError(
+            f"{path} does not describe an open_clip model",
+            where=_WHERE,
+            hint="it needs model_cfg with embed_dim, vision_cfg and text_cfg",
+        )
+    return dict(config)
+
+
+def _on_hub(repository: str, cache_dir: Path | None) -> ModelSource:
+    cache = str(cache_dir) if cache_dir else None
+    try:
+        config = download_pretrained_from_hf(repository, CONFIG_FILE, cache_dir=cache)
+        download_pretrained_from_hf(repository, cache_dir=cache)
+    except OSError as error:
+        raise _not_downloaded(f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repository}", error) from error
+    return ModelSource(f"hf-hub:{repository}", _read_config(Path(config)))
+
+
+def _by_name(settings: BackboneChoice, base_dir: Path, cache_dir: Path | None) -> ModelSource:
+    name = settings.model.replace("/", "-")
+    config = get_model_config(name)  # type: ignore[no-untyped-call]
+    if config is None:
+        raise _unknown_name(settings.model, base_dir)
+    if settings.pretrained is None:
+        raise LatteError(
+            f"{name} has only random weights without pretrained",
+            where="backbone.pretrained",
+            hint=f"set pretrained to a weights file or to {_tags(name)}",
+        )
+    tag = get_pretrained_cfg(name, settings.pretrained)
+    if not tag:
+        return ModelSource(name, config, weights=_weights_file(name, settings.pretrained, base_dir))
+    if tag.get("quick_gelu"):
+        # Built-in configs such as ViT-B-32 say GELU, and open_clip only warns; these weights were
+        # trained with QuickGELU and classify worse with anything else.
+        config["quick_gelu"] = True
+    preprocess = {key: tag[key] for key in _PREPROCESS_KEYS if key in tag}
+    return ModelSource(
+        name, config, _download_tag(name, settings.pretrained, cache_dir), preprocess
+    )
+
+
+def _unknown_name(model: str, base_dir: Path) -> LatteError:
+    if (base_dir / Path(model).expanduser()).is_dir():
+        hint = f"to open a folder write local-dir:{model}"
+    else:
+        names = {name.lower(): name for name in list_models()}  # type: ignore[no-untyped-call]
+        near = difflib.get_close_matches(model.replace("/", "-").lower(), names, n=3)
+        hint = (
+            f"did you mean {' or '.join(names[name] for name in near)}?"
+            if near
+            else "it is an open_clip name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME"
+        )
+    return LatteError(f"open_clip knows no model {model}", where=_WHERE, hint=hint)
+
+
+def _tags(name: str) -> str:
+    tags = list_pretrained_tags_by_model(name)
+    return f"one of {', '.join(tags)}" if tags else f"(open_clip has no weight tags for {name})"
+
+
+def _weights_file(name: str, pretrained: str, base_dir: Path) -> Path:
+    path = (base_dir / Path(pretrained).expanduser()).absolute()
+    if not path.is_file():
+        near = difflib.get_close_matches(
+            pretrained.lower(), list_pretrained_tags_by_model(name), n=1
+        )
+        raise LatteError(
+            f"{pretrained} is neither a weight tag of {name} nor a file",
+            where="backbone.pretrained",
+            hint=f"did you mean {near[0]}?" if near else f"set it to {_tags(name)}",
+        )
+    if (path.parent / CONFIG_FILE).is_file():
+        raise LatteError(
+            f"{path} lies in a model folder, whose {CONFIG_FILE} may differ from {name}",
+            where="backbone.pretrained",
+            hint=f"remove pretrained and set model to local-dir:{path.parent}",
+        )
+    return path
+
+
+def _download_tag(name: str, tag: str, cache_dir: Path | None) -> Path:
+    config = get_pretrained_cfg(name, tag)
+    try:
+        path = download_pretrained(config, cache_dir=str(cache_dir) if cache_dir else None)
+    except (OSError, RuntimeError) as error:
+        place = config.get("hf_hub") or config.get("url")
+        raise _not_downloaded(f"{name} {tag} ({place})", error) from error
+    return Path(path)
+
+
+def _not_downloaded(what: str, error: Exception) -> LatteError:
+    reason = str(error).strip().splitlines()[0]
+    return LatteError(
+        f"cannot download {what}: {reason}",
+        where=_WHERE,
+        hint=f"without a network put {CONFIG_FILE} and {WEIGHTS_FILE} into a folder and set model "
+        "to local-dir:FOLDER",
+    )
+
+
+def _require_transformers(source: ModelSource) -> None:
+    text = source.config["text_cfg"]
+    wanted = text.get("hf_model_name") or text.get("hf_tokenizer_name")
+    if wanted and importlib.util.find_spec("transformers") is None:
+        raise LatteError(
+            f"{source.name} reads texts with {wanted}, which needs the package transformers",
+            where=_WHERE,
+            hint='pip install "transformers>=5,<6"',
+        )

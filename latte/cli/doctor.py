@@ -1,0 +1,135 @@
+"""`latte doctor`: what a bug report should say about the machine and the installation."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from latte import __version__
+from latte.cli.output import plain_table, print_json, results
+from latte.interfaces import LatteError
+from latte.registry.discovery import discover_plugins
+from latte.registry.plugin import Plugin
+
+_PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "pydantic")
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"(sk|pk|hf|gh[a-z]|glpat)[-_]\S{8,}|[\w+=-]{32,}|.*://[^/\s]*@.*")
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show versions, devices, the cache folder and plugins: what to paste into a bug report."""
+    findings = examine()
+    if json:
+        print_json(findings)
+    else:
+        _print(findings)
+
+
+def examine() -> dict[str, Any]:
+    """Everything that this command reports, as plain data. Imports torch to list its devices."""
+    return {
+        "latte": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "platform": platform.platform(),
+        **{name: _installed_version(name) for name in _PACKAGES},
+        "cpus": _usable_cpus(),
+        "memory": _memory(),
+        "devices": _devices(),
+        **_cache(),
+        **_plugins(),
+        "environment": _environment(),
+    }
+
+
+def _installed_version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory() -> str:
+    try:
+        return _gibibytes(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return "unknown"
+
+
+def _devices() -> list[str]:
+    try:
+        import torch
+    except Exception as error:
+        return [f"torch cannot be imported: {error}"]
+    found = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        found.append(f"cuda:{index} {properties.name}, {_gibibytes(properties.total_memory)}")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def _cache() -> dict[str, str]:
+    from latte.run.workspace import cache_folder
+
+    folder = cache_folder().absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = "writable" if os.access(existing, os.W_OK) else "not writable"
+    free = _gibibytes(shutil.disk_usage(existing).free)
+    return {"cache": f"{folder}, {writable}, {free} free"}
+
+
+def _plugins() -> dict[str, list[str]]:
+    try:
+        found = discover_plugins()
+    except LatteError as error:
+        return {"plugins": [str(error)]}
+    return {"plugins": [_plugin_in_words(plugin) for plugin in found]}
+
+
+def _plugin_in_words(plugin: Plugin) -> str:
+    error = f": {plugin.error}" if plugin.error else ""
+    return f"{plugin.package} {plugin.status}{error}"
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: "(hidden)" if _SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value) else value
+        for name, value in sorted(os.environ.items())
+        if name.startswith("LATTE_")
+    }
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _print(findings: dict[str, Any]) -> None:
+    table = plain_table("", "")
+    table.show_header = False
+    for name, value in findings.items():
+        table.add_row(Text(name), Text(_in_words(value)))
+    results().print(table)
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case dict():
+            return "\n".join(f"{key}={item}" for key, item in value.items()) or "none"
+        case list():
+            return "\n".join(map(str, value))
+    return str(value)

@@ -1,0 +1,57 @@
+"""How the command line ends when something goes wrong: plain words, and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+
+from rich.console import Console
+from rich.text import Text
+
+from latte.interfaces import LatteError, RecipeErrors
+
+INTERRUPTED = 130
+BROKEN_PIPE = 1
+UNEXPECTED = 1
+
+
+def print_error(error: LatteError) -> None:
+    """Print what is wrong, where, and what to do about it to stderr."""
+    errors = error.errors if isinstance(error, RecipeErrors) else [error]
+    for one in errors:
+        _print("error: ", str(one))
+    if len(errors) > 1:
+        _print("", f"{len(errors)} errors")
+
+
+def print_interrupted() -> None:
+    """Say that Ctrl-C was understood."""
+    _print("", "Interrupted. A run goes on from where it stopped when it is started again.")
+
+
+def print_unexpected(error: BaseException) -> None:
+    """Print the traceback of an error that nobody foresaw, and whose fault it is."""
+    traceback.print_exception(error)
+    blamed = any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ()))
+    culprit = "the plugin named above" if blamed else "latte"
+    _print("error: ", f"this is a bug in {culprit}; please report it with the lines above.")
+
+
+def silence_broken_pipe() -> None:
+    """Let nothing more be written to a reader that has gone, such as `head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class WarningHandler(logging.Handler):
+    """Shows latte's own warnings as plain lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        _print("warning: ", record.getMessage(), style="yellow")
+
+
+def _print(prefix: str, message: str, style: str = "bold red") -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text.assemble((prefix, style), message))

@@ -1,0 +1,30 @@
+"""`latte evaluate`: measure a run's model again, from the images up."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from latte.cli.shared import QuietOption, RunArgument
+
+
+def evaluate(
+    run: RunArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure a run's saved model against zero-shot on its labelled images."""
+    import json
+
+    from latte.cli.progress import make_progress
+    from latte.evaluate.metrics import to_json
+    from latte.registry.registry import load_registry
+    from latte.report.terminal import evaluation_lines
+    from latte.run.reopen import evaluate_run
+
+    evaluations = evaluate_run(run, load_registry(), make_progress(quiet))
+    if as_json:
+        typer.echo(json.dumps([to_json(one) for one in evaluations], indent=2, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(evaluation_lines(evaluations)))

@@ -1,0 +1,147 @@
+"""The command `latte`: its commands, and how it ends."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from latte import __version__
+from latte.cli.errors import (
+    BROKEN_PIPE,
+    INTERRUPTED,
+    UNEXPECTED,
+    WarningHandler,
+    print_error,
+    print_interrupted,
+    print_unexpected,
+    silence_broken_pipe,
+)
+from latte.interfaces import LatteError
+from latte.registry.load import import_target
+from latte.registry.suggest import did_you_mean
+
+COMMANDS = {
+    name: f"latte.cli.{name}:{name}"
+    for name in (
+        "run",
+        "check",
+        "describe",
+        "evaluate",
+        "predict",
+        "report",
+        "components",
+        "plugins",
+        "doctor",
+    )
+}
+"""Each command's function, imported only when it is called or listed: a command that fails to
+import takes no other command with it."""
+
+
+class CommandGroup(TyperGroup):
+    """Finds commands in `COMMANDS`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command called `cmd_name`, or None."""
+        return _command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands with the whole first sentence of their help, not cut to a line."""
+        helps = {
+            name: self.get_command(ctx, name).get_short_help_str(limit=160) for name in COMMANDS
+        }
+        with formatter.section("Commands"):
+            formatter.write_dl(list(helps.items()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begins with. Raises `LatteError` for an unknown one."""
+        if args[0] not in COMMANDS:
+            hint = f"{did_you_mean(args[0], COMMANDS)} All commands: latte --help".strip()
+            raise LatteError(f'there is no command "{args[0]}"', hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=CommandGroup,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@functools.cache
+def _command(name: str) -> Any:
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name)(import_target(COMMANDS[name]))
+    return typer.main.get_command(single)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"latte {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def latte(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show latte's version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Adapt CLIP to your own unlabelled images, with texts as the only teacher."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run_command_line(sys.argv[1:]))
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run `latte ARGUMENTS`; returns the exit code and raises nothing that people should see."""
+    logging.getLogger("latte").handlers = [WarningHandler(logging.WARNING)]
+    try:
+        command = typer.main.get_command(app)
+        result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
+        sys.stdout.flush()
+    except LatteError as error:
+        print_error(error)
+        return error.exit_code
+    except typer.TyperException as error:
+        print_error(_usage_error(error))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        result = INTERRUPTED
+    except BrokenPipeError:
+        silence_broken_pipe()
+        return BROKEN_PIPE
+    except Exception as error:
+        print_unexpected(error)
+        return UNEXPECTED
+    if result == INTERRUPTED:
+        print_interrupted()
+    return result if isinstance(result, int) else 0
+
+
+def _usage_error(error: typer.TyperException) -> LatteError:
+    """A mistake in options or arguments, with the nearest right option and the help to read."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "latte")
+    possible: Sequence[str] = getattr(error, "possibilities", None) or ()
+    what = error.message if possible else error.format_message()
+    suggestion = f"Did you mean {' or '.join(possible)}? " if possible else ""
+    return LatteError(what, hint=f"{suggestion}All options: {path} --help")

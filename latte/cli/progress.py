@@ -1,0 +1,209 @@
+"""Progress on stderr: a bar on a terminal, a plain line now and then everywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from latte.interfaces import Progress, ProgressTask
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def make_progress(quiet: bool = False) -> Progress:
+    """Bars on a terminal, plain lines in pipes, files and CI, and nothing at all if `quiet`."""
+    if quiet:
+        return QuietProgress()
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
+        return RichProgress(console)
+    return PlainProgress(sys.stderr)
+
+
+class QuietProgress:
+    """Shows nothing."""
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+        """A task that nobody sees."""
+        yield _QuietTask()
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
+
+
+class PlainProgress:
+    """A line when a task starts, at most one in ten seconds while it runs, and one at its end."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+        """Print how far the task is, also when an exception ends it."""
+        task = _PlainTask(self.say, self._clock, name, total, unit, done)
+        earlier = f", {done} done earlier" if done else ""
+        self.say(f"{name}: {total} {unit}{earlier}")
+        try:
+            yield task
+        except BaseException:
+            self.say(task.summary("stopped at "))
+            raise
+        self.say(task.summary(""))
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+class RichProgress:
+    """Bars with rate, time left and figures; shown while at least one task is open."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = self._new_bars()
+        self._open = 0
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+        """Show a bar, which stays on the screen when the task ends."""
+        identity = self._bars.add_task(name, total=total, completed=done, unit=unit, figures="")
+        self._open += 1
+        self._bars.start()
+        try:
+            yield _RichTask(self._bars, identity)
+        finally:
+            self._open -= 1
+            self._bars.stop_task(identity)
+            if self._open == 0:
+                self._bars.stop()
+                self._bars = self._new_bars()
+
+    def say(self, line: str) -> None:
+        """Print one line above the bars."""
+        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+    def _new_bars(self) -> Bars:
+        """A new display: one that is started again would overwrite the bars that it left."""
+        return Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            _Count(),
+            _Rate(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}", style="dim", markup=False),
+            console=self._console,
+        )
+
+
+class _QuietTask:
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        pass
+
+
+class _PlainTask:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        clock: Callable[[], float],
+        name: str,
+        total: int,
+        unit: str,
+        done: int,
+    ) -> None:
+        self._say = say
+        self._clock = clock
+        self._name = name
+        self._total = total
+        self._unit = unit
+        self._first = self._done = done
+        self._started = self._spoken = clock()
+
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        self._done += amount
+        now = self._clock()
+        if now - self._spoken >= SECONDS_BETWEEN_LINES and self._done < self._total:
+            self._spoken = now
+            self._say(self._line(now - self._started, figures))
+
+    def summary(self, prefix: str) -> str:
+        """How much was done, in which time, at which rate."""
+        seconds = self._clock() - self._started
+        rate = _rate(self._done - self._first, seconds, self._unit)
+        count = f"{self._done}/{self._total} {self._unit}"
+        return f"{self._name}: {prefix}{count} in {duration(seconds)}{f' ({rate})' if rate else ''}"
+
+    def _line(self, seconds: float, figures: Mapping[str, float | str]) -> str:
+        new = self._done - self._first
+        left = (self._total - self._done) * seconds / new if new > 0 else None
+        parts = [
+            f"{self._name}: {self._done}/{self._total} {self._unit}",
+            _rate(new, seconds, self._unit),
+            f"{duration(left)} left" if left is not None else "",
+            in_words(figures),
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+class _RichTask:
+    def __init__(self, bars: Bars, identity: TaskID) -> None:
+        self._bars = bars
+        self._identity = identity
+
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        if figures:
+            self._bars.update(self._identity, advance=amount, figures=in_words(figures))
+        else:
+            self._bars.advance(self._identity, amount)
+
+
+class _Count(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Units done and in all."""
+        return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Units a second: of late while the task runs, over all when it has ended."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{three_digits(speed)} {task.fields['unit']}/s" if speed else "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `4.2 s`, `3 min 20 s` or `5 h 7 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def three_digits(value: float) -> str:
+    """A rate as `0.0123`, `4.56` or `12,300`."""
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def in_words(figures: Mapping[str, float | str]) -> str:
+    """Figures as `loss=2.13, accuracy=0.5`, four digits each."""
+    words = {
+        key: f"{value:.4g}" if isinstance(value, float) else str(value)
+        for key, value in figures.items()
+    }
+    return ", ".join(f"{key}={value}" for key, value in words.items())
+
+
+def _rate(units: int, seconds: float, unit: str) -> str:
+    return f"{three_digits(units / seconds)} {unit}/s" if units > 0 and seconds > 0 else ""

@@ -1,0 +1,81 @@
+"""`latte run`: a recipe from images to report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption
+
+
+def run(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    until: Annotated[
+        str, typer.Option(help="Stop after this stage: data, zero-shot, describe, train, evaluate.")
+    ] = "report",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and reused; do nothing.")
+    ] = False,
+    limit: LimitOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Adapt a CLIP to the images of a recipe; finished stages are reused."""
+    from latte.cli.progress import make_progress
+    from latte.recipe.load import load_recipe
+    from latte.registry.registry import load_registry
+    from latte.run.identity import check_stage
+
+    last = check_stage(until)
+    registry = load_registry()
+    loaded = load_recipe(recipe, registry, set_ or ())
+    progress = make_progress(quiet)
+    if dry_run:
+        _print_plan(loaded, registry, progress, limit)
+        return
+
+    from latte.run.runner import run_recipe
+    from latte.run.workspace import run_folder
+
+    folder = run_folder(loaded, limit).path
+    typer.echo(f"run folder: {_shown(folder)}")
+    results = run_recipe(loaded, registry, progress, until=last, limit=limit)
+    if results is None:
+        typer.echo(f"stopped after stage {last}; the same command without --until continues")
+        return
+
+    from latte.report.terminal import summary_table
+
+    typer.echo(summary_table(results))
+    for title, path in (
+        ("report", folder / "report" / "index.html"),
+        ("model", folder / "model"),
+        ("labels of your images", folder / "pseudo_labels.csv"),
+    ):
+        if path.exists():
+            typer.echo(f"{title}: {_shown(path)}")
+
+
+def _print_plan(loaded: object, registry: object, progress: object, limit: int | None) -> None:
+    from typing import cast
+
+    from latte.interfaces import Progress
+    from latte.recipe.model import Recipe
+    from latte.registry.registry import Registry
+    from latte.run.runner import plan_run
+
+    folder, stages = plan_run(
+        cast("Recipe", loaded), cast("Registry", registry), cast("Progress", progress), limit
+    )
+    typer.echo(f"run folder: {_shown(folder)}")
+    for stage in stages:
+        what = f"reused (took {stage.seconds:.1f} s)" if stage.reused else "to do"
+        typer.echo(f"  {stage.name:<10} {what}")
+
+
+def _shown(path: Path) -> str:
+    """`path` as people would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

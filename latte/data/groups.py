@@ -1,0 +1,76 @@
+"""Groups of images that share a frozen pseudo-label, and the grid that shows one to an LMM."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latte.data.seeds import seed_from
+
+GRID_SIDE = 672
+"""Pixels: two by two tiles of LLaVA 1.6."""
+
+GRID_GAP = 20
+"""Pixels between cells."""
+
+
+def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
+    """For each image, `size` images with its label: labels (N,) int64 -> indices (N, size).
+
+    Without replacement unless fewer than `size` images have the label; the image itself is in its
+    group only by chance. Source: LatteCLIP's released group captioning, which draws unseeded.
+    """
+    order = labels.argsort(stable=True)
+    counts = labels.bincount()
+    first = (counts.cumsum(0) - counts)[labels]
+    ranks = _distinct_ranks(counts[labels], size, seed)
+    return order[first[:, None] + ranks]
+
+
+def _distinct_ranks(available: Tensor, size: int, seed: int) -> Tensor:
+    """`size` ranks below `available` (N,) each, distinct where that many exist: (N, size).
+
+    Draw k is uniform among the ranks that k earlier draws left over: it counts over those left,
+    then steps past each earlier rank at or below it, in ascending order.
+    """
+    generator = torch.Generator().manual_seed(seed_from("groups", seed))
+    uniform = torch.rand(len(available), size, generator=generator, dtype=torch.float64)
+    repeats = available < size
+    ranks = torch.empty(len(available), size, dtype=torch.int64)
+    for k in range(size):
+        left = torch.where(repeats, available, available - k)
+        rank = (uniform[:, k] * left).long().clamp(max=left - 1)
+        for earlier in ranks[:, :k].sort(dim=1).values.unbind(1):
+            rank += (rank >= earlier) & ~repeats
+        ranks[:, k] = rank
+    return ranks
+
+
+def grid(images: Sequence[Image.Image]) -> Image.Image:
+    """All images on one black square of 672 pixels: at least 2 x 2 cells, row by row, 20 px apart.
+
+    Each image fills its cell as far as its aspect allows, centred. Source: LatteCLIP's released
+    group captioning.
+    """
+    cells = max(2, math.ceil(math.sqrt(len(images))))
+    cell = (GRID_SIDE - GRID_GAP * (cells - 1)) // cells
+    if not images or cell < 1:
+        raise ValueError(f"{len(images)} images do not make a grid")
+    canvas = Image.new("RGB", (GRID_SIDE, GRID_SIDE))
+    for position, image in enumerate(images):
+        row, column = divmod(position, cells)
+        fitted = _fitted(image, cell)
+        left = column * (cell + GRID_GAP) + (cell - fitted.width) // 2
+        top = row * (cell + GRID_GAP) + (cell - fitted.height) // 2
+        canvas.paste(fitted, (left, top))
+    return canvas
+
+
+def _fitted(image: Image.Image, cell: int) -> Image.Image:
+    scale = cell / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)

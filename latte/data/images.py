@@ -1,0 +1,148 @@
+"""From encoded bytes to RGB pixels, or to the reason why not: whatever the bytes, never a crash."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from io import BytesIO
+
+import numpy
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from latte.interfaces import ImageReference, LatteError
+
+MAX_PIXELS = 100_000_000
+"""Larger images are refused by their header: a small file can claim gigabytes of pixels."""
+
+# Only these are tried: others of Pillow's formats start external programs or need them.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF")
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_PILLOW_MODULES = r"PIL\."
+_PILLOW_FILTER = ("ignore", None, Warning, re.compile(_PILLOW_MODULES), 0)
+
+Image.init()
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+class UnreadableImageError(LatteError):
+    """Bytes that are no image, or a damaged one; `reason` is one line."""
+
+    def __init__(self, reason: str, *, where: str | None = None) -> None:
+        super().__init__(reason, where=where)
+        self.reason = reason
+
+
+def decode_image(data: bytes) -> Image.Image:
+    """The image in `data` as RGB, upright by its EXIF orientation; the content decides the format.
+
+    Of an animation, the first frame counts. Transparency is dropped and CMYK is converted plainly,
+    as open_clip's transforms do it (`convert("RGB")`), so that features equal those of other
+    pipelines; colour profiles are ignored for the same reason. Grey values of 16 bits and more are
+    scaled to 8 where Pillow would clip them: from the full range of 16 bits, or from the smallest
+    of [0, 1] (floats only), [0, 255] and [0, 65535] that holds a 32-bit image's values, else from
+    their own range.
+
+    Raises `UnreadableImageError` for everything else, images of more than `MAX_PIXELS` included.
+    """
+    _silence_pillow()
+    if not data:
+        raise UnreadableImageError("the file is empty")
+    try:
+        with Image.open(BytesIO(data), formats=_openable_formats()) as image:
+            _refuse_huge(image.size)
+            image.load()
+            return _rgb(_upright(image))
+    except UnreadableImageError:
+        raise
+    except UnidentifiedImageError as error:
+        reason = f"not an image of a known format (starts with {data[:12]!r})"
+        raise UnreadableImageError(reason) from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"more than {MAX_PIXELS:,} pixels") from error
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+        raise UnreadableImageError(f"damaged or cut short: {_one_line(error)}") from error
+
+
+def open_image(image: ImageReference) -> Image.Image:
+    """Read and decode `image`. Raises `UnreadableImageError` that names it."""
+    try:
+        return decode_image(image.read_bytes())
+    except OSError as error:
+        raise UnreadableImageError(unreadable_file(error), where=image.id) from error
+    except UnreadableImageError as error:
+        raise UnreadableImageError(error.reason, where=image.id) from error
+
+
+def unreadable_file(error: OSError) -> str:
+    """Why a file could not be read, in one line."""
+    return f"the file cannot be read: {error.strerror or _one_line(error)}"
+
+
+def _silence_pillow() -> None:
+    # What Pillow warns of is either harmless here or comes back as an error. The filter is put in
+    # once and stays, because `warnings.catch_warnings` would tear at other threads' filters.
+    if _PILLOW_FILTER not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
+
+
+def _openable_formats() -> list[str]:
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _refuse_huge(size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImageError(
+            f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are decoded"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF data says nothing, and the pixels are fine
+        method = None
+    return image if method is None else image.transpose(method)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    elif image.mode in ("La", "RGBa"):
+        image = image.convert(f"{image.mode[:-1]}A")
+    rgb = image.convert("RGB")
+    rgb.info.clear()
+    return rgb
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = numpy.nan_to_num(numpy.asarray(image).astype(numpy.float32), posinf=0.0, neginf=0.0)
+    low, high = _value_range(image, float(values.min()), float(values.max()))
+    scaled = (values - low) * (255.0 / (high - low))
+    return Image.fromarray(scaled.clip(0, 255).round().astype(numpy.uint8))
+
+
+def _value_range(image: Image.Image, low: float, high: float) -> tuple[float, float]:
+    # Pillow opens a PGM of 16 bits as mode "I", already scaled to their full range.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return 0.0, 65535.0
+    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    for top in tops:
+        if low >= 0 and high <= top:
+            return 0.0, top
+    return low, max(high, low + 1)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

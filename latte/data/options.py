@@ -1,0 +1,72 @@
+"""Options of the built-in datasets; imports neither torch nor images."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from latte.interfaces import Options
+
+CLASS_FOLDERS = "folders"
+"""The value of `classes` that takes the names from the sub-folders of `root`."""
+
+_CLASSES = (
+    "text file with one class name a line, or a list of names, or `folders`: the names of the "
+    "sub-folders of root, sorted, with `_` read as a space (a file called folders: ./folders)"
+)
+
+
+class SourceOptions(Options):
+    """What every built-in dataset can be told."""
+
+    template: str = Field(
+        default="a photo of a {class}.",
+        description="sentence that stands for a class; {class} becomes its name, all else stays",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _names_the_class(cls, template: str) -> str:
+        if "{class}" not in template:
+            raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
+        return template
+
+
+class FolderOptions(SourceOptions):
+    """Every image below a folder, labelled by nobody."""
+
+    root: str = Field(description="folder of the training images, searched with its sub-folders")
+    classes: str | tuple[str, ...] = Field(description=_CLASSES)
+    evaluation: str | None = Field(
+        default=None,
+        description="labelled images, outside root: a folder with one sub-folder a class, or a "
+        "CSV or JSONL file with the columns path (from the file's folder, or absolute) and class",
+    )
+
+
+class ListOptions(SourceOptions):
+    """Images named in a file that the user wrote, so it may name absolute paths."""
+
+    images: str = Field(description="CSV or JSONL file that names the training images")
+    root: str | None = Field(
+        default=None, description="where relative paths start; default: the folder of each file"
+    )
+    classes: str | tuple[str, ...] = Field(description=_CLASSES)
+    evaluation: str | None = Field(
+        default=None, description="CSV or JSONL file with labelled images that are not in images"
+    )
+    path_column: str = Field(default="path", description="column that holds an image's path")
+    class_column: str = Field(
+        default="class",
+        description="column with the true class: needed in evaluation; in images, where present, "
+        "only shown in reports",
+    )
+
+
+class CoopOptions(SourceOptions):
+    """A split file as CoOp publishes them: train and val become training, test evaluation."""
+
+    split: str = Field(description="split_zhou_*.json")
+    root: str = Field(description="folder where the paths of the split start")
+    lower: bool = Field(
+        default=True, description="lower-case the class names (`_` is always read as a space)"
+    )

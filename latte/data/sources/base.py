@@ -1,0 +1,36 @@
+"""What the built-in datasets share: class names known from the start, a template, one order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from latte.data.options import SourceOptions
+from latte.interfaces import Context, Dataset, ImageReference
+
+SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
+
+
+class ImageSource(Dataset[SourceOptionsT]):
+    """A dataset whose class names are known as soon as it is built."""
+
+    def __init__(
+        self, options: SourceOptionsT, context: Context, class_names: tuple[str, ...]
+    ) -> None:
+        super().__init__(options, context)
+        self._class_names = class_names
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """C distinct names, in label order."""
+        return self._class_names
+
+    @property
+    def template(self) -> str:
+        """The sentence that stands for a class, with `{class}` for its name."""
+        return self.options.template
+
+
+def by_id(images: Sequence[ImageReference]) -> tuple[ImageReference, ...]:
+    """The one order of images: whatever listed them, and whatever their labels are."""
+    return tuple(sorted(images, key=lambda image: image.id))

@@ -1,0 +1,90 @@
+"""Class names: read from where the recipe says, distinct, and found again in other spellings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from latte.data.options import CLASS_FOLDERS
+from latte.data.sources.paths import existing_file, read_text, some
+from latte.data.sources.walk import list_folders
+from latte.interfaces import Context, LatteError
+
+_WHERE = "dataset.classes"
+
+
+def read_class_names(
+    classes: str | tuple[str, ...], root: Path, context: Context
+) -> tuple[str, ...]:
+    """The names that `classes` gives: a list, a text file, or `folders` for those below `root`.
+
+    Raises `LatteError` for a missing file, a name that occurs twice, and fewer than two names.
+    """
+    if classes == CLASS_FOLDERS:
+        folders = list_folders(root)
+        return distinct([(folder_class_name(folder), str(folder)) for folder in folders], str(root))
+    if isinstance(classes, str):
+        file = existing_file(context.path(classes), _WHERE)
+        lines = enumerate(read_text(file).split("\n"), start=1)
+        return distinct([(line, f"{file}:{number}") for number, line in lines], str(file))
+    return distinct([(name, f"{_WHERE}.{i}") for i, name in enumerate(classes)], _WHERE)
+
+
+def folder_class_name(folder: Path) -> str:
+    """The class that a folder of an ImageFolder tree stands for."""
+    return folder.name.replace("_", " ").strip()
+
+
+def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
+    """The names, stripped, without blank ones; each comes with the place that gives it."""
+    first: dict[str, str] = {}
+    for name, place in ((name.strip(), place) for name, place in names):
+        if name in first:
+            raise LatteError(
+                f"class {name!r} occurs twice",
+                where=place,
+                hint=f"It was named first at {first[name]}: rename or remove one.",
+            )
+        if name:
+            first[name] = place
+    if len(first) < 2:
+        raise LatteError(f"{len(first)} class names; at least 2 are needed", where=where)
+    return tuple(first)
+
+
+class ClassLookup:
+    """Finds the label of a class in its own spelling, else with `_` for spaces or other case."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._exact = {name: label for label, name in enumerate(names)}
+        self._loose: defaultdict[str, list[str]] = defaultdict(list)
+        for name in names:
+            self._loose[_loosely(name)].append(name)
+
+    def label(self, name: str, where: str) -> int:
+        """The label of `name`. Raises `LatteError` with the nearest class if there is none."""
+        if name in self._exact:
+            return self._exact[name]
+        candidates = self._loose.get(_loosely(name), [])
+        if len(candidates) == 1:
+            return self._exact[candidates[0]]
+        if candidates:
+            raise LatteError(
+                f"class {name!r} could be any of {some(candidates)}",
+                where=where,
+                hint="Write it exactly as in the class names.",
+            )
+        raise LatteError(f"unknown class {name!r}", where=where, hint=self._nearest(name))
+
+    def _nearest(self, name: str) -> str:
+        close = get_close_matches(_loosely(name), list(self._loose), n=1)
+        if close:
+            return f"Did you mean {self._loose[close[0]][0]!r}?"
+        return f"The classes are {some(self._names)}."
+
+
+def _loosely(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())

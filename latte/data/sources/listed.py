@@ -1,0 +1,87 @@
+"""Images by the paths that a list or split file names, kept below their root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from latte.data.sources.paths import is_file
+from latte.interfaces import ImageReference, LatteError
+
+
+def image_reference(path: Path, root: Path) -> ImageReference:
+    """The image at `path`, its id relative to `root` (with `..` where it lies elsewhere).
+
+    A name that is not UTF-8 has its odd bytes escaped, for ids are stored as text.
+    """
+    relative = Path(os.path.relpath(path, root)).as_posix()
+    name = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return ImageReference(id=name, path=path)
+
+
+class ListedPaths:
+    """Turns the entries of a file into images below `root`.
+
+    A file from elsewhere must not make latte read (and perhaps send to a describer) what lies
+    outside the root, so `..` and links that lead out are refused; absolute paths are taken only
+    where `absolute` says that the user wrote the file himself.
+    """
+
+    def __init__(self, root: Path, *, absolute: bool, id_root: Path | None = None) -> None:
+        """`id_root` is where ids start, if that is not where paths do."""
+        self.root = root
+        self._real_root = root.resolve()
+        self._absolute = absolute
+        self._id_root = id_root or root
+
+    def reference(self, entry: str, where: str) -> ImageReference:
+        """The image that `entry` names. Raises `LatteError` for a path that leaves the root."""
+        path = Path(entry)
+        if not entry.strip() or "\0" in entry:
+            raise LatteError(f"{entry!r} is not a path", where=where)
+        if ".." in path.parts:
+            raise self._refusal(f"{entry!r} goes up with ..", where)
+        if path.anchor and not self._absolute:
+            raise self._refusal(f"{entry!r} is an absolute path", where)
+        full = self.root / path
+        if not path.anchor and not self._stays_inside(full):
+            raise self._refusal(f"{entry!r} is a link that leads out of the root", where)
+        return image_reference(full, self._id_root)
+
+    def _stays_inside(self, path: Path) -> bool:
+        try:
+            return path.resolve().is_relative_to(self._real_root)
+        except (OSError, RuntimeError):
+            return True  # a loop of links or an endless name: reading it fails, and says why
+
+    def _refusal(self, what: str, where: str) -> LatteError:
+        return LatteError(
+            what, where=where, hint=f"Paths start at {self.root} and must stay below it."
+        )
+
+
+def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]:
+    """The images without where they were named; raises `LatteError` for one named twice."""
+    first: dict[str, str] = {}
+    for image, where in images:
+        if image.id in first:
+            raise LatteError(
+                f"{image.id} is listed twice",
+                where=where,
+                hint=f"It was named first at {first[image.id]}: remove one of the two.",
+            )
+        first[image.id] = where
+    return [image for image, _ in images]
+
+
+def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str) -> None:
+    """Single missing files are skipped when they are read; if none exists, the root is wrong."""
+    if not images:
+        raise LatteError("names no images", where=where)
+    if not any(is_file(image.path) for image in images):
+        raise LatteError(
+            f"none of the {len(images)} images exists, such as {images[0].id}",
+            where=where,
+            hint=f"Paths start at {root}: is root right?",
+        )

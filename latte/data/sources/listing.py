@@ -1,0 +1,76 @@
+"""Images named in a CSV or JSONL file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from latte.data.options import ListOptions
+from latte.data.sources.base import ImageSource, by_id
+from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.data.sources.evaluation import labelled_list, refuse_overlap
+from latte.data.sources.listed import ListedPaths, refuse_all_missing, unique
+from latte.data.sources.paths import existing_file, existing_folder
+from latte.data.sources.tables import Row, read_rows
+from latte.interfaces import Context, ImageReference, LabelledImage
+
+
+class ListDataset(ImageSource[ListOptions]):
+    """Training images from one list, labelled ones from another.
+
+    The user wrote the lists, so absolute paths are taken as they are; relative paths stay below
+    the root.
+    """
+
+    def __init__(self, options: ListOptions, context: Context) -> None:
+        self._file = existing_file(context.path(options.images), "dataset.images")
+        self._root = self._file.parent
+        if options.root is not None:
+            self._root = existing_folder(context.path(options.root), "dataset.root")
+        self._evaluation = _evaluation_file(options, context)
+        super().__init__(options, context, read_class_names(options.classes, self._root, context))
+
+    def training_images(self) -> Sequence[ImageReference]:
+        """The images of `images`, sorted by id."""
+        return by_id([image for image, _ in self._listed])
+
+    def evaluation_images(self) -> Sequence[LabelledImage]:
+        """The labelled images of `evaluation`, sorted by id; none without it."""
+        return self._evaluation_images
+
+    def audit_labels(self) -> Mapping[str, int]:
+        """What the class column of `images` says, where there is one and it is filled."""
+        lookup, column = ClassLookup(self.class_names), self.options.class_column
+        named = {image.id: (row.optional_text(column), row.where) for image, row in self._listed}
+        return {image: lookup.label(name, where) for image, (name, where) in named.items() if name}
+
+    @cached_property
+    def _listed(self) -> tuple[tuple[ImageReference, Row], ...]:
+        paths = ListedPaths(self._root, absolute=True)
+        rows = read_rows(self._file)
+        images = [paths.reference(row.text(self.options.path_column), row.where) for row in rows]
+        unique([(image, row.where) for image, row in zip(images, rows, strict=True)])
+        refuse_all_missing(images, self._root, str(self._file))
+        return tuple(zip(images, rows, strict=True))
+
+    @cached_property
+    def _evaluation_images(self) -> tuple[LabelledImage, ...]:
+        if self._evaluation is None:
+            return ()
+        start = self._root if self.options.root is not None else self._evaluation.parent
+        labelled = labelled_list(
+            self._evaluation,
+            ListedPaths(start, absolute=True, id_root=self._root),
+            ClassLookup(self.class_names),
+            self.options.path_column,
+            self.options.class_column,
+        )
+        refuse_overlap(self.training_images(), labelled, "dataset.evaluation")
+        return labelled
+
+
+def _evaluation_file(options: ListOptions, context: Context) -> Path | None:
+    if options.evaluation is None:
+        return None
+    return existing_file(context.path(options.evaluation), "dataset.evaluation")

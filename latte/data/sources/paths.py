@@ -1,0 +1,89 @@
+"""Files and folders that people name: found, or answered with the nearest name that exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+from latte.interfaces import LatteError
+
+
+def existing_file(path: Path, where: str) -> Path:
+    """`path` if it is a file. Raises `LatteError` with the nearest existing name."""
+    return path if is_file(path) else _missing(path, "file", where)
+
+
+def existing_folder(path: Path, where: str) -> Path:
+    """`path` if it is a folder. Raises `LatteError` with the nearest existing name."""
+    return path if is_folder(path) else _missing(path, "folder", where)
+
+
+def is_file(path: Path) -> bool:
+    """Whether `path` is a file; a name that no file can have is not one."""
+    return _holds(Path.is_file, path)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder or a link to one."""
+    return _holds(Path.is_dir, path)
+
+
+def is_broken_link(path: Path) -> bool:
+    """Whether `path` is a link to what does not exist or cannot be reached."""
+    return path.is_symlink() and not _holds(Path.exists, path)
+
+
+def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What `folder` shows, by name. Raises `LatteError` if it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise LatteError(f"cannot be listed: {error.strerror}", where=str(folder)) from error
+    return sorted(visible, key=lambda entry: entry.name)
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file without its byte order mark. Raises `LatteError` with the line at fault."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LatteError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise LatteError(
+            "is not UTF-8 text", where=f"{path}:{line}", hint="Save the file as UTF-8."
+        ) from error
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _missing(path: Path, kind: str, where: str) -> NoReturn:
+    parent = path.parent
+    while not is_folder(parent):
+        parent = parent.parent
+    raise LatteError(f"no such {kind}: {path}", where=where, hint=_nearest(path, parent))
+
+
+def _nearest(path: Path, parent: Path) -> str:
+    names = [entry.name for entry in visible_entries(parent)]
+    close = get_close_matches(path.relative_to(parent).parts[0], names, n=1)
+    if close and parent / close[0] != path:
+        return f"Did you mean {parent / close[0]}?"
+    return f"{parent} holds {some(names)}." if names else f"{parent} is empty."
+
+
+def _holds(test: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return test(path)
+    except OSError:
+        return False

@@ -1,0 +1,113 @@
+"""Rows of CSV and JSONL files, each with the line that it stands on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from latte.data.sources.paths import read_text, some
+from latte.interfaces import LatteError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: column -> value, and `where` it stands (`file:line`)."""
+
+    where: str
+    values: Mapping[str, object]
+
+    def text(self, column: str) -> str:
+        """The text in `column`. Raises `LatteError` if it is absent, empty or not a text."""
+        if column not in self.values:
+            close = get_close_matches(column, self.values, n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise LatteError(
+                f"no column {column!r}",
+                where=self.where,
+                hint=f"{hint}The columns are {some(list(self.values))}.",
+            )
+        value = self.optional_text(column)
+        if value is None:
+            raise LatteError(f"column {column!r} is empty", where=self.where)
+        return value
+
+    def optional_text(self, column: str) -> str | None:
+        """The text in `column`, None if it is absent or empty."""
+        value = self.values.get(column)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise LatteError(
+                f"column {column!r} holds {value!r}, which is not a text", where=self.where
+            )
+        return value
+
+
+def read_rows(file: Path) -> list[Row]:
+    """All rows of a CSV (with a header) or JSONL file.
+
+    Raises `LatteError` with the line of whatever is malformed.
+    """
+    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
+    reader = readers.get(file.suffix.lower())
+    if reader is None:
+        raise LatteError(
+            "is neither CSV nor JSONL",
+            where=str(file),
+            hint="Use a name that ends in .csv or .jsonl.",
+        )
+    return list(reader(file))
+
+
+def _csv_rows(file: Path) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(read_text(file), newline=""), strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            where = f"{file}:{reader.line_num}"
+            if not cells:
+                continue
+            if header is None:
+                header = _header(cells, where)
+            else:
+                yield _csv_row(header, cells, where)
+    except csv.Error as error:
+        raise LatteError(f"malformed CSV: {error}", where=f"{file}:{reader.line_num}") from error
+
+
+def _header(cells: list[str], where: str) -> list[str]:
+    header = [cell.strip() for cell in cells]
+    if len(set(header)) < len(header):
+        raise LatteError(f"two columns have the same name: {', '.join(header)}", where=where)
+    return header
+
+
+def _csv_row(header: list[str], cells: list[str], where: str) -> Row:
+    if len(cells) != len(header):
+        raise LatteError(
+            f"{len(cells)} values for {len(header)} columns ({', '.join(header)})",
+            where=where,
+            hint="A value that contains a comma must stand in double quotes.",
+        )
+    return Row(where, dict(zip(header, cells, strict=True)))
+
+
+def _jsonl_rows(file: Path) -> Iterator[Row]:
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if line.strip():
+            yield Row(f"{file}:{number}", _json_object(line, f"{file}:{number}"))
+
+
+def _json_object(line: str, where: str) -> dict[str, object]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise LatteError(f"malformed JSON: {error}", where=where) from error
+    if not isinstance(value, dict):
+        raise LatteError('each line must be a JSON object, such as {"path": …}', where=where)
+    return value

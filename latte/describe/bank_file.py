@@ -1,0 +1,93 @@
+"""`descriptions.jsonl` in a run folder: one line a training image, for people and programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from latte.files import write_atomically
+from latte.interfaces import LatteError
+
+
+@dataclass(frozen=True)
+class BankLine:
+    """Everything that was written about one training image."""
+
+    id: str
+    frozen_label: int
+    frozen_class: str
+    """The name of `frozen_label`, for people who read the file."""
+    texts: Mapping[str, str | None]
+    """By description; None where the describer refused."""
+    groups: Mapping[str, tuple[str, ...]]
+    """Ids of the images shown together, for group descriptions."""
+
+
+def write_bank(path: Path, lines: Iterable[BankLine]) -> None:
+    """Write all `lines` to `path`, whole or not at all."""
+    with write_atomically(path) as temporary, _open_for_writing(temporary) as file:
+        for line in lines:
+            descriptions = {
+                label: {"text": text} | _members(line, label) for label, text in line.texts.items()
+            }
+            fields = {
+                "id": line.id,
+                "frozen_label": line.frozen_label,
+                "frozen_class": line.frozen_class,
+                "descriptions": descriptions,
+            }
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+
+
+def read_bank(path: Path, labels: Sequence[str], classes: int) -> list[BankLine]:
+    """Read what `write_bank` wrote: the descriptions `labels` of every image.
+
+    Raises `LatteError` for a file that is missing, damaged, or lacks one of `labels`.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [_parse(text, f"{path}:{n}", labels, classes) for n, text in enumerate(file, 1)]
+    except OSError as error:
+        raise LatteError(
+            f"descriptions cannot be read: {error.strerror or error}",
+            where=str(path),
+            hint="describe the images first",
+        ) from error
+
+
+def _open_for_writing(path: Path) -> TextIO:
+    # Surrogates of undecodable file names become \\udcXX, which is how JSON escapes them.
+    return path.open("w", encoding="utf-8", errors="backslashreplace")
+
+
+def _members(line: BankLine, label: str) -> dict[str, list[str]]:
+    return {"group": list(line.groups[label])} if label in line.groups else {}
+
+
+def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> BankLine:
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        described = {label: fields["descriptions"][label] for label in labels}
+        line = BankLine(
+            id=fields["id"],
+            frozen_label=int(fields["frozen_label"]),
+            frozen_class=fields["frozen_class"],
+            texts={label: of["text"] for label, of in described.items()},
+            groups={label: tuple(of["group"]) for label, of in described.items() if "group" in of},
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(where, f"{type(error).__name__}: {error}") from error
+    if not 0 <= line.frozen_label < classes:
+        raise _damaged(where, f"frozen label {line.frozen_label} of {classes} classes")
+    return line
+
+
+def _damaged(where: str, why: str) -> LatteError:
+    return LatteError(
+        f"the line does not fit this recipe ({why})",
+        where=where,
+        hint="remove the file to have it written anew; stored texts are reused",
+    )

@@ -1,0 +1,116 @@
+"""Options of the built-in descriptions and describer; importing them does not import torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from latte.interfaces import LatteError, Options, Scope
+
+CLASS_PLACEHOLDER = "{class}"
+_ANY_PLACEHOLDER = re.compile(r"\{\w*\}")
+
+
+def check_placeholders(text: str) -> str:
+    """Return `text` if `{class}` is its only placeholder; raises `ValueError` otherwise."""
+    for found in _ANY_PLACEHOLDER.findall(text):
+        if found != CLASS_PLACEHOLDER:
+            raise ValueError(f"unknown placeholder {found}; the only one is {CLASS_PLACEHOLDER}")
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+def check_template(template: str) -> str:
+    """Return `template` if it names its class; raises `ValueError` otherwise."""
+    check_placeholders(template)
+    if CLASS_PLACEHOLDER not in template:
+        raise ValueError(f'must contain {CLASS_PLACEHOLDER}, as in "a photo of a {{class}}."')
+    return template
+
+
+class ClassOptions(Options):
+    """A sentence about a class."""
+
+    scope: ClassVar[Scope] = "class"
+
+    template: str | None = Field(
+        default=None, description="sentence with {class}; none: the dataset's template"
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _names_its_class(cls, template: str | None) -> str | None:
+        return template if template is None else check_template(template)
+
+
+def with_template(options: Options, template: str) -> Options:
+    """`options` with the dataset's `template` where a class description left its own open.
+
+    Options of other descriptions are returned as they are. Raises `LatteError` for a template
+    that does not contain `{class}`.
+    """
+    if not isinstance(options, ClassOptions) or options.template is not None:
+        return options
+    try:
+        return options.model_copy(update={"template": check_template(template)})
+    except ValueError as error:
+        raise LatteError(
+            f"the template {template!r} {error}",
+            where="dataset",
+            hint="set `template` of the dataset or of the class description",
+        ) from None
+
+
+class ImageOptions(Options):
+    """A question about one image."""
+
+    scope: ClassVar[Scope] = "image"
+
+    prompt: str = Field(
+        default="Describe the object in the photo concisely, less than 20 words.",
+        description="what the describer is asked; {class} is the image's frozen pseudo-label",
+    )
+
+    _known_placeholders = field_validator("prompt")(check_placeholders)
+
+
+class GroupOptions(Options):
+    """A question about several images of one frozen pseudo-label."""
+
+    scope: ClassVar[Scope] = "group"
+
+    size: int = Field(default=4, ge=2, le=16, description="images a group")
+    prompt: str = Field(
+        default=(
+            "Describe which visual attributes the objects in all the photos share, "
+            "concisely, less than 20 words."
+        ),
+        description="what the describer is asked; {class} is the group's frozen pseudo-label",
+    )
+    redraw: bool = Field(
+        default=True,
+        description=(
+            "true: at each step the text of a random image of the same frozen label (LatteCLIP); "
+            "false: always the text of the group drawn for this image"
+        ),
+    )
+
+    _known_placeholders = field_validator("prompt")(check_placeholders)
+
+
+class PhraseOptions(Options):
+    """Which phrases are ranked, and how long the sentence may become."""
+
+    bank: Path | None = Field(
+        default=None,
+        description=(
+            "text file with the sections [objects], [materials], [colours], [textures], [scenes] "
+            "and one phrase a line; none: the built-in bank"
+        ),
+    )
+    words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
+    top: int = Field(default=3, ge=1, le=5, description="objects that a sentence may name")

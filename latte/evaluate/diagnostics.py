@@ -1,0 +1,56 @@
+"""What can be said about a classifier on images that nobody labelled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Label-free figures of one classifier; none of them is an accuracy."""
+
+    confidence: float
+    """Mean probability of the top class (softmax of logit scale times similarity)."""
+    margin: float
+    """Mean cosine similarity of the top class minus that of the second; 0 with a single class."""
+    balance: float
+    """Entropy of how often each class is predicted, over log C: 1 when all classes are predicted
+    equally often, 0 when everything falls into one class. A drop warns of collapse."""
+    class_counts: tuple[int, ...]
+    """Images predicted as each class, in label order."""
+
+
+def diagnose(similarities: Tensor, logit_scale: float) -> Diagnostics:
+    """Figures of a classifier on N > 0 images, from cosine similarities (N, C), not scaled."""
+    similarities = similarities.detach().float()
+    counts = torch.bincount(similarities.argmax(dim=1), minlength=similarities.shape[1])
+    return Diagnostics(
+        confidence=(similarities * logit_scale).softmax(dim=1).amax(dim=1).mean().item(),
+        margin=_margin(similarities),
+        balance=balance(counts),
+        class_counts=tuple(counts.tolist()),
+    )
+
+
+def _margin(similarities: Tensor) -> float:
+    if similarities.shape[1] == 1:
+        return 0.0
+    best = similarities.topk(2, dim=1).values
+    return float((best[:, 0] - best[:, 1]).mean())
+
+
+def balance(counts: Tensor) -> float:
+    """Entropy of the distribution `counts` (C,) over log C, in [0, 1]; 1 for a single class."""
+    if len(counts) == 1:
+        return 1.0
+    shares = counts.double() / counts.sum()
+    return min(1.0, float(torch.special.entr(shares).sum()) / math.log(len(counts)))
+
+
+def agreement(labels: Tensor, other: Tensor) -> float:
+    """Share of N > 0 images to which two label vectors (N,) give the same class."""
+    return float((labels == other).double().mean())

@@ -1,0 +1,114 @@
+"""How many evaluation images a classifier gets right, and how sure that number is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latte.evaluate.intervals import accuracy_interval, paired_gain_interval
+from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
+
+
+def evaluate_predictions(
+    name: str, similarities: Tensor, labels: Tensor, baseline: Tensor | None
+) -> Evaluation:
+    """Score one classifier on the evaluation split.
+
+    Of equally similar classes the first counts as the higher one.
+
+    Args:
+        name: `zero-shot`, `adapted`, or a control's name.
+        similarities: (M, C), higher means more likely; any positive scale.
+        labels: (M,) int64 true classes.
+        baseline: (M,) bool, which images the zero-shot classifier has right (see `is_correct`);
+            None for zero-shot itself.
+
+    Raises:
+        LatteError: if there are no images, a similarity is not finite, or a label has no class.
+    """
+    ranks = label_ranks(name, similarities, labels)
+    correct = ranks == 0
+    classes = _class_accuracies(correct, labels, similarities.shape[1])
+    shares = [one.correct / one.images for one in classes if one.images]
+    return Evaluation(
+        name=name,
+        images=len(labels),
+        top1=accuracy_interval(int(correct.sum()), len(labels)),
+        top5=(ranks < 5).double().mean().item(),
+        mean_per_class=sum(shares) / len(shares),
+        classes=classes,
+        gain=None if baseline is None else _gain(correct, baseline),
+    )
+
+
+def is_correct(similarities: Tensor, labels: Tensor) -> Tensor:
+    """(M, C) and (M,) -> (M,) bool on the CPU: whether the most similar class is the true one.
+
+    Raises:
+        LatteError: as `evaluate_predictions` does.
+    """
+    return label_ranks("zero-shot", similarities, labels) == 0
+
+
+def to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Plain data that `json.dump` takes; `from_json` restores it exactly."""
+    return asdict(evaluation)
+
+
+def from_json(data: Mapping[str, Any]) -> Evaluation:
+    """Restore what `to_json` returned, also after a round trip through a JSON file."""
+    gain = data["gain"]
+    return Evaluation(
+        name=data["name"],
+        images=data["images"],
+        top1=Interval(**data["top1"]),
+        top5=data["top5"],
+        mean_per_class=data["mean_per_class"],
+        classes=tuple(ClassAccuracy(**one) for one in data["classes"]),
+        gain=None if gain is None else Interval(**gain),
+    )
+
+
+def label_ranks(name: str, similarities: Tensor, labels: Tensor) -> Tensor:
+    """(M, C) and (M,) -> (M,) int64 on the CPU: how many classes come before the true one."""
+    similarities, labels = similarities.detach().cpu(), labels.cpu()
+    _check(name, similarities, labels)
+    own = similarities.gather(1, labels[:, None])
+    earlier = torch.arange(similarities.shape[1]) < labels[:, None]
+    return ((similarities > own) | ((similarities == own) & earlier)).sum(dim=1)
+
+
+def _check(name: str, similarities: Tensor, labels: Tensor) -> None:
+    images, classes = similarities.shape
+    if images != len(labels):
+        raise ValueError(f"{images} rows of similarities, {len(labels)} labels")
+    if images == 0:
+        raise LatteError(f"{name} cannot be evaluated: there are no labelled images")
+    broken = int((~similarities.isfinite()).any(dim=1).sum())
+    if broken:
+        raise LatteError(
+            f"{name}: the similarities of {broken} of {images} images are not finite numbers",
+            hint="if this is a trained model, training diverged: lower the learning rate",
+        )
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise LatteError(
+            f"{name}: labels go from {int(labels.min())} to {int(labels.max())}, "
+            f"but there are {classes} classes"
+        )
+
+
+def _class_accuracies(correct: Tensor, labels: Tensor, classes: int) -> tuple[ClassAccuracy, ...]:
+    labels = labels.cpu()
+    images = torch.bincount(labels, minlength=classes).tolist()
+    right = torch.bincount(labels[correct], minlength=classes).tolist()
+    return tuple(ClassAccuracy(*counts) for counts in zip(right, images, strict=True))
+
+
+def _gain(correct: Tensor, baseline: Tensor) -> Interval:
+    baseline = baseline.cpu()
+    won, lost = int((correct & ~baseline).sum()), int((~correct & baseline).sum())
+    return paired_gain_interval(won, lost, len(correct))

@@ -1,0 +1,111 @@
+"""Which classes a classifier sees in each image, as rows for people and programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TextIO
+
+from torch import Tensor
+
+from latte.files import write_atomically
+
+PredictionFormat = Literal["csv", "jsonl"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class for one image."""
+
+    name: str
+    score: float
+    """Softmax over all classes of logit scale times cosine similarity: between 0 and 1, and not
+    calibrated, so 0.9 does not promise that nine of ten such answers are right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The likeliest classes of one image, best first."""
+
+    image: str
+    """The image's id in its dataset, or the path by which somebody named it."""
+    classes: tuple[ClassScore, ...]
+
+
+def predict_rows(
+    images: Sequence[str],
+    similarities: Tensor,
+    class_names: Sequence[str],
+    *,
+    logit_scale: float,
+    top_k: int,
+) -> list[Prediction]:
+    """The `top_k` classes of each image (all, if there are fewer).
+
+    Args:
+        images: M ids, in the order of the rows of `similarities`.
+        similarities: (M, C) cosine similarities, not scaled.
+        class_names: C names, in label order.
+        logit_scale: what the model multiplies cosine similarities with.
+        top_k: classes an image.
+    """
+    probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
+    scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
+    return [
+        Prediction(image, tuple(ClassScore(class_names[c], s) for c, s in zip(*best, strict=True)))
+        for image, *best in zip(images, labels.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def write_predictions(
+    path: Path, rows: Iterable[Prediction], format: PredictionFormat = "csv"
+) -> None:
+    """Write all rows to `path`, whole or not at all."""
+    with (
+        write_atomically(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as f,
+    ):
+        stream_predictions(f, rows, format)
+
+
+def stream_predictions(
+    stream: TextIO, rows: Iterable[Prediction], format: PredictionFormat
+) -> None:
+    """Write each row as soon as it comes, for instance to standard output.
+
+    `jsonl`: `{"image", "classes": [{"class", "score"}, ...]}` a line. `csv`: the columns
+    `image,class_1,score_1,class_2,...`, for as many classes as the first row has.
+    """
+    if format == "jsonl":
+        _stream_jsonl(stream, rows)
+    else:
+        _stream_csv(stream, rows)
+
+
+def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction]) -> None:
+    for row in rows:
+        classes = [{"class": one.name, "score": _rounded(one.score)} for one in row.classes]
+        record = {"image": row.image, "classes": classes}
+        stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _stream_csv(stream: TextIO, rows: Iterable[Prediction]) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    for number, row in enumerate(rows):
+        if number == 0:
+            writer.writerow(["image", *_class_columns(len(row.classes))])
+        scores = (field for one in row.classes for field in (one.name, _rounded(one.score)))
+        writer.writerow([row.image, *scores])
+
+
+def _class_columns(classes: int) -> Iterator[str]:
+    for rank in range(1, classes + 1):
+        yield f"class_{rank}"
+        yield f"score_{rank}"
+
+
+def _rounded(score: float) -> float:
+    return round(score, 6)

@@ -1,0 +1,109 @@
+"""A recipe's settings, as pydantic models: what may be written, its default, and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from latte.interfaces.backbone import TrainableGroup
+from latte.interfaces.component import Options
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class BackboneSettings(Options):
+    """Which CLIP to adapt."""
+
+    model: str = Field(
+        description="open_clip model name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME"
+    )
+    pretrained: str | None = Field(
+        default=None, description="open_clip weight tag or file, for a model given by name"
+    )
+
+
+class AugmentSettings(Options):
+    """Random views of a training image (LatteCLIP, released training transform)."""
+
+    crop_scale: tuple[Fraction, Fraction] = Field(
+        default=(0.9, 1.0), description="share of the image's area that a random crop keeps"
+    )
+    jitter: tuple[float, float, float, float] = Field(
+        default=(0.5, 0.5, 0.5, 0.1), description="brightness, contrast, saturation, hue"
+    )
+    jitter_probability: Fraction = Field(default=0.8, description="how often colours are jittered")
+    grayscale_probability: Fraction = Field(default=0.2, description="how often colour is removed")
+
+
+class OptimizerSettings(Options):
+    """How weights move. Biases, norms and other vectors get no weight decay."""
+
+    name: Literal["adamw", "sgd"] = Field(default="adamw", description="optimizer")
+    learning_rate: float = Field(default=1e-7, ge=0.0, description="peak learning rate")
+    weight_decay: float = Field(default=0.2, ge=0.0, description="decoupled for adamw")
+    betas: tuple[Fraction, Fraction] = Field(default=(0.9, 0.98), description="adamw only")
+    epsilon: float = Field(default=1e-6, gt=0.0, description="adamw only")
+    momentum: Fraction = Field(default=0.9, description="sgd only")
+    gradient_clip: float | None = Field(
+        default=None, gt=0.0, description="largest gradient norm; none: no clipping"
+    )
+
+
+class TrainSettings(Options):
+    """How long and how training runs; defaults follow LatteCLIP's supplementary material."""
+
+    batch_size: PositiveInt = Field(default=512, description="images a step")
+    max_steps: int = Field(
+        default=2000, ge=0, description="stop after so many steps; 0: no training"
+    )
+    max_epochs: int = Field(default=50, ge=0, description="stop after so many epochs")
+    warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
+    schedule: Literal["cosine", "constant"] = Field(
+        default="cosine", description="learning rate after the warm-up"
+    )
+    optimizer: OptimizerSettings = Field(default=OptimizerSettings(), description="optimizer")
+    augment: AugmentSettings | None = Field(
+        default=AugmentSettings(), description="random views; none: the evaluation view"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="bf16: autocast, weights stay fp32"
+    )
+    checkpoint_every: PositiveInt = Field(default=50, description="steps between checkpoints")
+    evaluate_every: int = Field(
+        default=1, ge=0, description="epochs between evaluations where labels exist; 0: at the end"
+    )
+
+
+class EvaluateSettings(Options):
+    """How features are extracted and classified."""
+
+    batch_size: PositiveInt = Field(default=64, description="images a forward pass")
+    top_k: PositiveInt = Field(default=5, description="classes kept for each prediction")
+
+
+class LearnerSettings(Options):
+    """What one adapted copy of the backbone trains; its components are listed beside it."""
+
+    name: str = Field(default="main", description="used in metrics and file names")
+    trainable: TrainableGroup = Field(default="all", description="which parameters train")
+    optimizer: OptimizerSettings | None = Field(
+        default=None, description="in place of train.optimizer"
+    )
+
+
+class GeneralSettings(Options):
+    """The plain keys at the top of a recipe."""
+
+    name: str = Field(
+        default="",
+        description="names the run folder; default: the recipe's file name",
+        pattern=r"^[A-Za-z0-9._-]*$",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for everything random")
+    output: str = Field(default="runs", description="where run folders go, from the current folder")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
+    requires: tuple[str, ...] = Field(
+        default=(), description='plugin packages this recipe needs, like "latte-tiny>=0.1"'
+    )

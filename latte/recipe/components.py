@@ -1,0 +1,162 @@
+"""Finds the components that a recipe names and validates their options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from latte.interfaces import LatteError, Options
+from latte.recipe.layout import NAME, SEVERAL, SINGLE, USE, kind_at
+from latte.recipe.mistakes import Mistakes
+from latte.recipe.model import Choice
+from latte.recipe.node import KeyPath, Node, find
+from latte.recipe.settings import Validator
+from latte.recipe.wording import wrong_type
+from latte.registry.plugin import BUILTIN_DISTRIBUTION, Registered
+from latte.registry.registry import Registry
+from latte.registry.spec import Kind
+
+_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A component that the recipe names, with the model of its options."""
+
+    registered: Registered
+    model: type[Options]
+
+
+class Components:
+    """The components named in one recipe, by where they stand."""
+
+    def __init__(self, root: Node, registry: Registry, validator: Validator) -> None:
+        self._root = root
+        self._registry = registry
+        self._validator = validator
+        self._mistakes = validator.mistakes
+        self._found = {path: self._look_up(path) for path in component_paths(root)}
+        for path, found in self._found.items():
+            if found:
+                validator.sections.add(path, found.model)
+
+    def choice(self, path: KeyPath) -> Choice | None:
+        """The component at `path`; None if there is none, or after reporting what is wrong."""
+        found, node = self._found.get(path), find(self._root, path)
+        if found is None or node is None:
+            return None
+        name = node.child(NAME)
+        spec = found.registered.spec
+        own = node.replaced(USE, None).replaced(NAME, None)
+        options = self._validator.validated(found.model, own, path, reserved=(USE, NAME))
+        label = spec.name if name is None else label_of(name, (*path, NAME), self._mistakes)
+        if options is None or label is None:
+            return None
+        return Choice(spec, found.registered.distribution, found.registered.version, label, options)
+
+    def _look_up(self, path: KeyPath) -> Found | None:
+        kind, node = kind_at(path), find(self._root, path)
+        assert kind is not None
+        assert node is not None
+        try:
+            registered = self._registered(kind, node, path)
+            return Found(registered, self._options_model(registered)) if registered else None
+        except LatteError as error:
+            origin = (node.child(USE) or node).origin
+            self._mistakes.add(origin, (*path, USE), error.what, error.hint)
+        return None
+
+    def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
+        """The component that `node` names. Raises `LatteError`."""
+        if not isinstance(node.value, dict):
+            what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
+            self._mistakes.add(node.origin, path, what)
+            return None
+        use = node.child(USE)
+        if use is None:
+            raise LatteError(
+                'the key "use" is missing: it names the component',
+                hint=f"Add use: NAME. All names: {', '.join(self._names(kind))}.",
+            )
+        if use.broken:
+            return None
+        if not isinstance(use.value, str):
+            what, hint = wrong_type(["the name of a component"], use)
+            raise LatteError(what, hint=hint)
+        return find_component(self._registry, kind, use.value)
+
+    def _options_model(self, registered: Registered) -> type[Options]:
+        """The model of its options. Raises `LatteError` where it takes a recipe's own keys."""
+        model = self._registry.options_model(registered)
+        taken = {USE, NAME} & {*model.model_fields}
+        if taken:
+            raise LatteError(
+                f"{registered.full_name} has an option {min(taken)}, which no recipe can set",
+                hint=f"The fault is in the package {registered.distribution}: tell its authors.",
+            )
+        return model
+
+    def _names(self, kind: Kind) -> list[str]:
+        return [written_name(self._registry, one) for one in self._registry.all(kind)]
+
+
+def component_paths(root: Node) -> Iterator[KeyPath]:
+    """Where in a recipe components are named."""
+    keys: list[KeyPath] = [(key,) for key in SINGLE]
+    keys += [(*path, key) for path in _items(root, "learners") for key in ("prototypes", "loss")]
+    for path in keys:
+        node = find(root, path)
+        if node is not None and node.value is not None:
+            yield path
+    for key in SEVERAL:
+        yield from _items(root, key)
+
+
+def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
+    """The registered component that a recipe calls `name`. Raises `LatteError`."""
+    if ":" in name or "." in name:
+        raise LatteError(
+            f'"{name}" is a path to code, and a recipe can name registered components only',
+            hint=f"All names: latte components {kind}",
+        )
+    return registry.get(kind, name)
+
+
+def written_name(registry: Registry, registered: Registered) -> str:
+    """How a resolved recipe names a component, so that other packages cannot change its meaning."""
+    if registered.distribution != BUILTIN_DISTRIBUTION:
+        return registered.full_name
+    name = registered.spec.name
+    same = [one for one in registry.all(registered.spec.kind) if one.spec.name == name]
+    return name if len(same) == 1 else registered.full_name
+
+
+def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
+    """A name that may become part of a file name; None after reporting what is wrong with it."""
+    if node.broken:
+        return None
+    if not isinstance(node.value, str):
+        mistakes.add(node.origin, path, *wrong_type(["text"], node))
+        return None
+    if not _LABEL.fullmatch(node.value):
+        mistakes.add(node.origin, path, *unusable_label(node.value))
+        return None
+    return node.value
+
+
+def unusable_label(name: str) -> tuple[str, str]:
+    """What to say about a name that cannot be part of a file name."""
+    return f'"{name}" cannot be used as a name', "Use letters, digits, _ - and . (not in front)."
+
+
+def is_label(name: str) -> bool:
+    """Whether `name` may be part of a file name."""
+    return bool(_LABEL.fullmatch(name))
+
+
+def _items(root: Node, key: str) -> Iterator[tuple[str, int]]:
+    node = root.child(key)
+    if node is not None and isinstance(node.value, list):
+        for index in range(len(node.value)):
+            yield key, index

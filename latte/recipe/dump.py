@@ -1,0 +1,116 @@
+"""Writes plain data as YAML that every reader, of YAML 1.1 or 1.2, reads as the same data."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from latte.recipe.node import KeyPath
+from latte.recipe.variables import escape
+
+WIDTH = 80
+_INDENT = 2
+
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+@()%-]*(?:[ :][A-Za-z0-9_./+@()%-]+)*")
+_MISREAD = re.compile(
+    r"y|n|yes|no|on|off|true|false|null|[-+]?\.(inf|nan)|\.[\d_].*|\.+", re.IGNORECASE
+)
+"""Unquoted, some reader takes these for something else than text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of YAML, and the path of the value that stands on it."""
+
+    text: str
+    path: KeyPath
+    holds_value: bool
+    """False for a key whose value stands on the lines below."""
+
+
+def dump_yaml(value: Any) -> str:
+    """Plain data as YAML: `load_recipe` reads it back unchanged, `${` in a text included."""
+    return "".join(f"{line.text}\n" for line in yaml_lines(value))
+
+
+def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line]:
+    """The lines of `value`, which stands at `path`."""
+    if _is_block(value, indent, ""):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, below in entries:
+            yield from _entry(key, below, (*path, key), indent)
+    else:
+        yield Line(" " * indent + _inline(value), path, holds_value=True)
+
+
+def _entry(key: str | int, value: Any, path: KeyPath, indent: int) -> Iterator[Line]:
+    if isinstance(key, int):
+        yield from _item(value, path, indent)
+        return
+    start = f"{' ' * indent}{_scalar(key, is_key=True)}:"
+    if _is_block(value, indent, start):
+        yield Line(start, path, holds_value=False)
+        yield from yaml_lines(value, path, indent + _INDENT)
+    else:
+        yield Line(f"{start} {_inline(value)}", path, holds_value=True)
+
+
+def _item(value: Any, path: KeyPath, indent: int) -> Iterator[Line]:
+    """An item of a list: its first line starts with a dash in place of two spaces."""
+    below = yaml_lines(value, path, indent + _INDENT)
+    first = next(below)
+    yield Line(f"{' ' * indent}- {first.text[indent + _INDENT :]}", first.path, first.holds_value)
+    yield from below
+
+
+def _is_block(value: Any, indent: int, start: str) -> bool:
+    """Whether `value` takes lines of its own; lists of scalars stand on one where they fit."""
+    if not isinstance(value, dict | list | tuple) or not value:
+        return False
+    if isinstance(value, dict) or any(isinstance(item, dict | list | tuple) for item in value):
+        return True
+    return indent + len(start) + 1 + len(_inline(value)) > WIDTH
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_scalar(item) for item in value)}]"
+    return _scalar(value)
+
+
+def _scalar(value: Any, *, is_key: bool = False) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, int):
+        return str(value)
+    text = value if is_key else escape(value)
+    return text if _PLAIN.fullmatch(text) and not _MISREAD.fullmatch(text) else _quoted(text)
+
+
+def _float(value: float) -> str:
+    """YAML 1.1 takes `1e-07` for text: there, a number with an exponent needs a point."""
+    mantissa, exponent, power = repr(value).partition("e")
+    return mantissa + ".0" * bool(exponent and "." not in mantissa) + exponent + power
+
+
+def _quoted(text: str) -> str:
+    characters = (
+        json.dumps(character, ensure_ascii=False)[1:-1]
+        if character.isprintable() or character in "\n\t\r"
+        else _escaped(ord(character))
+        for character in text
+    )
+    return f'"{"".join(characters)}"'
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

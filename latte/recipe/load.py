@@ -1,0 +1,116 @@
+"""From a file to a valid recipe, or to all of its mistakes at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from latte.interfaces import LatteError
+from latte.recipe.controls import CONTROLS, controls_of, varied, with_written_names
+from latte.recipe.defaults import with_defaults
+from latte.recipe.layout import NAME, spelled_out
+from latte.recipe.learners import LEARNERS
+from latte.recipe.mistakes import Mistakes
+from latte.recipe.model import Recipe
+from latte.recipe.node import Node, Origin
+from latte.recipe.overrides import apply_overrides
+from latte.recipe.reader import RecipeReader
+from latte.recipe.resolve import origins, resolved_data
+from latte.recipe.tree import TreeBuilder
+from latte.recipe.wording import wrong_type
+from latte.recipe.yaml import compose, read_text
+from latte.registry.registry import Registry
+from latte.registry.suggest import nearest
+
+
+def load_recipe(
+    path: Path,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Recipe:
+    """The recipe in the file `path`, changed by `overrides` such as `train.max_steps=100`.
+
+    `environment` is where `${VAR}` is looked up; default: the process's own. Raises `RecipeErrors`
+    with every mistake, or `LatteError` where the file cannot be read or is not YAML.
+    """
+    variables = os.environ if environment is None else environment
+    mistakes = Mistakes()
+    root = _read_tree(path, overrides, variables, mistakes)
+    recipe = _read_recipe(root, registry, mistakes, path)
+    mistakes.raise_if_any()
+    assert recipe is not None, "whatever is wrong with a recipe is reported"
+    return recipe
+
+
+def _read_tree(
+    path: Path, overrides: Sequence[str], environment: Mapping[str, str], mistakes: Mistakes
+) -> Node:
+    _refuse_absent_file(path)
+    source = str(path)
+    document = compose(read_text(path), source)
+    if document is None:
+        root = Node({}, Origin(source, 1))
+    else:
+        root = TreeBuilder(source, environment, mistakes).build(document)
+    if not isinstance(root.value, dict):
+        raise LatteError(
+            wrong_type(["a mapping (key: value)"], root)[0], where=root.origin.position
+        )
+    return spelled_out(apply_overrides(root, overrides, environment, mistakes))
+
+
+def _read_recipe(
+    written: Node, registry: Registry, mistakes: Mistakes, path: Path
+) -> Recipe | None:
+    controls = controls_of(written, mistakes)
+    recipe = _read_variant(written, registry, mistakes, path)
+    variants: dict[str, Recipe] = {}
+    changes: dict[str, Any] = {}
+    for name, control in controls.items():
+        own = mistakes.within(CONTROLS, name)
+        variant = _read_variant(varied(written, control, registry), registry, own, path)
+        mistakes.adopt(own)
+        changes[name] = with_written_names(control, registry).plain()
+        if variant:
+            variants[name] = variant
+    if recipe is None or not controls:
+        return recipe
+    resolved = {**recipe.resolved, CONTROLS: changes}
+    return replace(recipe, controls=variants, resolved=resolved, origins=origins(resolved, written))
+
+
+def _read_variant(
+    written: Node, registry: Registry, mistakes: Mistakes, path: Path
+) -> Recipe | None:
+    """One recipe without controls."""
+    root = with_defaults(written)
+    recipe = RecipeReader(root, registry, mistakes, path).read()
+    if recipe is None:
+        return None
+    if not recipe.general.name:
+        named = recipe.general.model_copy(update={NAME: _name_from(path)})
+        recipe = replace(recipe, general=named)
+    lists_learners = root.child(LEARNERS) is not None
+    resolved = resolved_data(recipe, registry, lists_learners=lists_learners)
+    return replace(recipe, resolved=resolved, origins=origins(resolved, root))
+
+
+def _name_from(path: Path) -> str:
+    """The file's name, with `-` for what a run folder's name may not contain."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
+
+
+def _refuse_absent_file(path: Path) -> None:
+    if path.exists():
+        return
+    if not path.parent.is_dir():
+        raise LatteError(f"the folder {path.parent} does not exist", where=str(path))
+    recipes = [file.name for file in path.parent.iterdir() if file.suffix in (".yaml", ".yml")]
+    near = nearest(path.name, recipes)
+    hint = f'Did you mean "{path.parent / near}"?' if near else None
+    raise LatteError("there is no such file", where=str(path), hint=hint)

@@ -1,0 +1,89 @@
+"""`--set key.path=value`: changes to a recipe from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from latte.interfaces import LatteError
+from latte.recipe.layout import USE, kind_at, spelled_out
+from latte.recipe.mistakes import Mistakes
+from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
+from latte.recipe.tree import TreeBuilder
+from latte.recipe.yaml import compose
+
+_ORIGIN = Origin(OVERRIDE)
+
+
+def apply_overrides(
+    root: Node, overrides: Sequence[str], environment: Mapping[str, str], mistakes: Mistakes
+) -> Node:
+    """`root` with each `key.path=value` put in, in their order.
+
+    Naming another component with `.use=` drops the options of the one before.
+    """
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        keys: KeyPath = tuple(int(key) if key.isdecimal() else key for key in path.split("."))
+        if not equals or "" in keys:
+            mistakes.add(
+                _ORIGIN, (text,), "is not KEY.PATH=VALUE", "As in: --set train.max_steps=100"
+            )
+            continue
+        try:
+            root = _put(root, (), keys, _parse(value, keys, environment, mistakes))
+        except LatteError as error:
+            mistakes.add(_ORIGIN, keys, error.what, error.hint)
+    return root
+
+
+def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: Mistakes) -> Node:
+    """`text` by the rules of the file: quoted, a list, a mapping, or a plain scalar."""
+    builder = TreeBuilder(OVERRIDE, environment, mistakes)
+    text = text.strip()
+    if not text.startswith(("[", "{", '"', "'")):
+        return builder.scalar(text, _ORIGIN, path, quoted=False)
+    composed = compose(text, OVERRIDE)
+    assert composed is not None, "text that starts with a bracket or a quote is not empty"
+    return builder.build(composed, path)
+
+
+def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
+    """`node`, which stands at `path`, with `new` at `rest` below it. Raises `LatteError`."""
+    if not rest:
+        return new
+    node, key, below = spelled_out(node, path), rest[0], rest[1:]
+    if node.value is None:
+        node = Node({}, _ORIGIN)
+    if isinstance(node.value, list):
+        child = _item(node, path, key)
+    elif isinstance(node.value, dict):
+        key = str(key)
+        child = node.value.get(key, Node(None, _ORIGIN))
+        _refuse_index(path, key, below, child)
+    else:
+        raise LatteError(f"{dotted(path)} holds a single value, and nothing can be set below it")
+    if key == USE and kind_at(path) and child.value != new.value:
+        return Node({USE: new}, node.origin)
+    return node.replaced(key, _put(child, (*path, key), below, new))
+
+
+def _item(node: Node, path: KeyPath, key: str | int) -> Node:
+    child = node.child(key)
+    if child is None:
+        count = len([*node.items()])
+        known = f"its items are 0 to {count - 1}" if count else "it is empty"
+        raise LatteError(
+            f"{dotted(path)} is a list without an item {key}",
+            hint=f"Items are counted from 0; {known}.",
+        )
+    return child
+
+
+def _refuse_index(path: KeyPath, key: str, below: KeyPath, child: Node) -> None:
+    """Items of a list that the recipe does not have cannot be changed one by one."""
+    if below and isinstance(below[0], int) and child.value is None:
+        name = dotted((*path, key))
+        raise LatteError(
+            f"the recipe has no list {name}, so it has no item {below[0]}",
+            hint=f"Set all of it: --set '{name}=[...]'",
+        )

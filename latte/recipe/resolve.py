@@ -1,0 +1,70 @@
+"""A recipe as plain data with every default filled in, and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from latte.interfaces import Options
+from latte.recipe.components import written_name
+from latte.recipe.layout import NAME, USE
+from latte.recipe.model import Choice, LearnerChoice, Recipe
+from latte.recipe.node import DEFAULT, Node, dotted, find, leaves
+from latte.registry.plugin import Registered
+from latte.registry.registry import Registry
+
+
+def resolved_data(recipe: Recipe, registry: Registry, *, lists_learners: bool) -> dict[str, Any]:
+    """Everything in `recipe` but its controls, as a recipe that resolves to itself."""
+
+    def component(choice: Choice) -> dict[str, Any]:
+        return _component(choice, registry)
+
+    return {
+        **_plain(recipe.general),
+        "backbone": _plain(recipe.backbone),
+        "dataset": component(recipe.dataset),
+        **({"describer": component(recipe.describer)} if recipe.describer else {}),
+        "descriptions": [component(choice) for choice in recipe.descriptions],
+        "labels": [component(choice) for choice in recipe.labels],
+        **_learners(recipe, registry, lists_learners=lists_learners),
+        "train": _plain(recipe.train),
+        "evaluate": _plain(recipe.evaluate),
+        "reporters": [component(choice) for choice in recipe.reporters],
+    }
+
+
+def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:
+    """Where each value of `resolved` was written, by dotted path; `default` for the others."""
+    found = {}
+    for path in leaves(resolved):
+        node = find(root, path)
+        found[dotted(path)] = str(node.origin) if node else DEFAULT
+    return found
+
+
+def _learners(recipe: Recipe, registry: Registry, *, lists_learners: bool) -> dict[str, Any]:
+    if not lists_learners:
+        (main,) = recipe.learners
+        return {"trainable": main.settings.trainable, **_learner_components(main, registry)}
+    return {
+        "learners": [
+            {**_plain(learner.settings), **_learner_components(learner, registry)}
+            for learner in recipe.learners
+        ]
+    }
+
+
+def _learner_components(learner: LearnerChoice, registry: Registry) -> dict[str, Any]:
+    loss = {"loss": _component(learner.loss, registry)} if learner.loss else {}
+    return {"prototypes": _component(learner.prototypes, registry), **loss}
+
+
+def _component(choice: Choice, registry: Registry) -> dict[str, Any]:
+    registered = Registered(choice.spec, choice.distribution, choice.version)
+    name = {NAME: choice.label} if choice.label != choice.spec.name else {}
+    return {USE: written_name(registry, registered), **name, **_plain(choice.options)}
+
+
+def _plain(options: Options) -> dict[str, Any]:
+    return options.model_dump(mode="json")

@@ -1,0 +1,180 @@
+"""Turns YAML into a recipe's nodes: scalars resolved, variables expanded, anchors copied in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from yaml.error import Mark
+from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from yaml.nodes import Node as YamlNode
+
+from latte.interfaces import LatteError
+from latte.recipe.mistakes import Mistakes
+from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, Scalar
+from latte.recipe.scalars import resolve
+from latte.recipe.variables import expand
+from latte.recipe.yaml import position
+
+MOST_VALUES = 100_000
+"""Values in a recipe once its anchors are expanded."""
+
+_MERGE = "<<"
+
+
+class TreeBuilder:
+    """Builds the nodes of one source; mistakes that do not hide others are collected."""
+
+    def __init__(self, source: str, environment: Mapping[str, str], mistakes: Mistakes) -> None:
+        self.source = source
+        self.environment = environment
+        self.mistakes = mistakes
+        self.values = 0
+        self.open: set[int] = set()
+        """Collections being expanded: meeting one again means that it contains itself."""
+
+    def build(self, yaml_node: YamlNode, path: KeyPath = (), mark: Mark | None = None) -> Node:
+        """`yaml_node` with everything below it; `mark` is where its key stands.
+
+        Raises `LatteError` for anchors that contain themselves or expand without bound.
+        """
+        self._count(yaml_node)
+        origin = self._origin(mark or yaml_node.start_mark)
+        if isinstance(yaml_node, ScalarNode):
+            return self._scalar(yaml_node, origin, path)
+        self._enter(yaml_node)
+        node = self._collection(yaml_node, origin, path)
+        self.open.remove(id(yaml_node))
+        return node
+
+    def _collection(self, yaml_node: YamlNode, origin: Origin, path: KeyPath) -> Node:
+        if isinstance(yaml_node, SequenceNode):
+            items = enumerate(yaml_node.value)
+            return Node([self.build(item, (*path, index)) for index, item in items], origin)
+        assert isinstance(yaml_node, MappingNode)
+        return Node(self._entries(yaml_node, path), origin)
+
+    def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
+        """The mapping's entries; its own take precedence over those merged in with `<<`."""
+        own: dict[str, Node] = {}
+        merged: dict[str, Node] = {}
+        for key, value, mark in self._pairs(mapping, path):
+            if key is None:
+                for entries in self._merged(value, path):
+                    merged = {**entries, **merged}
+            else:
+                own[key] = self.build(value, (*path, key), mark)
+        return {**merged, **own}
+
+    def _pairs(
+        self, mapping: MappingNode, path: KeyPath
+    ) -> Iterator[tuple[str | None, YamlNode, Mark]]:
+        """Keys (None for `<<`), values, and the keys' positions, without unusable keys."""
+        seen: dict[str | None, Mark] = {}
+        for key_node, value in mapping.value:
+            mark = key_node.start_mark
+            is_merge = _is_merge(key_node)
+            key = None if is_merge else self._key(key_node, path)
+            if key is None and not is_merge:
+                continue
+            if key in seen:
+                self._repeated(key, seen[key], mark, path)
+            else:
+                seen[key] = mark
+                yield key, value, mark
+
+    def _repeated(self, key: str | None, first: Mark, mark: Mark, path: KeyPath) -> None:
+        name = _MERGE if key is None else key
+        self.mistakes.add(
+            self._origin(mark),
+            (*path, name),
+            f'the key "{name}" stands here twice, first in line {first.line + 1}',
+            "Keep one of them.",
+        )
+
+    def _key(self, key_node: YamlNode, path: KeyPath) -> str | None:
+        """The key's text, or None for one that is refused."""
+        origin = self._origin(key_node.start_mark)
+        if not isinstance(key_node, ScalarNode):
+            self.mistakes.add(origin, path, "a key must be text, not a list or a mapping")
+            return None
+        text = str(key_node.value)
+        try:
+            is_text = key_node.style is not None or isinstance(resolve(text), str)
+        except ValueError:
+            is_text = False
+        if not is_text:
+            what = f"the key {text} is not text" if text else "a key is empty"
+            self.mistakes.add(origin, path, what, f'Put it in quotes: "{text}".')
+            return None
+        return text if self._encodable(text, origin, path) else None
+
+    def _merged(self, value: YamlNode, path: KeyPath) -> Iterator[dict[str, Node]]:
+        """The entries of each mapping behind `<<`."""
+        sources = value.value if isinstance(value, SequenceNode) else [value]
+        for source in sources:
+            if isinstance(source, MappingNode):
+                self._count(source)
+                self._enter(source)
+                yield self._entries(source, path)
+                self.open.remove(id(source))
+            else:
+                self.mistakes.add(
+                    self._origin(value.start_mark), path, "<< takes a mapping, or a list of them"
+                )
+
+    def _scalar(self, yaml_node: ScalarNode, origin: Origin, path: KeyPath) -> Node:
+        text = str(yaml_node.value)
+        if not self._encodable(text, origin, path):
+            return Node("", origin, broken=True)
+        return self.scalar(text, origin, path, quoted=yaml_node.style is not None)
+
+    def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
+        """The node of a scalar written as `text`."""
+        value: Scalar
+        try:
+            value = text if quoted else resolve(text)
+            if not isinstance(value, str):
+                return Node(value, origin)
+            expansion = expand(value, self.environment)
+        except ValueError as error:
+            self.mistakes.add(origin, path, str(error), "Put it in quotes if it is meant as text.")
+            return Node(text, origin, broken=True)
+        except LatteError as error:
+            self.mistakes.add(origin, path, error.what, error.hint)
+            return Node(text, origin, broken=True)
+        return Node(expansion.text, replace(origin, variables=expansion.variables))
+
+    def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
+        """Whether `text` can be written to a file again; half a surrogate pair cannot."""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.mistakes.add(origin, path, "half of a surrogate pair is not a character")
+            return False
+        return True
+
+    def _origin(self, mark: Mark) -> Origin:
+        if self.source == OVERRIDE:
+            return Origin(self.source)
+        return Origin(self.source, mark.line + 1, mark.column + 1)
+
+    def _count(self, yaml_node: YamlNode) -> None:
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise LatteError(
+                f"expands to more than {MOST_VALUES:,} values",
+                where=position(self.source, yaml_node.start_mark),
+                hint="Remove aliases (*NAME) that contain other aliases.",
+            )
+
+    def _enter(self, yaml_node: YamlNode) -> None:
+        if id(yaml_node) in self.open:
+            raise LatteError(
+                "an anchor contains itself", where=position(self.source, yaml_node.start_mark)
+            )
+        self.open.add(id(yaml_node))
+
+
+def _is_merge(key_node: YamlNode) -> bool:
+    return isinstance(key_node, ScalarNode) and key_node.style is None and key_node.value == _MERGE

@@ -1,0 +1,61 @@
+"""Environment variables in strings: `${VAR}`, `${VAR:-default}`, and `$${` for a plain `${`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from latte.interfaces import LatteError
+
+_REFERENCE = re.compile(
+    r"(?P<escaped>\$\$\{)"
+    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}"
+    r"|(?P<malformed>\$\{[^}]*\}?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """A string after expansion, and the variables that were read for it."""
+
+    text: str
+    variables: tuple[str, ...]
+
+
+def expand(text: str, environment: Mapping[str, str]) -> Expansion:
+    """Expand `text` once; what a variable holds is never expanded again.
+
+    As in a shell, `:-` also stands in for a variable that is empty. Raises `LatteError`.
+    """
+    names: list[str] = []
+
+    def value_of(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "${"
+        if match["malformed"]:
+            raise LatteError(
+                f'"{match[0]}" is no variable',
+                hint="Write ${NAME} or ${NAME:-default}, without nesting; $${ is a plain ${.",
+            )
+        names.append(match["name"])
+        return _look_up(match["name"], match["default"], environment)
+
+    return Expansion(_REFERENCE.sub(value_of, text), tuple(dict.fromkeys(names)))
+
+
+def escape(text: str) -> str:
+    """The string that expands to `text`."""
+    return text.replace("${", "$${")
+
+
+def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> str:
+    value = environment.get(name)
+    if default is not None:
+        return value or default
+    if value is None:
+        raise LatteError(
+            f"the environment variable {name} is not set",
+            hint=f"Set it (export {name}=...), or write ${{{name}:-default}} here.",
+        )
+    return value

@@ -1,0 +1,154 @@
+"""Parses YAML into PyYAML's nodes, without anything that a recipe can do without.
+
+Tags, several documents and deep nesting are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from yaml.composer import Composer
+from yaml.error import MarkedYAMLError, YAMLError
+from yaml.events import AliasEvent, Event, NodeEvent, StreamEndEvent
+from yaml.nodes import Node as YamlNode
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
+
+from latte.interfaces import LatteError
+
+LARGEST_FILE = 1_000_000
+"""Bytes."""
+DEEPEST_NESTING = 50
+
+
+class Place(Protocol):
+    """A position in a text, counted from zero: any mark of PyYAML."""
+
+    line: int
+    column: int
+
+
+class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
+    """PyYAML's parser up to nodes; it constructs no Python object and knows no tag."""
+
+    def __init__(self, text: str, source: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self.source = source
+        self.depth = 0
+
+    def compose_node(self, parent: YamlNode | None, index: int) -> YamlNode | None:
+        """Compose what comes next, unless it has a tag or lies too deep."""
+        event: Event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent):
+            self._refuse_tag(event)
+        self.depth += 1
+        if self.depth > DEEPEST_NESTING:
+            raise LatteError(
+                f"nested deeper than {DEEPEST_NESTING} levels",
+                where=position(self.source, event.start_mark),
+            )
+        node: YamlNode | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def compose_only_document(self) -> YamlNode | None:
+        """The file's one document, or None where there is none."""
+        self.get_event()  # type: ignore[no-untyped-call]
+        document = None if self.check_event(StreamEndEvent) else self.compose_document()
+        if not self.check_event(StreamEndEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise LatteError(
+                "a second document starts here",
+                where=position(self.source, event.start_mark),
+                hint="Keep one recipe a file; remove the line with --- between them.",
+            )
+        return document
+
+    def _refuse_tag(self, event: NodeEvent) -> None:
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise LatteError(
+                f"the tag {_as_written(tag)} is not allowed",
+                where=position(self.source, event.start_mark),
+                hint="Recipes hold plain values only. Remove the tag, or put the text in quotes.",
+            )
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises `LatteError` where it is not short UTF-8 text."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise LatteError(
+            f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)
+        ) from error
+    if len(data) > LARGEST_FILE:
+        raise LatteError(f"is larger than {LARGEST_FILE:,} bytes: not a recipe", where=str(path))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise LatteError(
+            "is not UTF-8 text", where=f"{path}:{line}", hint="Save it with the encoding UTF-8."
+        ) from error
+
+
+def compose(text: str, source: str) -> YamlNode | None:
+    """The one document in `text`, None if there is none. Raises `LatteError` with line, column."""
+    try:
+        return _Composer(text, source).compose_only_document()
+    except ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
+        raise LatteError(
+            f"the character {error.character!r} is not allowed in YAML",
+            where=f"{source}:{line}:{column}",
+            hint="Remove it; it may be invisible in your editor.",
+        ) from error
+    except MarkedYAMLError as error:
+        raise LatteError(
+            f"not valid YAML: {error.problem or error.context}",
+            where=position(source, error.problem_mark or error.context_mark),
+            hint=_how_to_mend(error, text),
+        ) from error
+    except (YAMLError, ValueError, OverflowError) as error:
+        raise LatteError(f"not valid YAML: {error}", where=source) from error
+
+
+def position(source: str, mark: Place | None) -> str:
+    """`file:line:column`, counted from one."""
+    return source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
+
+
+def _as_written(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
+
+
+def _how_to_mend(error: MarkedYAMLError, text: str) -> str | None:
+    """What usually causes this parser's message."""
+    problem = error.problem or ""
+    mark = error.problem_mark
+    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+    if "\\t" in problem:
+        return "YAML is indented with spaces, not with tabs."
+    if "mapping values are not allowed" in problem:
+        return 'Check the indentation, or put text that contains ": " in quotes.'
+    if "'{'" in problem and "${" in line:
+        return 'Between { } or [ ], text with a variable needs quotes: "${NAME}/folder".'
+    if "expected ',' or" in problem:
+        return "A comma or a closing bracket is missing, or text with , [ ] { } needs quotes."
+    if "cannot start any token" in problem:
+        return "Put text that starts with this character in quotes."
+    if "could not find expected ':'" in problem:
+        return "The line above is not `key: value`."
+    if "undefined alias" in problem:
+        return "Name something with &NAME before using it as *NAME, or put the text in quotes."
+    return None

@@ -1,0 +1,181 @@
+"""Finding installed plugins and asking each for its components, so that none can harm another.
+
+Entry points are walked here and not by pluggy's own loader, which drops a second package with
+the same entry-point name silently and stops at the first plugin that cannot be imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import NoReturn
+
+import pluggy
+from packaging.utils import canonicalize_name
+
+from latte.interfaces import LatteError
+from latte.registry.checks import IncompatiblePluginError, check_declarations
+from latte.registry.load import one_line
+from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
+from latte.registry.spec import ENTRY_POINT_GROUP, ComponentSpec, Hooks
+from latte.registry.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class _Installed:
+    entry_point: EntryPoint
+    distribution: str
+    version: str
+
+    @property
+    def builtin(self) -> bool:
+        return self.distribution == BUILTIN_DISTRIBUTION
+
+
+def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugin, ...]:
+    """Every installed plugin, latte's own components first, then by package name.
+
+    `LATTE_PLUGINS` restricts loading to the packages that it lists (separated by commas; an empty
+    value leaves the built-in components alone). With `LATTE_STRICT_PLUGINS=1` a broken plugin's
+    error is raised. A fault in latte's own components always is.
+    """
+    installed = _installed()
+    allowed = _allowed(installed, environment.get("LATTE_PLUGINS"))
+    strict = environment.get("LATTE_STRICT_PLUGINS") == "1"
+    return tuple(
+        _load(one, installed, strict=strict) if one.distribution in allowed else _blocked(one)
+        for one in installed
+    )
+
+
+def _installed() -> list[_Installed]:
+    found = [_describe(entry_point) for entry_point in entry_points(group=ENTRY_POINT_GROUP)]
+    if not any(one.builtin for one in found):
+        raise LatteError(
+            "latte's own components are not installed",
+            hint=f"Install latte itself with pip: pip install {BUILTIN_DISTRIBUTION}",
+        )
+    return sorted(found, key=lambda one: (not one.builtin, one.distribution, one.entry_point.name))
+
+
+def _describe(entry_point: EntryPoint) -> _Installed:
+    fields = entry_point.dist.metadata.json if entry_point.dist else {}
+    name = str(fields.get("name", entry_point.name))
+    version = str(fields.get("version", "unknown"))
+    return _Installed(entry_point, canonicalize_name(name), version)
+
+
+def _allowed(installed: Sequence[_Installed], setting: str | None) -> set[str]:
+    names = {one.distribution for one in installed}
+    if setting is None:
+        return names
+    wanted = {canonicalize_name(name.strip()) for name in setting.split(",") if name.strip()}
+    for missing in sorted(wanted - names):
+        raise LatteError(
+            f'no installed plugin is called "{missing}"',
+            where="LATTE_PLUGINS",
+            hint=f"{did_you_mean(missing, names)} Installed: {', '.join(sorted(names))}".strip(),
+        )
+    return wanted | {BUILTIN_DISTRIBUTION}
+
+
+def _blocked(one: _Installed) -> Plugin:
+    return Plugin(
+        one.entry_point.name,
+        one.distribution,
+        one.version,
+        "blocked",
+        error="left out by LATTE_PLUGINS",
+    )
+
+
+def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> Plugin:
+    key = one.entry_point.name
+    declared: tuple[object, ...] = ()
+    try:
+        _check_entry_point(one, installed)
+        with contextlib.redirect_stdout(sys.stderr):
+            declared = _declarations(one.entry_point.load())
+        specs = check_declarations(declared)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if strict or one.builtin:
+            _raise(one, error)
+        return _failed(one, error, declared)
+    return Plugin(key, one.distribution, one.version, "ok", specs=specs)
+
+
+def _raise(one: _Installed, error: BaseException) -> NoReturn:
+    """Raise `error` with its plugin's name; `SystemExit` must not end the process unexplained."""
+    package = f"{one.distribution} {one.version}"
+    if isinstance(error, LatteError):
+        raise LatteError(error.what, where=f"plugin {package}", hint=error.hint) from error
+    if isinstance(error, Exception):
+        error.add_note(f"In plugin {package}.")
+        raise error
+    stopped = RuntimeError(f"a plugin raised {one_line(error)}")
+    stopped.add_note(f"In plugin {package}.")
+    raise stopped from error
+
+
+def _failed(one: _Installed, error: BaseException, declared: Sequence[object]) -> Plugin:
+    expected = isinstance(error, LatteError)
+    return Plugin(
+        one.entry_point.name,
+        one.distribution,
+        one.version,
+        "incompatible" if isinstance(error, IncompatiblePluginError) else "broken",
+        error=error.what if isinstance(error, LatteError) else one_line(error),
+        detail=None if expected else "".join(traceback.format_exception(error)),
+        specs=tuple(spec for spec in declared if isinstance(spec, ComponentSpec)),
+    )
+
+
+def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
+    """One entry point a package, called like the import package that only this package has."""
+    key, module = one.entry_point.name, one.entry_point.module
+    if module != key and not module.startswith(f"{key}."):
+        raise LatteError(
+            f'its entry point must be called "{module.partition(".")[0]}", like the import '
+            f'package that it loads, not "{key}"'
+        )
+    others = [other for other in installed if other is not one]
+    if any(other.distribution == one.distribution for other in others):
+        raise LatteError(f"it declares more than one entry point in {ENTRY_POINT_GROUP}")
+    rivals = [other.distribution for other in others if other.entry_point.name == key]
+    if rivals and not one.builtin:
+        raise LatteError(
+            f'{" and ".join(rivals)} also provides the import package "{key}": uninstall one'
+        )
+
+
+def _declarations(plugin: ModuleType) -> tuple[object, ...]:
+    """Everything that the plugin's hook returns. Raises `LatteError` for a misspelt hook."""
+    manager = pluggy.PluginManager("latte")
+    manager.add_hookspecs(Hooks)
+    known = [hook for hook in vars(Hooks) if not hook.startswith("_")]
+    manager.register(plugin)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise LatteError(_unknown_hook(manager, plugin, known)) from error
+    if not manager.get_hookcallers(plugin):
+        raise LatteError(f"it implements no hook: mark {known[0]}() with @hookimpl")
+    answers = manager.hook.latte_components()
+    if not answers:
+        raise LatteError("its latte_components() returned None, not ComponentSpecs")
+    return tuple(spec for specs in answers for spec in specs)
+
+
+def _unknown_hook(manager: pluggy.PluginManager, plugin: object, known: Sequence[str]) -> str:
+    callers = manager.get_hookcallers(plugin) or []
+    unknown = next(caller.name for caller in callers if not caller.has_spec())
+    suggestion = did_you_mean(unknown, known) or f"Hooks: {', '.join(known)}."
+    return f"latte has no hook {unknown}(). {suggestion}"

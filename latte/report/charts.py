@@ -1,0 +1,202 @@
+"""The charts of the report: values with intervals, lines over steps, and small bars in tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from latte.interfaces import Interval
+from latte.report.numbers import MINUS, NARROW_SPACE
+from latte.report.series import Sample, Series
+from latte.report.svg import Drawing, Scale
+
+Format = Callable[[float, float], str]
+"""Writes a tick's value, given the distance between ticks."""
+
+_LONGEST_LABEL = 44
+
+
+def percent_tick(value: float, step: float) -> str:
+    """0.65 -> `65 %`."""
+    return _fixed(100 * value, 100 * step) + NARROW_SPACE + "%"
+
+
+def points_tick(value: float, step: float) -> str:
+    """0.02 -> `+2`."""
+    text = _fixed(100 * value, 100 * step)
+    return f"+{text}" if value > step / 2 else text
+
+
+def plain_tick(value: float, step: float) -> str:
+    """As many digits as ticks need to differ; powers of ten where these would be many."""
+    if value == 0:
+        return "0"
+    if abs(step) < 1e-3 or abs(value) >= 1e5:
+        exponent = math.floor(math.log10(abs(value)) + 1e-9)
+        digits = _digits(step / 10.0**exponent)
+        mantissa = f"{value / 10.0**exponent:.{digits}f}"
+        return f"{mantissa}e{exponent}".replace("-", MINUS)
+    return _fixed(value, step)
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """One line of an interval chart."""
+
+    label: str
+    interval: Interval
+    text: str
+    """The value in words, at the right end of the line."""
+    css_class: str
+
+
+def interval_chart(
+    rows: Sequence[IntervalRow], label: str, tick: Format, reference: float | None = None
+) -> Markup:
+    """A dot and its 95 % interval for each row, on one scale; `reference` is a vertical line."""
+    width, row_height, bottom = 420, 44, 30
+    height = len(rows) * row_height + bottom
+    drawing = Drawing(width, height, label, "chart")
+    ends = [end for row in rows for end in (row.interval.low, row.interval.high)]
+    scale = Scale.around([*ends, *([] if reference is None else [reference])], 4, width - 4)
+    _vertical_grid(drawing, scale, height - bottom, tick)
+    if reference is not None:
+        drawing.line((scale(reference), 0), (scale(reference), height - bottom), "reference")
+    for index, row in enumerate(rows):
+        _interval_row(drawing, scale, row, index * row_height, width)
+    return drawing.markup()
+
+
+def _vertical_grid(drawing: Drawing, scale: Scale, floor: float, tick: Format) -> None:
+    ticks = scale.ticks()
+    for value in ticks:
+        x = scale(value)
+        drawing.line((x, 0), (x, floor), "grid")
+        text = tick(value, _distance(ticks))
+        drawing.text((x, floor + 18), text, "tick", _anchor(x, scale))
+
+
+def _anchor(x: float, scale: Scale) -> str:
+    """Labels at the rim grow inwards."""
+    if x < scale.start + 20:
+        return "start"
+    return "end" if x > scale.end - 20 else "middle"
+
+
+def _interval_row(
+    drawing: Drawing, scale: Scale, row: IntervalRow, top: float, width: float
+) -> None:
+    drawing.text((4, top + 16), _shortened(row.label), "label")
+    drawing.text((width - 4, top + 16), row.text, "value", "end")
+    y, interval = top + 30, row.interval
+    drawing.line((scale(interval.low), y), (scale(interval.high), y), f"whisker {row.css_class}")
+    drawing.circle((scale(interval.value), y), 5, f"dot {row.css_class}")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A horizontal line to compare a curve with."""
+
+    value: float
+    label: str
+
+
+_CHART = (420, 230)
+_FRAME = (58, 12, 12, 40)
+"""Left, top, right and bottom margin of a line chart."""
+
+
+def line_chart(
+    series: Series, label: str, tick: Format, reference: Reference | None = None
+) -> Markup:
+    """A figure over steps; a thinned series has a band from smallest to largest value."""
+    (width, height), (left, top, right, bottom) = _CHART, _FRAME
+    drawing = Drawing(width, height, label, "chart")
+    samples = series.samples
+    x = _step_scale(samples, left, width - right)
+    ends = [end for sample in samples for end in (sample.low, sample.high)]
+    extra = [] if reference is None else [reference.value]
+    y = Scale.around([*ends, *extra], height - bottom, top)
+    _axes(drawing, x, y, tick)
+    if reference is not None:
+        _draw_reference(drawing, x, y, reference)
+    _draw_curve(drawing, series, x, y)
+    return drawing.markup()
+
+
+def _step_scale(samples: Sequence[Sample], start: float, end: float) -> Scale:
+    """From the first step to the last, without room at the sides."""
+    first, last = samples[0].step, samples[-1].step
+    return Scale(first, last, start, end) if first < last else Scale.around([first], start, end)
+
+
+def _axes(drawing: Drawing, x: Scale, y: Scale, tick: Format) -> None:
+    heights = y.ticks()
+    for value in heights:
+        drawing.line((x.start, y(value)), (x.end, y(value)), "grid")
+        drawing.text((x.start - 8, y(value) + 4), tick(value, _distance(heights)), "tick", "end")
+    drawing.line((x.start, y.start), (x.end, y.start), "axis")
+    steps = [step for step in x.ticks() if step == round(step)]
+    for step in steps:
+        drawing.line((x(step), y.start), (x(step), y.start + 4), "axis")
+        text = plain_tick(step, _distance(steps))
+        drawing.text((x(step), y.start + 18), text, "tick", _anchor(x(step), x))
+    drawing.text((x.end, y.start + 35), "step", "tick", "end")
+
+
+def _draw_reference(drawing: Drawing, x: Scale, y: Scale, reference: Reference) -> None:
+    height = y(reference.value)
+    drawing.line((x.start, height), (x.end, height), "reference")
+    above = height - 6 if height > y.end + 20 else height + 16
+    drawing.text((x.end, above), reference.label, "tick", "end")
+
+
+def _draw_curve(drawing: Drawing, series: Series, x: Scale, y: Scale) -> None:
+    samples = series.samples
+    if series.steps_a_sample > 1:
+        upper = [(x(sample.step), y(sample.high)) for sample in samples]
+        lower = [(x(sample.step), y(sample.low)) for sample in reversed(samples)]
+        drawing.polygon(upper + lower, "band")
+    points = [(x(sample.step), y(sample.value)) for sample in samples]
+    drawing.polyline(points, "curve")
+    for point in points if len(points) <= 30 else points[-1:]:
+        drawing.circle(point, 3, "dot adapted")
+
+
+def change_bar(before: float, after: float) -> Markup:
+    """From one accuracy to another on a scale from 0 to 1: a hollow dot, a line, a full dot."""
+    drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)
+    drawing.line((6, 8), (154, 8), "rail")
+    direction = "up" if after >= before else "down"
+    drawing.line((scale(before), 8), (scale(after), 8), f"move {direction}")
+    drawing.circle((scale(before), 8), 4, "dot zero-shot")
+    drawing.circle((scale(after), 8), 4.5, f"dot {direction}")
+    return drawing.markup()
+
+
+def count_bars(before: int, after: int, largest: int) -> Markup:
+    """Two counts as bars, one below the other, on a scale from 0 to `largest`."""
+    drawing, scale = Drawing(160, 16, None, "change"), Scale(0, max(largest, 1), 0, 160)
+    drawing.bar((0, 2), scale(before), 5, "bar zero-shot")
+    drawing.bar((0, 9), scale(after), 5, "bar adapted")
+    return drawing.markup()
+
+
+def _distance(ticks: Sequence[float]) -> float:
+    return ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+
+
+def _digits(step: float) -> int:
+    return max(0, math.ceil(-math.log10(step) - 1e-9))
+
+
+def _fixed(value: float, step: float) -> str:
+    text = f"{value:.{_digits(step)}f}"
+    return text.replace("-", MINUS)
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"

@@ -1,0 +1,130 @@
+"""What was run, in a few plain lines: for the page's details and the model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from latte.interfaces import RunResults
+from latte.report.numbers import count, duration, plural
+from latte.report.plain import one_line
+
+Fact = tuple[str, str]
+
+
+def run_facts(results: RunResults) -> list[Fact]:
+    """Sizes, seed and time of a run."""
+    facts = [
+        ("Training images", count(results.training_images)),
+        ("Skipped images", count(results.skipped_images)),
+        ("Classes", count(len(results.class_names))),
+        ("Training steps", count(steps(results))),
+        ("Seed", str(results.recipe.get("seed", "not recorded"))),
+    ]
+    if results.seconds:
+        facts.append(("Time", duration(sum(results.seconds.values()))))
+    return facts
+
+
+def steps(results: RunResults) -> int:
+    """Training steps that the metrics record."""
+    recorded = (row["step"] for row in results.metrics if row.get("event") == "step")
+    return int(max(recorded, default=0))
+
+
+def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
+    """The components and the few settings that make a method; only those the recipe has."""
+    backbone = _mapping(recipe.get("backbone"))
+    parts = [str(backbone[key]) for key in ("model", "pretrained") if backbone.get(key)]
+    facts = [("Starting model", ", ".join(parts)), ("Dataset", _used(recipe.get("dataset")))]
+    facts += [
+        (term, _used(recipe.get(key)))
+        for term, key in (
+            ("Describer", "describer"),
+            ("Descriptions", "descriptions"),
+            ("Pseudo-labels", "labels"),
+        )
+    ]
+    facts += [fact for learner in _learners(recipe) for fact in _learner_facts(learner)]
+    facts.append(("Training", _training(_mapping(recipe.get("train")))))
+    return [(term, one_line(text)) for term, text in facts if text]
+
+
+def loading_code(model: str, prototypes: str) -> str:
+    """Python that classifies an image with the exported model; the arguments are paths."""
+    return f"""import open_clip
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+model, _, preprocess = open_clip.create_model_and_transforms({_quoted("local-dir:" + model)})
+prototypes = load_file({_quoted(prototypes)})  # rows of weights, and the class of each row
+
+image = preprocess(Image.open("photo.jpg").convert("RGB")).unsqueeze(0)
+with torch.inference_mode():
+    feature = model.eval().encode_image(image, normalize=True)
+row = (feature @ prototypes["weights"].T).argmax().item()
+print(prototypes["owners"][row].item())  # the label: the class's place in the list of names
+"""
+
+
+def run_loading_code(folder: Path) -> str:
+    """`loading_code` for a run folder."""
+    return loading_code(
+        (folder / "model").as_posix(), (folder / "prototypes.safetensors").as_posix()
+    )
+
+
+def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    several = recipe.get("learners")
+    if isinstance(several, Sequence) and not isinstance(several, str):
+        return [_mapping(learner) for learner in several]
+    return [recipe]
+
+
+def _learner_facts(learner: Mapping[str, Any]) -> list[Fact]:
+    """A learner of the list has a name of its own; a recipe's name is the run's."""
+    name = "" if "backbone" in learner else str(learner.get("name", ""))
+    suffix = f" ({name})" if name and name != "main" else ""
+    return [
+        (f"Trained parameters{suffix}", str(learner.get("trainable") or "")),
+        (f"Prototypes{suffix}", _used(learner.get("prototypes"))),
+        (f"Loss{suffix}", _used(learner.get("loss"))),
+    ]
+
+
+def _training(train: Mapping[str, Any]) -> str:
+    optimizer = _mapping(train.get("optimizer"))
+    parts = []
+    if "batch_size" in train:
+        parts.append(f"batches of {plural(int(train['batch_size']), 'image')}")
+    if "name" in optimizer:
+        parts.append(str(optimizer["name"]))
+    if "learning_rate" in optimizer:
+        parts.append(f"learning rate {float(optimizer['learning_rate']):g}")
+    if "max_steps" in train and "max_epochs" in train:
+        parts.append(
+            f"at most {plural(int(train['max_steps']), 'step')} "
+            f"and {plural(int(train['max_epochs']), 'epoch')}"
+        )
+    return ", ".join(parts)
+
+
+def _used(choice: Any) -> str:
+    """`{use: group, name: pairs}` -> `group (pairs)`; a list of them, joined."""
+    if isinstance(choice, Mapping):
+        use, label = str(choice.get("use", "")), choice.get("name")
+        return f"{use} ({label})" if label and label != use else use
+    if isinstance(choice, Sequence) and not isinstance(choice, str):
+        return ", ".join(_used(each) for each in choice)
+    return ""
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,107 @@
+"""Training images beside everything that taught the model about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from latte.interfaces import Described, GalleryEntry, RunResults
+from latte.report.numbers import percent, plural
+from latte.report.plain import one_line
+from latte.report.thumbnails import Thumbnail, Thumbnails
+
+Mark = Literal["right", "wrong", "unknown"]
+
+
+@dataclass(frozen=True)
+class ShownLabel:
+    """A pseudo-label and whether it is known to be right."""
+
+    name: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class ShownDescription:
+    """A description and the images that it is about, where there are several."""
+
+    name: str
+    text: str
+    group: tuple[tuple[str, Thumbnail | None], ...]
+    """Image id and picture."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One training image of the gallery."""
+
+    id: str
+    picture: Thumbnail | None
+    descriptions: tuple[ShownDescription, ...]
+    frozen: ShownLabel
+    adapted: ShownLabel
+    truth: str | None
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The cards, and how good the pseudo-labels are where true labels are known."""
+
+    cards: tuple[Card, ...]
+    audit: str | None
+
+
+def gallery(results: RunResults, images: int, size: int) -> Gallery:
+    """The first `images` entries, pictures `size` pixels long; see `HtmlOptions`."""
+    thumbnails = Thumbnails()
+    cards = (
+        _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
+    )
+    return Gallery(tuple(cards), _audit(results.gallery))
+
+
+def _card(
+    entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int
+) -> Card:
+    return Card(
+        id=entry.image.id,
+        picture=thumbnails.whole(entry.image, size),
+        descriptions=tuple(
+            _description(name, described, thumbnails, max(32, size * 2 // 5))
+            for name, described in entry.descriptions.items()
+        ),
+        frozen=_label(names, entry.frozen_label, entry.true_label),
+        adapted=_label(names, entry.adapted_label, entry.true_label),
+        truth=None if entry.true_label is None else names[entry.true_label],
+    )
+
+
+def _description(
+    name: str, described: Described, thumbnails: Thumbnails, size: int
+) -> ShownDescription:
+    group = tuple((image.id, thumbnails.square(image, size)) for image in described.group)
+    return ShownDescription(name, one_line(described.text), group)
+
+
+def _label(names: Sequence[str], label: int, truth: int | None) -> ShownLabel:
+    if truth is None:
+        return ShownLabel(names[label], "unknown")
+    return ShownLabel(names[label], "right" if label == truth else "wrong")
+
+
+def _audit(entries: Sequence[GalleryEntry]) -> str | None:
+    known = [entry for entry in entries if entry.true_label is not None]
+    if not known:
+        return None
+
+    def right(label: Callable[[GalleryEntry], int]) -> str:
+        number = sum(label(entry) == entry.true_label for entry in known)
+        return f"{number} of {len(known)} ({percent(number / len(known), len(known))})"
+
+    return (
+        f"For information only: the true label of {plural(len(known), 'gallery image')} is known. "
+        f"Frozen pseudo-labels are right for {right(lambda entry: entry.frozen_label)}, "
+        f"adapted ones for {right(lambda entry: entry.adapted_label)}. "
+        "These labels reached no training."
+    )

@@ -1,0 +1,151 @@
+"""The report of a run as one page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from latte.files import write_text
+from latte.interfaces import Evaluation, Reporter, RunResults
+from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
+from latte.report.classes import class_changes, label_counts
+from latte.report.curves import curves, latest
+from latte.report.facts import method_facts, run_facts, run_loading_code
+from latte.report.gallery import gallery
+from latte.report.headline import ADAPTED, ZERO_SHOT, headline
+from latte.report.numbers import count, duration, percent, percent_range, points, points_range
+from latte.report.options import HtmlOptions
+from latte.report.plain import as_yaml, printable
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class HtmlReporter(Reporter[HtmlOptions]):
+    """Writes `report/index.html`: accuracy, curves, classes, pseudo-labels, gallery, recipe."""
+
+    def report(self, results: RunResults) -> list[Path]:
+        """Write the page; see `Reporter`."""
+        path = results.folder / "report" / "index.html"
+        write_text(path, page(results, self.options))
+        return [path]
+
+
+def page(results: RunResults, options: HtmlOptions) -> str:
+    """The whole page as HTML."""
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = (_TEMPLATES / "filter.js").read_text(encoding="utf-8")
+    text = _environment().get_template("page.html").render(
+        **_content(results, options),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_content_hash(style),
+        script_hash=_content_hash(script),
+    )
+    return printable(text)
+
+
+def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
+    return {
+        "results": results,
+        "headline": headline(results.evaluations),
+        "scores": [_score(evaluation) for evaluation in results.evaluations],
+        "accuracy_chart": _accuracy_chart(results),
+        "gain_chart": _gain_chart(results),
+        "label_free": _label_free(results),
+        "facts": run_facts(results),
+        "curves": curves(results),
+        "changes": class_changes(results),
+        "labels": label_counts(results.class_names, results.pseudo_label_counts),
+        "gallery": gallery(results, options.gallery, options.thumbnail),
+        "method": method_facts(results.recipe),
+        "loading": run_loading_code(results.folder),
+        "recipe": as_yaml(results.recipe),
+        "environment": as_yaml(results.environment),
+    }
+
+
+def _score(evaluation: Evaluation) -> dict[str, str]:
+    """A row of the table of accuracies."""
+    images, gain = evaluation.images, evaluation.gain
+    return {
+        "name": evaluation.name,
+        "kind": _kind(evaluation),
+        "top1": percent(evaluation.top1.value, images),
+        "interval": percent_range(evaluation.top1, images),
+        "images": count(images),
+        "gain": points(gain.value, images) if gain else "",
+        "gain_interval": points_range(gain, images) if gain else "",
+        "top5": percent(evaluation.top5, images),
+        "mean_per_class": percent(evaluation.mean_per_class, images),
+    }
+
+
+def _kind(evaluation: Evaluation) -> str:
+    """The style of an evaluation: one of the two that matter, or a control."""
+    return evaluation.name if evaluation.name in (ZERO_SHOT, ADAPTED) else "control"
+
+
+def _accuracy_chart(results: RunResults) -> Markup | None:
+    rows = [
+        IntervalRow(
+            printable(evaluation.name),
+            evaluation.top1,
+            percent(evaluation.top1.value, evaluation.images),
+            _kind(evaluation),
+        )
+        for evaluation in results.evaluations
+    ]
+    label = "Top-1 accuracy with 95 % intervals; the table has the same numbers"
+    return interval_chart(rows, label, percent_tick) if rows else None
+
+
+def _gain_chart(results: RunResults) -> Markup | None:
+    rows = [
+        IntervalRow(
+            printable(evaluation.name),
+            evaluation.gain,
+            points(evaluation.gain.value, evaluation.images),
+            _kind(evaluation),
+        )
+        for evaluation in results.evaluations
+        if evaluation.gain
+    ]
+    label = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
+    return interval_chart(rows, label, points_tick, reference=0.0) if rows else None
+
+
+def _label_free(results: RunResults) -> list[tuple[str, str, str]]:
+    """Figures that need no labels: name, at the first epoch, at the last."""
+    rows = []
+    if agreement := latest(results, "agreement"):
+        first, last = (percent(value, results.training_images) for value in agreement)
+        rows.append(("Frozen and current pseudo-labels agree", first, last))
+    for name in ("confidence", "margin"):
+        if values := latest(results, name):
+            rows.append((name.capitalize(), *(f"{value:.3f}" for value in values)))
+    return rows
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=count, duration=duration)
+    return environment
+
+
+def _content_hash(text: str) -> str:
+    """The source expression by which the page's policy allows this very text and no other."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -1,0 +1,44 @@
+"""Text and plain data from outside, made safe to print: no control characters, no secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_SECRET = re.compile(r"(?i)(api_?key|token|secret|passw|credential|authorization)")
+
+
+def printable(text: str) -> str:
+    """`text` with every character that UTF-8, HTML or a terminal cannot take replaced by U+FFFD."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """`text`, printable and on one line; a visible stand-in when nothing is left."""
+    return " ".join(printable(text).split()) or "(empty)"
+
+
+def without_secrets(value: Any) -> Any:
+    """`value` with the texts of keys such as `api_key` hidden: reports get passed around."""
+    if isinstance(value, Mapping):
+        return {
+            key: "(hidden)"
+            if isinstance(inner, str) and _SECRET.search(str(key))
+            else without_secrets(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [without_secrets(inner) for inner in value]
+    return value
+
+
+def as_yaml(value: Mapping[str, Any]) -> str:
+    """Plain data as YAML text for people; anything that is not plain as its `str`."""
+    plain = json.loads(json.dumps(without_secrets(value), default=str))
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+    return printable(text)

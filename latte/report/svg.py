@@ -1,0 +1,106 @@
+"""Inline SVG, built as a tree so that every text in it is escaped; colours come from the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+
+Point = tuple[float, float]
+
+
+class Drawing:
+    """One picture. `css_class` names style rules of the page, which know light and dark."""
+
+    def __init__(self, width: int, height: int, label: str | None, css_class: str) -> None:
+        """`label` is read out in place of the picture; None marks it as decoration."""
+        self._root = ElementTree.Element(
+            "svg", {"viewBox": f"0 0 {width} {height}", "class": css_class}
+        )
+        if label is None:
+            self._root.set("aria-hidden", "true")
+        else:
+            self._root.set("role", "img")
+            self._root.set("aria-label", label)
+
+    def line(self, start: Point, end: Point, css_class: str) -> None:
+        """A straight line."""
+        (x1, y1), (x2, y2) = start, end
+        self._add("line", css_class, x1=_n(x1), y1=_n(y1), x2=_n(x2), y2=_n(y2))
+
+    def polyline(self, points: Iterable[Point], css_class: str) -> None:
+        """A line through all points."""
+        self._add("polyline", css_class, points=_point_list(points))
+
+    def polygon(self, points: Iterable[Point], css_class: str) -> None:
+        """A filled area."""
+        self._add("polygon", css_class, points=_point_list(points))
+
+    def circle(self, centre: Point, radius: float, css_class: str) -> None:
+        """A dot."""
+        self._add("circle", css_class, cx=_n(centre[0]), cy=_n(centre[1]), r=_n(radius))
+
+    def bar(self, corner: Point, width: float, height: float, css_class: str) -> None:
+        """A rectangle from its upper left corner."""
+        sizes = {"width": _n(width), "height": _n(height)}
+        self._add("rect", css_class, x=_n(corner[0]), y=_n(corner[1]), **sizes)
+
+    def text(self, position: Point, text: str, css_class: str, anchor: str = "start") -> None:
+        """One line of text; its direction does not leak into its surroundings."""
+        where = {"x": _n(position[0]), "y": _n(position[1]), "text-anchor": anchor}
+        self._add("text", css_class, **where).text = f"\u2068{text}\u2069"
+
+    def markup(self) -> Markup:
+        """The picture, to be put into a page as it is."""
+        return Markup(ElementTree.tostring(self._root, encoding="unicode"))
+
+    def _add(self, tag: str, css_class: str, **attributes: str) -> ElementTree.Element:
+        return ElementTree.SubElement(self._root, tag, {"class": css_class, **attributes})
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps values linearly to a stretch of the picture."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    @staticmethod
+    def around(values: Iterable[float], start: float, end: float) -> Scale:
+        """A scale that shows all values with a little room; also when they are all the same."""
+        known = list(values)
+        low, high = min(known), max(known)
+        room = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
+        return Scale(low - room, high + room, start, end)
+
+    def ticks(self, wanted: int = 4) -> list[float]:
+        """About `wanted` round numbers (1, 2 or 5 times a power of ten apart) on the scale."""
+        step = self._step(wanted)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [index * step for index in range(first, last + 1)]
+
+    def _step(self, wanted: int) -> float:
+        rough = (self.high - self.low) / wanted
+        magnitude = 10.0 ** math.floor(math.log10(rough))
+        return magnitude * min((1, 2, 5, 10), key=lambda factor: _apart(factor, rough / magnitude))
+
+
+def _apart(one: float, other: float) -> float:
+    """How different two sizes are, as a ratio."""
+    return abs(math.log(one / other))
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _point_list(points: Iterable[Point]) -> str:
+    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)

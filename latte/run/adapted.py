@@ -1,0 +1,117 @@
+"""The adapted classifier: models and prototypes as a run leaves them, and as others load them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from latte.adapt.learner import Learner
+from latte.backbone.load import load_backbone
+from latte.files import write_atomically
+from latte.interfaces import Backbone, Classifier, LatteError, Progress
+from latte.interfaces.settings import BackboneSettings
+from latte.run.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Member:
+    """One learner's outcome."""
+
+    name: str
+    backbone: Backbone
+    classifier: Classifier
+    """On the CPU."""
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What a run is for. Several learners' similarities are averaged (ReCLIP, section 3.4)."""
+
+    class_names: tuple[str, ...]
+    members: tuple[Member, ...]
+
+    @property
+    def logit_scale(self) -> float:
+        """What turns similarities into logits: the learners' mean."""
+        scales = [float(member.backbone.logit_scale.detach()) for member in self.members]
+        return sum(scales) / len(scales)
+
+    def similarities(self, features: Sequence[Tensor]) -> Tensor:
+        """Each member's unit features (B, D), on the CPU -> (B, C)."""
+        return torch.stack(
+            [
+                member.classifier.similarities(one)
+                for member, one in zip(self.members, features, strict=True)
+            ]
+        ).mean(dim=0)
+
+
+def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Adapted:
+    """What `learners` are now."""
+    members = []
+    for learner in learners:
+        found = learner.aggregator.classifier()
+        classifier = Classifier(found.weights.detach().cpu(), found.owners.cpu())
+        members.append(Member(learner.name, learner.backbone, classifier))
+    return Adapted(tuple(class_names), tuple(members))
+
+
+def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
+    """Write the model folder(s) and `prototypes.safetensors`."""
+    for member in adapted.members:
+        member.backbone.save(_model_folder(folder, member.name, len(adapted.members)))
+    tensors: dict[str, Tensor] = {}
+    for member in adapted.members:
+        tensors[f"{member.name}.weights"] = member.classifier.weights.contiguous()
+        tensors[f"{member.name}.owners"] = member.classifier.owners.contiguous()
+    metadata = {
+        "class_names": json.dumps(adapted.class_names, ensure_ascii=False),
+        "learners": json.dumps([member.name for member in adapted.members]),
+    }
+    with write_atomically(folder.prototypes) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+    return [folder.model, folder.prototypes]
+
+
+def load_adapted(folder: RunFolder, device: str, progress: Progress) -> Adapted:
+    """Open what `save_adapted` wrote. Raises `LatteError` where there is none."""
+    if not folder.prototypes.exists():
+        raise LatteError(
+            "there is no trained model in this run folder",
+            where=str(folder.path),
+            hint="give the folder that `latte run` named at its end, or run its recipe to the end",
+        )
+    progress.say(f"loading the adapted model of {folder.path.name}")
+    with safe_open(folder.prototypes, framework="pt") as file:
+        metadata = file.metadata()
+        names = json.loads(metadata["learners"])
+        members = tuple(
+            Member(
+                name,
+                _load_model(_model_folder(folder, name, len(names)), device),
+                Classifier(file.get_tensor(f"{name}.weights"), file.get_tensor(f"{name}.owners")),
+            )
+            for name in names
+        )
+        return Adapted(tuple(json.loads(metadata["class_names"])), members)
+
+
+def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:
+    return folder.model if learners == 1 else folder.model / name
+
+
+def _load_model(folder: Path, device: str) -> Any:
+    return load_backbone(
+        BackboneSettings(model=f"local-dir:{folder}"),
+        device=device,
+        base_dir=folder,
+        model_folder=lambda name: folder,
+    )

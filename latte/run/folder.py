@@ -1,0 +1,179 @@
+"""The run folder: where everything that a run leaves behind lies, and which stages are finished."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from latte.files import write_json
+from latte.interfaces import LatteError
+
+try:
+    import fcntl
+except ImportError:  # Windows: no advisory locks, so nobody watches for a second process
+    fcntl = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """A finished stage."""
+
+    fingerprint: str
+    """Of everything that its results depend on, earlier stages included."""
+    seconds: float
+    outputs: tuple[str, ...]
+    """Files and folders below the run folder."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, and the record of its stages."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, which can be run again."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def source(self) -> Path:
+        """Where the recipe came from, and its values' origins."""
+        return self.path / "source.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, device, machine."""
+        return self.path / "environment.json"
+
+    @property
+    def training_images(self) -> Path:
+        """Id and content key of each training image, one JSON line each."""
+        return self.path / "data" / "training.jsonl"
+
+    @property
+    def evaluation_images(self) -> Path:
+        """The same of the evaluation split, with labels."""
+        return self.path / "data" / "evaluation.jsonl"
+
+    @property
+    def skipped(self) -> Path:
+        """Images that could not be read, and why."""
+        return self.path / "data" / "skipped.csv"
+
+    @property
+    def zero_shot(self) -> Path:
+        """Features of the frozen CLIP, and the zero-shot labels."""
+        return self.path / "zero_shot.safetensors"
+
+    @property
+    def descriptions(self) -> Path:
+        """What was written about each training image."""
+        return self.path / "descriptions.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """A row for each step and epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The newest states of training."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The adapted CLIP, or one folder for each of several learners."""
+        return self.path / "model"
+
+    @property
+    def prototypes(self) -> Path:
+        """The classifier that belongs to the model."""
+        return self.path / "prototypes.safetensors"
+
+    @property
+    def evaluation(self) -> Path:
+        """Accuracy of zero-shot and adapted model, where labels exist."""
+        return self.path / "evaluation.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Top classes of each evaluation image."""
+        return self.path / "predictions.csv"
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """Frozen and adapted class of each training image."""
+        return self.path / "pseudo_labels.csv"
+
+    @property
+    def controls(self) -> Path:
+        """Run folders of the recipe's controls."""
+        return self.path / "controls"
+
+    def finished(self, stage: str) -> StageRecord | None:
+        """The record of `stage`, if it is finished and what it wrote is still there."""
+        values = self._state().get(stage)
+        if values is None:
+            return None
+        record = StageRecord(values["fingerprint"], values["seconds"], tuple(values["outputs"]))
+        return record if all((self.path / name).exists() for name in record.outputs) else None
+
+    def finish(self, stage: str, record: StageRecord) -> None:
+        """Note that `stage` is finished."""
+        write_json(self.path / "state.json", {**self._state(), stage: asdict(record)})
+
+    def forget(self, stages: Sequence[str]) -> None:
+        """Note that `stages` are to be done again."""
+        kept = {name: value for name, value in self._state().items() if name not in stages}
+        write_json(self.path / "state.json", kept)
+
+    def relative(self, path: Path) -> str:
+        """`path` as state.json names it."""
+        return path.relative_to(self.path).as_posix()
+
+    def keep_checkpoints_of(self, fingerprint: str) -> None:
+        """Remove checkpoints of a training whose inputs were others."""
+        note = self.checkpoints / "fingerprint.json"
+        if note.exists() and json.loads(note.read_text(encoding="utf-8")) == fingerprint:
+            return
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        write_json(note, fingerprint)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out of this folder; the lock ends with the process, however it ends.
+
+        Raises `LatteError` if somebody else is at work here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise LatteError(
+                        "another process is working on this run",
+                        where=str(self.path),
+                        hint="wait for it, or change the recipe's `seed` or `output`",
+                    ) from error
+            yield
+
+    def _state(self) -> dict[str, Any]:
+        path = self.path / "state.json"
+        if not path.exists():
+            return {}
+        try:
+            state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise LatteError(
+                "this file is damaged",
+                where=str(path),
+                hint="remove it: finished stages are then done again, descriptions are kept",
+            ) from error
+        return state

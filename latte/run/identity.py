@@ -1,0 +1,97 @@
+"""What makes a run the run it is: its folder's name, and the fingerprint of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from latte import __version__
+from latte.files import digest, digest_json
+from latte.interfaces import LatteError
+from latte.recipe.model import Choice, Recipe
+from latte.interfaces.settings import BackboneSettings
+
+STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
+
+_NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
+"""Keys that change where or how fast a run works, or what is said about it, not what it finds."""
+
+
+def run_hash(recipe: Recipe, limit: int | None) -> str:
+    """Eight hex digits that change with everything that a run's model depends on."""
+    kept = {name: value for name, value in recipe.resolved.items() if name not in _NOT_IDENTITY}
+    return digest_json({"recipe": kept, "limit": limit})[:8]
+
+
+def check_stage(name: str) -> str:
+    """`name`, if there is such a stage. Raises `LatteError`."""
+    if name not in STAGES:
+        raise LatteError(f"there is no stage `{name}`", hint=f"stages: {', '.join(STAGES)}")
+    return name
+
+
+def stage_fingerprints(
+    recipe: Recipe, data: str, model_folder: Callable[[str], Path]
+) -> dict[str, str]:
+    """One fingerprint a stage; each contains those of the stages that it builds on.
+
+    `data` stands for the images: their ids, contents and order.
+    """
+    backbone = _backbone(recipe.backbone, recipe.base_dir, model_folder)
+    first = digest_json([__version__, _choice(recipe.dataset), data])
+    zero_shot = digest(first, backbone)
+    describer = _choices([recipe.describer] if recipe.describer else [])
+    describe = digest(zero_shot, describer, _choices(recipe.descriptions), str(recipe.general.seed))
+    train = digest(
+        describe,
+        _choices(recipe.labels),
+        digest_json([_learner(one) for one in recipe.learners]),
+        digest_json(recipe.train.model_dump(mode="json")),
+    )
+    evaluate = digest(train, digest_json(recipe.evaluate.model_dump(mode="json")))
+    controls = digest_json({name: [control.resolved] for name, control in recipe.controls.items()})
+    report = digest(evaluate, _choices(recipe.reporters), controls)
+    return dict(zip(STAGES, (first, zero_shot, describe, train, evaluate, report), strict=True))
+
+
+def _learner(learner: Any) -> list[Any]:
+    return [
+        learner.settings.model_dump(mode="json"),
+        _choice(learner.prototypes),
+        _choice(learner.loss) if learner.loss else None,
+    ]
+
+
+def _choice(choice: Choice) -> Mapping[str, Any]:
+    return {
+        "kind": choice.spec.kind,
+        "name": f"{choice.distribution}/{choice.spec.name}",
+        "version": choice.version,
+        "label": choice.label,
+        "options": choice.options.model_dump(mode="json"),
+    }
+
+
+def _choices(choices: Sequence[Choice]) -> str:
+    return digest_json([_choice(choice) for choice in choices])
+
+
+def _backbone(
+    settings: BackboneSettings, base_dir: Path, model_folder: Callable[[str], Path]
+) -> str:
+    """The settings and, for weights that lie in a folder, the files themselves."""
+    scheme, _, rest = settings.model.partition(":")
+    parts = [settings.model_dump_json()]
+    if scheme == "local-dir":
+        parts += _contents((base_dir / Path(rest).expanduser()).absolute())
+    elif scheme == "plugin":
+        parts = [*_contents(model_folder(rest))]
+    return digest(*parts)
+
+
+def _contents(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise LatteError(f"there is no model folder {folder}", where="backbone.model")
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    return [part for path in files for part in (path.name, digest(path.read_bytes()))]

@@ -1,0 +1,86 @@
+"""Opens a run folder again: its recipe, images and model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from latte.interfaces import Evaluation, LatteError, Progress, RunResults
+from latte.recipe.load import load_recipe
+from latte.registry.registry import Registry
+from latte.run.adapted import Adapted, load_adapted
+from latte.run.evaluating import adapted_similarities, compare, read_evaluations
+from latte.run.folder import RunFolder
+from latte.run.images import find_images
+from latte.run.results import collect_results
+from latte.run.workspace import Workspace, find_device, run_folder
+from latte.run.zero_shot import compute_zero_shot
+
+
+def open_folder(path: Path) -> RunFolder:
+    """The run folder at `path`. Raises `LatteError` if it is none."""
+    folder = RunFolder(path.absolute())
+    if not folder.recipe.exists():
+        nearby = sorted(one.parent for one in path.absolute().parent.glob("*/recipe.yaml"))
+        hint = f"run folders beside it: {', '.join(one.name for one in nearby)}" if nearby else None
+        raise LatteError("this is not a run folder", where=str(path), hint=hint)
+    return folder
+
+
+def open_workspace(path: Path, registry: Registry, progress: Progress) -> Workspace:
+    """The run at `path` with the recipe that it ran, whose relative paths keep their meaning."""
+    folder = open_folder(path)
+    source = json.loads(folder.source.read_text(encoding="utf-8"))
+    recipe = replace(load_recipe(folder.recipe, registry), path=Path(source["recipe"]))
+    return Workspace(recipe, registry, progress, folder, limit=source["limit"])
+
+
+def open_adapted(path: Path, device: str, progress: Progress) -> Adapted:
+    """The adapted model of a run folder; needs neither its recipe's plugins nor its images."""
+    return load_adapted(open_folder(path), find_device(device), progress)
+
+
+def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Evaluation]:
+    """Measure a run's saved model on its evaluation split, from the images up.
+
+    Raises `LatteError` where the dataset has no labelled images.
+    """
+    workspace = open_workspace(path, registry, progress)
+    images = find_images(workspace)
+    if not images.labels:
+        raise LatteError(
+            "this run's dataset has no labelled images",
+            where=str(workspace.folder.recipe),
+            hint="give it some with `dataset.evaluation`; labels are used for nothing else",
+        )
+    adapted = load_adapted(workspace.folder, workspace.device, progress)
+    zero_shot = compute_zero_shot(workspace, images)
+    similarities = adapted_similarities(
+        workspace, adapted, images.evaluation.cache, progress, "evaluate"
+    )
+    return compare(images, zero_shot, similarities)
+
+
+def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunResults, list[Path]]:
+    """Write a finished run's reports again; returns what they show and the files."""
+    workspace = open_workspace(path, registry, progress)
+    if not workspace.folder.evaluation.exists():
+        raise LatteError(
+            "this run is not finished, so there is nothing to report",
+            where=str(path),
+            hint=f"finish it first: latte run {workspace.recipe.path}",
+        )
+    controls = {}
+    for name, recipe in workspace.recipe.controls.items():
+        folder = run_folder(recipe, workspace.limit, workspace.folder.controls / name)
+        if folder.evaluation.exists():
+            controls[name] = read_evaluations(folder)
+    with workspace.folder.lock():
+        results = collect_results(workspace, find_images(workspace), controls)
+        files = [
+            file
+            for choice in workspace.recipe.reporters
+            for file in workspace.build(choice).report(results)
+        ]
+    return results, files

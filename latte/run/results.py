@@ -1,0 +1,89 @@
+"""What reporters get: the artifacts of a finished run, read back."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from latte.adapt.metrics import read_metrics
+from latte.describe.bank import DescriptionBank
+from latte.interfaces import Evaluation, GalleryEntry, RunResults
+from latte.run.describing import load_bank
+from latte.run.evaluating import PseudoLabels, read_evaluations, read_pseudo_labels
+from latte.run.identity import STAGES
+from latte.run.images import Images
+from latte.run.workspace import Workspace
+
+GALLERY = 200
+"""Reporters choose from so many training images, drawn from the seed."""
+
+
+def collect_results(
+    workspace: Workspace, images: Images, controls: Mapping[str, Sequence[Evaluation]]
+) -> RunResults:
+    """Everything that a report may state about a run whose stages are finished."""
+    folder = workspace.folder
+    labels = read_pseudo_labels(folder, images.class_names)
+    bank = load_bank(workspace, images)
+    return RunResults(
+        folder=folder.path,
+        name=workspace.recipe.general.name,
+        recipe=workspace.recipe.resolved,
+        environment=json.loads(folder.environment.read_text(encoding="utf-8")),
+        class_names=images.class_names,
+        training_images=len(images.training.images),
+        skipped_images=images.skipped,
+        seconds=_seconds(workspace),
+        metrics=tuple(read_metrics(folder.metrics)),
+        evaluations=tuple(_with_controls(read_evaluations(folder), controls)),
+        gallery=tuple(_gallery(workspace, images, labels, bank)),
+        pseudo_label_counts=_counts(labels, len(images.class_names)),
+    )
+
+
+def _seconds(workspace: Workspace) -> dict[str, float]:
+    records = {stage: workspace.folder.finished(stage) for stage in STAGES}
+    return {stage: record.seconds for stage, record in records.items() if record}
+
+
+def _with_controls(
+    own: Sequence[Evaluation], controls: Mapping[str, Sequence[Evaluation]]
+) -> list[Evaluation]:
+    """Own evaluations, and of each control its adapted model under the control's name."""
+    return [
+        *own,
+        *(
+            replace(one, name=name)
+            for name, evaluations in controls.items()
+            for one in evaluations
+            if one.name == "adapted"
+        ),
+    ]
+
+
+def _gallery(
+    workspace: Workspace, images: Images, labels: PseudoLabels, bank: DescriptionBank
+) -> list[GalleryEntry]:
+    references = images.training.images
+    known = workspace.dataset.audit_labels()
+    rows = random.Random(workspace.seed).sample(
+        range(len(references)), min(GALLERY, len(references))
+    )
+    return [
+        GalleryEntry(
+            image=references[row],
+            descriptions=bank.described(row, references),
+            frozen_label=labels.frozen[row],
+            adapted_label=labels.adapted[row],
+            true_label=known.get(references[row].id),
+        )
+        for row in rows
+    ]
+
+
+def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
+    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
+    return tuple((frozen[index], adapted[index]) for index in range(classes))

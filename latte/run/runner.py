@@ -1,0 +1,205 @@
+"""Puts the stages in order: each is done once, and again only when what it depends on changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from latte.files import write_json, write_text
+from latte.interfaces import Evaluation, Progress, RunResults
+from latte.recipe.dump import dump_yaml
+from latte.recipe.model import Recipe
+from latte.registry.registry import Registry
+from latte.run.adapted import Adapted, load_adapted, save_adapted
+from latte.run.describing import describe, load_bank
+from latte.run.environment import describe_environment
+from latte.run.evaluating import evaluate, read_evaluations
+from latte.run.folder import StageRecord
+from latte.run.identity import STAGES, stage_fingerprints
+from latte.run.images import Images, find_images, write_images
+from latte.run.results import collect_results
+from latte.run.training import train_learners
+from latte.run.workspace import Workspace, run_folder
+from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """What a dry run says about a stage."""
+
+    name: str
+    reused: bool
+    seconds: float | None
+    """How long it took when it was done, if it is reused."""
+
+
+def run_recipe(
+    recipe: Recipe,
+    registry: Registry,
+    progress: Progress,
+    *,
+    until: str = STAGES[-1],
+    limit: int | None = None,
+    output: Path | None = None,
+) -> RunResults | None:
+    """Run the stages up to `until`; what is finished and unchanged is reused.
+
+    `output` takes the place of the recipe's. Returns the results after stage `report`.
+    """
+    folder = run_folder(recipe, limit, output)
+    workspace = Workspace(recipe, registry, progress, folder, limit=limit)
+    with folder.lock():
+        return _Runner(workspace, STAGES.index(until)).run()
+
+
+def plan_run(
+    recipe: Recipe, registry: Registry, progress: Progress, limit: int | None
+) -> tuple[Path, list[PlannedStage]]:
+    """The run folder, and for each stage whether it would be reused. Writes nothing."""
+    folder = run_folder(recipe, limit)
+    workspace = Workspace(recipe, registry, progress, folder, limit=limit)
+    images = find_images(workspace)
+    fingerprints = stage_fingerprints(recipe, images.fingerprint, registry.model_folder)
+    planned = []
+    for stage in STAGES:
+        record = folder.finished(stage)
+        reused = record is not None and record.fingerprint == fingerprints[stage]
+        planned.append(PlannedStage(stage, reused, record.seconds if record and reused else None))
+    return folder.path, planned
+
+
+class _Runner:
+    """One pass over the stages of one run."""
+
+    def __init__(self, workspace: Workspace, last: int) -> None:
+        self.workspace = workspace
+        self.folder = workspace.folder
+        self.progress = workspace.progress
+        self.last = last
+
+    def run(self) -> RunResults | None:
+        """Stages in order; an earlier stage's result is loaded only if a later one needs it."""
+        began = time.perf_counter()
+        images = find_images(self.workspace)
+        self._write_records()
+        self.fingerprints = stage_fingerprints(
+            self.workspace.recipe, images.fingerprint, self.workspace.registry.model_folder
+        )
+        self._forget_changed()
+        zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: load_zero_shot(self.folder.zero_shot))
+        bank = _Lazy(lambda: load_bank(self.workspace, images))
+        adapted = _Lazy(lambda: load_adapted(self.folder, self.workspace.device, self.progress))
+        stages: Mapping[str, Callable[[], Sequence[Path]]] = {
+            "data": lambda: write_images(self.workspace, images),
+            "zero-shot": lambda: self._zero_shot(images, zero_shot),
+            "describe": lambda: self._describe(images, zero_shot, bank),
+            "train": lambda: self._train(images, zero_shot, bank, adapted),
+            "evaluate": lambda: evaluate(self.workspace, images, zero_shot(), adapted()),
+        }
+        for stage, work in stages.items():
+            if STAGES.index(stage) <= self.last:
+                self._stage(stage, work, began if stage == "data" else None)
+        return self._report(images) if STAGES.index("report") <= self.last else None
+
+    def _zero_shot(self, images: Images, kept: _Lazy[ZeroShot]) -> Sequence[Path]:
+        kept.value = compute_zero_shot(self.workspace, images)
+        save_zero_shot(self.folder.zero_shot, kept.value)
+        return [self.folder.zero_shot]
+
+    def _describe(
+        self, images: Images, zero_shot: _Lazy[ZeroShot], kept: _Lazy[Any]
+    ) -> Sequence[Path]:
+        kept.value = describe(self.workspace, images, zero_shot())
+        return [self.folder.descriptions]
+
+    def _train(
+        self, images: Images, zero_shot: _Lazy[ZeroShot], bank: _Lazy[Any], kept: _Lazy[Adapted]
+    ) -> Sequence[Path]:
+        environment = describe_environment(self.workspace.recipe, self.workspace.device)
+        write_json(self.folder.environment, environment)
+        self.folder.keep_checkpoints_of(self.fingerprints["train"])
+        kept.value = train_learners(self.workspace, images, zero_shot(), bank())
+        return [*save_adapted(self.folder, kept.value), self.folder.metrics]
+
+    def _report(self, images: Images) -> RunResults:
+        """Controls, then reporters. Results are collected whether or not the pages are reused."""
+        controls = self._controls()
+        results = collect_results(self.workspace, images, controls)
+
+        def work() -> Sequence[Path]:
+            written: list[Path] = []
+            for choice in self.workspace.recipe.reporters:
+                written += self.workspace.build(choice).report(results)
+            return written
+
+        self._stage("report", work)
+        return results
+
+    def _controls(self) -> dict[str, list[Evaluation]]:
+        """Each control runs to its evaluation in a run folder of its own, below this one."""
+        evaluations = {}
+        for name, recipe in self.workspace.recipe.controls.items():
+            self.progress.say(f"control {name}")
+            limit, registry = self.workspace.limit, self.workspace.registry
+            folder = run_folder(recipe, limit, self.folder.controls / name)
+            control = Workspace(recipe, registry, self.progress, folder, limit=limit)
+            with folder.lock():
+                _Runner(control, STAGES.index("evaluate")).run()
+            evaluations[name] = read_evaluations(folder)
+        return evaluations
+
+    def _stage(
+        self, stage: str, work: Callable[[], Sequence[Path]], began: float | None = None
+    ) -> None:
+        """Do `work` unless its result is there, and note that it is finished."""
+        record = self.folder.finished(stage)
+        if record is not None:
+            self.progress.say(f"{stage}: reused, done before in {record.seconds:.1f} s")
+            return
+        began = time.perf_counter() if began is None else began
+        outputs = [self.folder.relative(path) for path in work()]
+        seconds = round(time.perf_counter() - began, 3)
+        record = StageRecord(self.fingerprints[stage], seconds, tuple(outputs))
+        self.folder.finish(stage, record)
+
+    def _forget_changed(self) -> None:
+        """A changed stage is done again, and so is everything after it: also its checkpoints."""
+        for index, stage in enumerate(STAGES):
+            record = self.folder.finished(stage)
+            if record is None:
+                self.folder.forget(STAGES[index:])
+                return
+            if record.fingerprint != self.fingerprints[stage]:
+                self.progress.say(f"{stage}: its inputs have changed, so it is done again")
+                self.folder.forget(STAGES[index:])
+                return
+
+    def _write_records(self) -> None:
+        recipe, workspace = self.workspace.recipe, self.workspace
+        write_text(self.folder.recipe, dump_yaml(recipe.resolved))
+        write_json(
+            self.folder.source,
+            {
+                "recipe": str(recipe.path.absolute()),
+                "limit": workspace.limit,
+                "origins": dict(recipe.origins),
+            },
+        )
+
+
+class _Lazy(Generic[ResultT]):
+    """A stage's result: what it has just made, else what its artifact holds."""
+
+    def __init__(self, load: Callable[[], ResultT]) -> None:
+        self._load = load
+        self.value: ResultT | None = None
+
+    def __call__(self) -> ResultT:
+        if self.value is None:
+            self.value = self._load()
+        return self.value

@@ -1,0 +1,102 @@
+"""Stage `train`: learners are built, trained and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from latte.adapt.learner import Learner, build_learner
+from latte.adapt.loop import Evaluate, Training, train
+from latte.adapt.step import StepInputs
+from latte.backbone.encode import class_texts
+from latte.data.views import TrainingView
+from latte.describe.bank import DescriptionBank
+from latte.interfaces import TrainingStart
+from latte.run.adapted import Adapted, from_learners
+from latte.run.images import Images
+from latte.run.workspace import Workspace
+from latte.run.zero_shot import ZeroShot, encode_all
+
+
+def train_learners(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
+) -> Adapted:
+    """Run the recipe's learners to the end, or on from the newest checkpoint."""
+    recipe = workspace.recipe
+    learners = [
+        build_learner(
+            choice.settings.name,
+            workspace.frozen_clip,
+            choice.settings.trainable,
+            workspace.build(choice.prototypes),
+            workspace.build(choice.loss) if choice.loss else None,
+            choice.settings.optimizer or recipe.train.optimizer,
+        )
+        for choice in recipe.learners
+    ]
+    inputs = StepInputs(
+        labelers=[workspace.build(choice) for choice in recipe.labels],
+        bank=bank,
+        descriptions=[choice.label for choice in recipe.descriptions],
+        class_texts=class_texts(images.template, images.class_names),
+        seed=workspace.seed,
+    )
+    training = Training(
+        settings=recipe.train,
+        inputs=inputs,
+        start=_start(workspace, images, zero_shot, bank),
+        images=images.training.cache,
+        view=TrainingView(workspace.frozen_clip.pixel_format, recipe.train.augment, workspace.seed),
+        learners=learners,
+        device=workspace.device,
+        folder=workspace.folder.path,
+        evaluation_batch_size=recipe.evaluate.batch_size,
+        evaluate=_evaluation(workspace, images, zero_shot) if images.labels else None,
+    )
+    train(training, workspace.progress)
+    return from_learners(learners, images.class_names)
+
+
+def _start(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
+) -> TrainingStart:
+    device = workspace.device
+
+    def description_features(label: str) -> torch.Tensor:
+        texts = [bank.unique_texts[row] for row in bank.own_rows(label).tolist()]
+        with torch.no_grad():
+            return workspace.frozen_clip.encode_texts(texts)
+
+    return TrainingStart(
+        class_names=images.class_names,
+        class_features=zero_shot.class_features.to(device),
+        image_features=zero_shot.training.to(device),
+        frozen_labels=zero_shot.frozen_labels.to(device),
+        description_features=description_features,
+    )
+
+
+def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Evaluate:
+    """Top-1 of the learners' averaged similarities on the evaluation split."""
+    labels = torch.tensor(images.labels)
+    size = workspace.recipe.evaluate.batch_size
+
+    def evaluate(learners: Sequence[Learner]) -> Mapping[str, float]:
+        features = [
+            encode_all(
+                learner.backbone,
+                images.evaluation.cache,
+                size,
+                workspace.progress,
+                "evaluate",
+                workspace.device,
+            )
+            if learner.image_tower_trains
+            else zero_shot.evaluation
+            for learner in learners
+        ]
+        similarities = from_learners(learners, images.class_names).similarities(features)
+        return {"top1": (similarities.argmax(dim=1) == labels).double().mean().item()}
+
+    return evaluate

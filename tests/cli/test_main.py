@@ -1,0 +1,169 @@
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import pytest
+import typer
+
+from latte import __version__
+from latte.cli.main import COMMANDS, run_command_line
+from latte.interfaces import LatteError, RecipeErrors
+
+MAIN = "from latte.cli.main import main; main()"
+
+
+def mistaken() -> None:
+    """Make a mistake that its user can mend."""
+    raise LatteError("no such thing", where="recipe.yaml:3 loss.use", hint="Try another [thing].")
+
+
+def mistaken_twice() -> None:
+    raise RecipeErrors([LatteError("first", where="a.yaml:1"), LatteError("second", hint="mend")])
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def buggy() -> None:
+    raise ZeroDivisionError("a slip")
+
+
+def badly_plugged() -> None:
+    error = ZeroDivisionError("a slip")
+    error.add_note("In plugin latte-foo 1.0.")
+    raise error
+
+
+def finished_with_three(threshold: Annotated[int, typer.Option()] = 3) -> None:
+    raise typer.Exit(threshold)
+
+
+@pytest.fixture
+def latte(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run `latte` in this process, with the functions above as commands: code, stdout, stderr."""
+    for function in (
+        mistaken,
+        mistaken_twice,
+        interrupted,
+        buggy,
+        badly_plugged,
+        finished_with_three,
+    ):
+        monkeypatch.setitem(COMMANDS, function.__name__, f"{__name__}:{function.__name__}")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = run_command_line(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+Latte = Callable[..., tuple[int, str, str]]
+
+
+def test_version(latte: Latte) -> None:
+    assert latte("--version") == (0, f"latte {__version__}\n", "")
+
+
+def test_a_mistake_is_told_as_what_where_and_what_to_do_without_a_traceback(latte: Latte) -> None:
+    code, out, err = latte("mistaken")
+    assert (code, out) == (2, "")
+    assert err == "error: recipe.yaml:3 loss.use: no such thing\n  Try another [thing].\n"
+
+
+def test_every_mistake_of_a_recipe_is_told(latte: Latte) -> None:
+    code, _, err = latte("mistaken_twice")
+    assert code == 2
+    assert err == "error: a.yaml:1: first\nerror: second\n  mend\n2 errors\n"
+
+
+def test_control_c_ends_with_one_line(latte: Latte) -> None:
+    code, out, err = latte("interrupted")
+    assert (code, out) == (130, "")
+    assert err.startswith("Interrupted.")
+    assert err.count("\n") == 1
+
+
+def test_an_unexpected_error_is_called_a_bug_and_keeps_its_traceback(latte: Latte) -> None:
+    code, _, err = latte("buggy")
+    assert code == 1
+    assert "ZeroDivisionError: a slip" in err
+    assert "in buggy" in err
+    assert "bug in latte" in err.splitlines()[-1]
+
+
+def test_an_unexpected_error_of_a_plugin_is_not_called_a_bug_of_latte(latte: Latte) -> None:
+    _, _, err = latte("badly_plugged")
+    assert "In plugin latte-foo 1.0." in err
+    assert "bug in the plugin named above" in err.splitlines()[-1]
+
+
+def test_a_command_may_choose_its_exit_code(latte: Latte) -> None:
+    assert latte("finished_with_three") == (3, "", "")
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(latte: Latte) -> None:
+    code, _, err = latte("component")
+    assert code == 2
+    assert 'no command "component"' in err
+    assert 'Did you mean "components"?' in err
+
+
+def test_an_unknown_option_is_answered_with_the_nearest(latte: Latte) -> None:
+    code, _, err = latte("finished_with_three", "--treshold", "4")
+    assert code == 2
+    assert "No such option: --treshold" in err
+    assert "Did you mean --threshold?" in err
+    assert "latte finished_with_three --help" in err
+
+
+def test_a_value_of_the_wrong_type_names_its_option(latte: Latte) -> None:
+    code, _, err = latte("finished_with_three", "--threshold", "many")
+    assert code == 2
+    assert "Invalid value for '--threshold'" in err
+    assert "integer" in err
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", MAIN, "plugins"]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert ended.returncode != 0
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["components"], ["--version"]])
+def test_nothing_heavy_is_imported_before_it_is_needed(
+    arguments: list[str], record_property: Callable[[str, object], None]
+) -> None:
+    started = time.perf_counter()
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", MAIN, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    record_property("seconds", time.perf_counter() - started)
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "latte.cli.main" in imported
+    assert imported.isdisjoint({"torch", "open_clip", "torchvision", "numpy", "PIL.Image"})
+
+
+def test_help_lists_every_command_with_a_line_about_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_command_line(["--help"]) == 0
+    shown = capsys.readouterr().out
+    lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
+    assert all(lines[command] for command in COMMANDS)
+    assert run_command_line([]) == 0
+    assert capsys.readouterr().out == shown

@@ -1,0 +1,171 @@
+import io
+import re
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from latte.cli.progress import (
+    PlainProgress,
+    QuietProgress,
+    RichProgress,
+    duration,
+    make_progress,
+    three_digits,
+)
+
+CURSOR_UP = "\x1b[1A"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    yield io.StringIO()
+
+
+class TestPlain:
+    def test_a_short_task_is_two_lines(self, stream: io.StringIO, clock: Clock) -> None:
+        with PlainProgress(stream, clock).task("describe", total=4, unit="images") as task:
+            for _ in range(4):
+                clock.now += 0.5
+                task.advance()
+        assert stream.getvalue().splitlines() == [
+            "describe: 4 images",
+            "describe: 4/4 images in 2.0 s (2 images/s)",
+        ]
+
+    def test_a_long_task_says_every_ten_seconds_how_far_it_is(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        with PlainProgress(stream, clock).task("train", total=30, unit="steps") as task:
+            for step in range(30):
+                clock.now += 1
+                task.advance(loss=2.0 / (step + 1), phase="warm")
+        assert stream.getvalue().splitlines()[1:-1] == [
+            "train: 10/30 steps, 1 steps/s, 20.0 s left, loss=0.2, phase=warm",
+            "train: 20/30 steps, 1 steps/s, 10.0 s left, loss=0.1, phase=warm",
+        ]
+
+    def test_what_was_done_earlier_counts_in_the_total_but_not_in_the_rate(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        with PlainProgress(stream, clock).task("train", total=10, unit="steps", done=8) as task:
+            clock.now += 4
+            task.advance(2)
+        assert stream.getvalue().splitlines() == [
+            "train: 10 steps, 8 done earlier",
+            "train: 10/10 steps in 4.0 s (0.5 steps/s)",
+        ]
+
+    def test_a_task_that_fails_says_where_it_stopped(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        progress = PlainProgress(stream, clock)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            progress.task("train", total=10, unit="steps") as task,
+        ):
+            clock.now += 1
+            task.advance(3)
+            raise KeyboardInterrupt
+        assert stream.getvalue().splitlines()[-1] == (
+            "train: stopped at 3/10 steps in 1.0 s (3 steps/s)"
+        )
+
+    def test_an_empty_task_has_no_rate(self, stream: io.StringIO, clock: Clock) -> None:
+        with PlainProgress(stream, clock).task("describe", total=0, unit="images"):
+            pass
+        assert stream.getvalue().splitlines()[-1] == "describe: 0/0 images in 0.0 s"
+
+
+class TestRich:
+    @pytest.fixture
+    def progress(self, stream: io.StringIO) -> RichProgress:
+        return RichProgress(Console(file=stream, force_terminal=True, width=120, color_system=None))
+
+    def test_a_bar_shows_name_count_unit_rate_and_figures(
+        self, progress: RichProgress, stream: io.StringIO
+    ) -> None:
+        with progress.task("train", total=3, unit="steps") as task:
+            progress.say("features are [reused]")
+            for _ in range(3):
+                task.advance(loss=0.123456)
+        lines = shown(stream)
+        assert "features are [reused]" in lines
+        assert all(part in lines[-1] for part in ("train", "3/3 steps", "steps/s", "loss=0.1235"))
+
+    def test_tasks_may_follow_and_contain_each_other(
+        self, progress: RichProgress, stream: io.StringIO
+    ) -> None:
+        with progress.task("outer", total=1, unit="rounds") as outer:
+            with progress.task("inner", total=2, unit="steps", done=1) as inner:
+                inner.advance()
+            outer.advance()
+        with progress.task("later", total=0, unit="files"):
+            pass
+        finished, _, after = stream.getvalue().partition("later")
+        assert "1/1 rounds" in finished
+        assert "2/2 steps" in finished
+        assert "0/0 files" in after
+        assert CURSOR_UP not in after, "a later bar overwrites earlier ones"
+
+
+def shown(stream: io.StringIO) -> list[str]:
+    """What is left on the screen: lines without control sequences and what they overwrote."""
+    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", stream.getvalue())
+    return [line.rpartition("\r")[2] for line in text.splitlines() if line]
+
+
+class TestChoice:
+    def test_stderr_that_is_no_terminal_gets_plain_lines(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("FORCE_COLOR", raising=False)
+        progress = make_progress()
+        assert isinstance(progress, PlainProgress)
+        progress.say("reused")
+        captured = capsys.readouterr()
+        assert (captured.out, captured.err) == ("", "reused\n")
+
+    def test_a_terminal_gets_bars_but_not_in_ci(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("CI", raising=False)
+        assert isinstance(make_progress(), RichProgress)
+        monkeypatch.setenv("CI", "true")
+        assert isinstance(make_progress(), PlainProgress)
+
+    def test_quiet_is_silent(self, capsys: pytest.CaptureFixture[str]) -> None:
+        progress = make_progress(quiet=True)
+        assert isinstance(progress, QuietProgress)
+        with progress.task("train", total=1, unit="steps") as task:
+            task.advance(loss=1.0)
+        progress.say("anything")
+        assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [(0.01234, "0.0123"), (1.0, "1"), (99.96, "100"), (136000.4, "136,000")]
+)
+def test_rates_are_told_in_three_digits_without_exponents(rate: float, words: str) -> None:
+    assert three_digits(rate) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.04, "0.0 s"), (59.4, "59.4 s"), (200, "3 min 20 s"), (18420, "5 h 7 min")],
+)
+def test_durations_are_told_in_plain_words(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from latte.data.options import FolderOptions, ListOptions
+from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.interfaces import Context, LatteError
+
+
+def names(context: Context, content: bytes) -> tuple[str, ...]:
+    (context.base_dir / "classes.txt").write_bytes(content)
+    return read_class_names("classes.txt", context.base_dir, context)
+
+
+def test_a_text_file_has_one_name_a_line(context: Context) -> None:
+    assert names(context, b"cat\nsea horse\n# 1 fan\nno\n") == ("cat", "sea horse", "# 1 fan", "no")
+
+
+def test_marks_blanks_and_line_ends_of_any_editor_are_tolerated(context: Context) -> None:
+    assert names(context, b"\xef\xbb\xbfcat\r\n\r\n  \r\n dog \r\nf\xc3\xbc") == (
+        "cat",
+        "dog",
+        "fü",
+    )
+
+
+def test_a_list_is_taken_as_it_is(context: Context) -> None:
+    assert read_class_names(("b", "a_b"), context.base_dir, context) == ("b", "a_b")
+
+
+def test_a_name_that_occurs_twice_is_refused_with_both_lines(context: Context) -> None:
+    with pytest.raises(LatteError) as caught:
+        names(context, b"cat\ndog\n\ncat\n")
+    assert caught.value.what == "class 'cat' occurs twice"
+    assert str(caught.value.where).endswith("classes.txt:4")
+    assert "classes.txt:1" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"cat\n"])
+def test_fewer_than_two_classes_are_refused(context: Context, content: bytes) -> None:
+    with pytest.raises(LatteError, match="at least 2 are needed"):
+        names(context, content)
+
+
+def test_other_encodings_are_refused_with_the_line(context: Context) -> None:
+    with pytest.raises(LatteError, match=r"classes\.txt:2: is not UTF-8 text"):
+        names(context, b"cat\nf\xfc\n")
+
+
+def test_a_missing_file_is_answered_with_the_nearest(context: Context) -> None:
+    (context.base_dir / "classes.txt").write_text("a\nb\n")
+    with pytest.raises(LatteError, match=r"Did you mean .*classes\.txt\?"):
+        read_class_names("clases.txt", context.base_dir, context)
+
+
+def test_folders_that_differ_only_in_underscores_are_refused(context: Context) -> None:
+    for name in ("a_b", "a b"):
+        (context.base_dir / name).mkdir()
+    with pytest.raises(LatteError, match="class 'a b' occurs twice"):
+        read_class_names("folders", context.base_dir, context)
+
+
+@pytest.mark.parametrize("name", ["sea horse", "Sea_Horse", "SEA  HORSE"])
+def test_other_spellings_find_the_class(name: str) -> None:
+    assert ClassLookup(["cat", "sea horse"]).label(name, "here") == 1
+
+
+def test_the_exact_spelling_wins_and_others_must_be_unambiguous() -> None:
+    lookup = ClassLookup(["Crane", "crane"])
+    assert [lookup.label(name, "here") for name in ("Crane", "crane")] == [0, 1]
+    with pytest.raises(LatteError, match="could be any of Crane, crane"):
+        lookup.label("CRANE", "here")
+
+
+def test_an_unknown_class_is_answered_with_some_of_those_there_are() -> None:
+    with pytest.raises(LatteError, match="The classes are c0, c1, c2, c3, c4 and 2 more"):
+        ClassLookup([f"c{i}" for i in range(7)]).label("zebra", "here")
+
+
+@pytest.mark.parametrize("options", [FolderOptions, ListOptions])
+def test_a_template_must_name_the_class(options: type[FolderOptions] | type[ListOptions]) -> None:
+    needed = {"root": "x", "classes": "folders"}
+    if options is ListOptions:
+        needed["images"] = "x.csv"
+    assert options(**needed, template="{x} {class} {").template == "{x} {class} {"
+    with pytest.raises(ValidationError, match=r"must contain \{class\}"):
+        options(**needed, template="a photo of a {}.")

@@ -1,0 +1,34 @@
+"""Promises that concern every built-in dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+from latte.builtin import latte_components
+from latte.data.options import CoopOptions, FolderOptions, ListOptions
+from latte.interfaces import ImageReference
+
+
+def test_a_training_image_has_nowhere_to_put_a_label() -> None:
+    assert [field.name for field in dataclasses.fields(ImageReference)] == ["id", "path"]
+    assert ImageReference.__slots__ == ("id", "path")
+
+
+def test_listing_images_and_checking_options_needs_no_torch() -> None:
+    targets = [
+        target.partition(":")[0]
+        for spec in latte_components()
+        if spec.kind == "dataset"
+        for target in (spec.target, spec.options or "")
+    ]
+    script = f"import sys, importlib\nfor name in {targets!r}: importlib.import_module(name)\n"
+    script += "assert 'torch' not in sys.modules and 'PIL' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert len(targets) == 6
+
+
+def test_every_option_is_described() -> None:
+    for options in (FolderOptions, ListOptions, CoopOptions):
+        assert all(field.description for field in options.model_fields.values())

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from unittest.mock import patch
+
+from latte.data import cache as cache_module
+from latte.data.images import decode_image
+from latte.data.scan import SkippedImage, scan_images, write_skipped
+from latte.files import digest
+from latte.interfaces import ImageReference
+from tests.data.pictures import SilentProgress, references
+
+
+def spoil(image: ImageReference, data: bytes) -> ImageReference:
+    image.path.write_bytes(data)
+    return image
+
+
+def test_every_image_is_kept_in_order_with_the_hash_of_its_bytes(tmp_path: Path) -> None:
+    images = references(tmp_path, 30)
+    progress = SilentProgress()
+    scan = scan_images(images, progress, "reading")
+    assert scan.images == tuple(images)
+    assert scan.keys == tuple(digest(image.path.read_bytes()) for image in images)
+    assert len(set(scan.keys)) == 30
+    assert scan.skipped == ()
+    assert (progress.done, progress.total) == (30, 30)
+
+
+def test_unreadable_images_are_left_out_with_their_reasons(tmp_path: Path) -> None:
+    images = references(tmp_path, 6)
+    whole = images[1].path.read_bytes()
+    spoil(images[0], b"")
+    spoil(images[2], whole[: len(whole) - 40])
+    spoil(images[3], b"not an image")
+    images[5].path.unlink()
+    progress = SilentProgress()
+    scan = scan_images(images, progress, "reading")
+    assert [image.id for image in scan.images] == ["001.png", "004.png"]
+    assert [image.id for image in scan.skipped] == ["000.png", "002.png", "003.png", "005.png"]
+    reasons = {image.id: image.reason for image in scan.skipped}
+    assert reasons["000.png"] == "the file is empty"
+    assert "cut short" in reasons["002.png"]
+    assert "not an image" in reasons["003.png"]
+    assert reasons["005.png"] == "the file cannot be read: No such file or directory"
+    assert progress.done == 6
+    assert len(scan.cache) == 2
+
+
+def test_a_folder_with_an_images_name_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "album.jpg").mkdir()
+    scan = scan_images(
+        [ImageReference("album.jpg", tmp_path / "album.jpg")], SilentProgress(), "reading"
+    )
+    assert [image.id for image in scan.skipped] == ["album.jpg"]
+
+
+def test_the_cache_already_holds_what_was_decoded(tmp_path: Path) -> None:
+    images = references(tmp_path, 4)
+    spoil(images[1], b"")
+    scan = scan_images(images, SilentProgress(), "reading")
+    expected = [decode_image(image.read_bytes()).tobytes() for image in scan.images]
+    with patch.object(cache_module, "open_image", side_effect=AssertionError("decoded again")):
+        assert [scan.cache.get(i).tobytes() for i in range(3)] == expected
+
+
+def test_the_cache_keeps_to_its_budget(tmp_path: Path) -> None:
+    images = references(tmp_path, 3)
+    scan = scan_images(images, SilentProgress(), "reading", max_bytes=2 * 40 * 30 * 3)
+    with patch.object(cache_module, "open_image", wraps=cache_module.open_image) as opened:
+        for index in (0, 1, 2, 2):
+            scan.cache.get(index)
+    assert [call.args[0].id for call in opened.call_args_list] == ["002.png", "002.png"]
+
+
+def test_no_images_make_an_empty_scan() -> None:
+    scan = scan_images([], SilentProgress(), "reading")
+    assert (scan.images, scan.keys, scan.skipped) == ((), (), ())
+
+
+def test_reasons_are_written_as_csv(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "skipped.csv"
+    skipped = [SkippedImage("a,\nb.jpg", 'says "no"'), SkippedImage("ü.jpg", "the file is empty")]
+    write_skipped(path, skipped)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["id", "reason"], ["a,\nb.jpg", 'says "no"'], ["ü.jpg", "the file is empty"]]
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,67 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from latte.builtin import latte_components
+from latte.interfaces import RecipeErrors
+from latte.recipe.load import load_recipe
+from latte.recipe.model import Recipe
+from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
+from latte.registry.registry import Registry
+from tests.recipe.third_party import LATTE_SCENES
+
+MINIMAL = """\
+backbone: {model: ViT-B-32}
+dataset: {use: folder, root: photos, classes: classes.txt}
+train: {max_steps: 0}
+"""
+
+TRAINING = """\
+backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}
+dataset: {use: folder, root: photos, classes: classes.txt}
+describer: phrases
+descriptions: [class, image, {use: group, size: 4}]
+labels: [frozen, current]
+prototypes: {use: momentum, momentum: 0.99}
+loss: latte-clip/contrastive
+"""
+
+Load = Callable[..., Recipe]
+Complaints = Callable[..., list[str]]
+
+
+def builtin_plugin() -> Plugin:
+    specs = tuple(latte_components())
+    return Plugin("latte", BUILTIN_DISTRIBUTION, "0.1", status="ok", specs=specs)
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """latte's own components and a third party's, one of them with a name that latte has too."""
+    return Registry([builtin_plugin(), LATTE_SCENES])
+
+
+@pytest.fixture
+def load(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load a recipe's text as the file `r.yaml`, with overrides and environment variables."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(text: str, *overrides: str, **environment: str) -> Recipe:
+        path = Path("r.yaml")
+        path.write_text(text, encoding="utf-8")
+        return load_recipe(path, registry, overrides, environment)
+
+    return load
+
+
+@pytest.fixture
+def complaints(load: Load) -> Complaints:
+    """All messages about a recipe's text, hints on lines of their own."""
+
+    def complaints(text: str, *overrides: str, **environment: str) -> list[str]:
+        with pytest.raises(RecipeErrors) as caught:
+            load(text, *overrides, **environment)
+        return [str(error) for error in caught.value.errors]
+
+    return complaints

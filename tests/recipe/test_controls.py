@@ -1,0 +1,101 @@
+"""Controls: variants of a recipe that run beside it."""
+
+import pytest
+
+from latte.recipe.model import Recipe
+from tests.recipe.conftest import MINIMAL, TRAINING, Complaints, Load
+
+
+def control(load: Load, written: str, recipe: str = TRAINING) -> Recipe:
+    return load(recipe + f"controls: {{variant: {written}}}\n").controls["variant"]
+
+
+def test_a_control_is_the_recipe_with_other_values(load: Load) -> None:
+    recipe = load(TRAINING + "seed: 3\ncontrols: {short: {train: {max_steps: 7}}}\n")
+    short = recipe.controls["short"]
+    assert (recipe.train.max_steps, short.train.max_steps) == (2000, 7)
+    assert short.general == recipe.general
+    assert short.descriptions == recipe.descriptions
+    assert short.controls == {}
+
+
+def test_mappings_are_merged_by_key(load: Load) -> None:
+    options = control(load, "{prototypes: {mixer: mean}}").resolved["prototypes"]
+    assert (options["momentum"], options["mixer"]) == (0.99, "mean")
+
+
+def test_naming_the_same_component_merges_too_however_it_is_written(load: Load) -> None:
+    changed = control(load, "{prototypes: {use: latte-clip/momentum, mixer: mean}}")
+    assert changed.resolved["prototypes"]["momentum"] == 0.99
+    assert changed.resolved["prototypes"]["mixer"] == "mean"
+
+
+def test_another_component_takes_the_place_of_the_first(load: Load) -> None:
+    assert control(load, "{prototypes: templates}").resolved["prototypes"] == {
+        "use": "templates",
+        "refresh": "start",
+    }
+
+
+def test_lists_are_replaced(load: Load) -> None:
+    assert [one.label for one in control(load, "{labels: [current]}").labels] == ["current"]
+
+
+def test_null_takes_a_component_away(load: Load) -> None:
+    changed = control(load, "{describer: null, descriptions: []}")
+    assert changed.describer is None
+
+
+def test_learners_take_the_place_of_the_single_one(load: Load) -> None:
+    learners = "{learners: [{name: a, loss: latte-clip/contrastive}]}"
+    assert [one.settings.name for one in control(load, learners).learners] == ["a"]
+
+
+def test_mistakes_point_into_the_controls(complaints: Complaints) -> None:
+    text = MINIMAL + "controls:\n  a:\n    train:\n      max_stps: 1\n  b:\n    labels: frozen\n"
+    messages = complaints(text)
+    assert [message.split(": ")[0] for message in messages] == [
+        "r.yaml:7 controls.a.train.max_stps",
+        "r.yaml:9 controls.b.labels",
+    ]
+
+
+def test_mistakes_of_the_recipe_are_not_repeated_for_each_control(complaints: Complaints) -> None:
+    (message,) = complaints(MINIMAL + "sed: 1\ncontrols: {a: {}, b: {train: {max_epochs: 3}}}\n")
+    assert message.startswith("r.yaml:4 sed")
+
+
+def test_a_control_must_make_sense_as_a_whole(complaints: Complaints) -> None:
+    messages = complaints(MINIMAL + "controls:\n  trained: {train: {max_steps: 1}}\n")
+    assert [message.split(": ")[0] for message in messages] == [
+        "r.yaml:5 controls.trained.labels",
+        "r.yaml:5 controls.trained.loss",
+    ]
+
+
+@pytest.mark.parametrize("key", ["name", "seed", "output", "device", "requires", "controls"])
+def test_what_a_control_shares_with_its_recipe(complaints: Complaints, key: str) -> None:
+    (message,) = complaints(MINIMAL + f"controls: {{a: {{{key}: 1}}}}\n")
+    assert message.startswith(f'r.yaml:4 controls.a.{key}: a control cannot set "{key}"')
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        ("[a]", "controls: expected a mapping (key: value), got a list"),
+        ("{a: 3}", "controls.a: expected a mapping (key: value), got the number 3"),
+        ("{../a: {}}", 'controls.../a: "../a" cannot be used as a name'),
+        ("{zero-shot: {}}", 'every report has a model called "zero-shot" already'),
+    ],
+)
+def test_unusable_controls(complaints: Complaints, controls: str, message: str) -> None:
+    (found,) = complaints(MINIMAL + f"controls: {controls}\n")
+    assert message in found
+
+
+def test_overrides_reach_controls(load: Load) -> None:
+    text = TRAINING + "controls: {short: {train: {max_steps: 7}}}\n"
+    recipe = load(text, "controls.short.train.max_steps=8", "controls.short.prototypes=templates")
+    assert recipe.controls["short"].train.max_steps == 8
+    assert recipe.origins["controls.short.train.max_steps"] == "--set"
+    assert recipe.resolved["controls"]["short"]["prototypes"] == {"use": "templates"}

@@ -1,0 +1,111 @@
+"""Loading a recipe as a whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from latte.interfaces import LatteError, RecipeErrors
+from latte.recipe.load import load_recipe
+from latte.registry.registry import Registry
+from tests.recipe.conftest import MINIMAL, TRAINING, Load
+
+
+def test_a_file_that_does_not_exist_gets_the_nearest_name(
+    tmp_path: Path, registry: Registry
+) -> None:
+    (tmp_path / "latteclip.yaml").write_text(MINIMAL)
+    (tmp_path / "latteclip.txt").write_text(MINIMAL)
+    for wrong in ("lateclip.yaml", "latteclip", "latteclip.yml"):
+        with pytest.raises(LatteError, match="there is no such file") as caught:
+            load_recipe(tmp_path / wrong, registry)
+        assert caught.value.hint == f'Did you mean "{tmp_path / "latteclip.yaml"}"?'
+
+
+def test_a_folder_that_does_not_exist(tmp_path: Path, registry: Registry) -> None:
+    with pytest.raises(LatteError, match="the folder .* does not exist"):
+        load_recipe(tmp_path / "nowhere" / "r.yaml", registry)
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path, registry: Registry) -> None:
+    with pytest.raises(LatteError, match="cannot be read"):
+        load_recipe(tmp_path, registry)
+
+
+def test_the_environment_is_the_process_s_own(
+    load: Load, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(MINIMAL + "output: ${LATTE_TEST_OUTPUT:-runs}\n")
+    monkeypatch.setenv("LATTE_TEST_OUTPUT", "elsewhere")
+    assert load_recipe(Path("r.yaml"), registry).general.output == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("my run.yaml", "my-run"), ("a.b.yaml", "a.b"), ("é.yaml", "recipe")]
+)
+def test_a_recipe_is_called_after_its_file(
+    tmp_path: Path, registry: Registry, file: str, name: str
+) -> None:
+    path = tmp_path / file
+    path.write_text(MINIMAL)
+    recipe = load_recipe(path, registry)
+    assert recipe.general.name == recipe.resolved["name"] == name
+    assert recipe.base_dir == tmp_path
+
+
+FIVE_MISTAKES = """\
+backbone: {model: ViT-B-32}
+dataset: {use: foldr, root: photos}
+descriptions:
+  - class
+  - {use: image, promt: "What is it?"}
+describer: phrases
+labels: [frozen]
+loss: latte-clip/contrastive
+train:
+  batch_size: "512"
+  learning_rate: 1e-6
+  warmup_steps: -1
+"""
+
+
+def test_five_mistakes_are_reported_together(load: Load) -> None:
+    with pytest.raises(RecipeErrors) as caught:
+        load(FIVE_MISTAKES)
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == (
+        'r.yaml:2 dataset.use: no dataset named "foldr" is installed\n'
+        '  Did you mean "folder" (latte-clip 0.1)?\n'
+        "  All names: latte components dataset\n"
+        'r.yaml:5 descriptions.1.promt: unknown key "promt"\n'
+        '  Did you mean "prompt"? All keys here: prompt, use, name.\n'
+        'r.yaml:10 train.batch_size: expected a whole number, got the text "512"\n'
+        "  Remove the quotes: 512\n"
+        'r.yaml:11 train.learning_rate: unknown key "learning_rate"\n'
+        "  It belongs to train.optimizer.\n"
+        "r.yaml:12 train.warmup_steps: must be at least 0, got -1"
+    )
+
+
+def test_checking_a_recipe_does_not_import_torch(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(TRAINING.replace("latte-clip/", ""))
+    program = (
+        "import sys, pathlib\n"
+        "from latte.recipe.load import load_recipe\n"
+        "from latte.recipe.dump import dump_yaml\n"
+        "from latte.registry.registry import load_registry\n"
+        f"dump_yaml(load_recipe(pathlib.Path({str(path)!r}), load_registry()).resolved)\n"
+        "heavy = {'torch', 'open_clip', 'PIL', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    environment = {"LATTE_PLUGINS": "", "PYTHONPATH": ""}
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr

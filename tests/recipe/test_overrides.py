@@ -1,0 +1,114 @@
+"""`--set key.path=value`."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latte.interfaces import LatteError
+from latte.recipe.mistakes import Mistakes
+from latte.recipe.node import Node, Origin
+from latte.recipe.overrides import apply_overrides
+from tests.recipe.conftest import MINIMAL, TRAINING, Complaints, Load
+
+
+def put(override: str) -> object:
+    mistakes = Mistakes()
+    root = apply_overrides(Node({}, Origin("r.yaml", 1)), [override], {"A": "one"}, mistakes)
+    mistakes.raise_if_any()
+    return root.plain()
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1e-6", 1e-6),
+        ("no", "no"),
+        ("true", True),
+        ("", None),
+        ("'1'", "1"),
+        ("[1, a, {b: 2}]", [1, "a", {"b": 2}]),
+        ("{a: 1}", {"a": 1}),
+        ("Describe it: briefly # please", "Describe it: briefly # please"),
+        ("a=b", "a=b"),
+        ("*a", "*a"),
+        ("${A}/x", "one/x"),
+    ],
+)
+def test_values_are_read_as_in_the_file(text: str, meant: object) -> None:
+    assert put(f"train.x={text}") == {"train": {"x": meant}}
+
+
+def test_overrides_replace_what_the_file_says(load: Load) -> None:
+    recipe = load(
+        TRAINING,
+        "train.max_steps=5",
+        "train.optimizer.learning_rate=1e-6",
+        "descriptions.2.size=8",
+        "labels.0.weight=0.5",
+    )
+    assert recipe.train.max_steps == 5
+    assert recipe.train.optimizer.learning_rate == 1e-6
+    assert recipe.resolved["descriptions"][2]["size"] == 8
+    assert recipe.resolved["labels"][0] == {"use": "frozen", "weight": 0.5}
+
+
+def test_the_last_override_of_a_key_wins(load: Load) -> None:
+    assert load(MINIMAL, "seed=1", "seed=2").general.seed == 2
+
+
+def test_their_origin_is_the_command_line(load: Load) -> None:
+    origins = load(TRAINING, "train.max_steps=5", "labels=[current]").origins
+    assert origins["train.max_steps"] == "--set"
+    assert origins["labels.0.use"] == "--set"
+    assert origins["train.max_epochs"] == "default"
+
+
+def test_another_component_does_not_inherit_the_options_of_the_one_before(load: Load) -> None:
+    recipe = load(TRAINING, "prototypes.use=templates", "prototypes.refresh=step")
+    assert recipe.resolved["prototypes"] == {"use": "templates", "refresh": "step"}
+
+
+def test_naming_the_same_component_keeps_its_options(load: Load) -> None:
+    recipe = load(TRAINING, "prototypes.momentum=0.5", "prototypes.use=momentum")
+    assert recipe.resolved["prototypes"]["momentum"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.max_stps=5", '--set train.max_stps: unknown key "max_stps"'),
+        ("seed", "--set seed: is not KEY.PATH=VALUE"),
+        (".seed=1", "--set .seed=1: is not KEY.PATH=VALUE"),
+        ("labels.7.weight=1", "--set labels.7.weight: labels is a list without an item 7"),
+        ("labels.use=frozen", "--set labels.use: labels is a list without an item use"),
+        ("reporters.0.use=html", "--set reporters.0.use: the recipe has no list reporters"),
+        ("backbone.model.x=1", "--set backbone.model.x: backbone.model holds a single value"),
+        ("seed=[1", "--set seed: not valid YAML: expected ',' or ']'"),
+        ("seed=${NOBODY}", "--set seed: the environment variable NOBODY is not set"),
+        ("seed='1'", '--set seed: expected a whole number, got the text "1"'),
+    ],
+)
+def test_mistakes_name_the_override(complaints: Complaints, override: str, message: str) -> None:
+    (found,) = complaints(TRAINING, override)
+    assert found.startswith(message)
+
+
+def test_mistakes_in_overrides_come_after_those_in_the_file(complaints: Complaints) -> None:
+    found = complaints(MINIMAL + "sed: 1\n", "trin.x=1", "seed=x")
+    assert [message.split(":")[0] for message in found] == ["r.yaml", "--set trin", "--set seed"]
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_whatever_the_override_is_only_latte_errors_come_out(override: str) -> None:
+    try:
+        put(override)
+    except LatteError as error:
+        assert str(error).startswith("--set")
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="abc:# -{}[]'\"!&*|>%@`\\", min_size=1).map(str.strip))
+def test_unquoted_text_without_brackets_or_quotes_in_front_is_taken_as_it_is(text: str) -> None:
+    if text and text[0] not in "[{\"'":
+        assert put(f"x={text}") == {"x": text}

@@ -1,0 +1,220 @@
+"""What recipes take from YAML, and what they refuse."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from latte.interfaces import LatteError, RecipeErrors
+from latte.recipe.load import load_recipe
+from latte.recipe.mistakes import Mistakes
+from latte.recipe.node import Node, find
+from latte.recipe.tree import TreeBuilder
+from latte.recipe.yaml import LARGEST_FILE, compose
+from latte.registry.registry import Registry
+from tests.recipe.conftest import MINIMAL, Complaints, Load
+
+
+def tree(text: str) -> Node:
+    mistakes = Mistakes()
+    document = compose(text, "r.yaml")
+    assert document is not None
+    node = TreeBuilder("r.yaml", {}, mistakes).build(document)
+    mistakes.raise_if_any()
+    return node
+
+
+def value(text: str) -> object:
+    return tree(f"key: {text}").plain()["key"]
+
+
+def refusal(text: str) -> LatteError:
+    with pytest.raises(LatteError) as caught:
+        tree(text)
+    error = caught.value
+    return error.errors[0] if isinstance(error, RecipeErrors) else error
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("1e-6", 1e-6),
+        ("1.0e-6", 1e-6),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("-3", -3),
+        ("010", 10),
+        ("0o10", 8),
+        ("0x1F", 31),
+        ("true", True),
+        ("FALSE", False),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("no", "no"),
+        ("NO", "NO"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("12:30", "12:30"),
+        ("1_000", "1_000"),
+        ("2024-01-01", "2024-01-01"),
+        ("0b1", "0b1"),
+        ("'1e-6'", "1e-6"),
+        ('"true"', "true"),
+        ("[no, 1e3, '2']", ["no", 1000.0, "2"]),
+    ],
+)
+def test_scalars_follow_yaml_1_2(written: str, meant: object) -> None:
+    read = value(written)
+    assert (read, type(read)) == (meant, type(meant))
+
+
+@pytest.mark.parametrize("number", [".inf", "-.INF", ".nan", "1e999", "9" * 401])
+def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
+    assert refusal(f"a: 1\nkey: {number}").where == "r.yaml:2 key"
+
+
+def test_a_class_called_no_stays_a_string_as_a_key() -> None:
+    assert tree("no: 1\nyes: 2").plain() == {"no": 1, "yes": 2}
+
+
+@pytest.mark.parametrize("key", ["1", "1.5", "true", "null", "~"])
+def test_keys_must_be_text(key: str) -> None:
+    error = refusal(f"{key}: x")
+    assert error.what == f"the key {key} is not text"
+    assert error.hint == f'Put it in quotes: "{key}".'
+
+
+def test_collections_are_no_keys() -> None:
+    assert "a key must be text" in refusal("[a, b]: x").what
+
+
+def test_repeated_keys_are_refused_with_both_lines() -> None:
+    error = refusal("train:\n  seed: 1\n  size: 2\n  seed: 3\n")
+    assert error.where == "r.yaml:4 train.seed"
+    assert error.what == 'the key "seed" stands here twice, first in line 2'
+
+
+@pytest.mark.parametrize("tag", ["!!python/name:os.system", "!x", "!!str", "!"])
+def test_tags_are_refused(tag: str) -> None:
+    error = refusal(f"a: 1\nb: {tag} text")
+    assert (error.what, error.where) == (f"the tag {tag} is not allowed", "r.yaml:2:4")
+
+
+def test_several_documents_are_refused() -> None:
+    assert refusal("a: 1\n---\nb: 2\n").where == "r.yaml:2:1"
+
+
+def test_every_value_knows_the_line_of_its_key() -> None:
+    root = tree("a:\n  - b: 1\n    c:\n      d: >\n        text\n")
+    lines = {path: find(root, path).origin.line for path in [("a",), ("a", 0, "c", "d")]}  # type: ignore[union-attr]
+    assert lines == {("a",): 1, ("a", 0, "c", "d"): 4}
+
+
+def test_anchors_and_merge_keys_copy_what_they_name() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {x: 0, <<: [*a, *b]}\nd: *a\n"
+    plain = tree(text).plain()
+    assert plain["c"] == {"x": 0, "y": 2, "z": 4}
+    assert plain["d"] == {"x": 1, "y": 2}
+
+
+def test_merged_values_know_where_they_were_written() -> None:
+    root = tree("a: &a\n  x: 1\nb:\n  <<: *a\n")
+    merged = find(root, ("b", "x"))
+    assert merged is not None
+    assert merged.origin.line == 2
+
+
+def test_merging_anything_but_mappings_is_refused() -> None:
+    assert refusal("a: {<<: [1]}").what == "<< takes a mapping, or a list of them"
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: {c: *a}}", "a: &a {<<: *a}"])
+def test_an_anchor_cannot_contain_itself(text: str) -> None:
+    assert refusal(text).what == "an anchor contains itself"
+
+
+@pytest.mark.parametrize("layer", ["[{0}, {0}]", "{{x: {0}, y: {0}}}", "{{<<: [{0}, {0}]}}"])
+def test_a_billion_laughs_are_refused(layer: str) -> None:
+    lines = ["a0: &a0 {x: ha}"]
+    lines += [f"a{i}: &a{i} {layer.format(f'*a{i - 1}')}" for i in range(1, 40)]
+    assert "expands to more than 100,000 values" in refusal("\n".join(lines)).what
+
+
+def test_deep_nesting_is_refused() -> None:
+    assert "nested deeper" in refusal("a: " + "[" * 10_000).what
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "hint"),
+    [
+        ("a: 1\nb: [1, 2\n", "r.yaml:3:1", "closing bracket"),
+        ("a:\n\t- 1\n", "r.yaml:2:1", "not with tabs"),
+        ("a: b: c\n", "r.yaml:1:5", "in quotes"),
+        ("a: @x\n", "r.yaml:1:4", "in quotes"),
+        ("a: 1\nb\nc: 1\n", "r.yaml:3:1", "not `key: value`"),
+        ("a: *nobody\n", "r.yaml:1:4", "&NAME"),
+        ("a: {root: ${DATA}/x}\n", "r.yaml:1:12", 'needs quotes: "${NAME}/folder"'),
+        ("a: \x07\n", "r.yaml:1:4", "invisible"),
+    ],
+)
+def test_text_that_is_not_yaml_is_refused_with_line_and_column(
+    text: str, where: str, hint: str
+) -> None:
+    error = refusal(text)
+    assert error.where == where
+    assert hint in (error.hint or "")
+
+
+def test_half_of_a_surrogate_pair_is_refused() -> None:
+    assert refusal('a: "\\ud800"').where == "r.yaml:1 a"
+
+
+def test_only_utf_8_is_read(tmp_path: Path, registry: Registry) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes("a: 1\nb: Größe\n".encode("latin-1"))
+    with pytest.raises(LatteError, match="not UTF-8") as caught:
+        load_recipe(path, registry)
+    assert caught.value.where == f"{path}:2"
+
+
+def test_a_byte_order_mark_does_no_harm(load: Load) -> None:
+    assert load("\ufeff" + MINIMAL).train.max_steps == 0
+
+
+def test_large_files_are_refused(load: Load) -> None:
+    with pytest.raises(LatteError, match="not a recipe"):
+        load("#" * (LARGEST_FILE + 1))
+
+
+@pytest.mark.parametrize("text", ["- a", "text", "3", "null"])
+def test_a_recipe_is_a_mapping(load: Load, text: str) -> None:
+    with pytest.raises(LatteError, match="expected a mapping"):
+        load(text)
+
+
+def test_an_empty_file_lacks_what_every_recipe_has(complaints: Complaints) -> None:
+    found = "\n".join(complaints("# nothing yet\n"))
+    assert 'the key "backbone" is missing' in found
+    assert 'the key "dataset" is missing' in found
+
+
+SNIPPETS = (
+    "- |? |: |&a |*a|<<: |!!x |%YAML 1.9\n|---\n|{|}|[|]|,|\"|'|> |\n|  |\t|#|\\x|\\UFFFFFFFF|1e999"
+    "|use: |train: |labels: |dataset: |controls: |learners: |loss: |${A}|${|$${|\ufeff|\x00|\x85|é"
+).split("|")
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.one_of(st.text(), st.lists(st.sampled_from(SNIPPETS), max_size=20).map("".join)))
+def test_whatever_the_text_is_only_latte_errors_come_out(
+    tmp_path: Path, registry: Registry, text: str
+) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(LatteError) as caught:
+        load_recipe(path, registry, (), {})
+    str(caught.value).encode()

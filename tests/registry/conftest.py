@@ -1,0 +1,20 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from latte.registry.discovery import discover_plugins
+from latte.registry.registry import Registry
+from tests.registry.zoo import zoo as zoo
+
+
+@pytest.fixture
+def zoo_on_path(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The zoo's packages, importable and discoverable in this process."""
+    monkeypatch.syspath_prepend(str(zoo))
+    return zoo
+
+
+@pytest.fixture
+def registry(zoo_on_path: Path) -> Iterator[Registry]:
+    return Registry(discover_plugins({}))
