@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from latte.adapt.optimizer import build_optimizer
 from latte.interfaces import Backbone, Loss, PrototypeAggregator, TrainableGroup
-from latte.interfaces.settings import OptimizerSettings
+from latte.interfaces.settings import OptimizerSettings, Precision
 
 
 @dataclass
@@ -29,6 +30,24 @@ class Learner:
     optimizer: torch.optim.Optimizer | None
     peak_learning_rate: float
     gradient_clip: float | None
+    precision: Precision = "fp32"
+    """Of the two towers; labels, prototypes and losses are always worked out in fp32."""
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, S, S) -> unit features (B, D), with gradient where something trains."""
+        with self._autocast():
+            return self.backbone.encode_images(pixels)
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """M distinct texts -> unit features (M, D), with gradient where something trains."""
+        with self._autocast():
+            return self.backbone.encode_texts(texts)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "fp32":
+            return nullcontext()
+        device = self.backbone.logit_scale.device.type
+        return torch.autocast(device, dtype=torch.bfloat16)
 
     @cached_property
     def image_tower_trains(self) -> bool:
@@ -54,6 +73,7 @@ def build_learner(
     aggregator: PrototypeAggregator[Any],
     loss: Loss[Any] | None,
     optimizer: OptimizerSettings,
+    precision: Precision = "fp32",
 ) -> Learner:
     """Fork the frozen CLIP and make the group `trainable` of the copy train."""
     backbone = frozen.fork()
@@ -67,4 +87,5 @@ def build_learner(
         optimizer=build_optimizer(parameters, optimizer) if parameters else None,
         peak_learning_rate=optimizer.learning_rate,
         gradient_clip=optimizer.gradient_clip,
+        precision=precision,
     )

@@ -21,10 +21,11 @@ from latte.adapt.learner import Learner
 from latte.adapt.metrics import MetricsLog
 from latte.adapt.optimizer import learning_rate_factor, set_learning_rate
 from latte.adapt.step import StepInputs, StepOutcome, training_step
-from latte.data.batches import epoch_batches, evaluation_batches, training_batches
+from latte.backbone.encode import encode_cached_images
+from latte.data.batches import epoch_batches, training_batches
 from latte.data.cache import ImageCache
+from latte.data.seeds import seed_from
 from latte.data.views import TrainingView
-from latte.files import digest
 from latte.interfaces import Batch, FeatureBank, Progress, ProgressTask, RoundInfo, TrainingStart
 from latte.interfaces.settings import TrainSettings
 
@@ -42,7 +43,6 @@ class Training:
     """The N training images, decoded once."""
     view: TrainingView
     learners: Sequence[Learner]
-    device: str
     folder: Path
     """The run folder: metrics and checkpoints go there."""
     evaluation_batch_size: int
@@ -149,8 +149,7 @@ def _step(
             set_learning_rate(learner.optimizer, rate)
         _seed_global_generators(training.inputs.seed, step, learner.name)
         batch = Batch(learner.name, indices, epoch, step)
-        with _autocast(training):
-            outcome = training_step(learner, training.inputs, batch, pixels.to(training.device))
+        outcome = training_step(learner, training.inputs, batch, pixels)
         prefix = "" if len(training.learners) == 1 else f"{learner.name}."
         figures |= {prefix + name: value for name, value in _figures(learner, outcome).items()}
         figures[f"{prefix}learning_rate"] = rate
@@ -182,15 +181,9 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
     if not learner.image_tower_trains:
         return FeatureBank(training.start.image_features)
-    backbone, images = learner.backbone, training.images
-    size = training.evaluation_batch_size
-    features = torch.empty(len(images), backbone.embedding_width)
-    name = f"features of {learner.name}"
-    with torch.no_grad(), progress.task(name, len(images), "image") as task:
-        for indices, pixels in evaluation_batches(images, backbone.pixel_format, size):
-            features[indices] = backbone.encode_images(pixels.to(training.device)).cpu()
-            task.advance(len(indices))
-    return FeatureBank(features)
+    name, size = f"features of {learner.name}", training.evaluation_batch_size
+    features = encode_cached_images(learner.backbone, training.images, size, progress, name)
+    return FeatureBank(features.to(training.start.image_features.device))
 
 
 def _refresh_class_features(training: Training, when: tuple[str, ...]) -> None:
@@ -201,12 +194,6 @@ def _refresh_class_features(training: Training, when: tuple[str, ...]) -> None:
                 learner.aggregator.refresh_class_features(learner.backbone.encode_texts(texts))
 
 
-def _autocast(training: Training) -> contextlib.AbstractContextManager[Any]:
-    if training.settings.precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(torch.device(training.device).type, dtype=torch.bfloat16)
-
-
 def _seed_global_generators(seed: int, step: int, learner: str) -> None:
     """Dropout and plugins that draw from torch's own generator repeat after a restart, too."""
-    torch.manual_seed(int(digest("step", str(seed), str(step), learner)[:15], 16))
+    torch.manual_seed(seed_from(f"step of {learner}", seed, step))

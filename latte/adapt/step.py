@@ -41,7 +41,7 @@ def training_step(
     learner: Learner, inputs: StepInputs, batch: Batch, pixels: Tensor
 ) -> StepOutcome:
     """Forward, backward, optimiser, prototypes: pixels (B, 3, S, S) of the images in `batch`."""
-    image_features = learner.backbone.encode_images(pixels)
+    image_features = learner.encode_images(pixels)
     supervisions = _supervise(learner, inputs, batch, image_features.detach())
     loss = _total_loss(learner, image_features, supervisions)
     if learner.optimizer is not None and loss.requires_grad:
@@ -53,7 +53,7 @@ def training_step(
 def _supervise(
     learner: Learner, inputs: StepInputs, batch: Batch, image_features: Tensor
 ) -> list[Supervision]:
-    texts = StepTexts(learner.backbone)
+    texts = StepTexts(learner.encode_texts)
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":
         aggregator.refresh_class_features(texts.encode(inputs.class_texts))
@@ -81,7 +81,7 @@ def _description_features(
     if not wanted:
         return [{} for _ in streams]
     encoded = texts.encode([text for column in wanted for text in column])
-    columns = iter(encoded.split(len(batch.indices)))
+    columns = iter(torch.split(encoded, len(batch.indices)))
     return [{name: next(columns) for name in inputs.descriptions} for _ in streams]
 
 

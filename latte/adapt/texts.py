@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-
-from latte.interfaces import Backbone
 
 
 class StepTexts:
     """Text features of one step, with gradient where the text tower trains."""
 
-    def __init__(self, backbone: Backbone) -> None:
-        self._backbone = backbone
+    def __init__(self, encode: Callable[[Sequence[str]], Tensor]) -> None:
+        self._encode = encode
         self._rows: dict[str, int] = {}
         self._features: list[Tensor] = []
 
@@ -23,8 +21,8 @@ class StepTexts:
         new = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if new:
             self._rows.update({text: len(self._rows) + at for at, text in enumerate(new)})
-            self._features = [torch.cat([*self._features, self._backbone.encode_texts(new)])]
+            self._features = [torch.cat([*self._features, self._encode(new)])]
         if not self._features:
-            return self._backbone.encode_texts([])
+            return self._encode([])
         rows = torch.tensor([self._rows[text] for text in texts], device=self._features[0].device)
         return self._features[0].index_select(0, rows)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from latte.data.batches import evaluation_batches
+from latte.data.cache import ImageCache
 from latte.interfaces import Backbone, LatteError, Progress
 
 
@@ -39,6 +41,14 @@ def encode_image_batches(
             hint="if this is a trained model, training diverged: lower the learning rate",
         )
     return features
+
+
+def encode_cached_images(
+    backbone: Backbone, images: ImageCache, batch_size: int, progress: Progress, name: str
+) -> Tensor:
+    """Unit features (N, D) of the evaluation views of all `images`, on the CPU."""
+    batches = evaluation_batches(images, backbone.pixel_format, batch_size)
+    return encode_image_batches(backbone, batches, len(images), progress, name)
 
 
 def class_texts(template: str, class_names: Sequence[str]) -> list[str]:

@@ -30,7 +30,6 @@ def predict(
     from latte.evaluate.predictions import stream_predictions, write_predictions
     from latte.run import predicting
     from latte.run.reopen import open_adapted
-    from latte.run.workspace import find_device
 
     progress = make_progress(quiet)
     references = predicting.list_images(images)
@@ -41,7 +40,6 @@ def predict(
         progress,
         top_k=top_k,
         batch_size=batch_size,
-        device=find_device(device),
     )
     if output is None:
         stream_predictions(sys.stdout, rows, format_)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -40,25 +41,29 @@ def scan_images(
     progress: Progress,
     name: str,
     max_bytes: int = DEFAULT_CACHE_BYTES,
+    verified: Collection[str] = (),
 ) -> Scan:
     """Read and fully decode every image on a few threads; `name` is what the progress shows.
 
-    Keeps up to `max_bytes` of pixels for the training that follows. Never raises for an image:
-    those that cannot be read are in `skipped`.
+    Keeps up to `max_bytes` of pixels for the training that follows. Images whose key is among
+    `verified` were decoded before, and are decoded again only when somebody needs their pixels.
+    Never raises for an image: those that cannot be read are in `skipped`.
     """
     good: list[ImageReference] = []
     keys: list[str] = []
     skipped: list[SkippedImage] = []
     store = MemoryStore(max_bytes)
     threads = image_threads()
-    results = ordered_map(_read, images, threads=threads, ahead=4 * threads)
+    read = partial(_read, verified=verified)
+    results = ordered_map(read, images, threads=threads, ahead=4 * threads)
     with progress.task(name, len(images), "images") as task:
         for image, result in zip(images, results, strict=True):
             if isinstance(result, SkippedImage):
                 skipped.append(result)
             else:
                 key, pixels = result
-                store.put(len(good), pixels)
+                if pixels is not None:
+                    store.put(len(good), pixels)
                 good.append(image)
                 keys.append(key)
             task.advance()
@@ -76,10 +81,13 @@ def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
         writer.writerows([image.id, image.reason] for image in skipped)
 
 
-def _read(image: ImageReference) -> tuple[str, Image.Image] | SkippedImage:
+def _read(
+    image: ImageReference, verified: Collection[str]
+) -> tuple[str, Image.Image | None] | SkippedImage:
     try:
         data = image.read_bytes()
-        return digest(data), decode_image(data)
+        key = digest(data)
+        return key, None if key in verified else decode_image(data)
     except OSError as error:
         return SkippedImage(image.id, unreadable_file(error))
     except UnreadableImageError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from PIL import Image
@@ -16,7 +16,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, functional
 
 from latte.data.seeds import seed_from
-from latte.interfaces import LatteError, PixelFormat
+from latte.interfaces import PixelFormat
+from latte.interfaces.settings import AugmentSettings
 
 vision: Any = functional  # annotated for tensors alone, though made for PIL images too
 
@@ -25,26 +26,6 @@ CROP_RATIO = (3 / 4, 4 / 3)
 
 _EXTREME_ASPECT = 16
 """Beyond it, resizing the short side first would make an image of gigabytes to crop from."""
-
-
-class Augmentation(Protocol):
-    """How random views differ; `latte.recipe.schema.AugmentSettings` is one."""
-
-    @property
-    def crop_scale(self) -> tuple[float, float]:
-        """Smallest and largest share of the area that a crop keeps."""
-
-    @property
-    def jitter(self) -> tuple[float, float, float, float]:
-        """Strength of brightness, contrast, saturation and hue changes; hue at most 0.5."""
-
-    @property
-    def jitter_probability(self) -> float:
-        """How often colours are jittered."""
-
-    @property
-    def grayscale_probability(self) -> float:
-        """How often colour is removed."""
 
 
 def evaluation_view(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
@@ -88,10 +69,10 @@ class TrainingView:
     order, threads, batches or on having stopped and resumed.
     """
 
-    def __init__(self, pixel_format: PixelFormat, augment: Augmentation | None, seed: int) -> None:
+    def __init__(
+        self, pixel_format: PixelFormat, augment: AugmentSettings | None, seed: int
+    ) -> None:
         """Without `augment`, every view is the evaluation view."""
-        if augment is not None:
-            _check(augment)
         self.pixel_format = pixel_format
         self.augment = augment
         self.seed = seed
@@ -160,21 +141,6 @@ def _jittered(
 
 def _factor(strength: float, random: Random) -> float:
     return random.uniform(max(0.0, 1 - strength), 1 + strength)
-
-
-def _check(augment: Augmentation) -> None:
-    low, high = augment.crop_scale
-    if not 0 < low <= high <= 1:
-        raise LatteError(
-            f"crop_scale [{low}, {high}] is not a range within 0 and 1",
-            where="train.augment.crop_scale",
-            hint="Write the smaller share first, as in [0.9, 1.0].",
-        )
-    if min(augment.jitter) < 0 or augment.jitter[3] > 0.5:
-        raise LatteError(
-            f"jitter {list(augment.jitter)}: none may be negative, and hue at most 0.5",
-            where="train.augment.jitter",
-        )
 
 
 def _padded(image: Image.Image, size: int, mode: InterpolationMode) -> Image.Image:

@@ -168,7 +168,9 @@ class DescriptionBank:
         return {
             label: Described(
                 self.unique_texts[int(self._entries[label].rows[row])],
-                () if column.groups is None else tuple(images[i] for i in column.groups[row]),
+                ()
+                if column.groups is None
+                else tuple(images[i] for i in column.groups[row].tolist()),
             )
             for label, column in self.columns.items()
         }

@@ -65,12 +65,16 @@ def generate(
 
 def clean(text: str) -> str:
     """One line of printable text of at most `MAX_CHARACTERS`, cut between words."""
-    line = " ".join(text.split())
-    line = "".join(char for char in line if unicodedata.category(char) not in ("Cc", "Cs"))
+    line = " ".join("".join(char for char in text if _is_printable(char)).split())
     if len(line) <= MAX_CHARACTERS:
-        return line.strip()
+        return line
     head = line[: MAX_CHARACTERS + 1]
     return (head.rsplit(" ", 1)[0] if " " in head else head[:MAX_CHARACTERS]).strip()
+
+
+def _is_printable(char: str) -> bool:
+    """White space of every kind passes: what it becomes is decided later."""
+    return char.isspace() or unicodedata.category(char) not in ("Cc", "Cs")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A describer without a language model: the frozen CLIP ranks phrases, a sentence names the best."""
+"""A describer without a language model: the frozen CLIP ranks phrases and names the best."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ VERSION = 1
 
 STANDS_OUT = 2.2
 """Standard deviations above its section's mean from which a phrase is worth saying."""
-
-_TEXTS_AT_ONCE = 64
 
 
 class PhraseDescriber(Describer[PhraseOptions]):
@@ -91,10 +89,8 @@ class PhraseDescriber(Describer[PhraseOptions]):
         return {name: normalize(rows - rows.mean(0), dim=1) for name, rows in features.items()}
 
     def _encode(self, texts: Sequence[str]) -> Tensor:
-        clip = self.context.frozen_clip()
-        chunks = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
         with torch.inference_mode():
-            return torch.cat([clip.encode_texts(chunk).float().cpu() for chunk in chunks])
+            return self.context.frozen_clip().encode_texts(texts).float().cpu()
 
 
 def standard_scores(similarities: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 _DETERMINERS = ("a", "an", "the", "some", "two", "three", "many", "several")
 _SAID_WITH_A = ("uni", "use", "eu", "ewe", "uku", "ufo", "one")
 _SAID_WITH_AN = ("hour", "heir", "honest", "x-ray")
-_SINGULAR_ENDINGS = ("ss", "us", "is", "as", "lens")
+_SINGULAR_ENDINGS = ("ss", "us", "is", "as", "lens", "ceros")
 
 # What a sentence that is too long loses first; `objects` always keeps one.
 _DROPPED_FIRST = (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from latte.interfaces.backbone import TrainableGroup
 from latte.interfaces.component import Options
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Precision = Literal["fp32", "bf16"]
 
 
 class BackboneSettings(Options):
@@ -35,6 +36,23 @@ class AugmentSettings(Options):
     )
     jitter_probability: Fraction = Field(default=0.8, description="how often colours are jittered")
     grayscale_probability: Fraction = Field(default=0.2, description="how often colour is removed")
+
+    @field_validator("crop_scale")
+    @classmethod
+    def _is_a_range(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        low, high = scale
+        if not 0 < low <= high:
+            raise ValueError("write the smaller share first, above 0, as in [0.9, 1.0]")
+        return scale
+
+    @field_validator("jitter")
+    @classmethod
+    def _is_possible(
+        cls, jitter: tuple[float, float, float, float]
+    ) -> tuple[float, float, float, float]:
+        if min(jitter) < 0 or jitter[3] > 0.5:
+            raise ValueError("none may be negative, and hue is at most 0.5")
+        return jitter
 
 
 class OptimizerSettings(Options):
@@ -67,8 +85,9 @@ class TrainSettings(Options):
     augment: AugmentSettings | None = Field(
         default=AugmentSettings(), description="random views; none: the evaluation view"
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        default="fp32", description="bf16: autocast, weights stay fp32"
+    precision: Precision = Field(
+        default="fp32",
+        description="bf16: the towers compute in bfloat16 (autocast), weights stay fp32",
     )
     checkpoint_every: PositiveInt = Field(default=50, description="steps between checkpoints")
     evaluate_every: int = Field(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from latte.interfaces.settings import GeneralSettings
 from latte.recipe.node import KeyPath, Node
-from latte.recipe.schema import GeneralSettings
 from latte.registry.spec import Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)

@@ -62,7 +62,8 @@ class Recipe:
     resolved: Mapping[str, Any] = field(default_factory=dict)
     """The whole recipe as plain data, every default filled in, loadable as a recipe again."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Dotted key path -> where its value came from: `file:line`, `--set`, `${VAR}` or `default`."""
+    """Dotted key path -> where its value came from: `file:line` (with each `${VAR}` that was
+    expanded in it), `--set` or `default`."""
 
     @property
     def base_dir(self) -> Path:

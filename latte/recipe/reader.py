@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from latte.interfaces import LatteError, Options
+from latte.interfaces.settings import (
+    BackboneSettings,
+    EvaluateSettings,
+    GeneralSettings,
+    TrainSettings,
+)
 from latte.recipe.components import Components, find_component
 from latte.recipe.layout import GENERAL, KEYS, SEVERAL
 from latte.recipe.learners import LEARNERS, LearnerReader
@@ -14,7 +20,6 @@ from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node
 from latte.recipe.requirements import check_requirement
-from latte.recipe.schema import BackboneSettings, EvaluateSettings, GeneralSettings, TrainSettings
 from latte.recipe.sections import Sections
 from latte.recipe.settings import Validator
 from latte.recipe.wording import EXPECTED, wrong_type

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from latte.interfaces.settings import BackboneSettings, EvaluateSettings, TrainSettings
 from latte.recipe.annotations import models_in
 from latte.recipe.layout import KEYS
 from latte.recipe.mistakes import suggestion
 from latte.recipe.node import KeyPath, dotted
-from latte.recipe.schema import BackboneSettings, EvaluateSettings, TrainSettings
 
 _MOST_PLACES = 3
 _DEEPEST = 6

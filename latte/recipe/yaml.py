@@ -93,7 +93,7 @@ def read_text(path: Path) -> str:
     if len(data) > LARGEST_FILE:
         raise LatteError(f"is larger than {LARGEST_FILE:,} bytes: not a recipe", where=str(path))
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise LatteError(

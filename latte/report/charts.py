@@ -134,7 +134,7 @@ def _step_scale(samples: Sequence[Sample], start: float, end: float) -> Scale:
 
 
 def _axes(drawing: Drawing, x: Scale, y: Scale, tick: Format) -> None:
-    heights = y.ticks()
+    heights = y.ticks(4)
     for value in heights:
         drawing.line((x.start, y(value)), (x.end, y(value)), "grid")
         drawing.text((x.start - 8, y(value) + 4), tick(value, _distance(heights)), "tick", "end")

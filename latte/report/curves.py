@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -10,8 +10,11 @@ from markupsafe import Markup
 from latte.interfaces import RunResults
 from latte.report.charts import Format, Reference, line_chart, percent_tick, plain_tick
 from latte.report.headline import ZERO_SHOT, named
-from latte.report.numbers import count, percent
-from latte.report.series import Series, figures, learners, series
+from latte.report.numbers import percent, plural
+from latte.report.series import Row, Series, figures, series
+
+_EVENTS = ("epoch", "step")
+"""Where a figure is looked for: over a whole epoch it says more than over a batch."""
 
 
 @dataclass(frozen=True)
@@ -33,57 +36,72 @@ class Curves:
 
 @dataclass(frozen=True)
 class _Figure:
-    event: str
-    name: str
     title: str
-    note: str
+    note: str = ""
     tick: Format = plain_tick
 
 
-_MAIN = (
-    _Figure("epoch", "top1", "Top-1 accuracy", "Evaluation split, every epoch.", percent_tick),
-    _Figure("step", "loss", "Loss", "Training batches."),
-    _Figure(
-        "epoch",
-        "agreement",
+_MAIN = {
+    "top1": _Figure("Top-1 accuracy", "On the evaluation split.", percent_tick),
+    "loss": _Figure("Loss"),
+    "agreement": _Figure(
         "Label agreement",
         "Training images whose frozen and current pseudo-labels are the same.",
         percent_tick,
     ),
-    _Figure("epoch", "confidence", "Confidence", "Mean over the training images."),
-    _Figure("epoch", "margin", "Margin", "Best class over second best, mean."),
-)
+    "confidence": _Figure("Confidence", "Mean probability of the top class."),
+    "margin": _Figure("Margin", "Mean similarity of the top class minus that of the second."),
+}
 
 
 def curves(results: RunResults) -> Curves:
     """The charts of a run's metrics; no rows, no charts."""
-    known = {(figure.event, figure.name) for figure in _MAIN}
+    rows = results.metrics
+    main = [(figure, *where) for figure in _MAIN for where in recorded(rows, figure)]
+    shown = {(event, name) for _, event, name in main}
     others = [
-        _Figure(event, name, name.replace("_", " ").capitalize(), f"Every {event}.")
-        for event in ("epoch", "step")
-        for name in figures(results.metrics, event)
-        if (event, name) not in known
+        (event, name)
+        for event in _EVENTS
+        for name in figures(rows, event)
+        if (event, name) not in shown
     ]
     return Curves(
-        tuple(curve for figure in _MAIN for curve in _drawn(results, figure)),
-        tuple(curve for figure in others for curve in _drawn(results, figure)),
+        main=_drawn(results, [(_MAIN[figure], event, name) for figure, event, name in main]),
+        others=_drawn(results, [(_Figure(_words(name)), event, name) for event, name in others]),
     )
 
 
-def latest(results: RunResults, figure: str) -> tuple[float, float] | None:
-    """A label-free figure at the first and at the last epoch that has it."""
-    found = series(results.metrics, "epoch", figure).samples
-    return (found[0].value, found[-1].value) if found else None
+def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
+    """Where a figure stands, as (event, name): once, or as `learner.figure` for each learner."""
+    for event in _EVENTS:
+        names = [name for name in figures(rows, event) if name.rpartition(".")[2] == figure]
+        if names:
+            return [(event, name) for name in names]
+    return []
 
 
-def _drawn(results: RunResults, figure: _Figure) -> Iterator[Curve]:
-    for learner in learners(results.metrics):
-        found = series(results.metrics, figure.event, figure.name, learner)
-        if found.samples:
-            title = figure.title if learner is None else f"{figure.title}, {learner}"
-            reference = _zero_shot_line(results) if figure.name == "top1" else None
-            chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
-            yield Curve(title, f"{figure.note} {_caveats(found)}".strip(), chart)
+def _drawn(results: RunResults, wanted: Sequence[tuple[_Figure, str, str]]) -> tuple[Curve, ...]:
+    found = (
+        (one, event, name, series(results.metrics, event, name)) for one, event, name in wanted
+    )
+    return tuple(
+        _curve(results, one, event, name, values)
+        for one, event, name, values in found
+        if values.samples
+    )
+
+
+def _curve(results: RunResults, figure: _Figure, event: str, name: str, found: Series) -> Curve:
+    learner = name.rpartition(".")[0]
+    title = f"{figure.title}, {learner}" if learner else figure.title
+    reference = _zero_shot_line(results) if name == "top1" else None
+    chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
+    return Curve(title, " ".join((figure.note, *_caveats(found, event))).strip(), chart)
+
+
+def _words(name: str) -> str:
+    """`text.learning_rate` -> `Learning rate`."""
+    return name.rpartition(".")[2].replace("_", " ").capitalize()
 
 
 def _zero_shot_line(results: RunResults) -> Reference | None:
@@ -93,17 +111,16 @@ def _zero_shot_line(results: RunResults) -> Reference | None:
     return Reference(before.top1.value, f"zero-shot {percent(before.top1.value, before.images)}")
 
 
-def _label(title: str, found: Series, tick: Callable[[float, float], str]) -> str:
+def _label(title: str, found: Series, tick: Format) -> str:
     first, last = found.samples[0], found.samples[-1]
     finest = max(abs(last.value), abs(first.value), 1e-12) / 100
     values = f"from {tick(first.value, finest)} to {tick(last.value, finest)}"
     return f"{title} over steps {first.step:.0f} to {last.step:.0f}: {values}"
 
 
-def _caveats(found: Series) -> str:
-    texts = []
-    if found.steps_a_sample > 1:
-        texts.append(f"Line: mean of {found.steps_a_sample} rows; band: their range.")
+def _caveats(found: Series, event: str) -> list[str]:
+    size = found.steps_a_sample
+    texts = [f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}."]
     if found.unusable:
-        texts.append(f"{count(found.unusable)} infinite or undefined values are left out.")
-    return " ".join(texts)
+        texts.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")
+    return texts

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from latte.interfaces import RunResults
@@ -52,29 +50,11 @@ def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
     return [(term, one_line(text)) for term, text in facts if text]
 
 
-def loading_code(model: str, prototypes: str) -> str:
-    """Python that classifies an image with the exported model; the arguments are paths."""
-    return f"""import open_clip
-import torch
-from PIL import Image
-from safetensors.torch import load_file
-
-model, _, preprocess = open_clip.create_model_and_transforms({_quoted("local-dir:" + model)})
-prototypes = load_file({_quoted(prototypes)})  # rows of weights, and the class of each row
-
-image = preprocess(Image.open("photo.jpg").convert("RGB")).unsqueeze(0)
-with torch.inference_mode():
-    feature = model.eval().encode_image(image, normalize=True)
-row = (feature @ prototypes["weights"].T).argmax().item()
-print(prototypes["owners"][row].item())  # the label: the class's place in the list of names
-"""
-
-
-def run_loading_code(folder: Path) -> str:
-    """`loading_code` for a run folder."""
-    return loading_code(
-        (folder / "model").as_posix(), (folder / "prototypes.safetensors").as_posix()
-    )
+def learner_names(recipe: Mapping[str, Any]) -> list[str]:
+    """The learners' names, by which models and prototypes are saved."""
+    if isinstance(recipe.get("learners"), Sequence):
+        return [str(learner.get("name", "main")) for learner in _learners(recipe)]
+    return ["main"]
 
 
 def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -85,7 +65,7 @@ def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _learner_facts(learner: Mapping[str, Any]) -> list[Fact]:
-    """A learner of the list has a name of its own; a recipe's name is the run's."""
+    """A learner of the list has a name of its own; that of a recipe is the run's."""
     name = "" if "backbone" in learner else str(learner.get("name", ""))
     suffix = f" ({name})" if name and name != "main" else ""
     return [
@@ -124,7 +104,3 @@ def _used(choice: Any) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

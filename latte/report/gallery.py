@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from latte.interfaces import Described, GalleryEntry, RunResults
-from latte.report.numbers import percent, plural
+from latte.report.numbers import count, percent, plural
 from latte.report.plain import one_line
 from latte.report.thumbnails import Thumbnail, Thumbnails
 
@@ -46,10 +46,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The cards, and how good the pseudo-labels are where true labels are known."""
+    """The cards, and what all entries of a run's gallery say about its pseudo-labels."""
 
     cards: tuple[Card, ...]
+    kept: str | None
+    """How many training images the adapted model labels as the frozen one did."""
     audit: str | None
+    """How many pseudo-labels are right, where true labels are known."""
 
 
 def gallery(results: RunResults, images: int, size: int) -> Gallery:
@@ -58,12 +61,10 @@ def gallery(results: RunResults, images: int, size: int) -> Gallery:
     cards = (
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
     )
-    return Gallery(tuple(cards), _audit(results.gallery))
+    return Gallery(tuple(cards), _kept(results.gallery), _audit(results.gallery))
 
 
-def _card(
-    entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int
-) -> Card:
+def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int) -> Card:
     return Card(
         id=entry.image.id,
         picture=thumbnails.whole(entry.image, size),
@@ -90,18 +91,29 @@ def _label(names: Sequence[str], label: int, truth: int | None) -> ShownLabel:
     return ShownLabel(names[label], "right" if label == truth else "wrong")
 
 
+def _kept(entries: Sequence[GalleryEntry]) -> str | None:
+    if not entries:
+        return None
+    kept = sum(entry.frozen_label == entry.adapted_label for entry in entries)
+    return (
+        f"Of {plural(len(entries), 'sampled training image')}, the adapted model gives "
+        f"{_share(kept, len(entries))} the label of the frozen one."
+    )
+
+
 def _audit(entries: Sequence[GalleryEntry]) -> str | None:
     known = [entry for entry in entries if entry.true_label is not None]
     if not known:
         return None
-
-    def right(label: Callable[[GalleryEntry], int]) -> str:
-        number = sum(label(entry) == entry.true_label for entry in known)
-        return f"{number} of {len(known)} ({percent(number / len(known), len(known))})"
-
+    frozen = sum(entry.frozen_label == entry.true_label for entry in known)
+    adapted = sum(entry.adapted_label == entry.true_label for entry in known)
     return (
-        f"For information only: the true label of {plural(len(known), 'gallery image')} is known. "
-        f"Frozen pseudo-labels are right for {right(lambda entry: entry.frozen_label)}, "
-        f"adapted ones for {right(lambda entry: entry.adapted_label)}. "
-        "These labels reached no training."
+        "For information only, as true labels reach no training: of "
+        f"{plural(len(known), 'sampled training image')} with a known label, the frozen "
+        f"pseudo-label is right for {_share(frozen, len(known))} and the adapted one for "
+        f"{_share(adapted, len(known))}."
     )
+
+
+def _share(number: int, total: int) -> str:
+    return f"{count(number)} ({percent(number / total, total)})"

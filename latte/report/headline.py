@@ -33,9 +33,7 @@ def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
 
 def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     """Everything beside zero-shot and adapted."""
-    return [
-        evaluation for evaluation in evaluations if evaluation.name not in (ZERO_SHOT, ADAPTED)
-    ]
+    return [evaluation for evaluation in evaluations if evaluation.name not in (ZERO_SHOT, ADAPTED)]
 
 
 def headline(evaluations: Sequence[Evaluation]) -> Headline:
@@ -46,7 +44,9 @@ def headline(evaluations: Sequence[Evaluation]) -> Headline:
     if after is None or after.gain is None:
         return Headline("unknown", _only_zero_shot(before))
     tone = _tone(after.gain)
-    return Headline(tone, _compared(tone, before, after, after.gain), _stronger_control(evaluations, after))
+    return Headline(
+        tone, _compared(tone, before, after, after.gain), _stronger_control(evaluations, after)
+    )
 
 
 _NO_LABELS = (

@@ -15,10 +15,11 @@ from latte.files import write_text
 from latte.interfaces import Evaluation, Reporter, RunResults
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.classes import class_changes, label_counts
-from latte.report.curves import curves, latest
-from latte.report.facts import method_facts, run_facts, run_loading_code
+from latte.report.curves import curves
+from latte.report.facts import method_facts, run_facts
 from latte.report.gallery import gallery
 from latte.report.headline import ADAPTED, ZERO_SHOT, headline
+from latte.report.loading import loading_code
 from latte.report.numbers import count, duration, percent, percent_range, points, points_range
 from latte.report.options import HtmlOptions
 from latte.report.plain import as_yaml, printable
@@ -40,12 +41,16 @@ def page(results: RunResults, options: HtmlOptions) -> str:
     """The whole page as HTML."""
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     script = (_TEMPLATES / "filter.js").read_text(encoding="utf-8")
-    text = _environment().get_template("page.html").render(
-        **_content(results, options),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_content_hash(style),
-        script_hash=_content_hash(script),
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            **_content(results, options),
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_content_hash(style),
+            script_hash=_content_hash(script),
+        )
     )
     return printable(text)
 
@@ -57,14 +62,13 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
         "scores": [_score(evaluation) for evaluation in results.evaluations],
         "accuracy_chart": _accuracy_chart(results),
         "gain_chart": _gain_chart(results),
-        "label_free": _label_free(results),
         "facts": run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
         "labels": label_counts(results.class_names, results.pseudo_label_counts),
         "gallery": gallery(results, options.gallery, options.thumbnail),
         "method": method_facts(results.recipe),
-        "loading": run_loading_code(results.folder),
+        "loading": loading_code(results.folder, results.recipe),
         "recipe": as_yaml(results.recipe),
         "environment": as_yaml(results.environment),
     }
@@ -118,18 +122,6 @@ def _gain_chart(results: RunResults) -> Markup | None:
     ]
     label = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
     return interval_chart(rows, label, points_tick, reference=0.0) if rows else None
-
-
-def _label_free(results: RunResults) -> list[tuple[str, str, str]]:
-    """Figures that need no labels: name, at the first epoch, at the last."""
-    rows = []
-    if agreement := latest(results, "agreement"):
-        first, last = (percent(value, results.training_images) for value in agreement)
-        rows.append(("Frozen and current pseudo-labels agree", first, last))
-    for name in ("confidence", "margin"):
-        if values := latest(results, name):
-            rows.append((name.capitalize(), *(f"{value:.3f}" for value in values)))
-    return rows
 
 
 @cache

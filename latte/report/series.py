@@ -36,12 +36,6 @@ class Series:
     """Values that were infinite or not a number, and are left out."""
 
 
-def learners(rows: Sequence[Row]) -> list[str | None]:
-    """The learners that the rows speak of; `[None]` when they name none."""
-    found = dict.fromkeys(str(row["learner"]) for row in rows if row.get("learner") is not None)
-    return list(found) or [None]
-
-
 def figures(rows: Sequence[Row], event: str) -> list[str]:
     """The names of the numeric figures in the rows of an event, in the order they appear."""
     names = (
@@ -54,15 +48,12 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def series(rows: Sequence[Row], event: str, figure: str, learner: str | None = None) -> Series:
+def series(rows: Sequence[Row], event: str, figure: str) -> Series:
     """A figure over steps. Of several rows for one step the last counts: training was resumed."""
     by_step = {
         float(row["step"]): float(row[figure])
         for row in rows
-        if row.get("event") == event
-        and _is_number(row.get("step"))
-        and _is_number(row.get(figure))
-        and (learner is None or row.get("learner") in (None, learner))
+        if row.get("event") == event and _is_number(row.get("step")) and _is_number(row.get(figure))
     }
     usable = [(step, by_step[step]) for step in sorted(by_step) if math.isfinite(by_step[step])]
     size = math.ceil(len(usable) / LONGEST) or 1

@@ -71,6 +71,7 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
+        """Where `value` lies in the picture."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     @staticmethod
@@ -81,7 +82,7 @@ class Scale:
         room = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
         return Scale(low - room, high + room, start, end)
 
-    def ticks(self, wanted: int = 4) -> list[float]:
+    def ticks(self, wanted: int = 5) -> list[float]:
         """About `wanted` round numbers (1, 2 or 5 times a power of ten apart) on the scale."""
         step = self._step(wanted)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)

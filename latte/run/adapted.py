@@ -72,10 +72,12 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
     for member in adapted.members:
         tensors[f"{member.name}.weights"] = member.classifier.weights.contiguous()
         tensors[f"{member.name}.owners"] = member.classifier.owners.contiguous()
-    metadata = {
-        "class_names": json.dumps(adapted.class_names, ensure_ascii=False),
-        "learners": json.dumps([member.name for member in adapted.members]),
+    about = {
+        "class_names": adapted.class_names,
+        "learners": [member.name for member in adapted.members],
     }
+    # One key: safetensors writes several in an order that differs from process to process.
+    metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(folder.prototypes) as temporary:
         save_file(tensors, temporary, metadata=metadata)
     return [folder.model, folder.prototypes]
@@ -91,8 +93,8 @@ def load_adapted(folder: RunFolder, device: str, progress: Progress) -> Adapted:
         )
     progress.say(f"loading the adapted model of {folder.path.name}")
     with safe_open(folder.prototypes, framework="pt") as file:
-        metadata = file.metadata()
-        names = json.loads(metadata["learners"])
+        about = json.loads(file.metadata()["latte"])
+        names = about["learners"]
         members = tuple(
             Member(
                 name,
@@ -101,7 +103,7 @@ def load_adapted(folder: RunFolder, device: str, progress: Progress) -> Adapted:
             )
             for name in names
         )
-        return Adapted(tuple(json.loads(metadata["class_names"])), members)
+        return Adapted(tuple(about["class_names"]), members)
 
 
 def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
 from latte.evaluate.metrics import evaluate_predictions, from_json, to_json
 from latte.evaluate.predictions import predict_rows, write_predictions
@@ -20,7 +21,7 @@ from latte.run.adapted import Adapted
 from latte.run.folder import RunFolder
 from latte.run.images import Images
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot, encode_all
+from latte.run.zero_shot import ZeroShot
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def adapted_similarities(
     """(N, C) similarities of all images, averaged over the learners."""
     size = workspace.recipe.evaluate.batch_size
     features = [
-        encode_all(member.backbone, images, size, progress, name, workspace.device)
+        encode_cached_images(member.backbone, images, size, progress, name)
         if len(images)
         else torch.empty(0, member.backbone.embedding_width)
         for member in adapted.members

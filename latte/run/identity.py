@@ -9,8 +9,8 @@ from typing import Any
 from latte import __version__
 from latte.files import digest, digest_json
 from latte.interfaces import LatteError
-from latte.recipe.model import Choice, Recipe
 from latte.interfaces.settings import BackboneSettings
+from latte.recipe.model import Choice, Recipe
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 

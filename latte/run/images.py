@@ -52,8 +52,11 @@ def find_images(workspace: Workspace) -> Images:
     dataset, progress = workspace.dataset, workspace.progress
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
-    scanned = scan_images(training, progress, "check images")
-    evaluated = scan_images([one.image for one in labelled], progress, "check test images")
+    folder = workspace.folder
+    known = _known_keys(folder.training_images) | _known_keys(folder.evaluation_images)
+    scanned = scan_images(training, progress, "check images", verified=known)
+    test_images = [one.image for one in labelled]
+    evaluated = scan_images(test_images, progress, "check test images", verified=known)
     if not scanned.images:
         raise LatteError(
             f"none of {len(training)} training images can be read",
@@ -92,3 +95,10 @@ def _lines(scan: Scan, labels: Sequence[int] | None) -> str:
         rows = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]  # type: ignore[dict-item]
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
+
+def _known_keys(path: Path) -> frozenset[str]:
+    """Keys of images that an earlier run of this folder decoded without a fault."""
+    if not path.exists():
+        return frozenset()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return frozenset(json.loads(line)["key"] for line in lines)

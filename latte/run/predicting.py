@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from latte.backbone.encode import encode_cached_images
 from latte.data.scan import SkippedImage, scan_images
 from latte.data.sources import walk
 from latte.evaluate.predictions import Prediction, predict_rows
 from latte.interfaces import ImageReference, LatteError, Progress
 from latte.run.adapted import Adapted
-from latte.run.zero_shot import encode_all
 
 
 def list_images(paths: Sequence[Path]) -> list[ImageReference]:
@@ -36,12 +36,11 @@ def predict(
     *,
     top_k: int,
     batch_size: int,
-    device: str,
 ) -> tuple[Iterator[Prediction], tuple[SkippedImage, ...]]:
     """The `top_k` classes of each readable image, and the images that are not readable."""
     scan = scan_images(images, progress, "read images")
     features = [
-        encode_all(member.backbone, scan.cache, batch_size, progress, "predict", device)
+        encode_cached_images(member.backbone, scan.cache, batch_size, progress, "predict")
         for member in adapted.members
     ]
     rows = predict_rows(

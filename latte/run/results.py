@@ -45,7 +45,7 @@ def collect_results(
 
 
 def _seconds(workspace: Workspace) -> dict[str, float]:
-    records = {stage: workspace.folder.finished(stage) for stage in STAGES}
+    records = {stage: workspace.folder.finished(stage) for stage in STAGES[:-1]}
     return {stage: record.seconds for stage, record in records.items() if record}
 
 

@@ -9,14 +9,14 @@ import torch
 from latte.adapt.learner import Learner, build_learner
 from latte.adapt.loop import Evaluate, Training, train
 from latte.adapt.step import StepInputs
-from latte.backbone.encode import class_texts
+from latte.backbone.encode import class_texts, encode_cached_images
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.interfaces import TrainingStart
 from latte.run.adapted import Adapted, from_learners
 from latte.run.images import Images
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot, encode_all
+from latte.run.zero_shot import ZeroShot
 
 
 def train_learners(
@@ -32,6 +32,7 @@ def train_learners(
             workspace.build(choice.prototypes),
             workspace.build(choice.loss) if choice.loss else None,
             choice.settings.optimizer or recipe.train.optimizer,
+            recipe.train.precision,
         )
         for choice in recipe.learners
     ]
@@ -49,7 +50,6 @@ def train_learners(
         images=images.training.cache,
         view=TrainingView(workspace.frozen_clip.pixel_format, recipe.train.augment, workspace.seed),
         learners=learners,
-        device=workspace.device,
         folder=workspace.folder.path,
         evaluation_batch_size=recipe.evaluate.batch_size,
         evaluate=_evaluation(workspace, images, zero_shot) if images.labels else None,
@@ -84,13 +84,8 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
 
     def evaluate(learners: Sequence[Learner]) -> Mapping[str, float]:
         features = [
-            encode_all(
-                learner.backbone,
-                images.evaluation.cache,
-                size,
-                workspace.progress,
-                "evaluate",
-                workspace.device,
+            encode_cached_images(
+                learner.backbone, images.evaluation.cache, size, workspace.progress, "evaluate"
             )
             if learner.image_tower_trains
             else zero_shot.evaluation

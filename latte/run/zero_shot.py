@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from latte.backbone.encode import encode_class_texts, encode_image_batches
-from latte.data.batches import evaluation_batches
+from latte.backbone.encode import encode_cached_images, encode_class_texts
 from latte.data.cache import ImageCache
 from latte.files import digest, write_atomically
 from latte.interfaces import Backbone, Progress
@@ -64,20 +62,9 @@ def load_zero_shot(path: Path) -> ZeroShot:
     return ZeroShot(**load_file(path))
 
 
-def encode_all(
-    clip: Backbone, images: ImageCache, batch_size: int, progress: Progress, name: str, device: Any
-) -> Tensor:
-    """Unit features (N, D) of all images, evaluation view, on the CPU."""
-    batches = (
-        (indices, pixels.to(device))
-        for indices, pixels in evaluation_batches(images, clip.pixel_format, batch_size)
-    )
-    return encode_image_batches(clip, batches, len(images), progress, name)
-
-
 def _kept_features(
     folder: Path,
-    clip: Any,
+    clip: Backbone,
     keys: Sequence[str],
     images: ImageCache,
     batch_size: int,
@@ -95,8 +82,7 @@ def _kept_features(
             return features
         except (SafetensorError, KeyError, OSError):
             path.unlink(missing_ok=True)
-    device = clip.logit_scale.device
-    features = encode_all(clip, images, batch_size, progress, name, device)
+    features = encode_cached_images(clip, images, batch_size, progress, name)
     with write_atomically(path) as temporary:
         save_file({"features": features}, temporary)
     return features

@@ -49,16 +49,17 @@ class AgreementLabeler(PseudoLabeler[NoOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> RoundInfo:
+        features = {name: bank.features.to(self.context.device) for name, bank in banks.items()}
         self._labels = {
-            name: aggregators[name].logits(bank.features).argmax(dim=1).cpu()
-            for name, bank in banks.items()
+            name: aggregators[name].logits(rows).argmax(dim=1).cpu()
+            for name, rows in features.items()
         }
         opinions = torch.stack(list(self._labels.values()))
         self._agreed = (opinions == opinions[0]).all(dim=0)
         return RoundInfo(
             {
-                name: class_means(bank.features, self._labels[name], aggregators[name].classifier())
-                for name, bank in banks.items()
+                name: class_means(rows, self._labels[name], aggregators[name].classifier())
+                for name, rows in features.items()
             }
         )
 

@@ -111,7 +111,6 @@ def make_training(
         images=scan.cache,
         view=TrainingView(frozen.pixel_format, settings.augment, 0),
         learners=[_learner(frozen, part, settings) for part in parts or [latteclip_part()]],
-        device="cpu",
         folder=folder,
         evaluation_batch_size=8,
         evaluate=None,

@@ -288,6 +288,8 @@ class TestMargins:
         self, margins: str, tmp_path: Path
     ) -> None:
         stopped = self.moved(margins=margins)
+        stopped.end_round(RoundInfo(), "main")
+        stopped.commit([teach(stopped, stream(range(CLASSES)), unit_rows(CLASSES, WIDTH, seed=6))])
         save_file(stopped.state(), tmp_path / "state.safetensors")
         resumed = prototypes(momentum=0.0, margins=margins)
 
@@ -297,9 +299,18 @@ class TestMargins:
         assert torch.equal(self.mix(resumed), self.mix(stopped))
 
     @pytest.mark.parametrize("margins", ["current", "epoch_start"])
-    def test_a_state_can_be_saved_before_the_first_step(self, margins: str, tmp_path: Path) -> None:
-        save_file(prototypes(margins=margins).state(), tmp_path / "state.safetensors")
+    def test_two_learners_states_fit_into_one_file_before_the_first_step(
+        self, margins: str, tmp_path: Path
+    ) -> None:
+        """No two tensors share memory, which safetensors refuses."""
+        learners = {name: prototypes(margins=margins) for name in ("left", "right")}
+        states = {
+            f"{name}.{key}": tensor
+            for name, aggregator in learners.items()
+            for key, tensor in aggregator.state().items()
+        }
+
+        save_file(states, tmp_path / "state.safetensors")
 
         saved = load_file(tmp_path / "state.safetensors")
-
         assert all(torch.equal(tensor, START) for tensor in saved.values())

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from pydantic import ValidationError
 from torchvision.transforms import ColorJitter, RandomResizedCrop
 from torchvision.transforms import functional as vision
 
 from latte.data.seeds import seed_from
 from latte.data.views import CROP_RATIO, TrainingView, crop_box, evaluation_view, normalise
-from latte.interfaces import LatteError, PixelFormat
+from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from tests.data.pictures import picture
 
@@ -201,13 +202,13 @@ def test_a_crop_that_cannot_fit_is_the_central_one() -> None:
 
 @pytest.mark.parametrize("scale", [(0.0, 1.0), (1.0, 0.9)])
 def test_a_crop_scale_that_is_no_range_is_refused(scale: tuple[float, float]) -> None:
-    with pytest.raises(LatteError, match="crop_scale"):
-        TrainingView(FORMAT, AugmentSettings(crop_scale=scale), 0)
+    with pytest.raises(ValidationError, match="crop_scale"):
+        AugmentSettings(crop_scale=scale)
 
 
 @pytest.mark.parametrize("jitter", [(0.5, 0.5, 0.5, 0.6), (-0.1, 0.0, 0.0, 0.0)])
 def test_jitter_that_cannot_be_drawn_is_refused(
     jitter: tuple[float, float, float, float],
 ) -> None:
-    with pytest.raises(LatteError, match="hue at most"):
-        TrainingView(FORMAT, AugmentSettings(jitter=jitter), 0)
+    with pytest.raises(ValidationError, match="hue is at most"):
+        AugmentSettings(jitter=jitter)

@@ -49,11 +49,14 @@ def test_readers_of_yaml_1_1_read_the_same(data: object) -> None:
         assert repr(yaml.safe_load(text)) == repr(data)
 
 
+MISREAD_WORDS = ["no", "Yes", "on", "y", "null", "~", "", ".inf", "=", "<<"]
+MISREAD_NUMBERS = ["12:30", "1e-6", "010", "0o7", "0x1", "1_000", "2024-01-01", ".5", "."]
+MISREAD_SYNTAX = [" a", "- a", "a: b", "a #b", "a:", "*a", "&a", "!a", "%a", "@a", "`a", "'a"]
+MISREAD_CHARACTERS = ['"a"', "a\nb", "a\tb", "\x00", "\u2028", "\ufeff", "[a]", "{a}"]
+
+
 @pytest.mark.parametrize(
-    "text",
-    ["no", "Yes", "on", "y", "null", "~", "12:30", "1e-6", "010", "0o7", "0x1", "1_000", "", " a"]
-    + ["2024-01-01", ".inf", ".5", ".", "=", "<<", "- a", "a: b", "a #b", "a:", "*a", "&a", "!a"]
-    + ["%a", "@a", "`a", "'a", '"a"', "a\nb", "a\tb", "\x00", "\u2028", "\ufeff", "[a]", "{a}"],
+    "text", [*MISREAD_WORDS, *MISREAD_NUMBERS, *MISREAD_SYNTAX, *MISREAD_CHARACTERS]
 )
 def test_text_that_some_reader_would_misread_is_quoted(text: str) -> None:
     assert dump_yaml({"key": text}).startswith('key: "')

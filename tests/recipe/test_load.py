@@ -24,7 +24,7 @@ def test_a_file_that_does_not_exist_gets_the_nearest_name(
 
 
 def test_a_folder_that_does_not_exist(tmp_path: Path, registry: Registry) -> None:
-    with pytest.raises(LatteError, match="the folder .* does not exist"):
+    with pytest.raises(LatteError, match=r"the folder .* does not exist"):
         load_recipe(tmp_path / "nowhere" / "r.yaml", registry)
 
 

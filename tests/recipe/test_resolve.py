@@ -5,9 +5,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from latte.interfaces import Options
+from latte.interfaces.settings import (
+    BackboneSettings,
+    EvaluateSettings,
+    GeneralSettings,
+    TrainSettings,
+)
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
-from latte.recipe.schema import BackboneSettings, EvaluateSettings, GeneralSettings, TrainSettings
 from tests.recipe.conftest import MINIMAL, TRAINING, Load
 from tests.recipe.test_structure import LEARNERS
 
@@ -34,6 +39,7 @@ def assert_resolves_to_itself(load: Load, recipe: Recipe) -> None:
     again = load(dump_yaml(recipe.resolved))
     assert again.resolved == recipe.resolved
     assert again.learners == recipe.learners
+    assert again.descriptions == recipe.descriptions
     for name, control in recipe.controls.items():
         assert again.controls[name].resolved == control.resolved
         assert_resolves_to_itself(load, control)
@@ -124,5 +130,5 @@ def test_origins_of_a_control_are_those_of_its_own_recipe(load: Load) -> None:
 
 
 def test_the_environment_shows_only_where_the_recipe_asks_for_it(load: Load) -> None:
-    recipe = load(EVERYTHING, DATA="/d", TOKEN="hidden")  # noqa: S106
+    recipe = load(EVERYTHING, DATA="/d", TOKEN="hidden")
     assert "hidden" not in repr(recipe)

@@ -43,7 +43,7 @@ REMOTE = "describer: {{use: remote, model: x, {0}}}\n"
         ("schedule: 3", "schedule: must be cosine or constant, got the number 3"),
         (
             "batch_sise: 3",
-            'batch_sise: unknown key "batch_sise"\n  Did you mean "batch_size"? All keys here: batch',
+            'batch_sise: unknown key "batch_sise"\n  Did you mean "batch_size"? All keys here: ba',
         ),
         ("optimizer: {lr: 1}", 'optimizer.lr: unknown key "lr"\n  All keys here: name, learning_'),
     ],
@@ -167,7 +167,7 @@ def test_a_component_without_options_takes_none(complaints: Complaints) -> None:
 
 
 def test_mistakes_come_in_the_order_of_the_file_each_once(complaints: Complaints) -> None:
-    text = TRAINING.replace("size: 4", "size: 99").replace("class, image", "class, ${NOBODY}")
+    text = TRAINING.replace("size: 4", "size: 99").replace("class, image", 'class, "${NOBODY}"')
     messages = complaints("seed: x\n" + text + "train: {a: 1, batch_size: 0}\nseed: 1\n")
     assert [message.split(": ")[0] for message in messages] == [
         "r.yaml:1 seed",

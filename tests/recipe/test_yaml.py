@@ -167,6 +167,11 @@ def test_text_that_is_not_yaml_is_refused_with_line_and_column(
     assert hint in (error.hint or "")
 
 
+@pytest.mark.parametrize("text", ['"\\UFFFFFFFF"', '"\\U00110000"', "%YAML 1." + "9" * 5000])
+def test_numbers_beyond_what_yaml_knows_are_refused(text: str) -> None:
+    assert "not valid YAML" in refusal(text).what
+
+
 def test_half_of_a_surrogate_pair_is_refused() -> None:
     assert refusal('a: "\\ud800"').where == "r.yaml:1 a"
 
@@ -200,16 +205,28 @@ def test_an_empty_file_lacks_what_every_recipe_has(complaints: Complaints) -> No
     assert 'the key "dataset" is missing' in found
 
 
-SNIPPETS = (
-    "- |? |: |&a |*a|<<: |!!x |%YAML 1.9\n|---\n|{|}|[|]|,|\"|'|> |\n|  |\t|#|\\x|\\UFFFFFFFF|1e999"
-    "|use: |train: |labels: |dataset: |controls: |learners: |loss: |${A}|${|$${|\ufeff|\x00|\x85|é"
-).split("|")
+SYNTAX = ["- ", "? ", ": ", "&a ", "*a", "<<: ", "!!x ", "%YAML 1.9\n", "---\n", *"{}[],\"'#\n\t"]
+CHARACTERS = [
+    "> ",
+    "  ",
+    "\\x",
+    "\\UFFFFFFFF",
+    "1e999",
+    "${A}",
+    "${",
+    "\ufeff",
+    "\x00",
+    "\x85",
+    "é",
+]
+RECIPE_KEYS = ["use: ", "train: ", "labels: ", "dataset: ", "controls: ", "learners: ", "loss: "]
+SNIPPETS = st.sampled_from([*SYNTAX, *CHARACTERS, *RECIPE_KEYS])
 
 
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.one_of(st.text(), st.lists(st.sampled_from(SNIPPETS), max_size=20).map("".join)))
+@given(st.one_of(st.text(), st.lists(SNIPPETS, max_size=20).map("".join)))
 def test_whatever_the_text_is_only_latte_errors_come_out(
     tmp_path: Path, registry: Registry, text: str
 ) -> None:

@@ -26,7 +26,7 @@ class RemoteOptions(Options):
     cache: Path = Path("cache")
     limit: int | str | None = None
     retry: Retry | bool = False
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default={})
     patience: timedelta = timedelta(seconds=5)
     stops: frozenset[str] = frozenset()
 

@@ -95,7 +95,7 @@ def features(
 
 
 def cached_views(
-    trunk: nn.Module, paths: list[Path], cache: Path, crops: int = 4, seed: int = 0
+    trunk: nn.Module, paths: list[Path], cache: Path, crops: int = 3, seed: int = 0
 ) -> Tensor:
     """Features (1 + crops, N, 1280): the whole image first, then random crops of it."""
     if cache.exists():

@@ -1,0 +1,139 @@
+"""The model card: `README.md` beside the exported model, for whoever gets it in their hands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from latte.files import write_text
+from latte.interfaces import Evaluation, NoOptions, Reporter, RunResults
+from latte.report.facts import method_facts, run_facts, steps
+from latte.report.headline import ADAPTED, headline, named
+from latte.report.loading import loading_code
+from latte.report.markdown import escaped, quoted, table
+from latte.report.numbers import count, percent, percent_range, plural, points, points_range
+
+_HUB = "hf-hub:"
+
+
+class ModelCardReporter(Reporter[NoOptions]):
+    """Writes `model/README.md`: what the model is, its data, method, numbers and limits."""
+
+    def report(self, results: RunResults) -> list[Path]:
+        """Write the card; see `Reporter`."""
+        path = results.folder / "model" / "README.md"
+        write_text(path, card(results))
+        return [path]
+
+
+def card(results: RunResults) -> str:
+    """The whole card: a YAML header and Markdown."""
+    parts = (
+        _header(results),
+        f"# {escaped(results.name)}",
+        _what(results),
+        "## Data",
+        _facts(run_facts(results)),
+        "## Method",
+        _method(results),
+        "## Numbers",
+        _numbers(results),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(results)),
+        "## Use",
+        f"```python\n{loading_code(results.folder, results.recipe)}```",
+        "## Classes",
+        "\n".join(f"{label}. {escaped(name)}" for label, name in enumerate(results.class_names)),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(results: RunResults) -> str:
+    lines = [
+        "---",
+        "library_name: open_clip",
+        "pipeline_tag: zero-shot-image-classification",
+        "tags: [clip, open_clip, latte]",
+    ]
+    backbone = results.recipe.get("backbone")
+    model = str(backbone.get("model", "")) if isinstance(backbone, Mapping) else ""
+    if model.startswith(_HUB):
+        lines.append(f"base_model: {quoted(model.removeprefix(_HUB))}")
+    return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
+
+
+def _what(results: RunResults) -> str:
+    classes = f"{count(len(results.class_names))} classes"
+    if steps(results) == 0:
+        return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
+    texts = ", and texts about the images" if results.recipe.get("describer") else ""
+    return (
+        f"A CLIP adapted to {plural(results.training_images, 'image')} without labels, for "
+        f"{classes}. Its only teachers were pseudo-labels that came from the CLIP itself{texts}."
+    )
+
+
+def _facts(facts: list[tuple[str, str]]) -> str:
+    return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in facts)
+
+
+def _method(results: RunResults) -> str:
+    return _facts(method_facts(results.recipe)) + (
+        "\n\nThe complete recipe is `recipe.yaml` in the run folder."
+    )
+
+
+def _numbers(results: RunResults) -> str:
+    verdict = headline(results.evaluations)
+    parts = [escaped(verdict.sentence)]
+    if verdict.control:
+        parts.append(escaped(verdict.control))
+    if results.evaluations:
+        header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
+        rows = [_row(evaluation) for evaluation in results.evaluations]
+        parts += [table(header, rows), "The gain is over zero-shot, on the same images."]
+    return "\n\n".join(parts)
+
+
+def _row(evaluation: Evaluation) -> list[str]:
+    images, gain = evaluation.images, evaluation.gain
+    return [
+        escaped(evaluation.name),
+        percent(evaluation.top1.value, images),
+        percent_range(evaluation.top1, images),
+        count(images),
+        points(gain.value, images) if gain else "",
+        points_range(gain, images) if gain else "",
+    ]
+
+
+def _limits(results: RunResults) -> list[str]:
+    return [
+        "Nobody checked what it learnt from: where pseudo-labels or texts are wrong in the same "
+        "way for many images, the model has learnt the mistake.",
+        *_evaluation_limits(results),
+        *_unseen_classes(results),
+        "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "
+        "the model may have become worse at them.",
+        "Licences and terms of the starting weights, of the images and of the texts apply; "
+        "this card does not know them.",
+    ]
+
+
+def _evaluation_limits(results: RunResults) -> list[str]:
+    after = named(results.evaluations, ADAPTED)
+    if after is None:
+        return ["Its accuracy was not measured."]
+    limits = [
+        f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one run "
+        "with one seed; the intervals cover the choice of images, not that of the seed."
+    ]
+    absent = sum(one.images == 0 for one in after.classes)
+    if absent:
+        limits.append(f"Classes without a single evaluation image: {count(absent)}.")
+    return limits
+
+
+def _unseen_classes(results: RunResults) -> list[str]:
+    unseen = sum(adapted == 0 for _, adapted in results.pseudo_label_counts)
+    return [f"Classes that it gives to no training image: {count(unseen)}."] if unseen else []

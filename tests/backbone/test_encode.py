@@ -1,0 +1,77 @@
+"""Features of whole image sets and of class names."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from latte.backbone.encode import class_texts, encode_class_texts, encode_image_batches
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import LatteError
+from tests.backbone.models import pixels
+from tests.conftest import RecordedProgress
+
+
+def test_row_i_is_image_i_in_whatever_order_batches_come(
+    tiny_backbone: OpenClipBackbone, silent_progress: RecordedProgress
+) -> None:
+    images = pixels(tiny_backbone, 5)
+    batches = [(torch.tensor(rows), images[rows]) for rows in ([3, 0], [4], [2, 1])]
+    features = encode_image_batches(tiny_backbone, batches, 5, silent_progress, "encode")
+    expected = tiny_backbone.encode_images(images)
+    torch.testing.assert_close(features, expected, atol=1e-6, rtol=0)
+    (task,) = silent_progress.tasks
+    assert (task.name, task.total, task.done) == ("encode", 5, 5)
+    assert task.closed
+
+
+def test_features_can_enter_later_training(
+    tiny_backbone: OpenClipBackbone, silent_progress: RecordedProgress
+) -> None:
+    tiny_backbone.train_only("all")
+    batch = [(torch.arange(2), pixels(tiny_backbone, 2))]
+    features = encode_image_batches(tiny_backbone, batch, 2, silent_progress, "encode")
+    assert not features.requires_grad
+    weight = torch.zeros(16, requires_grad=True)
+    (features @ weight).sum().backward()  # an inference tensor would refuse
+    assert weight.grad is not None
+
+
+def test_an_image_that_never_comes_is_a_fault(
+    tiny_backbone: OpenClipBackbone, silent_progress: RecordedProgress
+) -> None:
+    batch = [(torch.tensor([0, 2]), pixels(tiny_backbone, 2))]
+    with pytest.raises(ValueError, match="1 of 3 images did not come"):
+        encode_image_batches(tiny_backbone, batch, 3, silent_progress, "encode")
+
+
+def test_diverged_weights_are_said_to_be_so(
+    tiny_backbone: OpenClipBackbone, silent_progress: RecordedProgress
+) -> None:
+    tiny_backbone.model.visual.proj.data.fill_(torch.nan)
+    batch = [(torch.arange(2), pixels(tiny_backbone, 2))]
+    with pytest.raises(LatteError, match="not finite") as error:
+        encode_image_batches(tiny_backbone, batch, 2, silent_progress, "encode")
+    assert "learning rate" in str(error.value.hint)
+
+
+def test_a_template_is_filled_once_a_class() -> None:
+    names = ("tabby cat", "{class}", "no")
+    assert class_texts("a {class}, {class}.", names) == [
+        "a tabby cat, tabby cat.",
+        "a {class}, {class}.",
+        "a no, no.",
+    ]
+
+
+def test_a_template_without_the_class_is_refused() -> None:
+    with pytest.raises(LatteError, match="does not mention the class"):
+        class_texts("a photo of a {}.", ["cat"])
+
+
+def test_the_zero_shot_classifier_has_a_unit_row_a_class(tiny_backbone: OpenClipBackbone) -> None:
+    tiny_backbone.train_only("all")
+    rows = encode_class_texts(tiny_backbone, "a photo of a {class}.", ["cat", "dog"])
+    assert not rows.requires_grad
+    assert torch.equal(rows[1:], tiny_backbone.fork().encode_texts(["a photo of a dog."]))
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(2))

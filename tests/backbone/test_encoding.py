@@ -1,0 +1,241 @@
+"""Unit features, texts encoded once at their own length, and what trains while encoding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.backbone.texts import TokenCache
+from latte.interfaces import LatteError, PixelFormat
+from tests.backbone import models
+from tests.backbone.models import build_clip, pixels
+
+TEXTS = ["a photo of a dog.", "hi", "a photo of a dog.", "", "word " * 60, "ein Übermaß an Größe"]
+
+CUT = {
+    "CLIP": models.TINY_CLIP,
+    "quick GELU": models.QUICK_GELU,
+    "text tower apart": models.SEPARATE_TEXT,
+    "linear projection": models.LINEAR_TEXT_PROJECTION,
+    "pooled at a named end token": models.END_POOLING,
+    "residual network": models.RESNET,
+    "timm tower": models.TIMM_MLP,
+}
+FULL = {"bidirectional": models.BIDIRECTIONAL, "like SigLIP": models.SIGLIP_LIKE}
+
+
+def open_clip_texts(backbone: OpenClipBackbone, texts: list[str]) -> Tensor:
+    """open_clip's own features at the full context length, one text at a time."""
+    rows = [
+        backbone.model.encode_text(backbone._tokenizer([text]), normalize=True) for text in texts
+    ]
+    return torch.cat(rows)
+
+
+@pytest.fixture(scope="module")
+def shared_backbone() -> OpenClipBackbone:
+    return build_clip(models.TINY_CLIP)
+
+
+@pytest.mark.parametrize("config", [*CUT.values(), *FULL.values()], ids=[*CUT, *FULL])
+def test_features_are_those_of_open_clip_at_full_context(config: dict[str, object]) -> None:
+    backbone = build_clip(config)
+    batch = pixels(backbone, 3)
+    with torch.no_grad():
+        expected = backbone.model.encode_image(batch, normalize=True)
+        torch.testing.assert_close(backbone.encode_images(batch), expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            backbone.encode_texts(TEXTS), open_clip_texts(backbone, TEXTS), atol=1e-6, rtol=0
+        )
+
+
+@pytest.mark.parametrize("config", CUT.values(), ids=CUT)
+def test_causal_towers_stop_at_the_longest_text(config: dict[str, object]) -> None:
+    backbone = build_clip(config)
+    text = getattr(backbone.model, "text", backbone.model)
+    lengths = []
+    text.transformer.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+
+    backbone.encode_texts(["a red car", "a very red car"])
+
+    assert backbone.text_path == "cut"
+    assert lengths == [6]  # start, four words, end
+
+
+@pytest.mark.parametrize("config", FULL.values(), ids=FULL)
+def test_towers_that_look_ahead_are_left_to_open_clip(config: dict[str, object]) -> None:
+    assert build_clip(config).text_path == "full"
+
+
+@settings(deadline=None, max_examples=25)
+@given(texts=st.lists(st.text(max_size=200), min_size=1, max_size=6))
+def test_any_texts_give_unit_features_equal_to_open_clips(
+    shared_backbone: OpenClipBackbone, texts: list[str]
+) -> None:
+    with torch.no_grad():
+        features = shared_backbone.encode_texts(texts)
+        expected = open_clip_texts(shared_backbone, texts)
+    torch.testing.assert_close(features, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(len(texts)))
+
+
+def test_a_long_list_is_encoded_in_passes_and_keeps_its_order(
+    shared_backbone: OpenClipBackbone,
+) -> None:
+    texts = [f"{'very ' * (number * 7 % 20)}small {number}" for number in range(600)]
+    with torch.no_grad():
+        features = shared_backbone.encode_texts(texts)
+        for number in (0, 1, 255, 256, 257, 599):
+            alone = shared_backbone.encode_texts([texts[number]])[0]
+            torch.testing.assert_close(features[number], alone, atol=1e-6, rtol=0)
+
+
+def test_equal_texts_are_encoded_once_and_share_their_gradient(
+    tiny_backbone: OpenClipBackbone,
+) -> None:
+    sizes = []
+    tiny_backbone.model.transformer.register_forward_pre_hook(
+        lambda _, given: sizes.append(len(given[0]))
+    )
+    tiny_backbone.train_only("all")
+
+    features = tiny_backbone.encode_texts(["a cat", "a dog", "a cat", "a cat"])
+
+    assert sizes == [2]
+    assert torch.equal(features[0], features[2])
+    weights = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    (features * weights).sum().backward()
+    shared = tiny_backbone.model.text_projection.grad.clone()
+    tiny_backbone.model.text_projection.grad = None
+    tokens = tiny_backbone._tokenizer(["a cat", "a dog", "a cat", "a cat"])
+    (tiny_backbone.model.encode_text(tokens, normalize=True) * weights).sum().backward()
+    torch.testing.assert_close(shared, tiny_backbone.model.text_projection.grad)
+
+
+def test_no_texts_give_no_rows(tiny_backbone: OpenClipBackbone) -> None:
+    assert tiny_backbone.encode_texts([]).shape == (0, 16)
+
+
+def test_a_text_first_seen_in_inference_can_train_later(tiny_backbone: OpenClipBackbone) -> None:
+    with torch.inference_mode():
+        tiny_backbone.encode_texts(["a cat"])
+    embedding = tiny_backbone.train_only("all")["token_embedding.weight"]
+    tiny_backbone.encode_texts(["a cat"])[0, 0].backward()
+    assert embedding.grad is not None
+
+
+def test_low_precision_arithmetic_still_ends_in_unit_fp32_features(
+    tiny_backbone: OpenClipBackbone,
+) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        images = tiny_backbone.encode_images(pixels(tiny_backbone, 2))
+        texts = tiny_backbone.encode_texts(["a cat"])
+    for features in (images, texts):
+        assert features.dtype == torch.float32
+        torch.testing.assert_close(features.norm(dim=1), torch.ones(len(features)))
+
+
+class TestTokenCache:
+    def test_each_text_is_tokenised_once_ever(self) -> None:
+        asked: list[str] = []
+        cache = TokenCache(counting_tokenizer(asked))
+        first = cache(["a", "bb"])
+        second = cache(["bb", "ccc", "a"])
+        assert asked == ["a", "bb", "ccc"]
+        assert first.tolist() == [[1, 1], [2, 2]]
+        assert second.tolist() == [[2, 2], [3, 3], [1, 1]]
+
+    def test_only_the_last_texts_are_kept(self) -> None:
+        asked: list[str] = []
+        cache = TokenCache(counting_tokenizer(asked), capacity=2)
+        assert len(cache(["a", "bb", "ccc"])) == 3
+        cache(["ccc", "bb"])
+        assert asked == ["a", "bb", "ccc"]
+        cache(["a"])
+        assert asked == ["a", "bb", "ccc", "a"]
+
+
+def counting_tokenizer(asked: list[str]):  # type: ignore[no-untyped-def]
+    def tokenize(texts: list[str]) -> Tensor:
+        asked.extend(texts)
+        return torch.tensor([[len(text)] * 2 for text in texts])
+
+    return tokenize
+
+
+class TestModes:
+    def test_dropout_acts_only_where_a_gradient_is_recorded(self) -> None:
+        backbone = build_clip(models.DROPOUT)
+        batch = pixels(backbone, 2)
+        backbone.train_only("all")
+        assert not torch.equal(backbone.encode_images(batch), backbone.encode_images(batch))
+        with torch.no_grad():
+            assert torch.equal(backbone.encode_images(batch), backbone.encode_images(batch))
+        backbone.train_only("none")
+        assert torch.equal(backbone.encode_images(batch), backbone.encode_images(batch))
+
+    def test_batch_statistics_never_move(self) -> None:
+        backbone = build_clip(models.TIMM_MLP)
+        before = {name: value.clone() for name, value in backbone.model.named_buffers()}
+        backbone.train_only("all")
+        together = backbone.encode_images(pixels(backbone, 4))
+        together.sum().backward()
+        for name, value in backbone.model.named_buffers():
+            assert torch.equal(value, before[name]), name
+        alone = backbone.encode_images(pixels(backbone, 4)[:1])
+        torch.testing.assert_close(together[:1], alone)
+
+    def test_frozen_trunks_keep_no_activations(self) -> None:
+        def saved_elements(group: str) -> int:
+            backbone = build_clip(models.TINY_CLIP)
+            backbone.train_only(group)  # type: ignore[arg-type]
+            sizes: list[int] = []
+            with torch.autograd.graph.saved_tensors_hooks(
+                lambda saved: sizes.append(saved.numel()) or saved, lambda saved: saved
+            ):
+                backbone.encode_images(pixels(backbone, 8))
+                backbone.encode_texts(["a cat", "a dog"])
+            return sum(sizes)
+
+        assert saved_elements("none") == 0
+        assert saved_elements("projections") < saved_elements("all") / 50
+
+
+class TestLogitScale:
+    def test_it_is_the_scalar_that_multiplies(self, tiny_backbone: OpenClipBackbone) -> None:
+        assert tiny_backbone.logit_scale.shape == ()
+        assert tiny_backbone.logit_scale.item() == pytest.approx(1 / 0.07)
+
+    @pytest.mark.parametrize(("stored", "clamped"), [(9.0, 100.0), (-3.0, 1.0), (2.0, 7.389056)])
+    def test_it_stays_within_1_and_100_in_training(
+        self, tiny_backbone: OpenClipBackbone, stored: float, clamped: float
+    ) -> None:
+        scale = tiny_backbone.train_only("all")["logit_scale"]
+        scale.data.fill_(stored)
+        tiny_backbone.clamp_logit_scale()
+        assert tiny_backbone.logit_scale.item() == pytest.approx(clamped, rel=1e-5)
+
+    def test_a_frozen_one_stays_as_loaded(self, tiny_backbone: OpenClipBackbone) -> None:
+        tiny_backbone.model.logit_scale.data.fill_(4.8)  # as large as SigLIP's
+        tiny_backbone.train_only("projections")
+        tiny_backbone.clamp_logit_scale()
+        assert tiny_backbone.logit_scale.item() == pytest.approx(121.51, rel=1e-4)
+
+
+def test_the_pixel_format_is_what_the_model_folder_says(tiny_backbone: OpenClipBackbone) -> None:
+    assert tiny_backbone.pixel_format == PixelFormat(
+        size=32,
+        mean=(0.48145466, 0.4578275, 0.40821073),
+        std=(0.26862954, 0.26130258, 0.27577711),
+        interpolation="bicubic",
+        resize_mode="shortest",
+    )
+
+
+def test_towers_for_oblong_images_are_refused() -> None:
+    with pytest.raises(LatteError, match="takes 64x32 pixels"):
+        build_clip(models.with_parts({"image_size": [32, 64]}))

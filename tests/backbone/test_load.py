@@ -1,0 +1,254 @@
+"""Every way to name a CLIP, and what people are told when a name, file or download is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import open_clip.factory
+import open_clip.pretrained
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from latte.backbone.load import load_backbone
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.backbone.source import find_model
+from latte.interfaces import LatteError
+from latte.recipe.schema import BackboneSettings
+from tests.backbone import models
+from tests.backbone.models import build_clip, open_model, pixels
+
+WEIGHTS = "open_clip_model.safetensors"
+CONFIG = "open_clip_config.json"
+
+
+def refusal(model: str, base_dir: Path, pretrained: str | None = None) -> LatteError:
+    with pytest.raises(LatteError) as error:
+        open_model(model, base_dir, pretrained)
+    return error.value
+
+
+def same_images(one: OpenClipBackbone, other: OpenClipBackbone) -> bool:
+    return torch.equal(one.encode_images(pixels(one, 2)), other.encode_images(pixels(other, 2)))
+
+
+@pytest.fixture
+def folder(tiny_clip_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny CLIP that a test may damage, `my-clip` in `tmp_path`."""
+    return Path(shutil.copytree(tiny_clip_folder, tmp_path / "my-clip"))
+
+
+@pytest.fixture
+def weights(folder: Path, tmp_path: Path) -> Path:
+    """The tiny CLIP's weights as a lone file."""
+    return Path(shutil.copy(folder / WEIGHTS, tmp_path / "weights.safetensors"))
+
+
+@pytest.fixture
+def known_model(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    """open_clip knows `tiny-vit` (GELU) with tags `web` (GELU) and `openai` (QuickGELU)."""
+    config = {k: v for k, v in models.TINY_CLIP.items() if k != "quick_gelu"}
+    tag = {"file": str(weights), "mean": (0.1, 0.2, 0.3), "interpolation": "bilinear"}
+    tags = {"web": tag, "openai": {**tag, "quick_gelu": True}}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-vit", config)
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny-vit", tags)
+
+
+class TestFolders:
+    def test_a_relative_folder_starts_at_the_recipe(
+        self, folder: Path, tiny_backbone: OpenClipBackbone
+    ) -> None:
+        assert same_images(open_model("local-dir:my-clip", folder.parent), tiny_backbone)
+
+    def test_a_plugins_model_is_its_folder(
+        self, folder: Path, tiny_backbone: OpenClipBackbone
+    ) -> None:
+        loaded = load_backbone(
+            BackboneSettings(model="plugin:someone/clip"),
+            device="cpu",
+            base_dir=Path("/nowhere"),
+            model_folder={"someone/clip": folder}.__getitem__,
+        )
+        assert same_images(loaded, tiny_backbone)
+
+    def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:
+        error = refusal("local-dir:absent", tmp_path)
+        assert str(tmp_path / "absent") in error.what
+        assert error.where == "backbone.model"
+
+    def test_a_folder_without_config_is_no_model_folder(self, tmp_path: Path) -> None:
+        error = refusal("local-dir:.", tmp_path)
+        assert "is no open_clip model folder" in error.what
+        assert CONFIG in error.what
+
+    @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"model_cfg": {"embed_dim": 4}}', "null"])
+    def test_a_config_that_describes_no_model_is_named(self, folder: Path, text: str) -> None:
+        (folder / CONFIG).write_text(text)
+        error = refusal("local-dir:my-clip", folder.parent)
+        assert f"{folder / CONFIG} does not describe an open_clip model" in error.what
+        assert "model_cfg" in str(error.hint)
+
+    def test_a_config_with_an_unknown_key_names_the_key(self, folder: Path) -> None:
+        config = json.loads((folder / CONFIG).read_text())
+        config["model_cfg"]["vision_cfg"]["depht"] = 3
+        (folder / CONFIG).write_text(json.dumps(config))
+        assert "depht" in str(refusal("local-dir:my-clip", folder.parent).hint)
+
+    def test_missing_weights_are_not_made_up(self, folder: Path) -> None:
+        (folder / WEIGHTS).unlink()
+        error = refusal("local-dir:my-clip", folder.parent)
+        assert "no weights" in error.what
+        assert WEIGHTS in str(error.hint)
+
+    def test_weights_of_other_shapes_name_the_first_that_differs(self, folder: Path) -> None:
+        tensors = load_file(folder / WEIGHTS)
+        tensors["visual.proj"] = torch.zeros(32, 8)
+        save_file(tensors, folder / WEIGHTS)
+        error = refusal("local-dir:my-clip", folder.parent)
+        assert "do not fit the architecture" in error.what
+        assert "size mismatch for visual.proj" in str(error.hint)
+
+    def test_weights_that_are_cut_short_are_refused(self, folder: Path) -> None:
+        data = (folder / WEIGHTS).read_bytes()
+        (folder / WEIGHTS).write_bytes(data[: len(data) // 2])
+        assert "cannot load" in refusal("local-dir:my-clip", folder.parent).what
+
+    def test_a_tag_beside_a_folder_is_refused(self, folder: Path) -> None:
+        error = refusal("local-dir:my-clip", folder.parent, pretrained="openai")
+        assert error.where == "backbone.pretrained"
+        assert "remove pretrained" in str(error.hint)
+
+    @pytest.mark.parametrize("name", ["open_clip_pytorch_model.bin", "model.pth"])
+    def test_weights_that_hold_code_do_not_run_it(self, folder: Path, name: str) -> None:
+        class Trap:
+            def __reduce__(self) -> tuple[Any, ...]:
+                return os.mkdir, (str(folder / "it-ran"),)
+
+        (folder / WEIGHTS).unlink()
+        (folder / name).write_bytes(pickle.dumps({"state_dict": Trap()}, protocol=2))
+        assert "cannot load" in refusal("local-dir:my-clip", folder.parent).what
+        assert not (folder / "it-ran").exists()
+
+    def test_plain_tensors_in_a_pytorch_file_load(
+        self, folder: Path, tiny_backbone: OpenClipBackbone
+    ) -> None:
+        torch.save(load_file(folder / WEIGHTS), folder / "open_clip_pytorch_model.bin")
+        (folder / WEIGHTS).unlink()
+        assert same_images(open_model("local-dir:my-clip", folder.parent), tiny_backbone)
+
+
+@pytest.mark.usefixtures("known_model")
+class TestNames:
+    def test_a_tag_brings_weights_and_pixel_format(self, tmp_path: Path) -> None:
+        backbone = open_model("tiny-vit", tmp_path, "web")
+        assert same_images(backbone, build_clip(models.TINY_CLIP))
+        assert backbone.pixel_format.mean == (0.1, 0.2, 0.3)
+        assert backbone.pixel_format.interpolation == "bilinear"
+
+    def test_weights_trained_with_quick_gelu_run_with_it_and_are_saved_so(
+        self, tmp_path: Path
+    ) -> None:
+        backbone = open_model("tiny-vit", tmp_path, "openai")
+        reference = build_clip(models.QUICK_GELU)
+        assert same_images(backbone, reference)
+        assert torch.equal(backbone.encode_texts(["a"]), reference.encode_texts(["a"]))
+        backbone.save(tmp_path / "saved")
+        assert same_images(open_model("local-dir:saved", tmp_path), reference)
+
+    def test_a_file_in_place_of_a_tag(self, tmp_path: Path) -> None:
+        backbone = open_model("tiny-vit", tmp_path, "weights.safetensors")
+        assert same_images(backbone, build_clip(models.TINY_CLIP))
+
+    def test_a_file_of_a_model_folder_points_to_the_folder(self, folder: Path) -> None:
+        error = refusal("tiny-vit", folder, pretrained=WEIGHTS)
+        assert f"local-dir:{folder}" in str(error.hint)
+
+    def test_random_weights_are_refused(self, tmp_path: Path) -> None:
+        error = refusal("tiny-vit", tmp_path)
+        assert "random weights" in error.what
+        assert "web, openai" in str(error.hint)
+
+    def test_a_misspelt_tag_gets_the_nearest(self, tmp_path: Path) -> None:
+        assert refusal("tiny-vit", tmp_path, "opnai").hint == "did you mean openai?"
+
+    def test_an_unknown_tag_gets_the_list(self, tmp_path: Path) -> None:
+        assert "one of web, openai" in str(refusal("tiny-vit", tmp_path, "no/such.pt").hint)
+
+    def test_a_misspelt_name_gets_the_nearest(self, tmp_path: Path) -> None:
+        assert "tiny-vit" in str(refusal("tiny-vti", tmp_path, "web").hint)
+        assert "ViT-B-32" in str(refusal("vit-b/32", tmp_path, "openai").hint)
+
+    def test_a_folder_without_its_prefix_gets_the_prefix(self, folder: Path) -> None:
+        assert "local-dir:my-clip" in str(refusal("my-clip", folder.parent).hint)
+
+    def test_a_name_like_nothing_gets_the_four_ways(self, tmp_path: Path) -> None:
+        assert "hf-hub:REPO" in str(refusal("zzzzzzz", tmp_path).hint)
+
+
+class TestDownloads:
+    @pytest.fixture(autouse=True)
+    def offline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    def refused(self, tmp_path: Path, model: str, pretrained: str | None) -> LatteError:
+        with pytest.raises(LatteError) as error:
+            load_backbone(
+                BackboneSettings(model=model, pretrained=pretrained),
+                device="cpu",
+                base_dir=tmp_path,
+                model_folder=lambda name: tmp_path,
+                cache_dir=tmp_path / "cache",
+            )
+        return error.value
+
+    def test_without_a_network_the_tag_and_its_place_are_named(self, tmp_path: Path) -> None:
+        error = self.refused(tmp_path, "ViT-B-32", "laion2b_s34b_b79k")
+        assert "ViT-B-32 laion2b_s34b_b79k (laion/CLIP-ViT-B-32-laion2B-s34B-b79K/)" in error.what
+        assert "local-dir:FOLDER" in str(error.hint)
+
+    def test_without_a_network_the_repository_is_named(self, tmp_path: Path) -> None:
+        error = self.refused(tmp_path, "hf-hub:someone/clip", None)
+        assert f"{CONFIG} and {WEIGHTS} of someone/clip" in error.what
+        assert "local-dir:FOLDER" in str(error.hint)
+
+
+class TestHuggingFaceTexts:
+    """Towers that transformers builds; the package itself is not needed to find them."""
+
+    @pytest.fixture
+    def hf_folder(self, folder: Path) -> Path:
+        config = json.loads((folder / CONFIG).read_text())
+        config["model_cfg"]["text_cfg"] = {"hf_model_name": "../elsewhere", "context_length": 32}
+        (folder / CONFIG).write_text(json.dumps(config))
+        (folder / "config.json").write_text("{}")
+        return folder
+
+    def find(self, folder: Path) -> Path | None:
+        source = find_model(
+            BackboneSettings(model=f"local-dir:{folder}"),
+            base_dir=folder,
+            model_folder=lambda name: folder,
+            cache_dir=None,
+        )
+        return source.text_folder
+
+    def test_a_missing_package_is_named(
+        self, hf_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        error = refusal("local-dir:my-clip", hf_folder.parent)
+        assert "needs the package transformers" in error.what
+        assert "pip install" in str(error.hint)
+
+    def test_the_tower_is_read_from_the_folder_whatever_path_the_config_names(
+        self, hf_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+        assert self.find(hf_folder) == hf_folder
+        (hf_folder / "config.json").unlink()
+        assert self.find(hf_folder) is None

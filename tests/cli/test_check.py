@@ -1,0 +1,107 @@
+"""`latte check`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from tests.recipe.test_load import FIVE_MISTAKES
+
+RECIPE = """\
+backbone: {model: ViT-B-32}
+dataset:
+  use: folder
+  root: ${PHOTOS:-photos}
+  classes: [cat, "no"]
+  template: "a photo of a {class}, which lies on something or sits on it."
+train: {max_steps: 0}
+controls:
+  trained:
+    train: {max_steps: 5}
+    labels: [frozen]
+    loss: contrastive
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("r.yaml").write_text(RECIPE)
+    return "r.yaml"
+
+
+def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run_command_line(["check", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_it_shows_every_value_and_where_it_comes_from(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = output(capsys, recipe, "--set", "seed=3").splitlines()
+    assert lines[:14] == [
+        "# r.yaml is valid. With every default, and where each value comes from:",
+        "name: r                                       # default",
+        "seed: 3                                       # --set",
+        "output: runs                                  # default",
+        "device: auto                                  # default",
+        "requires: []                                  # default",
+        "backbone:",
+        "  model: ViT-B-32                             # line 1",
+        "  pretrained: null                            # default",
+        "dataset:",
+        "  use: folder                                 # line 3",
+        "  # line 6",
+        '  template: "a photo of a {class}, which lies on something or sits on it."',
+        "  root: photos                                # line 4 ${PHOTOS}",
+    ]
+    assert lines[-6:] == [
+        "    train:",
+        "      max_steps: 5                            # line 10",
+        "    labels:",
+        "      - use: frozen                           # line 11",
+        "    loss:",
+        "      use: contrastive                        # line 12",
+    ]
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_plain_recipe_can_be_checked_again(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = output(capsys, recipe, "--plain", "--set", "train.warmup_steps=7")
+    assert "#" not in plain
+    assert "warmup_steps: 7\n" in plain
+    Path("again.yaml").write_text(plain)
+    assert output(capsys, "again.yaml", "--plain") == plain
+
+
+def test_json(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = json.loads(output(capsys, recipe, "--json"))
+    assert shown["recipe"]["dataset"]["classes"] == ["cat", "no"]
+    assert shown["origins"]["dataset.classes"] == "r.yaml:5"
+
+
+def test_all_mistakes_are_printed_and_the_exit_code_is_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("r.yaml").write_text(FIVE_MISTAKES.replace("latte-clip/", ""))
+    assert run_command_line(["check", "r.yaml", "--set", "sed=1"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    for place in (
+        "r.yaml:2 dataset.use",
+        "r.yaml:5 descriptions.1.promt",
+        "r.yaml:10 train.batch_size",
+        "r.yaml:11 train.learning_rate",
+        "r.yaml:12 train.warmup_steps",
+        "--set sed",
+    ):
+        assert f"{place}: " in printed.err
+
+
+def test_a_recipe_that_is_not_there(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["check", "s.yaml"]) == 2
+    assert 'Did you mean "r.yaml"?' in capsys.readouterr().err

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.describe.bank import Column, DescriptionBank
+from latte.describe.generate import generate
+from latte.describe.plan import plan_requests
+from latte.describe.store import DescriptionStore
+from latte.interfaces import Described, LatteError
+from tests.conftest import RecordedProgress
+from tests.describe.doubles import ScriptedDescriber, descriptions, training_set
+
+NAMES = ("cat", "dog", "fish")
+TEMPLATE = "a photo of a {class}."
+
+labels_of = st.lists(st.integers(0, 2), min_size=1, max_size=40)
+seed_of = st.integers(0, 2**31 - 1)
+
+
+def bank_of(
+    labels: Sequence[int], redraw: bool = True, refused: Sequence[int] = (), size: int = 2
+) -> DescriptionBank:
+    """Image i says "image i" and its group "group i"; `refused` images have neither."""
+    count = len(labels)
+    texts = {
+        scope: [None if i in refused else f"{scope} {i}" for i in range(count)]
+        for scope in ("image", "group")
+    }
+    groups = torch.tensor([[i] * size for i in range(count)])
+    return DescriptionBank(
+        [f"{i}.jpg" for i in range(count)],
+        torch.tensor(labels),
+        NAMES,
+        TEMPLATE,
+        descriptions(size, redraw=redraw),
+        {"image": Column(texts["image"]), "group": Column(texts["group"], groups)},
+    )
+
+
+def everyone(bank: DescriptionBank) -> torch.Tensor:
+    return torch.arange(len(bank))
+
+
+def test_an_image_has_its_own_text() -> None:
+    bank = bank_of([0, 1, 2])
+    assert bank.texts("image", torch.tensor([2, 0]), None, epoch=3, seed=1) == [
+        "image 2",
+        "image 0",
+    ]
+
+
+def test_a_class_text_is_about_the_labels_that_are_given() -> None:
+    bank = bank_of([0, 0, 0])
+    texts = bank.texts("class", torch.tensor([1, 0]), torch.tensor([2, 1]), epoch=0, seed=0)
+    assert texts == ["this is a fish.", "this is a dog."]
+    with pytest.raises(ValueError, match="needs class labels"):
+        bank.rows("class", torch.tensor([1]), None, epoch=0, seed=0)
+
+
+def test_a_group_that_is_not_redrawn_is_the_one_drawn_for_the_image() -> None:
+    bank = bank_of([0, 0, 0], redraw=False)
+    assert bank.texts("group", everyone(bank), None, 5, 5) == ["group 0", "group 1", "group 2"]
+
+
+@given(labels_of, seed_of, st.integers(0, 50))
+def test_a_redrawn_group_has_the_same_frozen_label(
+    labels: list[int], seed: int, epoch: int
+) -> None:
+    bank = bank_of(labels)
+    for row, text in enumerate(bank.texts("group", everyone(bank), None, epoch, seed)):
+        assert labels[int(text.removeprefix("group "))] == labels[row]
+
+
+@given(labels_of, seed_of, st.integers(0, 50), st.randoms())
+def test_draws_depend_on_seed_epoch_and_image_not_on_the_batch(
+    labels: list[int], seed: int, epoch: int, random: object
+) -> None:
+    bank = bank_of(labels)
+    whole = bank.rows("group", everyone(bank), None, epoch, seed)
+    some = torch.tensor(random.choices(range(len(labels)), k=7))  # type: ignore[attr-defined]
+    fresh = bank_of(labels)
+    fresh.rows("group", everyone(fresh), None, epoch + 1, seed)
+    assert torch.equal(fresh.rows("group", some, None, epoch, seed), whole[some])
+
+
+def test_draws_are_uniform_and_include_the_image_itself() -> None:
+    bank = bank_of([0, 1, 0, 0, 0])
+    first = torch.tensor([0])
+    counts = Counter(bank.texts("group", first, None, epoch, 0)[0] for epoch in range(2000))
+    assert set(counts) == {"group 0", "group 2", "group 3", "group 4"}
+    assert all(420 < count < 580 for count in counts.values())
+
+
+def test_epochs_seeds_and_descriptions_draw_differently() -> None:
+    labels = torch.zeros(50, dtype=torch.int64)
+    group = descriptions(redraw=True)["group"]
+    column = Column([f"group {i}" for i in range(50)], torch.zeros(50, 2, dtype=torch.int64))
+    both = {"a": group, "b": group}
+    ids = [str(i) for i in range(50)]
+    bank = DescriptionBank(ids, labels, NAMES, TEMPLATE, both, {"a": column, "b": column})
+    draws = [
+        bank.texts(label, everyone(bank), None, epoch, seed)
+        for label, epoch, seed in [("a", 0, 0), ("a", 1, 0), ("a", 0, 1), ("b", 0, 0)]
+    ]
+    assert len({tuple(draw) for draw in draws}) == 4
+
+
+def test_own_rows_are_what_was_written_for_the_image_itself() -> None:
+    bank = bank_of([2, 0, 2])
+    own = {
+        label: [bank.unique_texts[row] for row in bank.own_rows(label)]
+        for label in ("class", "image", "group")
+    }
+    assert own == {
+        "class": ["this is a fish.", "this is a cat.", "this is a fish."],
+        "image": ["image 0", "image 1", "image 2"],
+        "group": ["group 0", "group 1", "group 2"],
+    }
+
+
+def test_a_refused_description_becomes_the_template_of_the_frozen_label() -> None:
+    bank = bank_of([2, 0, 2], redraw=False, refused=[0])
+    for label in ("image", "group"):
+        texts = bank.texts(label, everyone(bank), None, 0, 0)
+        assert texts == ["a photo of a fish.", f"{label} 1", f"{label} 2"]
+    assert bank.fallbacks == {"image": 1, "group": 1}
+    assert bank_of([0]).fallbacks == {"image": 0, "group": 0}
+
+
+@given(labels_of, st.sets(st.integers(0, 39)))
+def test_each_distinct_text_is_kept_once(labels: list[int], refused: set[int]) -> None:
+    bank = bank_of(labels, refused=sorted(refused))
+    assert len(set(bank.unique_texts)) == len(bank.unique_texts)
+    used = torch.cat([bank.own_rows(label) for label in ("image", "group")])
+    classes = bank.rows("class", torch.zeros(3), torch.arange(3), 0, 0)
+    assert set(torch.cat([used, classes]).tolist()) == set(range(len(bank.unique_texts)))
+
+
+def test_the_gallery_shows_texts_with_the_images_they_are_about() -> None:
+    training = training_set([0, 0, 0])
+    bank = bank_of([0, 0, 0])
+    assert bank.described(1, training.images) == {
+        "image": Described("image 1"),
+        "group": Described("group 1", (training.images[1], training.images[1])),
+    }
+
+
+def test_from_plan_to_batch(tmp_path: Path) -> None:
+    training = training_set([0, 1, 0, 1, 2], keys=["a", "b", "a", "d", "e"])
+    kinds = descriptions(size=3, redraw=False)
+    describer = ScriptedDescriber(max_images=4)
+    plan = plan_requests(training, kinds, describer, seed=0)
+    with DescriptionStore(tmp_path) as store:
+        result = generate(describer, plan, store, RecordedProgress())
+    bank = DescriptionBank.from_plan(plan, result, kinds)
+    assert bank.texts("image", torch.tensor([0, 2, 4]), None, 0, 0) == [
+        "What? a",
+        "What? a",
+        "What? e",
+    ]
+    groups = plan.descriptions["group"].groups
+    assert groups is not None
+    members = "+".join(training.keys[i] for i in groups[3].tolist())
+    assert bank.texts("group", torch.tensor([3]), None, 0, 0) == [f"In common? {members}"]
+
+
+@given(labels_of, st.sets(st.integers(0, 39)), st.booleans())
+def test_a_saved_bank_comes_back_the_same(
+    tmp_path_factory: pytest.TempPathFactory, labels: list[int], refused: set[int], redraw: bool
+) -> None:
+    path = tmp_path_factory.mktemp("bank") / "descriptions.jsonl"
+    bank = bank_of(labels, redraw, sorted(refused))
+    bank.save(path)
+    again = DescriptionBank.load(path, NAMES, TEMPLATE, descriptions(redraw=redraw))
+    assert again.ids == bank.ids
+    assert again.fallbacks == bank.fallbacks
+    assert again.unique_texts == bank.unique_texts
+    assert torch.equal(again.frozen_labels, bank.frozen_labels)
+    for label in ("class", "image", "group"):
+        arguments = (everyone(bank), bank.frozen_labels, 3, 7)
+        assert torch.equal(again.rows(label, *arguments), bank.rows(label, *arguments))
+    images = training_set(labels).images
+    assert again.described(0, images) == bank.described(0, images)
+
+
+def test_the_file_has_one_readable_line_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "descriptions.jsonl"
+    bank_of([0, 2], refused=[1]).save(path)
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert lines == [
+        {
+            "id": "0.jpg",
+            "frozen_label": 0,
+            "frozen_class": "cat",
+            "descriptions": {
+                "image": {"text": "image 0"},
+                "group": {"text": "group 0", "group": ["0.jpg", "0.jpg"]},
+            },
+        },
+        {
+            "id": "1.jpg",
+            "frozen_label": 2,
+            "frozen_class": "fish",
+            "descriptions": {
+                "image": {"text": None},
+                "group": {"text": None, "group": ["1.jpg", "1.jpg"]},
+            },
+        },
+    ]
+
+
+def test_file_names_that_are_no_unicode_survive(tmp_path: Path) -> None:
+    ids = ["gr\udcfcn.jpg", 'a"\\\n\u2028.jpg', "ü.jpg"]
+    bank = DescriptionBank(ids, torch.tensor([0, 1, 2]), NAMES, TEMPLATE, {}, {})
+    bank.save(tmp_path / "d.jsonl")
+    assert DescriptionBank.load(tmp_path / "d.jsonl", NAMES, TEMPLATE, {}).ids == tuple(ids)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"image 1"', "7", 1)[:-30],
+        lambda text: text.replace("image", "picture"),
+        lambda text: text.replace('"frozen_label": 1', '"frozen_label": 3'),
+        lambda text: text.replace('["1.jpg", "1.jpg"]', '["1.jpg", "9.jpg"]'),
+        lambda text: text.replace('["1.jpg", "1.jpg"]', '["1.jpg"]'),
+        lambda text: text.replace(', "group": ["1.jpg", "1.jpg"]', ""),
+        lambda text: "[]\n" + text,
+    ],
+)
+def test_a_file_that_does_not_fit_is_named(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "descriptions.jsonl"
+    bank_of([0, 1]).save(path)
+    before = path.read_text()
+    path.write_text(damage(before))  # type: ignore[operator]
+    assert path.read_text() != before
+    with pytest.raises(LatteError, match="fit this recipe") as caught:
+        DescriptionBank.load(path, NAMES, TEMPLATE, descriptions())
+    assert str(path) in str(caught.value.where)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(LatteError, match="No such file") as caught:
+        DescriptionBank.load(tmp_path / "descriptions.jsonl", NAMES, TEMPLATE, {})
+    assert "describe" in str(caught.value.hint)

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latte.describe.generate import (
+    ATTEMPTS,
+    GIVE_UP_AFTER,
+    MAX_CHARACTERS,
+    GenerateResult,
+    clean,
+    generate,
+)
+from latte.describe.plan import Plan, TrainingSet, plan_requests
+from latte.describe.store import DescriptionStore
+from latte.interfaces import DescribeRequest, LatteError
+from tests.conftest import RecordedProgress
+from tests.describe.doubles import ScriptedDescriber, descriptions, echo, training_set
+
+
+def plan_for(describer: ScriptedDescriber, training: TrainingSet, prompt: str = "What?") -> Plan:
+    image = descriptions(image_prompt=prompt)["image"]
+    return plan_requests(training, {"image": image}, describer, seed=0)
+
+
+def run(
+    folder: Path,
+    describer: ScriptedDescriber,
+    images: int = 10,
+    prompt: str = "What?",
+    progress: RecordedProgress | None = None,
+) -> GenerateResult:
+    plan = plan_for(describer, training_set([0] * images), prompt)
+    with DescriptionStore(folder) as store:
+        return generate(describer, plan, store, progress or RecordedProgress())
+
+
+def failing_on(*keys: str, times: int | None = None) -> Callable[[DescribeRequest], str]:
+    """A script that crashes whenever one of `keys` is in the batch, at most `times` times."""
+    crashes = 0
+
+    def script(request: DescribeRequest) -> str:
+        nonlocal crashes
+        if request.images[0].key in keys and (times is None or crashes < times):
+            crashes += 1
+            raise RuntimeError(f"cannot look at {request.images[0].key}")
+        return echo(request)
+
+    return script
+
+
+def test_every_request_is_answered_in_order(tmp_path: Path) -> None:
+    describer = ScriptedDescriber(batch_size=4)
+    result = run(tmp_path, describer)
+    assert result.texts == tuple(f"What? hash{i}" for i in range(10))
+    assert (result.served, result.generated, result.refused) == (0, 10, 0)
+    assert describer.batches == [4, 4, 2]
+
+
+def test_a_second_run_asks_nothing(tmp_path: Path) -> None:
+    first = run(tmp_path, ScriptedDescriber())
+    again, progress = ScriptedDescriber(batch_size=3), RecordedProgress()
+    second = run(tmp_path, again, progress=progress)
+    assert (second.texts, second.served, second.generated) == (first.texts, 10, 0)
+    assert again.batches == []
+    assert progress.tasks == []
+    assert progress.lines == [f"10 of 10 descriptions are reused from {tmp_path}"]
+
+
+@pytest.mark.parametrize("change", [{"prompt": "Who?"}, {"fingerprint": "scripted-2"}])
+def test_a_changed_prompt_or_fingerprint_is_never_served(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    run(tmp_path, ScriptedDescriber())
+    fingerprint = change.get("fingerprint", "scripted-1")
+    result = run(
+        tmp_path, ScriptedDescriber(fingerprint=fingerprint), prompt=change.get("prompt", "What?")
+    )
+    assert (result.served, result.generated) == (0, 10)
+
+
+def test_only_new_images_are_asked_about(tmp_path: Path) -> None:
+    run(tmp_path, ScriptedDescriber(), images=6)
+    describer = ScriptedDescriber()
+    result = run(tmp_path, describer, images=8)
+    assert (result.served, result.generated) == (6, 2)
+    assert describer.asked == ["What? hash6", "What? hash7"]
+
+
+def test_equal_files_are_described_once(tmp_path: Path) -> None:
+    describer = ScriptedDescriber()
+    training = training_set([0] * 6, keys=["a", "b", "a", "a", "b", "c"])
+    plan = plan_for(describer, training)
+    with DescriptionStore(tmp_path) as store:
+        result = generate(describer, plan, store, RecordedProgress())
+    assert Counter(describer.asked) == {"What? a": 1, "What? b": 1, "What? c": 1}
+    texts = [result.texts[row] for row in plan.descriptions["image"].rows]
+    assert texts == [f"What? {key}" for key in "abaabc"]
+
+
+def test_an_interrupted_run_loses_no_finished_batch(tmp_path: Path) -> None:
+    def interrupt(request: DescribeRequest) -> str:
+        if request.images[0].key == "hash9":
+            raise KeyboardInterrupt
+        return echo(request)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, ScriptedDescriber(interrupt, batch_size=4))
+    describer = ScriptedDescriber(batch_size=4)
+    assert run(tmp_path, describer).served == 8
+    assert describer.asked == ["What? hash8", "What? hash9"]
+
+
+def test_a_batch_that_fails_is_halved_until_only_the_culprit_is_left(tmp_path: Path) -> None:
+    describer = ScriptedDescriber(failing_on("hash5"), batch_size=8)
+    result = run(tmp_path, describer, images=8)
+    assert [i for i, text in enumerate(result.texts) if text is None] == [5]
+    assert (result.generated, result.refused) == (7, 1)
+    assert describer.batches == [8, 4, 4, 2, *[1] * (1 + ATTEMPTS), 2]
+    with DescriptionStore(tmp_path) as store:
+        key = plan_for(describer, training_set([0] * 8)).requests[5].key
+        assert store.failure(key) == "RuntimeError: cannot look at hash5"
+
+
+def test_a_failure_that_passes_costs_nothing(tmp_path: Path) -> None:
+    describer = ScriptedDescriber(failing_on("hash0", times=ATTEMPTS - 1), batch_size=1)
+    assert run(tmp_path, describer, images=2).refused == 0
+
+
+def test_failed_requests_are_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    run(tmp_path, ScriptedDescriber(failing_on("hash3")))
+    describer = ScriptedDescriber()
+    result = run(tmp_path, describer)
+    assert (result.served, result.generated, result.refused) == (9, 1, 0)
+    assert describer.asked == ["What? hash3"]
+
+
+def test_an_empty_text_is_a_refusal(tmp_path: Path) -> None:
+    describer = ScriptedDescriber(
+        lambda request: " \n" if request.images[0].key == "hash2" else "a text"
+    )
+    progress = RecordedProgress()
+    result = run(tmp_path, describer, images=4, progress=progress)
+    assert result.texts == ("a text", "a text", None, "a text")
+    assert describer.batches == [4], "a refusal is an answer and is not asked again"
+    assert progress.lines == [f"1 of 4 descriptions were refused; see {tmp_path}"]
+
+
+def test_no_text_at_all_is_an_error_with_the_first_reason(tmp_path: Path) -> None:
+    describer = ScriptedDescriber(failing_on(*(f"hash{i}" for i in range(10))))
+    with pytest.raises(LatteError, match=r"none of 10 requests: RuntimeError: .* hash0"):
+        run(tmp_path, describer)
+
+
+def test_a_describer_that_broke_is_left_alone(tmp_path: Path) -> None:
+    """Hundreds of thousands of requests to a dead server help nobody."""
+    good, images = 20, 20 + 10 * GIVE_UP_AFTER
+    describer = ScriptedDescriber(failing_on(*(f"hash{i}" for i in range(good, images))))
+    with pytest.raises(LatteError, match="in a row") as caught:
+        run(tmp_path, describer, images=images)
+    assert "safe" in str(caught.value.hint)
+    assert len(describer.batches) < 8 * GIVE_UP_AFTER
+    assert len(DescriptionStore(tmp_path)) == good
+
+
+def test_many_refusals_do_not_stop_the_run(tmp_path: Path) -> None:
+    describer = ScriptedDescriber(lambda r: "last" if r.images[0].key == "hash99" else "")
+    assert run(tmp_path, describer, images=100).refused == 99
+
+
+def test_latte_errors_pass_through_at_once(tmp_path: Path) -> None:
+    def script(_: DescribeRequest) -> str:
+        raise LatteError("no key for this server")
+
+    describer = ScriptedDescriber(script)
+    with pytest.raises(LatteError, match="no key"):
+        run(tmp_path, describer)
+    assert describer.batches == [4]
+
+
+@pytest.mark.parametrize("texts", [[], ["only one"], ["one", None]])
+def test_a_describer_that_miscounts_is_named(tmp_path: Path, texts: list[str]) -> None:
+    class Miscounting(ScriptedDescriber):
+        def describe(self, requests: object) -> list[str]:
+            return texts
+
+    with pytest.raises(LatteError, match="Miscounting must return one text for each of 2"):
+        run(tmp_path, Miscounting(), images=2)
+
+
+def test_progress_counts_from_what_is_there_to_the_end(tmp_path: Path) -> None:
+    run(tmp_path, ScriptedDescriber(), images=3)
+    progress = RecordedProgress()
+    run(tmp_path, ScriptedDescriber(failing_on("hash8")), images=10, progress=progress)
+    (task,) = progress.tasks
+    assert (task.total, task.done, task.unit, task.closed) == (10, 10, "texts", True)
+    assert task.figures[-1] == {"refused": 1}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.sets(st.integers(0, 11), max_size=6))
+def test_texts_do_not_depend_on_batches_or_neighbours(
+    one: int, other: int, broken: set[int]
+) -> None:
+    script = failing_on(*(f"hash{i}" for i in broken))
+    with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
+        first = run(Path(a), ScriptedDescriber(script, batch_size=one), images=12)
+        second = run(Path(b), ScriptedDescriber(script, batch_size=other), images=12)
+    assert first == second
+    assert {i for i, text in enumerate(first.texts) if text is None} == broken
+
+
+@given(st.text(max_size=2 * MAX_CHARACTERS))
+def test_texts_become_one_printable_line(text: str) -> None:
+    line = clean(text)
+    assert len(line) <= MAX_CHARACTERS
+    assert line == line.strip()
+    assert len(line.splitlines()) <= 1
+    assert not {unicodedata.category(char) for char in line} & {"Cc", "Cs"}
+    assert clean(line) == line
+    line.encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("  A dog.\n\nIt sits.\r\n", "A dog. It sits."),
+        ("A\x00 b\x1b[31mig\tdog", "A b[31mig dog"),
+        ("a \x00 dog", "a dog"),
+        ("\ud800broken", "broken"),
+        ("Ein süßer Hund 🐕‍🦺.", "Ein süßer Hund 🐕‍🦺."),
+        ("word " * 1000, ("word " * (MAX_CHARACTERS // 5)).strip()),
+        ("x" * 1000, "x" * MAX_CHARACTERS),
+    ],
+)
+def test_clean_examples(raw: str, expected: str) -> None:
+    assert clean(raw) == expected

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.describe.store import DescriptionStore, StoredText, request_key
+from latte.interfaces import LatteError
+
+
+def text(key: str, value: str = "a text") -> StoredText:
+    return StoredText(key, value, describer="d", prompt="p", images=("i",))
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.jsonl"))
+
+
+def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
+    with DescriptionStore(tmp_path) as store:
+        store.put_many([text("k1", "eins"), text("k2", "zwei\u2028 \N{SNOWMAN}")])
+        assert store.get("k1") == "eins"
+    again = DescriptionStore(tmp_path)
+    assert (again.get("k1"), again.get("k2"), again.get("k3")) == (
+        "eins",
+        "zwei\u2028 \N{SNOWMAN}",
+        None,
+    )
+    assert (len(again), again.skipped_lines) == (2, 0)
+
+
+def test_opening_and_reading_writes_nothing(tmp_path: Path) -> None:
+    DescriptionStore(tmp_path / "new").close()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_key_keeps_its_first_text(tmp_path: Path) -> None:
+    with DescriptionStore(tmp_path) as store:
+        store.put_many([text("k", "first")])
+        store.put_many([text("k", "second")])
+        assert store.get("k") == "first"
+    (part,) = parts(tmp_path)
+    assert len(part.read_text().splitlines()) == 1
+
+
+def test_records_say_what_they_are_about(tmp_path: Path) -> None:
+    with DescriptionStore(tmp_path) as store:
+        store.put_many([StoredText("k", "t", None, "llava", "What?", ("h1", "h2"))])
+    assert json.loads(parts(tmp_path)[0].read_text()) == {
+        "schema": 1,
+        "key": "k",
+        "text": "t",
+        "failure": None,
+        "describer": "llava",
+        "prompt": "What?",
+        "images": ["h1", "h2"],
+    }
+
+
+def test_failures_are_kept_but_never_served(tmp_path: Path) -> None:
+    with DescriptionStore(tmp_path) as store:
+        store.put_many([StoredText("k", None, "too dark")])
+    with DescriptionStore(tmp_path) as store:
+        assert (store.get("k"), store.failure("k"), len(store)) == (None, "too dark", 0)
+        store.put_many([text("k", "after all")])
+        assert (store.get("k"), store.failure("k")) == ("after all", None)
+    assert DescriptionStore(tmp_path).get("k") == "after all"
+
+
+def test_a_failure_elsewhere_does_not_hide_a_text(tmp_path: Path) -> None:
+    """Whichever file is read first: another process may have failed where one succeeded."""
+    for first, second in ((0, 1), (1, 0)):
+        folder = tmp_path / f"{first}"
+        folder.mkdir()
+        records = [text("k", "found"), StoredText("k", None, "down")]
+        (folder / "part-a.jsonl").write_bytes(records[first].line())
+        (folder / "part-b.jsonl").write_bytes(records[second].line())
+        store = DescriptionStore(folder)
+        assert (store.get("k"), store.failure("k")) == ("found", None)
+
+
+def test_a_torn_last_line_is_dropped_and_never_appended_to(tmp_path: Path) -> None:
+    torn = tmp_path / "part-old.jsonl"
+    torn.write_bytes(text("k1").line() + text("k2").line()[:-20])
+    with DescriptionStore(tmp_path) as store:
+        assert (len(store), store.get("k2"), store.skipped_lines) == (1, None, 0)
+        before = torn.read_bytes()
+        store.put_many([text("k2")])
+    assert torn.read_bytes() == before
+    assert len(DescriptionStore(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\x00\x00\x00\n",
+        b"{\n",
+        b"[]\n",
+        b'"text"\n',
+        b"\xff\xfe\n",
+        b'{"schema": 1, "key": 3, "text": "t"}\n',
+        b'{"schema": 1, "key": "k", "text": ["t"]}\n',
+        b'{"schema": 1, "text": "t"}\n',
+        b'{"schema": 2, "key": "k", "text": "t"}\n',
+        b"[" * 100_000 + b"\n",
+    ],
+)
+def test_damaged_lines_are_skipped_and_counted(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "part-x.jsonl").write_bytes(text("k1").line() + line + text("k2").line())
+    store = DescriptionStore(tmp_path)
+    assert (len(store), store.skipped_lines) == (2, 1)
+    assert store.get("k") is None
+
+
+def test_every_writer_has_a_file_of_its_own(tmp_path: Path) -> None:
+    with DescriptionStore(tmp_path) as one, DescriptionStore(tmp_path) as two:
+        one.put_many([text("k1")])
+        two.put_many([text("k2")])
+        one.put_many([text("k3")])
+    assert len(parts(tmp_path)) == 2
+    assert len(DescriptionStore(tmp_path)) == 3
+
+
+def test_each_batch_is_synced_before_put_many_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        synced.append(os.fstat(descriptor).st_size)
+
+    with DescriptionStore(tmp_path) as store:
+        store.put_many([text("k0")])
+        monkeypatch.setattr(os, "fsync", fsync)
+        store.put_many([text("k1"), text("k2")])
+        assert synced == [parts(tmp_path)[0].stat().st_size]
+
+
+def test_a_full_disk_is_explained_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DescriptionStore(tmp_path)
+    store.put_many([text("k1")])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _no_space)
+        with pytest.raises(LatteError, match="No space left") as caught:
+            store.put_many([text("k2")])
+    assert caught.value.where == str(tmp_path)
+    assert "safe" in str(caught.value.hint)
+    assert store.get("k2") is None
+    store.put_many([text("k3")])
+    assert len(parts(tmp_path)) == 2, "the damaged file is not appended to"
+    assert DescriptionStore(tmp_path).get("k1") == "a text"
+
+
+def _no_space(_: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LatteError, match="cannot be written"):
+        DescriptionStore(tmp_path / "file" / "store").put_many([text("k")])
+
+
+request = {
+    "images": st.lists(st.text(max_size=4), min_size=1, max_size=4),
+    "prompt": st.text(max_size=6),
+    "fingerprint": st.text(max_size=6),
+    "layout": st.sampled_from(["single", "separate", "grid"]),
+}
+
+
+@given(st.fixed_dictionaries(request), st.fixed_dictionaries(request))
+def test_keys_are_equal_exactly_for_equal_requests(
+    one: dict[str, object], two: dict[str, object]
+) -> None:
+    assert (request_key(**one) == request_key(**two)) == (one == two)  # type: ignore[arg-type]
+
+
+def test_the_order_of_a_groups_images_matters() -> None:
+    assert request_key(["a", "b"], "p", "f", "grid") != request_key(["b", "a"], "p", "f", "grid")
+
+
+def test_moving_characters_between_fields_makes_another_key() -> None:
+    assert request_key(["ab", "c"], "p", "f", "l") != request_key(["a", "bc"], "p", "f", "l")
+    assert request_key(["a"], "pf", "", "l") != request_key(["a"], "p", "f", "l")

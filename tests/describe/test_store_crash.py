@@ -1,0 +1,74 @@
+"""What was acknowledged survives a kill -9, and two processes do not disturb each other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from latte.describe.store import DescriptionStore
+
+WRITER = """
+import sys
+from pathlib import Path
+from latte.describe.store import DescriptionStore, StoredText
+
+folder, prefix, total, batch = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), 7
+with DescriptionStore(folder) as store:
+    print("open", flush=True)
+    todo = [key for key in (f"{prefix}{i}" for i in range(total)) if store.get(key) is None]
+    for at in range(0, len(todo), batch):
+        keys = todo[at : at + batch]
+        store.put_many([StoredText(key, f"text of {key} " * 9) for key in keys])
+        print(*keys, flush=True)
+"""
+
+
+def start(folder: Path, prefix: str, total: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(folder), prefix, str(total)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def written(folder: Path) -> list[str]:
+    """Every complete record in every file, as a program without latte would read them."""
+    keys = []
+    for part in folder.glob("part-*.jsonl"):
+        lines = part.read_bytes().split(b"\n")
+        keys += [json.loads(line)["key"] for line in lines[:-1]]
+    return keys
+
+
+def test_acknowledged_texts_survive_kill_minus_nine(tmp_path: Path) -> None:
+    acknowledged: set[str] = set()
+    for kill in range(6):
+        writer = start(tmp_path, "k", 100_000)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "open\n"
+        for _ in range(3):
+            acknowledged.update(writer.stdout.readline().split())
+        time.sleep(0.001 * kill)
+        writer.kill()
+        acknowledged.update(writer.communicate()[0].split())
+        store = DescriptionStore(tmp_path)
+        assert all(store.get(key) == f"text of {key} " * 9 for key in acknowledged)
+        assert store.skipped_lines == 0
+    assert len(acknowledged) >= 6 * 3 * 7
+
+    rest = start(tmp_path, "k", len(acknowledged) + 50)
+    rest.communicate()
+    assert rest.returncode == 0
+    assert set(Counter(written(tmp_path)).values()) == {1}, "a text was written twice"
+    assert len(DescriptionStore(tmp_path)) >= len(acknowledged) + 50
+
+
+def test_two_processes_write_at_once(tmp_path: Path) -> None:
+    writers = [start(tmp_path, prefix, 300) for prefix in "ab"]
+    for writer in writers:
+        writer.communicate()
+        assert writer.returncode == 0
+    store = DescriptionStore(tmp_path)
+    assert (len(store), store.skipped_lines) == (600, 0)
+    assert len(list(tmp_path.glob("part-*.jsonl"))) == 2

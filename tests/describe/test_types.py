@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.describe.options import ClassOptions, GroupOptions, ImageOptions, with_template
+from latte.describe.types import ClassDescription, GroupDescription, ImageDescription, fill
+from tests.describe.doubles import context
+
+
+@pytest.mark.parametrize("name", ["{class}", "{0}", "{}", "%s", "{class}{class}", "\\g<0>", "no"])
+def test_a_class_may_be_called_anything(name: str) -> None:
+    assert fill("a {class}, yes, a {class}!", name) == f"a {name}, yes, a {name}!"
+
+
+@given(st.text(), st.text())
+def test_filling_keeps_the_rest_of_the_sentence(before: str, name: str) -> None:
+    before = before.replace("{class}", "")
+    assert fill(f"{before}|{{class}}|", name) == f"{before}|{name}|"
+
+
+def test_a_class_description_is_its_filled_template() -> None:
+    options = with_template(ClassOptions(), "a photo of a {class}.")
+    assert isinstance(options, ClassOptions)
+    description = ClassDescription(options, context())
+    assert description.prompt("dog") == "a photo of a dog."
+    assert (description.scope, description.group_size) == ("class", 1)
+
+
+def test_forgetting_the_datasets_template_is_a_bug() -> None:
+    with pytest.raises(RuntimeError, match="with_template"):
+        ClassDescription(ClassOptions(), context()).prompt("dog")
+
+
+def test_prompts_may_name_the_frozen_label() -> None:
+    options = ImageOptions(prompt="Describe the {class} flower.")
+    assert ImageDescription(options, context()).prompt("rose") == "Describe the rose flower."
+
+
+def test_default_prompts_do_not_leak_the_frozen_label() -> None:
+    image = ImageDescription(ImageOptions(), context())
+    group = GroupDescription(GroupOptions(), context())
+    assert image.prompt("rose") == image.prompt("tulip")
+    assert group.prompt("rose") == group.prompt("tulip")
+
+
+def test_a_group_has_the_size_of_its_options() -> None:
+    assert GroupDescription(GroupOptions(size=7), context()).group_size == 7

@@ -1,0 +1,125 @@
+"""Intervals against values worked out by hand, and against their own promise: coverage."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.evaluate.intervals import accuracy_interval, paired_gain_interval
+from latte.interfaces import Interval
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[int, int, int]:
+    """(won, lost, images)."""
+    images = draw(st.integers(1, 10_000))
+    won = draw(st.integers(0, images))
+    return won, draw(st.integers(0, images - won)), images
+
+
+class TestAccuracy:
+    @pytest.mark.parametrize(
+        ("correct", "images", "low", "high"),
+        [
+            (8, 10, 0.4901625, 0.9433178),
+            (0, 10, 0.0, 0.2775328),
+            (10, 10, 0.7224672, 1.0),
+        ],
+    )
+    def test_known_wilson_intervals(
+        self, correct: int, images: int, low: float, high: float
+    ) -> None:
+        found = accuracy_interval(correct, images)
+        assert found.value == correct / images
+        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+
+    @given(images=st.integers(1, 10**6), share=st.floats(0, 1))
+    def test_it_holds_its_value_and_is_a_share(self, images: int, share: float) -> None:
+        found = accuracy_interval(int(share * images), images)
+        assert 0 <= found.low <= found.value <= found.high <= 1
+        assert found.low < found.high
+
+    @given(images=st.integers(1, 1000), share=st.floats(0, 1))
+    def test_right_and_wrong_mirror_each_other(self, images: int, share: float) -> None:
+        correct = int(share * images)
+        right, wrong = (
+            accuracy_interval(correct, images),
+            accuracy_interval(images - correct, images),
+        )
+        assert (right.low, right.high) == pytest.approx((1 - wrong.high, 1 - wrong.low))
+
+    @given(correct=st.integers(0, 500), rest=st.integers(1, 500))
+    def test_its_ends_are_where_the_score_test_turns(self, correct: int, rest: int) -> None:
+        """Wilson's interval is all p with |share - p| <= z sqrt(p (1 - p) / n)."""
+        images = correct + rest
+        found = accuracy_interval(correct, images)
+        for end in (found.low, found.high):
+            reach = 1.959963984540054 * math.sqrt(end * (1 - end) / images)
+            assert abs(correct / images - end) == pytest.approx(reach, abs=1e-9)
+
+
+class TestPairedGain:
+    def test_a_case_worked_by_hand(self) -> None:
+        """1 won and 7 lost of 21: shares 2/23 and 8/23, their difference -6/23, its variance
+        (10/23 - 36/529) / 23."""
+        found = paired_gain_interval(1, 7, 21)
+        assert found.value == pytest.approx(-6 / 21)
+        assert (found.low, found.high) == pytest.approx((-0.5084, -0.0134), abs=1e-4)
+
+    @given(changes())
+    def test_it_holds_its_value(self, change: tuple[int, int, int]) -> None:
+        won, lost, images = change
+        found = paired_gain_interval(won, lost, images)
+        assert found.value == (won - lost) / images
+        assert -1 <= found.low <= found.value <= found.high <= 1
+
+    @given(changes())
+    def test_swapping_the_classifiers_mirrors_it(self, change: tuple[int, int, int]) -> None:
+        won, lost, images = change
+        there, back = (
+            paired_gain_interval(won, lost, images),
+            paired_gain_interval(lost, won, images),
+        )
+        assert (there.low, there.value, there.high) == (-back.high, -back.value, -back.low)
+
+    @given(images=st.integers(1, 10_000))
+    def test_answers_that_never_differ_gain_nothing(self, images: int) -> None:
+        assert paired_gain_interval(0, 0, images) == Interval(0.0, 0.0, 0.0)
+
+    def test_as_many_lost_as_won_is_not_certainty(self) -> None:
+        found = paired_gain_interval(5, 5, 100)
+        assert found.low == -found.high
+        assert found.high > 0.05
+
+    @pytest.mark.parametrize(
+        ("images", "won", "lost"), [(20, 0.15, 0.05), (40, 0.1, 0.05), (100, 0.1, 0.02)]
+    )
+    def test_it_covers_the_truth_where_the_plain_normal_interval_does_not(
+        self, images: int, won: float, lost: float
+    ) -> None:
+        """Summed over every possible outcome, not sampled."""
+
+        def coverage(interval) -> float:  # type: ignore[no-untyped-def]
+            total = 0.0
+            for w in range(images + 1):
+                for k in range(images + 1 - w):
+                    low, high = interval(w, k)
+                    if low <= won - lost <= high:
+                        ways = math.comb(images, w) * math.comb(images - w, k)
+                        rest = (1 - won - lost) ** (images - w - k)
+                        total += ways * won**w * lost**k * rest
+            return total
+
+        def plain(w: int, k: int) -> tuple[float, float]:
+            mean = (w - k) / images
+            reach = 1.96 * math.sqrt(max(0.0, (w + k) / images - mean**2) / images)
+            return mean - reach, mean + reach
+
+        def adjusted(w: int, k: int) -> tuple[float, float]:
+            found = paired_gain_interval(w, k, images)
+            return found.low, found.high
+
+        assert coverage(adjusted) >= 0.95 > coverage(plain)

@@ -1,0 +1,101 @@
+"""Predictions as rows: scores, order, and files that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from latte.evaluate.predictions import (
+    ClassScore,
+    Prediction,
+    predict_rows,
+    stream_predictions,
+    write_predictions,
+)
+
+NAMES = ("cat", 'dog, "big"', "Übel\nzeile")
+SIMILARITIES = torch.tensor([[0.1, 0.3, 0.2], [0.5, 0.0, 0.0]])
+ROWS = [
+    Prediction("a/1.jpg", (ClassScore(NAMES[1], 0.75), ClassScore(NAMES[2], 0.1234567))),
+    Prediction("b, c.jpg", (ClassScore("cat", 1.0), ClassScore(NAMES[1], 0.0))),
+]
+
+
+def test_scores_are_softmax_probabilities_of_scaled_similarities() -> None:
+    rows = predict_rows(["a", "b"], SIMILARITIES, NAMES, logit_scale=10.0, top_k=2)
+    assert [row.image for row in rows] == ["a", "b"]
+    assert [one.name for one in rows[0].classes] == [NAMES[1], NAMES[2]]
+    total = math.exp(1) + math.exp(3) + math.exp(2)
+    expected = [math.exp(3) / total, math.exp(2) / total]
+    assert [one.score for one in rows[0].classes] == pytest.approx(expected)
+    assert rows[1].classes[0] == ClassScore("cat", pytest.approx(1 / (1 + 2 * math.exp(-5))))
+
+
+def test_fewer_classes_than_wanted_are_all_there() -> None:
+    rows = predict_rows(["a", "b"], SIMILARITIES, NAMES, logit_scale=10.0, top_k=9)
+    assert [len(row.classes) for row in rows] == [3, 3]
+    assert sum(one.score for one in rows[0].classes) == pytest.approx(1)
+
+
+def test_csv_survives_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "predictions.csv"
+    write_predictions(path, ROWS)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["image", "class_1", "score_1", "class_2", "score_2"]
+    assert rows[0]["class_2"] == NAMES[2]
+    assert rows[0]["score_2"] == "0.123457"
+    assert rows[1]["image"] == "b, c.jpg"
+    assert rows[1]["class_2"] == NAMES[1]
+
+
+def test_jsonl_has_one_object_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, ROWS, "jsonl")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[0]) == {
+        "image": "a/1.jpg",
+        "classes": [
+            {"class": NAMES[1], "score": 0.75},
+            {"class": NAMES[2], "score": 0.123457},
+        ],
+    }
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl"])
+def test_a_failure_half_way_leaves_the_old_file(tmp_path: Path, format_: str) -> None:
+    path = tmp_path / "predictions"
+    path.write_text("old")
+
+    def failing() -> Iterator[Prediction]:
+        yield ROWS[0]
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_predictions(path, failing(), format_)  # type: ignore[arg-type]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl"])
+def test_a_stream_gets_each_row_before_the_next_is_made(format_: str) -> None:
+    stream = io.StringIO()
+    seen: list[str] = []
+
+    def rows() -> Iterator[Prediction]:
+        for row in ROWS:
+            seen.append(stream.getvalue())
+            yield row
+
+    stream_predictions(stream, rows(), format_)  # type: ignore[arg-type]
+    assert "a/1.jpg" not in seen[0]
+    assert "a/1.jpg" in seen[1]
+    assert "b, c.jpg" in stream.getvalue()

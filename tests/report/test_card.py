@@ -1,0 +1,143 @@
+"""The model card opens in every YAML reader and every Markdown viewer, whatever names it holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.interfaces import Interval, NoOptions
+from latte.report.card import ModelCardReporter, card
+from latte.report.markdown import escaped, quoted
+from latte.report.plain import one_line
+from tests.report.examples import ADAPTED, ZERO_SHOT, context, evaluation, run_results
+
+
+def header(text: str) -> dict[str, object]:
+    assert text.startswith("---\n")
+    found = yaml.safe_load(text.split("\n---\n", 1)[0])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_card_lies_beside_the_model(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    files = ModelCardReporter(NoOptions(), context(tmp_path)).report(results)
+    assert files == [results.folder / "model" / "README.md"]
+    assert files[0].read_text(encoding="utf-8") == card(results)
+
+
+def test_the_header_tells_hubs_what_this_is(tmp_path: Path) -> None:
+    assert header(card(run_results(tmp_path))) == {
+        "library_name": "open_clip",
+        "pipeline_tag": "zero-shot-image-classification",
+        "tags": ["clip", "open_clip", "latte"],
+        "base_model": "someone/some-clip",
+        "model_name": "animals",
+    }
+
+
+def test_a_model_that_is_on_no_hub_has_no_base_model(tmp_path: Path) -> None:
+    recipe = {"backbone": {"model": "ViT-B-32", "pretrained": "openai"}}
+    assert "base_model" not in header(card(run_results(tmp_path, recipe=recipe)))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "A CLIP adapted to 12 345 images without labels, for 3 classes.",
+        "- Seed: 7",
+        "- Prototypes: momentum",
+        "- Descriptions: class, group (pairs)",
+        "| adapted | 59.5 % | 54.5–64.5 % | 400 | +4.5 | +1.2 to +7.8 |",
+        "one evaluation split of 400 images and one run with one seed",
+        "Classes that it gives to no training image: 1.",
+        'create_model_and_transforms(f"local-dir:',
+        "\n2. barn owl\n",
+    ],
+)
+def test_the_card_says(part: str, tmp_path: Path) -> None:
+    assert part in card(run_results(tmp_path)).replace("\u202f", " ")
+
+
+def test_without_an_evaluation_the_card_says_so(tmp_path: Path) -> None:
+    text = card(run_results(tmp_path, evaluations=()))
+    assert "no labelled evaluation split" in text
+    assert "Its accuracy was not measured." in text
+    assert "| adapted" not in text
+
+
+def test_a_model_that_was_not_trained_is_not_called_adapted(tmp_path: Path) -> None:
+    assert "not trained" in card(run_results(tmp_path, metrics=(), evaluations=(ZERO_SHOT,)))
+
+
+def test_a_gap_in_the_evaluation_is_a_limit(tmp_path: Path) -> None:
+    gap = evaluation("adapted", (1, 0, 1), Interval(0.1, 0.0, 0.2), images=(2, 0, 2))
+    text = card(run_results(tmp_path, evaluations=(ZERO_SHOT, gap)))
+    assert "Classes without a single evaluation image: 1." in text
+
+
+HOSTILE = (
+    "---",
+    "# title",
+    "- item",
+    "3. item",
+    "a | b",
+    "<script>alert(1)</script>",
+    "[text](javascript:alert(1))",
+    "![x](http://example.org/x.png)",
+    "https://example.org and www.example.org",
+    "```\nbreak out\n```",
+    '": *anchor\n--- !!python/object',
+    "\u2028\x00\ud800\ufeff",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_change_neither_header_nor_structure(text: str, tmp_path: Path) -> None:
+    calm = card(run_results(tmp_path))
+    hostile = card(
+        replace(
+            run_results(tmp_path),
+            name=text,
+            class_names=(text, "red fox", "barn owl"),
+            evaluations=(ZERO_SHOT, ADAPTED, evaluation(text, (1, 1, 1), Interval(0, -1, 1))),
+        )
+    )
+    assert header(hostile)["model_name"] == one_line(text)
+    body = hostile.split("\n---\n", 1)[1]
+    assert skeleton(body) == skeleton(calm.split("\n---\n", 1)[1])
+    assert hostile.encode("utf-8")
+    assert not HARM.search(body)
+
+
+HARM = re.compile(r"<script|(?<!\\)\]\(|(?<!\\)!\[|https?://|www\.")
+"""Markup that a viewer would act on."""
+
+
+def skeleton(text: str) -> list[str]:
+    """How each line starts, as Markdown sees it, and how many cells it has."""
+    marks = ("---", "# ", "## ", "- ", "```", "0. ", "1. ", "2. ")
+    return [
+        next((mark for mark in marks if line.startswith(mark)), "")
+        + "|" * line.replace("\\|", "").count("|")
+        for line in text.splitlines()
+    ]
+
+
+@given(st.text())
+def test_a_quoted_text_is_read_back_as_text(text: str) -> None:
+    assert yaml.safe_load(quoted(text)) == one_line(text)
+
+
+@given(st.text())
+def test_an_escaped_text_stays_on_its_line_and_holds_no_tag(text: str) -> None:
+    safe = escaped(text)
+    assert len(safe.splitlines()) == 1
+    assert "<" not in safe
+    assert not safe.startswith(("-", "+", "#", "=", ">", "*", "`"))

@@ -1,0 +1,66 @@
+"""The verdict says no more than the intervals allow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from latte.interfaces import Interval
+from latte.report.headline import headline
+from tests.report.examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
+
+
+def adapted(value: float, low: float, high: float):
+    return replace(ADAPTED, gain=Interval(value, low, high))
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_gain_is_one_whose_interval_lies_above_zero() -> None:
+    verdict = headline((ZERO_SHOT, adapted(0.045, 0.0125, 0.0775)))
+    assert verdict.tone == "better"
+    assert plain(verdict.sentence) == (
+        "Adapting gained 4.5 points: top-1 went from 55.0 % to 59.5 % on 400 labelled images "
+        "(95 % interval of the difference +1.2 to +7.8 points)."
+    )
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.01, 0.03), (0.0, 0.03), (-0.03, 0.0)])
+def test_an_interval_with_zero_in_it_is_no_gain(low: float, high: float) -> None:
+    verdict = headline((ZERO_SHOT, adapted(0.01, low, high)))
+    assert verdict.tone == "same"
+    assert "No gain that can be told from zero" in verdict.sentence
+    assert "gained" not in verdict.sentence
+
+
+def test_a_loss_is_called_a_loss() -> None:
+    verdict = headline((ZERO_SHOT, adapted(-0.03, -0.05, -0.01)))
+    assert verdict.tone == "worse"
+    assert verdict.sentence.startswith("Adapting lost 3.0 points")
+
+
+def test_a_control_that_did_as_well_is_named() -> None:
+    rival = replace(CONTROL, top1=ADAPTED.top1)
+    verdict = headline((ZERO_SHOT, ADAPTED, CONTROL, rival))
+    assert verdict.control is not None
+    assert "“without-descriptions” did at least as well: 59.5" in verdict.control
+    assert headline((ZERO_SHOT, ADAPTED, CONTROL)).control is None
+
+
+def test_without_an_evaluation_the_accuracy_is_unknown() -> None:
+    verdict = headline(())
+    assert verdict.tone == "unknown"
+    assert "no labelled evaluation split" in verdict.sentence
+    assert "%" not in verdict.sentence
+
+
+def test_zero_shot_alone_is_reported_alone() -> None:
+    verdict = headline((evaluation("zero-shot", (10, 10, 10), images=(20, 20, 20)),))
+    assert verdict.tone == "unknown"
+    assert plain(verdict.sentence) == (
+        "Only the zero-shot CLIP was evaluated: top-1 50 % on 60 labelled images "
+        "(95 % interval 45–55 %)."
+    )

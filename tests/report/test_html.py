@@ -1,0 +1,349 @@
+"""The page says what the run measured, needs nothing else, and no text in it can do harm."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
+from latte.report.html import HtmlReporter, page
+from latte.report.options import HtmlOptions
+from tests.report.document import Element, parse
+from tests.report.examples import (
+    ADAPTED,
+    COUNTS,
+    ZERO_SHOT,
+    context,
+    evaluation,
+    run_results,
+    steps,
+)
+
+SECTIONS = ("result", "curves", "classes", "labels", "gallery", "recipe")
+LOADING = ("src", "href", "srcset", "data", "action", "poster", "xlink:href", "background")
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "{{ 7 * 7 }}{% raw %}",
+    "\"'><img src=x onerror=alert(1)>",
+    "</style><svg onload=alert(1)>",
+    "W" * 3000,
+    "\u202eمرحبا",
+    "🦊" * 40,
+    "a\x00b\x1b[31m\ud800",
+    "   ",
+)
+
+
+def document(results: RunResults, **options: int) -> Element:
+    return parse(page(results, HtmlOptions(**options)))
+
+
+def cells(row: Element) -> list[str]:
+    return [" ".join(cell.text.split()) for cell in row.all() if cell.tag in ("th", "td")]
+
+
+def rows(table: Element) -> list[list[str]]:
+    return [cells(row) for row in table.one("tbody").all("tr")]
+
+
+def test_one_file_is_written_below_the_run_folder(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    files = HtmlReporter(HtmlOptions(), context(tmp_path)).report(results)
+
+    assert files == [results.folder / "report" / "index.html"]
+    assert [path.name for path in results.folder.rglob("*") if path.is_file()] == ["index.html"]
+    assert files[0].read_text(encoding="utf-8") == page(results, HtmlOptions())
+
+
+def test_every_section_has_a_heading_and_a_link_to_it(tmp_path: Path) -> None:
+    found = document(run_results(tmp_path))
+
+    assert [one.attributes["id"] for one in found.all("section")] == list(SECTIONS)
+    assert all(section.one("h2").text for section in found.all("section"))
+    links = [link.attributes["href"] for link in found.one("nav").all("a")]
+    assert links == [f"#{name}" for name in SECTIONS]
+    assert len(list(found.all("h1"))) == 1
+
+
+def test_nothing_is_loaded_from_outside(tmp_path: Path) -> None:
+    found = document(run_results(tmp_path))
+
+    addresses = [
+        value for one in found.all() for name, value in one.attributes.items() if name in LOADING
+    ]
+    assert addresses
+    assert all(address.startswith(("#", "data:image/jpeg;base64,")) for address in addresses)
+    assert not list(found.all("link"))
+    assert "url(" not in found.one("style").text
+    assert "@import" not in found.one("style").text
+
+
+def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(tmp_path: Path) -> None:
+    found = document(run_results(tmp_path))
+    policy = next(
+        one.attributes["content"]
+        for one in found.all("meta")
+        if one.attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    for tag in ("style", "script"):
+        (element,) = found.all(tag)
+        digest = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert not any("style" in one.attributes for one in found.all())
+    assert not any(name.startswith("on") for one in found.all() for name in one.attributes)
+
+
+def test_accuracy_gain_and_controls_stand_in_one_table(tmp_path: Path) -> None:
+    table = document(run_results(tmp_path)).by_id("result").one("table")
+
+    assert rows(table) == [
+        ["zero-shot", "55.0 % 50.0–60.0 %", "–", "400", "50.0 %"],
+        ["adapted", "59.5 % 54.5–64.5 %", "+4.5 +1.2 to +7.8", "400", "50.0 %"],
+        [
+            "without-descriptions control",
+            "57.0 % 52.0–62.0 %",
+            "+2.0 −1.0 to +5.0",
+            "400",
+            "50.0 %",
+        ],
+    ]
+
+
+def test_top5_is_shown_only_where_it_can_fail(tmp_path: Path) -> None:
+    names = tuple(f"class {number}" for number in range(6))
+    six = evaluation("zero-shot", (50,) * 6, images=(60,) * 6)
+    results = run_results(
+        tmp_path,
+        class_names=names,
+        evaluations=(six,),
+        pseudo_label_counts=((1, 1),) * 6,
+        gallery=(),
+    )
+
+    assert "Top-5" in document(results).by_id("result").one("thead").text
+    assert "Top-5" not in document(run_results(tmp_path)).by_id("result").one("thead").text
+
+
+def test_the_verdict_opens_the_result(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    worse = replace(ADAPTED, gain=Interval(-0.03, -0.05, -0.01))
+    tone = "verdict"
+
+    assert "better" in document(results).one("p", tone).attributes["class"].split()
+    harmed = document(run_results(tmp_path, evaluations=(ZERO_SHOT, worse)))
+    assert "worse" in harmed.one("p", tone).attributes["class"].split()
+    assert "lost 3.0 points" in harmed.one("p", tone).words
+
+
+def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
+    results = run_results(tmp_path, evaluations=(), metrics=tuple(steps(10, agreement=0.9)))
+    found = document(results)
+
+    assert "no labelled evaluation split" in found.one("p", "verdict").text
+    result = found.by_id("result")
+    assert not list(result.all("table"))
+    assert "Of 3 sampled training images, the adapted model gives 2 (67 %)" in result.words
+    assert "Top-1" not in found.by_id("curves").text
+    assert "Label agreement" in found.by_id("curves").text
+    assert "needs a labelled evaluation split" in found.by_id("classes").text
+
+
+def test_every_figure_of_the_metrics_has_a_chart(tmp_path: Path) -> None:
+    metrics = (*steps(5, agreement=0.9, logit_scale=4.6), *run_results(tmp_path).metrics)
+    section = document(run_results(tmp_path, metrics=metrics)).by_id("curves")
+
+    titles = [figure.one("strong").words for figure in section.all("figure")]
+    assert titles == ["Top-1 accuracy", "Loss", "Label agreement", "Logit scale"]
+    assert [one.words for one in section.one("details").all("strong")] == ["Logit scale"]
+    labels = [svg.attributes["aria-label"] for svg in section.all("svg")]
+    assert all("over steps" in label for label in labels)
+
+
+def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:
+    metrics = [
+        {"event": "step", "step": 1, "epoch": 0, "text.loss": 2.0, "visual.loss": 3.0},
+        {"event": "step", "step": 2, "epoch": 0, "text.loss": 1.0, "visual.loss": 2.0},
+    ]
+    section = document(run_results(tmp_path, metrics=tuple(metrics))).by_id("curves")
+
+    titles = [figure.one("strong").words for figure in section.all("figure")]
+    assert titles == ["Loss, text", "Loss, visual"]
+
+
+def test_a_run_without_steps_has_no_curves(tmp_path: Path) -> None:
+    section = document(run_results(tmp_path, metrics=())).by_id("curves")
+    assert not list(section.all("svg"))
+    assert "no training steps" in section.text
+
+
+def test_classes_are_listed_from_most_improved_to_most_worsened(tmp_path: Path) -> None:
+    section = document(run_results(tmp_path)).by_id("classes")
+    improved, worsened, complete = section.all("table")
+
+    assert rows(improved) == [["tabby cat", "200", "50.0 → 65.0", "", "+15.0"]]
+    assert rows(worsened) == [["red fox", "120", "50.0 → 40.0", "", "−10.0"]]
+    assert [row[0] for row in rows(complete)] == ["tabby cat", "barn owl", "red fox"]
+    assert rows(complete)[1] == ["barn owl", "80", "75 → 75", "", "0"]
+    assert "rose for 1, fell for 1 and stayed for 1 of 3 classes" in section.words
+
+
+def test_a_class_without_evaluation_images_claims_nothing(tmp_path: Path) -> None:
+    images = (200, 0, 80)
+    pair = (
+        evaluation("zero-shot", (100, 0, 60), images=images),
+        evaluation("adapted", (130, 0, 60), Interval(0.1, 0.05, 0.15), images=images),
+    )
+    section = document(run_results(tmp_path, evaluations=pair)).by_id("classes")
+
+    complete = list(section.all("table"))[-1]
+    assert rows(complete)[-1] == ["red fox", "0", "no evaluation images"]
+    assert "1 had no evaluation image" in section.words
+
+
+def test_pseudo_labels_are_counted_by_class(tmp_path: Path) -> None:
+    section = document(run_results(tmp_path)).by_id("labels")
+    gained, lost, complete = section.all("table")
+
+    assert rows(gained) == [["red fox", "4 000 → 7 345", "", "+3 345"]]
+    assert rows(lost) == [
+        ["barn owl", "2 345 → 0", "", "−2 345"],
+        ["tabby cat", "6 000 → 5 000", "", "−1 000"],
+    ]
+    assert [row[0] for row in rows(complete)] == ["tabby cat", "red fox", "barn owl"]
+    assert "without a training image: 0 frozen, 1 adapted" in section.words
+
+
+def test_true_labels_of_training_images_are_marked_as_information(tmp_path: Path) -> None:
+    text = document(run_results(tmp_path)).by_id("labels").one("p", "caution").words
+
+    assert text.startswith("For information only")
+    assert "of 2 sampled training images with a known label" in text
+    assert "frozen pseudo-label is right for 1 (50 %) and the adapted one for 2 (100 %)" in text
+
+
+def test_without_known_labels_nothing_is_said_about_their_quality(tmp_path: Path) -> None:
+    unknown = tuple(replace(one, true_label=None) for one in run_results(tmp_path).gallery)
+    found = document(run_results(tmp_path, gallery=unknown))
+
+    assert not list(found.by_id("labels").all("p", "caution"))
+    assert not list(found.by_id("gallery").all(css_class="mark"))
+
+
+def test_a_card_shows_image_texts_group_and_labels(tmp_path: Path) -> None:
+    section = document(run_results(tmp_path)).by_id("gallery")
+    first, second, third = section.all("li", "card")
+
+    assert [image.attributes["alt"] for image in first.all("img")] == [
+        "Training image red.png",
+        "Image of the group: red.png",
+        "Image of the group: green.png",
+    ]
+    assert [dd.words for dd in first.one("dl").all("dd")] == [
+        "tabby cat ✗ wrong",
+        "red fox ✓ right",
+        "red fox",
+    ]
+    assert "a fox in the snow" in first.text
+    assert "animals in the open" in first.text
+    assert [dd.words for dd in second.one("dl").all("dd")][:2] == ["barn owl ✓ right"] * 2
+    assert [dd.words for dd in third.one("dl").all("dd")] == ["tabby cat", "tabby cat"]
+
+
+def test_options_set_the_number_and_size_of_images(tmp_path: Path) -> None:
+    section = document(run_results(tmp_path), gallery=1, thumbnail=40).by_id("gallery")
+
+    (card,) = section.all("li", "card")
+    sizes = [(one.attributes["width"], one.attributes["height"]) for one in card.all("img")]
+    assert sizes == [("40", "20"), ("32", "32"), ("32", "32")]
+    assert "no gallery" in document(run_results(tmp_path), gallery=0).by_id("gallery").text
+
+
+def test_an_image_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"not an image")
+    entries = tuple(
+        GalleryEntry(ImageReference(path.name, path), {}, 0, 0, None)
+        for path in (broken, tmp_path / "missing.jpg")
+    )
+    section = document(run_results(tmp_path, gallery=entries)).by_id("gallery")
+
+    assert [one.attributes["aria-label"] for one in section.all(css_class="placeholder")] == [
+        "Training image broken.jpg, cannot be read",
+        "Training image missing.jpg, cannot be read",
+    ]
+
+
+def test_the_recipe_section_states_how_the_run_was_made(tmp_path: Path) -> None:
+    section = document(run_results(tmp_path)).by_id("recipe")
+
+    assert "model: hf-hub:someone/some-clip" in section.text
+    assert "torch: 2.13.0" in section.text
+    assert ["describe", "13 min 32 s"] in rows(section.one("table", "times"))
+    assert "local-dir:" in next(section.all("pre")).text
+    facts = document(run_results(tmp_path)).by_id("result").one("dl", "facts")
+    assert [fact.words for fact in facts.all("div")] == [
+        "Training images 12 345",
+        "Skipped images 2",
+        "Classes 3",
+        "Training steps 40",
+        "Seed 7",
+        "Time 1 h 41 min",
+    ]
+
+
+def test_secrets_of_a_recipe_are_hidden(tmp_path: Path) -> None:
+    recipe = {"describer": {"use": "remote", "api_key": "sk-123", "max_tokens": 77}}
+    html = page(run_results(tmp_path, recipe=recipe), HtmlOptions())
+
+    assert "sk-123" not in html
+    assert "max_tokens: 77" in html
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts_stay_texts(text: str, tmp_path: Path) -> None:
+    calm = document(run_results(tmp_path))
+    results = run_results(tmp_path)
+    described = replace(
+        results.gallery[0],
+        image=ImageReference(text, results.gallery[0].image.path),
+        descriptions={text: Described(text), "group": results.gallery[0].descriptions["group"]},
+    )
+    hostile = replace(
+        results,
+        name=text,
+        class_names=(text, *results.class_names[1:]),
+        environment={text: text},
+        recipe={**results.recipe, "dataset": {"use": text}},
+        seconds=dict(zip((text, "train"), results.seconds.values(), strict=True)),
+        evaluations=(ZERO_SHOT, ADAPTED, evaluation(text, (1, 1, 1), Interval(0.0, -0.1, 0.1))),
+        gallery=(described, *results.gallery[1:]),
+    )
+    html = page(hostile, HtmlOptions())
+    found = parse(html)
+
+    assert [one.tag for one in found.all()] == [one.tag for one in calm.all()]
+    assert html.encode("utf-8")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", html)
+    expected = re.sub(r"[\x00\x1b\ud800]", "\ufffd", text)
+    names = [
+        th.text.strip() for th in found.by_id("labels").all("th") if th.attributes["scope"] == "row"
+    ]
+    assert expected.strip() in names
+
+
+def test_counts_match_the_evaluation_split(tmp_path: Path) -> None:
+    complete = list(document(run_results(tmp_path)).by_id("classes").all("table"))[-1]
+    assert sum(int(row[1]) for row in rows(complete)) == sum(COUNTS)
+
+
+def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
+    assert page(run_results(tmp_path), HtmlOptions()) == page(run_results(tmp_path), HtmlOptions())

@@ -1,0 +1,69 @@
+"""The code that reports print runs, and gives the label that the run would give."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from latte.report.loading import loading_code
+
+NAMES = ["tabby cat", 'a "quoted" owl', "red fox"]
+
+
+def photo_feature(clip: Path, photo: Path) -> Tensor:
+    """What the CLIP makes of the photo, (D,)."""
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{clip}")
+    with torch.inference_mode(), Image.open(photo) as image:
+        pixels = preprocess(image.convert("RGB")).unsqueeze(0)
+        return model.eval().encode_image(pixels, normalize=True)[0].clone()
+
+
+def prototypes(feature: Tensor, likeness: dict[int, float]) -> Tensor:
+    """Two rows a class, (2C, D): the second is so alike `feature`, the first unlike."""
+    alike = torch.tensor([likeness.get(label, 0.0) for label in range(len(NAMES))])
+    return torch.cat([-feature.expand(len(NAMES), -1), alike[:, None] * feature])
+
+
+@pytest.mark.parametrize(
+    ("likeness", "label"),
+    [
+        ({"main": {1: 0.9, 2: 0.5}}, 1),
+        ({"text": {0: 0.6, 2: 0.5}, "visual": {1: 0.3, 2: 0.5}}, 2),
+    ],
+)
+def test_the_printed_code_classifies_a_photo(
+    likeness: dict[str, dict[int, float]],
+    label: int,
+    tiny_clip_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, several = tmp_path / "animals-1a2b", len(likeness) > 1
+    Image.new("RGB", (50, 40), "orange").save(tmp_path / "photo.jpg")
+    feature = photo_feature(tiny_clip_folder, tmp_path / "photo.jpg")
+    tensors = {}
+    for name, alike in likeness.items():
+        shutil.copytree(tiny_clip_folder, run / "model" / (name if several else ""))
+        tensors[f"{name}.weights"] = prototypes(feature, alike)
+        tensors[f"{name}.owners"] = torch.arange(len(NAMES)).repeat(2)
+    save_file(tensors, run / "prototypes.safetensors", metadata={"class_names": json.dumps(NAMES)})
+    recipe = {"learners": [{"name": name} for name in likeness]} if several else {}
+
+    monkeypatch.chdir(tmp_path)
+    exec(compile(loading_code(run, recipe), "printed code", "exec"), {})
+    assert capsys.readouterr().out == NAMES[label] + "\n"
+
+
+def test_the_code_names_the_run_folder_but_not_its_path(tmp_path: Path) -> None:
+    code = loading_code(tmp_path / 'it\'s "mine"\n', {})
+    assert str(tmp_path) not in code
+    compile(code, "printed code", "exec")

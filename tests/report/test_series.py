@@ -1,0 +1,76 @@
+"""Curves come out of metrics rows whole, in order, and short enough to draw."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.report.series import LONGEST, figures, series
+from tests.report.examples import steps
+
+
+def rows_of(values: list[float]) -> list[dict[str, object]]:
+    return [
+        {"event": "step", "step": step, "epoch": 0, "loss": value}
+        for step, value in enumerate(values, start=1)
+    ]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=1000))
+def test_thinning_keeps_mean_extremes_and_order(values: list[float]) -> None:
+    found = series(rows_of(values), "step", "loss")
+
+    assert len(found.samples) <= LONGEST
+    assert (found.steps_a_sample > 1) == (len(values) > LONGEST)
+    positions = [sample.step for sample in found.samples]
+    assert positions == sorted(set(positions))
+    if values:
+        assert min(sample.low for sample in found.samples) == min(values)
+        assert max(sample.high for sample in found.samples) == max(values)
+
+
+def test_a_short_series_is_kept_as_it_is() -> None:
+    found = series(steps(LONGEST), "step", "loss")
+    assert [sample.value for sample in found.samples] == [
+        1 / step for step in range(1, LONGEST + 1)
+    ]
+    assert found.steps_a_sample == 1
+
+
+def test_a_long_series_becomes_means_and_ranges() -> None:
+    found = series(rows_of([0.0, 1.0] * LONGEST), "step", "loss")
+    assert found.steps_a_sample == 2
+    assert {(one.value, one.low, one.high) for one in found.samples} == {(0.5, 0.0, 1.0)}
+
+
+def test_values_that_are_no_numbers_are_left_out_and_counted() -> None:
+    found = series(rows_of([1.0, math.nan, math.inf, 2.0]), "step", "loss")
+    assert [sample.value for sample in found.samples] == [1.0, 2.0]
+    assert found.unusable == 2
+
+
+def test_of_two_rows_for_a_step_the_later_counts() -> None:
+    found = series(
+        [*rows_of([1.0, 2.0]), *rows_of([1.0])[:1], {**rows_of([9.0])[0]}], "step", "loss"
+    )
+    assert [sample.value for sample in found.samples] == [9.0, 2.0]
+
+
+def test_only_numbers_of_the_event_are_figures() -> None:
+    rows = [
+        {
+            "event": "step",
+            "step": 1,
+            "epoch": 0,
+            "loss": 1,
+            "skipped": True,
+            "note": "x",
+            "gap": None,
+        },
+        {"event": "step", "step": 2, "epoch": 0, "loss": 1, "agreement": 0.5},
+        {"event": "epoch", "step": 2, "epoch": 0, "top1": 0.5},
+    ]
+    assert figures(rows, "step") == ["loss", "agreement"]
+    assert figures(rows, "epoch") == ["top1"]

@@ -1,0 +1,86 @@
+"""A small recipe on coloured squares and a tiny random CLIP, and the command line for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+RECIPE = """\
+dataset:
+  use: folder
+  root: images
+  classes: [red, green, blue]
+  evaluation: test
+backbone: {{model: "local-dir:{clip}"}}
+describer: phrases
+descriptions:
+  - class
+  - image
+  - {{use: group, size: 2}}
+labels: [current, frozen]
+prototypes: {{use: momentum, momentum: 0.9}}
+loss: contrastive
+reporters: [html]
+train:
+  batch_size: 4
+  max_epochs: 2
+  checkpoint_every: 2
+  optimizer: {{learning_rate: 1.0e-3}}
+"""
+
+Latte = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, colour_images: Callable[..., Path], tiny_clip_folder: Path) -> Path:
+    """A recipe with 12 training and 9 labelled test images; training folders name no class."""
+    images = colour_images(per_class=4)
+    for number, name in enumerate(("red", "green", "blue")):
+        (images / name).rename(images / f"part-{number}")
+    colour_images(per_class=3, size=(38, 38), folder="test")
+    path = tmp_path / "squares.yaml"
+    path.write_text(RECIPE.format(clip=tiny_clip_folder))
+    return path
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A process of its own: cache in `folder`, one thread, no terminal."""
+    return {
+        **os.environ,
+        "LATTE_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "80",
+        "CI": "true",
+    }
+
+
+@pytest.fixture
+def latte(tmp_path: Path) -> Latte:
+    """Run `latte ARGUMENTS` in `tmp_path`; fails the test unless it ends with `code`."""
+
+    def call(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+        ended = subprocess.run(
+            [sys.executable, "-m", "latte", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        return ended
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept from one test to the next."""
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)

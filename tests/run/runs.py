@@ -1,0 +1,45 @@
+"""Runs in this process, and what they leave behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from latte.interfaces import RunResults
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from latte.run.runner import run_recipe
+from latte.run.workspace import run_folder
+from tests.conftest import RecordedProgress
+
+
+def run(
+    recipe: Path, *overrides: str, output: Path | None = None, **options: Any
+) -> tuple[Path, RunResults | None, RecordedProgress]:
+    """The run folder, the results, and what progress was told."""
+    registry, progress = load_registry(), RecordedProgress()
+    loaded = load_recipe(recipe, registry, overrides)
+    results = run_recipe(loaded, registry, progress, output=output, **options)
+    return run_folder(loaded, options.get("limit"), output).path, results, progress
+
+
+RESULT_FILES = (
+    "prototypes.safetensors",
+    "metrics.jsonl",
+    "descriptions.jsonl",
+    "evaluation.json",
+    "predictions.csv",
+    "pseudo_labels.csv",
+    "model/open_clip_model.safetensors",
+)
+
+
+def result_bytes(folder: Path) -> dict[str, bytes]:
+    """What must be equal to the bit between runs that mean the same."""
+    return {name: (folder / name).read_bytes() for name in RESULT_FILES}
+
+
+def assert_same_results(first: Path, second: Path) -> None:
+    one, other = result_bytes(first), result_bytes(second)
+    different = [name for name in one if one[name] != other[name]]
+    assert different == []

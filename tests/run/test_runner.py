@@ -1,0 +1,185 @@
+"""A run from images to report: what it leaves, what it reuses, what changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from latte.interfaces import LatteError
+from tests.run.runs import RESULT_FILES, assert_same_results, run
+
+
+def test_a_run_leaves_everything_that_the_design_names(recipe: Path) -> None:
+    folder, results, _ = run(recipe)
+    expected = (
+        *RESULT_FILES,
+        "recipe.yaml",
+        "environment.json",
+        "state.json",
+        "data/skipped.csv",
+        "model/open_clip_config.json",
+        "model/README.md",
+        "report/index.html",
+    )
+    assert [name for name in expected if not (folder / name).exists()] == []
+    assert list(folder.rglob("*.tmp")) == []
+    assert results is not None
+    assert [one.name for one in results.evaluations] == ["zero-shot", "adapted"]
+    assert results.training_images == 12
+    assert {one.images for one in results.evaluations} == {9}
+    assert folder.name.startswith("squares-")
+
+
+def test_a_second_run_reuses_every_stage(recipe: Path) -> None:
+    folder, first, _ = run(recipe)
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    _, second, progress = run(recipe)
+    assert second == first
+    reused = [line.split(":")[0] for line in progress.lines if "reused" in line]
+    assert reused == ["data", "zero-shot", "describe", "train", "evaluate", "report"]
+    trained = folder / "model" / "open_clip_model.safetensors"
+    assert trained.stat().st_mtime_ns == times[trained]
+
+
+def test_stopping_after_each_stage_and_going_on_equals_one_go(recipe: Path, tmp_path: Path) -> None:
+    whole, _, _ = run(recipe, output=tmp_path / "whole")
+    for stage in ("data", "zero-shot", "describe", "train", "evaluate", "report"):
+        stepwise, results, _ = run(recipe, output=tmp_path / "stepwise", until=stage)
+        assert (results is None) == (stage != "report")
+    assert_same_results(whole, stepwise)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
+    recipe: Path, tmp_path: Path
+) -> None:
+    first, _, _ = run(recipe, output=tmp_path / "first")
+    second, _, _ = run(recipe, output=tmp_path / "second")
+    assert_same_results(first, second)
+    third, _, _ = run(recipe, "seed=1", output=tmp_path / "third")
+    assert first.name != third.name
+    one, other = (load_file(folder / "prototypes.safetensors") for folder in (first, third))
+    assert not torch.equal(one["main.weights"], other["main.weights"])
+
+
+def test_a_changed_reporter_repeats_the_report_alone(recipe: Path) -> None:
+    first, _, _ = run(recipe)
+    second, _, progress = run(recipe, "reporters=[{use: html, gallery: 3}]")
+    assert first == second
+    assert "evaluate: reused" in " ".join(progress.lines)
+    assert "report: its inputs have changed, so it is done again" in progress.lines
+
+
+def test_an_added_image_repeats_training_from_the_start(recipe: Path, tmp_path: Path) -> None:
+    run(recipe)
+    source = tmp_path / "images" / "part-0" / "000.jpg"
+    (tmp_path / "images" / "part-0" / "new.jpg").write_bytes(source.read_bytes() + b"\0")
+    changed, results, progress = run(recipe)
+    assert results is not None
+    assert results.training_images == 13
+    assert "data: its inputs have changed, so it is done again" in progress.lines
+    fresh, _, _ = run(recipe, output=tmp_path / "fresh")
+    assert_same_results(changed, fresh)
+
+
+def test_unreadable_images_are_skipped_and_named(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "images" / "empty.jpg").write_bytes(b"")
+    (tmp_path / "images" / "text.png").write_text("not an image")
+    folder, results, progress = run(recipe)
+    assert results is not None
+    assert (results.training_images, results.skipped_images) == (12, 2)
+    with (folder / "data" / "skipped.csv").open() as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["empty.jpg", "text.png"]
+    assert any("skipped 2 images" in line for line in progress.lines)
+
+
+def test_limit_draws_a_sample_and_runs_beside_the_whole(recipe: Path) -> None:
+    whole, _, _ = run(recipe)
+    part, results, _ = run(recipe, limit=6)
+    assert whole != part
+    assert results is not None
+    assert results.training_images == 6
+    assert results.evaluations[0].images == 6
+
+
+def coop_split(images: Path, test: Path, labels: list[int | None]) -> dict[str, object]:
+    """A CoOp split file's content, with `labels` for the training images."""
+    names = ("red", "green", "blue")
+    train = [
+        [path.relative_to(images.parent).as_posix()]
+        + ([] if label is None else [label, names[label]])
+        for path, label in zip(sorted(images.rglob("*.jpg")), labels, strict=True)
+    ]
+    tested = [
+        [
+            path.relative_to(images.parent).as_posix(),
+            names.index(path.parent.name),
+            path.parent.name,
+        ]
+        for path in sorted(test.rglob("*.jpg"))
+    ]
+    return {"train": train, "val": [], "test": tested}
+
+
+def test_shuffled_or_removed_training_labels_change_nothing(recipe: Path, tmp_path: Path) -> None:
+    true = [index // 4 for index in range(12)]
+    shuffled = random.Random(0).sample(true, 12)
+    folders = []
+    for name, labels in (("true", true), ("shuffled", shuffled), ("removed", [None] * 12)):
+        split = coop_split(tmp_path / "images", tmp_path / "test", list(labels))
+        (tmp_path / "split.json").write_text(json.dumps(split))
+        dataset = "dataset={use: coop, split: split.json, root: .}"
+        folder, _, _ = run(recipe, dataset, output=tmp_path / name)
+        folders.append(folder)
+    assert_same_results(folders[0], folders[1])
+    assert_same_results(folders[0], folders[2])
+
+
+def test_without_labelled_images_there_is_a_report_and_no_accuracy(
+    recipe: Path, tmp_path: Path
+) -> None:
+    folder, results, _ = run(recipe, "dataset={use: folder, root: images, classes: [red, blue]}")
+    assert results is not None
+    assert results.evaluations == ()
+    assert (folder / "report" / "index.html").exists()
+    assert len((folder / "pseudo_labels.csv").read_text().splitlines()) == 13
+
+
+def test_a_control_runs_beside_the_recipe_with_its_changes_alone(
+    recipe: Path, tmp_path: Path
+) -> None:
+    control = "controls={no-texts: {descriptions: [class], describer: null}}"
+    folder, results, _ = run(recipe, control)
+    assert results is not None
+    assert [one.name for one in results.evaluations] == ["zero-shot", "adapted", "no-texts"]
+    alone, _, _ = run(recipe, "descriptions=[class]", "describer=null", output=tmp_path / "alone")
+    inside = next((folder / "controls" / "no-texts").iterdir())
+    assert_same_results(inside, alone)
+
+
+def test_zero_shot_is_a_recipe_without_steps(recipe: Path) -> None:
+    changes = ("train.max_steps=0", "descriptions=[]", "describer=null", "prototypes=templates")
+    _, results, _ = run(recipe, *changes)
+    assert results is not None
+    before, after = results.evaluations
+    assert before.top1 == after.top1
+
+
+def test_two_processes_do_not_share_a_run_folder(recipe: Path) -> None:
+    from latte.run.folder import RunFolder
+
+    folder, _, _ = run(recipe, until="data")
+    with RunFolder(folder).lock(), pytest.raises(LatteError, match="another process"):
+        run(recipe)
+
+
+def test_descriptions_are_reused_by_other_recipes(recipe: Path, tmp_path: Path) -> None:
+    run(recipe)
+    _, _, progress = run(recipe, "train.optimizer.learning_rate=0.01")
+    assert any("descriptions are reused" in line for line in progress.lines)
+    assert not any(task.name == "describe" for task in progress.tasks)
