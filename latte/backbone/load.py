@@ -9,12 +9,13 @@ from typing import Any
 from open_clip.factory import create_model, get_tokenizer
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.backbone.source import BackboneChoice, ModelSource, find_model
+from latte.backbone.source import ModelSource, find_model
 from latte.interfaces import LatteError
+from latte.interfaces.settings import BackboneSettings
 
 
 def load_backbone(
-    settings: BackboneChoice,
+    settings: BackboneSettings,
     *,
     device: str,
     base_dir: Path,
@@ -72,7 +73,7 @@ def _create(source: ModelSource, cache: str | None) -> Any:
     )
 
 
-def _not_loaded(settings: BackboneChoice, source: ModelSource, error: Exception) -> LatteError:
+def _not_loaded(settings: BackboneSettings, source: ModelSource, error: Exception) -> LatteError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and lines[0].startswith("Error(s) in loading state_dict"):
         more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""

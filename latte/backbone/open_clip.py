@@ -67,7 +67,7 @@ class OpenClipBackbone(Backbone):
         return self.model.logit_scale.device  # type: ignore[no-any-return]
 
     @cached_property
-    def fingerprint(self) -> str:  # type: ignore[override]  # computed once, when first needed
+    def fingerprint(self) -> str:
         """A digest of architecture, pixel format and weights, as they were loaded."""
         config = exported_config(self.config)
         if self._text_in_folder:  # the folder's place says nothing about the model

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from open_clip.factory import get_model_config, list_models
 from open_clip.pretrained import (
@@ -19,24 +19,13 @@ from open_clip.pretrained import (
 )
 
 from latte.interfaces import LatteError
+from latte.interfaces.settings import BackboneSettings
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
 _WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
 _PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
 _WHERE = "backbone.model"
-
-
-class BackboneChoice(Protocol):
-    """What a recipe's `backbone` says; `latte.recipe.schema.BackboneSettings` is one."""
-
-    @property
-    def model(self) -> str:
-        """open_clip name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME."""
-
-    @property
-    def pretrained(self) -> str | None:
-        """open_clip weight tag or file, for a model given by name."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ class ModelSource:
 
 
 def find_model(
-    settings: BackboneChoice,
+    settings: BackboneSettings,
     *,
     base_dir: Path,
     model_folder: Callable[[str], Path],
@@ -136,7 +125,7 @@ def _on_hub(repository: str, cache_dir: Path | None) -> ModelSource:
     return ModelSource(f"hf-hub:{repository}", _read_config(Path(config)))
 
 
-def _by_name(settings: BackboneChoice, base_dir: Path, cache_dir: Path | None) -> ModelSource:
+def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None) -> ModelSource:
     name = settings.model.replace("/", "-")
     config = get_model_config(name)  # type: ignore[no-untyped-call]
     if config is None:

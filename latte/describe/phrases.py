@@ -80,17 +80,23 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
-        """(P, D) by section, centred on the section's mean and normalised again.
-
-        Without centring, phrases near the mean of all texts win for images of every kind.
-        """
+        """(P, D) by section: unit rows without what all phrases of the section have in common."""
         prompts = _prompts(self._bank)
-        features = {name: self._encode(texts) for name, texts in prompts.items() if texts}
-        return {name: normalize(rows - rows.mean(0), dim=1) for name, rows in features.items()}
+        return {name: distinctive(self._encode(texts)) for name, texts in prompts.items() if texts}
 
     def _encode(self, texts: Sequence[str]) -> Tensor:
         with torch.inference_mode():
             return self.context.frozen_clip().encode_texts(texts).float().cpu()
+
+
+def distinctive(features: Tensor) -> Tensor:
+    """(P, D) unit features -> (P, D) unit features at right angles to their mean.
+
+    Without this, phrases near the mean of all texts come first for images of every kind, because
+    of what an image has in common with texts as such.
+    """
+    common = normalize(features.mean(0), dim=0)
+    return normalize(features - (features @ common)[:, None] * common, dim=1)
 
 
 def standard_scores(similarities: Tensor) -> Tensor:

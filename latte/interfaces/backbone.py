@@ -31,8 +31,11 @@ class Backbone(ABC):
 
     pixel_format: PixelFormat
     embedding_width: int
-    fingerprint: str
-    """Changes when the weights that were loaded, or the architecture, change."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Changes when the weights that were loaded, or the architecture, change."""
 
     @abstractmethod
     def encode_images(self, pixels: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ def points_tick(value: float, step: float) -> str:
 
 def plain_tick(value: float, step: float) -> str:
     """As many digits as ticks need to differ; powers of ten where these would be many."""
-    if value == 0:
+    if abs(value) < abs(step) / 1000:
         return "0"
     if abs(step) < 1e-3 or abs(value) >= 1e5:
         exponent = math.floor(math.log10(abs(value)) + 1e-9)

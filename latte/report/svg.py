@@ -11,6 +11,9 @@ from markupsafe import Markup
 
 Point = tuple[float, float]
 
+_SAME = 1e-9
+"""Values that differ by no more than this share of their size are drawn as equal."""
+
 
 class Drawing:
     """One picture. `css_class` names style rules of the page, which know light and dark."""
@@ -79,7 +82,9 @@ class Scale:
         """A scale that shows all values with a little room; also when they are all the same."""
         known = list(values)
         low, high = min(known), max(known)
-        room = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
+        size = max(abs(low), abs(high))
+        spread = high - low if high - low > size * _SAME else 0.0
+        room = spread * 0.06 or size * 0.05 or 1.0
         return Scale(low - room, high + room, start, end)
 
     def ticks(self, wanted: int = 5) -> list[float]:

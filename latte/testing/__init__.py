@@ -1,1 +1,34 @@
-"""Contract tests and fixtures for authors of plugins."""
+"""Contract tests and fixtures for authors of plugins; needs pytest, which latte itself does not.
+
+A plugin's test file subclasses the contract of its kind, and pytest does the rest:
+
+    from latte.testing import DescriberContract
+
+    class TestEcho(DescriberContract):
+        component = "echo"
+        options = {"loud": True}
+"""
+
+from latte.testing.clip import StubClip
+from latte.testing.component import ComponentContract
+from latte.testing.dataset import DatasetContract
+from latte.testing.describer import DescriberContract
+from latte.testing.description import DescriptionTypeContract
+from latte.testing.labeler import PseudoLabelerContract
+from latte.testing.loss import LossContract
+from latte.testing.model import ModelContract
+from latte.testing.prototypes import PrototypeAggregatorContract
+from latte.testing.reporter import ReporterContract
+
+__all__ = [
+    "ComponentContract",
+    "DatasetContract",
+    "DescriberContract",
+    "DescriptionTypeContract",
+    "LossContract",
+    "ModelContract",
+    "PrototypeAggregatorContract",
+    "PseudoLabelerContract",
+    "ReporterContract",
+    "StubClip",
+]

@@ -15,7 +15,7 @@ from open_clip.transform import PreprocessCfg
 
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.recipe.schema import BackboneSettings
+from latte.interfaces.settings import BackboneSettings
 
 TINY_CLIP: dict[str, Any] = {
     "embed_dim": 16,

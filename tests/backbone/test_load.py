@@ -19,7 +19,7 @@ from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.source import find_model
 from latte.interfaces import LatteError
-from latte.recipe.schema import BackboneSettings
+from latte.interfaces.settings import BackboneSettings
 from tests.backbone import models
 from tests.backbone.models import build_clip, open_model, pixels
 

@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.describe.options import PhraseOptions
-from latte.describe.phrases import STANDS_OUT, PhraseDescriber, standard_scores, standing_out
+from latte.describe.phrases import (
+    STANDS_OUT,
+    PhraseDescriber,
+    distinctive,
+    standard_scores,
+    standing_out,
+)
 from latte.interfaces import Backbone, DescribedImage, DescribeRequest, LatteError
 from tests.describe.doubles import context, no_clip
 
@@ -43,7 +49,7 @@ class Clip:
     @staticmethod
     def feature(text: str) -> Tensor:
         generator = torch.Generator().manual_seed(sum(map(ord, text)) * len(text))
-        return normalize(torch.randn(64, generator=generator), dim=0)
+        return normalize(torch.randn(512, generator=generator), dim=0)
 
 
 def describer(
@@ -83,10 +89,29 @@ def test_the_nearest_phrases_make_the_sentence(tmp_path: Path) -> None:
 
 
 def test_a_group_is_described_by_what_its_images_share(tmp_path: Path) -> None:
-    noise = [Clip.feature(name) for name in ("x", "yy", "zzz", "wwww")]
-    images = [normalize(FISH + 0.7 * other, dim=0) for other in noise]
-    (text,) = describer(tmp_path, Clip(), top=1).describe([asks_about(*images)])
-    assert text == "a blue fish, under water."
+    phrases = describer(tmp_path, Clip(), top=1)
+    for images in ([CAT, FISH, FISH], [FISH, CAT, FISH], [FISH, FISH, CAT]):
+        assert phrases.describe([asks_about(*images)]) == ["a blue fish, under water."]
+
+
+def test_what_does_not_stand_out_is_not_said(tmp_path: Path) -> None:
+    colours = [f"colour{i}" for i in range(12)]
+    phrases = describer(
+        tmp_path, Clip(), bank="[objects]\ncat\n[colours]\n" + "\n".join(colours), top=1
+    )
+    prompts = [f"a photo of a {colour} thing." for colour in colours]
+    asked = [asks_about(towards(prompts[3])), asks_about(towards(*prompts[:6]))]
+    assert phrases.describe(asked) == ["a colour3 cat.", "a cat."]
+
+
+def test_a_phrase_that_is_like_all_texts_does_not_win_everywhere() -> None:
+    common, shown, *others = torch.eye(8)
+    bland = normalize(common + 0.2 * others[0], dim=0)
+    telling = normalize(common + 0.9 * shown, dim=0)
+    features = torch.stack([bland, telling, normalize(common + 0.9 * others[1], dim=0)])
+    image = normalize(common + 0.3 * shown, dim=0)
+    assert (features @ image).argmax() == 0
+    assert (distinctive(features) @ image).argmax() == 1
 
 
 def test_phrases_are_encoded_once_and_only_when_needed(tmp_path: Path) -> None:
@@ -141,7 +166,7 @@ def test_a_text_does_not_depend_on_its_batch(
     tmp_path_factory: pytest.TempPathFactory, seed: int, requests: int, images: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    features = normalize(torch.randn(requests, images, 64, generator=generator), dim=-1)
+    features = normalize(torch.randn(requests, images, 512, generator=generator), dim=-1)
     asked = [asks_about(*group) for group in features]
     phrases = describer(tmp_path_factory.mktemp("bank"), Clip())
     together = phrases.describe(asked)

@@ -47,6 +47,12 @@ def test_a_key_keeps_its_first_text(tmp_path: Path) -> None:
     assert len(part.read_text().splitlines()) == 1
 
 
+def test_of_two_texts_by_two_processes_one_is_served_every_time(tmp_path: Path) -> None:
+    (tmp_path / "part-b.jsonl").write_bytes(text("k", "from b").line())
+    (tmp_path / "part-a.jsonl").write_bytes(text("k", "from a").line())
+    assert DescriptionStore(tmp_path).get("k") == "from a"
+
+
 def test_records_say_what_they_are_about(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
         store.put_many([StoredText("k", "t", None, "llava", "What?", ("h1", "h2"))])
@@ -190,4 +196,4 @@ def test_the_order_of_a_groups_images_matters() -> None:
 
 def test_moving_characters_between_fields_makes_another_key() -> None:
     assert request_key(["ab", "c"], "p", "f", "l") != request_key(["a", "bc"], "p", "f", "l")
-    assert request_key(["a"], "pf", "", "l") != request_key(["a"], "p", "f", "l")
+    assert request_key(["a"], "fp", "", "l") != request_key(["a"], "p", "f", "l")

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from latte.interfaces import Interval
+from latte.interfaces import Evaluation, Interval
 from latte.report.headline import headline
 from tests.report.examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
 
 
-def adapted(value: float, low: float, high: float):
+def adapted(value: float, low: float, high: float) -> Evaluation:
     return replace(ADAPTED, gain=Interval(value, low, high))
 
 

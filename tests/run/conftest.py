@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,8 +31,6 @@ train:
   optimizer: {{learning_rate: 1.0e-3}}
 """
 
-Latte = Callable[..., subprocess.CompletedProcess[str]]
-
 
 @pytest.fixture
 def recipe(tmp_path: Path, colour_images: Callable[..., Path], tiny_clip_folder: Path) -> Path:
@@ -57,26 +53,6 @@ def environment(folder: Path) -> dict[str, str]:
         "COLUMNS": "80",
         "CI": "true",
     }
-
-
-@pytest.fixture
-def latte(tmp_path: Path) -> Latte:
-    """Run `latte ARGUMENTS` in `tmp_path`; fails the test unless it ends with `code`."""
-
-    def call(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        ended = subprocess.run(
-            [sys.executable, "-m", "latte", *map(str, arguments)],
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert ended.returncode == code, ended.stdout + ended.stderr
-        return ended
-
-    return call
 
 
 @pytest.fixture(autouse=True)

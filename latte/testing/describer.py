@@ -1,0 +1,100 @@
+"""What the describing stage relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from latte.api import Describer, DescribeRequest, Kind
+from latte.testing.component import ComponentContract
+from latte.testing.fixtures import described_images
+
+PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
+
+
+class DescriberContract(ComponentContract):
+    """Texts are stored under the fingerprint for good, so that it must promise equal texts."""
+
+    kind: ClassVar[Kind] = "describer"
+    changes: ClassVar[Mapping[str, Any]] = {}
+    """Options that change texts, each with another value than usual: `{"model": "larger"}`."""
+
+    def requests(self, folder: Path) -> list[DescribeRequest]:
+        """Three images, each asked about in two ways."""
+        images = described_images(folder / "asked")
+        return [DescribeRequest((image,), prompt) for image in images for prompt in PROMPTS]
+
+    def test_there_is_one_text_for_each_request(self, tmp_path: Path) -> None:
+        """In a list, as `str`."""
+        requests = self.requests(tmp_path)
+        texts = self.make(tmp_path).describe(requests)
+        assert isinstance(texts, list), "describe() must return a list"
+        assert all(isinstance(text, str) for text in texts), "every text must be a str"
+        assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
+
+    def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
+        """A run that was stopped asks in other batches and must get the same texts."""
+        requests, describer = self.requests(tmp_path), self.make(tmp_path)
+        texts = describer.describe(requests)
+        alone = [describer.describe([request])[0] for request in requests]
+        assert alone == texts, "a request asked alone must get the text that it gets in a batch"
+        backwards = describer.describe(requests[::-1])
+        assert backwards[::-1] == texts, "texts must come in the order of the requests"
+
+    def test_an_empty_batch_gets_no_texts(self, tmp_path: Path) -> None:
+        """And does not fail."""
+        assert self.make(tmp_path).describe([]) == []
+
+    def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
+        """Neither the folder of the recipe nor the run's seed may change what is stored."""
+        one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
+        requests = self.requests(tmp_path)
+        if one.fingerprint == other.fingerprint:
+            texts = one.describe(requests), other.describe(requests)
+            assert texts[0] == texts[1], "equal fingerprints, and yet other texts"
+
+    def test_the_fingerprint_is_stable(self, tmp_path: Path) -> None:
+        """The same options give the same fingerprint, before and after describing."""
+        describer: Describer[Any] = self.make(tmp_path / "a")
+        before = describer.fingerprint
+        assert isinstance(before, str), "the fingerprint must be a str"
+        assert before.strip(), "the fingerprint must not be empty"
+        describer.describe(self.requests(tmp_path))
+        assert describer.fingerprint == before, "describing must not change the fingerprint"
+        again = self.make(tmp_path / "b").fingerprint
+        assert again == before, "the same options must give the same fingerprint"
+
+    def test_options_that_change_texts_change_the_fingerprint(self, tmp_path: Path) -> None:
+        """Or else texts that other options wrote would be served."""
+        if not self.changes:
+            pytest.skip("`changes` names no option that changes texts")
+        component, options = self.build()
+        context = self.make(tmp_path).context
+        usual = component(options, context)
+        assert isinstance(usual, Describer)
+        for name, value in self.changes.items():
+            changed = type(options).model_validate({**options.model_dump(), name: value})
+            other = component(changed, context)
+            assert isinstance(other, Describer)
+            assert other.fingerprint != usual.fingerprint, (
+                f"option {name} changes texts, but not the fingerprint"
+            )
+
+    def test_a_request_may_hold_max_images(self, tmp_path: Path) -> None:
+        """Groups arrive as so many images, where the describer takes as many."""
+        describer: Describer[Any] = self.make(tmp_path)
+        assert describer.max_images >= 1, "max_images must be at least 1"
+        assert describer.batch_size >= 1, "batch_size must be at least 1"
+        images = described_images(tmp_path / "group", min(describer.max_images, 16))
+        texts = describer.describe([DescribeRequest(tuple(images), "What do they share?")])
+        assert len(texts) == 1, f"{len(texts)} texts for one request of {len(images)} images"
+
+    def test_it_can_be_closed(self, tmp_path: Path) -> None:
+        """After use and without having been used."""
+        self.make(tmp_path / "unused").close()
+        used = self.make(tmp_path / "used")
+        used.describe(self.requests(tmp_path))
+        used.close()

@@ -1,0 +1,50 @@
+"""What the planning of descriptions relies on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+from latte.api import DescriptionType, Kind, Scope
+from latte.testing.component import ComponentContract
+from latte.testing.fixtures import HOSTILE_NAMES
+
+
+class DescriptionTypeContract(ComponentContract):
+    """A scope, and a prompt for every class name that people may have."""
+
+    kind: ClassVar[Kind] = "description"
+
+    def test_it_has_a_scope(self, tmp_path: Path) -> None:
+        """One of `class`, `image` and `group`; options that name one name the same."""
+        description: DescriptionType[Any] = self.make(tmp_path)
+        scopes = get_args(Scope)
+        assert description.scope in scopes, f"the scope must be one of {', '.join(scopes)}"
+        named = getattr(type(description.options), "scope", description.scope)
+        assert named == description.scope, f"the options say scope {named}"
+
+    def test_only_groups_show_several_images(self, tmp_path: Path) -> None:
+        """`group_size` is 1 for the other scopes."""
+        description: DescriptionType[Any] = self.make(tmp_path)
+        if description.scope == "group":
+            assert description.group_size >= 2, "a group must show at least 2 images"
+        else:
+            assert description.group_size == 1, "group_size must be 1 unless the scope is group"
+
+    def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
+        """Whatever the class is called."""
+        description: DescriptionType[Any] = self.make(tmp_path)
+        for name in HOSTILE_NAMES:
+            prompt = description.prompt(name)
+            assert isinstance(prompt, str), f"the prompt for {name!r} must be a str"
+            assert prompt.strip(), f"the prompt for {name!r} is empty"
+            assert description.prompt(name) == prompt, f"two prompts for {name!r}"
+
+    def test_class_names_arrive_unchanged(self, tmp_path: Path) -> None:
+        """A prompt that names its class names it as it is, braces and all."""
+        description: DescriptionType[Any] = self.make(tmp_path)
+        if description.prompt("cat") == description.prompt("dog"):
+            assert description.scope != "class", "two classes must not share a description"
+            return
+        for name in HOSTILE_NAMES:
+            assert name in description.prompt(name), f"{name!r} is not in its own prompt"

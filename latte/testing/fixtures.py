@@ -1,0 +1,96 @@
+"""Small inputs for tests of components: plain functions, equal for equal arguments."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.interfaces import Context, DescribedImage, ImageReference, TrainingStart
+from latte.testing.clip import WIDTH, StubClip
+
+HOSTILE_NAMES = (
+    "chien à poil dur",
+    "写真 🦊",
+    "{class} {0} {",
+    "100 % <b>&amp;</b> \"'",
+    "../../outside",
+    "a\tb\\n",
+    "W" * 300,
+    "\u202emirrored",
+)
+"""Class names that people have, and some that only trouble has."""
+
+
+def stub_clip() -> StubClip:
+    """A deterministic CLIP of a few numbers, without open_clip."""
+    return StubClip()
+
+
+def make_context(folder: Path, seed: int = 0) -> Context:
+    """A context on the CPU: the recipe lies in `folder`, the frozen CLIP is a `StubClip`."""
+    cache = folder / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    return Context(base_dir=folder, cache_dir=cache, device="cpu", seed=seed, frozen_clip=stub_clip)
+
+
+def unit_rows(rows: int, width: int = WIDTH, seed: int = 0) -> Tensor:
+    """(rows, width) float32 features of length 1."""
+    generator = torch.Generator().manual_seed(seed)
+    return normalize(torch.randn(rows, width, generator=generator), dim=1)
+
+
+def tiny_images(folder: Path, count: int = 6) -> list[ImageReference]:
+    """Write `count` different images, `0.png` and so on, and return where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_tiny_image(folder, number) for number in range(count)]
+
+
+def _tiny_image(folder: Path, number: int) -> ImageReference:
+    image = Image.new("RGB", (12 + number, 10), (40 * number % 256, 90, 200))
+    image.paste((255, 255, 0), (0, 0, 3, 3 + number % 6))
+    path = folder / f"{number}.png"
+    image.save(path)
+    return ImageReference(path.name, path)
+
+
+def described_images(folder: Path, count: int = 3) -> list[DescribedImage]:
+    """Images as a describer gets them, with made-up features of a frozen CLIP."""
+    references = tiny_images(folder, count)
+    features = unit_rows(count, seed=11)
+    return [
+        DescribedImage(
+            key=hashlib.blake2b(reference.read_bytes(), digest_size=16).hexdigest(),
+            features=features[row],
+            open=partial(_open, reference.path),
+        )
+        for row, reference in enumerate(references)
+    ]
+
+
+def _open(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def training_start(
+    classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
+) -> TrainingStart:
+    """What is known before the first step; the last of several classes has no image."""
+    class_features = unit_rows(classes, seed=1)
+    nearest = torch.arange(images) % max(classes - 1, 1)
+    image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)
+    seeds = {name: 100 + place for place, name in enumerate(descriptions)}
+    return TrainingStart(
+        class_names=tuple(f"class {label}" for label in range(classes)),
+        class_features=class_features,
+        image_features=image_features,
+        frozen_labels=(image_features @ class_features.T).argmax(dim=1),
+        description_features=lambda name: unit_rows(images, seed=seeds[name]),
+    )

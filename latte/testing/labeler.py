@@ -1,0 +1,145 @@
+"""What the training loop relies on when it asks for pseudo-labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+import pytest
+import torch
+
+from latte.api import (
+    Batch,
+    FeatureBank,
+    Kind,
+    LabelStream,
+    NoOptions,
+    PrototypeAggregator,
+    PseudoLabeler,
+    Refresh,
+    RoundInfo,
+    TrainingStart,
+)
+from latte.testing.component import ComponentContract
+from latte.testing.doubles import FixedPrototypes
+from latte.testing.fixtures import make_context, training_start, unit_rows
+
+LEARNERS = ("first", "second")
+
+
+class PseudoLabelerContract(ComponentContract):
+    """Labels are class indices, weights are shares, and a stopped run can go on."""
+
+    kind: ClassVar[Kind] = "labeler"
+
+    def started(self, folder: Path, start: TrainingStart) -> PseudoLabeler[Any]:
+        """A new labeler that knows what is known before the first step."""
+        labeler: PseudoLabeler[Any] = self.make(folder)
+        labeler.start(start)
+        return labeler
+
+    def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> RoundInfo:
+        """Begin an epoch as the engine does: banks only for a labeler that asks for them."""
+        banks = {}
+        if labeler.needs_feature_banks:
+            noise = [0.1 * unit_rows(len(start.image_features), seed=seed) for seed in (5, 6)]
+            rows = [torch.nn.functional.normalize(start.image_features + one) for one in noise]
+            banks = {name: FeatureBank(one) for name, one in zip(LEARNERS, rows, strict=True)}
+        return labeler.begin_round(banks, self.aggregators(start), epoch)
+
+    def aggregators(self, start: TrainingStart) -> Mapping[str, PrototypeAggregator[Any]]:
+        """One for each learner, which a labeler may ask for logits."""
+        context = make_context(self.folder)
+        made = {name: FixedPrototypes(NoOptions(), context) for name in LEARNERS}
+        for aggregator in made.values():
+            aggregator.start(start)
+        return made
+
+    def assign(
+        self, labeler: PseudoLabeler[Any], start: TrainingStart, size: int, first: int = 0
+    ) -> list[LabelStream]:
+        """The streams for `size` images from row `first` on."""
+        indices = (torch.arange(size) + first) % len(start.image_features)
+        batch = Batch(LEARNERS[0], indices, epoch=0, step=0)
+        features = start.image_features[indices]
+        before = features.clone()
+        streams = labeler.assign(batch, features, self.aggregators(start)[LEARNERS[0]])
+        assert torch.equal(features, before), "assign() must not write into image_features"
+        return streams
+
+    @pytest.fixture(autouse=True)
+    def _use_folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    @pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
+    def test_streams_are_well_formed(self, classes: int, size: int) -> None:
+        """Shapes, types and ranges of `LabelStream`, for small batches and a single class, too."""
+        start = training_start(classes)
+        labeler = self.started(self.folder, start)
+        self.begin(labeler, start, epoch=0)
+        streams = self.assign(labeler, start, size)
+        names = [stream.name for stream in streams]
+        assert names, "assign() must return at least one stream"
+        assert len({*names}) == len(names), f"streams share a name: {names}"
+        for stream in streams:
+            _check_stream(stream, classes, size)
+
+    def test_labels_are_deterministic(self) -> None:
+        """The same seed gives the same labels, whoever asks and however often."""
+        start = training_start()
+        one, other = self.started(self.folder, start), self.started(self.folder, start)
+        for labeler in (one, other):
+            self.begin(labeler, start, epoch=0)
+        first = self.assign(one, start, 7)
+        _check_equal(first, self.assign(one, start, 7), "asking twice changes the labels")
+        _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
+
+    def test_begin_round_returns_what_was_learnt(self) -> None:
+        """A `RoundInfo`; centroids, where there are any, are unit rows (C, D) by learner."""
+        start = training_start()
+        labeler = self.started(self.folder, start)
+        assert labeler.refresh in get_args(Refresh), f"refresh is {labeler.refresh!r}"
+        for epoch in (0, 1):
+            info = self.begin(labeler, start, epoch)
+            assert isinstance(info, RoundInfo), "begin_round() must return a RoundInfo"
+            for learner, rows in info.centroids.items():
+                assert learner in LEARNERS, f"centroids for an unknown learner {learner}"
+                assert rows.shape == start.class_features.shape, "centroids must be (C, D)"
+                lengths = rows.norm(dim=1)
+                assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-4), (
+                    "centroids must have unit length"
+                )
+
+    def test_a_stopped_run_goes_on_with_the_same_labels(self) -> None:
+        """In the middle of an epoch: `start` and `load_state`, but no `begin_round`."""
+        start = training_start()
+        one, other = self.started(self.folder, start), self.started(self.folder, start)
+        self.begin(one, start, epoch=0)
+        self.assign(one, start, 5)
+        state = {name: value.clone() for name, value in one.state().items()}
+        expected = self.assign(one, start, 5, first=5)
+        other.load_state(state)
+        message = "state() misses something that assign() needs"
+        _check_equal(expected, self.assign(other, start, 5, first=5), message)
+
+
+def _check_stream(stream: LabelStream, classes: int, size: int) -> None:
+    labels, weights = stream.labels, stream.weights
+    where = f"stream {stream.name!r}:"
+    assert labels.shape == (size,), f"{where} labels are {tuple(labels.shape)}, not ({size},)"
+    assert labels.dtype == torch.int64, f"{where} labels are {labels.dtype}, not int64"
+    assert bool(((labels >= 0) & (labels < classes)).all()), f"{where} labels outside [0, C)"
+    assert weights.shape == (size,), f"{where} weights are {tuple(weights.shape)}, not ({size},)"
+    assert weights.is_floating_point(), f"{where} weights are {weights.dtype}"
+    assert bool(((weights >= 0) & (weights <= 1)).all()), f"{where} weights outside [0, 1]"
+    assert torch.isfinite(torch.tensor(stream.scale)), f"{where} the scale is {stream.scale}"
+    assert not weights.requires_grad, f"{where} weights must not carry gradient"
+
+
+def _check_equal(one: list[LabelStream], other: list[LabelStream], message: str) -> None:
+    assert [stream.name for stream in one] == [stream.name for stream in other], message
+    for mine, theirs in zip(one, other, strict=True):
+        assert torch.equal(mine.labels, theirs.labels), message
+        assert torch.equal(mine.weights, theirs.weights), message
+        assert mine.scale == theirs.scale, message

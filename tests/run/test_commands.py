@@ -1,0 +1,187 @@
+"""The commands that work on recipes and run folders, as people type them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from tests.run.conftest import environment
+
+FIVE_MISTAKES = """\
+dataset: {use: foldr, root: images, classes: [red, green]}
+backbone: {model: "plugin:nothing"}
+descriptions: [class]
+labels: [current, frozen]
+prototypes: {use: momentum, momentum: 1.5}
+loss: contrastive
+trian: {batch_size: 4}
+train: {batch_size: "4", max_epochs: 2, lerning_rate: 0.1}
+"""
+
+
+class Said:
+    def __init__(self, out: str, err: str) -> None:
+        self.out = out
+        self.err = err
+
+
+Latte = Callable[..., Said]
+
+
+@pytest.fixture
+def latte(capsys: pytest.CaptureFixture[str]) -> Latte:
+    """Run `latte ARGUMENTS` in this process; fails the test unless it ends with `code`."""
+
+    def call(*arguments: str | Path, code: int = 0) -> Said:
+        capsys.readouterr()
+        ended = run_command_line([str(one) for one in arguments])
+        captured = capsys.readouterr()
+        assert ended == code, captured.out + captured.err
+        return Said(captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def finished(recipe: Path, latte: Latte) -> Path:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    return folder
+
+
+def test_run_prints_accuracies_and_where_things_are(recipe: Path, latte: Latte) -> None:
+    said = latte("run", recipe)
+    lines = said.out.splitlines()
+    assert lines[0].startswith("run folder: runs/squares-")
+    assert any(line.startswith("zero-shot") for line in lines)
+    assert any(line.startswith("adapted") for line in lines)
+    assert any(line.startswith("report: runs/squares-") for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert "train" in said.err
+
+
+def test_until_and_dry_run_say_what_is_done_and_left(recipe: Path, latte: Latte) -> None:
+    before = latte("run", recipe, "--dry-run").out
+    assert before.count("to do") == 6
+    assert not Path("runs").exists()
+    assert "stopped after stage describe" in latte("run", recipe, "--until", "describe").out
+    after = latte("run", recipe, "--dry-run").out
+    assert (after.count("reused"), after.count("to do")) == (3, 3)
+
+
+def test_an_unknown_stage_is_named(recipe: Path, latte: Latte) -> None:
+    said = latte("run", recipe, "--until", "trian", code=2)
+    assert "there is no stage `trian`" in said.err
+    assert "train" in said.err
+
+
+def test_describe_writes_the_texts_and_run_uses_them(recipe: Path, latte: Latte) -> None:
+    path = Path(latte("describe", recipe, "--quiet").out.strip())
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(rows) == 12
+    assert all(row["descriptions"].keys() == {"image", "group"} for row in rows)
+    assert "describe: reused" in latte("run", recipe).err
+
+
+def test_evaluate_measures_what_the_run_measured(finished: Path, latte: Latte) -> None:
+    measured = json.loads(latte("evaluate", finished, "--json", "--quiet").out)
+    assert measured == json.loads((finished / "evaluation.json").read_text())
+
+
+def test_predict_gives_the_classes_that_the_run_gave(finished: Path, latte: Latte) -> None:
+    told = latte("predict", finished, "test", "--quiet").out
+    rows = list(csv.DictReader(io.StringIO(told)))
+    expected = list(csv.DictReader((finished / "predictions.csv").open()))
+    assert [row["class_1"] for row in rows] == [row["class_1"] for row in expected]
+    assert float(rows[0]["score_1"]) == pytest.approx(float(expected[0]["score_1"]), abs=1e-5)
+
+
+def test_predict_writes_jsonl_and_names_what_it_cannot_read(finished: Path, latte: Latte) -> None:
+    Path("broken.jpg").write_bytes(b"")
+    image = next(Path("test/red").iterdir())
+    said = latte(
+        "predict", finished, image, "broken.jpg", "--format=jsonl", "-o", "out.jsonl", "--top-k=2"
+    )
+    (row,) = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert row["image"] == str(image)
+    assert len(row["classes"]) == 2
+    assert "skipped broken.jpg: the file is empty" in said.err
+    assert "no such image" in latte("predict", finished, "absent.jpg", code=2).err
+
+
+def test_report_is_written_again(finished: Path, latte: Latte) -> None:
+    page = finished / "report" / "index.html"
+    page.unlink()
+    assert "index.html" in latte("report", finished, "--quiet").out
+    assert page.exists()
+
+
+def test_a_folder_that_is_no_run_is_refused_with_those_that_are(
+    finished: Path, latte: Latte
+) -> None:
+    said = latte("evaluate", "runs/squares", code=2)
+    assert "not a run folder" in said.err
+    assert finished.name in said.err
+
+
+def test_five_mistakes_get_five_messages_with_lines(latte: Latte) -> None:
+    Path("bad.yaml").write_text(FIVE_MISTAKES)
+    said = latte("run", "bad.yaml", code=2)
+    for line, words in (
+        (1, 'Did you mean "folder"'),
+        (2, "nothing"),
+        (5, "momentum"),
+        (7, "trian"),
+        (8, "train.batch_size"),
+        (8, "lerning_rate"),
+    ):
+        assert any(f"bad.yaml:{line}" in row for row in said.err.splitlines()), (line, said.err)
+        assert words in said.err
+    assert not Path("runs").exists()
+
+
+def test_an_exported_model_opens_in_plain_open_clip_with_the_same_features(finished: Path) -> None:
+    from latte.backbone.load import load_backbone
+    from latte.interfaces.settings import BackboneSettings
+
+    script = (
+        "import json, open_clip, torch\n"
+        f"name = 'local-dir:{finished.absolute() / 'model'}'\n"
+        "model, _, preprocess = open_clip.create_model_and_transforms(name)\n"
+        "tokens = open_clip.get_tokenizer(name)(['a red square'])\n"
+        "with torch.no_grad():\n"
+        "    pixels = torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)\n"
+        "    features = [model.encode_image(pixels, normalize=True),\n"
+        "                model.eval().encode_text(tokens, normalize=True)]\n"
+        "print(json.dumps([one[0].tolist() for one in features]))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(finished.parent),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    plain = json.loads(ended.stdout)
+
+    import torch
+
+    ours = load_backbone(
+        BackboneSettings(model=f"local-dir:{finished.absolute() / 'model'}"),
+        device="cpu",
+        base_dir=Path(),
+        model_folder=lambda name: Path(name),
+    )
+    pixels = torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
+    with torch.no_grad():
+        image, text = ours.encode_images(pixels)[0], ours.encode_texts(["a red square"])[0]
+    assert torch.allclose(torch.tensor(plain[0]), image, atol=1e-6)
+    assert torch.allclose(torch.tensor(plain[1]), text, atol=1e-6)
