@@ -24,7 +24,7 @@ photo = Image.open("photo.jpg").convert("RGB")
 _ONE_LEARNER = """\
 model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{{run / 'model'}}")
 with safe_open(run / "prototypes.safetensors", framework="pt") as file:
-    class_names = json.loads(file.metadata()["class_names"])
+    class_names = json.loads(file.metadata()["latte"])["class_names"]
     weights, owners = file.get_tensor({weights!r}), file.get_tensor({owners!r})
 with torch.inference_mode():
     feature = model.eval().encode_image(preprocess(photo).unsqueeze(0), normalize=True)[0]
@@ -34,7 +34,7 @@ print(class_names[label])
 
 _SEVERAL_LEARNERS = """\
 with safe_open(run / "prototypes.safetensors", framework="pt") as file:
-    class_names = json.loads(file.metadata()["class_names"])
+    class_names = json.loads(file.metadata()["latte"])["class_names"]
     tensors = {{key: file.get_tensor(key) for key in file.keys()}}
 similarities = torch.zeros(len(class_names))
 for learner in {learners!r}:

@@ -8,7 +8,7 @@ import re
 from latte.report.plain import one_line
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]#!|~$^@&<>]|:(?=\S)|(?<=www)\.", re.IGNORECASE)
-_LEADING_MARKUP = re.compile(r"([-+=]|\d+[.)])")
+_LEADING_MARKUP = re.compile(r"([-+=]|\d+[.)](?!\d))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _UNSAFE_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 

@@ -34,7 +34,6 @@ class StubClip(Backbone):
     def __init__(self, width: int = WIDTH) -> None:
         self.pixel_format = PixelFormat(size=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
         self.embedding_width = width
-        self.fingerprint = f"stub-clip-{width}"
         generator = torch.Generator().manual_seed(0)
         weights = {
             "image": torch.randn(3 * _POOLED**2, width, generator=generator),
@@ -44,6 +43,11 @@ class StubClip(Backbone):
         self._parameters = {
             name: nn.Parameter(value, requires_grad=False) for name, value in weights.items()
         }
+
+    @property
+    def fingerprint(self) -> str:
+        """Which stub it is."""
+        return f"stub-clip-{self.embedding_width}"
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 3, S, S) -> unit features (B, D)."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, get_args
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from latte.api import (
     Batch,
@@ -23,7 +24,7 @@ from latte.api import (
 )
 from latte.testing.component import ComponentContract
 from latte.testing.doubles import FixedPrototypes
-from latte.testing.fixtures import make_context, training_start, unit_rows
+from latte.testing.fixtures import training_start, unit_rows
 
 LEARNERS = ("first", "second")
 
@@ -41,20 +42,8 @@ class PseudoLabelerContract(ComponentContract):
 
     def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> RoundInfo:
         """Begin an epoch as the engine does: banks only for a labeler that asks for them."""
-        banks = {}
-        if labeler.needs_feature_banks:
-            noise = [0.1 * unit_rows(len(start.image_features), seed=seed) for seed in (5, 6)]
-            rows = [torch.nn.functional.normalize(start.image_features + one) for one in noise]
-            banks = {name: FeatureBank(one) for name, one in zip(LEARNERS, rows, strict=True)}
-        return labeler.begin_round(banks, self.aggregators(start), epoch)
-
-    def aggregators(self, start: TrainingStart) -> Mapping[str, PrototypeAggregator[Any]]:
-        """One for each learner, which a labeler may ask for logits."""
-        context = make_context(self.folder)
-        made = {name: FixedPrototypes(NoOptions(), context) for name in LEARNERS}
-        for aggregator in made.values():
-            aggregator.start(start)
-        return made
+        banks = _feature_banks(start) if labeler.needs_feature_banks else {}
+        return labeler.begin_round(banks, _aggregators(labeler, start), epoch)
 
     def assign(
         self, labeler: PseudoLabeler[Any], start: TrainingStart, size: int, first: int = 0
@@ -64,19 +53,15 @@ class PseudoLabelerContract(ComponentContract):
         batch = Batch(LEARNERS[0], indices, epoch=0, step=0)
         features = start.image_features[indices]
         before = features.clone()
-        streams = labeler.assign(batch, features, self.aggregators(start)[LEARNERS[0]])
+        streams = labeler.assign(batch, features, _aggregators(labeler, start)[LEARNERS[0]])
         assert torch.equal(features, before), "assign() must not write into image_features"
         return streams
 
-    @pytest.fixture(autouse=True)
-    def _use_folder(self, tmp_path: Path) -> None:
-        self.folder = tmp_path
-
     @pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
-    def test_streams_are_well_formed(self, classes: int, size: int) -> None:
+    def test_streams_are_well_formed(self, tmp_path: Path, classes: int, size: int) -> None:
         """Shapes, types and ranges of `LabelStream`, for small batches and a single class, too."""
         start = training_start(classes)
-        labeler = self.started(self.folder, start)
+        labeler = self.started(tmp_path, start)
         self.begin(labeler, start, epoch=0)
         streams = self.assign(labeler, start, size)
         names = [stream.name for stream in streams]
@@ -85,20 +70,20 @@ class PseudoLabelerContract(ComponentContract):
         for stream in streams:
             _check_stream(stream, classes, size)
 
-    def test_labels_are_deterministic(self) -> None:
+    def test_labels_are_deterministic(self, tmp_path: Path) -> None:
         """The same seed gives the same labels, whoever asks and however often."""
         start = training_start()
-        one, other = self.started(self.folder, start), self.started(self.folder, start)
+        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         for labeler in (one, other):
             self.begin(labeler, start, epoch=0)
         first = self.assign(one, start, 7)
         _check_equal(first, self.assign(one, start, 7), "asking twice changes the labels")
         _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
 
-    def test_begin_round_returns_what_was_learnt(self) -> None:
+    def test_begin_round_returns_what_was_learnt(self, tmp_path: Path) -> None:
         """A `RoundInfo`; centroids, where there are any, are unit rows (C, D) by learner."""
         start = training_start()
-        labeler = self.started(self.folder, start)
+        labeler = self.started(tmp_path, start)
         assert labeler.refresh in get_args(Refresh), f"refresh is {labeler.refresh!r}"
         for epoch in (0, 1):
             info = self.begin(labeler, start, epoch)
@@ -111,10 +96,10 @@ class PseudoLabelerContract(ComponentContract):
                     "centroids must have unit length"
                 )
 
-    def test_a_stopped_run_goes_on_with_the_same_labels(self) -> None:
+    def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
         """In the middle of an epoch: `start` and `load_state`, but no `begin_round`."""
         start = training_start()
-        one, other = self.started(self.folder, start), self.started(self.folder, start)
+        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
         self.assign(one, start, 5)
         state = {name: value.clone() for name, value in one.state().items()}
@@ -122,6 +107,23 @@ class PseudoLabelerContract(ComponentContract):
         other.load_state(state)
         message = "state() misses something that assign() needs"
         _check_equal(expected, self.assign(other, start, 5, first=5), message)
+
+
+def _aggregators(
+    labeler: PseudoLabeler[Any], start: TrainingStart
+) -> Mapping[str, PrototypeAggregator[Any]]:
+    made = {name: FixedPrototypes(NoOptions(), labeler.context) for name in LEARNERS}
+    for aggregator in made.values():
+        aggregator.start(start)
+    return made
+
+
+def _feature_banks(start: TrainingStart) -> Mapping[str, FeatureBank]:
+    """One bank for each learner; the learners do not agree about every image."""
+    count, width = start.image_features.shape
+    noise = [0.3 * unit_rows(count, width, seed=5 + place) for place in range(len(LEARNERS))]
+    rows = [normalize(start.image_features + one, dim=1) for one in noise]
+    return {name: FeatureBank(one) for name, one in zip(LEARNERS, rows, strict=True)}
 
 
 def _check_stream(stream: LabelStream, classes: int, size: int) -> None:

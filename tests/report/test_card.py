@@ -130,6 +130,11 @@ def skeleton(text: str) -> list[str]:
     ]
 
 
+def test_a_decimal_is_no_item_of_a_list() -> None:
+    assert escaped("8.0 s") == "8.0 s"
+    assert escaped("8. s") == "8\\. s"
+
+
 @given(st.text())
 def test_a_quoted_text_is_read_back_as_text(text: str) -> None:
     assert yaml.safe_load(quoted(text)) == one_line(text)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import open_clip
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import Classifier
 from latte.report.loading import loading_code
+from latte.run.adapted import Adapted, Member, save_adapted
+from latte.run.folder import RunFolder
 
 NAMES = ["tabby cat", 'a "quoted" owl', "red fox"]
 
@@ -26,23 +27,25 @@ def photo_feature(clip: Path, photo: Path) -> Tensor:
         return model.eval().encode_image(pixels, normalize=True)[0].clone()
 
 
-def prototypes(feature: Tensor, likeness: dict[int, float]) -> Tensor:
-    """Two rows a class, (2C, D): the second is so alike `feature`, the first unlike."""
+def classifier(feature: Tensor, likeness: dict[int, float]) -> Classifier:
+    """Two prototypes a class: the second is so alike `feature`, the first unlike."""
     alike = torch.tensor([likeness.get(label, 0.0) for label in range(len(NAMES))])
-    return torch.cat([-feature.expand(len(NAMES), -1), alike[:, None] * feature])
+    weights = torch.cat([-feature.expand(len(NAMES), -1), alike[:, None] * feature])
+    return Classifier(weights, torch.arange(len(NAMES)).repeat(2))
 
 
 @pytest.mark.parametrize(
     ("likeness", "label"),
     [
         ({"main": {1: 0.9, 2: 0.5}}, 1),
-        ({"text": {0: 0.6, 2: 0.5}, "visual": {1: 0.3, 2: 0.5}}, 2),
+        ({"text": {0: 0.6, 2: 0.5}, "visual": {1: 0.6, 2: 0.5}}, 2),
     ],
 )
 def test_the_printed_code_classifies_a_photo(
     likeness: dict[str, dict[int, float]],
     label: int,
     tiny_clip_folder: Path,
+    tiny_backbone: OpenClipBackbone,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -50,12 +53,10 @@ def test_the_printed_code_classifies_a_photo(
     run, several = tmp_path / "animals-1a2b", len(likeness) > 1
     Image.new("RGB", (50, 40), "orange").save(tmp_path / "photo.jpg")
     feature = photo_feature(tiny_clip_folder, tmp_path / "photo.jpg")
-    tensors = {}
-    for name, alike in likeness.items():
-        shutil.copytree(tiny_clip_folder, run / "model" / (name if several else ""))
-        tensors[f"{name}.weights"] = prototypes(feature, alike)
-        tensors[f"{name}.owners"] = torch.arange(len(NAMES)).repeat(2)
-    save_file(tensors, run / "prototypes.safetensors", metadata={"class_names": json.dumps(NAMES)})
+    members = tuple(
+        Member(name, tiny_backbone, classifier(feature, alike)) for name, alike in likeness.items()
+    )
+    save_adapted(RunFolder(run), Adapted(tuple(NAMES), members))
     recipe = {"learners": [{"name": name} for name in likeness]} if several else {}
 
     monkeypatch.chdir(tmp_path)

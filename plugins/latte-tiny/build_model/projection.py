@@ -33,9 +33,9 @@ class TextBank:
 class Weights:
     """How much each part of the loss counts."""
 
-    real: float = 3.0
-    synthetic: float = 2.0
-    temperature: float = 2.0
+    real: float = 4.0
+    synthetic: float = 5.0
+    temperature: float = 1.0
 
 
 class Joint(nn.Module):
@@ -109,9 +109,9 @@ def train(
     text_projection: Tensor,
     *,
     steps: int,
-    batch: int = 512,
-    rate: float = 1e-3,
-    text_rate: float = 5e-5,
+    batch: int = 256,
+    rate: float = 2e-3,
+    text_rate: float = 3e-4,
     weights: Weights | None = None,
     known: Tensor | None = None,
     seed: int = 2,

@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="features kept between runs")
     parser.add_argument("--text-steps", type=int, default=1600)
     parser.add_argument("--text-seconds", type=float, default=math.inf)
-    parser.add_argument("--joint-steps", type=int, default=1500)
+    parser.add_argument("--joint-steps", type=int, default=1000)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options.cache.mkdir(parents=True, exist_ok=True)

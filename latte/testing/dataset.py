@@ -1,0 +1,91 @@
+"""What everything relies on that reads a dataset; above all, that training sees no label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import Image
+
+from latte.api import Dataset, ImageReference, Kind, LabelledImage
+from latte.testing.component import ComponentContract
+
+
+class DatasetContract(ComponentContract):
+    """Stable ids in one order, distinct classes, and labels in the evaluation split alone.
+
+    Override `write_files(folder)` to write a small dataset that `options` point at.
+    """
+
+    kind: ClassVar[Kind] = "dataset"
+
+    def test_class_names_are_distinct(self, tmp_path: Path) -> None:
+        """C different names in a tuple, none of them empty."""
+        names = self.make(tmp_path).class_names
+        assert isinstance(names, tuple), "class_names must be a tuple"
+        assert names, "there are no classes"
+        assert len({*names}) == len(names), "class names must be distinct"
+        for name in names:
+            assert isinstance(name, str), f"{name!r} is no str"
+            assert name.strip(), "a class name is empty"
+
+    def test_the_template_names_the_class(self, tmp_path: Path) -> None:
+        """With `{class}`."""
+        template = self.make(tmp_path).template
+        assert "{class}" in template, f"{{class}} is missing in {template!r}"
+
+    def test_training_images_carry_no_label(self, tmp_path: Path) -> None:
+        """They are `ImageReference`s and nothing more."""
+        images = self.make(tmp_path).training_images()
+        assert len(images), "there are no training images"
+        for image in images:
+            assert isinstance(image, ImageReference), f"{image!r} is no ImageReference"
+            known = {*dir(image)} - {*dir(ImageReference)}
+            assert not known, f"a training image also knows {', '.join(sorted(known))}"
+
+    def test_training_images_are_sorted_by_id(self, tmp_path: Path) -> None:
+        """An order that comes from labels or from the file system would tell something."""
+        ids = [image.id for image in self.make(tmp_path).training_images()]
+        assert ids == sorted(ids), "training images must be sorted by their id"
+
+    def test_ids_are_unique(self, tmp_path: Path) -> None:
+        """Over both splits: no image is trained on and evaluated."""
+        dataset: Dataset[Any] = self.make(tmp_path)
+        training = [image.id for image in dataset.training_images()]
+        evaluation = [one.image.id for one in dataset.evaluation_images()]
+        assert len({*training}) == len(training), "training images share an id"
+        assert len({*evaluation}) == len(evaluation), "evaluation images share an id"
+        shared = {*training} & {*evaluation}
+        assert not shared, f"in both splits: {', '.join(sorted(shared)[:3])}"
+
+    def test_ids_stay_when_the_folder_moves(self, tmp_path: Path) -> None:
+        """Relative, with `/`; and the same for whoever builds the dataset again."""
+        here, there = self.make(tmp_path / "here"), self.make(tmp_path / "there")
+        ids = [image.id for image in here.training_images()]
+        assert ids == [image.id for image in there.training_images()], "ids are not stable"
+        assert ids == [image.id for image in here.training_images()], "asking twice changes ids"
+        for one in ids:
+            assert one, "an id is empty"
+            assert "\\" not in one, f"the id {one!r} must use /"
+            assert not Path(one).is_absolute(), f"the id {one!r} is an absolute path"
+
+    def test_images_can_be_read(self, tmp_path: Path) -> None:
+        """The first few of both splits."""
+        dataset: Dataset[Any] = self.make(tmp_path)
+        evaluation = [one.image for one in dataset.evaluation_images()[:3]]
+        for reference in [*dataset.training_images()[:3], *evaluation]:
+            assert reference.read_bytes(), f"{reference.path} is empty"
+            with Image.open(reference.path) as image:
+                image.convert("RGB")
+
+    def test_labels_are_class_indices(self, tmp_path: Path) -> None:
+        """Of evaluation images, and of training images where `audit_labels` knows them."""
+        dataset: Dataset[Any] = self.make(tmp_path)
+        classes = range(len(dataset.class_names))
+        for one in dataset.evaluation_images():
+            assert isinstance(one, LabelledImage), f"{one!r} is no LabelledImage"
+            assert one.label in classes, f"{one.image.id} has the label {one.label}"
+        known = {image.id for image in dataset.training_images()}
+        for image, label in dataset.audit_labels().items():
+            assert image in known, f"audit_labels knows {image}, which is no training image"
+            assert label in classes, f"{image} has the label {label}"

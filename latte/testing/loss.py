@@ -1,0 +1,120 @@
+"""What a training step relies on when it asks for a loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.api import Kind, LabelStream, LatteError, Loss, Supervision
+from latte.testing.component import ComponentContract
+from latte.testing.fixtures import unit_rows
+
+SCALE = torch.tensor(100.0)
+
+
+class LossContract(ComponentContract):
+    """A finite scalar with gradient into the images, whatever their order."""
+
+    kind: ClassVar[Kind] = "loss"
+
+    @pytest.mark.parametrize(("classes", "size"), [(4, 6), (4, 1), (1, 3)])
+    def test_it_is_a_finite_scalar(self, tmp_path: Path, classes: int, size: int) -> None:
+        """With a finite gradient, for small batches and a single class, too."""
+        loss: Loss[Any] = self.make(tmp_path)
+        images, supervision = example(loss, classes, size)
+        value = loss(images, supervision, SCALE)
+        assert value.shape == (), f"the loss is {tuple(value.shape)}, not a scalar"
+        assert bool(value.isfinite()), f"the loss is {value.item()}"
+        assert bool(_gradient(value, images).isfinite().all()), "the gradient is not finite"
+
+    def test_images_get_gradient(self, tmp_path: Path) -> None:
+        """Or else nothing is learnt."""
+        loss: Loss[Any] = self.make(tmp_path)
+        images, supervision = example(loss)
+        gradient = _gradient(loss(images, supervision, SCALE), images)
+        assert bool(gradient.any()), "no gradient reaches the image features"
+
+    def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
+        """Where `requires` is missing, a `LatteError` says so."""
+        loss: Loss[Any] = self.make(tmp_path)
+        wanted = ("targets", "class_weights")
+        assert loss.requires in wanted, f"requires must be one of {', '.join(wanted)}"
+        images, supervision = example(loss)
+        lacking = Supervision(supervision.stream, **_others(loss))
+        with pytest.raises(LatteError):
+            loss(images, lacking, SCALE)
+
+    def test_the_order_of_the_batch_does_not_matter(self, tmp_path: Path) -> None:
+        """Up to rounding."""
+        loss: Loss[Any] = self.make(tmp_path)
+        images, supervision = example(loss)
+        shuffled = torch.tensor([4, 2, 0, 5, 3, 1])
+        value = loss(images, supervision, SCALE)
+        other = loss(images[shuffled], _rows(supervision, shuffled), SCALE)
+        assert torch.allclose(value, other, rtol=1e-5, atol=1e-5), (
+            f"the loss is {value.item()}, and {other.item()} in another order"
+        )
+
+    def test_a_sample_of_weight_zero_does_not_count(self, tmp_path: Path) -> None:
+        """Whatever its image and its label are."""
+        loss: Loss[Any] = self.make(tmp_path)
+        images, supervision = example(loss)
+        weights = supervision.stream.weights.clone()
+        weights[2] = 0
+        labels = supervision.stream.labels.clone()
+        labels[2] = (labels[2] + 1) % 4
+        moved = images.detach().clone()
+        moved[2] = -moved[2]
+        one = loss(images, _with(supervision, weights=weights), SCALE)
+        other = loss(moved, _with(supervision, weights=weights, labels=labels), SCALE)
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5), "a sample of weight 0 counts"
+
+    def test_a_batch_without_weight_is_finite(self, tmp_path: Path) -> None:
+        """Loss and gradient, where every sample is left out."""
+        loss: Loss[Any] = self.make(tmp_path)
+        images, supervision = example(loss)
+        nothing = torch.zeros_like(supervision.stream.weights)
+        value = loss(images, _with(supervision, weights=nothing), SCALE)
+        assert bool(value.isfinite()), f"the loss is {value.item()} where all weights are 0"
+        assert bool(_gradient(value, images).isfinite().all()), "the gradient is not finite"
+
+
+def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, Supervision]:
+    """Image features (B, D) that want gradient, and what `loss` requires about them."""
+    labels = torch.arange(size) % classes
+    weights = torch.linspace(0.5, 1.0, size)
+    stream = LabelStream("stream", labels, weights)
+    class_rows = unit_rows(classes, seed=3)
+    images = unit_rows(size, seed=4).requires_grad_()
+    if loss.requires == "targets":
+        return images, Supervision(stream, targets=class_rows[labels])
+    return images, Supervision(stream, class_weights=class_rows, owners=torch.arange(classes))
+
+
+def _others(loss: Loss[Any]) -> dict[str, Tensor]:
+    """Everything that a supervision may hold, but what `loss` requires."""
+    if loss.requires == "targets":
+        return {"class_weights": unit_rows(4, seed=3), "owners": torch.arange(4)}
+    return {"targets": unit_rows(6, seed=3)}
+
+
+def _rows(supervision: Supervision, rows: Tensor) -> Supervision:
+    """`supervision` with its samples in the order `rows`."""
+    stream, targets = supervision.stream, supervision.targets
+    shuffled = replace(stream, labels=stream.labels[rows], weights=stream.weights[rows])
+    return replace(supervision, stream=shuffled, targets=None if targets is None else targets[rows])
+
+
+def _with(supervision: Supervision, **changes: Tensor) -> Supervision:
+    return replace(supervision, stream=replace(supervision.stream, **changes))  # type: ignore[arg-type]
+
+
+def _gradient(value: Tensor, images: Tensor) -> Tensor:
+    assert value.requires_grad, "the loss must be differentiable"
+    (gradient,) = torch.autograd.grad(value, images, allow_unused=True)
+    return torch.zeros_like(images) if gradient is None else gradient

@@ -1,0 +1,33 @@
+"""What `plugin:NAME` in `backbone.model` relies on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from latte.api import LatteError
+from latte.registry.registry import load_registry
+from latte.testing.isolation import imports_torch
+
+CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+
+
+class ModelContract:
+    """The plugin hands out a folder that open_clip opens as `local-dir:FOLDER`."""
+
+    component: ClassVar[str]
+    """The name that recipes write behind `plugin:`."""
+
+    def test_its_folder_holds_a_model(self) -> None:
+        """A configuration, and weights that are no pickle."""
+        try:
+            folder = load_registry().model_folder(self.component)
+        except LatteError as error:
+            raise AssertionError(str(error)) from None
+        for name in (CONFIG, WEIGHTS):
+            assert (folder / name).is_file(), f"{folder} has no {name}"
+
+    def test_listing_does_not_import_torch(self) -> None:
+        """Listing the plugin must stay quick."""
+        package = load_registry().get("model", self.component).distribution
+        culprit = imports_torch(package)
+        assert not culprit, f"{culprit} imports torch: keep options in a module that does not"

@@ -1,0 +1,231 @@
+"""What the training loop, evaluation and export rely on when they ask for prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.api import (
+    ClassFeatureRefresh,
+    Classifier,
+    Kind,
+    LabelStream,
+    LatteError,
+    PrototypeAggregator,
+    RoundInfo,
+    Supervision,
+    TrainingStart,
+)
+from latte.testing.component import ComponentContract
+from latte.testing.fixtures import training_start, unit_rows
+
+LEARNER = "main"
+SIZES = pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
+
+
+class PrototypeAggregatorContract(ComponentContract):
+    """A classifier of unit rows at all times, and a stopped run goes on to the bit."""
+
+    kind: ClassVar[Kind] = "prototypes"
+
+    def started(self, folder: Path, start: TrainingStart) -> PrototypeAggregator[Any]:
+        """A new aggregator as it is before the first step."""
+        aggregator: PrototypeAggregator[Any] = self.make(folder)
+        aggregator.start(start)
+        return aggregator
+
+    @SIZES
+    def test_the_classifier_is_whole_from_the_start(
+        self, tmp_path: Path, classes: int, size: int
+    ) -> None:
+        """Unit rows without gradient that own every class; logits (B, C) are cosines."""
+        start = training_start(classes)
+        aggregator = self.started(tmp_path, start)
+        refreshes = get_args(ClassFeatureRefresh)
+        assert aggregator.class_features_refresh in refreshes, f"refresh is none of {refreshes}"
+        check_classifier(aggregator.classifier(), classes)
+        logits = aggregator.logits(start.image_features[:size])
+        assert logits.shape == (size, classes), f"logits are {tuple(logits.shape)}, not (B, C)"
+        assert bool((logits.abs() <= 1 + 1e-4).all()), "logits must be cosine similarities"
+
+    @SIZES
+    def test_supervision_is_what_a_loss_reads(
+        self, tmp_path: Path, classes: int, size: int
+    ) -> None:
+        """Targets (B, D), or class weights with their owners, or both."""
+        start = training_start(classes)
+        for supervision in supervise(self.started(tmp_path, start), start, 0, size):
+            given = supervision.targets is not None or supervision.class_weights is not None
+            assert given, "supervise() must give targets or class weights"
+            _check_targets(supervision, start.image_features[:size])
+            _check_class_weights(supervision, classes)
+
+    def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
+        """With no texts at all: some supervision, or a `LatteError` that says what is missing."""
+        start = training_start()
+        aggregator = self.started(tmp_path, start)
+        try:
+            supervise(aggregator, start, 0, texts=())
+        except LatteError:
+            return
+        check_classifier(aggregator.classifier(), 4)
+
+    @SIZES
+    def test_steps_keep_the_classifier_whole(self, tmp_path: Path, classes: int, size: int) -> None:
+        """After each commit, also for classes that no image of the batch has."""
+        start = training_start(classes)
+        aggregator = self.started(tmp_path, start)
+        for step in range(3):
+            take_step(aggregator, start, step, size)
+            check_classifier(aggregator.classifier(), classes)
+
+    def test_samples_of_weight_zero_do_no_harm(self, tmp_path: Path) -> None:
+        """A batch in which nothing counts leaves the classifier as it was."""
+        start = training_start()
+        aggregator = self.started(tmp_path, start)
+        before = aggregator.classifier().weights.clone()
+        take_step(aggregator, start, 0, weight=0.0)
+        check_classifier(aggregator.classifier(), 4)
+        same = torch.allclose(aggregator.classifier().weights, before, atol=1e-6)
+        assert same, "prototypes moved, although every weight is 0"
+
+    def test_handed_out_prototypes_stay_as_they_were(self, tmp_path: Path) -> None:
+        """A step must not write into tensors that others hold."""
+        start = training_start()
+        aggregator = self.started(tmp_path, start)
+        given = aggregator.classifier().weights
+        before, frozen = given.clone(), start.class_features.clone()
+        take_step(aggregator, start, 0)
+        assert torch.equal(given, before), "commit() wrote into the classifier handed out before"
+        assert torch.equal(start.class_features, frozen), "it wrote into TrainingStart"
+
+    def test_steps_are_deterministic(self, tmp_path: Path) -> None:
+        """Equal steps give equal prototypes, to the bit."""
+        start = training_start()
+        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
+        for step in range(3):
+            take_step(one, start, step)
+            take_step(other, start, step)
+        _check_equal(one, other, "equal steps give other prototypes")
+
+    def test_a_stopped_run_goes_on_to_the_bit(self, tmp_path: Path) -> None:
+        """In the middle of an epoch: `start` and `load_state`, but no `end_round`."""
+        start = training_start()
+        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
+        take_step(one, start, 0)
+        one.end_round(RoundInfo(), LEARNER)
+        take_step(one, start, 1)
+        state = one.state()
+        saved = {name: value.clone() for name, value in state.items()}
+        continued = take_step(one, start, 2)
+        for name, value in state.items():
+            assert torch.equal(value, saved[name]), f"state() must copy {name}: a step changed it"
+        other.load_state(saved)
+        repeated = take_step(other, start, 2)
+        _check_equal(one, other, "state() or load_state() loses something")
+        for mine, theirs in zip(continued, repeated, strict=True):
+            if mine.targets is not None and theirs.targets is not None:
+                assert torch.equal(mine.targets, theirs.targets), "targets differ after load_state"
+
+    def test_rounds_may_bring_nothing_or_centroids(self, tmp_path: Path) -> None:
+        """Every labeler goes with every aggregator: unknown learners and no news are fine."""
+        start = training_start()
+        aggregator = self.started(tmp_path, start)
+        rows = unit_rows(len(start.class_names), seed=9)
+        for info in (RoundInfo(), RoundInfo({"another": rows}), RoundInfo({LEARNER: rows})):
+            aggregator.end_round(info, LEARNER)
+            check_classifier(aggregator.classifier(), 4)
+
+
+def supervise(
+    aggregator: PrototypeAggregator[Any],
+    start: TrainingStart,
+    step: int,
+    size: int = 5,
+    weight: float = 1.0,
+    texts: Sequence[str] = ("class", "image", "group"),
+) -> list[Supervision]:
+    """Ask for the supervision of a frozen and a current stream, as the engine does in a step."""
+    rows = (torch.arange(size) + step * size) % len(start.image_features)
+    images = start.image_features[rows]
+    if aggregator.class_features_refresh == "step":
+        aggregator.refresh_class_features(start.class_features.clone().requires_grad_())
+    labels = {"frozen": start.frozen_labels[rows], "current": aggregator.logits(images).argmax(1)}
+    streams = [
+        LabelStream(name, of_stream, torch.full((size,), weight))
+        for name, of_stream in labels.items()
+    ]
+    return [
+        aggregator.supervise(
+            stream, {name: _text(name, start, stream, rows) for name in texts}, images
+        )
+        for stream in streams
+    ]
+
+
+def _text(name: str, start: TrainingStart, stream: LabelStream, rows: Tensor) -> Tensor:
+    if name == "class":
+        return start.class_features[stream.labels].requires_grad_()
+    return start.description_features(name)[rows].requires_grad_()
+
+
+def take_step(
+    aggregator: PrototypeAggregator[Any],
+    start: TrainingStart,
+    step: int,
+    size: int = 5,
+    weight: float = 1.0,
+) -> list[Supervision]:
+    """Supervise, go backward through all that was given, commit."""
+    supervisions = supervise(aggregator, start, step, size, weight)
+    given = [
+        tensor.sum()
+        for one in supervisions
+        for tensor in (one.targets, one.class_weights)
+        if tensor is not None and tensor.requires_grad
+    ]
+    if given:
+        torch.autograd.backward(torch.stack(given).sum())
+    aggregator.commit(supervisions)
+    return supervisions
+
+
+def check_classifier(classifier: Classifier, classes: int) -> None:
+    """Fail unless the rows have unit length, carry no gradient and own every class."""
+    weights, owners = classifier.weights, classifier.owners
+    assert weights.dim() == 2, "classifier weights must be (C·K, D)"
+    assert owners.shape == weights.shape[:1], "a classifier needs one owner for each row"
+    assert owners.dtype == torch.int64, f"owners are {owners.dtype}, not int64"
+    assert {*owners.tolist()} == {*range(classes)}, "owners must be all of the classes 0..C-1"
+    assert not weights.requires_grad, "classifier() must not carry gradient"
+    lengths = weights.norm(dim=1)
+    assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-4), (
+        f"prototypes must have unit length, and have {lengths.tolist()}"
+    )
+
+
+def _check_targets(supervision: Supervision, images: Tensor) -> None:
+    targets = supervision.targets
+    if targets is not None:
+        assert targets.shape == images.shape, f"targets are {tuple(targets.shape)}, not (B, D)"
+        assert bool(targets.isfinite().all()), "targets must be finite"
+
+
+def _check_class_weights(supervision: Supervision, classes: int) -> None:
+    if supervision.class_weights is not None:
+        assert supervision.owners is not None, "class weights need owners"
+        weights = supervision.class_weights.detach()
+        check_classifier(Classifier(weights, supervision.owners), classes)
+
+
+def _check_equal(
+    one: PrototypeAggregator[Any], other: PrototypeAggregator[Any], message: str
+) -> None:
+    mine, theirs = one.classifier(), other.classifier()
+    assert torch.equal(mine.weights, theirs.weights), message
+    assert torch.equal(mine.owners, theirs.owners), message

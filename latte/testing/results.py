@@ -1,0 +1,82 @@
+"""Made-up results of a run, for tests of reporters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from latte.interfaces import (
+    ClassAccuracy,
+    Described,
+    Evaluation,
+    GalleryEntry,
+    Interval,
+    RunResults,
+)
+from latte.testing.fixtures import tiny_images
+
+CLASSES = ("cat", "dog", "fish")
+
+
+def run_results(folder: Path) -> RunResults:
+    """A run that gained 10 points on 60 images; its images lie beside its run folder."""
+    run = folder / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    before = _evaluation("zero-shot", (10, 8, 12), None)
+    after = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
+    return RunResults(
+        folder=run,
+        name="pets",
+        recipe={
+            "name": "pets",
+            "seed": 0,
+            "backbone": {"model": "ViT-B-32", "pretrained": None},
+            "dataset": {"use": "folder", "root": "photos"},
+            "describer": {"use": "phrases"},
+            "descriptions": [{"use": "class"}, {"use": "image"}],
+            "labels": [{"use": "frozen"}],
+            "prototypes": {"use": "momentum"},
+            "loss": {"use": "contrastive"},
+            "train": {"batch_size": 4, "max_steps": 2},
+        },
+        environment={"latte": "0.1.0"},
+        class_names=CLASSES,
+        training_images=6,
+        skipped_images=0,
+        seconds={"describe": 1.5, "train": 2.5},
+        metrics=(
+            {"event": "step", "step": 1, "epoch": 0, "loss": 2.0},
+            {"event": "step", "step": 2, "epoch": 0, "loss": 1.0},
+            {"event": "epoch", "step": 2, "epoch": 0, "top1": 0.6},
+        ),
+        evaluations=(before, after),
+        gallery=_gallery(folder / "photos"),
+        pseudo_label_counts=((2, 3), (2, 2), (2, 1)),
+    )
+
+
+def without_evaluation(results: RunResults) -> RunResults:
+    """The same run on a dataset that nobody labelled; nothing was trained or drawn either."""
+    return replace(results, evaluations=(), gallery=(), metrics=(), seconds={})
+
+
+def _evaluation(name: str, right: tuple[int, ...], gain: Interval | None) -> Evaluation:
+    top1 = sum(right) / 60
+    return Evaluation(
+        name=name,
+        images=60,
+        top1=Interval(top1, top1 - 0.1, top1 + 0.1),
+        top5=1.0,
+        mean_per_class=top1,
+        classes=tuple(ClassAccuracy(correct, 20) for correct in right),
+        gain=gain,
+    )
+
+
+def _gallery(folder: Path) -> tuple[GalleryEntry, ...]:
+    images = tiny_images(folder, 3)
+    return (
+        GalleryEntry(images[0], {"image": Described("a cat on a mat")}, 0, 0, 0),
+        GalleryEntry(images[1], {"image": Described("two", (images[0], images[1]))}, 1, 2, None),
+        GalleryEntry(images[2], {}, 2, 2, 2),
+    )

@@ -1,0 +1,95 @@
+"""Description types with a fault each."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from latte.interfaces import DescriptionType, NoOptions, Options, Scope
+from latte.testing import DescriptionTypeContract
+from tests.testing.broken.fault import Fault
+
+
+class Scene(DescriptionType[NoOptions]):
+    scope: ClassVar[Scope] = "image"
+
+    def prompt(self, class_name: str) -> str:
+        return f"Which scene is {class_name} in?"
+
+
+class Everything(Scene):
+    scope: ClassVar[Scope] = "everything"  # type: ignore[assignment]
+
+
+class TestAnUnknownScope(Fault, DescriptionTypeContract):
+    broken = Everything
+    fails: ClassVar = {"it_has_a_scope"}
+
+
+class GroupedOptions(Options):
+    scope: ClassVar[Scope] = "group"
+
+
+class TestOptionsDisagreeAboutTheScope(Fault, DescriptionTypeContract):
+    broken = Scene
+    given = GroupedOptions()
+    fails: ClassVar = {"it_has_a_scope"}
+
+
+class Pair(Scene):
+    group_size = 2
+
+
+class TestSeveralImagesWithoutAGroup(Fault, DescriptionTypeContract):
+    broken = Pair
+    fails: ClassVar = {"only_groups_show_several_images"}
+
+
+class Lonely(Scene):
+    scope: ClassVar[Scope] = "group"
+
+
+class TestAGroupOfOne(Fault, DescriptionTypeContract):
+    broken = Lonely
+    fails: ClassVar = {"only_groups_show_several_images"}
+
+
+class Formatted(Scene):
+    def prompt(self, class_name: str) -> str:
+        return f"Which scene is {class_name} in {{}}?".format("here")
+
+
+class TestBracesInAName(Fault, DescriptionTypeContract):
+    broken = Formatted
+    fails: ClassVar = {"a_prompt_is_never_empty", "class_names_arrive_unchanged"}
+
+
+class Tidy(Scene):
+    def prompt(self, class_name: str) -> str:
+        return super().prompt(class_name.lower())
+
+
+class TestNamesAreChanged(Fault, DescriptionTypeContract):
+    broken = Tidy
+    fails: ClassVar = {"class_names_arrive_unchanged"}
+
+
+class Anything(Scene):
+    scope: ClassVar[Scope] = "class"
+
+    def prompt(self, class_name: str) -> str:
+        return "something"
+
+
+class TestClassesShareADescription(Fault, DescriptionTypeContract):
+    broken = Anything
+    fails: ClassVar = {"class_names_arrive_unchanged"}
+
+
+class Shy(Scene):
+    def prompt(self, class_name: str) -> str:
+        return super().prompt(class_name) if class_name.isascii() else " "
+
+
+class TestAnEmptyPrompt(Fault, DescriptionTypeContract):
+    broken = Shy
+    fails: ClassVar = {"a_prompt_is_never_empty", "class_names_arrive_unchanged"}

@@ -1,0 +1,41 @@
+"""Packages for tests: files and a hand-written dist-info, so that nothing has to be installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import CompletedProcess
+
+
+def write_package(
+    site: Path, distribution: str, entry_points: Mapping[str, str], files: Mapping[str, str]
+) -> None:
+    """Make a plugin of `files` (path -> text) an installed distribution of the folder `site`."""
+    stem = f"{distribution.replace('-', '_')}-0.1.0"
+    points = [f"{name} = {module}\n" for name, module in entry_points.items()]
+    written = {
+        **files,
+        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\n"
+        "Version: 0.1.0\n",
+        f"{stem}.dist-info/entry_points.txt": f"[latte.plugins]\n{''.join(points)}",
+    }
+    for name, text in written.items():
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def run_python(site: Path, *arguments: str) -> CompletedProcess[str]:
+    """A fresh interpreter that sees `site` and starts there."""
+    environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,184 @@
+"""Every component of latte itself passes the contract that plugins are held to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from latte.api import Options
+from latte.builtin import latte_components
+from latte.describe.options import with_template
+from latte.interfaces import Component, NoOptions
+from latte.testing import (
+    ComponentContract,
+    DatasetContract,
+    DescriberContract,
+    DescriptionTypeContract,
+    LossContract,
+    PrototypeAggregatorContract,
+    PseudoLabelerContract,
+    ReporterContract,
+)
+from latte.testing.fixtures import tiny_images
+from tests.adapt.doubles import (
+    AgreementLabeler,
+    CentroidPrototypes,
+    TwoPrototypes,
+)
+
+CLASSES = ["cat", "dog"]
+
+
+class TestPhrases(DescriberContract):
+    component = "phrases"
+    changes: ClassVar[Mapping[str, Any]] = {"words": 12, "top": 1, "bank": "bank.txt"}
+
+    def write_files(self, folder: Path) -> None:
+        sections = ("objects", "materials", "colours", "textures", "scenes")
+        text = "\n".join(f"[{name}]\n{name[:-1]} one\n{name[:-1]} two" for name in sections)
+        (folder / "bank.txt").write_text(text)
+
+
+class TestClass(DescriptionTypeContract):
+    component = "class"
+
+    def build(self) -> tuple[type[Component[Any]], Options]:
+        component, options = super().build()
+        return component, with_template(options, "a photo of a {class}.")
+
+
+class TestImage(DescriptionTypeContract):
+    component = "image"
+
+
+class TestImageWithLabel(DescriptionTypeContract):
+    component = "image"
+    options: ClassVar[Mapping[str, Any]] = {"prompt": "How does this {class} look?"}
+
+
+class TestGroup(DescriptionTypeContract):
+    component = "group"
+
+
+class TestFrozen(PseudoLabelerContract):
+    component = "frozen"
+
+
+class TestCurrent(PseudoLabelerContract):
+    component = "current"
+    options: ClassVar[Mapping[str, Any]] = {"weight": 0.5}
+
+
+class TestAgreement(PseudoLabelerContract):
+    kind = "labeler"
+
+    def build(self) -> tuple[type[Component[Any]], Options]:
+        return AgreementLabeler, NoOptions()
+
+
+class TestTemplates(PrototypeAggregatorContract):
+    component = "templates"
+
+
+class TestTemplatesEveryStep(PrototypeAggregatorContract):
+    component = "templates"
+    options: ClassVar[Mapping[str, Any]] = {"refresh": "step"}
+
+
+class TestMomentum(PrototypeAggregatorContract):
+    component = "momentum"
+
+
+class TestMomentumAsReleased(PrototypeAggregatorContract):
+    component = "momentum"
+    options: ClassVar[Mapping[str, Any]] = {
+        "momentum": 0.5,
+        "margins": "epoch_start",
+        "normalize_targets": True,
+    }
+
+
+class TestCentroids(PrototypeAggregatorContract):
+    def build(self) -> tuple[type[Component[Any]], Options]:
+        return CentroidPrototypes, NoOptions()
+
+
+class TestTwoPrototypes(PrototypeAggregatorContract):
+    def build(self) -> tuple[type[Component[Any]], Options]:
+        return TwoPrototypes, NoOptions()
+
+
+class TestContrastive(LossContract):
+    component = "contrastive"
+
+
+class TestContrastiveMulti(LossContract):
+    component = "contrastive"
+    options: ClassVar[Mapping[str, Any]] = {"positives": "multi", "logit_scale": 50.0}
+
+
+class TestContrastiveIgnore(LossContract):
+    component = "contrastive"
+    options: ClassVar[Mapping[str, Any]] = {"positives": "ignore"}
+
+
+class TestFolder(DatasetContract):
+    component = "folder"
+    options: ClassVar[Mapping[str, Any]] = {
+        "root": "photos",
+        "classes": "folders",
+        "evaluation": "labelled",
+    }
+
+    def write_files(self, folder: Path) -> None:
+        for name in CLASSES:
+            tiny_images(folder / "photos" / name)
+            tiny_images(folder / "labelled" / name, 2)
+
+
+class TestList(DatasetContract):
+    component = "list"
+    options: ClassVar[Mapping[str, Any]] = {
+        "images": "train.csv",
+        "classes": CLASSES,
+        "evaluation": "test.jsonl",
+    }
+
+    def write_files(self, folder: Path) -> None:
+        images = [f"photos/{image.id}" for image in tiny_images(folder / "photos")]
+        train = [f"{path},{CLASSES[row % 2]}" for row, path in enumerate(images[:4])]
+        (folder / "train.csv").write_text("\n".join(["path,class", *train[::-1]]) + "\n")
+        test = [json.dumps({"path": path, "class": "dog"}) for path in images[4:]]
+        (folder / "test.jsonl").write_text("\n".join(test))
+
+
+class TestCoop(DatasetContract):
+    component = "coop"
+    options: ClassVar[Mapping[str, Any]] = {"split": "split.json", "root": "photos"}
+
+    def write_files(self, folder: Path) -> None:
+        ids = [image.id for image in tiny_images(folder / "photos")]
+        rows = [[one, place % 2, CLASSES[place % 2]] for place, one in enumerate(ids)]
+        split = {"train": rows[3::-1], "val": rows[4:5], "test": rows[5:]}
+        (folder / "split.json").write_text(json.dumps(split))
+
+
+class TestHtml(ReporterContract):
+    component = "html"
+
+
+class TestModelCard(ReporterContract):
+    component = "model-card"
+
+
+def test_no_component_is_left_out() -> None:
+    tested = {
+        (contract.kind, contract.component)
+        for contract in globals().values()
+        if isinstance(contract, type)
+        and issubclass(contract, ComponentContract)
+        and contract.__module__ == __name__
+    }
+    assert {(spec.kind, spec.name) for spec in latte_components()} <= tested
