@@ -47,7 +47,7 @@ class Training:
     """The run folder: metrics and checkpoints go there."""
     evaluation_batch_size: int
     evaluate: Evaluate | None
-    """Accuracy of the learners as they are, where labelled images exist."""
+    """Figures of the learners as they are, where labelled images exist."""
 
     @property
     def steps_per_epoch(self) -> int:

@@ -87,6 +87,7 @@ class RunResults:
     evaluations: tuple[Evaluation, ...]
     """Zero-shot first, then adapted, then controls; empty without an evaluation split."""
     gallery: tuple[GalleryEntry, ...]
+    """A sample of the training images, drawn from the seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
     """Training images per class, in label order: (frozen label, adapted label)."""
 

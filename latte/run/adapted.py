@@ -59,7 +59,7 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
     members = []
     for learner in learners:
         found = learner.aggregator.classifier()
-        classifier = Classifier(found.weights.detach().cpu(), found.owners.cpu())
+        classifier = Classifier(found.weights.detach().cpu().clone(), found.owners.cpu().clone())
         members.append(Member(learner.name, learner.backbone, classifier))
     return Adapted(tuple(class_names), tuple(members))
 

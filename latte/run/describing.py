@@ -7,6 +7,7 @@ from typing import Any
 from latte.data.images import open_image
 from latte.describe.bank import DescriptionBank
 from latte.describe.generate import generate
+from latte.describe.options import with_template
 from latte.describe.plan import TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescriptionType
@@ -19,10 +20,7 @@ def build_descriptions(workspace: Workspace, template: str) -> dict[str, Descrip
     """The recipe's description types by label; open class templates become the dataset's."""
     built = {}
     for choice in workspace.recipe.descriptions:
-        options = choice.options
-        if getattr(options, "template", "") is None:
-            options = options.model_copy(update={"template": template})
-        built[choice.label] = workspace.build(choice, options)
+        built[choice.label] = workspace.build(choice, with_template(choice.options, template))
     return built
 
 
@@ -40,15 +38,13 @@ def describe(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Descr
     )
     needed = any(kind.scope != "class" for kind in descriptions.values())
     describer = workspace.describer if needed else None
-    plan = plan_requests(training, descriptions, describer, workspace.seed)
-    with DescriptionStore(workspace.context.cache_dir / "descriptions") as store:
-        result = generate(describer, plan, store, workspace.progress)
-    if describer is not None:
-        describer.close()
-        workspace.progress.say(
-            f"describe: {result.generated} texts written, {result.served} reused, "
-            f"{result.refused} refused"
-        )
+    try:
+        plan = plan_requests(training, descriptions, describer, workspace.seed)
+        with DescriptionStore(workspace.context.cache_dir / "descriptions") as store:
+            result = generate(describer, plan, store, workspace.progress)
+    finally:
+        if describer is not None:
+            describer.close()
     bank = DescriptionBank.from_plan(plan, result, descriptions)
     bank.save(workspace.folder.descriptions)
     return bank

@@ -13,6 +13,7 @@ from latte.run.adapted import Adapted, load_adapted
 from latte.run.evaluating import adapted_similarities, compare, read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.images import find_images
+from latte.run.memory import keep_freed_memory
 from latte.run.results import collect_results
 from latte.run.workspace import Workspace, find_device, run_folder
 from latte.run.zero_shot import compute_zero_shot
@@ -38,6 +39,7 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
 
 def open_adapted(path: Path, device: str, progress: Progress) -> Adapted:
     """The adapted model of a run folder; needs neither its recipe's plugins nor its images."""
+    keep_freed_memory()
     return load_adapted(open_folder(path), find_device(device), progress)
 
 
@@ -46,6 +48,7 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
 
     Raises `LatteError` where the dataset has no labelled images.
     """
+    keep_freed_memory()
     workspace = open_workspace(path, registry, progress)
     images = find_images(workspace)
     if not images.labels:

@@ -20,6 +20,7 @@ from latte.run.evaluating import evaluate, read_evaluations
 from latte.run.folder import StageRecord
 from latte.run.identity import STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
+from latte.run.memory import keep_freed_memory
 from latte.run.results import collect_results
 from latte.run.training import train_learners
 from latte.run.workspace import Workspace, run_folder
@@ -84,6 +85,7 @@ class _Runner:
 
     def run(self) -> RunResults | None:
         """Stages in order; an earlier stage's result is loaded only if a later one needs it."""
+        keep_freed_memory()
         began = time.perf_counter()
         images = find_images(self.workspace)
         self._write_records()

@@ -12,6 +12,7 @@ from latte.adapt.step import StepInputs
 from latte.backbone.encode import class_texts, encode_cached_images
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
+from latte.evaluate.diagnostics import diagnose
 from latte.interfaces import TrainingStart
 from latte.run.adapted import Adapted, from_learners
 from latte.run.images import Images
@@ -91,7 +92,13 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
             else zero_shot.evaluation
             for learner in learners
         ]
-        similarities = from_learners(learners, images.class_names).similarities(features)
-        return {"top1": (similarities.argmax(dim=1) == labels).double().mean().item()}
+        adapted = from_learners(learners, images.class_names)
+        similarities = adapted.similarities(features)
+        found = diagnose(similarities, adapted.logit_scale)
+        return {
+            "top1": (similarities.argmax(dim=1) == labels).double().mean().item(),
+            "confidence": found.confidence,
+            "margin": found.margin,
+        }
 
     return evaluate

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from latte.testing.isolation import imports_torch
-from tests.testing.packages import write_package
+from tests.testing.packages import run_python, write_package
 
 HOOK = """
 from latte.api import ComponentSpec, hookimpl
@@ -59,3 +59,8 @@ def test_a_plugin_that_cannot_be_listed_fails(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(AssertionError, match=r"No module named 'latte_half\.light'"):
         imports_torch("latte-half")
+
+
+def test_latte_itself_needs_no_pytest(tmp_path: Path) -> None:
+    program = "import sys, latte.api, latte.cli.main; sys.exit('pytest' in sys.modules)"
+    assert run_python(tmp_path, "-c", program).returncode == 0
