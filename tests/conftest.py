@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from tests.registry.zoo import zoo as zoo  # one for the whole suite: its modules stay imported
+
 if TYPE_CHECKING:
     from latte.backbone.open_clip import OpenClipBackbone
 

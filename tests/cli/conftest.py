@@ -8,8 +8,6 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.registry.zoo import zoo as zoo
-
 Latte = Callable[..., CompletedProcess[str]]
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from latte.registry.discovery import discover_plugins
 from latte.registry.registry import Registry
-from tests.registry.zoo import zoo as zoo
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ descriptions:
 labels: [current, frozen]
 prototypes: {{use: momentum, momentum: 0.9}}
 loss: contrastive
-reporters: [html]
 train:
   batch_size: 4
   max_epochs: 2
