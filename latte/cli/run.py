@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption
+
+if TYPE_CHECKING:
+    from latte.interfaces import Progress
+    from latte.recipe.model import Recipe
+    from latte.registry.registry import Registry
 
 
 def run(
@@ -58,17 +63,10 @@ def run(
             typer.echo(f"{title}: {_shown(path)}")
 
 
-def _print_plan(loaded: object, registry: object, progress: object, limit: int | None) -> None:
-    from typing import cast
-
-    from latte.interfaces import Progress
-    from latte.recipe.model import Recipe
-    from latte.registry.registry import Registry
+def _print_plan(recipe: Recipe, registry: Registry, progress: Progress, limit: int | None) -> None:
     from latte.run.runner import plan_run
 
-    folder, stages = plan_run(
-        cast("Recipe", loaded), cast("Registry", registry), cast("Progress", progress), limit
-    )
+    folder, stages = plan_run(recipe, registry, progress, limit)
     typer.echo(f"run folder: {_shown(folder)}")
     for stage in stages:
         what = f"reused (took {stage.seconds:.1f} s)" if stage.reused else "to do"

@@ -11,7 +11,11 @@ RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")
 RunArgument = Annotated[Path, typer.Argument(help="A run folder, as `latte run` named it.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as in train.batch_size=64."),
+    typer.Option(
+        "--set",
+        metavar="KEY.PATH=VALUE",
+        help="Change a value, as in train.batch_size=64; may be repeated.",
+    ),
 ]
 LimitOption = Annotated[
     int | None,
