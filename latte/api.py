@@ -1,10 +1,27 @@
 """The public names: everything that a plugin or a user of latte as a library imports.
 
-Importing this module does not import torch.
+Importing this module does not import torch; the functions that need it come at first use.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
 from latte.registry.spec import API_VERSION, ComponentSpec, Kind, hookimpl
 
-__all__ = [*_interfaces, "API_VERSION", "ComponentSpec", "Kind", "hookimpl"]
+if TYPE_CHECKING:
+    from latte.adapt.mixer import margin_weights as margin_weights
+    from latte.adapt.mixer import mix as mix
+
+_WITH_TORCH = {"margin_weights": "latte.adapt.mixer", "mix": "latte.adapt.mixer"}
+
+__all__ = [*_interfaces, "API_VERSION", "ComponentSpec", "Kind", "hookimpl", *_WITH_TORCH]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TORCH:
+        return getattr(importlib.import_module(_WITH_TORCH[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

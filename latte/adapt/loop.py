@@ -122,7 +122,7 @@ def _epoch(
 def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
     """What happens before the first step of an epoch: class texts, feature banks, centroids."""
     if epoch:
-        _refresh_class_features(training, ("epoch",))
+        _refresh_class_features(training, ("epoch", "step"))
     due = [one for one in _labelers(training) if epoch == 0 or one.refresh == "epoch"]
     banks: Mapping[str, FeatureBank] = {}
     if any(labeler.needs_feature_banks for labeler in due):
