@@ -32,9 +32,17 @@ class Learner:
     gradient_clip: float | None
     precision: Precision = "fp32"
     """Of the two towers; labels, prototypes and losses are always worked out in fp32."""
+    constant_features: Tensor | None = None
+    """(N, D) features of all training images, where neither views nor the image tower change."""
 
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, S, S) -> unit features (B, D), with gradient where something trains."""
+    def image_features(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
+        """Unit features (B, D) of the training images `indices`, whose views are `pixels`.
+
+        Pixels (B, 3, S, S) may be missing where features are constant.
+        """
+        if self.constant_features is not None:
+            return self.constant_features[indices.to(self.constant_features.device)]
+        assert pixels is not None, "features that change are encoded from pixels"
         with self._autocast():
             return self.backbone.encode_images(pixels)
 

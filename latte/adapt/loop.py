@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,8 @@ def _labelers(training: Training) -> Sequence[Any]:
 def _start(training: Training) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
+        if training.settings.augment is None and not learner.image_tower_trains:
+            learner.constant_features = training.start.image_features
     for labeler in _labelers(training):
         labeler.start(training.start)
 
@@ -100,8 +102,7 @@ def _epoch(
         done : done + total - step
     ]
     rows: list[Mapping[str, Any]] = []
-    views = training_batches(training.images, training.view, batches, epoch)
-    with contextlib.closing(views):
+    with contextlib.closing(_views(training, batches, epoch)) as views:
         for indices, pixels in views:
             figures = _step(training, indices, pixels, epoch, step)
             step += 1
@@ -117,6 +118,16 @@ def _epoch(
                 folder = training.folder / "checkpoints"
                 save_checkpoint(folder, step, training.learners, _labelers(training))
     return step
+
+
+def _views(
+    training: Training, batches: Sequence[Tensor], epoch: int
+) -> Generator[tuple[Tensor, Tensor | None], None, None]:
+    """Indices (B,) and pixels of each batch; no pixels where no learner would look at them."""
+    if all(learner.constant_features is not None for learner in training.learners):
+        yield from ((indices, None) for indices in batches)
+    else:
+        yield from training_batches(training.images, training.view, batches, epoch)
 
 
 def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
@@ -138,7 +149,7 @@ def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
 
 
 def _step(
-    training: Training, indices: Tensor, pixels: Tensor, epoch: int, step: int
+    training: Training, indices: Tensor, pixels: Tensor | None, epoch: int, step: int
 ) -> dict[str, float]:
     figures: dict[str, float] = {}
     for learner in training.learners:

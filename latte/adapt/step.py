@@ -38,10 +38,10 @@ class StepOutcome:
 
 
 def training_step(
-    learner: Learner, inputs: StepInputs, batch: Batch, pixels: Tensor
+    learner: Learner, inputs: StepInputs, batch: Batch, pixels: Tensor | None
 ) -> StepOutcome:
     """Forward, backward, optimiser, prototypes: pixels (B, 3, S, S) of the images in `batch`."""
-    image_features = learner.encode_images(pixels)
+    image_features = learner.image_features(batch.indices, pixels)
     supervisions = _supervise(learner, inputs, batch, image_features.detach())
     loss = _total_loss(learner, image_features, supervisions)
     if learner.optimizer is not None and loss.requires_grad:

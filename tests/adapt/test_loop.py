@@ -207,6 +207,22 @@ def test_two_prototypes_a_class_run_through_the_same_loop(make: Make) -> None:
     assert training.learners[0].similarities(training.start.image_features).shape == (15, 3)
 
 
+def test_features_that_cannot_change_are_never_encoded_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = make(
+        parts=[latteclip_part(trainable="text_layer_norms")],
+        settings=with_settings(SETTINGS, augment=None),
+    )
+    assert not training.learners[0].image_tower_trains
+    monkeypatch.delattr(OpenClipBackbone, "encode_images")
+    run(training)
+    (learner,) = training.learners
+    assert torch.equal(
+        learner.image_features(torch.tensor([3, 1]), None), training.start.image_features[[3, 1]]
+    )
+
+
 def test_no_steps_leave_zero_shot(make: Make) -> None:
     training = run(make(settings=with_settings(SETTINGS, max_steps=0)))
     weights = training.learners[0].aggregator.classifier().weights

@@ -30,6 +30,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="tiny-caltech",
             target="latte_tiny.dataset:TinyCaltech",
             options="latte_tiny.options:TinyCaltechOptions",
-            summary="1,500 photos of 100 classes from Caltech-101 (CC BY 4.0), train and test",
+            summary="1,600 photos of 100 classes from Caltech-101 (CC BY 4.0), train and test",
         ),
     )

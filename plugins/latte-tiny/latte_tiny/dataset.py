@@ -19,8 +19,9 @@ class TinyCaltech(Dataset[TinyCaltechOptions]):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The 100 names, in label order."""
-        return tuple((IMAGES / "classes.txt").read_text(encoding="utf-8").splitlines())
+        """The 100 names, in label order, with spaces."""
+        names = (IMAGES / "classes.txt").read_text(encoding="utf-8").splitlines()
+        return tuple(name.replace("_", " ") for name in names)
 
     @property
     def template(self) -> str:
