@@ -1,0 +1,34 @@
+"""latte-reclip: ReCLIP (Hu et al., WACV 2024) as a labeler, prototypes and a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """One labeler, one aggregator, one loss."""
+    return (
+        ComponentSpec(
+            kind="labeler",
+            name="label-propagation",
+            target="latte_reclip.labeler:LabelPropagationLabeler",
+            options="latte_reclip.options:LabelPropagationOptions",
+            summary="spreads class texts over a neighbour graph; keeps what all learners agree on",
+        ),
+        ComponentSpec(
+            kind="prototypes",
+            name="centroids",
+            target="latte_reclip.centroids:CentroidPrototypes",
+            summary="one prototype a class: the centroid that a labeler found for it",
+        ),
+        ComponentSpec(
+            kind="loss",
+            name="masked-cross-entropy",
+            target="latte_reclip.loss:MaskedCrossEntropy",
+            options="latte_reclip.options:MaskedCrossEntropyOptions",
+            summary="cross-entropy over all classes; samples count by their weight",
+        ),
+    )

@@ -1,0 +1,64 @@
+"""The symmetric, normalised graph of nearest neighbours, in memory that grows with N·k."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+BLOCK_BYTES = 2**27
+"""Largest block of similarities that is held at once."""
+
+
+def nearest_neighbours(
+    rows: Tensor, count: int, block_bytes: int = BLOCK_BYTES
+) -> tuple[Tensor, Tensor]:
+    """Cosines and indices (n, k) of the nearest other rows of unit rows (n, D), nearest first.
+
+    k = min(count, n - 1).
+    """
+    nodes = len(rows)
+    kept = min(count, nodes - 1)
+    cosines = rows.new_empty(nodes, kept)
+    indices = torch.empty(nodes, kept, dtype=torch.int64, device=rows.device)
+    size = max(1, block_bytes // (nodes * rows.element_size()))
+    for first in range(0, nodes, size):
+        block = rows[first : first + size] @ rows.T
+        block.diagonal(first).fill_(-torch.inf)
+        found = block.topk(kept, dim=1)
+        cosines[first : first + size], indices[first : first + size] = found
+    return cosines, indices
+
+
+def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
+    """S = D^-1/2 W D^-1/2 as a sparse CSR matrix (n, n), for neighbours (n, k).
+
+    W is the mean of A and its transpose, where A holds (cosine + 1) / 2 for each row's neighbours,
+    and D its row sums. ReCLIP, section 3.2, after Iscen et al. 2019.
+    """
+    nodes, kept = indices.shape
+    own = torch.arange(nodes, device=indices.device).repeat_interleave(kept)
+    others = indices.flatten()
+    # Rounding can take the cosine of opposite rows below -1.
+    half = ((cosines.flatten() + 1) / 4).clamp_min(0)
+    places = torch.stack([torch.cat([own, others]), torch.cat([others, own])])
+    graph = torch.sparse_coo_tensor(
+        places, half.repeat(2), (nodes, nodes), check_invariants=False
+    ).coalesce()
+    scales = torch.sparse.sum(graph, dim=1).to_dense().rsqrt()
+    scales = scales.where(scales.isfinite(), 0.0)
+    row, column = graph.indices()
+    values = scales[row] * graph.values() * scales[column]
+    return _compressed(row, column, values, nodes)
+
+
+def _compressed(row: Tensor, column: Tensor, values: Tensor, nodes: int) -> Tensor:
+    """CSR from entries sorted by row."""
+    ends = row.bincount(minlength=nodes).cumsum(0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        starts = torch.cat([ends.new_zeros(1), ends])
+        return torch.sparse_csr_tensor(
+            starts, column, values, (nodes, nodes), check_invariants=False
+        )

@@ -1,0 +1,120 @@
+"""ReCLIP's pseudo-labels: label propagation for each learner, and what all learners agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latte.api import (
+    Batch,
+    FeatureBank,
+    LabelStream,
+    LatteError,
+    PrototypeAggregator,
+    PseudoLabeler,
+    Refresh,
+    RoundInfo,
+    TrainingStart,
+)
+from latte_reclip.centroids import class_centroids
+from latte_reclip.options import LabelPropagationOptions
+from latte_reclip.propagation import Propagated, propagate
+
+
+class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
+    """Labels each learner's whole feature bank at the start of every epoch.
+
+    A learner whose aggregator re-encodes the class texts (`templates` with `refresh: step` or
+    `epoch`) starts from its adapted texts, any other from the zero-shot texts, in all epochs: this
+    is what the published text and visual learner do. An image that no class reaches has weight 0.
+    """
+
+    refresh: Refresh = "epoch"
+    needs_feature_banks = True
+    _zero_shot: Tensor
+
+    def start(self, start: TrainingStart) -> None:
+        """Keep the zero-shot classifier."""
+        self._zero_shot = start.class_features.detach()
+        self._labels: dict[str, Tensor] = {}
+        self._weights: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def begin_round(
+        self,
+        banks: Mapping[str, FeatureBank],
+        aggregators: Mapping[str, PrototypeAggregator[Any]],
+        epoch: int,
+    ) -> RoundInfo:
+        """Label all banks and return each learner's class centroids.
+
+        Centroids are unit means of the features as they are, not as projected, of all nodes that
+        got the label, texts among them. Raises `LatteError` where the texts reach no image.
+        """
+        centroids, reached = {}, {}
+        for name, bank in banks.items():
+            texts = self._text_nodes(name, aggregators[name]).to(bank.features)
+            found = propagate(texts, bank.features, self.options)
+            nodes = torch.cat([texts, bank.features])
+            centroids[name] = class_centroids(nodes, found.labels, found.reached, texts)
+            self._labels[name], reached[name] = self._of_images(name, found, len(texts))
+        self._weights = self._counted(reached)
+        return RoundInfo(centroids)
+
+    def _text_nodes(self, learner: str, aggregator: PrototypeAggregator[Any]) -> Tensor:
+        """The texts (C, D) that a learner's labels spread from."""
+        if aggregator.class_features_refresh == "start":
+            return self._zero_shot
+        classifier = aggregator.classifier()
+        if len(classifier.owners) != len(self._zero_shot):
+            raise LatteError(
+                f"label-propagation spreads from one text a class, and the prototypes of learner "
+                f"{learner!r} have {len(classifier.owners)} for {len(self._zero_shot)} classes",
+                hint="use prototypes with one vector a class, such as `templates`",
+            )
+        return classifier.weights[classifier.owners.argsort()]
+
+    def _of_images(self, learner: str, found: Propagated, classes: int) -> tuple[Tensor, Tensor]:
+        """Labels and reach (N,) of the images alone, on the CPU as the indices of a batch are."""
+        reached = found.reached[classes:].cpu()
+        if not bool(reached.any()):
+            raise LatteError(
+                f"label-propagation reaches none of the {len(reached)} images of learner "
+                f"{learner!r}: the nearest neighbours of texts are texts, and of images images",
+                hint="raise `neighbours`, or keep `projection: true`",
+            )
+        return found.labels[classes:].cpu(), reached
+
+    def _counted(self, reached: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights (N,) by learner."""
+        if not self.options.agreement:
+            return {name: one.float() for name, one in reached.items()}
+        opinions = torch.stack(list(self._labels.values()))
+        agreed = (opinions == opinions[0]).all(dim=0) & torch.stack(list(reached.values())).all(0)
+        return dict.fromkeys(reached, agreed.float())
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """One stream `propagated`: this epoch's labels, whatever the batch looks like now."""
+        labels = self._labels[batch.learner][batch.indices].to(image_features.device)
+        weights = self._weights[batch.learner][batch.indices].to(image_features)
+        return [LabelStream("propagated", labels, weights)]
+
+    def state(self) -> dict[str, Tensor]:
+        """Labels and weights (N,) of each learner in this epoch."""
+        labels = {f"labels.{name}": one.clone() for name, one in self._labels.items()}
+        return labels | {f"weights.{name}": one.clone() for name, one in self._weights.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        self._labels = _below("labels.", state)
+        self._weights = _below("weights.", state)
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    named = {key.removeprefix(prefix): one for key, one in state.items() if key.startswith(prefix)}
+    return {name: one.cpu() for name, one in named.items()}

@@ -1,0 +1,83 @@
+"""Label propagation: every class spreads from its node over the graph (ReCLIP, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte_reclip.graph import nearest_neighbours, propagation_matrix
+from latte_reclip.options import LabelPropagationOptions
+from latte_reclip.projection import class_directions, project
+
+COLUMN_BYTES = 2**26
+"""Largest matrix of nodes by classes that the solver holds; it holds five of them."""
+
+
+@dataclass(frozen=True)
+class Propagated:
+    """What label propagation says of n = C + N nodes: class texts first, then images."""
+
+    labels: Tensor
+    """(n,) int64: the class whose score is highest, the lowest of equal ones."""
+    reached: Tensor
+    """(n,) bool: whether any class has a score above 0 there."""
+
+
+def propagate(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -> Propagated:
+    """Label unit rows `texts` (C, D) and `images` (N, D), starting from one text node a class."""
+    nodes = torch.cat([texts, images])
+    if options.projection:
+        nodes = project(nodes, class_directions(texts, options.cut_dim))
+    nodes = normalize(nodes, dim=1)
+    matrix = propagation_matrix(*nearest_neighbours(nodes, options.neighbours))
+    return highest_scores(matrix, len(texts), options)
+
+
+def highest_scores(
+    matrix: Tensor,
+    classes: int,
+    options: LabelPropagationOptions,
+    column_bytes: int = COLUMN_BYTES,
+) -> Propagated:
+    """Solve for each class, in blocks of classes, and keep which is highest at each node.
+
+    Classes start at the first `classes` nodes of the sparse `matrix` (n, n).
+    """
+    nodes = matrix.shape[0]
+    best = matrix.values().new_zeros(nodes)
+    labels = torch.zeros(nodes, dtype=torch.int64, device=best.device)
+    size = max(1, column_bytes // (nodes * best.element_size()))
+    for first in range(0, classes, size):
+        sources = torch.arange(first, min(first + size, classes), device=best.device)
+        highest, column = class_scores(matrix, sources, options).max(dim=1)
+        better = highest > best
+        labels = torch.where(better, first + column, labels)
+        best = torch.maximum(best, highest)
+    return Propagated(labels, best > 0)
+
+
+def class_scores(matrix: Tensor, sources: Tensor, options: LabelPropagationOptions) -> Tensor:
+    """Scores (n, M) that solve (I - alpha S) y = e for the unit vectors e of `sources` (M,).
+
+    Conjugate gradients on all columns together: each stops when its own residual is short enough,
+    and all after `iterations` steps, as published. A node more links away scores exactly 0.
+    """
+    columns = torch.arange(len(sources), device=sources.device)
+    residual = matrix.values().new_zeros(matrix.shape[0], len(sources))
+    residual[sources, columns] = 1
+    solution, direction = torch.zeros_like(residual), residual.clone()
+    squares = residual.new_ones(len(sources))
+    for _ in range(options.iterations):
+        unsolved = squares > options.tolerance**2
+        if not bool(unsolved.any()):
+            break
+        product = torch.addmm(direction, matrix, direction, alpha=-options.alpha)
+        step = (squares / (direction * product).sum(dim=0)).where(unsolved, 0.0)
+        solution.addcmul_(direction, step)
+        residual.addcmul_(product, step, value=-1)
+        before, squares = squares, residual.square().sum(dim=0)
+        direction.mul_((squares / before).where(unsolved, 0.0)).add_(residual)
+    return solution
