@@ -35,6 +35,8 @@ COMMANDS = {
         "evaluate",
         "predict",
         "report",
+        "sweep",
+        "compare",
         "components",
         "plugins",
         "doctor",

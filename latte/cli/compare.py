@@ -1,0 +1,80 @@
+"""`latte compare`: many runs in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from latte.compare.comparison import Comparison
+    from latte.interfaces import LatteError
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders, or folders of them, such as runs/."),
+    ],
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Published numbers to put beside, a YAML file: {source: TEXT, rows: {METHOD: "
+            "{DATASET: TOP-1 PERCENT}}}. They come from other models and splits than yours unless "
+            "you made sure that these are the same.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table as CSV too, in full.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it as one HTML page too.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
+) -> None:
+    """Put finished runs in one table; those that differ only in their seed are averaged."""
+    from latte.compare.comparison import compare_runs
+
+    comparison = compare_runs(runs, against)
+    print_skipped(comparison.skipped)
+    _write_files(comparison, csv, html)
+    if json:
+        from latte.cli.output import print_json
+        from latte.compare.export import as_json
+
+        print_json(as_json(comparison))
+    else:
+        from latte.compare.terminal import table
+
+        typer.echo(table(comparison))
+
+
+def print_skipped(skipped: Sequence[LatteError]) -> None:
+    """Name on stderr what is not in the table."""
+    for error in skipped:
+        typer.echo(f"skipped {error}", err=True)
+
+
+def _write_files(comparison: Comparison, csv: Path | None, html: Path | None) -> None:
+    if csv:
+        from latte.compare.export import as_csv
+
+        _write(csv, as_csv(comparison))
+    if html:
+        from latte.compare.html import page
+
+        _write(html, page(comparison))
+
+
+def _write(path: Path, text: str) -> None:
+    from latte.files import write_text
+    from latte.interfaces import LatteError
+
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error
+    typer.echo(f"wrote {path}", err=True)

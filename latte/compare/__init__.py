@@ -1,0 +1,1 @@
+"""Comparison: many runs in one table."""

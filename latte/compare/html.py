@@ -1,0 +1,123 @@
+"""The comparison as one page in the look of the report; it needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from latte.compare import cells
+from latte.compare.comparison import Comparison, dataset_titles, notes
+from latte.compare.rows import Result, Row
+from latte.report.charts import IntervalRow, interval_chart, points_tick
+from latte.report.numbers import duration, plural, points, points_range
+from latte.report.plain import one_line, printable
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page(comparison: Comparison) -> str:
+    """The whole page as HTML."""
+    style = files("latte.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html").render(
+        runs=plural(sum(len(row.seeds) for row in comparison.rows), "run"),
+        sections=_sections(comparison),
+        shows_published=comparison.published is not None,
+        shows_memory=any(row.peak_memory_mb is not None for row in comparison.rows),
+        notes=notes(comparison),
+        skipped=comparison.skipped,
+        style=Markup(style),
+        style_hash=_content_hash(style),
+    )
+    return printable(text)
+
+
+def _sections(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        _section(title, [row for row in comparison.rows if row.data.digest == digest])
+        for digest, title in dataset_titles(comparison.rows).items()
+    ]
+
+
+def _section(title: str, rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "lines": [line for row in rows for line in _lines(row)],
+        "chart": _gain_chart(title, rows),
+    }
+
+
+def _lines(row: Row) -> list[dict[str, Any]]:
+    images = row.data.images
+    own = {
+        "kind": "adapted",
+        "name": one_line(row.method),
+        "labels": row.labels,
+        "seeds": ", ".join(map(str, row.seeds)),
+        "zero_shot": cells.baseline(row.zero_shot, images),
+        **_figures(row.adapted, images),
+        "published": cells.published(row.published),
+        "time": duration(sum(row.seconds.values())),
+        "stages": [(stage, duration(seconds)) for stage, seconds in row.seconds.items()],
+        "memory": cells.memory(row.peak_memory_mb),
+    }
+    nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
+    controls = [
+        {
+            "kind": "control",
+            "name": one_line(name),
+            "labels": (),
+            "seeds": f"{result.top1.runs} of {len(row.seeds)}",
+            **_figures(result, images),
+            **nothing,
+            "stages": [],
+        }
+        for name, result in row.controls.items()
+    ]
+    return [own, *controls]
+
+
+def _figures(result: Result | None, images: int) -> dict[str, str]:
+    if result is None:
+        return {"top1": cells.ABSENT, "gain": cells.ABSENT, "gain_interval": ""}
+    mark = cells.SAME_FOR_ALL_SEEDS if cells.is_marked(result) else ""
+    return {
+        "top1": cells.top1(result.top1, images),
+        "gain": points(result.gain.value, images),
+        "gain_interval": points_range(result.gain, images) + mark,
+    }
+
+
+def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
+    drawn = [
+        IntervalRow(
+            printable(name), result.gain, points(result.gain.value, row.data.images), css_class
+        )
+        for row in rows
+        if row.adapted
+        for name, result, css_class in (
+            (row.name, row.adapted, "adapted"),
+            *((f"control {name}", result, "control") for name, result in row.controls.items()),
+        )
+    ]
+    label = f"Gain over zero-shot on {title}, with 95 % intervals; the table has the same numbers"
+    return interval_chart(drawn, printable(label), points_tick, reference=0.0) if drawn else None
+
+
+def _content_hash(text: str) -> str:
+    """The source expression by which the page's policy allows this very text and no other."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -1,0 +1,121 @@
+"""Published numbers, put beside measured ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from latte.compare.reading import read_nodes
+from latte.compare.rows import Row
+from latte.recipe.mistakes import Mistakes, suggestion
+from latte.recipe.node import Node
+
+_KEYS = ("source", "note", "rows")
+_DIGITS = 6
+"""Of a fraction: more than papers print, and no trace of the division by 100."""
+_EXAMPLE = "As in: rows: {latteclip: {eurosat: 80.27}}"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What somebody reported, and where."""
+
+    source: str
+    note: str
+    rows: Mapping[str, Mapping[str, float]]
+    """Method -> dataset -> top-1 accuracy as a fraction."""
+
+
+def read_published(path: Path) -> Published:
+    """The file's content; accuracies in it are percentages.
+
+    Raises `LatteError` with every mistake and its line.
+    """
+    root, mistakes = read_nodes(path), Mistakes()
+    for key, node in root.items():
+        if key not in _KEYS:
+            mistakes.add(node.origin, (key,), *_unknown(str(key)))
+    source, note = _text(root, "source", mistakes), _text(root, "note", mistakes)
+    rows = _rows(root, mistakes)
+    mistakes.raise_if_any()
+    return Published(source, note, rows)
+
+
+def with_published(rows: Sequence[Row], published: Published) -> list[Row]:
+    """`rows`, each with the number of its method and dataset where there is one.
+
+    A recipe named after method and dataset, such as `latteclip-eurosat`, is found too. Case and
+    `_` for `-` make no difference.
+    """
+    return [replace(row, published=_number(row, published)) for row in rows]
+
+
+def unmatched(rows: Sequence[Row], published: Published) -> list[str]:
+    """Published methods that no row is beside."""
+    used = {_method_of(row, published) for row in rows}
+    return [method for method in published.rows if method not in used]
+
+
+def _unknown(key: str) -> tuple[str, str]:
+    return f'there is no key "{key}"', suggestion(key, _KEYS, "Keys")
+
+
+def _text(root: Node, key: str, mistakes: Mistakes) -> str:
+    node = root.child(key)
+    if node is None or node.value is None:
+        if key == "source":
+            mistakes.add_at(root, (key,), "the key is missing", "Say where the numbers are from.")
+        return ""
+    if not isinstance(node.value, str):
+        mistakes.add(node.origin, (key,), "is not text")
+    return str(node.value)
+
+
+def _rows(root: Node, mistakes: Mistakes) -> dict[str, dict[str, float]]:
+    rows = root.child("rows")
+    if rows is None or not isinstance(rows.value, dict):
+        mistakes.add_at(root, ("rows",), "there is no mapping of methods", _EXAMPLE)
+        return {}
+    return {str(method): _columns(str(method), node, mistakes) for method, node in rows.items()}
+
+
+def _columns(method: str, row: Node, mistakes: Mistakes) -> dict[str, float]:
+    if not isinstance(row.value, dict):
+        mistakes.add(row.origin, ("rows", method), "is not a mapping of datasets", _EXAMPLE)
+        return {}
+    found = {}
+    for dataset, node in row.items():
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+            path = ("rows", method, dataset)
+            mistakes.add(node.origin, path, "is not a percentage from 0 to 100", _EXAMPLE)
+        else:
+            found[str(dataset)] = round(value / 100, _DIGITS)
+    return found
+
+
+def _number(row: Row, published: Published) -> float | None:
+    method = _method_of(row, published)
+    if method is None:
+        return None
+    return next(
+        number
+        for dataset, number in published.rows[method].items()
+        if _plain(dataset) == _plain(row.data.name)
+    )
+
+
+def _method_of(row: Row, published: Published) -> str | None:
+    """The published method that has this row's name and a number for its dataset."""
+    dataset, name = _plain(row.data.name), _plain(row.method)
+    names = (name, name.removesuffix(f"-{dataset}"), name.removeprefix(f"{dataset}-"))
+    for candidate in names:
+        for method, numbers in published.rows.items():
+            if _plain(method) == candidate and dataset in map(_plain, numbers):
+                return method
+    return None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-")

@@ -1,0 +1,165 @@
+"""Rows of the comparison: runs that differ only in their seed, averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from latte.compare.labels import differing_keys, labels, order
+from latte.compare.run import Data, Run, Score
+from latte.compare.statistics import Spread, mean_interval, spread
+from latte.files import digest_json
+from latte.interfaces import Interval, LatteError
+
+Over = Literal["seeds", "images"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A classifier's accuracy over the runs of a row, and its gain over zero-shot."""
+
+    top1: Spread
+    gain: Interval
+    gain_over: Over
+    """What its 95 % interval accounts for: other seeds, or other images."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe on one dataset."""
+
+    method: str
+    labels: tuple[str, ...]
+    """`key=value` where other rows of this method and dataset have other values."""
+    data: Data
+    seeds: tuple[int, ...]
+    zero_shot: Spread | None
+    """None without labelled images, as is `adapted`."""
+    adapted: Result | None
+    controls: Mapping[str, Result]
+    seconds: Mapping[str, float]
+    """Mean by stage."""
+    peak_memory_mb: float | None
+    """The largest of the runs that recorded it."""
+    folders: tuple[Path, ...]
+    published: float | None = None
+    """Somebody else's top-1, as a fraction."""
+
+    @property
+    def name(self) -> str:
+        """Method and labels on one line."""
+        return " ".join([self.method, *self.labels])
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Runs of one row, by seed."""
+
+    runs: dict[int, Run] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Run:
+        return next(iter(self.runs.values()))
+
+
+def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
+    """Rows by dataset, method and settings; and the runs that only repeat another one.
+
+    Runs on other evaluation images, training images or weights are never averaged, whatever their
+    recipes are called.
+    """
+    groups, repeated = _grouped(runs)
+    families: dict[tuple[str, Data], list[_Group]] = {}
+    for group in groups:
+        families.setdefault((group.first.method, group.first.data), []).append(group)
+    rows = [row for family in families.values() for row in _family_rows(family)]
+    rows.sort(key=lambda row: (row.data.name, row.data.digest, row.method))
+    return rows, repeated
+
+
+def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
+    """The mean gain with its 95 % interval, and what that accounts for.
+
+    One run: its own paired interval over images. Several: the t-interval over seeds, unless all
+    seeds gain exactly the same: no spread over seeds is no certainty, so the widest of the runs'
+    own intervals is given.
+    """
+    gains = [score.gain for score in scores]
+    values = [gain.value for gain in gains]
+    if len(set(values)) == 1:
+        return max(gains, key=lambda gain: gain.high - gain.low), "images"
+    interval = mean_interval(values)
+    return Interval(interval.value, max(-1.0, interval.low), min(1.0, interval.high)), "seeds"
+
+
+def _grouped(runs: Sequence[Run]) -> tuple[list[_Group], list[LatteError]]:
+    groups: dict[str, _Group] = {}
+    repeated = []
+    for run in runs:
+        key = digest_json([run.method, run.data.digest, dict(run.settings)])
+        group = groups.setdefault(key, _Group())
+        earlier = group.runs.setdefault(run.seed, run)
+        if earlier is not run:
+            repeated.append(
+                LatteError(
+                    f"the same recipe, data and seed as {earlier.folder}, which is counted once",
+                    where=str(run.folder),
+                )
+            )
+    return [*groups.values()], repeated
+
+
+def _family_rows(family: Sequence[_Group]) -> list[Row]:
+    """Rows of one method on one dataset, labelled by what sets them apart."""
+    keys = differing_keys([group.first.settings for group in family])
+    ordered = sorted(family, key=lambda group: order(group.first.settings, keys))
+    return [_row(group, labels(group.first.settings, keys)) for group in ordered]
+
+
+def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
+    runs = [group.runs[seed] for seed in sorted(group.runs)]
+    zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
+    adapted = [run.adapted for run in runs if run.adapted]
+    memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
+    return Row(
+        method=group.first.method,
+        labels=row_labels,
+        data=group.first.data,
+        seeds=tuple(run.seed for run in runs),
+        zero_shot=spread(zero_shot) if zero_shot else None,
+        adapted=_result(adapted) if adapted else None,
+        controls=_controls(runs),
+        seconds=_mean_seconds(runs),
+        peak_memory_mb=max(memory, default=None),
+        folders=tuple(run.folder for run in runs),
+    )
+
+
+def _result(scores: Sequence[Score]) -> Result:
+    gain, over = gain_of(scores)
+    return Result(spread([score.top1 for score in scores]), gain, over)
+
+
+def _controls(runs: Sequence[Run]) -> dict[str, Result]:
+    """Controls of one name are averaged only where they are the same: recipes change theirs."""
+    scores: dict[tuple[str, str], list[Score]] = {}
+    for run in runs:
+        for name, control in run.controls.items():
+            if control.adapted:
+                key = (name, digest_json(dict(control.settings)))
+                scores.setdefault(key, []).append(control.adapted)
+    names = [name for name, _ in scores]
+    return {
+        f"{name} ({digest[:6]})" if names.count(name) > 1 else name: _result(own)
+        for (name, digest), own in scores.items()
+    }
+
+
+def _mean_seconds(runs: Sequence[Run]) -> dict[str, float]:
+    stages = dict.fromkeys(stage for run in runs for stage in run.seconds)
+    return {
+        stage: fmean(run.seconds[stage] for run in runs if stage in run.seconds) for stage in stages
+    }

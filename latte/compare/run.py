@@ -1,0 +1,160 @@
+"""What a finished run folder says about its run, read without the plugins that it used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latte.compare.reading import flattened, read_json, read_nodes
+from latte.files import digest_json
+from latte.interfaces import Interval, LatteError
+from latte.report.plain import without_secrets
+from latte.run.folder import RunFolder
+from latte.run.identity import STAGES
+
+NOT_COMPARED = ("name", "seed", "output", "device", "reporters", "controls", "requires", "evaluate")
+"""Keys of a recipe that change where and how a run works or what is said about it, not what it
+finds; and name and seed, which rows are named and averaged by."""
+
+INPUTS = "inputs"
+"""The setting that stands for images, labels and the CLIP's weights, whatever their names."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The labelled images that a run was evaluated on."""
+
+    name: str
+    """The dataset component's name, without its package."""
+    images: int
+    digest: str
+    """Of ids, contents and labels, in no order, and the number of classes."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One classifier's top-1 accuracy and its gain over zero-shot on the same images."""
+
+    top1: float
+    gain: Interval
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run."""
+
+    folder: Path
+    method: str
+    """The recipe's name."""
+    seed: int
+    data: Data
+    settings: Mapping[str, Any]
+    """Everything else that its results depend on, by dotted key."""
+    zero_shot: float | None
+    """Top-1; None without an evaluation split, as is `adapted`."""
+    adapted: Score | None
+    controls: Mapping[str, Run]
+    seconds: Mapping[str, float]
+    """By stage, in order."""
+    peak_memory_mb: float | None
+
+
+def read_run(path: Path) -> Run:
+    """The run in the folder `path`. Raises `LatteError` for one that is unfinished or broken."""
+    folder = RunFolder(path)
+    try:
+        _refuse_unfinished(folder)
+        run = _read(folder)
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise LatteError(
+            f"this run folder is broken ({type(error).__name__}: {error})", where=str(path)
+        ) from error
+    return run
+
+
+def _refuse_unfinished(folder: RunFolder) -> None:
+    if folder.finished("evaluate") is None:
+        recipe = read_json(folder.source)["recipe"] if folder.source.exists() else "RECIPE"
+        raise LatteError(
+            "this run is not finished",
+            where=str(folder.path),
+            hint=f"finish it with the command that began it: latte run {recipe}",
+        )
+
+
+def _read(folder: RunFolder) -> Run:
+    recipe = read_nodes(folder.recipe).plain()
+    scores = {row["name"]: row for row in read_json(folder.evaluation)}
+    data = _data(folder, recipe, scores)
+    return Run(
+        folder=folder.path,
+        method=str(recipe["name"]),
+        seed=int(recipe["seed"]),
+        data=data,
+        settings=_settings(folder, recipe),
+        zero_shot=float(scores["zero-shot"]["top1"]["value"]) if scores else None,
+        adapted=_score(scores["adapted"]) if scores else None,
+        controls=_controls(folder, recipe, data),
+        seconds=_seconds(folder),
+        peak_memory_mb=_peak_memory(folder),
+    )
+
+
+def _data(folder: RunFolder, recipe: Mapping[str, Any], scores: Mapping[str, Any]) -> Data:
+    name = str(recipe["dataset"]["use"]).rpartition("/")[2]
+    lines = sorted(folder.evaluation_images.read_text(encoding="utf-8").splitlines())
+    classes = len(scores["zero-shot"]["classes"]) if scores else None
+    return Data(name, len(lines), digest_json([lines, classes]))
+
+
+def _score(row: Mapping[str, Any]) -> Score:
+    gain = {end: float(row["gain"][end]) for end in ("value", "low", "high")}
+    return Score(float(row["top1"]["value"]), Interval(**gain))
+
+
+def _settings(folder: RunFolder, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The fingerprint of stage `zero-shot` covers images, labels and weights by their content."""
+    compared = {key: value for key, value in recipe.items() if key not in NOT_COMPARED}
+    environment = read_json(folder.environment)
+    zero_shot = folder.finished("zero-shot")
+    if zero_shot is None:
+        raise KeyError("zero-shot")
+    return {
+        **flattened(without_secrets(compared)),
+        "limit": read_json(folder.source)["limit"],
+        "latte": environment["latte"],
+        **flattened(environment["plugins"], "plugins"),
+        INPUTS: zero_shot.fingerprint,
+    }
+
+
+def _controls(folder: RunFolder, recipe: Mapping[str, Any], data: Data) -> dict[str, Run]:
+    """The recipe's own controls, where these are finished and saw the same images."""
+    found = {}
+    for name in recipe.get("controls") or {}:
+        run = _newest_run(folder.controls / name)
+        if run and run.adapted and run.data == data:
+            found[str(name)] = run
+    return found
+
+
+def _newest_run(folder: Path) -> Run | None:
+    """A control that was changed leaves the folder of what it was; each start writes the recipe."""
+    recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
+    try:
+        return read_run(recipes[-1].parent) if recipes else None
+    except LatteError:
+        return None
+
+
+def _seconds(folder: RunFolder) -> dict[str, float]:
+    records = {stage: folder.finished(stage) for stage in STAGES}
+    return {stage: float(record.seconds) for stage, record in records.items() if record}
+
+
+def _peak_memory(folder: RunFolder) -> float | None:
+    path = folder.path / "usage.json"
+    value = read_json(path).get("peak_memory_mb") if path.exists() else None
+    return None if value is None else float(value)

@@ -1,0 +1,64 @@
+"""Mean, spread and interval of a figure that was measured once for each seed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from latte.interfaces import Interval
+
+_COVERED = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over runs that differ only in their seed."""
+
+    mean: float
+    deviation: float | None
+    """Sample standard deviation (n - 1); None for a single run, which has none."""
+    runs: int
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation of at least one value."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), deviation, len(values))
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """The mean of at least two values with Student's 95 % t-interval.
+
+    It covers the mean over seeds in general, given normally distributed values. `ValueError` for
+    fewer than two.
+    """
+    if len(values) < 2:
+        raise ValueError("a single value has no spread to estimate an interval from")
+    found = spread(values)
+    reach = t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Interval(found.mean, found.mean - reach, found.mean + reach)
+
+
+@cache
+def t_quantile(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t with `freedom` >= 1 degrees of freedom."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _inside(middle, freedom) < _COVERED else (low, middle)
+    return math.tan(low) * math.sqrt(freedom)
+
+
+def _inside(angle: float, freedom: int) -> float:
+    """P(|T| <= tan(angle) * sqrt(freedom)): Abramowitz and Stegun (1964), 26.7.3 and 26.7.4."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term = cosine if odd else 1.0
+    total = 0.0
+    for power in range(1 + odd, freedom, 2):
+        total += term
+        term *= cosine**2 * power / (power + 1)
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
