@@ -11,6 +11,16 @@ from pathlib import Path
 from typing import Any
 
 
+def _read_umask() -> int:
+    """What this process takes away from new files' permissions; reading means setting it twice."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _read_umask()
+
+
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes `path`'s place if the block succeeds.
@@ -23,6 +33,8 @@ def write_atomically(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        # Some writers, such as safetensors, make files that only their owner can read.
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -12,9 +12,9 @@ from latte.files import digest_json
 from latte.interfaces import Interval, LatteError
 from latte.report.plain import without_secrets
 from latte.run.folder import RunFolder
-from latte.run.identity import STAGES
+from latte.run.identity import NOT_IDENTITY, STAGES
 
-NOT_COMPARED = ("name", "seed", "output", "device", "reporters", "controls", "requires", "evaluate")
+NOT_COMPARED = ("name", "seed", *NOT_IDENTITY)
 """Keys of a recipe that change where and how a run works or what is said about it, not what it
 finds; and name and seed, which rows are named and averaged by."""
 

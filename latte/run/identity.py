@@ -14,13 +14,13 @@ from latte.recipe.model import Choice, Recipe
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 
-_NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
+NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
 """Keys that change where or how fast a run works, or what is said about it, not what it finds."""
 
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Eight hex digits that change with everything that a run's model depends on."""
-    kept = {name: value for name, value in recipe.resolved.items() if name not in _NOT_IDENTITY}
+    kept = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
     return digest_json({"recipe": kept, "limit": limit})[:8]
 
 

@@ -1,0 +1,36 @@
+"""Files are whole or absent, and readable by those whom the process lets read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import zeros
+
+from latte.files import digest, write_atomically, write_text
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), write_atomically(path) as temporary:
+        temporary.write_text("half of the n")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    with write_atomically(tmp_path / "tensors.safetensors") as temporary:
+        save_file({"zeros": zeros(2)}, temporary)
+    assert (tmp_path / "tensors.safetensors").stat().st_mode == plain.stat().st_mode
+
+
+@given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
+def test_digests_differ_where_the_parts_differ(first: list[str], second: list[str]) -> None:
+    assert (digest(*first) == digest(*second)) == (first == second)
