@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +15,6 @@ from tests.registry.zoo import zoo as zoo  # one for the whole suite: its module
 
 if TYPE_CHECKING:
     from latte.backbone.open_clip import OpenClipBackbone
-
-# Models here are far too small for several threads; set before anything imports torch, and
-# inherited by the processes that tests start.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "cyan", "gray", "white", "black")
 

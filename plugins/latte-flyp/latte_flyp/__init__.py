@@ -1,0 +1,21 @@
+"""latte-flyp: targets that are a random class template of each image's label, as in FLYP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """Prototypes."""
+    return (
+        ComponentSpec(
+            kind="prototypes",
+            name="flyp",
+            target="latte_flyp.prototypes:FlypPrototypes",
+            options="latte_flyp.options:FlypOptions",
+            summary="FLYP: the target is a random template of the label, with gradient",
+        ),
+    )

@@ -1,0 +1,24 @@
+"""Options of the prototypes, apart from them so that nothing heavy is imported."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from latte.api import Options
+
+
+class FlypOptions(Options):
+    """Which texts are drawn, and when the classifier is encoded again."""
+
+    templates: tuple[str, ...] = Field(
+        default=(),
+        description="names of the descriptions to draw from; none: every description of the "
+        "recipe, and without any the dataset's template",
+    )
+    refresh: Literal["epoch", "step"] = Field(
+        default="step",
+        description="when the classifier, which gives `current` labels and is evaluated, is "
+        "encoded again; epoch saves encoding every class in every step",
+    )

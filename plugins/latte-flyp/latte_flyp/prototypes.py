@@ -1,0 +1,114 @@
+"""FLYP's targets: one of several class templates, drawn for each image and step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor
+
+from latte.api import (
+    Classifier,
+    Context,
+    LabelStream,
+    LatteError,
+    PrototypeAggregator,
+    Supervision,
+    TrainingStart,
+)
+from latte_flyp.options import FlypOptions
+
+
+class FlypPrototypes(PrototypeAggregator[FlypOptions]):
+    """An image's target is the text feature of its label in a random template, with gradient.
+
+    FLYP (Goyal et al. 2023, section 3) pairs each image with a text drawn uniformly from those of
+    its label. Templates are the recipe's descriptions of scope `class`. The classifier is the
+    dataset's template as the text tower encodes it now.
+    """
+
+    _features: Tensor
+    _owners: Tensor
+    _steps: int = 0
+
+    def __init__(self, options: FlypOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.class_features_refresh = options.refresh
+
+    def start(self, start: TrainingStart) -> None:
+        """Begin with the zero-shot classifier."""
+        self.refresh_class_features(start.class_features.detach())
+        self._owners = torch.arange(len(self._features), device=self.context.device)
+        self._steps = 0
+
+    def refresh_class_features(self, class_features: Tensor) -> None:
+        """Take freshly encoded class texts (C, D), with their gradient if they carry one."""
+        self._features = class_features.to(self.context.device)
+
+    def classifier(self) -> Classifier:
+        """The class texts' features (C, D) now, without gradient."""
+        return Classifier(self._features.detach(), self._owners)
+
+    def supervise(
+        self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
+    ) -> Supervision:
+        """Targets (B, D): each row from one of the templates, drawn uniformly.
+
+        Raises `LatteError` for a template that the recipe does not describe.
+        """
+        return Supervision(
+            stream, self._targets(stream, texts), class_weights=self._features, owners=self._owners
+        )
+
+    def _targets(self, stream: LabelStream, texts: Mapping[str, Tensor]) -> Tensor:
+        names = self.options.templates or tuple(texts)
+        self._check(names, texts)
+        if not names:
+            return self._features[stream.labels]
+        encoded = torch.stack([texts[name] for name in names])
+        images = torch.arange(len(stream.labels), device=encoded.device)
+        return encoded[self._draw(stream, len(names)).to(encoded.device), images]
+
+    def _check(self, names: Sequence[str], texts: Mapping[str, Tensor]) -> None:
+        for name in names:
+            if name not in texts:
+                near = get_close_matches(name, texts, 1)
+                raise LatteError(
+                    f"there is no description `{name}` in this recipe",
+                    where="prototypes.templates",
+                    hint=f"did you mean `{near[0]}`?"
+                    if near
+                    else f"add {{use: class, name: {name}, template: ...}} to `descriptions`",
+                )
+        if not names and self.options.refresh != "step":
+            raise LatteError(
+                "without descriptions the text tower would get no gradient",
+                where="prototypes.refresh",
+                hint="add class descriptions, or write `refresh: step`",
+            )
+
+    def _draw(self, stream: LabelStream, templates: int) -> Tensor:
+        """Which template (B,) each image gets: from the seed, the step and the stream's name."""
+        purpose = f"flyp {self.context.seed} {self._steps} {stream.name}".encode()
+        seed = int.from_bytes(hashlib.blake2b(purpose, digest_size=7).digest())
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randint(templates, (len(stream.labels),), generator=generator)
+
+    def commit(self, supervisions: Sequence[Supervision]) -> None:
+        """Let go of the step's graph, and count the step."""
+        self._features = self._features.detach()
+        self._steps += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """The class texts' features (C, D), and the steps so far."""
+        return {
+            "class_features": self._features.detach().clone(),
+            "steps": torch.tensor(self._steps),
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        self.refresh_class_features(state["class_features"])
+        self._steps = int(state["steps"])

@@ -1,0 +1,130 @@
+"""FLYP's targets: one of the label's templates, drawn, with gradient; repeatable after a stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from latte_flyp.options import FlypOptions
+from latte_flyp.prototypes import FlypPrototypes
+from torch import Tensor
+
+from latte.api import LabelStream, LatteError
+from latte.testing import PrototypeAggregatorContract
+from latte.testing.fixtures import make_context, training_start, unit_rows
+
+NAMES = ("photo", "blurry", "small")
+
+
+class TestFlyp(PrototypeAggregatorContract):
+    component = "flyp"
+
+
+class TestFlypOfOneTemplate(PrototypeAggregatorContract):
+    component = "flyp"
+    options: ClassVar = {"templates": ("class",), "refresh": "epoch"}
+
+    def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
+        aggregator = self.started(tmp_path, training_start())
+        with pytest.raises(LatteError, match="no description `class`"):
+            aggregator.supervise(stream(4), {}, unit_rows(4))
+
+
+def stream(size: int, name: str = "frozen") -> LabelStream:
+    return LabelStream(name, torch.arange(size) % 4, torch.ones(size))
+
+
+def encoded(size: int) -> dict[str, Tensor]:
+    return {
+        name: unit_rows(size, seed=40 + place).requires_grad_() for place, name in enumerate(NAMES)
+    }
+
+
+def started(folder: Path, seed: int = 0, **options: Any) -> FlypPrototypes:
+    prototypes = FlypPrototypes(FlypOptions(**options), make_context(folder, seed))
+    prototypes.start(training_start())
+    return prototypes
+
+
+def targets(prototypes: FlypPrototypes, texts: dict[str, Tensor], name: str = "frozen") -> Tensor:
+    size = len(next(iter(texts.values())))
+    found = prototypes.supervise(stream(size, name), texts, unit_rows(size)).targets
+    assert found is not None
+    return found
+
+
+def drawn(prototypes: FlypPrototypes, texts: dict[str, Tensor], name: str = "frozen") -> list[str]:
+    """The template that each target is, found by comparing with all of them."""
+    rows = targets(prototypes, texts, name)
+    found = []
+    for i, row in enumerate(rows):
+        same = [label for label, text in texts.items() if torch.equal(text[i], row)]
+        assert len(same) == 1, "a target must be exactly one template's feature"
+        found.append(same[0])
+    return found
+
+
+def test_templates_are_drawn_about_equally_often(tmp_path: Path) -> None:
+    found = drawn(started(tmp_path), encoded(600))
+    assert {*found} == {*NAMES}
+    assert all(150 < found.count(name) < 250 for name in NAMES)
+
+
+def test_only_named_templates_are_drawn(tmp_path: Path) -> None:
+    found = drawn(started(tmp_path, templates=("small", "photo")), encoded(60))
+    assert {*found} == {"photo", "small"}
+
+
+def test_each_step_stream_and_seed_draws_anew_and_equal_ones_alike(tmp_path: Path) -> None:
+    texts = encoded(40)
+    prototypes = started(tmp_path)
+    first = drawn(prototypes, texts)
+    assert first == drawn(started(tmp_path), texts)
+    assert first != drawn(prototypes, texts, "current")
+    assert first != drawn(started(tmp_path, seed=1), texts)
+    prototypes.commit([])
+    assert first != drawn(prototypes, texts)
+
+
+def test_the_draw_goes_on_after_a_stop(tmp_path: Path) -> None:
+    texts = encoded(40)
+    prototypes, resumed = started(tmp_path), started(tmp_path)
+    for _ in range(3):
+        prototypes.commit([])
+    resumed.load_state(prototypes.state())
+    assert drawn(resumed, texts) == drawn(prototypes, texts)
+
+
+def test_gradient_reaches_the_drawn_template_and_no_other(tmp_path: Path) -> None:
+    texts = encoded(30)
+    prototypes = started(tmp_path)
+    found = drawn(prototypes, texts)
+    targets(prototypes, texts).sum().backward()  # type: ignore[no-untyped-call]
+    for name, text in texts.items():
+        assert text.grad is not None
+        reached = text.grad.abs().sum(dim=1) > 0
+        assert reached.tolist() == [one == name for one in found]
+
+
+def test_without_descriptions_the_dataset_s_template_is_the_target(tmp_path: Path) -> None:
+    prototypes = started(tmp_path)
+    fresh = unit_rows(4, seed=50).requires_grad_()
+    prototypes.refresh_class_features(fresh)
+    found = prototypes.supervise(stream(6), {}, unit_rows(6)).targets
+    assert found is not None
+    assert found.requires_grad
+    assert torch.equal(found, fresh[stream(6).labels])
+    assert not prototypes.classifier().weights.requires_grad
+
+
+def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LatteError, match="no gradient"):
+        started(tmp_path, refresh="epoch").supervise(stream(4), {}, unit_rows(4))
+
+
+def test_a_misspelt_template_gets_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(LatteError) as error:
+        targets(started(tmp_path, templates=("blury",)), encoded(4))
+    assert "`blurry`" in str(error.value)

@@ -1,0 +1,28 @@
+"""latte-multiproto: several prototypes a class (`multi-momentum`), and a page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """Prototypes and a reporter."""
+    return (
+        ComponentSpec(
+            kind="prototypes",
+            name="multi-momentum",
+            target="latte_multiproto.prototypes:MultiMomentumPrototypes",
+            options="latte_multiproto.options:MultiMomentumOptions",
+            summary="several prototypes a class that follow mixed descriptions with momentum",
+        ),
+        ComponentSpec(
+            kind="reporter",
+            name="prototype-gallery",
+            target="latte_multiproto.report:PrototypeGallery",
+            options="latte_multiproto.options:GalleryOptions",
+            summary="one page: each class's prototypes, what is near them, how the class varies",
+        ),
+    )

@@ -1,0 +1,66 @@
+"""How a class's first prototypes part: the template, moved towards what the class's texts say."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+ITERATIONS = 10
+SAME = 1e-4
+"""Cosine distance below which two texts are taken for the same: rounding makes some."""
+
+
+def cluster_centres(features: Tensor, count: int) -> Tensor:
+    """Spherical k-means of unit features (n, D): at most `count` unit centres (k, D).
+
+    There are fewer where there are fewer distinct features. Deterministic: the first centre is the
+    feature nearest to the mean, each further one the feature farthest from those before
+    (Gonzalez 1985), and `ITERATIONS` rounds follow (Dhillon and Modha 2001).
+    """
+    centres = _farthest_points(features, count)
+    for _ in range(ITERATIONS if len(centres) else 0):
+        nearest = (features @ centres.T).argmax(dim=1)
+        sums = torch.zeros_like(centres).index_add_(0, nearest, features)
+        lengths = sums.norm(dim=1, keepdim=True)
+        centres = torch.where(lengths > 0, sums / lengths, centres)
+    return centres
+
+
+def _farthest_points(features: Tensor, count: int) -> Tensor:
+    if not len(features):
+        return features
+    chosen = [int((features @ features.mean(dim=0)).argmax())]
+    nearest = features @ features[chosen[0]]
+    while len(chosen) < count and float(nearest.min()) < 1 - SAME:
+        chosen.append(int(nearest.argmin()))
+        nearest = torch.maximum(nearest, features @ features[chosen[-1]])
+    return features[chosen]
+
+
+def moved(rows: Tensor, spread: float, generator: torch.Generator) -> Tensor:
+    """Unit rows (M, D), each moved by `spread` in a random direction; the draw is on the CPU."""
+    directions = torch.randn(rows.shape, generator=generator, dtype=rows.dtype)
+    return normalize(rows + spread * normalize(directions, dim=1).to(rows.device), dim=1)
+
+
+def parted_prototypes(
+    templates: Tensor,
+    centres: list[Tensor],
+    count: int,
+    weight: float,
+    spread: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """First prototypes (C·count, D), class by class, from templates (C, D) and C sets of centres.
+
+    One prototype for each centre: normalise(template + weight · centre). What is missing then is
+    the template itself, and after that the template moved by `spread`.
+    """
+    fillers = moved(templates.repeat_interleave(count, 0), spread, generator)
+    fillers = fillers.view(len(templates), count, -1)
+    rows = []
+    for template, own, filler in zip(templates, centres, fillers, strict=True):
+        towards = normalize(template + weight * own, dim=1)
+        rows.append(torch.cat([towards, template.unsqueeze(0), filler])[:count])
+    return torch.cat(rows)

@@ -1,0 +1,190 @@
+"""LatteCLIP's prototypes, several a class: images of a class need not look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from latte.api import (
+    Classifier,
+    LabelStream,
+    LatteError,
+    PrototypeAggregator,
+    RoundInfo,
+    Supervision,
+    TrainingStart,
+    margin_weights,
+    mix,
+)
+from latte_multiproto.clusters import cluster_centres, moved, parted_prototypes
+from latte_multiproto.options import MultiMomentumOptions
+
+
+@dataclass(frozen=True)
+class ChosenSupervision(Supervision):
+    """A supervision that knows which prototypes it was made from."""
+
+    rows: Tensor | None = None
+    """(B,) int64: the prototype that each image chose."""
+
+
+class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
+    """K prototypes a class, rows c·K to c·K + K - 1; K = 1 is `momentum` to the bit.
+
+    An image chooses the nearest prototype of its label. Its target is that prototype, moved a
+    little towards its descriptions' mix; the targets of a step then become the prototypes that
+    were chosen. Usage is counted, and whoever is hardly ever chosen gets a new place.
+    """
+
+    _prototypes: Tensor
+    _epoch_start_prototypes: Tensor
+    _owners: Tensor
+    _usage: Tensor
+    _rounds: int = 0
+
+    def start(self, start: TrainingStart) -> None:
+        """Begin with the zero-shot classifier, parted into K prototypes a class."""
+        count, device = self.options.prototypes, self.context.device
+        templates = start.class_features.detach().to(device)
+        self._prototypes = templates if count == 1 else self._parted(templates, start)
+        self._epoch_start_prototypes = self._prototypes
+        self._owners = torch.arange(len(templates), device=device).repeat_interleave(count)
+        self._usage = torch.zeros(len(templates), count, device=device)
+        self._rounds = 0
+
+    def _parted(self, templates: Tensor, start: TrainingStart) -> Tensor:
+        options = self.options
+        centres = [templates[:0] for _ in templates]
+        if options.initialise != "template":
+            features = self._described(start).to(templates)
+            labels = start.frozen_labels.to(templates.device)
+            centres = [
+                cluster_centres(features[labels == label], options.prototypes)
+                for label in range(len(templates))
+            ]
+        generator = torch.Generator().manual_seed(self.context.seed)
+        return parted_prototypes(
+            templates, centres, options.prototypes, options.weight, options.spread, generator
+        )
+
+    def _described(self, start: TrainingStart) -> Tensor:
+        usual = "group" if self.options.initialise == "groups" else "image"
+        name = self.options.description or usual
+        try:
+            return start.description_features(name)
+        except KeyError:
+            raise LatteError(
+                f"prototypes should start from the description `{name}`, which this recipe lacks",
+                where="prototypes.description",
+                hint=f"add `{name}` to `descriptions`, name another one here, or write "
+                "`initialise: template`",
+            ) from None
+
+    def classifier(self) -> Classifier:
+        """The prototypes (C·K, D) now; a class is as near as its nearest one."""
+        return Classifier(self._prototypes, self._owners)
+
+    def supervise(
+        self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
+    ) -> Supervision:
+        """Targets z = P[c, k] + alpha (u - P[c, k]), alpha = 1 - momentum, u the texts' mix.
+
+        k is the prototype of the label c that is nearest to the image. Gradient goes through u.
+        """
+        rows = self._chosen(stream.labels, image_features)
+        own = self._prototypes[rows]
+        targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
+        if self.options.normalize_targets:
+            targets = functional.normalize(targets, dim=1)
+        return ChosenSupervision(stream, targets, self._prototypes, self._owners, rows)
+
+    def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
+        """Row (B,) of the nearest of each label's K prototypes; the first of equally near ones."""
+        count = self.options.prototypes
+        candidates = self._by_class(self._prototypes)[labels]
+        similarities = candidates @ image_features.to(candidates.dtype).unsqueeze(2)
+        nearest: Tensor = similarities.squeeze(2).argmax(dim=1)
+        return labels * count + nearest
+
+    def _by_class(self, rows: Tensor) -> Tensor:
+        """Rows (C·K, D) as (C, K, D)."""
+        return rows.view(-1, self.options.prototypes, rows.shape[1])
+
+    def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
+        """The mix u (B, D); margins are between classes, so that siblings never compete."""
+        features = [text.to(self._prototypes.dtype) for text in texts.values()]
+        if self.options.mixer == "mean":
+            return torch.stack(features).mean(dim=0)
+        now = self.options.margins == "current"
+        prototypes = self._prototypes if now else self._epoch_start_prototypes
+        classifier = Classifier(prototypes, self._owners)
+        return mix(features, [margin_weights(text, classifier) for text in features])
+
+    @torch.no_grad()
+    def commit(self, supervisions: Sequence[Supervision]) -> None:
+        """Make each chosen prototype the unit vector along its targets' weighted mean.
+
+        All streams count together: a sample on which two streams agree counts twice. Prototypes
+        that no sample of positive weight has chosen stay.
+        """
+        sums = torch.zeros_like(self._prototypes)
+        usage = self._usage.flatten()
+        for supervision in supervisions:
+            assert isinstance(supervision, ChosenSupervision), "not made by these prototypes"
+            assert supervision.rows is not None and supervision.targets is not None
+            weights = supervision.stream.weights.to(sums.dtype).unsqueeze(1)
+            sums.index_add_(0, supervision.rows, supervision.targets * weights)
+            usage = usage.index_add(0, supervision.rows, weights.squeeze(1).to(usage.dtype))
+        lengths = sums.norm(dim=1, keepdim=True)
+        self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
+        self._usage = usage.view_as(self._usage)
+
+    @torch.no_grad()
+    def end_round(self, info: RoundInfo, learner: str) -> None:
+        """Before an epoch: re-seed who was hardly chosen; remember the prototypes for margins."""
+        self._reseed()
+        self._usage = self._usage / 2
+        self._rounds += 1
+        self._epoch_start_prototypes = self._prototypes
+
+    def _reseed(self) -> None:
+        """Place each dead prototype beside its class's most used one, and share that one's usage.
+
+        A class that has had no image at all is left alone.
+        """
+        usage = self._usage
+        totals = usage.sum(dim=1, keepdim=True)
+        dead = (usage < totals * (self.options.floor / self.options.prototypes)) & (totals > 0)
+        if not bool(dead.any()):
+            return
+        most, best = usage.max(dim=1, keepdim=True)
+        shared = most / (1 + dead.sum(dim=1, keepdim=True))
+        rows = self._by_class(self._prototypes)
+        parents = rows.take_along_dim(best.unsqueeze(2), dim=1).expand_as(rows).flatten(0, 1)
+        generator = torch.Generator().manual_seed(self.context.seed + 1 + self._rounds)
+        children = moved(parents, self.options.spread, generator)
+        self._prototypes = torch.where(dead.view(-1, 1), children, self._prototypes)
+        splits = dead.any(dim=1, keepdim=True)
+        parent = torch.zeros_like(dead).scatter(1, best, splits)
+        self._usage = torch.where(dead | parent, shared, usage)
+
+    def state(self) -> dict[str, Tensor]:
+        """Prototypes now and at the epoch's start (C·K, D), usage (C, K), rounds so far."""
+        return {
+            "prototypes": self._prototypes.clone(),
+            "epoch_start_prototypes": self._epoch_start_prototypes.clone(),
+            "usage": self._usage.clone(),
+            "rounds": torch.tensor(self._rounds),
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        device = self.context.device
+        self._prototypes = state["prototypes"].to(device)
+        self._epoch_start_prototypes = state["epoch_start_prototypes"].to(device)
+        self._usage = state["usage"].to(device)
+        self._rounds = int(state["rounds"])

@@ -1,0 +1,132 @@
+"""`report/prototypes.html`: what each prototype of each class stands for."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image, ImageOps
+
+from latte.api import Reporter, RunResults
+from latte_multiproto.options import GalleryOptions
+from latte_multiproto.run_files import ImagePaths, RunFiles, missing_files, read_run
+from latte_multiproto.variance import class_view
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Near:
+    """An image that is near a prototype."""
+
+    image: str
+    thumbnail: str | None
+    """A `data:` URI, or None where the image cannot be found or read."""
+    texts: dict[str, str]
+
+
+class PrototypeGallery(Reporter[GalleryOptions]):
+    """For each class its prototypes, the training images nearest to them, and their texts."""
+
+    def report(self, results: RunResults) -> list[Path]:
+        """Write the page; in a run folder without prototypes it says so. See `Reporter`."""
+        missing = missing_files(results.folder)
+        run = None if missing else read_run(results.folder, results.class_names)
+        learners = _Pages(results, run, self.options).learners() if run else []
+        path = results.folder / "report" / "prototypes.html"
+        _write(path, _render(results, learners, missing))
+        return [path]
+
+
+class _Pages:
+    """What the template shows, as plain data."""
+
+    def __init__(self, results: RunResults, run: RunFiles, options: GalleryOptions) -> None:
+        self._results = results
+        self._run = run
+        self._options = options
+        self._paths = ImagePaths(results.gallery)
+        self._thumbnail = lru_cache(maxsize=None)(self._make_thumbnail)
+
+    def learners(self) -> list[dict[str, Any]]:
+        """Each learner's classes, in label order."""
+        classes = range(len(self._results.class_names))
+        return [
+            {"name": name, "classes": [self._class(name, label) for label in classes]}
+            for name in self._run.classifiers
+        ]
+
+    def _class(self, learner: str, label: int) -> dict[str, Any]:
+        weights, owners = self._run.classifiers[learner]
+        rows = (self._run.labels == label).nonzero().squeeze(1)
+        view = class_view(weights[owners == label], self._run.features, rows)
+        return {
+            "name": self._results.class_names[label],
+            "images": len(rows),
+            "view": view,
+            "prototypes": [
+                {
+                    "images": len(nearest),
+                    "near": [self._near(row) for row in nearest[: self._options.images].tolist()],
+                }
+                for nearest in view.nearest
+            ],
+        }
+
+    def _near(self, row: int) -> Near:
+        image = self._run.ids[row]
+        return Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
+
+    def _make_thumbnail(self, image: str) -> str | None:
+        path = self._paths.find(image)
+        if path is None:
+            return None
+        try:
+            with Image.open(path) as opened:
+                size = self._options.thumbnail
+                picture = ImageOps.contain(opened.convert("RGB"), (size, size))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return None
+        buffer = BytesIO()
+        picture.save(buffer, "JPEG", quality=80, optimize=True)
+        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _render(results: RunResults, learners: list[dict[str, Any]], missing: list[str]) -> str:
+    style = (_TEMPLATES / "prototypes.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("prototypes.html").render(
+        name=results.name,
+        learners=learners,
+        missing=missing,
+        style=Markup(style),
+        style_hash=f"sha256-{digest}",
+    )
+    return _UNPRINTABLE.sub("\ufffd", page)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

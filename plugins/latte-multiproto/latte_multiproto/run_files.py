@@ -1,0 +1,99 @@
+"""What a run folder holds about its prototypes and training images."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from latte.api import GalleryEntry
+
+FILES = (
+    "prototypes.safetensors",
+    "zero_shot.safetensors",
+    "pseudo_labels.csv",
+    "descriptions.jsonl",
+)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Everything that the page is made from."""
+
+    classifiers: Mapping[str, tuple[Tensor, Tensor]]
+    """By learner: prototypes (C·K, D) and the class (C·K,) of each."""
+    features: Tensor
+    """(N, D): frozen unit features of the training images."""
+    labels: Tensor
+    """(N,) int64: their adapted pseudo-labels."""
+    ids: tuple[str, ...]
+    texts: Mapping[str, Mapping[str, str]]
+    """By image id: description name -> text; refused ones are left out."""
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Which of the needed files a run folder lacks."""
+    return [name for name in FILES if not (folder / name).exists()]
+
+
+def read_run(folder: Path, class_names: tuple[str, ...]) -> RunFiles:
+    """Read a finished run's folder."""
+    class_of = {name: label for label, name in enumerate(class_names)}
+    with (folder / "pseudo_labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with safe_open(folder / "zero_shot.safetensors", framework="pt") as tensors:
+        features = tensors.get_tensor("training")
+    return RunFiles(
+        classifiers=_classifiers(folder / "prototypes.safetensors"),
+        features=features,
+        labels=torch.tensor([class_of[row["adapted"]] for row in rows], dtype=torch.int64),
+        ids=tuple(row["image"] for row in rows),
+        texts=dict(_texts(folder / "descriptions.jsonl")),
+    )
+
+
+def _classifiers(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        return {
+            name: (file.get_tensor(f"{name}.weights"), file.get_tensor(f"{name}.owners"))
+            for name in json.loads(file.metadata()["latte"])["learners"]
+        }
+
+
+def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            fields: dict[str, Any] = json.loads(line)
+            written = fields["descriptions"].items()
+            yield fields["id"], {name: of["text"] for name, of in written if of["text"]}
+
+
+class ImagePaths:
+    """Where training images lie, as far as the gallery of the results tells.
+
+    A run folder holds ids without paths. The gallery has both for a sample of the images; where an
+    id is the end of its path, what comes before is the folder of the others.
+    """
+
+    def __init__(self, gallery: Iterable[GalleryEntry]) -> None:
+        self._known = {entry.image.id: entry.image.path for entry in gallery}
+        self._roots = [*dict.fromkeys(root for one in self._known.items() if (root := _root(*one)))]
+
+    def find(self, image: str) -> Path | None:
+        """The file of the image with this id; None if nobody knows."""
+        if image in self._known:
+            return self._known[image]
+        paths = (root / image for root in self._roots)
+        return next((path for path in paths if path.is_file()), None)
+
+
+def _root(image: str, path: Path) -> Path | None:
+    whole = path.as_posix()
+    return Path(whole.removesuffix(image)) if whole.endswith(f"/{image}") else None

@@ -1,0 +1,63 @@
+"""How a class's images vary, and how much of that its prototypes account for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ClassView:
+    """One class as its prototypes see its images."""
+
+    nearest: tuple[Tensor, ...]
+    """For each prototype the rows of the images that are nearest to it, nearest first."""
+    total: float | None
+    """Variance: mean squared distance of the class's unit features to their mean; None for none."""
+    within: float | None
+    """The same, but to the mean of those that share the nearest prototype."""
+    likeness: float | None
+    """Mean cosine between two of the class's prototypes; None where there is one."""
+
+    @property
+    def explained(self) -> float | None:
+        """Share of the variance that lies between the prototypes' images, in [0, 1]."""
+        if self.total is None or self.within is None or self.total <= 1e-12:
+            return None
+        return 1 - self.within / self.total
+
+
+def class_view(prototypes: Tensor, features: Tensor, rows: Tensor) -> ClassView:
+    """Prototypes (K, D) of a class and `rows` (n,) of the features (N, D) that have its label."""
+    own = features[rows]
+    similarities = own @ prototypes.T
+    chosen = similarities.argmax(dim=1) if len(own) else rows
+    nearest, within = [], 0.0
+    for index in range(len(prototypes)):
+        members = (chosen == index).nonzero().squeeze(1)
+        order = similarities[members, index].argsort(descending=True, stable=True)
+        nearest.append(rows[members[order]])
+        within += _scatter(own[members])
+    if not len(own):
+        return ClassView(tuple(nearest), None, None, _likeness(prototypes))
+    total = _scatter(own)
+    return ClassView(
+        tuple(nearest), total / len(own), min(within, total) / len(own), _likeness(prototypes)
+    )
+
+
+def _scatter(features: Tensor) -> float:
+    """Sum of squared distances to the mean."""
+    if not len(features):
+        return 0.0
+    return float((features - features.mean(dim=0)).square().sum())
+
+
+def _likeness(prototypes: Tensor) -> float | None:
+    count = len(prototypes)
+    if count < 2:
+        return None
+    pairs = torch.triu_indices(count, count, offset=1)
+    return float((prototypes @ prototypes.T)[pairs[0], pairs[1]].mean())

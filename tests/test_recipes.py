@@ -1,0 +1,25 @@
+"""Every recipe that ships is valid, and says so to the command that people type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+
+FOLDER = Path(__file__).parent.parent / "recipes"
+NOT_RECIPES = {FOLDER / "paper" / "published.yaml"}
+RECIPES = sorted({*FOLDER.rglob("*.yaml")} - NOT_RECIPES)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(FOLDER).as_posix())
+def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
+    recipe = load_recipe(path, load_registry())
+    assert recipe.general.requires, "it names the plugins that it needs"
+    assert f"latte run recipes/{path.relative_to(FOLDER).as_posix()}" in path.read_text()
+
+
+def test_there_are_recipes() -> None:
+    assert FOLDER / "demo.yaml" in RECIPES
