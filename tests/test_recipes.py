@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,11 @@ def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
 
 def test_there_are_recipes() -> None:
     assert FOLDER / "demo.yaml" in RECIPES
+
+
+def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
+    readme = (FOLDER.parent / "README.md").read_text()
+    (written,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    path = tmp_path / "birds.yaml"
+    path.write_text(written)
+    assert load_recipe(path, load_registry()).general.name == "birds"
