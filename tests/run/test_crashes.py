@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -123,11 +124,22 @@ def test_killed_while_describing_and_while_training_nothing_is_lost(
 
 
 @pytest.mark.slow
-def test_killed_ten_times_at_any_moment_nothing_is_lost(recipe: Path, tmp_path: Path) -> None:
+def test_killed_ten_times_at_random_moments_nothing_is_lost(recipe: Path, tmp_path: Path) -> None:
     expected = Killable(recipe, tmp_path / "whole").finish()
     killed = Killable(recipe, tmp_path / "killed")
-    for number in range(10):
-        began = time.monotonic()
-        patience = 3.0 + 0.4 * number
-        killed.kill_when(lambda began=began, patience=patience: time.monotonic() - began > patience)
+    random = Random(0)
+
+    def done() -> int:
+        return len(killed.asked()) + killed.steps()
+
+    for _ in range(10):
+        goal, pause = done() + random.randint(1, 6), random.uniform(0.0, 0.05)
+
+        def reached(goal: int = goal, pause: float = pause) -> bool:
+            if done() < goal:
+                return False
+            time.sleep(pause)
+            return True
+
+        killed.kill_when(reached)
     assert_same_results(killed.finish(), expected)
