@@ -26,7 +26,15 @@ from latte.data.batches import epoch_batches, training_batches
 from latte.data.cache import ImageCache
 from latte.data.seeds import seed_from
 from latte.data.views import TrainingView
-from latte.interfaces import Batch, FeatureBank, Progress, ProgressTask, RoundInfo, TrainingStart
+from latte.interfaces import (
+    Batch,
+    FeatureBank,
+    Progress,
+    ProgressTask,
+    PseudoLabeler,
+    RoundInfo,
+    TrainingStart,
+)
 from latte.interfaces.settings import TrainSettings
 
 Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
@@ -50,6 +58,11 @@ class Training:
     """Figures of the learners as they are, where labelled images exist."""
 
     @property
+    def labelers(self) -> Sequence[PseudoLabeler[Any]]:
+        """The pseudo-labelers, which all learners share."""
+        return self.inputs.labelers
+
+    @property
     def steps_per_epoch(self) -> int:
         """ceil(N / batch size): every image is seen once an epoch."""
         return math.ceil(len(self.images) / self.settings.batch_size)
@@ -64,7 +77,7 @@ class Training:
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one."""
     _start(training)
-    step = load_checkpoint(training.folder / "checkpoints", training.learners, _labelers(training))
+    step = load_checkpoint(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step)
     total = training.total_steps
     if step:
@@ -76,16 +89,12 @@ def train(training: Training, progress: Progress) -> None:
     _refresh_class_features(training, ("epoch", "step"))
 
 
-def _labelers(training: Training) -> Sequence[Any]:
-    return training.inputs.labelers
-
-
 def _start(training: Training) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if training.settings.augment is None and not learner.image_tower_trains:
             learner.constant_features = training.start.image_features
-    for labeler in _labelers(training):
+    for labeler in training.labelers:
         labeler.start(training.start)
 
 
@@ -116,7 +125,7 @@ def _epoch(
                 _end_epoch(training, step, epoch, log)
             if step % settings.checkpoint_every == 0 or step == total:
                 folder = training.folder / "checkpoints"
-                save_checkpoint(folder, step, training.learners, _labelers(training))
+                save_checkpoint(folder, step, training.learners, training.labelers)
     return step
 
 
@@ -134,7 +143,7 @@ def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
     """What happens before the first step of an epoch: class texts, feature banks, centroids."""
     if epoch:
         _refresh_class_features(training, ("epoch", "step"))
-    due = [one for one in _labelers(training) if epoch == 0 or one.refresh == "epoch"]
+    due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]
     banks: Mapping[str, FeatureBank] = {}
     if any(labeler.needs_feature_banks for labeler in due):
         banks = {one.name: _feature_bank(training, one, progress) for one in training.learners}
