@@ -37,6 +37,7 @@ COMMANDS = {
         "report",
         "sweep",
         "compare",
+        "diagnose",
         "components",
         "plugins",
         "doctor",

@@ -24,7 +24,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
             skipped.append(error)
     if not runs:
         raise LatteError(
-            "there is no finished run to compare",
+            "there is no finished run",
             hint="\n  ".join([*map(str, skipped), "Finish one first: latte run RECIPE"]),
         )
     return runs, skipped

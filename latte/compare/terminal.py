@@ -41,14 +41,14 @@ def table(comparison: Comparison) -> str:
     text: list[str] = []
     titles = dataset_titles(comparison.rows)
     for digest, title in titles.items():
-        text += [*([""] if text else []), *_wrapped(title, WIDTH)]
+        text += [*([""] if text else []), *wrapped(title, WIDTH)]
         text.append(_printed("method", name_width, headings, widths))
         for line in (line for own, block in blocks if own == digest for line in block):
             text += _line_text(line, name_width, headings, widths)
     if dropped:
         text += ["", f"Not shown for want of room: {', '.join(dropped)}; --csv and --json have it."]
     for note in notes(comparison):
-        text += ["", *_wrapped(_plain(note), WIDTH)]
+        text += ["", *wrapped(_plain(note), WIDTH)]
     return "\n".join(text)
 
 
@@ -115,9 +115,9 @@ def _line_text(
     line: _Line, name_width: int, headings: Sequence[str], widths: Sequence[int]
 ) -> list[str]:
     """The first line has the figures; a long name and the labels go on below."""
-    name = _wrapped(line.name, name_width)
+    name = wrapped(line.name, name_width)
     for label in line.details:
-        name += _wrapped(_INDENT + label, name_width)
+        name += wrapped(_INDENT + label, name_width)
     shown = [line.cells.get(heading, "") for heading in headings]
     return [_printed(name[0], name_width, shown, widths), *name[1:]]
 
@@ -130,7 +130,7 @@ def _printed(name: str, name_width: int, shown: Sequence[str], widths: Sequence[
     return _GAP.join([first, *padded]).rstrip()
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def wrapped(text: str, width: int) -> list[str]:
     """`text` in lines of `width` columns, all but the first indented further."""
     indent = " " * (len(text) - len(text.lstrip()))
     lines: list[str] = []

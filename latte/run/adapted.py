@@ -85,25 +85,33 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
 
 def load_adapted(folder: RunFolder, device: str, progress: Progress) -> Adapted:
     """Open what `save_adapted` wrote. Raises `LatteError` where there is none."""
+    class_names, classifiers = load_classifiers(folder)
+    progress.say(f"loading the adapted model of {folder.path.name}")
+    members = tuple(
+        Member(name, _load_model(_model_folder(folder, name, len(classifiers)), device), classifier)
+        for name, classifier in classifiers.items()
+    )
+    return Adapted(class_names, members)
+
+
+def load_classifiers(folder: RunFolder) -> tuple[tuple[str, ...], dict[str, Classifier]]:
+    """Class names, and each learner's prototypes, without the models that belong to them.
+
+    Raises `LatteError` where there are none.
+    """
     if not folder.prototypes.exists():
         raise LatteError(
             "there is no trained model in this run folder",
             where=str(folder.path),
             hint="give the folder that `latte run` named at its end, or run its recipe to the end",
         )
-    progress.say(f"loading the adapted model of {folder.path.name}")
     with safe_open(folder.prototypes, framework="pt") as file:
         about = json.loads(file.metadata()["latte"])
-        names = about["learners"]
-        members = tuple(
-            Member(
-                name,
-                _load_model(_model_folder(folder, name, len(names)), device),
-                Classifier(file.get_tensor(f"{name}.weights"), file.get_tensor(f"{name}.owners")),
-            )
-            for name in names
-        )
-        return Adapted(tuple(about["class_names"]), members)
+        classifiers = {
+            name: Classifier(file.get_tensor(f"{name}.weights"), file.get_tensor(f"{name}.owners"))
+            for name in about["learners"]
+        }
+    return tuple(about["class_names"]), classifiers
 
 
 def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:

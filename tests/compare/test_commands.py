@@ -67,7 +67,7 @@ def test_the_help_warns_about_published_numbers(latte: Latte) -> None:
 
 def test_nothing_usable_is_a_mistake(latte: Latte) -> None:
     said = latte("compare", "runs/stopped", "nowhere", code=2)
-    assert "there is no finished run to compare" in said.err
+    assert "there is no finished run" in said.err
     assert "nowhere: there is no such folder" in said.err
 
 

@@ -1,0 +1,1 @@
+"""Diagnosis: what tells, mostly without labels, whether adaptation helps on a run's images."""

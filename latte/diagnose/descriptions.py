@@ -1,0 +1,156 @@
+"""How much the descriptions say: about classes, and differently about different images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from latte.adapt.mixer import margin_weights
+from latte.diagnose.information import adjusted_mutual_information
+from latte.diagnose.measure import Measure, Measurement, Section, make_section
+from latte.diagnose.spread import effective_rank, mean_pairwise_cosine
+from latte.diagnose.sureness import ROWS_A_BLOCK
+from latte.evaluate.diagnostics import agreement
+from latte.interfaces import Classifier
+
+_MIXER = "LatteCLIP (Cao et al. 2025, WACV), dynamic feature mixer"
+
+REFUSED = Measure("refused", "refused", "share", "images that the describer gave no text for")
+DISTINCT = Measure(
+    "distinct",
+    "distinct texts",
+    "share",
+    "distinct texts an image; low: many images are described by the same words",
+)
+NAMED = Measure(
+    "names_label",
+    "names the label",
+    "share",
+    "texts that are nearest to the image's frozen label; high: texts repeat that label, low: they "
+    "name other classes or none",
+)
+INFORMATION = Measure(
+    "information",
+    "information on the label",
+    "index",
+    "adjusted mutual information of the class nearest to the text and the frozen label; 0: as by "
+    "chance, 1: each follows from the other",
+    "Vinh, Epps and Bailey (2010), Journal of Machine Learning Research 11:2837-2854",
+)
+ALIKE = Measure(
+    "pairwise_cosine",
+    "likeness of texts",
+    "cosine",
+    "mean cosine of two images' texts; 1: the same is said of everything",
+)
+RANK = Measure(
+    "rank",
+    "effective rank",
+    "count",
+    "directions that the texts spread over; 1: all alike",
+    "Roy and Vetterli (2007), EUSIPCO: The effective rank",
+)
+MARGIN = Measure(
+    "margin",
+    "mixer margin",
+    "cosine",
+    "mean margin between the two zero-shot classes nearest to a text; low: undecided",
+    _MIXER,
+)
+WEIGHT = Measure(
+    "weight",
+    "weight in the mix",
+    "share",
+    "mean share that LatteCLIP's mixer gives this text among all of an image's texts at the start",
+    _MIXER,
+)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The descriptions of N images as features, and as the zero-shot classifier reads them."""
+
+    features: Tensor
+    """(U, D): frozen unit features of the distinct texts."""
+    rows: Mapping[str, Tensor]
+    """By description, in the recipe's order: the row (N,) of each image's text. Scope `class`: of
+    its frozen label's text. Where the describer refused, the text that training uses instead."""
+    answered: Mapping[str, Tensor]
+    """By description that a describer was asked for: images (N,) that it gave a text for."""
+    leaking: frozenset[str]
+    """Descriptions whose prompt tells the describer the frozen label."""
+    classifier: Classifier
+
+    @cached_property
+    def nearest(self) -> Tensor:
+        """(U,) int64: the class nearest to each text."""
+        blocks = torch.split(self.features, ROWS_A_BLOCK)
+        return torch.cat([self.classifier.similarities(block).argmax(dim=1) for block in blocks])
+
+    @cached_property
+    def margins(self) -> Tensor:
+        """(U,): the mixer's weight of each text."""
+        blocks = torch.split(self.features, ROWS_A_BLOCK)
+        return torch.cat([margin_weights(block, self.classifier) for block in blocks])
+
+    def named(self, description: str, labels: Tensor) -> Tensor:
+        """(N,): 1 where the text is nearest to the label, 0 where not, NaN where it was refused."""
+        same = (self.nearest[self.rows[description]] == labels).double()
+        return same.where(self.answered[description], torch.nan)
+
+
+def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
+    """A section for each description, given frozen labels (N,); none where nobody was asked."""
+    if not texts.answered:
+        return []
+    weights = mix_shares([texts.margins[rows] for rows in texts.rows.values()])
+    return [
+        make_section(
+            f"description `{name}`",
+            f"description.{name}",
+            [
+                *(_written(texts, name, labels) if name in texts.answered else ()),
+                Measurement(MARGIN, float(texts.margins[rows].double().mean())),
+                Measurement(WEIGHT, weight),
+            ],
+        )
+        for (name, rows), weight in zip(texts.rows.items(), weights, strict=True)
+    ]
+
+
+def mix_shares(margins: list[Tensor]) -> list[float]:
+    """Margins (N,) of each description, positive -> its mean share of an image's mix."""
+    stacked = torch.stack(margins).double()
+    return (stacked / stacked.sum(dim=0)).mean(dim=1).tolist()
+
+
+def agreement_by_chance(labels: Tensor, other: Tensor, classes: int) -> float:
+    """The share on which unrelated labellings (N,) with these class counts agree."""
+    counts = [one.bincount(minlength=classes).double() for one in (labels, other)]
+    return float((counts[0] * counts[1]).sum()) / len(labels) ** 2
+
+
+def _written(texts: Texts, name: str, labels: Tensor) -> list[Measurement]:
+    """Of the texts that were really written: a template that fills a gap says what it is told."""
+    answered = texts.answered[name]
+    refused = Measurement(REFUSED, 1 - float(answered.double().mean()))
+    if not answered.any():
+        nothing = (DISTINCT, NAMED, INFORMATION, ALIKE, RANK)
+        return [refused, *(Measurement(measure, math.nan) for measure in nothing)]
+    rows, own = texts.rows[name][answered], labels[answered]
+    distinct, counts = torch.unique(rows, return_counts=True)
+    features, nearest = texts.features[distinct], texts.nearest[rows]
+    chance = agreement_by_chance(nearest, own, texts.classifier.classes)
+    return [
+        refused,
+        Measurement(DISTINCT, len(distinct) / len(rows)),
+        Measurement(NAMED, agreement(nearest, own), chance),
+        Measurement(INFORMATION, adjusted_mutual_information(nearest, own)),
+        Measurement(ALIKE, mean_pairwise_cosine(features, counts)),
+        Measurement(RANK, effective_rank(features, counts)),
+    ]
