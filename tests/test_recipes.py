@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from latte.cli.main import run_command_line
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 
@@ -22,8 +24,24 @@ def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
     assert f"latte run recipes/{path.relative_to(FOLDER).as_posix()}" in path.read_text()
 
 
+SWEEPS = [
+    command
+    for path in RECIPES
+    for command in re.findall(r"^#\s+(latte sweep .*)$", path.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("command", SWEEPS)
+def test_a_sweep_that_a_recipe_shows_is_valid(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(FOLDER.parent)
+    assert run_command_line([*shlex.split(command)[1:], "--dry-run"]) == 0
+
+
 def test_there_are_recipes() -> None:
-    assert FOLDER / "demo.yaml" in RECIPES
+    assert {FOLDER / "demo.yaml", FOLDER / "ablations" / "group-size.yaml"} <= {*RECIPES}
+    assert any("descriptions.2.correct=" in command for command in SWEEPS)
 
 
 def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:

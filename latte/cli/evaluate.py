@@ -20,11 +20,17 @@ def evaluate(
     from latte.cli.progress import make_progress
     from latte.evaluate.metrics import to_json
     from latte.registry.registry import load_registry
+    from latte.report.oracle import oracle_note
     from latte.report.terminal import evaluation_lines
-    from latte.run.reopen import evaluate_run
+    from latte.run.reopen import evaluate_run, open_workspace
 
-    evaluations = evaluate_run(run, load_registry(), make_progress(quiet))
+    registry, progress = load_registry(), make_progress(quiet)
+    evaluations = evaluate_run(run, registry, progress)
     if as_json:
         typer.echo(json.dumps([to_json(one) for one in evaluations], indent=2, ensure_ascii=False))
     else:
         typer.echo("\n".join(evaluation_lines(evaluations)))
+    recipe = dict(open_workspace(run, registry, progress).recipe.resolved)
+    note = oracle_note({**recipe, "controls": {}})
+    if note:
+        typer.echo(note, err=as_json)

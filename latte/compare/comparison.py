@@ -8,8 +8,9 @@ from pathlib import Path
 
 from latte.compare.finding import read_runs
 from latte.compare.published import Published, read_published, unmatched, with_published
-from latte.compare.rows import Result, Row, make_rows
+from latte.compare.rows import ORACLE, Result, Row, make_rows
 from latte.interfaces import LatteError
+from latte.report.oracle import STATEMENT
 from latte.report.plain import one_line
 
 
@@ -50,7 +51,8 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 def notes(comparison: Comparison) -> list[str]:
     """What a reader has to know to read the table right; only what applies to it."""
-    return [*_on_intervals(comparison.rows), *_on_data(comparison.rows), *_on_published(comparison)]
+    rows = comparison.rows
+    return [*_on_oracles(rows), *_on_intervals(rows), *_on_data(rows), *_on_published(comparison)]
 
 
 def _title(row: Row) -> str:
@@ -62,6 +64,11 @@ def _title(row: Row) -> str:
 def _results(rows: Sequence[Row]) -> Iterator[Result]:
     for row in rows:
         yield from (row.adapted, *row.controls.values()) if row.adapted else ()
+
+
+def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.has_oracle for row in rows):
+        yield f"Marked {ORACLE}: {STATEMENT}"
 
 
 def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:

@@ -16,6 +16,9 @@ from latte.interfaces import Interval, LatteError
 
 Over = Literal["seeds", "images"]
 
+ORACLE = "oracle"
+"""Marks what used ground-truth labels of its training images."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -33,7 +36,7 @@ class Row:
 
     method: str
     labels: tuple[str, ...]
-    """`key=value` where other rows of this method and dataset have other values."""
+    """`key=value` where other rows of this method and dataset have other values; `ORACLE` first."""
     data: Data
     seeds: tuple[int, ...]
     zero_shot: Spread | None
@@ -47,6 +50,8 @@ class Row:
     folders: tuple[Path, ...]
     published: float | None = None
     """Somebody else's top-1, as a fraction."""
+    has_oracle: bool = False
+    """Whether the row or one of its controls used labels of training images."""
 
     @property
     def name(self) -> str:
@@ -126,7 +131,7 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
     return Row(
         method=group.first.method,
-        labels=row_labels,
+        labels=(ORACLE, *row_labels) if group.first.oracle else row_labels,
         data=group.first.data,
         seeds=tuple(run.seed for run in runs),
         zero_shot=spread(zero_shot) if zero_shot else None,
@@ -135,6 +140,7 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
         seconds=_mean_seconds(runs),
         peak_memory_mb=max(memory, default=None),
         folders=tuple(run.folder for run in runs),
+        has_oracle=any(one.oracle for run in runs for one in (run, *run.controls.values())),
     )
 
 
@@ -149,7 +155,8 @@ def _controls(runs: Sequence[Run]) -> dict[str, Result]:
     for run in runs:
         for name, control in run.controls.items():
             if control.adapted:
-                key = (name, digest_json(dict(control.settings)))
+                marked = f"{name} ({ORACLE})" if control.oracle else name
+                key = (marked, digest_json(dict(control.settings)))
                 scores.setdefault(key, []).append(control.adapted)
     names = [name for name, _ in scores]
     return {

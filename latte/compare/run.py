@@ -10,13 +10,14 @@ from typing import Any
 from latte.compare.reading import flattened, read_json, read_nodes
 from latte.files import digest_json
 from latte.interfaces import Interval, LatteError
+from latte.report.oracle import is_oracle
 from latte.report.plain import without_secrets
 from latte.run.folder import RunFolder
 from latte.run.identity import NOT_IDENTITY, STAGES
 
-NOT_COMPARED = ("name", "seed", *NOT_IDENTITY)
+NOT_COMPARED = ("name", "seed", "oracle", *NOT_IDENTITY)
 """Keys of a recipe that change where and how a run works or what is said about it, not what it
-finds; and name and seed, which rows are named and averaged by."""
+finds; name and seed, which rows are named and averaged by; and what marks an oracle."""
 
 INPUTS = "inputs"
 """The setting that stands for images, labels and the CLIP's weights, whatever their names."""
@@ -56,6 +57,8 @@ class Run:
     """Top-1; None without an evaluation split, as is `adapted`."""
     adapted: Score | None
     controls: Mapping[str, Run]
+    oracle: bool
+    """Whether it used ground-truth labels of its training images."""
     seconds: Mapping[str, float]
     """By stage, in order."""
     peak_memory_mb: float | None
@@ -97,6 +100,7 @@ def _read(folder: RunFolder) -> Run:
         zero_shot=float(scores["zero-shot"]["top1"]["value"]) if scores else None,
         adapted=_score(scores["adapted"]) if scores else None,
         controls=_controls(folder, recipe, data),
+        oracle=is_oracle(recipe),
         seconds=_seconds(folder),
         peak_memory_mb=_peak_memory(folder),
     )

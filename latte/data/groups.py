@@ -27,18 +27,19 @@ def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
     order = labels.argsort(stable=True)
     counts = labels.bincount()
     first = (counts.cumsum(0) - counts)[labels]
-    ranks = _distinct_ranks(counts[labels], size, seed)
-    return order[first[:, None] + ranks]
-
-
-def _distinct_ranks(available: Tensor, size: int, seed: int) -> Tensor:
-    """`size` ranks below `available` (N,) each, distinct where that many exist: (N, size).
-
-    Draw k is uniform among the ranks that k earlier draws left over: it counts over those left,
-    then steps past each earlier rank at or below it, in ascending order.
-    """
     generator = torch.Generator().manual_seed(seed_from("groups", seed))
-    uniform = torch.rand(len(available), size, generator=generator, dtype=torch.float64)
+    uniform = torch.rand(len(labels), size, generator=generator, dtype=torch.float64)
+    return order[first[:, None] + distinct_ranks(counts[labels], uniform)]
+
+
+def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
+    """Ranks below `available` (N,), as many as there are draws `uniform` (N, size) from [0, 1).
+
+    They are distinct in each row (N, size) where that many exist, and drawn anew otherwise. Draw k
+    is uniform among the ranks that k earlier draws left over: it counts over those left, then steps
+    past each earlier rank at or below it, in ascending order.
+    """
+    size = uniform.shape[1]
     repeats = available < size
     ranks = torch.empty(len(available), size, dtype=torch.int64)
     for k in range(size):

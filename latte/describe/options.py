@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from latte.interfaces import LatteError, Options, Scope
 
@@ -82,6 +82,7 @@ class GroupOptions(Options):
     """A question about several images of one frozen pseudo-label."""
 
     scope: ClassVar[Scope] = "group"
+    oracle_options: ClassVar[tuple[str, ...]] = ("correct",)
 
     size: int = Field(default=4, ge=2, le=16, description="images a group")
     prompt: str = Field(
@@ -98,8 +99,24 @@ class GroupOptions(Options):
             "false: always the text of the group drawn for this image"
         ),
     )
+    correct: int | None = Field(
+        default=None,
+        ge=0,
+        description=(
+            "so many images of a group are truly of its class, the others are not: reads labels of "
+            "training images, so the recipe needs oracle: true; none: groups by frozen pseudo-label"
+        ),
+    )
 
     _known_placeholders = field_validator("prompt")(check_placeholders)
+
+    @field_validator("correct")
+    @classmethod
+    def _fits_into_a_group(cls, correct: int | None, info: ValidationInfo) -> int | None:
+        size = info.data.get("size")
+        if correct is not None and size is not None and correct > size:
+            raise ValueError(f"must be at most {size}, the size of the group, got {correct}")
+        return correct
 
 
 class PhraseOptions(Options):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from latte.data.groups import draw_groups, grid
+from latte.data.oracle import draw_oracle_groups
 from latte.data.seeds import seed_from
 from latte.describe.store import request_key
 from latte.files import digest
@@ -45,6 +46,8 @@ class TrainingSet:
     """The dataset's, with `{class}`."""
     open: Callable[[ImageReference], Image.Image]
     """Decode to RGB."""
+    oracle_labels: Tensor | None = None
+    """(N,) int64: true classes, for drawing the groups of an oracle; None for every other run."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def plan_requests(
     """Plan what to ask so that every image- and group-scope description covers every image.
 
     A group that holds more images than `describer.max_images` is shown as one grid. Raises
-    `LatteError` where something is to be asked and there is no describer.
+    `LatteError` where something is to be asked and there is no describer, or where groups need
+    labels and there are none.
     """
     asking = {label: kind for label, kind in descriptions.items() if kind.scope != "class"}
     if not asking:
@@ -126,8 +130,7 @@ class _Draft:
         groups = None
         members: Sequence[Sequence[int]] = [[row] for row in range(len(self.training.images))]
         if kind.scope == "group":
-            group_seed = seed_from(f"groups {label}", seed)
-            groups = draw_groups(self.training.frozen_labels, kind.group_size, group_seed)
+            groups = _draw(self.training, label, kind, seed)
             members = groups.tolist()
         prompts = [kind.prompt(name) for name in self.training.class_names]
         classes = self.training.frozen_labels.tolist()
@@ -149,6 +152,25 @@ class _Draft:
         if images == 1:
             return SINGLE
         return SEPARATE if images <= self.max_images else GRID
+
+
+def _draw(training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int) -> Tensor:
+    """Each image's group: (N, size) rows of the training set."""
+    own_seed = seed_from(f"groups {label}", seed)
+    if kind.correct_images is None:
+        return draw_groups(training.frozen_labels, kind.group_size, own_seed)
+    if training.oracle_labels is None:
+        raise LatteError(
+            f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
+            hint="write `oracle: true` at the top of the recipe, if this is an ablation",
+        )
+    return draw_oracle_groups(
+        training.frozen_labels,
+        training.oracle_labels,
+        kind.group_size,
+        kind.correct_images,
+        own_seed,
+    )
 
 
 def _described(training: TrainingSet, row: int) -> DescribedImage:

@@ -45,6 +45,11 @@ class GroupDescription(DescriptionType[GroupOptions]):
         """How many images a group shows."""
         return self.options.size
 
+    @property
+    def correct_images(self) -> int | None:
+        """How many of them are truly of the class, in an oracle (supplementary, table 1)."""
+        return self.options.correct
+
     def prompt(self, class_name: str) -> str:
         """The question about a group whose frozen label is `class_name`."""
         return fill(self.options.prompt, class_name)

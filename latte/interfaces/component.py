@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,10 @@ class Options(BaseModel):
     """Base of a component's options: an unknown key is an error, and options never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    oracle_options: ClassVar[tuple[str, ...]] = ()
+    """Options of a description that use ground-truth labels of training images, unless they are
+    None: a recipe without `oracle: true` is refused where one is set."""
 
 
 class NoOptions(Options):

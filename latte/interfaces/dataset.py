@@ -53,5 +53,8 @@ class Dataset(Component[OptionsT]):
         return ()
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Labels of training images by id, where known. Reports show them; nothing else asks."""
+        """Labels of training images by id, where known.
+
+        Reports show them. Beyond that only a recipe with `oracle: true` asks, to draw groups.
+        """
         return {}

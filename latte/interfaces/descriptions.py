@@ -72,6 +72,14 @@ class DescriptionType(Component[OptionsT]):
         """How many images of one frozen pseudo-label a group shows; 1 for the other scopes."""
         return 1
 
+    @property
+    def correct_images(self) -> int | None:
+        """How many images of a group are truly of its class; None: groups are drawn without labels.
+
+        A number makes the run an oracle, and comes from one of the options' `oracle_options`.
+        """
+        return None
+
     @abstractmethod
     def prompt(self, class_name: str) -> str:
         """What the describer is asked about an image or group whose frozen label is `class_name`.

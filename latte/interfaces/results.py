@@ -64,7 +64,7 @@ class GalleryEntry:
     frozen_label: int
     adapted_label: int
     true_label: int | None
-    """Where the dataset knows it; it reached nothing but this report."""
+    """Where the dataset knows it; unless the recipe is an oracle, it reached this report alone."""
 
 
 @dataclass(frozen=True)

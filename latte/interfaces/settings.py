@@ -126,3 +126,10 @@ class GeneralSettings(Options):
     requires: tuple[str, ...] = Field(
         default=(), description='plugin packages this recipe needs, like "latte-tiny>=0.1"'
     )
+    oracle: bool = Field(
+        default=False,
+        description=(
+            "this recipe may use ground-truth labels of training images; only for ablations, "
+            "never for results"
+        ),
+    )

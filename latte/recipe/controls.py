@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from latte.recipe.components import is_label, unusable_label, written_name
-from latte.recipe.layout import CONTROL_KEYS, GENERAL, ONE_LEARNER, USE, kind_at
+from latte.recipe.layout import CONTROL_KEYS, ONE_LEARNER, SHARED, USE, kind_at
 from latte.recipe.learners import LEARNERS
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import KeyPath, Node
@@ -102,7 +102,7 @@ def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
 
 def _without_shared_keys(control: Node, name: str, mistakes: Mistakes) -> Node:
     """The control without keys that it cannot have, which are reported."""
-    for key in (*GENERAL, CONTROLS):
+    for key in (*SHARED, CONTROLS):
         node = control.child(key)
         if node is not None:
             mistakes.add(

@@ -7,6 +7,10 @@ from latte.recipe.node import KeyPath, Node
 from latte.registry.spec import Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)
+ORACLE = "oracle"
+"""The key by which a recipe, or a control for itself, allows the use of ground-truth labels."""
+SHARED = tuple(key for key in GENERAL if key != ORACLE)
+"""Keys that controls have in common with their recipe."""
 SETTINGS = ("backbone", "train", "evaluate")
 SINGLE: dict[str, Kind] = {
     "dataset": "dataset",
@@ -38,7 +42,7 @@ KEYS = (
     "controls",
 )
 """Every key at the top of a recipe, in the order of a resolved one."""
-CONTROL_KEYS = tuple(key for key in KEYS if key not in (*GENERAL, "controls"))
+CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, "controls"))
 LEARNER_KEYS = ("name", "trainable", "optimizer", "prototypes", "loss")
 
 USE = "use"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from latte.interfaces import LatteError, Options
 from latte.interfaces.settings import (
@@ -19,6 +19,7 @@ from latte.recipe.learners import LEARNERS, LearnerReader
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node
+from latte.recipe.oracle import refuse_labels, refuse_unused
 from latte.recipe.requirements import check_requirement
 from latte.recipe.sections import Sections
 from latte.recipe.settings import Validator
@@ -26,6 +27,8 @@ from latte.recipe.wording import EXPECTED, wrong_type
 from latte.registry.registry import Registry
 
 ModelT = TypeVar("ModelT", bound=Options)
+Listed: TypeAlias = tuple[Choice, KeyPath]
+"""A component of a list, and where it stands."""
 
 _PLUGIN_MODEL = "plugin:"
 _EXAMPLES = {
@@ -57,6 +60,7 @@ class RecipeReader:
         descriptions, labels, reporters = map(self._list, SEVERAL)
         learners = self._learners()
         self._require_describer(descriptions)
+        self._check_oracle(general, descriptions)
         self._require_what_training_needs(train)
         if self.mistakes.found or not (general and backbone and train and evaluate and dataset):
             return None
@@ -66,12 +70,12 @@ class RecipeReader:
             backbone=backbone,
             dataset=dataset,
             describer=describer,
-            descriptions=descriptions,
-            labels=labels,
+            descriptions=_choices(descriptions),
+            labels=_choices(labels),
             learners=learners,
             train=train,
             evaluate=evaluate,
-            reporters=reporters,
+            reporters=_choices(reporters),
         )
 
     def _refuse_unknown_keys(self) -> None:
@@ -123,18 +127,18 @@ class RecipeReader:
             )
         return missing
 
-    def _list(self, key: str) -> tuple[Choice, ...]:
+    def _list(self, key: str) -> list[Listed]:
         """The components listed at `key`, without those that are wrong."""
         node = self.root.child(key)
         if node is None:
-            return ()
+            return []
         if not isinstance(node.value, list):
             self.mistakes.add(node.origin, (key,), *_expected_list(node))
-            return ()
+            return []
         paths: list[KeyPath] = [(key, index) for index in range(len(node.value))]
         found = [(choice, path) for path in paths if (choice := self.components.choice(path))]
         self._refuse_twins([(choice.label, path) for choice, path in found])
-        return tuple(choice for choice, _ in found)
+        return found
 
     def _learners(self) -> tuple[LearnerChoice, ...]:
         read = self.learners.read()
@@ -152,20 +156,34 @@ class RecipeReader:
                 "Give it a name of its own, as in: name: second",
             )
 
-    def _require_describer(self, descriptions: Sequence[Choice]) -> None:
+    def _require_describer(self, descriptions: Sequence[Listed]) -> None:
         describer = self.root.child("describer")
         if describer is not None and describer.value is not None:
             return
-        for index, choice in enumerate(descriptions):
+        for choice, path in descriptions:
             scope = getattr(type(choice.options), "scope", None)
             if scope in ("image", "group"):
                 self.mistakes.add_at(
                     self.root,
-                    ("descriptions", index),
+                    path,
                     f'"{choice.label}" is about images, and there is no describer to look at them',
                     "Add describer: phrases, or another: latte components describer",
                 )
                 return
+
+    def _check_oracle(
+        self, general: GeneralSettings | None, descriptions: Sequence[Listed]
+    ) -> None:
+        """Only descriptions may use labels, and whether none does shows when all are valid."""
+        if general is None:
+            return
+        if not general.oracle:
+            for choice, path in descriptions:
+                refuse_labels(choice, path, self.root, self.mistakes)
+            return
+        written = self.root.child("descriptions")
+        if len(descriptions) == len([*written.items()] if written else []):
+            refuse_unused(_choices(descriptions), self.root, self.mistakes)
 
     def _require_what_training_needs(self, train: TrainSettings | None) -> None:
         if train is None or train.max_steps == 0 or train.max_epochs == 0:
@@ -179,6 +197,10 @@ class RecipeReader:
                 "Add labels: [frozen, current], or train: {max_steps: 0} to train nothing.",
             )
         self.learners.require_losses()
+
+
+def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:
+    return tuple(choice for choice, _ in listed)
 
 
 def _expected_list(node: Node) -> tuple[str, str | None]:

@@ -12,6 +12,7 @@ from latte.report.headline import ADAPTED, headline, named
 from latte.report.loading import loading_code
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
+from latte.report.oracle import is_oracle, oracle_note
 
 _HUB = "hf-hub:"
 
@@ -31,6 +32,7 @@ def card(results: RunResults) -> str:
     parts = (
         _header(results),
         f"# {escaped(results.name)}",
+        *_oracle(results),
         _what(results),
         "## Data",
         _facts(run_facts(results)),
@@ -62,11 +64,22 @@ def _header(results: RunResults) -> str:
     return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
 
 
+def _oracle(results: RunResults) -> list[str]:
+    note = oracle_note(results.recipe)
+    return [f"**{escaped(note)}**"] if note else []
+
+
 def _what(results: RunResults) -> str:
     classes = f"{count(len(results.class_names))} classes"
     if steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
     texts = ", and texts about the images" if results.recipe.get("describer") else ""
+    if is_oracle(results.recipe):
+        return (
+            f"A CLIP adapted to {plural(results.training_images, 'image')}, for {classes}. Its "
+            f"teachers were pseudo-labels that came from the CLIP itself{texts}, in groups that "
+            "ground-truth labels chose."
+        )
     return (
         f"A CLIP adapted to {plural(results.training_images, 'image')} without labels, for "
         f"{classes}. Its only teachers were pseudo-labels that came from the CLIP itself{texts}."

@@ -8,6 +8,7 @@ from typing import Literal
 
 from latte.interfaces import Described, GalleryEntry, RunResults
 from latte.report.numbers import count, percent, plural
+from latte.report.oracle import is_oracle
 from latte.report.plain import one_line
 from latte.report.thumbnails import Thumbnail, Thumbnails
 
@@ -61,7 +62,8 @@ def gallery(results: RunResults, images: int, size: int) -> Gallery:
     cards = (
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
     )
-    return Gallery(tuple(cards), _kept(results.gallery), _audit(results.gallery))
+    audit = _audit(results.gallery, is_oracle(results.recipe))
+    return Gallery(tuple(cards), _kept(results.gallery), audit)
 
 
 def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int) -> Card:
@@ -101,14 +103,15 @@ def _kept(entries: Sequence[GalleryEntry]) -> str | None:
     )
 
 
-def _audit(entries: Sequence[GalleryEntry]) -> str | None:
+def _audit(entries: Sequence[GalleryEntry], labels_were_used: bool) -> str | None:
     known = [entry for entry in entries if entry.true_label is not None]
     if not known:
         return None
     frozen = sum(entry.frozen_label == entry.true_label for entry in known)
     adapted = sum(entry.adapted_label == entry.true_label for entry in known)
+    reach = "chose groups and nothing else here" if labels_were_used else "reach no training"
     return (
-        "For information only, as true labels reach no training: of "
+        f"For information only, as true labels {reach}: of "
         f"{plural(len(known), 'sampled training image')} with a known label, the frozen "
         f"pseudo-label is right for {_share(frozen, len(known))} and the adapted one for "
         f"{_share(adapted, len(known))}."

@@ -22,6 +22,7 @@ from latte.report.headline import ADAPTED, ZERO_SHOT, headline
 from latte.report.loading import loading_code
 from latte.report.numbers import count, duration, percent, percent_range, points, points_range
 from latte.report.options import HtmlOptions
+from latte.report.oracle import oracle_note
 from latte.report.plain import as_yaml, printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -59,6 +60,7 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
     return {
         "results": results,
         "headline": headline(results.evaluations),
+        "oracle": oracle_note(results.recipe),
         "scores": [_score(evaluation) for evaluation in results.evaluations],
         "accuracy_chart": _accuracy_chart(results),
         "gain_chart": _gain_chart(results),

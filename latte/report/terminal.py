@@ -15,6 +15,7 @@ from latte.report.numbers import (
     points,
     points_range,
 )
+from latte.report.oracle import oracle_note
 from latte.report.plain import one_line
 
 WIDTH = 80
@@ -31,7 +32,7 @@ def summary_lines(results: RunResults) -> list[str]:
     """`summary_table` line by line."""
     verdict = headline(results.evaluations)
     lines = [*evaluation_lines(results.evaluations), ""] if results.evaluations else []
-    for text in (verdict.sentence, verdict.control):
+    for text in (verdict.sentence, verdict.control, oracle_note(results.recipe)):
         if text:
             lines += textwrap.wrap(_plain(text), WIDTH)
     return lines

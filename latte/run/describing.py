@@ -12,6 +12,7 @@ from latte.describe.plan import TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescriptionType
 from latte.run.images import Images
+from latte.run.oracle import oracle_labels, tell_shortfall
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -35,11 +36,13 @@ def describe(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Descr
         class_names=images.class_names,
         template=images.template,
         open=open_image,
+        oracle_labels=oracle_labels(workspace, images),
     )
     needed = any(kind.scope != "class" for kind in descriptions.values())
     describer = workspace.describer if needed else None
     try:
         plan = plan_requests(training, descriptions, describer, workspace.seed)
+        tell_shortfall(plan, descriptions, workspace.progress)
         with DescriptionStore(workspace.context.cache_dir / "descriptions") as store:
             result = generate(describer, plan, store, workspace.progress)
     finally:

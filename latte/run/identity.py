@@ -32,17 +32,24 @@ def check_stage(name: str) -> str:
 
 
 def stage_fingerprints(
-    recipe: Recipe, data: str, model_folder: Callable[[str], Path]
+    recipe: Recipe,
+    data: str,
+    model_folder: Callable[[str], Path],
+    oracle_labels: Sequence[int] | None = None,
 ) -> dict[str, str]:
     """One fingerprint a stage; each contains those of the stages that it builds on.
 
-    `data` stands for the images: their ids, contents and order.
+    `data` stands for the images: their ids, contents and order. `oracle_labels` are those of the
+    training images, where the recipe uses them.
     """
     backbone = _backbone(recipe.backbone, recipe.base_dir, model_folder)
     first = digest_json([__version__, _choice(recipe.dataset), data])
     zero_shot = digest(first, backbone)
     describer = _choices([recipe.describer] if recipe.describer else [])
-    describe = digest(zero_shot, describer, _choices(recipe.descriptions), str(recipe.general.seed))
+    described = [zero_shot, describer, _choices(recipe.descriptions), str(recipe.general.seed)]
+    if oracle_labels is not None:
+        described.append(digest_json([*oracle_labels]))
+    describe = digest(*described)
     train = digest(
         describe,
         _choices(recipe.labels),

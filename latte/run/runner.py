@@ -21,6 +21,7 @@ from latte.run.folder import StageRecord
 from latte.run.identity import STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
 from latte.run.memory import keep_freed_memory
+from latte.run.oracle import oracle_labels
 from latte.run.results import collect_results
 from latte.run.training import train_learners
 from latte.run.workspace import Workspace, run_folder
@@ -65,7 +66,7 @@ def plan_run(
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     images = find_images(workspace)
-    fingerprints = stage_fingerprints(recipe, images.fingerprint, registry.model_folder)
+    fingerprints = _fingerprints(workspace, images)
     planned = []
     for stage in STAGES:
         record = folder.finished(stage)
@@ -89,9 +90,7 @@ class _Runner:
         began = time.perf_counter()
         images = find_images(self.workspace)
         self._write_records()
-        self.fingerprints = stage_fingerprints(
-            self.workspace.recipe, images.fingerprint, self.workspace.registry.model_folder
-        )
+        self.fingerprints = _fingerprints(self.workspace, images)
         self._forget_changed()
         zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: load_zero_shot(self.folder.zero_shot))
         bank = _Lazy(lambda: load_bank(self.workspace, images))
@@ -205,3 +204,14 @@ class _Lazy(Generic[ResultT]):
         if self.value is None:
             self.value = self._load()
         return self.value
+
+
+def _fingerprints(workspace: Workspace, images: Images) -> dict[str, str]:
+    """Of every stage. Raises `LatteError` for an oracle whose images have no labels."""
+    labels = oracle_labels(workspace, images)
+    return stage_fingerprints(
+        workspace.recipe,
+        images.fingerprint,
+        workspace.registry.model_folder,
+        None if labels is None else labels.tolist(),
+    )

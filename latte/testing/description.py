@@ -31,6 +31,19 @@ class DescriptionTypeContract(ComponentContract):
         else:
             assert description.group_size == 1, "group_size must be 1 unless the scope is group"
 
+    def test_labels_are_used_only_where_options_ask_for_them(self, tmp_path: Path) -> None:
+        """`correct_images` comes from one of the `oracle_options`, which recipes must allow."""
+        description: DescriptionType[Any] = self.make(tmp_path)
+        asking, options = description.options.oracle_options, description.options
+        for key in asking:
+            assert key in type(options).model_fields, f"oracle_options names {key}, no option"
+        correct = description.correct_images
+        if correct is not None:
+            asked = any(getattr(options, key) is not None for key in asking)
+            assert asked, "correct_images is set, and none of the oracle_options is"
+            most = description.group_size if description.scope == "group" else 0
+            assert 0 <= correct <= most, f"correct_images is {correct}, in a group of {most}"
+
     def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
         """Whatever the class is called."""
         description: DescriptionType[Any] = self.make(tmp_path)

@@ -39,6 +39,8 @@ def test_importing_options_does_not_import_torch() -> None:
         (lambda: GroupOptions(prompt=" "), "must not be empty"),
         (lambda: GroupOptions(size=1), "greater than or equal to 2"),
         (lambda: GroupOptions(size=17), "less than or equal to 16"),
+        (lambda: GroupOptions(size=3, correct=4), "must be at most 3, the size of the group"),
+        (lambda: GroupOptions(correct=-1), "greater than or equal to 0"),
         (lambda: PhraseOptions(words=7), "greater than or equal to 8"),
         (lambda: PhraseOptions.model_validate({"sections": 3}), "Extra inputs"),
     ],
@@ -46,6 +48,13 @@ def test_importing_options_does_not_import_torch() -> None:
 def test_mistakes_are_named(options: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message.replace("{", r"\{").replace("}", r"\}")):
         options()  # type: ignore[operator]
+
+
+def test_only_the_number_of_correct_images_reads_labels() -> None:
+    assert GroupOptions.oracle_options == ("correct",)
+    assert GroupOptions().correct is None
+    assert [GroupOptions(size=4, correct=correct).correct for correct in (0, 4)] == [0, 4]
+    assert (ClassOptions.oracle_options, ImageOptions.oracle_options) == ((), ())
 
 
 def test_prompts_may_hold_json_and_the_class() -> None:

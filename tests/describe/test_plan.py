@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latte.describe.options import GroupOptions
 from latte.describe.plan import Plan, TrainingSet, plan_requests
+from latte.describe.types import GroupDescription
 from latte.interfaces import LatteError
-from tests.describe.doubles import ScriptedDescriber, descriptions, training_set
+from tests.describe.doubles import ScriptedDescriber, context, descriptions, training_set
 
 labels_of = st.lists(st.integers(0, 2), min_size=1, max_size=30)
 
@@ -134,3 +138,33 @@ def test_without_a_describer_nothing_can_be_asked() -> None:
 def test_class_descriptions_alone_need_no_describer() -> None:
     only_class = {"class": descriptions()["class"]}
     assert plan_requests(training_set([0]), only_class, None, seed=0).requests == ()
+
+
+def oracle_plan(training: TrainingSet, correct: int | None, seed: int = 0) -> Plan:
+    """Groups of 4, so many of them correct, beside a description of each image."""
+    group = GroupDescription(GroupOptions(size=4, correct=correct, prompt="Common?"), context())
+    kinds = {**descriptions(), "group": group}
+    return plan_requests(training, kinds, ScriptedDescriber(), seed)
+
+
+@given(st.integers(0, 4), st.integers(0, 2**31 - 1))
+def test_an_oracle_asks_about_groups_with_so_many_correct_images(correct: int, seed: int) -> None:
+    labels, true = [0, 1] * 8, [0, 0, 1, 1] * 4
+    training = replace(training_set(labels), oracle_labels=torch.tensor(true))
+    plan = oracle_plan(training, correct, seed)
+    for row, label in enumerate(labels):
+        members = plan.requests[plan.descriptions["group"].rows[row]].members
+        assert sum(true[member] == label for member in members) == correct
+        assert len({*members}) == 4
+
+
+def test_labels_change_nothing_where_no_description_asks_for_them() -> None:
+    training = training_set([0, 1, 0, 1, 2, 2] * 3)
+    labelled = replace(training, oracle_labels=torch.tensor([2, 0, 1] * 6))
+    assert oracle_plan(labelled, None).requests == oracle_plan(training, None).requests
+
+
+def test_an_oracle_without_labels_is_refused() -> None:
+    with pytest.raises(LatteError, match="`group` are drawn by ground-truth labels") as caught:
+        oracle_plan(training_set([0, 1]), 2)
+    assert "oracle: true" in str(caught.value.hint)

@@ -47,3 +47,9 @@ def test_default_prompts_do_not_leak_the_frozen_label() -> None:
 
 def test_a_group_has_the_size_of_its_options() -> None:
     assert GroupDescription(GroupOptions(size=7), context()).group_size == 7
+
+
+def test_correct_images_are_those_of_the_options_and_none_for_others() -> None:
+    assert GroupDescription(GroupOptions(), context()).correct_images is None
+    assert GroupDescription(GroupOptions(correct=3), context()).correct_images == 3
+    assert ImageDescription(ImageOptions(), context()).correct_images is None

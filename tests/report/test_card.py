@@ -82,6 +82,18 @@ def test_a_gap_in_the_evaluation_is_a_limit(tmp_path: Path) -> None:
     assert "Classes without a single evaluation image: 1." in text
 
 
+def test_an_oracle_is_marked_first_and_not_called_unlabelled(tmp_path: Path) -> None:
+    recipe = {**run_results(tmp_path).recipe, "oracle": True}
+    body = card(run_results(tmp_path, recipe=recipe)).split("\n---\n", 1)[1]
+    assert body.lstrip().splitlines()[2] == (
+        "**Oracle: group descriptions used ground-truth labels of the training images; "
+        "not an unsupervised result.**"
+    )
+    assert "without labels" not in body
+    assert "texts about the images, in groups that ground-truth labels chose." in body
+    assert "Oracle" not in card(run_results(tmp_path))
+
+
 HOSTILE = (
     "---",
     "# title",

@@ -53,6 +53,15 @@ def test_nothing_but_names_needs_more_than_ascii(tmp_path: Path) -> None:
         assert summary_table(run_results(tmp_path, evaluations=evaluations)).isascii()
 
 
+def test_an_oracle_is_marked_below_its_verdict(tmp_path: Path) -> None:
+    lines = summary_lines(run_results(tmp_path, recipe={"oracle": True}))
+    assert " ".join(lines).endswith(
+        "Oracle: group descriptions used ground-truth labels of the training images; "
+        "not an unsupervised result."
+    )
+    assert all(len(line) <= WIDTH for line in lines)
+
+
 def columns(text: str) -> int:
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)

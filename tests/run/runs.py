@@ -43,3 +43,22 @@ def assert_same_results(first: Path, second: Path) -> None:
     one, other = result_bytes(first), result_bytes(second)
     different = [name for name in one if one[name] != other[name]]
     assert different == []
+
+
+def coop_split(images: Path, test: Path, labels: list[int | None]) -> dict[str, object]:
+    """A CoOp split file's content, with `labels` for the training images."""
+    names = ("red", "green", "blue")
+    train = [
+        [path.relative_to(images.parent).as_posix()]
+        + ([] if label is None else [label, names[label]])
+        for path, label in zip(sorted(images.rglob("*.jpg")), labels, strict=True)
+    ]
+    tested = [
+        [
+            path.relative_to(images.parent).as_posix(),
+            names.index(path.parent.name),
+            path.parent.name,
+        ]
+        for path in sorted(test.rglob("*.jpg"))
+    ]
+    return {"train": train, "val": [], "test": tested}

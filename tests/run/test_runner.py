@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from latte.interfaces import LatteError
-from tests.run.runs import RESULT_FILES, assert_same_results, run
+from tests.run.runs import RESULT_FILES, assert_same_results, coop_split, run
 
 
 def test_a_run_leaves_everything_that_the_design_names(recipe: Path) -> None:
@@ -105,25 +105,6 @@ def test_limit_draws_a_sample_and_runs_beside_the_whole(recipe: Path) -> None:
     assert results is not None
     assert results.training_images == 6
     assert results.evaluations[0].images == 6
-
-
-def coop_split(images: Path, test: Path, labels: list[int | None]) -> dict[str, object]:
-    """A CoOp split file's content, with `labels` for the training images."""
-    names = ("red", "green", "blue")
-    train = [
-        [path.relative_to(images.parent).as_posix()]
-        + ([] if label is None else [label, names[label]])
-        for path, label in zip(sorted(images.rglob("*.jpg")), labels, strict=True)
-    ]
-    tested = [
-        [
-            path.relative_to(images.parent).as_posix(),
-            names.index(path.parent.name),
-            path.parent.name,
-        ]
-        for path in sorted(test.rglob("*.jpg"))
-    ]
-    return {"train": train, "val": [], "test": tested}
 
 
 def test_shuffled_or_removed_training_labels_change_nothing(recipe: Path, tmp_path: Path) -> None:

@@ -62,6 +62,11 @@ class TestGroup(DescriptionTypeContract):
     component = "group"
 
 
+class TestOracleGroup(DescriptionTypeContract):
+    component = "group"
+    options: ClassVar[Mapping[str, Any]] = {"size": 4, "correct": 4}
+
+
 class TestFrozen(PseudoLabelerContract):
     component = "frozen"
 

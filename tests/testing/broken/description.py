@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from latte.interfaces import DescriptionType, NoOptions, Options, Scope
 from latte.testing import DescriptionTypeContract
 from tests.testing.broken.fault import Fault
@@ -51,6 +53,32 @@ class Lonely(Scene):
 class TestAGroupOfOne(Fault, DescriptionTypeContract):
     broken = Lonely
     fails: ClassVar = {"only_groups_show_several_images"}
+
+
+class Cheating(Scene):
+    scope: ClassVar[Scope] = "group"
+    group_size = 2
+    correct_images = 1
+
+
+class TestLabelsThatNobodyAskedFor(Fault, DescriptionTypeContract):
+    broken = Cheating
+    fails: ClassVar = {"labels_are_used_only_where_options_ask_for_them"}
+
+
+class OracleOptions(Options):
+    oracle_options: ClassVar[tuple[str, ...]] = ("correct",)
+    correct: int | None = Field(default=3, description="images truly of the class")
+
+
+class Overfull(Cheating):
+    correct_images = 3
+
+
+class TestMoreCorrectImagesThanImages(Fault, DescriptionTypeContract):
+    broken = Overfull
+    given = OracleOptions()
+    fails: ClassVar = {"labels_are_used_only_where_options_ask_for_them"}
 
 
 class Formatted(Scene):

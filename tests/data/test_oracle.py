@@ -1,0 +1,154 @@
+"""Groups of an oracle hold as many correct images as are asked for, wherever that is possible."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.data.oracle import draw_oracle_groups
+from latte.data.seeds import seed_from
+
+Labels = list[int]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Labels, Labels, int, int, int]:
+    """Frozen labels, true labels, size, correct, seed."""
+    pairs = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=25))
+    size = draw(st.integers(1, 6))
+    correct, seed = draw(st.integers(0, size)), draw(st.integers(0, 2**31))
+    return [one for one, _ in pairs], [other for _, other in pairs], size, correct, seed
+
+
+def drawn(labels: Labels, true: Labels, size: int, correct: int, seed: int) -> torch.Tensor:
+    frozen, truth = (torch.tensor(one, dtype=torch.int64) for one in (labels, true))
+    return draw_oracle_groups(frozen, truth, size, correct, seed)
+
+
+def pools(labels: Labels, true: Labels, label: int) -> tuple[list[int], list[int], list[int]]:
+    """Images truly of the class, others that are taken for it, and the rest."""
+    rows = range(len(labels))
+    right = [row for row in rows if true[row] == label]
+    confused = [row for row in rows if true[row] != label and labels[row] == label]
+    others = [row for row in rows if true[row] != label and labels[row] != label]
+    return right, confused, others
+
+
+def reference(labels: Labels, true: Labels, size: int, correct: int, seed: int) -> list[list[int]]:
+    """The groups image by image, drawn out of lists with the same random numbers."""
+    generator = torch.Generator().manual_seed(seed_from("oracle groups", seed))
+    uniform, places = torch.rand(2, len(labels), size, generator=generator, dtype=torch.float64)
+    groups = []
+    for row, label in enumerate(labels):
+        right, confused, others = pools(labels, true, label)
+        wanted = 0 if not right else size if not confused + others else correct
+        draws = uniform[row].tolist()
+        members = take(right, draws[:wanted])
+        if len(confused) >= size - wanted or not others:
+            members += take(confused, draws[wanted:])
+        else:
+            members += confused + take(others, draws[wanted + len(confused) :])
+        groups.append([members[place] for place in places[row].argsort().tolist()])
+    return groups
+
+
+def take(pool: list[int], draws: list[float]) -> list[int]:
+    if len(pool) < len(draws):
+        return [pool[int(one * len(pool))] for one in draws]
+    left = [*pool]
+    return [left.pop(int(one * len(left))) for one in draws]
+
+
+@given(cases())
+def test_it_draws_what_the_slow_reference_draws(
+    case: tuple[Labels, Labels, int, int, int],
+) -> None:
+    assert drawn(*case).tolist() == reference(*case)
+
+
+@given(cases())
+def test_exactly_so_many_are_correct_wherever_there_are_right_and_wrong_images(
+    case: tuple[Labels, Labels, int, int, int],
+) -> None:
+    labels, true, size, correct, _ = case
+    groups = drawn(*case)
+    assert groups.shape == (len(labels), size)
+    assert groups.dtype == torch.int64
+    for label, group in zip(labels, groups.tolist(), strict=True):
+        right, confused, others = pools(labels, true, label)
+        expected = 0 if not right else size if not confused + others else correct
+        assert sum(true[member] == label for member in group) == expected
+
+
+@given(cases())
+def test_images_repeat_only_if_they_must_and_wrong_ones_are_those_taken_for_the_class(
+    case: tuple[Labels, Labels, int, int, int],
+) -> None:
+    labels, true = case[:2]
+    for label, group in zip(labels, drawn(*case).tolist(), strict=True):
+        right, confused, others = pools(labels, true, label)
+        chosen = [member for member in group if true[member] == label]
+        wrong = [member for member in group if true[member] != label]
+        assert len({*chosen}) == len(chosen) or len(right) < len(chosen)
+        if len(confused) >= len(wrong):
+            assert {*wrong} <= {*confused}
+        elif others:
+            assert {*confused} <= {*wrong}
+        assert len({*wrong}) == len(wrong) or len(confused + others) < len(wrong)
+
+
+@given(cases())
+def test_groups_depend_on_labels_numbers_and_seed_alone(
+    case: tuple[Labels, Labels, int, int, int],
+) -> None:
+    first = drawn(*case)
+    torch.rand(3)
+    assert torch.equal(drawn(*case), first)
+
+
+@given(cases(), st.permutations(range(4)))
+def test_it_does_not_matter_how_classes_are_numbered(
+    case: tuple[Labels, Labels, int, int, int], names: list[int]
+) -> None:
+    labels, true, *rest = case
+    renamed = [[names[label] for label in one] for one in (labels, true)]
+    assert torch.equal(drawn(*renamed, *rest), drawn(labels, true, *rest))
+
+
+def test_a_class_without_a_true_image_gets_groups_that_are_all_wrong() -> None:
+    groups = drawn([0, 0, 0, 1], [1, 1, 1, 1], 2, 2, 0)
+    assert {member for group in groups[:3].tolist() for member in group} <= {0, 1, 2}
+
+
+def test_where_every_image_is_of_the_class_none_is_wrong() -> None:
+    assert {*drawn([0, 0, 1], [0, 0, 0], 2, 0, 0)[0].tolist()} <= {0, 1, 2}
+
+
+def test_too_few_confused_images_are_joined_by_others() -> None:
+    labels, true = [0] * 5 + [1] * 5, [0] * 4 + [1] * 6
+    for group in drawn(labels, true, 4, 1, 3)[:5].tolist():
+        wrong = {member for member in group if true[member] != 0}
+        assert 4 in wrong
+        assert len(wrong) == 3
+
+
+def test_correct_images_stand_anywhere_in_a_group() -> None:
+    rows = 2000
+    labels, true = [0] * rows, [0, 1] * (rows // 2)
+    is_correct = torch.tensor(true)[drawn(labels, true, 4, 1, 0)] == 0
+    counts = is_correct.sum(dim=0).double()
+    expected = rows / 4
+    assert float(((counts - expected) ** 2 / expected).sum()) < 16.3  # 0.1 % of draws are above
+
+
+def test_seeds_give_different_groups() -> None:
+    labels, true = [0] * 30, [0, 1] * 15
+    assert len({drawn(labels, true, 4, 2, seed).numpy().tobytes() for seed in range(10)}) == 10
+
+
+@pytest.mark.parametrize("correct", [-1, 5])
+def test_more_correct_images_than_images_are_refused(correct: int) -> None:
+    with pytest.raises(ValueError, match=f"{correct} of 4"):
+        drawn([0], [0], 4, correct, 0)

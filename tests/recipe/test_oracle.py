@@ -1,0 +1,88 @@
+"""Recipes that use ground-truth labels say so, and no recipe says so for nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recipe.conftest import TRAINING, Complaints, Load
+
+ORACLE = "oracle: true\n" + TRAINING.replace("size: 4", "size: 4, correct: 3")
+CONTROLS = "controls:\n  pseudo: {{descriptions: [class, {{use: group}}]{0}}}\n"
+
+
+def test_a_recipe_uses_no_labels_unless_it_says_so(load: Load) -> None:
+    recipe = load(TRAINING)
+    assert recipe.general.oracle is False
+    assert recipe.resolved["oracle"] is False
+    assert recipe.resolved["descriptions"][2]["correct"] is None
+
+
+def test_an_oracle_says_so(load: Load) -> None:
+    recipe = load(ORACLE)
+    assert recipe.general.oracle is True
+    assert recipe.resolved["descriptions"][2]["correct"] == 3
+
+
+def test_labels_are_refused_where_the_recipe_does_not_say_so(complaints: Complaints) -> None:
+    (message,) = complaints(ORACLE.replace("oracle: true\n", ""))
+    assert message.startswith(
+        'r.yaml:4 descriptions.2.correct: "correct" uses ground-truth labels of training images'
+    )
+    assert "oracle: true is missing\n  Add oracle: true beside" in message
+
+
+@pytest.mark.parametrize("value", ["0", "4"])
+def test_none_and_all_of_them_correct_is_an_oracle_too(value: str, complaints: Complaints) -> None:
+    (message,) = complaints(TRAINING, f"descriptions.2.correct={value}")
+    assert message.startswith("--set descriptions.2.correct: ")
+
+
+def test_the_key_is_named_however_many_descriptions_before_it_are_wrong(
+    complaints: Complaints,
+) -> None:
+    messages = complaints(TRAINING, "descriptions.0=nothing", "descriptions.2.correct=1")
+    assert any(message.startswith("--set descriptions.2.correct: ") for message in messages)
+
+
+def test_more_correct_images_than_images_are_refused(complaints: Complaints) -> None:
+    assert complaints(ORACLE.replace("correct: 3", "correct: 5")) == [
+        "r.yaml:5 descriptions.2.correct: must be at most 4, the size of the group, got 5"
+    ]
+
+
+def test_an_oracle_that_uses_no_label_is_refused(complaints: Complaints) -> None:
+    (message,) = complaints("seed: 1\noracle: true\n" + TRAINING)
+    assert message.startswith("r.yaml:2 oracle: oracle is true, and nothing here uses ground-truth")
+    assert "\n  Write oracle: false, or set correct: NUMBER" in message
+
+
+def test_a_description_that_is_wrong_may_be_the_one_that_uses_labels(
+    complaints: Complaints,
+) -> None:
+    messages = complaints(ORACLE, "descriptions.2.redraw=maybe")
+    assert [message.split(": ")[0] for message in messages] == ["--set descriptions.2.redraw"]
+
+
+def test_an_oracle_has_a_run_folder_of_its_own(load: Load) -> None:
+    from latte.run.identity import run_hash
+
+    hashes = {run_hash(load(ORACLE, f"descriptions.2.correct={k}"), None) for k in range(5)}
+    assert len(hashes | {run_hash(load(TRAINING), None)}) == 6
+
+
+def test_each_control_says_for_itself_whether_it_is_an_oracle(load: Load) -> None:
+    pseudo = load(ORACLE + CONTROLS.format(", oracle: false")).controls["pseudo"]
+    assert pseudo.general.oracle is False
+    written = "controls: {upper: {oracle: true, descriptions: [{use: group, correct: 4}]}}\n"
+    recipe = load(TRAINING + written)
+    assert (recipe.general.oracle, recipe.controls["upper"].general.oracle) == (False, True)
+
+
+def test_a_control_of_an_oracle_that_uses_no_label_says_so(complaints: Complaints) -> None:
+    (message,) = complaints(ORACLE + CONTROLS.format(""))
+    assert message.startswith("r.yaml:1 controls.pseudo.oracle: oracle is true, and nothing here")
+
+
+def test_a_control_may_not_use_labels_unless_it_says_so(complaints: Complaints) -> None:
+    (message,) = complaints(TRAINING + CONTROLS.format("").replace("group", "group, correct: 2"))
+    assert message.startswith('r.yaml:9 controls.pseudo.descriptions.1.correct: "correct" uses')

@@ -1,0 +1,51 @@
+"""Which results are marked as those of an oracle, and in which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.report.gallery import gallery
+from latte.report.html import page
+from latte.report.options import HtmlOptions
+from latte.report.oracle import STATEMENT, oracle_note
+from tests.report.document import parse
+from tests.report.examples import run_results
+
+
+@pytest.mark.parametrize(
+    ("recipe", "start"),
+    [
+        ({"oracle": True}, "Oracle: "),
+        ({"oracle": True, "controls": {"a": {}}}, "Oracle: "),
+        ({"oracle": True, "controls": {"a": {"oracle": False}}}, "Oracle (adapted): "),
+        ({"oracle": False, "controls": {"a": {"oracle": True}, "b": {}}}, "Oracle (a): "),
+        ({"controls": {"a\n": {"oracle": True}}, "oracle": True}, "Oracle: "),
+        ({"controls": {"a\nb": {"oracle": True}}}, "Oracle (a b): "),
+    ],
+)
+def test_the_note_names_the_oracles_unless_all_are(recipe: dict[str, Any], start: str) -> None:
+    assert oracle_note(recipe) == start + STATEMENT
+
+
+@pytest.mark.parametrize("recipe", [{}, {"oracle": False, "controls": {"a": {}}}])
+def test_results_without_labels_have_no_note(recipe: dict[str, Any]) -> None:
+    assert oracle_note(recipe) is None
+
+
+def test_the_page_says_it_in_its_header(tmp_path: Path) -> None:
+    header = parse(page(run_results(tmp_path, recipe={"oracle": True}), HtmlOptions()))
+    assert header.one("header").one("p", "oracle").words == f"Oracle: {STATEMENT}"
+    ordinary = parse(page(run_results(tmp_path), HtmlOptions()))
+    assert not list(ordinary.all("p", "oracle"))
+
+
+def test_the_gallery_does_not_say_that_labels_reached_nothing(tmp_path: Path) -> None:
+    said = [
+        gallery(run_results(tmp_path, recipe={"oracle": oracle}), 3, 32).audit or ""
+        for oracle in (False, True)
+    ]
+    assert "true labels reach no training: of" in said[0]
+    assert "true labels chose groups and nothing else here: of" in said[1]

@@ -1,0 +1,158 @@
+"""Ablations that use labels: where these go, what they change, and how such runs are marked."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.interfaces import LatteError
+from tests.run.runs import assert_same_results, coop_split, run
+
+TRUE = [index // 4 for index in range(12)]
+DATASET = "dataset={use: coop, split: split.json, root: .}"
+GROUPS = "descriptions=[class, image, {use: group, size: 2, correct: CORRECT}]"
+NOTE = (
+    "Oracle: group descriptions used ground-truth labels of the training images; "
+    "not an unsupervised result."
+)
+
+
+@pytest.fixture
+def labelled(recipe: Path, tmp_path: Path) -> Path:
+    """The recipe, beside a split file with the true labels of the training images."""
+    write_split(tmp_path, TRUE)
+    return recipe
+
+
+def write_split(folder: Path, labels: list[int] | list[int | None]) -> None:
+    split = coop_split(folder / "images", folder / "test", [*labels])
+    (folder / "split.json").write_text(json.dumps(split))
+
+
+def changes(correct: int) -> tuple[str, ...]:
+    return (DATASET, "oracle=true", GROUPS.replace("CORRECT", str(correct)))
+
+
+def groups(folder: Path) -> list[tuple[int, list[int]]]:
+    """Of each training image: its frozen label, and the true labels of its group."""
+    lines = [json.loads(line) for line in (folder / "descriptions.jsonl").read_text().splitlines()]
+    label_of = dict(zip([line["id"] for line in lines], TRUE, strict=True))
+    return [
+        (line["frozen_label"], [label_of[id_] for id_ in line["descriptions"]["group"]["group"]])
+        for line in lines
+    ]
+
+
+@pytest.mark.parametrize("correct", [0, 1, 2])
+def test_every_group_has_so_many_correct_images(labelled: Path, correct: int) -> None:
+    folder, _, progress = run(labelled, *changes(correct), until="describe")
+    assert [members.count(label) for label, members in groups(folder)] == [correct] * 12
+    assert not any(line.startswith("oracle") for line in progress.lines)
+
+
+def test_a_run_is_marked_in_its_summary_report_and_model_card(labelled: Path) -> None:
+    from latte.report.terminal import summary_table
+
+    folder, results, _ = run(labelled, *changes(1))
+    assert results is not None
+    assert NOTE in " ".join(summary_table(results).split())
+    header = (folder / "report" / "index.html").read_text().partition("</header>")[0]
+    assert NOTE in header
+    assert NOTE in (folder / "model" / "README.md").read_text()
+    assert "without labels" not in (folder / "model" / "README.md").read_text()
+
+
+def test_measuring_it_again_is_marked_too(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _, _ = run(labelled, *changes(1))
+    assert run_command_line(["evaluate", "--quiet", str(folder)]) == 0
+    assert NOTE in capsys.readouterr().out
+    assert run_command_line(["evaluate", "--quiet", "--json", str(folder)]) == 0
+    captured = capsys.readouterr()
+    assert NOTE in captured.err
+    assert [one["name"] for one in json.loads(captured.out)] == ["zero-shot", "adapted"]
+
+
+def test_an_ordinary_run_is_not_marked(labelled: Path) -> None:
+    folder, _, _ = run(labelled, DATASET)
+    for name in ("report/index.html", "model/README.md"):
+        assert "Oracle" not in (folder / name).read_text()
+
+
+def test_other_labels_describe_again_and_encode_nothing_again(
+    labelled: Path, tmp_path: Path
+) -> None:
+    first, _, _ = run(labelled, *changes(1))
+    before = json.loads((first / "state.json").read_text())
+    write_split(tmp_path, random.Random(0).sample(TRUE, 12))
+    second, _, progress = run(labelled, *changes(1))
+    after = json.loads((second / "state.json").read_text())
+    assert first == second
+    assert after["zero-shot"]["fingerprint"] == before["zero-shot"]["fingerprint"]
+    assert after["describe"]["fingerprint"] != before["describe"]["fingerprint"]
+    assert "describe: its inputs have changed, so it is done again" in progress.lines
+
+
+def test_a_dry_run_knows_of_other_labels(labelled: Path, tmp_path: Path) -> None:
+    from latte.recipe.load import load_recipe
+    from latte.registry.registry import load_registry
+    from latte.run.runner import plan_run
+    from tests.conftest import RecordedProgress
+
+    registry = load_registry()
+    recipe = load_recipe(labelled, registry, changes(1))
+    run(labelled, *changes(1), until="describe")
+    reused = []
+    for labels in (TRUE, TRUE[::-1]):
+        write_split(tmp_path, labels)
+        _, stages = plan_run(recipe, registry, RecordedProgress(), None)
+        reused.append([stage.name for stage in stages if stage.reused])
+    assert reused == [["data", "zero-shot", "describe"], ["data", "zero-shot"]]
+
+
+def test_going_on_after_the_descriptions_equals_one_go(labelled: Path, tmp_path: Path) -> None:
+    whole, _, _ = run(labelled, *changes(1), output=tmp_path / "whole")
+    run(labelled, *changes(1), output=tmp_path / "part", until="describe")
+    part, _, _ = run(labelled, *changes(1), output=tmp_path / "part")
+    assert_same_results(whole, part)
+
+
+@pytest.mark.parametrize(
+    ("labels", "unlabelled"), [([None] * 12, 12), ([*TRUE[:11], None], 1)], ids=["none", "some"]
+)
+def test_without_labels_of_all_images_nothing_is_done(
+    labelled: Path, tmp_path: Path, labels: list[int | None], unlabelled: int
+) -> None:
+    write_split(tmp_path, labels)
+    with pytest.raises(LatteError, match=f"oracle, and {unlabelled} of 12 training") as caught:
+        run(labelled, *changes(1))
+    assert caught.value.where == "dataset"
+    assert not list((tmp_path / "runs").rglob("zero_shot.safetensors"))
+
+
+def test_groups_that_cannot_be_as_asked_are_counted(labelled: Path, tmp_path: Path) -> None:
+    write_split(tmp_path, [0] * 12)
+    _, _, progress = run(labelled, *changes(1), until="describe")
+    (line,) = (line for line in progress.lines if line.startswith("oracle"))
+    assert line.startswith("oracle group: 12 of 12 groups miss correct: 1, as no training image")
+
+
+def test_a_control_that_is_an_oracle_is_named(labelled: Path) -> None:
+    control = (
+        "controls={upper: {oracle: true, descriptions: "
+        "[class, image, {use: group, size: 2, correct: 2}]}}"
+    )
+    folder, results, _ = run(labelled, DATASET, control)
+    assert results is not None
+    (inside,) = (folder / "controls" / "upper").iterdir()
+    assert [members.count(label) for label, members in groups(inside)] == [2] * 12
+    assert (
+        NOTE.replace("Oracle:", "Oracle (upper):") in (folder / "model" / "README.md").read_text()
+    )
+    alone, _, _ = run(labelled, DATASET, output=folder.parent / "alone")
+    assert_same_results(folder, alone)
