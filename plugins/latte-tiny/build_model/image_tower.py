@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import timm
@@ -70,27 +70,30 @@ def crop_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
     )
 
 
-def batches(paths: list[Path], transform: transforms.Compose, size: int) -> Iterator[Tensor]:
-    """Image batches in the memory layout that convolutions like best on a CPU."""
-    for start in range(0, len(paths), size):
+@torch.no_grad()
+def encode(trunk: nn.Module, images: Sequence[Tensor], batch: int = 64) -> Tensor:
+    """Preprocessed images (3, S, S) each -> pooled features (N, 1280) before the head."""
+    out = []
+    for start in range(0, len(images), batch):
+        # The memory layout that convolutions like best on a CPU.
+        pixels = torch.stack(list(images[start : start + batch]))
+        hidden = trunk.forward_features(pixels.to(memory_format=torch.channels_last))  # type: ignore[operator]
+        out.append(trunk.forward_head(hidden, pre_logits=True))  # type: ignore[operator]
+    return torch.cat(out)
+
+
+def features(
+    trunk: nn.Module, paths: list[Path], transform: transforms.Compose, chunk: int = 1280
+) -> Tensor:
+    """Pooled features (N, 1280) of image files."""
+    out = []
+    for start in range(0, len(paths), chunk):
         images = []
-        for path in paths[start : start + size]:
+        for path in paths[start : start + chunk]:
             with Image.open(path) as image:
                 images.append(transform(image.convert("RGB")))
-        yield torch.stack(images).to(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
-def features(
-    trunk: nn.Module, paths: list[Path], transform: transforms.Compose, batch: int = 64
-) -> Tensor:
-    """Pooled features (N, 1280) before the head."""
-    out = []
-    for index, images in enumerate(batches(paths, transform, batch)):
-        hidden = trunk.forward_features(images)  # type: ignore[operator]
-        out.append(trunk.forward_head(hidden, pre_logits=True))  # type: ignore[operator]
-        if index % 20 == 0:
-            log.info("images: %d/%d", index * batch, len(paths))
+        out.append(encode(trunk, images))
+        log.info("images: %d/%d", start + len(images), len(paths))
     return torch.cat(out)
 
 

@@ -1,8 +1,9 @@
 """Joining the towers: an image projection for frozen image features.
 
-Two sources of supervision meet here. Captions teach scenes; the ImageNet head that came with the
-image weights teaches object names, without any ImageNet image: its own predictions are soft
-targets, on real crops and on feature vectors synthesised from the head itself.
+Three sources of supervision meet here. Captions teach scenes; named stamps teach single objects on
+a plain ground; the ImageNet head that came with the image weights teaches object names, without any
+ImageNet image: its own predictions are soft targets, on real crops, on stamps and on feature
+vectors synthesised from the head itself.
 """
 
 from __future__ import annotations
@@ -21,21 +22,32 @@ log = logging.getLogger(__name__)
 FEATURES = 1280
 
 
-@dataclass
-class TextBank:
-    """Pooled text vectors before the text projection: captions per image, names per template."""
+@dataclass(frozen=True)
+class Pairs:
+    """Images with what is said about them."""
 
-    captions: Tensor  # (N, 5, W)
-    names: Tensor  # (templates, classes, W)
+    views: Tensor
+    """(V, N, 1280) image features; every view of an image shows the same."""
+    texts: Tensor
+    """(T, N, W) pooled text vectors before the text projection; each of the T fits."""
+    groups: Tensor
+    """(N,) int64: images of one group have the same meaning, so they are no negatives."""
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """`count` random image features, texts and groups."""
+        index = torch.randint(self.views.shape[1], (count,))
+        view = torch.randint(len(self.views), (count,))
+        text = torch.randint(len(self.texts), (count,))
+        return self.views[view, index], self.texts[text, index], self.groups[index]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Weights:
     """How much each part of the loss counts."""
 
-    real: float = 4.0
-    synthetic: float = 5.0
-    temperature: float = 1.0
+    photo_names: float = 4.0
+    stamp_names: float = 2.0
+    synthetic_names: float = 5.0
 
 
 class Joint(nn.Module):
@@ -93,18 +105,24 @@ class Synthesiser:
         return features, features @ self.weight.T + self.bias
 
 
-def soft_names(
-    logits: Tensor, images: Tensor, names: Tensor, scale: Tensor, temperature: float
-) -> Tensor:
-    """KL divergence from the head's softened opinion to the model's zero-shot opinion."""
-    wanted = (logits / temperature).softmax(-1)
-    given = (scale * images @ names.T / temperature).log_softmax(-1)
-    return F.kl_div(given, wanted, reduction="batchmean")
+def soft_names(logits: Tensor, images: Tensor, names: Tensor, scale: Tensor) -> Tensor:
+    """KL divergence from the head's opinion to the model's zero-shot opinion."""
+    given = (scale * images @ names.T).log_softmax(-1)
+    return F.kl_div(given, logits.softmax(-1), reduction="batchmean")
+
+
+def contrast(images: Tensor, texts: Tensor, groups: Tensor, scale: Tensor) -> Tensor:
+    """Symmetric contrastive loss; all pairs of one group are right."""
+    logits = scale * images @ texts.T
+    same = (groups[:, None] == groups[None, :]).float()
+    target = same / same.sum(1, keepdim=True)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def train(
-    views: Tensor,
-    bank: TextBank,
+    photos: Pairs,
+    stamps: Pairs,
+    names: Tensor,
     head: dict[str, Tensor],
     text_projection: Tensor,
     *,
@@ -113,17 +131,14 @@ def train(
     rate: float = 2e-3,
     text_rate: float = 3e-4,
     weights: Weights | None = None,
-    known: Tensor | None = None,
     seed: int = 2,
 ) -> Joint:
-    """Fit the joint space on cached features; `known` may restrict the class names used."""
+    """Fit the joint space on cached features; `names` (templates, 1000, W) are of the classes."""
     weights = weights or Weights()
     torch.manual_seed(seed)
-    weight, bias, names = head["weight"], head["bias"], bank.names
-    if known is not None:
-        weight, bias, names = weight[known], bias[known], names[:, known]
+    weight, bias = head["weight"], head["bias"]
     joint = Joint(text_projection, text_projection.shape[1])
-    flat = views.flatten(0, 1)
+    flat = torch.cat([photos.views.flatten(0, 1), stamps.views.flatten(0, 1)])
     joint.mean.copy_(flat.mean(0))
     joint.deviation.copy_(flat.std(0) + 1e-3)
     synthesiser = Synthesiser(flat, weight, bias)
@@ -138,24 +153,18 @@ def train(
         optimizer, [rate, text_rate, 1e-3], total_steps=steps, pct_start=0.1
     )
     for step in range(steps):
-        index = torch.randint(views.shape[1], (batch,))
-        pixels = views[torch.randint(len(views), (batch,)), index]
-        caption = joint.texts(bank.captions[index, torch.randint(5, (batch,))])
-        images = joint.images(pixels)
         scale = joint.logit_scale.exp().clamp(max=100)
-        logits = scale * images @ caption.T
-        same = index[:, None] == index[None, :]
-        target = same.float() / same.sum(1, keepdim=True)
-        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         named = joint.texts(names[int(torch.randint(len(names), ()))])
-        loss = loss + weights.real * soft_names(
-            pixels @ weight.T + bias, images, named, scale, weights.temperature
-        )
-        if weights.synthetic:
-            made, opinion = synthesiser.draw(batch // 2)
-            loss = loss + weights.synthetic * soft_names(
-                opinion, joint.images(made), named, scale, weights.temperature
-            )
+        made, opinion = synthesiser.draw(batch // 2)
+        loss = weights.synthetic_names * soft_names(opinion, joint.images(made), named, scale)
+        for pairs, count, part in (
+            (photos, batch, weights.photo_names),
+            (stamps, batch // 2, weights.stamp_names),
+        ):
+            pixels, texts, groups = pairs.draw(count)
+            images = joint.images(pixels)
+            loss = loss + contrast(images, joint.texts(texts), groups, scale)
+            loss = loss + part * soft_names(pixels @ weight.T + bias, images, named, scale)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

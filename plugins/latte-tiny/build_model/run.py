@@ -1,7 +1,7 @@
 """Remake the shipped files: `python -m build_model.run --help` from the package's folder.
 
-Needs the packages of `requirements.txt`, WordNet's database folder, and a data folder each for
-Flickr8k (training) and Caltech-101 (demo images only; no training step reads them).
+Needs the packages of `requirements.txt`, WordNet's database folder, Tux Paint's stamps, and a data
+folder each for Flickr8k (training) and Caltech-101 (demo images only; no training step reads them).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from open_clip.transformer import TextTransformer
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from torch import Tensor, nn
 
-from . import corpus, demo_images, export, image_tower, projection, student, teacher
+from . import corpus, demo_images, export, image_tower, projection, stamps, student, teacher
 
 NAME_TEMPLATES = corpus.TEMPLATES[:6]
 
@@ -53,33 +53,39 @@ def pooled(tower: TextTransformer, texts: list[str]) -> Tensor:
         tower.text_projection, tower.output_dim = matrix, width
 
 
-def text_bank(
-    tower: TextTransformer, captions: dict[str, list[str]], names: list[str]
-) -> projection.TextBank:
-    """Pooled captions of `names` and pooled ImageNet class names in several templates."""
-    sentences = [text for name in names for text in captions[name][:5]]
-    labelled = [t.format(name) for t in NAME_TEMPLATES for name in IMAGENET_CLASSNAMES]
-    return projection.TextBank(
-        captions=pooled(tower, sentences).view(len(names), 5, -1),
-        names=pooled(tower, labelled).view(len(NAME_TEMPLATES), len(IMAGENET_CLASSNAMES), -1),
+def photo_pairs(
+    trunk: nn.Module, tower: TextTransformer, flickr8k: Path, cache: Path
+) -> projection.Pairs:
+    """The training part of Flickr8k with five captions an image."""
+    captions = corpus.read_captions(flickr8k / "captions.txt")
+    names = corpus.caption_split(captions)["train"]
+    paths = [flickr8k / "images" / name for name in names]
+    sentences = [captions[name][which] for which in range(5) for name in names]
+    return projection.Pairs(
+        views=image_tower.cached_views(trunk, paths, cache / "views192_train.pt"),
+        texts=pooled(tower, sentences).view(5, len(names), -1),
+        groups=torch.arange(len(names)),
     )
 
 
-def join(
-    trunk: nn.Module,
-    tower: TextTransformer,
-    flickr8k: Path,
-    captions: dict[str, list[str]],
-    cache: Path,
-    steps: int,
-) -> projection.Joint:
-    """Train the joint space on the training part of Flickr8k."""
-    names = corpus.caption_split(captions)["train"]
-    paths = [flickr8k / "images" / name for name in names]
-    views = image_tower.cached_views(trunk, paths, cache / "views192_train.pt")
-    head = {key: value.detach() for key, value in trunk.classifier.state_dict().items()}
-    bank = text_bank(tower, captions, names)
-    return projection.train(views, bank, head, tower.text_projection.detach(), steps=steps)
+def stamp_pairs(
+    trunk: nn.Module, tower: TextTransformer, folder: Path, cache: Path
+) -> projection.Pairs:
+    """Stamps with their names in several templates."""
+    found = stamps.find_stamps(folder)
+    group_of: dict[str, int] = {}
+    groups = [group_of.setdefault(stamp.name, len(group_of)) for stamp in found]
+    return projection.Pairs(
+        views=stamps.cached_views(trunk, found, cache / "stamps192.pt"),
+        texts=in_templates(tower, [stamp.name for stamp in found]),
+        groups=torch.tensor(groups),
+    )
+
+
+def in_templates(tower: TextTransformer, names: list[str]) -> Tensor:
+    """Pooled vectors (templates, N, W) of names."""
+    sentences = [template.format(name) for template in NAME_TEMPLATES for name in names]
+    return pooled(tower, sentences).view(len(NAME_TEMPLATES), len(names), -1)
 
 
 def main() -> None:
@@ -87,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flickr8k", type=Path, help="folder with captions.txt and images/")
     parser.add_argument("--wordnet", type=Path, help="folder with data.noun")
+    parser.add_argument("--stamps", type=Path, help="Tux Paint's folder of stamps")
     parser.add_argument("--caltech101", type=Path, help="folder with split.json and the images")
     parser.add_argument("--out", type=Path, required=True, help="gets clip/ and images/")
     parser.add_argument("--cache", type=Path, required=True, help="features kept between runs")
@@ -99,14 +106,26 @@ def main() -> None:
     if options.caltech101:
         root = options.caltech101 / "101_ObjectCategories"
         demo_images.build(options.caltech101 / "split.json", root, options.out / "images")
-    if options.flickr8k and options.wordnet:
-        captions = corpus.read_captions(options.flickr8k / "captions.txt")
-        trunk = image_tower.load_trunk()
-        tower = text_tower(
-            options.wordnet, captions, options.cache, options.text_steps, options.text_seconds
-        )
-        joint = join(trunk, tower, options.flickr8k, captions, options.cache, options.joint_steps)
-        export.write(options.out / "clip", export.merged_state(trunk, tower, joint))
+    if options.flickr8k and options.wordnet and options.stamps:
+        build_clip(options)
+
+
+def build_clip(options: argparse.Namespace) -> None:
+    """Distil the text tower, join the two towers, write the folder `clip`."""
+    captions = corpus.read_captions(options.flickr8k / "captions.txt")
+    trunk = image_tower.load_trunk()
+    tower = text_tower(
+        options.wordnet, captions, options.cache, options.text_steps, options.text_seconds
+    )
+    joint = projection.train(
+        photo_pairs(trunk, tower, options.flickr8k, options.cache),
+        stamp_pairs(trunk, tower, options.stamps, options.cache),
+        in_templates(tower, list(IMAGENET_CLASSNAMES)),
+        {key: value.detach() for key, value in trunk.classifier.state_dict().items()},
+        tower.text_projection.detach(),
+        steps=options.joint_steps,
+    )
+    export.write(options.out / "clip", export.merged_state(trunk, tower, joint))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""Named cut-outs of single objects: the stamps of Tux Paint (tuxpaint-stamps-default).
+
+Captioned photos show people and dogs in scenes. A projection that has seen nothing else does not
+know what one object on a plain ground looks like, which is what many image collections hold.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from . import image_tower
+
+NO_OBJECTS = {"alphabets", "math", "money", "flags", "shapes"}
+"""Folders of signs: letters, digits, coins and flags."""
+ARTICLE = re.compile(r"^(a|an|the|some) ", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A cut-out picture and what it shows."""
+
+    path: Path
+    name: str
+
+
+def find_stamps(folder: Path) -> list[Stamp]:
+    """All stamps that have an English name: the first words of the text file beside each."""
+    stamps = []
+    for path in sorted(folder.rglob("*.png")):
+        text = path.with_suffix(".txt")
+        if not text.exists() or NO_OBJECTS & set(path.parts):
+            continue
+        first = text.read_text(encoding="utf-8").splitlines()[0].strip().rstrip(".!")
+        name = re.split(r"[.,]", ARTICLE.sub("", first).lower())[0]
+        if name:
+            stamps.append(Stamp(path, name))
+    return stamps
+
+
+def on_ground(stamp: Stamp, draw: random.Random, *, plain: bool) -> Image.Image:
+    """The cut-out in the middle of a square: white and just wider if `plain`, else at random."""
+    with Image.open(stamp.path) as image:
+        cutout = image.convert("RGBA")
+    cutout.thumbnail((400, 400))
+    wider, ground = 1.1, (255, 255, 255)
+    if not plain:
+        wider = draw.uniform(1.0, 1.6)
+        red, green, blue = (draw.randint(120, 255) for _ in range(3))
+        ground = (red, green, blue) if draw.random() < 0.5 else ground
+        if draw.random() < 0.5:
+            cutout = cutout.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    side = round(max(cutout.size) * wider)
+    canvas = Image.new("RGB", (side, side), ground)
+    canvas.paste(cutout, ((side - cutout.width) // 2, (side - cutout.height) // 2), cutout)
+    return canvas
+
+
+@torch.no_grad()
+def cached_views(
+    trunk: nn.Module, stamps: list[Stamp], cache: Path, drawn: int = 3, seed: int = 0
+) -> Tensor:
+    """Features (1 + drawn, N, 1280): each stamp on plain white first, then on random grounds."""
+    if cache.exists():
+        kept: Tensor = torch.load(cache, weights_only=True)
+        return kept.float()
+    draw, transform = random.Random(seed), image_tower.eval_transform()
+    views = []
+    for view in range(1 + drawn):
+        images = [transform(on_ground(stamp, draw, plain=view == 0)) for stamp in stamps]
+        views.append(image_tower.encode(trunk, images))
+    stacked = torch.stack(views)
+    torch.save(stacked.half(), cache)
+    return stacked
