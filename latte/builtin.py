@@ -33,6 +33,13 @@ def latte_components() -> Iterable[ComponentSpec]:
             summary="images and splits of a CoOp split_zhou_*.json file",
         ),
         ComponentSpec(
+            kind="guard",
+            name="lead",
+            target="latte.adapt.lead:LeadGuard",
+            options="latte.adapt.options:LeadOptions",
+            summary="keeps zero-shot where its best class hardly leads the others",
+        ),
+        ComponentSpec(
             kind="describer",
             name="phrases",
             target="latte.describe.phrases:PhraseDescriber",

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from latte.adapt.lead import lead_over_chance
 from latte.compare.run import Run
 from latte.diagnose.descriptions import description_sections
 from latte.diagnose.labelled import Labelled, measure_labelled
 from latte.diagnose.labels import balance_measures, change_measures
 from latte.diagnose.looking import Look, look
-from latte.diagnose.measure import Section, make_section
+from latte.diagnose.measure import Measurement, Section, make_section
 from latte.diagnose.neighbours import purity_measures
 from latte.diagnose.prototypes import drift_measures, likeness_measures
 from latte.diagnose.subject import Subject, zero_shot_classifier
-from latte.diagnose.sureness import sureness_measures
+from latte.diagnose.sureness import LEAD, sureness_measures
 from latte.interfaces import Progress
 
 
@@ -62,6 +63,7 @@ def _frozen_section(subject: Subject, looked: Look) -> Section:
         "zero_shot",
         [
             *sureness_measures(looked.seen),
+            _lead(subject),
             *purity_measures(labels, looked.queries, looked.neighbours),
             *balance_measures(labels, len(subject.class_names)),
             *likeness_measures(zero_shot_classifier(subject.zero_shot)),
@@ -93,3 +95,8 @@ def _prototype_sections(subject: Subject) -> Iterator[Section]:
                 *likeness_measures(classifier),
             ],
         )
+
+
+def _lead(subject: Subject) -> Measurement:
+    zero_shot = subject.zero_shot
+    return Measurement(LEAD, lead_over_chance(zero_shot.training, zero_shot.class_features))

@@ -34,6 +34,13 @@ MARGIN = Measure(
     "cosine",
     "mean cosine of the nearest class minus that of the second; low: small shifts change labels",
 )
+LEAD = Measure(
+    "lead",
+    "lead over chance",
+    "index",
+    "how far the best class leads the second; 1: as among unrelated classes, so that texts tell "
+    "nothing of these images",
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from latte.interfaces.descriptions import (
     Scope,
 )
 from latte.interfaces.errors import LatteError, RecipeErrors
+from latte.interfaces.guard import Guard, Verdict
 from latte.interfaces.labels import (
     Batch,
     FeatureBank,
@@ -55,6 +56,7 @@ __all__ = [
     "Evaluation",
     "FeatureBank",
     "GalleryEntry",
+    "Guard",
     "ImageReference",
     "Interval",
     "LabelStream",
@@ -78,4 +80,5 @@ __all__ = [
     "Supervision",
     "TrainableGroup",
     "TrainingStart",
+    "Verdict",
 ]

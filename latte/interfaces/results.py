@@ -10,6 +10,7 @@ from typing import Any
 
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
+from latte.interfaces.guard import Verdict
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class RunResults:
     """A sample of the training images, drawn from the seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
     """Training images per class, in label order: (frozen label, adapted label)."""
+    verdict: Verdict | None = None
+    """What the recipe's guard said; None without a guard."""
 
 
 class Reporter(Component[OptionsT]):

@@ -14,6 +14,7 @@ SHARED = tuple(key for key in GENERAL if key != ORACLE)
 SETTINGS = ("backbone", "train", "evaluate")
 SINGLE: dict[str, Kind] = {
     "dataset": "dataset",
+    "guard": "guard",
     "describer": "describer",
     "prototypes": "prototypes",
     "loss": "loss",
@@ -31,6 +32,7 @@ KEYS = (
     *GENERAL,
     "backbone",
     "dataset",
+    "guard",
     "describer",
     "descriptions",
     "labels",

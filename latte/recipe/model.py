@@ -49,6 +49,7 @@ class Recipe:
     general: GeneralSettings
     backbone: BackboneSettings
     dataset: Choice
+    guard: Choice | None
     describer: Choice | None
     descriptions: tuple[Choice, ...]
     labels: tuple[Choice, ...]

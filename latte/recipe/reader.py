@@ -56,7 +56,8 @@ class RecipeReader:
         general, backbone = self._general(), self._backbone()
         train = self._settings(TrainSettings, "train")
         evaluate = self._settings(EvaluateSettings, "evaluate")
-        dataset, describer = self._dataset(), self.components.choice(("describer",))
+        dataset, guard = self._dataset(), self.components.choice(("guard",))
+        describer = self.components.choice(("describer",))
         descriptions, labels, reporters = map(self._list, SEVERAL)
         learners = self._learners()
         self._require_describer(descriptions)
@@ -69,6 +70,7 @@ class RecipeReader:
             general=general,
             backbone=backbone,
             dataset=dataset,
+            guard=guard,
             describer=describer,
             descriptions=_choices(descriptions),
             labels=_choices(labels),

@@ -24,6 +24,7 @@ def resolved_data(recipe: Recipe, registry: Registry, *, lists_learners: bool) -
         **_plain(recipe.general),
         "backbone": _plain(recipe.backbone),
         "dataset": component(recipe.dataset),
+        **({"guard": component(recipe.guard)} if recipe.guard else {}),
         **({"describer": component(recipe.describer)} if recipe.describer else {}),
         "descriptions": [component(choice) for choice in recipe.descriptions],
         "labels": [component(choice) for choice in recipe.labels],

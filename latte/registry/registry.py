@@ -17,6 +17,7 @@ from latte.interfaces import (
     Dataset,
     Describer,
     DescriptionType,
+    Guard,
     LatteError,
     Loss,
     NoOptions,
@@ -35,6 +36,7 @@ _log = logging.getLogger("latte.plugins")
 
 _INTERFACES: dict[Kind, type[Component[Any]]] = {
     "dataset": Dataset,
+    "guard": Guard,
     "describer": Describer,
     "description": DescriptionType,
     "labeler": PseudoLabeler,

@@ -14,7 +14,15 @@ API_VERSION = 1
 ENTRY_POINT_GROUP = "latte.plugins"
 
 Kind = Literal[
-    "dataset", "describer", "description", "labeler", "prototypes", "loss", "reporter", "model"
+    "dataset",
+    "guard",
+    "describer",
+    "description",
+    "labeler",
+    "prototypes",
+    "loss",
+    "reporter",
+    "model",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

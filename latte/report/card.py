@@ -8,6 +8,7 @@ from pathlib import Path
 from latte.files import write_text
 from latte.interfaces import Evaluation, NoOptions, Reporter, RunResults
 from latte.report.facts import method_facts, run_facts, steps
+from latte.report.guard import guard_note
 from latte.report.headline import ADAPTED, headline, named
 from latte.report.loading import loading_code
 from latte.report.markdown import escaped, quoted, table
@@ -32,7 +33,7 @@ def card(results: RunResults) -> str:
     parts = (
         _header(results),
         f"# {escaped(results.name)}",
-        *_oracle(results),
+        *_notes(results),
         _what(results),
         "## Data",
         _facts(run_facts(results)),
@@ -64,9 +65,9 @@ def _header(results: RunResults) -> str:
     return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
 
 
-def _oracle(results: RunResults) -> list[str]:
-    note = oracle_note(results.recipe)
-    return [f"**{escaped(note)}**"] if note else []
+def _notes(results: RunResults) -> list[str]:
+    notes = (guard_note(results.verdict), oracle_note(results.recipe))
+    return [f"**{escaped(note)}**" for note in notes if note]
 
 
 def _what(results: RunResults) -> str:

@@ -18,6 +18,7 @@ from latte.report.classes import class_changes, label_counts
 from latte.report.curves import curves
 from latte.report.facts import method_facts, run_facts
 from latte.report.gallery import gallery
+from latte.report.guard import guard_note
 from latte.report.headline import ADAPTED, ZERO_SHOT, headline
 from latte.report.loading import loading_code
 from latte.report.numbers import count, duration, percent, percent_range, points, points_range
@@ -60,6 +61,7 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
     return {
         "results": results,
         "headline": headline(results.evaluations),
+        "guard": guard_note(results.verdict),
         "oracle": oracle_note(results.recipe),
         "scores": [_score(evaluation) for evaluation in results.evaluations],
         "accuracy_chart": _accuracy_chart(results),

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from latte.interfaces import Evaluation, RunResults
+from latte.report.guard import guard_note
 from latte.report.headline import headline
 from latte.report.numbers import (
     MINUS,
@@ -32,7 +33,8 @@ def summary_lines(results: RunResults) -> list[str]:
     """`summary_table` line by line."""
     verdict = headline(results.evaluations)
     lines = [*evaluation_lines(results.evaluations), ""] if results.evaluations else []
-    for text in (verdict.sentence, verdict.control, oracle_note(results.recipe)):
+    notes = (guard_note(results.verdict), oracle_note(results.recipe))
+    for text in (verdict.sentence, verdict.control, *notes):
         if text:
             lines += textwrap.wrap(_plain(text), WIDTH)
     return lines

@@ -11,6 +11,7 @@ from latte.describe.options import with_template
 from latte.describe.plan import TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescriptionType
+from latte.run.guarding import is_held_back
 from latte.run.images import Images
 from latte.run.oracle import oracle_labels, tell_shortfall
 from latte.run.workspace import Workspace
@@ -18,10 +19,15 @@ from latte.run.zero_shot import ZeroShot
 
 
 def build_descriptions(workspace: Workspace, template: str) -> dict[str, DescriptionType[Any]]:
-    """The recipe's description types by label; open class templates become the dataset's."""
-    built = {}
+    """The recipe's description types by label; open class templates become the dataset's.
+
+    Where the guard keeps zero-shot nobody is asked, and only those of scope `class` are there.
+    """
+    built: dict[str, DescriptionType[Any]] = {}
     for choice in workspace.recipe.descriptions:
         built[choice.label] = workspace.build(choice, with_template(choice.options, template))
+    if is_held_back(workspace.folder):
+        return {label: kind for label, kind in built.items() if kind.scope == "class"}
     return built
 
 

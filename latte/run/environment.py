@@ -37,9 +37,9 @@ def _choices(recipe: Recipe) -> list[Choice]:
     learners = [
         one for learner in recipe.learners for one in (learner.prototypes, learner.loss) if one
     ]
-    describer = [recipe.describer] if recipe.describer else []
+    optional = [one for one in (recipe.guard, recipe.describer) if one]
     chosen = (*recipe.descriptions, *recipe.labels, *recipe.reporters)
-    return [recipe.dataset, *describer, *chosen, *learners]
+    return [recipe.dataset, *optional, *chosen, *learners]
 
 
 def _device_name(device: str) -> str:

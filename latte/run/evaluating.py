@@ -19,6 +19,7 @@ from latte.files import write_atomically, write_json
 from latte.interfaces import Classifier, Evaluation, Progress
 from latte.run.adapted import Adapted
 from latte.run.folder import RunFolder
+from latte.run.guarding import is_held_back
 from latte.run.images import Images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
@@ -37,7 +38,7 @@ def evaluate(
 ) -> list[Path]:
     """Measure the adapted model against zero-shot, and label every image with it."""
     folder, progress = workspace.folder, workspace.progress
-    unchanged = not _trains_images(workspace)
+    unchanged = not _trains_images(workspace) or is_held_back(folder)
     similarities = [
         adapted.similarities([features] * len(adapted.members))
         if unchanged

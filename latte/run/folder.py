@@ -72,6 +72,11 @@ class RunFolder:
         return self.path / "zero_shot.safetensors"
 
     @property
+    def verdict(self) -> Path:
+        """What the guard said, where the recipe has one."""
+        return self.path / "guard.json"
+
+    @property
     def descriptions(self) -> Path:
         """What was written about each training image."""
         return self.path / "descriptions.jsonl"

@@ -47,6 +47,8 @@ def stage_fingerprints(
     zero_shot = digest(first, backbone)
     describer = _choices([recipe.describer] if recipe.describer else [])
     described = [zero_shot, describer, _choices(recipe.descriptions), str(recipe.general.seed)]
+    if recipe.guard:
+        described.append(_choices([recipe.guard]))
     if oracle_labels is not None:
         described.append(digest_json([*oracle_labels]))
     describe = digest(*described)

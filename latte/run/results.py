@@ -13,6 +13,7 @@ from latte.describe.bank import DescriptionBank
 from latte.interfaces import Evaluation, GalleryEntry, RunResults
 from latte.run.describing import load_bank
 from latte.run.evaluating import PseudoLabels, read_evaluations, read_pseudo_labels
+from latte.run.guarding import read_verdict
 from latte.run.identity import STAGES
 from latte.run.images import Images
 from latte.run.workspace import Workspace
@@ -41,6 +42,7 @@ def collect_results(
         evaluations=tuple(_with_controls(read_evaluations(folder), controls)),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=_counts(labels, len(images.class_names)),
+        verdict=read_verdict(folder),
     )
 
 

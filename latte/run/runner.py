@@ -18,6 +18,7 @@ from latte.run.describing import describe, load_bank
 from latte.run.environment import describe_environment
 from latte.run.evaluating import evaluate, read_evaluations
 from latte.run.folder import StageRecord
+from latte.run.guarding import is_held_back, judge, zero_shot_model
 from latte.run.identity import STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
 from latte.run.memory import keep_freed_memory
@@ -115,6 +116,7 @@ class _Runner:
     def _describe(
         self, images: Images, zero_shot: _Lazy[ZeroShot], kept: _Lazy[Any]
     ) -> Sequence[Path]:
+        judge(self.workspace, zero_shot())
         kept.value = describe(self.workspace, images, zero_shot())
         return [self.folder.descriptions]
 
@@ -124,7 +126,11 @@ class _Runner:
         environment = describe_environment(self.workspace.recipe, self.workspace.device)
         write_json(self.folder.environment, environment)
         self.folder.keep_checkpoints_of(self.fingerprints["train"])
-        kept.value = train_learners(self.workspace, images, zero_shot(), bank())
+        if is_held_back(self.folder):
+            kept.value = zero_shot_model(self.workspace, images, zero_shot())
+            write_text(self.folder.metrics, "")
+        else:
+            kept.value = train_learners(self.workspace, images, zero_shot(), bank())
         return [*save_adapted(self.folder, kept.value), self.folder.metrics]
 
     def _report(self, images: Images) -> RunResults:

@@ -14,6 +14,7 @@ from latte.testing.component import ComponentContract
 from latte.testing.dataset import DatasetContract
 from latte.testing.describer import DescriberContract
 from latte.testing.description import DescriptionTypeContract
+from latte.testing.guard import GuardContract
 from latte.testing.labeler import PseudoLabelerContract
 from latte.testing.loss import LossContract
 from latte.testing.model import ModelContract
@@ -25,6 +26,7 @@ __all__ = [
     "DatasetContract",
     "DescriberContract",
     "DescriptionTypeContract",
+    "GuardContract",
     "LossContract",
     "ModelContract",
     "PrototypeAggregatorContract",

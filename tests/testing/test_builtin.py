@@ -16,6 +16,7 @@ from latte.testing import (
     DatasetContract,
     DescriberContract,
     DescriptionTypeContract,
+    GuardContract,
     LossContract,
     PrototypeAggregatorContract,
     PseudoLabelerContract,
@@ -81,6 +82,11 @@ class TestAgreement(PseudoLabelerContract):
 
     def build(self) -> tuple[type[Component[Any]], Options]:
         return AgreementLabeler, NoOptions()
+
+
+class TestLead(GuardContract):
+    component = "lead"
+    changes: ClassVar[Mapping[str, Any]] = {"at_least": 2.0}
 
 
 class TestTemplates(PrototypeAggregatorContract):

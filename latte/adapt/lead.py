@@ -1,0 +1,64 @@
+"""Does a classifier know anything about these images? Told from how far its best class leads."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from latte.adapt.options import LeadOptions
+from latte.interfaces import Guard, Verdict
+
+_ROWS_A_BLOCK = 8192
+"""Images whose (rows, C) similarities are held at once."""
+
+
+class LeadGuard(Guard[LeadOptions]):
+    """Keeps zero-shot where the best class leads hardly further than among unrelated classes."""
+
+    def judge(self, image_features: Tensor, class_features: Tensor) -> Verdict:
+        """Compare `lead_over_chance` of the zero-shot similarities with the option `at_least`."""
+        lead = lead_over_chance(image_features, class_features)
+        if math.isnan(lead):
+            return Verdict(
+                False, "fewer than two classes or images, or equal ones, leave no choice"
+            )
+        return Verdict(
+            lead >= self.options.at_least,
+            f"the best class leads the second {lead:.2f} times as far as among unrelated classes "
+            f"(lead needs {self.options.at_least:g})",
+        )
+
+
+def lead_over_chance(image_features: Tensor, class_features: Tensor) -> float:
+    """How far the best class leads the second, relative to independent normal similarities.
+
+    Similarities of images (N, D) with class texts (C, D) are centred over the images, class by
+    class, which takes away that some texts are near to every image. About 1: the texts point where
+    they happen to; 2 and more: they single out classes. Neither the scale of the similarities nor
+    the number of classes changes what 1 means. NaN with fewer than two classes or images, or where
+    all similarities of each image are equal.
+    """
+    images, classes = len(image_features), len(class_features)
+    if images < 2 or classes < 2:
+        return math.nan
+    texts, middle = class_features.double(), image_features.double().mean(dim=0)
+    lead = variance = 0.0
+    for block in torch.split(image_features, _ROWS_A_BLOCK):
+        centred = (block.double() - middle) @ texts.T
+        best = centred.topk(2, dim=1).values
+        lead += float((best[:, 0] - best[:, 1]).sum()) / images
+        variance += float(centred.var(dim=1).sum()) / images
+    return lead / math.sqrt(variance) / expected_lead(classes) if variance > 0 else math.nan
+
+
+def expected_lead(classes: int) -> float:
+    """Expected distance of the two largest of `classes` independent standard normal variables.
+
+    C times the integral of F(x)^(C-1) (1 - F(x)), as for the spacing of any order statistics
+    (David and Nagaraja 2003, Order Statistics, section 3.1), by the trapezoidal rule.
+    """
+    x = torch.linspace(-10, 10, 20001, dtype=torch.float64)
+    below = torch.special.ndtr(x)
+    return float(torch.trapezoid(classes * below ** (classes - 1) * (1 - below), x))
