@@ -96,6 +96,20 @@ def latte_components() -> Iterable[ComponentSpec]:
             summary="LatteCLIP: prototypes that follow mixed descriptions with momentum",
         ),
         ComponentSpec(
+            kind="prototypes",
+            name="re-estimated",
+            target="latte.adapt.re_estimated:ReEstimatedPrototypes",
+            options="latte.adapt.options:ReEstimatedOptions",
+            summary="from descriptions and frozen images, before the first step: for no training",
+        ),
+        ComponentSpec(
+            kind="prototypes",
+            name="anchored",
+            target="latte.adapt.anchored:AnchoredPrototypes",
+            options="latte.adapt.options:AnchoredOptions",
+            summary="between a class's text and the centre of its images; needs no training",
+        ),
+        ComponentSpec(
             kind="loss",
             name="contrastive",
             target="latte.adapt.contrastive:ContrastiveLoss",

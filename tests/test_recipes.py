@@ -10,6 +10,8 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.recipe.load import load_recipe
+from latte.recipe.model import Choice, Recipe
+from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import load_registry
 
 FOLDER = Path(__file__).parent.parent / "recipes"
@@ -18,10 +20,26 @@ RECIPES = sorted({*FOLDER.rglob("*.yaml")} - NOT_RECIPES)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(FOLDER).as_posix())
-def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
+def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("IMAGES", "CLASSES"):
+        monkeypatch.setenv(variable, "somewhere")
     recipe = load_recipe(path, load_registry())
-    assert recipe.general.requires, "it names the plugins that it needs"
+    used = {component.distribution for component in components(recipe)} - {BUILTIN_DISTRIBUTION}
+    if recipe.backbone.model.startswith("plugin:"):
+        used.add("latte-tiny")
+    required = {re.split(r"[<>=]", one)[0] for one in recipe.general.requires}
+    assert used == required, "it names the plugins that it needs, and no others"
     assert f"latte run recipes/{path.relative_to(FOLDER).as_posix()}" in path.read_text()
+
+
+def components(recipe: Recipe) -> list[Choice]:
+    learners = [one for learner in recipe.learners for one in (learner.prototypes, learner.loss)]
+    single = (recipe.dataset, recipe.guard, recipe.describer, *learners)
+    return [
+        one for one in (*single, *recipe.descriptions, *recipe.labels, *recipe.reporters) if one
+    ]
 
 
 SWEEPS = [

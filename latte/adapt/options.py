@@ -76,6 +76,50 @@ class MomentumOptions(Options):
     )
 
 
+class AnchoredOptions(Options):
+    """How far prototypes leave their class's text for the centre of its images."""
+
+    image_weight: float = Field(
+        default=0.6, ge=0, le=1, description="share of the image centre in a class of many images"
+    )
+    shrinkage: float = Field(
+        default=3.0, ge=0, description="images at which a class has half of that share"
+    )
+    sharpness: float = Field(
+        default=2.0, gt=0, description="times the logit scale: high means each image has one class"
+    )
+    rounds: int = Field(default=3, ge=1, le=100, description="estimates, each from the last")
+
+
+class ReEstimatedOptions(Options):
+    """How prototypes follow frozen features, before the first step."""
+
+    rounds: int = Field(
+        default=10,
+        ge=1,
+        description="updates over the whole training set; fewer if nothing moves any more",
+    )
+    momentum: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="share of the prototype that a target keeps in a round; it says how fast "
+        "prototypes move, not where to",
+    )
+    mixer: Literal["dynamic", "mean"] = Field(
+        default="dynamic",
+        description="dynamic: descriptions count by their margin between the two nearest "
+        "classes; mean: all descriptions count alike",
+    )
+    image_weight: float = Field(
+        default=0.4,
+        ge=0.0,
+        le=1.0,
+        description="share of the images themselves, moved among the texts, beside their "
+        "descriptions; 0: descriptions alone",
+    )
+
+
 class ContrastiveOptions(Options):
     """What counts as a positive pair, and how sharp the comparison is."""
 

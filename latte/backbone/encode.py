@@ -11,6 +11,8 @@ from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
 from latte.interfaces import Backbone, LatteError, Progress
 
+_TEXTS_A_PART = 1024
+
 
 def encode_image_batches(
     backbone: Backbone,
@@ -49,6 +51,19 @@ def encode_cached_images(
     """Unit features (N, D) of the evaluation views of all `images`, on the CPU."""
     batches = evaluation_batches(images, backbone.pixel_format, batch_size)
     return encode_image_batches(backbone, batches, len(images), progress, name)
+
+
+def encode_many_texts(
+    backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
+) -> Tensor:
+    """Unit features (M, D) of M distinct texts, on the CPU, without gradient."""
+    parts = [torch.empty(0, backbone.embedding_width)]
+    with torch.no_grad(), progress.task(name, len(texts), "texts") as task:
+        for first in range(0, len(texts), _TEXTS_A_PART):
+            part = texts[first : first + _TEXTS_A_PART]
+            parts.append(backbone.encode_texts(part).cpu())
+            task.advance(len(part))
+    return torch.cat(parts)
 
 
 def class_texts(template: str, class_names: Sequence[str]) -> list[str]:

@@ -152,13 +152,20 @@ class DescriptionBank:
         rows = self.rows(label, indices, class_labels, epoch, seed)
         return [self.unique_texts[row] for row in rows.tolist()]
 
-    def own_rows(self, label: str) -> Tensor:
+    def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
         """Rows (N,) of `unique_texts` without redrawing: what was written for image i itself.
 
-        For scope `class`, the text of its frozen label.
+        For scope `class`, the text of its label in `class_labels` (N,), or of its frozen label.
         """
         entry = self._entries[label]
-        return entry.rows[self.frozen_labels] if entry.scope == "class" else entry.rows
+        if entry.scope != "class":
+            return entry.rows
+        return entry.rows[self.frozen_labels if class_labels is None else class_labels.cpu()]
+
+    def distinct_rows(self, label: str) -> Tensor:
+        """All rows of `unique_texts` that description `label` can ever give, sorted."""
+        rows: Tensor = torch.unique(self._entries[label].rows)
+        return rows
 
     def described(self, row: int, images: Sequence[ImageReference]) -> dict[str, Described]:
         """What was written for training image `row`, by description; scope `class` is left out.

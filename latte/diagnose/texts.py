@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from latte.backbone.encode import encode_many_texts
 from latte.interfaces import Backbone, Progress
 from latte.run.workspace import Workspace
-
-_TEXTS_A_PART = 1024
 
 
 class FrozenClip:
@@ -31,12 +30,8 @@ class FrozenClip:
         return torch.stack([self._features[text] for text in texts])
 
     def _encode(self, texts: Sequence[str], progress: Progress) -> None:
-        with progress.task("encode texts", len(texts), "texts") as task, torch.no_grad():
-            for first in range(0, len(texts), _TEXTS_A_PART):
-                part = texts[first : first + _TEXTS_A_PART]
-                rows = self._backbone.encode_texts(part).cpu()
-                self._features.update(zip(part, rows, strict=True))
-                task.advance(len(part))
+        rows = encode_many_texts(self._backbone, texts, progress, "encode texts")
+        self._features.update(zip(texts, rows, strict=True))
 
 
 class FrozenClips:

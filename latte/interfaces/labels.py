@@ -25,6 +25,11 @@ class FeatureBank:
     """(N, D), L2-normalised, from the evaluation transform, without gradient."""
 
 
+def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
+    """What a recipe without descriptions has to say about its images."""
+    return {}
+
+
 @dataclass(frozen=True)
 class TrainingStart:
     """What is known before the first step, from the frozen CLIP alone."""
@@ -39,6 +44,10 @@ class TrainingStart:
     description_features: Callable[[str], Tensor]
     """Frozen text features (N, D) of the named description: row i is what the engine would use for
     training image i. Encoded at the first call; a group's text is the one drawn for that image."""
+    texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
+    """For labels (N,) of all training images, what `supervise` would get as its `texts` for them:
+    by name, each description's frozen features (N, D), in the recipe's order. Scope `class` follows
+    the labels; the others are those of `description_features`. Encoded at the first call."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from latte.describe.bank import DescriptionBank
 from latte.evaluate.diagnostics import diagnose
 from latte.interfaces import TrainingStart
 from latte.run.adapted import Adapted, from_learners
+from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
@@ -63,18 +64,14 @@ def _start(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
 ) -> TrainingStart:
     device = workspace.device
-
-    def description_features(label: str) -> torch.Tensor:
-        texts = [bank.unique_texts[row] for row in bank.own_rows(label).tolist()]
-        with torch.no_grad():
-            return workspace.frozen_clip.encode_texts(texts)
-
+    texts = FrozenTexts(workspace, bank)
     return TrainingStart(
         class_names=images.class_names,
         class_features=zero_shot.class_features.to(device),
         image_features=zero_shot.training.to(device),
         frozen_labels=zero_shot.frozen_labels.to(device),
-        description_features=description_features,
+        description_features=texts.named,
+        texts=texts.of,
     )
 
 

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images, encode_class_texts
 from latte.data.cache import ImageCache
-from latte.files import digest, write_atomically
-from latte.interfaces import Backbone, Progress
+from latte.files import write_atomically
 from latte.run.images import Images
+from latte.run.kept_features import kept_features
 from latte.run.workspace import Workspace
 
 
@@ -35,14 +34,12 @@ class ZeroShot:
 
 def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     """Encode all images and class names with the frozen CLIP."""
-    clip, progress = workspace.frozen_clip, workspace.progress
-    batch_size = workspace.recipe.evaluate.batch_size
-    cache = workspace.context.cache_dir / "features"
+    clip = workspace.frozen_clip
     features = [
-        _kept_features(cache, clip, scan.keys, pixels, batch_size, progress, name)
-        for scan, pixels, name in (
-            (images.training, images.training.cache, "encode images"),
-            (images.evaluation, images.evaluation.cache, "encode test images"),
+        _image_features(workspace, scan.keys, scan.cache, name)
+        for scan, name in (
+            (images.training, "encode images"),
+            (images.evaluation, "encode test images"),
         )
     ]
     class_features = encode_class_texts(clip, images.template, images.class_names)
@@ -62,27 +59,17 @@ def load_zero_shot(path: Path) -> ZeroShot:
     return ZeroShot(**load_file(path))
 
 
-def _kept_features(
-    folder: Path,
-    clip: Backbone,
-    keys: Sequence[str],
-    images: ImageCache,
-    batch_size: int,
-    progress: Progress,
-    name: str,
+def _image_features(
+    workspace: Workspace, keys: Sequence[str], images: ImageCache, name: str
 ) -> Tensor:
-    """Features from the cache, or encoded and put there. A damaged file is written anew."""
+    clip = workspace.frozen_clip
     if not keys:
         return torch.empty(0, clip.embedding_width)
-    path = folder / f"{digest(clip.fingerprint, *keys)}.safetensors"
-    if path.exists():
-        try:
-            features = load_file(path)["features"]
-            progress.say(f"{name}: {len(keys)} features reused from the cache")
-            return features
-        except (SafetensorError, KeyError, OSError):
-            path.unlink(missing_ok=True)
-    features = encode_cached_images(clip, images, batch_size, progress, name)
-    with write_atomically(path) as temporary:
-        save_file({"features": features}, temporary)
-    return features
+    size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
+    return kept_features(
+        workspace.context.cache_dir,
+        (clip.fingerprint, *keys),
+        lambda: encode_cached_images(clip, images, size, progress, name),
+        progress,
+        name,
+    )

@@ -86,11 +86,20 @@ def training_start(
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
     image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)
+    frozen_labels = (image_features @ class_features.T).argmax(dim=1)
     seeds = {name: 100 + place for place, name in enumerate(descriptions)}
+
+    def texts(labels: Tensor) -> dict[str, Tensor]:
+        return {
+            name: class_features[labels] if name == "class" else unit_rows(images, seed=seed)
+            for name, seed in seeds.items()
+        }
+
     return TrainingStart(
         class_names=tuple(f"class {label}" for label in range(classes)),
         class_features=class_features,
         image_features=image_features,
-        frozen_labels=(image_features @ class_features.T).argmax(dim=1),
-        description_features=lambda name: unit_rows(images, seed=seeds[name]),
+        frozen_labels=frozen_labels,
+        description_features=lambda name: texts(frozen_labels)[name],
+        texts=texts,
     )

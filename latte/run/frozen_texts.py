@@ -1,0 +1,52 @@
+"""What the frozen CLIP makes of the descriptions, for components that ask before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from latte.backbone.encode import encode_many_texts
+from latte.describe.bank import DescriptionBank
+from latte.run.kept_features import kept_features
+from latte.run.workspace import Workspace
+
+
+class FrozenTexts:
+    """Features of a bank's texts: a description is encoded when it is first asked for."""
+
+    def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
+        self._workspace = workspace
+        self._bank = bank
+        self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def named(self, name: str) -> Tensor:
+        """(N, D) features of description `name`; raises `KeyError` if there is none."""
+        return self._features(name, self._bank.own_rows(name))
+
+    def of(self, labels: Tensor) -> Mapping[str, Tensor]:
+        """For labels (N,): description name -> features (N, D), in the recipe's order."""
+        names = [choice.label for choice in self._workspace.recipe.descriptions]
+        return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
+
+    def _features(self, name: str, rows: Tensor) -> Tensor:
+        if name not in self._encoded:
+            self._encoded[name] = self._encode(name)
+        known, features = self._encoded[name]
+        return features[torch.searchsorted(known, rows).to(features.device)]
+
+    def _encode(self, name: str) -> tuple[Tensor, Tensor]:
+        """The description's rows of the bank's texts (U,), sorted, and their features (U, D)."""
+        clip, progress = self._workspace.frozen_clip, self._workspace.progress
+        rows = self._bank.distinct_rows(name)
+        texts = [self._bank.unique_texts[row] for row in rows.tolist()]
+        told = f"encode descriptions `{name}`"
+        features = kept_features(
+            self._workspace.context.cache_dir,
+            (clip.fingerprint, "texts", *texts),
+            lambda: encode_many_texts(clip, texts, progress, told),
+            progress,
+            told,
+        )
+        return rows, features.to(self._workspace.device)

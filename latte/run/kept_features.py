@@ -1,0 +1,39 @@
+"""Features of the frozen CLIP that are kept across runs: encoded once, and read after that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from latte.files import digest, write_atomically
+from latte.interfaces import Progress
+
+
+def kept_features(
+    cache: Path,
+    identity: Sequence[str],
+    encode: Callable[[], Tensor],
+    progress: Progress,
+    name: str,
+) -> Tensor:
+    """The features that `identity` names, from the folder `cache`, or encoded and put there.
+
+    `identity` must say all that they depend on: the CLIP, and what it encodes, in order. `name` is
+    what progress is told. A damaged file is written anew.
+    """
+    path = cache / "features" / f"{digest(*identity)}.safetensors"
+    if path.exists():
+        try:
+            features = load_file(path)["features"]
+            progress.say(f"{name}: {len(features)} features reused from the cache")
+            return features
+        except (SafetensorError, KeyError, OSError):
+            path.unlink(missing_ok=True)
+    features = encode()
+    with write_atomically(path) as temporary:
+        save_file({"features": features}, temporary)
+    return features
