@@ -159,6 +159,6 @@ def _seconds(folder: RunFolder) -> dict[str, float]:
 
 
 def _peak_memory(folder: RunFolder) -> float | None:
-    path = folder.path / "usage.json"
-    value = read_json(path).get("peak_memory_mb") if path.exists() else None
-    return None if value is None else float(value)
+    records = [folder.finished(stage) for stage in STAGES]
+    known = [one.peak_memory_mb for one in records if one and one.peak_memory_mb is not None]
+    return max(known, default=None)

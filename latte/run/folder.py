@@ -28,6 +28,8 @@ class StageRecord:
     seconds: float
     outputs: tuple[str, ...]
     """Files and folders below the run folder."""
+    peak_memory_mb: float | None = None
+    """Of the GPU, or without one of the whole process, in MiB; None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,12 @@ class RunFolder:
         values = self._state().get(stage)
         if values is None:
             return None
-        record = StageRecord(values["fingerprint"], values["seconds"], tuple(values["outputs"]))
+        record = StageRecord(
+            values["fingerprint"],
+            values["seconds"],
+            tuple(values["outputs"]),
+            values.get("peak_memory_mb"),
+        )
         return record if all((self.path / name).exists() for name in record.outputs) else None
 
     def finish(self, stage: str, record: StageRecord) -> None:

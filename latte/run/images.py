@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from latte.data.decoded import DecodedImages
 from latte.data.scan import Scan, scan_images, write_skipped
 from latte.files import digest_json, write_text
 from latte.interfaces import LatteError
@@ -52,11 +53,11 @@ def find_images(workspace: Workspace) -> Images:
     dataset, progress = workspace.dataset, workspace.progress
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
-    folder = workspace.folder
-    known = _known_keys(folder.training_images) | _known_keys(folder.evaluation_images)
-    scanned = scan_images(training, progress, "check images", verified=known)
+    decoded = DecodedImages(workspace.context.cache_dir / "decoded")
+    scanned = scan_images(training, progress, "check images", verified=decoded.keys)
     test_images = [one.image for one in labelled]
-    evaluated = scan_images(test_images, progress, "check test images", verified=known)
+    evaluated = scan_images(test_images, progress, "check test images", verified=decoded.keys)
+    decoded.note([*scanned.keys, *evaluated.keys])
     if not scanned.images:
         raise LatteError(
             f"none of {len(training)} training images can be read",
@@ -94,11 +95,3 @@ def _lines(scan: Scan, labels: Sequence[int] | None) -> str:
     if labels is not None:
         rows = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]  # type: ignore[dict-item]
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def _known_keys(path: Path) -> frozenset[str]:
-    """Keys of images that an earlier run of this folder decoded without a fault."""
-    if not path.exists():
-        return frozenset()
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return frozenset(json.loads(line)["key"] for line in lines)

@@ -25,6 +25,7 @@ from latte.run.memory import keep_freed_memory
 from latte.run.oracle import oracle_labels
 from latte.run.results import collect_results
 from latte.run.training import train_learners
+from latte.run.usage import peak_memory_mb, start_measuring
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
 
@@ -169,9 +170,12 @@ class _Runner:
             self.progress.say(f"{stage}: reused, done before in {record.seconds:.1f} s")
             return
         began = time.perf_counter() if began is None else began
+        device = self.workspace.device
+        start_measuring(device)
         outputs = [self.folder.relative(path) for path in work()]
         seconds = round(time.perf_counter() - began, 3)
-        record = StageRecord(self.fingerprints[stage], seconds, tuple(outputs))
+        memory = peak_memory_mb(device)
+        record = StageRecord(self.fingerprints[stage], seconds, tuple(outputs), memory)
         self.folder.finish(stage, record)
 
     def _forget_changed(self) -> None:

@@ -15,7 +15,7 @@ from latte.compare.comparison import Comparison, compare_runs
 from latte.compare.export import COLUMNS, as_csv, as_json
 from latte.compare.html import page
 from latte.compare.terminal import WIDTH, table
-from tests.compare.folders import run_folder, write
+from tests.compare.folders import run_folder, set_peak_memory, write
 from tests.report.document import Element, parse
 
 HOSTILE = ["<script>alert(1)</script>", '"; "a,b\n=1+1', "\x1b[31mred", "猫" * 60, "x" * 300]
@@ -82,7 +82,7 @@ def test_the_table(comparison: Comparison) -> None:
 
 def test_time_and_memory_are_shown_where_there_is_room(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "0")
-    write(folder / "usage.json", json.dumps({"peak_memory_mb": 1234.5}))
+    set_peak_memory(folder, 1234.5)
     lines = table(compare_runs([tmp_path])).splitlines()
     assert lines[1:3] == [
         "method   seeds  zero-shot  adapted  gain (95 % interval)        time  memory",

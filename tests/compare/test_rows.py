@@ -12,7 +12,7 @@ import pytest
 from latte.compare.comparison import Comparison, compare_runs, dataset_titles, notes
 from latte.compare.run import read_run
 from latte.interfaces import LatteError
-from tests.compare.folders import run_folder, write
+from tests.compare.folders import run_folder, set_peak_memory, write
 
 
 def compared(runs: Path) -> Comparison:
@@ -243,7 +243,7 @@ def test_runs_without_labels_have_a_row_without_accuracies(tmp_path: Path) -> No
 def test_times_are_means_and_memory_is_the_largest(tmp_path: Path) -> None:
     for seed, memory in enumerate((512.0, 700.5)):
         folder = run_folder(tmp_path / f"{seed}", settings={"seed": seed})
-        write(folder / "usage.json", json.dumps({"peak_memory_mb": memory}))
+        set_peak_memory(folder, memory)
     state = json.loads((tmp_path / "1" / "state.json").read_text())
     state["train"]["seconds"] = 80.0
     write(tmp_path / "1" / "state.json", json.dumps(state))
