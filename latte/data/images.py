@@ -43,7 +43,7 @@ class UnreadableImageError(LatteError):
         self.reason = reason
 
 
-def decode_image(data: bytes) -> Image.Image:
+def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     """The image in `data` as RGB, upright by its EXIF orientation; the content decides the format.
 
     Of an animation, the first frame counts. Transparency is dropped and CMYK is converted plainly,
@@ -51,7 +51,8 @@ def decode_image(data: bytes) -> Image.Image:
     pipelines; colour profiles are ignored for the same reason. Grey values of 16 bits and more are
     scaled to 8 where Pillow would clip them: from the full range of 16 bits, or from the smallest
     of [0, 1] (floats only), [0, 255] and [0, 65535] that holds a 32-bit image's values, else from
-    their own range.
+    their own range. With `at_least`, a large JPEG is decoded several times faster, at a half, a
+    quarter or an eighth of its size, with no side shorter than that many pixels.
 
     Raises `UnreadableImageError` for everything else, images of more than `MAX_PIXELS` included.
     """
@@ -61,6 +62,8 @@ def decode_image(data: bytes) -> Image.Image:
     try:
         with Image.open(BytesIO(data), formats=_openable_formats()) as image:
             _refuse_huge(image.size)
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))
             image.load()
             return _rgb(_upright(image))
     except UnreadableImageError:

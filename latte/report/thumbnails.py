@@ -46,7 +46,7 @@ class Thumbnails:
 
 def _make(image: ImageReference, size: int, *, square: bool) -> Thumbnail | None:
     try:
-        picture = decode_image(image.read_bytes())
+        picture = decode_image(image.read_bytes(), at_least=2 * size)
     except (OSError, UnreadableImageError):
         return None
     resize = ImageOps.fit if square else ImageOps.contain

@@ -42,6 +42,21 @@ def test_lossless_formats_come_back_exactly(form: str) -> None:
     assert decoded.tobytes() == picture().tobytes()
 
 
+def test_a_large_jpeg_may_be_decoded_smaller_and_looks_the_same() -> None:
+    data = encoded(picture(width=800, height=600), "JPEG", quality=95)
+    small = decode_image(data, at_least=140)
+    assert small.size == (200, 150)
+    pixels = numpy.asarray(small, dtype=float)
+    expected = numpy.asarray(decode_image(data).reduce(4), dtype=float)
+    assert numpy.abs(pixels - expected).mean() < 3
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_cannot_be_decoded_smaller_is_decoded_whole(form: str) -> None:
+    data = encoded(picture(), form)
+    assert decode_image(data, at_least=29).tobytes() == decode_image(data).tobytes()
+
+
 @pytest.mark.parametrize("form", ["JPEG", "WEBP"])
 def test_lossy_formats_come_back_closely(form: str) -> None:
     decoded = numpy.asarray(decode_image(encoded(picture(), form, quality=95)), dtype=float)

@@ -65,6 +65,31 @@ def test_a_class_text_is_about_the_labels_that_are_given() -> None:
         bank.rows("class", torch.tensor([1]), None, epoch=0, seed=0)
 
 
+def test_own_texts_of_a_class_are_about_frozen_or_given_labels() -> None:
+    bank = bank_of([0, 1, 1])
+
+    def said(label: str, class_labels: torch.Tensor | None = None) -> list[str]:
+        return [bank.unique_texts[row] for row in bank.own_rows(label, class_labels).tolist()]
+
+    assert said("class") == ["this is a cat.", "this is a dog.", "this is a dog."]
+    assert said("class", torch.tensor([2, 0, 1])) == [
+        "this is a fish.",
+        "this is a cat.",
+        "this is a dog.",
+    ]
+    assert said("image", torch.tensor([2, 0, 1])) == ["image 0", "image 1", "image 2"]
+
+
+def test_distinct_rows_are_all_that_a_description_can_say() -> None:
+    bank = bank_of([0, 0, 0], refused=[1, 2])
+    said = {
+        name: sorted(bank.unique_texts[row] for row in bank.distinct_rows(name).tolist())
+        for name in ("class", "image")
+    }
+    assert said["class"] == ["this is a cat.", "this is a dog.", "this is a fish."]
+    assert said["image"] == ["a photo of a cat.", "image 0"]
+
+
 def test_a_group_that_is_not_redrawn_is_the_one_drawn_for_the_image() -> None:
     bank = bank_of([0, 0, 0], redraw=False)
     assert bank.texts("group", everyone(bank), None, 5, 5) == ["group 0", "group 1", "group 2"]

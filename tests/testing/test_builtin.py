@@ -111,6 +111,15 @@ class TestMomentumAsReleased(PrototypeAggregatorContract):
     }
 
 
+class TestReEstimated(PrototypeAggregatorContract):
+    component = "re-estimated"
+
+
+class TestReEstimatedFromTextsAlone(PrototypeAggregatorContract):
+    component = "re-estimated"
+    options: ClassVar[Mapping[str, Any]] = {"image_weight": 0.0, "mixer": "mean", "rounds": 3}
+
+
 class TestCentroids(PrototypeAggregatorContract):
     def build(self) -> tuple[type[Component[Any]], Options]:
         return CentroidPrototypes, NoOptions()

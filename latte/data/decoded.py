@@ -1,0 +1,26 @@
+"""Keys of images that some run has decoded without a fault: nobody decodes them again to know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from latte.files import digest, write_text
+
+
+class DecodedImages:
+    """What is known across runs, in a folder of the cache; each run adds a file of new keys."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.keys = frozenset(
+            key
+            for path in folder.glob("*.txt")
+            for key in path.read_text(encoding="utf-8").splitlines()
+        )
+
+    def note(self, keys: Collection[str]) -> None:
+        """Remember `keys` for later runs."""
+        new = sorted({*keys} - self.keys)
+        if new:
+            write_text(self._folder / f"{digest(*new)}.txt", "\n".join(new) + "\n")
