@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from latte.adapt.estimated import EstimatedPrototypes, shift_to_texts
 from latte.adapt.options import AnchoredOptions
-from latte.interfaces import (
-    Classifier,
-    LabelStream,
-    PrototypeAggregator,
-    Supervision,
-    TrainingStart,
-)
+from latte.interfaces import TrainingStart
 
 _ROWS_A_BLOCK = 8192
 """Images whose (rows, C) probabilities are held at once."""
 
 
-class AnchoredPrototypes(PrototypeAggregator[AnchoredOptions]):
-    """Estimated once, from frozen features; a run with steps trains towards them as they are."""
+class AnchoredPrototypes(EstimatedPrototypes[AnchoredOptions]):
+    """Between text and images, as far as a class has images; texts about images are not read."""
 
-    _prototypes: Tensor
-    _owners: Tensor
-
-    def start(self, start: TrainingStart) -> None:
-        """Estimate the prototypes; see `anchored_prototypes`."""
+    def estimate(self, start: TrainingStart) -> Tensor:
+        """See `anchored_prototypes`."""
         scale = float(self.context.frozen_clip().logit_scale.detach())
-        self._prototypes = anchored_prototypes(
+        return anchored_prototypes(
             start.image_features.to(self.context.device),
             start.class_features.detach().to(self.context.device),
             scale,
             self.options,
         )
-        self._owners = torch.arange(len(self._prototypes), device=self.context.device)
-
-    def classifier(self) -> Classifier:
-        """The prototypes (C, D)."""
-        return Classifier(self._prototypes, self._owners)
-
-    def supervise(
-        self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
-    ) -> Supervision:
-        """The prototype of each label, whatever is written about the images."""
-        targets = self._prototypes[stream.labels]
-        return Supervision(stream, targets, class_weights=self._prototypes, owners=self._owners)
-
-    def state(self) -> dict[str, Tensor]:
-        """The prototypes (C, D)."""
-        return {"prototypes": self._prototypes.clone()}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
-        self._prototypes = state["prototypes"].to(self.context.device)
 
 
 @torch.no_grad()
@@ -69,12 +39,10 @@ def anchored_prototypes(
 
         (1 - b) * text + b * centre,    b = image_weight * n / (n + shrinkage),
 
-    with n the number of images that the class has, in shares. Images are moved by the difference
-    of the two modalities' means before centres are taken: image and text features lie in cones of
-    their own (Liang et al. 2022, NeurIPS: Mind the gap), and a centre as it stands would be nearer
-    to every image than any text. A class without images keeps its text.
+    with n the number of images that the class has, in shares. Images are moved by `shift_to_texts`
+    before centres are taken. A class without images keeps its text.
     """
-    shift = class_features.mean(dim=0) - image_features.mean(dim=0)
+    shift = shift_to_texts(image_features, class_features)
     prototypes = class_features
     for _ in range(options.rounds):
         counts, sums = _shared(image_features, prototypes, logit_scale * options.sharpness)

@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
+from latte.adapt.estimated import EstimatedPrototypes, shift_to_texts
 from latte.adapt.momentum import MomentumPrototypes
 from latte.adapt.options import MomentumOptions, ReEstimatedOptions
-from latte.interfaces import (
-    Classifier,
-    LabelStream,
-    PrototypeAggregator,
-    Supervision,
-    TrainingStart,
-)
+from latte.interfaces import LabelStream, Supervision, TrainingStart
 
 _AT_REST = 1e-6
 """Prototypes of which no entry moves further in a round are at a fixed point."""
 
 
-class ReEstimatedPrototypes(PrototypeAggregator[ReEstimatedOptions]):
+class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     """LatteCLIP's prototype update, taken over the whole training set until nothing moves.
 
     At the published learning rate the towers hardly change while prototypes follow the texts, so
-    this leaves the towers out. All work is done in `start`; steps, if a recipe has any, train the
-    towers towards these prototypes, which stay.
+    this leaves the towers out.
     """
 
-    _prototypes: Tensor
-    _owners: Tensor
-
     @torch.no_grad()
-    def start(self, start: TrainingStart) -> None:
+    def estimate(self, start: TrainingStart) -> Tensor:
         """Begin with the zero-shot classifier, and update it for `rounds` rounds at the most."""
         options = MomentumOptions(momentum=self.options.momentum, mixer=self.options.mixer)
         moving = MomentumPrototypes(options, self.context)
         moving.start(start)
-        images = images_among_texts(start.image_features, start.class_features)
         prototypes = moving.classifier().weights
+        images = images_among_texts(start.image_features.to(prototypes), prototypes)
         for _ in range(self.options.rounds):
             before = prototypes
-            moving.commit(self._supervisions(moving, start, images.to(before)))
+            moving.commit(self._supervisions(moving, start, images))
             prototypes = moving.classifier().weights
             if torch.allclose(prototypes, before, rtol=0.0, atol=_AT_REST):
                 break
-        self._prototypes = prototypes
-        self._owners = torch.arange(len(prototypes), device=self.context.device)
+        return prototypes
 
     def _supervisions(
         self, moving: MomentumPrototypes, start: TrainingStart, images: Tensor
@@ -88,32 +76,7 @@ class ReEstimatedPrototypes(PrototypeAggregator[ReEstimatedOptions]):
             supervisions.append(Supervision(stream, targets))
         return supervisions
 
-    def classifier(self) -> Classifier:
-        """The prototypes (C, D), which do not change any more."""
-        return Classifier(self._prototypes, self._owners)
-
-    def supervise(
-        self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
-    ) -> Supervision:
-        """Targets (B, D) are the labels' prototypes. `texts` have been heard in `start`."""
-        targets = self._prototypes[stream.labels]
-        return Supervision(stream, targets, class_weights=self._prototypes, owners=self._owners)
-
-    def state(self) -> dict[str, Tensor]:
-        """The prototypes (C, D)."""
-        return {"prototypes": self._prototypes.clone()}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
-        self._prototypes = state["prototypes"].to(self.context.device)
-
 
 def images_among_texts(image_features: Tensor, class_features: Tensor) -> Tensor:
-    """Images (N, D) moved by the difference of the modalities' means, from class texts (C, D).
-
-    CLIP's images and texts lie apart, by about the same vector everywhere (Liang et al. 2022,
-    NeurIPS: Mind the gap). A prototype that images pull across would be nearer to every image than
-    one of a class without images.
-    """
-    gap = image_features.mean(dim=0) - class_features.to(image_features).mean(dim=0)
-    return image_features - gap
+    """Images (N, D), no longer of unit length, moved to where class texts (C, D) are."""
+    return image_features + shift_to_texts(image_features, class_features)

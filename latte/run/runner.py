@@ -153,10 +153,9 @@ class _Runner:
         evaluations = {}
         for name, recipe in self.workspace.recipe.controls.items():
             self.progress.say(f"control {name}")
-            limit, registry = self.workspace.limit, self.workspace.registry
-            folder = run_folder(recipe, limit, self.folder.controls / name)
-            control = Workspace(recipe, registry, self.progress, folder, limit=limit)
+            folder = run_folder(recipe, self.workspace.limit, self.folder.controls / name)
             with folder.lock():
+                control = self.workspace.control(recipe, folder)
                 _Runner(control, STAGES.index("evaluate")).run()
             evaluations[name] = read_evaluations(folder)
         return evaluations

@@ -50,6 +50,13 @@ class Workspace:
         self.limit = limit
         """Use at most so many training and evaluation images: a quick look at a recipe."""
         self.folder = folder
+        self._parent: Workspace | None = None
+
+    def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
+        """The workspace of one of this run's controls; a CLIP that both use is loaded once."""
+        control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
+        control._parent = self
+        return control
 
     @property
     def seed(self) -> int:
@@ -77,6 +84,8 @@ class Workspace:
         """The zero-shot CLIP."""
         from latte.backbone.load import load_backbone
 
+        if self._parent and self._shares_clip(self._parent):
+            return self._parent.frozen_clip
         self.progress.say(f"loading {self.recipe.backbone.model}")
         return load_backbone(
             self.recipe.backbone,
@@ -84,6 +93,11 @@ class Workspace:
             base_dir=self.context.base_dir,
             model_folder=self.registry.model_folder,
         )
+
+    def _shares_clip(self, other: Workspace) -> bool:
+        mine, its = self.recipe, other.recipe
+        same_place = (mine.base_dir, self.device) == (its.base_dir, other.device)
+        return same_place and mine.backbone == its.backbone
 
     @cached_property
     def dataset(self) -> Dataset[Any]:

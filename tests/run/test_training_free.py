@@ -1,0 +1,126 @@
+"""Adaptation without training: in one go from frozen features, and fast where they are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from latte.data import images as data_images
+from latte.data import scan
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from latte.run.describing import describe
+from latte.run.frozen_texts import FrozenTexts
+from latte.run.images import find_images
+from latte.run.workspace import Workspace, run_folder
+from latte.run.zero_shot import compute_zero_shot
+from tests.conftest import RecordedProgress
+from tests.run.runs import assert_same_results, run
+
+TRAINING_FREE = ("train.max_steps=0", "prototypes=re-estimated", "labels=[]", "loss=null")
+
+
+def test_a_run_without_training_adapts_prototypes_alone(recipe: Path) -> None:
+    folder, results, _ = run(recipe, *TRAINING_FREE)
+    zero_shot = load_file(folder / "zero_shot.safetensors")
+    weights = load_file(folder / "prototypes.safetensors")["main.weights"]
+    assert float((weights - zero_shot["class_features"]).norm(dim=1).max()) > 0.1
+    assert results is not None
+    assert [one.name for one in results.evaluations] == ["zero-shot", "adapted"]
+    lines = (folder / "data" / "evaluation.jsonl").read_text().splitlines()
+    labels = torch.tensor([json.loads(line)["label"] for line in lines])
+    right = (zero_shot["evaluation"] @ weights.T).argmax(dim=1) == labels
+    assert results.evaluations[1].top1.value == pytest.approx(right.double().mean().item())
+    assert (folder / "metrics.jsonl").read_text() == ""
+
+
+def test_descriptions_have_a_say(recipe: Path, tmp_path: Path) -> None:
+    one, _, _ = run(recipe, *TRAINING_FREE)
+    other, _, _ = run(recipe, *TRAINING_FREE, "descriptions=[class]", "describer=null")
+    weights = [load_file(it / "prototypes.safetensors")["main.weights"] for it in (one, other)]
+    assert not torch.allclose(weights[0], weights[1], atol=1e-3)
+
+
+def test_a_run_on_what_is_known_encodes_and_decodes_nothing_and_gives_the_same(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (*TRAINING_FREE, "reporters=[]")
+    cold, _, first = run(recipe, *settings, output=tmp_path / "cold")
+    assert "encode descriptions `image`" in {task.name for task in first.tasks}
+    for module in (scan, data_images):
+        monkeypatch.setattr(module, "decode_image", lambda data: pytest.fail("an image is decoded"))
+    warm, _, second = run(recipe, *settings, output=tmp_path / "warm")
+    assert_same_results(cold, warm)
+    assert {task.name for task in second.tasks} <= {"check images", "check test images"}
+
+
+def test_controls_share_the_frozen_clip(recipe: Path) -> None:
+    control = "controls={other-texts: {descriptions: [class], describer: null}}"
+    _, _, progress = run(recipe, *TRAINING_FREE, control)
+    assert sum(line.startswith("loading") for line in progress.lines) == 1
+
+
+def test_a_control_with_another_clip_loads_its_own(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte.backbone.load.load_backbone", lambda settings, **_: settings.model)
+    workspace = workspace_of(recipe)
+    same = workspace.control(workspace.recipe, workspace.folder)
+    other = workspace.control(
+        load_recipe(recipe, load_registry(), ["backbone.model=RN50"]), workspace.folder
+    )
+    assert same.frozen_clip == workspace.recipe.backbone.model  # type: ignore[comparison-overlap]
+    assert other.frozen_clip == "RN50"  # type: ignore[comparison-overlap]
+
+
+def workspace_of(recipe: Path, *overrides: str) -> Workspace:
+    registry = load_registry()
+    loaded = load_recipe(recipe, registry, overrides)
+    folder = run_folder(loaded, None)
+    return Workspace(loaded, registry, RecordedProgress(), folder)
+
+
+class TestFrozenTexts:
+    @pytest.fixture
+    def texts(self, recipe: Path) -> FrozenTexts:
+        workspace = workspace_of(recipe)
+        images = find_images(workspace)
+        self.bank = describe(workspace, images, compute_zero_shot(workspace, images))
+        self.encode = workspace.frozen_clip.encode_texts
+        self.progress = workspace.progress
+        return FrozenTexts(workspace, self.bank)
+
+    def said(self, name: str, labels: torch.Tensor | None = None) -> list[str]:
+        return [self.bank.unique_texts[row] for row in self.bank.own_rows(name, labels).tolist()]
+
+    def test_rows_are_the_features_of_what_was_written(self, texts: FrozenTexts) -> None:
+        labels = torch.arange(12) % 3
+        found = texts.of(labels)
+        assert [*found] == ["class", "image", "group"]
+        for name, features in found.items():
+            with torch.no_grad():
+                expected = self.encode(self.said(name, labels))
+            torch.testing.assert_close(features, expected)
+            assert not features.requires_grad
+
+    def test_named_is_what_goes_with_the_frozen_labels(self, texts: FrozenTexts) -> None:
+        found = texts.of(self.bank.frozen_labels)
+        for name in found:
+            assert torch.equal(texts.named(name), found[name])
+        with pytest.raises(KeyError):
+            texts.named("caption")
+
+    def test_a_description_is_encoded_when_it_is_asked_for_and_once(
+        self, texts: FrozenTexts
+    ) -> None:
+        assert isinstance(self.progress, RecordedProgress)
+        before = len(self.progress.tasks)
+        texts.named("image")
+        texts.named("image")
+        assert [task.name for task in self.progress.tasks[before:]] == [
+            "encode descriptions `image`"
+        ]
