@@ -1,0 +1,119 @@
+"""Pseudo-labels that all training images decide together, once an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.api import (
+    Batch,
+    FeatureBank,
+    LabelStream,
+    PrototypeAggregator,
+    PseudoLabeler,
+    Refresh,
+    RoundInfo,
+    TrainingStart,
+)
+from latte_transductive.graph import neighbour_graph
+from latte_transductive.mixture import fit_mixture, log_prior, unseen_rows
+from latte_transductive.options import TransductiveOptions
+
+
+class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
+    """Fits a Gaussian mixture with a text prior to each learner's features of all images.
+
+    The prior is the softmax of the similarities, times the frozen CLIP's logit scale, with the
+    zero-shot classifier, or with the learner's prototypes now (`prior: current`): then labels
+    follow what training, descriptions and other labelers do to the prototypes.
+    """
+
+    refresh: Refresh = "epoch"
+    needs_feature_banks = True
+    _start: TrainingStart
+    _frozen_graph: Tensor | None
+
+    def start(self, start: TrainingStart) -> None:
+        """Keep the zero-shot classifier."""
+        self._start = start
+        self._frozen_graph = None
+        self._labels: dict[str, Tensor] = {}
+        self._weights: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def begin_round(
+        self,
+        banks: Mapping[str, FeatureBank],
+        aggregators: Mapping[str, PrototypeAggregator[Any]],
+        epoch: int,
+    ) -> RoundInfo:
+        """Label all banks; centroids are what classifies unseen images (see `unseen_rows`)."""
+        return RoundInfo(
+            {name: self._label(name, bank, aggregators[name]) for name, bank in banks.items()}
+        )
+
+    def _label(
+        self, learner: str, bank: FeatureBank, aggregator: PrototypeAggregator[Any]
+    ) -> Tensor:
+        """Keep labels and weights (N,) of one learner's images; returns unit rows (C, D)."""
+        images = bank.features
+        scale = self.context.frozen_clip().logit_scale.to(images)
+        similarities, rows = self._prior(images, aggregator)
+        mixture = fit_mixture(
+            images,
+            log_prior(scale * similarities, self.options.debias),
+            self._graph(images),
+            self.options,
+        )
+        highest, labels = mixture.assignments.max(dim=1)
+        # On the CPU, as the indices of a batch are.
+        self._labels[learner] = labels.cpu()
+        weights = highest if self.options.confidence else torch.ones_like(highest)
+        self._weights[learner] = weights.cpu()
+        return unseen_rows(mixture, rows, scale, self.options.likelihood_weight)
+
+    def _prior(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> tuple[Tensor, Tensor]:
+        """Similarities (N, C), and one unit row (C, D) a class that gives them or nearly."""
+        if self.options.prior == "zero_shot":
+            rows = self._start.class_features.to(images)
+            return images @ rows.T, rows
+        weights, owners = aggregator.classifier().weights, aggregator.classifier().owners
+        sums = weights.new_zeros(len(self._start.class_names), weights.shape[1])
+        return aggregator.logits(images), normalize(sums.index_add_(0, owners, weights), dim=1)
+
+    def _graph(self, images: Tensor) -> Tensor:
+        """The graph of images; that of the frozen features, which do not change, only once."""
+        if images is not self._start.image_features:
+            return neighbour_graph(images, self.options.neighbours)
+        if self._frozen_graph is None:
+            self._frozen_graph = neighbour_graph(images, self.options.neighbours)
+        return self._frozen_graph
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """One stream `transductive`: this epoch's labels, whatever the batch looks like now."""
+        if self.options.weight == 0:
+            return []
+        labels = self._labels[batch.learner][batch.indices].to(image_features.device)
+        weights = self._weights[batch.learner][batch.indices].to(image_features)
+        return [LabelStream("transductive", labels, weights, self.options.weight)]
+
+    def state(self) -> dict[str, Tensor]:
+        """Labels and weights (N,) of each learner in this epoch."""
+        labels = {f"labels.{name}": one.clone() for name, one in self._labels.items()}
+        return labels | {f"weights.{name}": one.clone() for name, one in self._weights.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        self._labels = _below("labels.", state)
+        self._weights = _below("weights.", state)
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    named = {key.removeprefix(prefix): one for key, one in state.items() if key.startswith(prefix)}
+    return {name: one.cpu() for name, one in named.items()}

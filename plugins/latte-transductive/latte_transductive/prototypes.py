@@ -1,0 +1,58 @@
+"""Prototypes that the labeler `transductive` finds once an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from latte.api import (
+    Classifier,
+    LabelStream,
+    NoOptions,
+    PrototypeAggregator,
+    RoundInfo,
+    Supervision,
+    TrainingStart,
+)
+
+
+class MixturePrototypes(PrototypeAggregator[NoOptions]):
+    """One prototype a class: zero-shot at first, then what each round of the labeler brings.
+
+    They carry no gradient and do not move within an epoch. Any labeler that reports centroids will
+    do; one that reports none leaves the zero-shot classifier.
+    """
+
+    _prototypes: Tensor
+
+    def start(self, start: TrainingStart) -> None:
+        """Begin with the zero-shot classifier."""
+        self._prototypes = start.class_features.detach().to(self.context.device)
+
+    def classifier(self) -> Classifier:
+        """The prototypes (C, D) now."""
+        owners = torch.arange(len(self._prototypes), device=self._prototypes.device)
+        return Classifier(self._prototypes, owners)
+
+    def supervise(
+        self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
+    ) -> Supervision:
+        """Targets (B, D): the labels' prototypes; class weights: all. `texts` is not read."""
+        own = self.classifier()
+        return Supervision(stream, own.weights[stream.labels], own.weights, own.owners)
+
+    def end_round(self, info: RoundInfo, learner: str) -> None:
+        """Take this learner's rows, where the labeler found some."""
+        found = info.centroids.get(learner)
+        if found is not None:
+            self._prototypes = found.detach().to(self._prototypes)
+
+    def state(self) -> dict[str, Tensor]:
+        """The prototypes (C, D)."""
+        return {"prototypes": self._prototypes.clone()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        self._prototypes = state["prototypes"].to(self.context.device)
