@@ -121,6 +121,10 @@ def _write_pseudo_labels(
 
 
 def _trains_images(workspace: Workspace) -> bool:
-    """Whether image features can differ from the frozen CLIP's: they cannot without a step."""
-    train = workspace.recipe.train
-    return train.max_steps > 0 and train.max_epochs > 0
+    """Whether image features can differ from the frozen CLIP's.
+
+    They cannot without a step, and not where nothing but prototypes moves.
+    """
+    recipe = workspace.recipe
+    trains = any(learner.settings.trainable != "none" for learner in recipe.learners)
+    return trains and recipe.train.max_steps > 0 and recipe.train.max_epochs > 0

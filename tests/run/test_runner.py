@@ -164,3 +164,12 @@ def test_descriptions_are_reused_by_other_recipes(recipe: Path, tmp_path: Path) 
     _, _, progress = run(recipe, "train.optimizer.learning_rate=0.01")
     assert any("descriptions are reused" in line for line in progress.lines)
     assert not any(task.name == "describe" for task in progress.tasks)
+
+
+@pytest.mark.parametrize(("trainable", "encoded"), [("none", 0), ("projections", 2)])
+def test_images_are_encoded_again_only_where_a_tower_has_trained(
+    recipe: Path, trainable: str, encoded: int
+) -> None:
+    _, _, progress = run(recipe, f"trainable={trainable}", "train.evaluate_every=0")
+    labelled = [task.name for task in progress.tasks if task.name.startswith("label ")]
+    assert len(labelled) == encoded
