@@ -10,7 +10,7 @@ from typing import Any
 
 from latte.describe.plan import Plan
 from latte.describe.store import DescriptionStore, StoredText
-from latte.interfaces import Describer, DescribeRequest, LatteError, Progress
+from latte.interfaces import Describer, DescribeRequest, LatteError, Progress, Refusal
 
 MAX_CHARACTERS = 600
 """Some eight times what was asked for; CLIP reads at most 77 tokens anyway."""
@@ -126,9 +126,11 @@ def _ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list
     return _ask(describer, requests[:middle]) + _ask(describer, requests[middle:])
 
 
-def _checked(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[str]:
+def _checked(
+    describer: Describer[Any], requests: Sequence[DescribeRequest]
+) -> Sequence[str | Refusal]:
     texts = describer.describe(requests)
-    if len(texts) != len(requests) or not all(isinstance(text, str) for text in texts):
+    if len(texts) != len(requests) or not all(isinstance(text, str | Refusal) for text in texts):
         raise LatteError(
             f"{type(describer).__name__} must return one text for each of {len(requests)} "
             f"requests, in their order, and returned {len(texts)} values",
@@ -138,7 +140,9 @@ def _checked(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> 
     return texts
 
 
-def _answer(text: str) -> _Answer:
+def _answer(text: str | Refusal) -> _Answer:
+    if isinstance(text, Refusal):
+        return _Answer(None, clean(text.reason) or REFUSAL)
     cleaned = clean(text)
     return _Answer(cleaned) if cleaned else _Answer(None, REFUSAL)
 

@@ -8,6 +8,7 @@ from latte.interfaces.descriptions import (
     Describer,
     DescribeRequest,
     DescriptionType,
+    Refusal,
     Scope,
 )
 from latte.interfaces.errors import LatteError, RecipeErrors
@@ -73,6 +74,7 @@ __all__ = [
     "PseudoLabeler",
     "RecipeErrors",
     "Refresh",
+    "Refusal",
     "Reporter",
     "RoundInfo",
     "RunResults",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -34,6 +34,16 @@ class DescribeRequest:
 
     images: tuple[DescribedImage, ...]
     prompt: str
+    sample: int = 0
+    """Counts the answers that are wanted to the same question; 0 unless several are."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a describer returns in place of a text that it will not write, however often asked."""
+
+    reason: str
+    """Why, in a few words, such as `content filter`. Kept beside the request for people to read."""
 
 
 class Describer(Component[OptionsT]):
@@ -50,13 +60,26 @@ class Describer(Component[OptionsT]):
         return 32
 
     @property
+    def varies(self) -> bool:
+        """Whether another `sample` of the same question may get another text, as with sampling."""
+        return False
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was spent so far, such as `{"tokens": 1200}`: shown beside the rate."""
+        return {}
+
+    @property
     @abstractmethod
     def fingerprint(self) -> str:
         """Names model, revision and decoding: equal fingerprints promise equal texts."""
 
     @abstractmethod
-    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        """One text for each request, in their order. An empty text counts as a refusal."""
+    def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str | Refusal]:
+        """One text for each request, in their order. An empty text counts as a refusal.
+
+        Raise for what may go well another time: the engine asks again, in smaller batches.
+        """
 
     def close(self) -> None:
         """Free what the describer holds; it is not used afterwards."""
@@ -80,9 +103,31 @@ class DescriptionType(Component[OptionsT]):
         """
         return None
 
+    @property
+    def groups_per_class(self) -> int | None:
+        """How many groups are drawn of each frozen label; None: one for each image."""
+        return None
+
+    @property
+    def samples(self) -> int:
+        """How many answers are wanted to each question; more than 1 needs a describer that varies.
+
+        At each step a sample's text is drawn from all answers to all prompts.
+        """
+        return 1
+
+    @property
+    def weight(self) -> float:
+        """How much its texts count when an aggregator mixes descriptions; above 0."""
+        return 1.0
+
     @abstractmethod
     def prompt(self, class_name: str) -> str:
         """What the describer is asked about an image or group whose frozen label is `class_name`.
 
         For scope `class` there is nobody to ask: what this returns is the description itself.
         """
+
+    def prompts(self, class_name: str) -> Sequence[str]:
+        """All questions about it, at least one; only for the scopes `image` and `group`."""
+        return (self.prompt(class_name),)
