@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from latte.describe.options import GroupOptions, ImageOptions
+from latte.describe.types import GroupDescription, ImageDescription
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
 from latte.registry.spec import API_VERSION, ComponentSpec, Kind, hookimpl
@@ -15,10 +17,22 @@ from latte.registry.spec import API_VERSION, ComponentSpec, Kind, hookimpl
 if TYPE_CHECKING:
     from latte.adapt.mixer import margin_weights as margin_weights
     from latte.adapt.mixer import mix as mix
+    from latte.adapt.mixer import mix_descriptions as mix_descriptions
 
-_WITH_TORCH = {"margin_weights": "latte.adapt.mixer", "mix": "latte.adapt.mixer"}
+_WITH_TORCH = dict.fromkeys(("margin_weights", "mix", "mix_descriptions"), "latte.adapt.mixer")
 
-__all__ = [*_interfaces, "API_VERSION", "ComponentSpec", "Kind", "hookimpl", *_WITH_TORCH]
+__all__ = [
+    *_interfaces,
+    "API_VERSION",
+    "ComponentSpec",
+    "GroupDescription",
+    "GroupOptions",
+    "ImageDescription",
+    "ImageOptions",
+    "Kind",
+    "hookimpl",
+    *_WITH_TORCH,
+]
 
 
 def __getattr__(name: str) -> Any:

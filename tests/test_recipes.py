@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(
 
 def components(recipe: Recipe) -> list[Choice]:
     learners = [one for learner in recipe.learners for one in (learner.prototypes, learner.loss)]
-    single = (recipe.dataset, recipe.guard, recipe.describer, *learners)
+    single = (recipe.dataset, recipe.guard, *recipe.describers, *learners)
     return [
         one for one in (*single, *recipe.descriptions, *recipe.labels, *recipe.reporters) if one
     ]
@@ -64,7 +65,11 @@ def test_there_are_recipes() -> None:
 
 def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
     readme = (FOLDER.parent / "README.md").read_text()
-    (written,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    written, *parts = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
     path = tmp_path / "birds.yaml"
     path.write_text(written)
     assert load_recipe(path, load_registry()).general.name == "birds"
+    for part in parts:
+        control = textwrap.indent(part, "    ")
+        path.write_text(f"{written}controls:\n  with-other-keys:\n{control}")
+        assert load_recipe(path, load_registry()).controls

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,3 +35,23 @@ def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     """
     stacked = torch.stack(list(weights)).unsqueeze(2)
     return (torch.stack(list(texts)) * stacked).sum(dim=0) / stacked.sum(dim=0)
+
+
+def mix_descriptions(
+    texts: Mapping[str, Tensor], weights: Mapping[str, float], classifier: Classifier | None
+) -> Tensor:
+    """The mix (B, D) of at least one description, (B, D) each, by name.
+
+    A description counts by its weight (1 if it has none in `weights`) times its margin under
+    `classifier`; None leaves margins out.
+    """
+    features, factors = [*texts.values()], [weights.get(name, 1.0) for name in texts]
+    if classifier is None:
+        if all(factor == factors[0] for factor in factors):
+            return torch.stack(features).mean(dim=0)
+        return mix(
+            features,
+            [text.new_full((len(text),), f) for text, f in zip(features, factors, strict=True)],
+        )
+    margins = [margin_weights(text, classifier) for text in features]
+    return mix(features, [margin * f for margin, f in zip(margins, factors, strict=True)])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latte.adapt.mixer import margin_weights, mix
+from latte.adapt.mixer import mix_descriptions
 from latte.adapt.options import MomentumOptions
 from latte.interfaces import (
     Classifier,
@@ -30,12 +30,14 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     _prototypes: Tensor
     _epoch_start_prototypes: Tensor
     _owners: Tensor
+    _weights: Mapping[str, float]
 
     def start(self, start: TrainingStart) -> None:
         """Begin with the zero-shot classifier."""
         self._prototypes = start.class_features.detach().to(self.context.device)
         self._epoch_start_prototypes = self._prototypes
         self._owners = torch.arange(len(self._prototypes), device=self.context.device)
+        self._weights = start.description_weights
 
     def classifier(self) -> Classifier:
         """The prototypes (C, D) now."""
@@ -57,13 +59,13 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
         """The mix u (B, D), in the prototypes' precision: a step moves them by very little."""
-        features = [text.to(self._prototypes.dtype) for text in texts.values()]
+        features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
-            return torch.stack(features).mean(dim=0)
+            return mix_descriptions(features, self._weights, None)
         now = self.options.margins == "current"
         prototypes = self._prototypes if now else self._epoch_start_prototypes
         classifier = Classifier(prototypes, self._owners)
-        return mix(features, [margin_weights(text, classifier) for text in features])
+        return mix_descriptions(features, self._weights, classifier)
 
     @torch.no_grad()
     def commit(self, supervisions: Sequence[Supervision]) -> None:

@@ -62,8 +62,8 @@ class MomentumOptions(Options):
     )
     mixer: Literal["dynamic", "mean"] = Field(
         default="dynamic",
-        description="dynamic: descriptions count by their margin between the two nearest "
-        "classes; mean: all descriptions count alike",
+        description="dynamic: descriptions count by their weight times their margin between the "
+        "two nearest classes; mean: by their weight alone",
     )
     margins: Literal["current", "epoch_start"] = Field(
         default="current",
@@ -108,8 +108,8 @@ class ReEstimatedOptions(Options):
     )
     mixer: Literal["dynamic", "mean"] = Field(
         default="dynamic",
-        description="dynamic: descriptions count by their margin between the two nearest "
-        "classes; mean: all descriptions count alike",
+        description="dynamic: descriptions count by their weight times their margin between the "
+        "two nearest classes; mean: by their weight alone",
     )
     image_weight: float = Field(
         default=0.4,

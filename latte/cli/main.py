@@ -32,6 +32,7 @@ COMMANDS = {
         "run",
         "check",
         "describe",
+        "descriptions",
         "evaluate",
         "predict",
         "report",
@@ -43,8 +44,8 @@ COMMANDS = {
         "doctor",
     )
 }
-"""Each command's function, imported only when it is called or listed: a command that fails to
-import takes no other command with it."""
+"""Each command's function, or Typer of further commands, imported only when it is called or listed:
+a command that fails to import takes no other command with it."""
 
 
 class CommandGroup(TyperGroup):
@@ -84,8 +85,11 @@ app = typer.Typer(
 
 @functools.cache
 def _command(name: str) -> Any:
+    target = import_target(COMMANDS[name])
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name)(import_target(COMMANDS[name]))
+    single.command(name)(target)
     return typer.main.get_command(single)
 
 

@@ -197,12 +197,14 @@ def three_digits(value: float) -> str:
 
 
 def in_words(figures: Mapping[str, float | str]) -> str:
-    """Figures as `loss=2.13, accuracy=0.5`, four digits each."""
-    words = {
-        key: f"{value:.4g}" if isinstance(value, float) else str(value)
-        for key, value in figures.items()
-    }
-    return ", ".join(f"{key}={value}" for key, value in words.items())
+    """Figures as `loss=2.13, tokens=12,300`: four digits each, counts in full."""
+    return ", ".join(f"{key}={_in_word(value)}" for key, value in figures.items())
+
+
+def _in_word(value: float | str) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _rate(units: int, seconds: float, unit: str) -> str:

@@ -24,12 +24,38 @@ def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
     Without replacement unless fewer than `size` images have the label; the image itself is in its
     group only by chance. Source: LatteCLIP's released group captioning, which draws unseeded.
     """
+    return _of_labels(labels, labels, size, seed_from("groups", seed))
+
+
+def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Groups that the images of a label share: at most `groups`, and as many as it has images.
+
+    Labels (N,) int64 -> the groups (G, size), label by label and each drawn as by `draw_groups`,
+    and the group (N,) of each image. Images are dealt out to their label's groups at random and
+    evenly, so that every group has one; an image need not be shown in its group.
+    """
+    counts = labels.bincount()
+    shared = counts.clamp(max=groups)
+    of_group = torch.arange(len(counts)).repeat_interleave(shared)
+    drawn = _of_labels(labels, of_group, size, seed_from("class groups", seed))
+    generator = torch.Generator().manual_seed(seed_from("deal out class groups", seed))
+    shuffled = torch.randperm(len(labels), generator=generator)
+    order = shuffled[labels[shuffled].argsort(stable=True)]
+    dealt = labels[order]
+    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[dealt]
+    own = torch.empty_like(labels)
+    own[order] = (shared.cumsum(0) - shared)[dealt] + rank % shared[dealt]
+    return drawn, own
+
+
+def _of_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> Tensor:
+    """For each label in `wanted` (M,), `size` of the images with it: indices (M, size)."""
     order = labels.argsort(stable=True)
     counts = labels.bincount()
-    first = (counts.cumsum(0) - counts)[labels]
-    generator = torch.Generator().manual_seed(seed_from("groups", seed))
-    uniform = torch.rand(len(labels), size, generator=generator, dtype=torch.float64)
-    return order[first[:, None] + distinct_ranks(counts[labels], uniform)]
+    first = (counts.cumsum(0) - counts)[wanted]
+    generator = torch.Generator().manual_seed(seed)
+    uniform = torch.rand(len(wanted), size, generator=generator, dtype=torch.float64)
+    return order[first[:, None] + distinct_ranks(counts[wanted], uniform)]
 
 
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:

@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from latte.data.seeds import seed_from
 from latte.describe.bank_file import BankLine, read_bank, write_bank
+from latte.describe.column import ABSENT, Column, Draws, planned_columns
 from latte.describe.generate import GenerateResult
-from latte.describe.plan import Plan
+from latte.describe.loading import columns_of
+from latte.describe.plan import Plan, TrainingSet
+from latte.describe.subjects import subject_labels
 from latte.describe.types import fill
-from latte.interfaces import Described, DescriptionType, ImageReference, LatteError, Scope
-
-
-@dataclass(frozen=True)
-class Column:
-    """What one image- or group-scope description says about each training image."""
-
-    texts: Sequence[str | None]
-    """N texts; None where the describer refused."""
-    groups: Tensor | None = None
-    """(N, size) rows of the training set; None for scope `image`."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    scope: Scope
-    redraw: bool
-    rows: Tensor
-    """Rows of `unique_texts`: (N,) by image, or (C,) by class for scope `class`."""
+from latte.interfaces import Described, DescriptionType, ImageReference
 
 
 class DescriptionBank:
     """All descriptions of N training images, distinct texts kept once.
 
-    Where the describer refused, the image's description is the dataset's template about its frozen
-    label; `fallbacks` counts those. Everything here lives on the CPU.
+    Where the describer refused all that it was asked about an image, the image's description is the
+    dataset's template about its frozen label; `fallbacks` counts those. Everything here lives on
+    the CPU.
     """
 
     def __init__(
@@ -58,31 +41,44 @@ class DescriptionBank:
         self.class_names = tuple(class_names)
         self.columns = dict(columns)
         self.fallbacks = {
-            label: sum(text is None for text in column.texts) for label, column in columns.items()
+            label: int((~column.answered()).sum()) for label, column in columns.items()
         }
         """How many images' descriptions were refused, by description."""
         self._row_of_text: dict[str, int] = {}
-        self._pool = _Pool(frozen_labels, len(self.class_names))
-        fallback = [fill(template, self.class_names[c]) for c in frozen_labels.tolist()]
-        self._entries = {
-            label: self._entry(label, kind, fallback) for label, kind in descriptions.items()
-        }
+        self._templates = [fill(template, name) for name in self.class_names]
+        self._of_class: dict[str, Tensor] = {}
+        self._draws: dict[str, Draws] = {}
+        for label, kind in descriptions.items():
+            if kind.scope == "class":
+                self._of_class[label] = self._intern([kind.prompt(n) for n in self.class_names])
+            else:
+                self._draws[label] = self._drawn_from(label, kind)
         self.unique_texts: tuple[str, ...] = tuple(self._row_of_text)
         """Every distinct text; what `rows` points into."""
 
     @classmethod
-    def from_plan(
-        cls, plan: Plan, result: GenerateResult, descriptions: Mapping[str, DescriptionType[Any]]
+    def from_plans(
+        cls,
+        training: TrainingSet,
+        plans: Mapping[str, Plan],
+        results: Mapping[str, GenerateResult],
+        descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """The bank of a plan whose requests were answered; `descriptions` as they were planned."""
-        columns = {
-            label: Column([result.texts[row] for row in planned.rows], planned.groups)
-            for label, planned in plan.descriptions.items()
-        }
-        training = plan.training
+        """The bank of plans whose requests were answered; `descriptions` as they were planned."""
+        return cls.of(training, planned_columns(plans, results), descriptions)
+
+    @classmethod
+    def of(
+        cls,
+        training: TrainingSet,
+        columns: Mapping[str, Column],
+        descriptions: Mapping[str, DescriptionType[Any]],
+    ) -> Self:
+        """The bank of a training set whose descriptions are `columns`."""
         ids = [image.id for image in training.images]
+        ordered = {label: columns[label] for label in descriptions if label in columns}
         labels, names = training.frozen_labels, training.class_names
-        return cls(ids, labels, names, training.template, descriptions, columns)
+        return cls(ids, labels, names, training.template, descriptions, ordered)
 
     @classmethod
     def load(
@@ -93,24 +89,23 @@ class DescriptionBank:
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
         """Read what `save` wrote. Raises `LatteError` for a file that does not fit."""
-        asking = {label: kind for label, kind in descriptions.items() if kind.scope != "class"}
-        lines = read_bank(path, list(asking), classes=len(class_names))
-        columns = {
-            label: Column([line.texts[label] for line in lines], _groups(lines, label, kind, path))
-            for label, kind in asking.items()
-        }
+        asking = [label for label, kind in descriptions.items() if kind.scope != "class"]
+        lines = read_bank(path, asking, classes=len(class_names))
+        columns = columns_of(lines, descriptions, path)
         labels = torch.tensor([line.frozen_label for line in lines], dtype=torch.int64)
         ids = [line.id for line in lines]
         return cls(ids, labels, class_names, template, descriptions, columns)
 
     def save(self, path: Path) -> None:
         """Write one JSON line an image: id, frozen label, texts, and the ids of its groups."""
+        labels = self.frozen_labels.tolist()
+        own = {label: column.subjects().tolist() for label, column in self.columns.items()}
         groups = {
             label: column.groups.tolist()
             for label, column in self.columns.items()
             if column.groups is not None
         }
-        labels = self.frozen_labels.tolist()
+        shared = [label for label in groups if self.columns[label].own is not None]
         write_bank(
             path,
             (
@@ -118,10 +113,15 @@ class DescriptionBank:
                     id=id_,
                     frozen_label=labels[row],
                     frozen_class=self.class_names[labels[row]],
-                    texts={label: column.texts[row] for label, column in self.columns.items()},
-                    groups={
-                        label: tuple(self.ids[i] for i in of[row]) for label, of in groups.items()
+                    texts={
+                        label: column.texts[own[label][row]]
+                        for label, column in self.columns.items()
                     },
+                    groups={
+                        label: tuple(self.ids[i] for i in of[own[label][row]])
+                        for label, of in groups.items()
+                    },
+                    numbers={label: own[label][row] for label in shared},
                 )
                 for row, id_ in enumerate(self.ids)
             ),
@@ -133,17 +133,15 @@ class DescriptionBank:
         """Rows (B,) of `unique_texts`: description `label` of the images `indices` (B,).
 
         Scope `class` reads `class_labels` (B,) and nothing else. A group that is redrawn gives the
-        text of a uniformly drawn image of the same frozen label, itself included; the draw
-        depends on `seed`, `epoch`, `label` and the image alone, not on the batch.
+        text of a uniformly drawn group of the same frozen label, the image's own included; of
+        several texts about one image or group, one is drawn uniformly. The draws depend on `seed`,
+        `epoch`, `label` and the image alone, not on the batch.
         """
-        entry = self._entries[label]
-        if entry.scope == "class":
-            if class_labels is None:
-                raise ValueError(f"description `{label}` has scope `class` and needs class labels")
-            return entry.rows[class_labels.cpu()]
-        if not entry.redraw:
-            return entry.rows[indices]
-        return entry.rows[self._pool.donors(label, epoch, seed)[indices]]
+        if label not in self._of_class:
+            return self._draws[label].of(indices, epoch, seed)
+        if class_labels is None:
+            raise ValueError(f"description `{label}` has scope `class` and needs class labels")
+        return self._of_class[label][class_labels.cpu()]
 
     def texts(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
@@ -153,19 +151,23 @@ class DescriptionBank:
         return [self.unique_texts[row] for row in rows.tolist()]
 
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
-        """Rows (N,) of `unique_texts` without redrawing: what was written for image i itself.
+        """Rows (N, V) of `unique_texts` without any draw: what was written for image i itself.
 
-        For scope `class`, the text of its label in `class_labels` (N,), or of its frozen label.
+        V is the largest number of texts about an image; those that have fewer end in -1, and have
+        one at least. For scope `class`, V is 1: the text of the image's label in `class_labels`
+        (N,), or of its frozen label.
         """
-        entry = self._entries[label]
-        if entry.scope != "class":
-            return entry.rows
-        return entry.rows[self.frozen_labels if class_labels is None else class_labels.cpu()]
+        if label in self._of_class:
+            labels = self.frozen_labels if class_labels is None else class_labels.cpu()
+            return self._of_class[label][labels][:, None]
+        draws = self._draws[label]
+        return draws.rows[draws.own]
 
     def distinct_rows(self, label: str) -> Tensor:
         """All rows of `unique_texts` that description `label` can ever give, sorted."""
-        rows: Tensor = torch.unique(self._entries[label].rows)
-        return rows
+        of_class = self._of_class.get(label)
+        rows: Tensor = torch.unique(self._draws[label].rows if of_class is None else of_class)
+        return rows[rows != ABSENT]
 
     def described(self, row: int, images: Sequence[ImageReference]) -> dict[str, Described]:
         """What was written for training image `row`, by description; scope `class` is left out.
@@ -173,63 +175,44 @@ class DescriptionBank:
         `images` are the N training images, for the members of its groups.
         """
         return {
-            label: Described(
-                self.unique_texts[int(self._entries[label].rows[row])],
-                ()
-                if column.groups is None
-                else tuple(images[i] for i in column.groups[row].tolist()),
-            )
+            label: self._described(self._draws[label], column.groups, row, images)
             for label, column in self.columns.items()
         }
+
+    def _described(
+        self, draws: Draws, groups: Tensor | None, row: int, images: Sequence[ImageReference]
+    ) -> Described:
+        subject = int(draws.own[row])
+        rows = [text for text in draws.rows[subject].tolist() if text != ABSENT]
+        text, *others = (self.unique_texts[one] for one in rows)
+        members = [] if groups is None else groups[subject].tolist()
+        return Described(text, tuple(images[one] for one in members), tuple(others))
 
     def __len__(self) -> int:
         """N, the number of training images."""
         return len(self.ids)
 
-    def _entry(self, label: str, kind: DescriptionType[Any], fallback: Sequence[str]) -> _Entry:
-        if kind.scope == "class":
-            return _Entry("class", False, self._intern([kind.prompt(n) for n in self.class_names]))
-        texts = zip(self.columns[label].texts, fallback, strict=True)
-        rows = self._intern([spare if text is None else text for text, spare in texts])
+    def _drawn_from(self, label: str, kind: DescriptionType[Any]) -> Draws:
+        column = self.columns[label]
+        own = column.subjects()
+        classes = subject_labels(own, self.frozen_labels).tolist()
+        texts = [
+            [text for text in of if text is not None] or [self._templates[class_]]
+            for of, class_ in zip(column.texts, classes, strict=True)
+        ]
         # A group type of a plugin that says nothing about it behaves as published.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
-        return _Entry(kind.scope, redraw, rows)
+        return Draws(label, self._padded(texts), own, self.frozen_labels, redraw)
+
+    def _padded(self, texts: Sequence[Sequence[str]]) -> Tensor:
+        """Rows (S, V) of the texts of S subjects, V at most, `ABSENT` after the last of each."""
+        counts = torch.tensor([len(of) for of in texts], dtype=torch.int64)
+        most = int(counts.max()) if len(texts) else 1
+        rows = torch.full((len(texts), most), ABSENT, dtype=torch.int64)
+        rows[torch.arange(most) < counts[:, None]] = self._intern([t for of in texts for t in of])
+        return rows
 
     def _intern(self, texts: Sequence[str]) -> Tensor:
         table = self._row_of_text
         rows = [table.setdefault(text, len(table)) for text in texts]
         return torch.tensor(rows, dtype=torch.int64)
-
-
-def _groups(
-    lines: Sequence[BankLine], label: str, kind: DescriptionType[Any], path: Path
-) -> Tensor | None:
-    """(N, size) rows of the images shown together, or None for scope `image`."""
-    if kind.scope != "group":
-        return None
-    row_of_id = {line.id: row for row, line in enumerate(lines)}
-    members = [[row_of_id.get(id_, -1) for id_ in line.groups.get(label, ())] for line in lines]
-    if any(len(group) != kind.group_size or -1 in group for group in members):
-        raise LatteError(
-            f"the groups of `{label}` do not fit this recipe",
-            where=str(path),
-            hint="remove the file to have it written anew; stored texts are reused",
-        )
-    return torch.tensor(members, dtype=torch.int64).reshape(-1, kind.group_size)
-
-
-class _Pool:
-    """Training images by frozen label, to draw from."""
-
-    def __init__(self, frozen_labels: Tensor, classes: int) -> None:
-        counts = torch.bincount(frozen_labels, minlength=classes)
-        self._order = frozen_labels.argsort(stable=True)
-        self._first = (counts.cumsum(0) - counts)[frozen_labels]
-        self._size = counts[frozen_labels]
-        self.donors = lru_cache(maxsize=8)(self._draw)
-
-    def _draw(self, label: str, epoch: int, seed: int) -> Tensor:
-        """(N,): for each image a uniformly drawn image of its frozen label."""
-        generator = torch.Generator().manual_seed(seed_from(f"redraw {label}", seed, epoch))
-        uniform = torch.rand(len(self._size), dtype=torch.float64, generator=generator)
-        return self._order[self._first + (uniform * self._size).long()]

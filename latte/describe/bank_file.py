@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,10 +20,12 @@ class BankLine:
     frozen_label: int
     frozen_class: str
     """The name of `frozen_label`, for people who read the file."""
-    texts: Mapping[str, str | None]
-    """By description; None where the describer refused."""
+    texts: Mapping[str, tuple[str | None, ...]]
+    """By description, at least one; None where the describer refused."""
     groups: Mapping[str, tuple[str, ...]]
     """Ids of the images shown together, for group descriptions."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Which of the groups that images share it is, for group descriptions with fewer groups."""
 
 
 def write_bank(path: Path, lines: Iterable[BankLine]) -> None:
@@ -31,7 +33,7 @@ def write_bank(path: Path, lines: Iterable[BankLine]) -> None:
     with write_atomically(path) as temporary, _open_for_writing(temporary) as file:
         for line in lines:
             descriptions = {
-                label: {"text": text} | _members(line, label) for label, text in line.texts.items()
+                label: _said(texts) | _members(line, label) for label, texts in line.texts.items()
             }
             fields = {
                 "id": line.id,
@@ -63,8 +65,22 @@ def _open_for_writing(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", errors="backslashreplace")
 
 
-def _members(line: BankLine, label: str) -> dict[str, list[str]]:
-    return {"group": list(line.groups[label])} if label in line.groups else {}
+def _said(texts: tuple[str | None, ...]) -> dict[str, Any]:
+    return {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
+
+
+def _read_said(described: Mapping[str, Any]) -> tuple[str | None, ...]:
+    texts = described["texts"] if "texts" in described else [described["text"]]
+    if not isinstance(texts, list) or not texts:
+        raise ValueError("no list of texts")
+    if not all(isinstance(text, str | None) for text in texts):
+        raise ValueError("something else than texts")
+    return tuple(texts)
+
+
+def _members(line: BankLine, label: str) -> dict[str, Any]:
+    members = {"group": list(line.groups[label])} if label in line.groups else {}
+    return members | ({"number": line.numbers[label]} if label in line.numbers else {})
 
 
 def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> BankLine:
@@ -75,8 +91,9 @@ def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> BankLi
             id=fields["id"],
             frozen_label=int(fields["frozen_label"]),
             frozen_class=fields["frozen_class"],
-            texts={label: of["text"] for label, of in described.items()},
+            texts={label: _read_said(of) for label, of in described.items()},
             groups={label: tuple(of["group"]) for label, of in described.items() if "group" in of},
+            numbers={label: int(of["number"]) for label, of in described.items() if "number" in of},
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error

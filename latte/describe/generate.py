@@ -2,170 +2,197 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from latte.describe.asking import Answer, ask
 from latte.describe.plan import Plan
+from latte.describe.shard import Shard
 from latte.describe.store import DescriptionStore, StoredText
-from latte.interfaces import Describer, DescribeRequest, LatteError, Progress, Refusal
+from latte.interfaces import Describer, DescribeRequest, LatteError, Progress
 
-MAX_CHARACTERS = 600
-"""Some eight times what was asked for; CLIP reads at most 77 tokens anyway."""
-ATTEMPTS = 3
-"""How often a request that fails on its own is asked before it counts as failed."""
 GIVE_UP_AFTER = 32
 """So many failed requests in a row mean that the describer is broken, not the images."""
-REFUSAL = "the describer returned an empty text"
 
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for a plan, and what became of each request."""
+    """Texts for a plan, and what became of each request; of a shard, its own requests count."""
 
     texts: tuple[str | None, ...]
-    """In the order of the plan's requests; None where the describer refused or failed."""
+    """In the order of the plan's requests; None where there is no text."""
     served: int
     """Requests whose text was in the store."""
     generated: int
-    """Requests that were answered now."""
+    """Requests that got a text now."""
     refused: int
-    """Requests without a text."""
+    """Requests that the describer will not answer, now or in an earlier run."""
+    failed: int = 0
+    """Requests that were asked in vain; the next run asks them again."""
+
+    @property
+    def requests(self) -> int:
+        """How many there were to answer."""
+        return self.served + self.generated + self.refused + self.failed
 
 
 def generate(
-    describer: Describer[Any] | None, plan: Plan, store: DescriptionStore, progress: Progress
-) -> GenerateResult:
-    """Answer every request of `plan`, from `store` or by asking `describer`.
-
-    Each batch is durable before the next is asked, so an interrupted run continues where it was.
-    A request that fails or is refused is recorded with its reason and has no text. Raises
-    `LatteError` where not a single request got a text, or where too many fail in a row.
-    """
-    missing = [i for i, request in enumerate(plan.requests) if store.get(request.key) is None]
-    total, served = len(plan.requests), len(plan.requests) - len(missing)
-    if served:
-        progress.say(f"{served:,} of {total:,} descriptions are reused from {store.folder}")
-    if missing and describer is not None:
-        _ask_for(missing, served, describer, plan, store, progress)
-    texts = tuple(store.get(request.key) for request in plan.requests)
-    refused = texts.count(None)
-    if refused and refused == total:
-        raise LatteError(
-            f"the describer answered none of {total:,} requests: "
-            f"{store.failure(plan.requests[0].key)}",
-            where="describer",
-        )
-    if refused:
-        progress.say(f"{refused:,} of {total:,} descriptions were refused; see {store.folder}")
-    return GenerateResult(texts, served, total - served - refused, refused)
-
-
-def clean(text: str) -> str:
-    """One line of printable text of at most `MAX_CHARACTERS`, cut between words."""
-    line = " ".join("".join(char for char in text if _is_printable(char)).split())
-    if len(line) <= MAX_CHARACTERS:
-        return line
-    head = line[: MAX_CHARACTERS + 1]
-    return (head.rsplit(" ", 1)[0] if " " in head else head[:MAX_CHARACTERS]).strip()
-
-
-def _is_printable(char: str) -> bool:
-    """White space of every kind passes: what it becomes is decided later."""
-    return char.isspace() or unicodedata.category(char) not in ("Cc", "Cs")
-
-
-@dataclass(frozen=True)
-class _Answer:
-    text: str | None
-    failure: str | None = None
-    crashed: bool = False
-
-
-def _ask_for(
-    missing: Sequence[int],
-    served: int,
-    describer: Describer[Any],
+    describer: Describer[Any] | None,
     plan: Plan,
     store: DescriptionStore,
     progress: Progress,
+    *,
+    shard: Shard | None = None,
+    ask_again: bool = False,
+) -> GenerateResult:
+    """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
+
+    Each batch is durable before the next is asked, so an interrupted run continues where it was,
+    and what other processes store meanwhile is not asked again. A refusal is an answer, which is
+    kept and served, unless `ask_again`; a request that fails is recorded with its reason, and
+    asked again by the next run. Raises `LatteError` where not a single request got a text (of a
+    shard: where all failed), or where too many fail in a row.
+    """
+    store.refresh()
+    keys = [request.key for request in plan.requests if shard is None or shard.holds(request.key)]
+    written = 0
+    if describer is not None:
+        written = _Asking(describer, plan, store, progress, ask_again).answer(keys)
+    result = _result(plan, keys, written, store)
+    _check_any(result, keys, store, whole=shard is None)
+    if keys:
+        spent = describer.counters if describer is not None else {}
+        progress.say(f"{_summary(result, spent)}; see {store.folder}")
+    return result
+
+
+def _result(
+    plan: Plan, keys: Sequence[str], written: int, store: DescriptionStore
+) -> GenerateResult:
+    there = sum(store.get(key) is not None for key in keys)
+    refused = sum(store.refusal(key) is not None for key in keys)
+    texts = tuple(store.get(request.key) for request in plan.requests)
+    return GenerateResult(texts, there - written, written, refused, len(keys) - there - refused)
+
+
+def _check_any(
+    result: GenerateResult, keys: Sequence[str], store: DescriptionStore, whole: bool
 ) -> None:
-    refused = in_a_row = 0
-    with progress.task("describe", len(plan.requests), "texts", done=served) as task:
-        for batch in _chunks(missing, describer.batch_size):
-            answers = _ask(describer, [plan.request(index) for index in batch])
-            store.put_many([_record(plan, i, a) for i, a in zip(batch, answers, strict=True)])
-            refused += sum(answer.text is None for answer in answers)
-            task.advance(len(batch), refused=refused)
-            in_a_row = _crashes_in_a_row(answers, in_a_row)
-            if in_a_row >= GIVE_UP_AFTER:
-                raise LatteError(
-                    f"the describer failed on {in_a_row} requests in a row, "
-                    f"at last with {answers[-1].failure}",
-                    where="describer",
-                    hint="texts that were finished are safe; mend the describer and run again",
-                )
-
-
-def _ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[_Answer]:
-    """Answers in order. A batch that crashes is halved, down to requests that crash alone."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return [_answer(text) for text in _checked(describer, requests)]
-        except LatteError:
-            raise
-        except Exception as error:  # whatever a model or a network can raise
-            if len(requests) > 1:
-                break
-            if attempt == ATTEMPTS:
-                reason = clean(f"{type(error).__name__}: {error}")
-                return [_Answer(None, reason, crashed=True)]
-    middle = len(requests) // 2
-    return _ask(describer, requests[:middle]) + _ask(describer, requests[middle:])
-
-
-def _checked(
-    describer: Describer[Any], requests: Sequence[DescribeRequest]
-) -> Sequence[str | Refusal]:
-    texts = describer.describe(requests)
-    if len(texts) != len(requests) or not all(isinstance(text, str | Refusal) for text in texts):
-        raise LatteError(
-            f"{type(describer).__name__} must return one text for each of {len(requests)} "
-            f"requests, in their order, and returned {len(texts)} values",
-            where="describer",
-            hint="this is a mistake of the plugin that provides the describer",
-        )
-    return texts
-
-
-def _answer(text: str | Refusal) -> _Answer:
-    if isinstance(text, Refusal):
-        return _Answer(None, clean(text.reason) or REFUSAL)
-    cleaned = clean(text)
-    return _Answer(cleaned) if cleaned else _Answer(None, REFUSAL)
-
-
-def _record(plan: Plan, index: int, answer: _Answer) -> StoredText:
-    planned = plan.requests[index]
-    return StoredText(
-        key=planned.key,
-        text=answer.text,
-        failure=answer.failure,
-        describer=plan.fingerprint,
-        prompt=planned.prompt,
-        images=tuple(plan.training.keys[row] for row in planned.members),
+    """Nothing but failures is an error; a small shard may well hold nothing but refusals."""
+    if not keys or result.served or result.generated or (result.refused and not whole):
+        return
+    again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
+    raise LatteError(
+        f"the describer answered none of {len(keys):,} requests: {store.failure(keys[0])}",
+        where="describer",
+        hint=again if result.refused else None,
     )
 
 
-def _crashes_in_a_row(answers: Sequence[_Answer], before: int) -> int:
+def _summary(result: GenerateResult, spent: Mapping[str, int]) -> str:
+    """What became of the requests, as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
+    counts = [f"{result.served:,} reused", f"{result.generated:,} written"]
+    if result.refused:
+        counts.append(f"{result.refused:,} refused")
+    if result.failed:
+        counts.append(f"{result.failed:,} failed")
+    cost = ", ".join(f"{value:,} {name}" for name, value in spent.items())
+    line = f"{result.requests:,} descriptions: {', '.join(counts)}"
+    return f"{line}; spent {cost}" if cost else line
+
+
+class _Asking:
+    """One pass over the requests that have no answer yet."""
+
+    def __init__(
+        self,
+        describer: Describer[Any],
+        plan: Plan,
+        store: DescriptionStore,
+        progress: Progress,
+        ask_again: bool,
+    ) -> None:
+        self.describer = describer
+        self.plan = plan
+        self.store = store
+        self.progress = progress
+        self.ask_again = ask_again
+        self.row_of_key = {request.key: row for row, request in enumerate(plan.requests)}
+
+    def answer(self, keys: Sequence[str]) -> int:
+        """Ask about those of `keys` that need it; returns how many texts were written."""
+        missing = [key for key in keys if self._needs_asking(key)]
+        if not missing:
+            return 0
+        written = refused = failed = in_a_row = 0
+        done = len(keys) - len(missing)
+        with self.progress.task("describe", len(keys), "texts", done=done) as task:
+            for batch in _chunks(missing, self.describer.batch_size):
+                self.store.prepare()
+                self.store.refresh()
+                open_keys = [key for key in batch if self._needs_asking(key)]
+                answers = self._ask_and_store(open_keys)
+                written += sum(answer.text is not None for answer in answers)
+                refused += sum(answer.refused for answer in answers)
+                failed += sum(answer.crashed for answer in answers)
+                counts = {"refused": refused, "failed": failed}
+                told = {name: count for name, count in counts.items() if count}
+                task.advance(len(batch), **{**self.describer.counters, **told})
+                in_a_row = _crashes_in_a_row(answers, in_a_row)
+                _check_alive(answers, in_a_row)
+        return written
+
+    def _needs_asking(self, key: str) -> bool:
+        if self.store.get(key) is not None:
+            return False
+        return self.ask_again or self.store.refusal(key) is None
+
+    def _ask_and_store(self, keys: Sequence[str]) -> list[Answer]:
+        if not keys:
+            return []
+        requests = [self.plan.request(self.row_of_key[key]) for key in keys]
+        answers = ask(self.describer, requests)
+        records = [
+            self._record(key, request, answer)
+            for key, request, answer in zip(keys, requests, answers, strict=True)
+        ]
+        self.store.put_many(records)
+        return answers
+
+    def _record(self, key: str, request: DescribeRequest, answer: Answer) -> StoredText:
+        planned = self.plan.requests[self.row_of_key[key]]
+        return StoredText(
+            key=key,
+            text=answer.text,
+            failure=answer.failure,
+            describer=self.plan.fingerprint,
+            prompt=planned.prompt,
+            images=tuple(self.plan.training.keys[row] for row in planned.members),
+            layout=planned.layout,
+            sample=request.sample,
+            refused=answer.refused,
+        )
+
+
+def _check_alive(answers: Sequence[Answer], in_a_row: int) -> None:
+    if in_a_row >= GIVE_UP_AFTER:
+        raise LatteError(
+            f"the describer failed on {in_a_row} requests in a row, "
+            f"at last with {answers[-1].failure}",
+            where="describer",
+            hint="texts that were finished are safe; mend the describer and run again",
+        )
+
+
+def _crashes_in_a_row(answers: Sequence[Answer], before: int) -> int:
     for answer in answers:
         before = before + 1 if answer.crashed else 0
     return before
 
 
-def _chunks(indices: Sequence[int], size: int) -> Iterator[list[int]]:
-    rest = iter(indices)
+def _chunks(keys: Sequence[str], size: int) -> Iterator[list[str]]:
+    rest = iter(keys)
     while chunk := list(islice(rest, size)):
         yield chunk

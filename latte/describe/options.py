@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -32,6 +32,38 @@ def check_template(template: str) -> str:
     return template
 
 
+def check_prompts(prompts: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return `prompts` if there is at least one, and none twice; raises `ValueError` otherwise."""
+    if isinstance(prompts, str):
+        return check_placeholders(prompts)
+    if not prompts:
+        raise ValueError("needs at least one prompt")
+    for place, prompt in enumerate(prompts):
+        check_placeholders(prompt)
+        if prompt in prompts[:place]:
+            raise ValueError(f'"{prompt}" stands here twice; use samples to ask it several times')
+    return prompts
+
+
+def _weight() -> Any:
+    return Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="how much its texts count where prototypes mix descriptions",
+    )
+
+
+def _samples() -> Any:
+    return Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="answers to each prompt; each step draws one of all texts. More than 1 needs a "
+        "describer whose answers vary",
+    )
+
+
 class ClassOptions(Options):
     """A sentence about a class."""
 
@@ -40,6 +72,7 @@ class ClassOptions(Options):
     template: str | None = Field(
         default=None, description="sentence with {class}; none: the dataset's template"
     )
+    weight: float = _weight()
 
     @field_validator("template")
     @classmethod
@@ -70,12 +103,15 @@ class ImageOptions(Options):
 
     scope: ClassVar[Scope] = "image"
 
-    prompt: str = Field(
+    prompt: str | tuple[str, ...] = Field(
         default="Describe the object in the photo concisely, less than 20 words.",
-        description="what the describer is asked; {class} is the image's frozen pseudo-label",
+        description="what the describer is asked, or a list of questions that are all asked; "
+        "{class} is the image's frozen pseudo-label",
     )
+    samples: int = _samples()
+    weight: float = _weight()
 
-    _known_placeholders = field_validator("prompt")(check_placeholders)
+    _usable_prompts = field_validator("prompt")(check_prompts)
 
 
 class GroupOptions(Options):
@@ -85,12 +121,13 @@ class GroupOptions(Options):
     oracle_options: ClassVar[tuple[str, ...]] = ("correct",)
 
     size: int = Field(default=4, ge=2, le=16, description="images a group")
-    prompt: str = Field(
+    prompt: str | tuple[str, ...] = Field(
         default=(
             "Describe which visual attributes the objects in all the photos share, "
             "concisely, less than 20 words."
         ),
-        description="what the describer is asked; {class} is the group's frozen pseudo-label",
+        description="what the describer is asked, or a list of questions that are all asked; "
+        "{class} is the group's frozen pseudo-label",
     )
     redraw: bool = Field(
         default=True,
@@ -107,8 +144,18 @@ class GroupOptions(Options):
             "training images, so the recipe needs oracle: true; none: groups by frozen pseudo-label"
         ),
     )
+    groups_per_class: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "groups drawn of each class, which its images share: so many texts a class; none: a "
+            "group for each image (LatteCLIP)"
+        ),
+    )
+    samples: int = _samples()
+    weight: float = _weight()
 
-    _known_placeholders = field_validator("prompt")(check_placeholders)
+    _usable_prompts = field_validator("prompt")(check_prompts)
 
     @field_validator("correct")
     @classmethod
@@ -117,6 +164,13 @@ class GroupOptions(Options):
         if correct is not None and size is not None and correct > size:
             raise ValueError(f"must be at most {size}, the size of the group, got {correct}")
         return correct
+
+    @field_validator("groups_per_class")
+    @classmethod
+    def _draws_without_labels(cls, groups: int | None, info: ValidationInfo) -> int | None:
+        if groups is not None and info.data.get("correct") is not None:
+            raise ValueError("cannot stand beside correct, which draws a group for each image")
+        return groups
 
 
 class PhraseOptions(Options):

@@ -1,4 +1,4 @@
-"""Which requests a run needs: one for each training image and description, equal ones merged."""
+"""Which requests a run needs: of each describer, about each training image, equal ones merged."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from latte.data.groups import draw_groups, grid
-from latte.data.oracle import draw_oracle_groups
-from latte.data.seeds import seed_from
+from latte.data.groups import grid
 from latte.describe.store import request_key
+from latte.describe.subjects import draw_subjects, subject_labels
 from latte.files import digest
 from latte.interfaces import (
     DescribedImage,
@@ -59,28 +58,37 @@ class PlannedRequest:
     """Rows of the training set, in the order shown."""
     prompt: str
     layout: str
+    sample: int = 0
+    """Counts the answers that are wanted to the same question."""
 
 
 @dataclass(frozen=True)
 class PlannedDescription:
-    """Where one description of every training image comes from."""
+    """Where one description of every training image comes from.
 
-    rows: tuple[int, ...]
-    """N indices into the plan's requests."""
+    It is about S subjects: the images themselves, a group for each of them, or fewer groups.
+    """
+
+    rows: tuple[tuple[int, ...], ...]
+    """For each of the S subjects, indices into the plan's requests: one for each prompt and sample,
+    samples of a prompt side by side."""
     groups: Tensor | None
-    """(N, size) rows of the training set: each image's group. None for scope `image`."""
+    """(S, size) rows of the training set: the groups. None for scope `image`."""
+    own: Tensor | None = None
+    """(N,) int64: the subject of each training image, which has its frozen label; None: subject i
+    is that of image i."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All distinct requests of a run, in the order in which they are asked."""
+    """All distinct requests to one describer, in the order in which they are asked."""
 
     training: TrainingSet
     requests: tuple[PlannedRequest, ...]
     descriptions: Mapping[str, PlannedDescription]
-    """By the description's name in the recipe; those of scope `class` ask nothing."""
+    """By the description's name in the recipe, those that ask this describer."""
     fingerprint: str
-    """The describer's; empty where nothing is asked."""
+    """The describer's."""
 
     def request(self, index: int) -> DescribeRequest:
         """The request `index` as a describer gets it."""
@@ -88,89 +96,95 @@ class Plan:
         images = tuple(_described(self.training, row) for row in planned.members)
         if planned.layout == GRID:
             images = (_grid(images),)
-        return DescribeRequest(images, planned.prompt)
+        return DescribeRequest(images, planned.prompt, planned.sample)
+
+    def classes(self, label: str) -> dict[int, int]:
+        """The requests of the description `label`, in order, and the frozen label of each."""
+        planned, labels = self.descriptions[label], self.training.frozen_labels
+        if planned.own is not None:
+            labels = subject_labels(planned.own, labels)
+        pairs = zip(planned.rows, labels.tolist(), strict=True)
+        return dict(sorted((row, class_) for rows, class_ in pairs for row in rows))
 
 
 def plan_requests(
     training: TrainingSet,
     descriptions: Mapping[str, DescriptionType[Any]],
-    describer: Describer[Any] | None,
+    describers: Mapping[str, Describer[Any]],
     seed: int,
-) -> Plan:
+    asked: Mapping[str, str] | None = None,
+) -> dict[str, Plan]:
     """Plan what to ask so that every image- and group-scope description covers every image.
 
-    A group that holds more images than `describer.max_images` is shown as one grid. Raises
-    `LatteError` where something is to be asked and there is no describer, or where groups need
-    labels and there are none.
+    `asked` maps descriptions to the describer that they ask; the others ask the first. Returns the
+    plan of each describer that is asked anything, in their order. A group that holds more images
+    than its describer takes is shown as one grid. Raises `LatteError` where a description has no
+    describer, or one that cannot do what it wants, or where groups need labels and there are none.
     """
-    asking = {label: kind for label, kind in descriptions.items() if kind.scope != "class"}
-    if not asking:
-        return Plan(training, (), {}, fingerprint="")
-    if describer is None:
-        raise LatteError(
-            f"nobody is there to write the description `{next(iter(asking))}`",
-            hint="name one in the recipe, such as `describer: {use: phrases}`",
-        )
-    draft = _Draft(training, describer.fingerprint, describer.max_images)
-    planned = {label: draft.add(label, kind, seed) for label, kind in asking.items()}
-    return Plan(training, tuple(draft.requests), planned, draft.fingerprint)
+    drafts = {name: _Draft(training, one) for name, one in describers.items()}
+    for label, kind in descriptions.items():
+        if kind.scope == "class":
+            continue
+        name = (asked or {}).get(label) or next(iter(drafts), None)
+        if name is None or name not in drafts:
+            raise LatteError(
+                f"nobody is there to write the description `{label}`",
+                hint="name one in the recipe, such as `describer: {use: phrases}`",
+            )
+        drafts[name].add(label, kind, seed)
+    return {name: draft.plan() for name, draft in drafts.items() if draft.descriptions}
 
 
 class _Draft:
-    """Requests so far, equal keys merged."""
+    """Requests to one describer so far, equal keys merged."""
 
-    def __init__(self, training: TrainingSet, fingerprint: str, max_images: int) -> None:
+    def __init__(self, training: TrainingSet, describer: Describer[Any]) -> None:
         self.training = training
-        self.fingerprint = fingerprint
-        self.max_images = max_images
-        self.requests: list[PlannedRequest] = []
+        self.describer = describer
+        self.descriptions: dict[str, PlannedDescription] = {}
+        self._requests: list[PlannedRequest] = []
         self._row_of_key: dict[str, int] = {}
 
-    def add(self, label: str, kind: DescriptionType[Any], seed: int) -> PlannedDescription:
-        groups = None
-        members: Sequence[Sequence[int]] = [[row] for row in range(len(self.training.images))]
-        if kind.scope == "group":
-            groups = _draw(self.training, label, kind, seed)
-            members = groups.tolist()
-        prompts = [kind.prompt(name) for name in self.training.class_names]
-        classes = self.training.frozen_labels.tolist()
-        rows = tuple(
-            self._row(tuple(group), prompts[c]) for group, c in zip(members, classes, strict=True)
-        )
-        return PlannedDescription(rows, groups)
+    def plan(self) -> Plan:
+        """What was added."""
+        requests = tuple(self._requests)
+        return Plan(self.training, requests, self.descriptions, self.describer.fingerprint)
 
-    def _row(self, members: tuple[int, ...], prompt: str) -> int:
+    def add(self, label: str, kind: DescriptionType[Any], seed: int) -> None:
+        if kind.samples > 1 and not self.describer.varies:
+            raise LatteError(
+                f"`{label}` wants {kind.samples} samples, and its describer writes the same text "
+                "each time",
+                where=f"descriptions.{label}.samples",
+                hint="take a describer that varies, such as one with temperature above 0, or "
+                "write several prompts",
+            )
+        subjects = draw_subjects(self.training, label, kind, seed)
+        prompts = [kind.prompts(name) for name in self.training.class_names]
+        classes = subjects.labels(self.training.frozen_labels).tolist()
+        rows = tuple(
+            tuple(
+                self._row(tuple(shown), prompt, sample)
+                for prompt in prompts[class_]
+                for sample in range(kind.samples)
+            )
+            for shown, class_ in zip(subjects.members, classes, strict=True)
+        )
+        self.descriptions[label] = PlannedDescription(rows, subjects.groups, subjects.own)
+
+    def _row(self, members: tuple[int, ...], prompt: str, sample: int) -> int:
         layout = self._layout(len(members))
         images = [self.training.keys[row] for row in members]
-        key = request_key(images, prompt, self.fingerprint, layout)
-        row = self._row_of_key.setdefault(key, len(self.requests))
-        if row == len(self.requests):
-            self.requests.append(PlannedRequest(key, members, prompt, layout))
+        key = request_key(images, prompt, self.describer.fingerprint, layout, sample)
+        row = self._row_of_key.setdefault(key, len(self._requests))
+        if row == len(self._requests):
+            self._requests.append(PlannedRequest(key, members, prompt, layout, sample))
         return row
 
     def _layout(self, images: int) -> str:
         if images == 1:
             return SINGLE
-        return SEPARATE if images <= self.max_images else GRID
-
-
-def _draw(training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int) -> Tensor:
-    """Each image's group: (N, size) rows of the training set."""
-    own_seed = seed_from(f"groups {label}", seed)
-    if kind.correct_images is None:
-        return draw_groups(training.frozen_labels, kind.group_size, own_seed)
-    if training.oracle_labels is None:
-        raise LatteError(
-            f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
-            hint="write `oracle: true` at the top of the recipe, if this is an ablation",
-        )
-    return draw_oracle_groups(
-        training.frozen_labels,
-        training.oracle_labels,
-        kind.group_size,
-        kind.correct_images,
-        own_seed,
-    )
+        return SEPARATE if images <= self.describer.max_images else GRID
 
 
 def _described(training: TrainingSet, row: int) -> DescribedImage:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import re
-import secrets
-import socket
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
+from latte.describe.parts import SCHEMA, complete_lines, new_part, parse_line, part_files
 from latte.files import digest
 from latte.interfaces import LatteError
 
-SCHEMA = 1
+NO_REASON = "no reason given"
+LEAST_ROOM = 2**20
+"""Bytes: with less on the disk no batch is begun."""
 
 
-def request_key(images: Sequence[str], prompt: str, fingerprint: str, layout: str) -> str:
+def request_key(
+    images: Sequence[str], prompt: str, fingerprint: str, layout: str, sample: int = 0
+) -> str:
     """What a text is stored under: everything that it depends on, and nothing else.
 
     `images` are content hashes in the order shown (another order is another request),
-    `fingerprint` is the describer's, `layout` says how the images are laid out.
+    `fingerprint` is the describer's, `layout` says how the images are laid out, and `sample`
+    counts the answers to the same question.
     """
-    return digest("description", layout, fingerprint, prompt, *images)
+    if sample == 0:
+        return digest("description", layout, fingerprint, prompt, *images)
+    return digest("description-sample", str(sample), layout, fingerprint, prompt, *images)
 
 
 @dataclass(frozen=True)
@@ -37,56 +44,81 @@ class StoredText:
     """From `request_key`."""
     text: str | None
     failure: str | None = None
-    """Why `text` is None. Kept for people to read, and asked again by the next run."""
+    """Why `text` is None, for people to read."""
     describer: str = ""
     """Fingerprint of the describer."""
     prompt: str = ""
     images: tuple[str, ...] = ()
     """Content hashes of the images."""
+    layout: str = ""
+    """How the images were laid out; empty in records that were written before it was kept."""
+    sample: int = 0
+    refused: bool = False
+    """The describer will not write a text however often asked. False where asking again may help,
+    as after a crash, and in records that were written before refusals were told from failures."""
 
     def line(self) -> bytes:
         """The record as one line of JSON, ASCII only."""
-        fields = {"schema": SCHEMA, "key": self.key, "text": self.text, "failure": self.failure}
-        about = {"describer": self.describer, "prompt": self.prompt, "images": list(self.images)}
-        return json.dumps(fields | about).encode("ascii") + b"\n"
+        return json.dumps({"schema": SCHEMA, **vars(self)}).encode("ascii") + b"\n"
 
 
 class DescriptionStore:
     """An index in memory over every `part-*.jsonl` of a folder, and one file of its own to write.
 
-    Several processes may use a folder at once: each writes its own file and sees the texts that
-    were there when it opened the folder. About a million short texts fit comfortably in memory.
+    Several processes, on one machine or several, may use a folder at once: each writes its own
+    file and sees what was there when it last read the folder. About a million short texts fit
+    comfortably in memory.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.skipped_lines = 0
-        """Unreadable lines met at opening (a torn last line is expected after a crash: not one)."""
+        """Unreadable lines met so far (a torn last line is expected after a crash: not one)."""
         self._texts: dict[str, str] = {}
+        self._refusals: dict[str, str] = {}
         self._failures: dict[str, str] = {}
+        self._read: dict[Path, int] = {}
         self._file: FileIO | None = None
-        for path in sorted(folder.glob("part-*.jsonl")):
-            self._index(path)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what other processes have written meanwhile: only bytes that are new."""
+        for path in part_files(self.folder):
+            known = self._read.get(path, 0)
+            if path.stat().st_size > known:
+                self._read[path] = known + self._index(path, known)
 
     def get(self, key: str) -> str | None:
-        """The text under `key`, or None; a failure is never served."""
+        """The text under `key`, or None."""
         return self._texts.get(key)
 
+    def refusal(self, key: str) -> str | None:
+        """Why the describer refused to write a text under `key`, if it did."""
+        return self._refusals.get(key)
+
     def failure(self, key: str) -> str | None:
-        """Why there is no text under `key`, if it was asked for in vain."""
-        return self._failures.get(key)
+        """Why there is no text under `key`, if it was asked for in vain or refused."""
+        return self._refusals.get(key, self._failures.get(key))
+
+    def prepare(self) -> None:
+        """Raise `LatteError` if texts cannot be written, before anybody pays for them."""
+        with self._explained():
+            self._own_file()
+            if shutil.disk_usage(self.folder).free < LEAST_ROOM:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def put_many(self, records: Sequence[StoredText]) -> None:
         """Append `records`; when this returns they are on the disk, whatever happens next.
 
-        A key that has a text already keeps it. Raises `LatteError` if the disk refuses.
+        A key that has a text keeps it, and one that was refused can only get a text. Raises
+        `LatteError` if the disk refuses.
         """
-        fresh = {record.key: record for record in records if record.key not in self._texts}
+        fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:
             return
         self._append(b"".join(record.line() for record in fresh.values()))
         for record in fresh.values():
-            self._remember(record.key, record.text, record.failure)
+            self._remember(record.key, record.text, record.failure, record.refused)
 
     def close(self) -> None:
         """Close the file that this process writes."""
@@ -95,7 +127,7 @@ class DescriptionStore:
             self._file = None
 
     def __len__(self) -> int:
-        """How many texts there are, failures not counted."""
+        """How many texts there are, refusals and failures not counted."""
         return len(self._texts)
 
     def __enter__(self) -> Self:
@@ -104,29 +136,60 @@ class DescriptionStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _remember(self, key: str, text: str | None, failure: str | None) -> None:
+    def _is_news(self, record: StoredText) -> bool:
+        if record.key in self._texts:
+            return False
+        return record.text is not None or record.key not in self._refusals
+
+    def _remember(self, key: str, text: str | None, failure: str | None, refused: bool) -> None:
         if text is not None:
             self._texts.setdefault(key, text)
+            self._refusals.pop(key, None)
             self._failures.pop(key, None)
-        elif key not in self._texts:
-            self._failures[key] = failure or "no reason given"
+        elif key in self._texts or key in self._refusals:
+            return
+        elif refused:
+            self._refusals[key] = failure or NO_REASON
+            self._failures.pop(key, None)
+        else:
+            self._failures[key] = failure or NO_REASON
 
-    def _index(self, path: Path) -> None:
-        for line in _complete_lines(path):
-            record = _parse(line)
+    def _index(self, path: Path, start: int) -> int:
+        """Remember the complete lines from the byte `start` on; returns how many bytes they are."""
+        size = 0
+        for line in complete_lines(path, start):
+            size += len(line)
+            record = parse_line(line)
             if record is None:
                 self.skipped_lines += 1
             else:
-                self._remember(record["key"], record["text"], record.get("failure"))
+                refused = record.get("refused") is True
+                self._remember(record["key"], record["text"], record.get("failure"), refused)
+        return size
 
     def _append(self, data: bytes) -> None:
-        try:
-            if self._file is None:
-                self._file = _new_part(self.folder)
+        with self._explained():
+            file = self._own_file()
             rest = memoryview(data)
             while rest:
-                rest = rest[self._file.write(rest) :]
-            os.fsync(self._file.fileno())
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        path = Path(os.fsdecode(file.name))
+        self._read[path] = self._read.get(path, 0) + len(data)
+
+    def _own_file(self) -> FileIO:
+        if self._file is None:
+            self._file = new_part(self.folder)
+        return self._file
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Close the own file when something goes wrong, and say what.
+
+        Its last line may then be torn, and nothing may ever be appended to a torn line.
+        """
+        try:
+            yield
         except OSError as error:
             self.close()
             raise LatteError(
@@ -135,50 +198,5 @@ class DescriptionStore:
                 hint="texts that were finished before are safe; free some space and run again",
             ) from error
         except BaseException:
-            # The last line may be torn, and nothing may ever be appended to a torn line.
             self.close()
             raise
-
-
-def _new_part(folder: Path) -> FileIO:
-    folder.mkdir(parents=True, exist_ok=True)
-    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-")[:40] or "host"
-    name = f"part-{host}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
-    file = FileIO(str(folder / name), "xb")
-    _sync_folder(folder)
-    return file
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new file's name as durable as its content, where the system can do that."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _complete_lines(path: Path) -> Iterator[bytes]:
-    """The lines of `path`; a last one without its end of line was torn and is left out."""
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield line
-    except OSError as error:
-        raise LatteError(
-            f"stored descriptions cannot be read: {error.strerror or error}", where=str(path)
-        ) from error
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        return None
-    if not isinstance(record.get("key"), str) or not isinstance(record.get("text"), str | None):
-        return None
-    return record

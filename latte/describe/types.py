@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
 
-from latte.describe.options import CLASS_PLACEHOLDER, ClassOptions, GroupOptions, ImageOptions
+from latte.describe.options import (
+    CLASS_PLACEHOLDER,
+    ClassOptions,
+    GroupOptions,
+    ImageOptions,
+)
 from latte.interfaces import DescriptionType, Scope
+
+AskedT = TypeVar("AskedT", bound=ImageOptions | GroupOptions)
 
 
 def fill(sentence: str, class_name: str) -> str:
@@ -18,6 +26,11 @@ class ClassDescription(DescriptionType[ClassOptions]):
 
     scope: ClassVar[Scope] = ClassOptions.scope
 
+    @property
+    def weight(self) -> float:
+        """How much the template counts where prototypes mix descriptions."""
+        return self.options.weight
+
     def prompt(self, class_name: str) -> str:
         """The template about `class_name`; `with_template` must have closed an open template."""
         if self.options.template is None:
@@ -25,17 +38,37 @@ class ClassDescription(DescriptionType[ClassOptions]):
         return fill(self.options.template, class_name)
 
 
-class ImageDescription(DescriptionType[ImageOptions]):
+class AskedDescription(DescriptionType[AskedT]):
+    """What a describer is asked about an image or a group, with one prompt or several."""
+
+    @property
+    def weight(self) -> float:
+        """How much its texts count where prototypes mix descriptions."""
+        return self.options.weight
+
+    @property
+    def samples(self) -> int:
+        """How many answers are wanted to each prompt."""
+        return self.options.samples
+
+    def prompt(self, class_name: str) -> str:
+        """The first question about what has the frozen label `class_name`."""
+        return self.prompts(class_name)[0]
+
+    def prompts(self, class_name: str) -> Sequence[str]:
+        """All questions about what has the frozen label `class_name`."""
+        prompts = self.options.prompt
+        written = (prompts,) if isinstance(prompts, str) else prompts
+        return tuple(fill(prompt, class_name) for prompt in written)
+
+
+class ImageDescription(AskedDescription[ImageOptions]):
     """What one image shows."""
 
     scope: ClassVar[Scope] = ImageOptions.scope
 
-    def prompt(self, class_name: str) -> str:
-        """The question about an image whose frozen label is `class_name`."""
-        return fill(self.options.prompt, class_name)
 
-
-class GroupDescription(DescriptionType[GroupOptions]):
+class GroupDescription(AskedDescription[GroupOptions]):
     """What several images of one frozen pseudo-label have in common (LatteCLIP, section 3.1)."""
 
     scope: ClassVar[Scope] = GroupOptions.scope
@@ -50,6 +83,7 @@ class GroupDescription(DescriptionType[GroupOptions]):
         """How many of them are truly of the class, in an oracle (supplementary, table 1)."""
         return self.options.correct
 
-    def prompt(self, class_name: str) -> str:
-        """The question about a group whose frozen label is `class_name`."""
-        return fill(self.options.prompt, class_name)
+    @property
+    def groups_per_class(self) -> int | None:
+        """How many groups the images of a class share; None: each image has its own."""
+        return self.options.groups_per_class

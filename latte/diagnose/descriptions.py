@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -79,12 +79,15 @@ class Texts:
     """(U, D): frozen unit features of the distinct texts."""
     rows: Mapping[str, Tensor]
     """By description, in the recipe's order: the row (N,) of each image's text. Scope `class`: of
-    its frozen label's text. Where the describer refused, the text that training uses instead."""
+    its frozen label's text. Where the describer refused, the text that training uses instead; of
+    several texts, the first that was not refused."""
     answered: Mapping[str, Tensor]
     """By description that a describer was asked for: images (N,) that it gave a text for."""
     leaking: frozenset[str]
     """Descriptions whose prompt tells the describer the frozen label."""
     classifier: Classifier
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """By description: the factor that the recipe gives it in the mix; 1 if not named."""
 
     @cached_property
     def nearest(self) -> Tensor:
@@ -108,7 +111,9 @@ def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
     """A section for each description, given frozen labels (N,); none where nobody was asked."""
     if not texts.answered:
         return []
-    weights = mix_shares([texts.margins[rows] for rows in texts.rows.values()])
+    weights = mix_shares(
+        [texts.margins[rows] * texts.weights.get(name, 1.0) for name, rows in texts.rows.items()]
+    )
     return [
         make_section(
             f"description `{name}`",
@@ -124,7 +129,7 @@ def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
 
 
 def mix_shares(margins: list[Tensor]) -> list[float]:
-    """Margins (N,) of each description, positive -> its mean share of an image's mix."""
+    """Weighted margins (N,) of each description, positive -> its mean share of an image's mix."""
     stacked = torch.stack(margins).double()
     return (stacked / stacked.sum(dim=0)).mean(dim=1).tolist()
 

@@ -101,15 +101,15 @@ def _texts(
     bank = DescriptionBank.load(workspace.folder.descriptions, class_names, template, kinds)
     return Texts(
         features=clip.encode(bank.unique_texts, workspace.progress),
-        rows={name: bank.own_rows(name) for name in kinds},
-        answered={
-            name: torch.tensor([text is not None for text in column.texts])
-            for name, column in bank.columns.items()
-        },
+        rows={name: bank.own_rows(name)[:, 0] for name in kinds},
+        answered={name: column.answered() for name, column in bank.columns.items()},
         leaking=frozenset(
-            name for name in bank.columns if len({*map(kinds[name].prompt, class_names)}) > 1
+            name
+            for name in bank.columns
+            if len({tuple(kinds[name].prompts(class_name)) for class_name in class_names}) > 1
         ),
         classifier=zero_shot_classifier(zero_shot),
+        weights={name: kind.weight for name, kind in kinds.items()},
     )
 
 

@@ -12,6 +12,7 @@ from latte.interfaces.descriptions import (
     Scope,
 )
 from latte.interfaces.errors import LatteError, RecipeErrors
+from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Guard, Verdict
 from latte.interfaces.labels import (
     Batch,
@@ -57,7 +58,11 @@ __all__ = [
     "Evaluation",
     "FeatureBank",
     "GalleryEntry",
+    "Gate",
+    "GateSubject",
+    "GatedText",
     "Guard",
+    "HeldBack",
     "ImageReference",
     "Interval",
     "LabelStream",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from latte.interfaces.errors import LatteError
+
 if TYPE_CHECKING:
     from latte.interfaces.backbone import Backbone
 
@@ -31,6 +33,10 @@ class NoOptions(Options):
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
+def _no_model_folder(name: str) -> Path:
+    raise LatteError(f"no plugin provides a model called {name}")
+
+
 @dataclass(frozen=True)
 class Context:
     """What a component may know about the run that it serves."""
@@ -44,6 +50,9 @@ class Context:
     seed: int
     frozen_clip: Callable[[], Backbone]
     """The zero-shot CLIP, loaded at the first call and shared: never train it."""
+    model_folder: Callable[[str], Path] = _no_model_folder
+    """The folder of the model that a plugin registered under a name, for an option that may say
+    `plugin:NAME`. Raises `LatteError` for a name that nobody registered."""
 
     def path(self, path: str | Path) -> Path:
         """`path` as an absolute path, relative to the recipe's folder, `~` expanded."""

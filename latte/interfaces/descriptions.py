@@ -47,7 +47,11 @@ class Refusal:
 
 
 class Describer(Component[OptionsT]):
-    """Answers "what do these images show?". The engine batches, retries and stores the answers."""
+    """Answers "what do these images show?". The engine batches, retries and stores the answers.
+
+    All describers of a run are built before the first is asked, and each is closed before the next
+    is asked: load what is large when it is first needed, not when the describer is built.
+    """
 
     @property
     def max_images(self) -> int:

@@ -43,11 +43,14 @@ class TrainingStart:
     """(N,) int64: the top-1 zero-shot class of each training image."""
     description_features: Callable[[str], Tensor]
     """Frozen text features (N, D) of the named description: row i is what the engine would use for
-    training image i. Encoded at the first call; a group's text is the one drawn for that image."""
+    training image i. Encoded at the first call; a group's text is the one drawn for that image, and
+    several texts about an image are one: the unit vector along the mean of their features."""
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
     """For labels (N,) of all training images, what `supervise` would get as its `texts` for them:
     by name, each description's frozen features (N, D), in the recipe's order. Scope `class` follows
     the labels; the others are those of `description_features`. Encoded at the first call."""
+    description_weights: Mapping[str, float] = field(default_factory=dict)
+    """By description name: how much it counts where an aggregator mixes texts; 1 if not named."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
+from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
 
 
@@ -48,11 +49,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Described:
-    """One description of a training image: the text, and the group that it is about."""
+    """One description of a training image: its texts, and the group that they are about."""
 
     text: str
     group: tuple[ImageReference, ...] = ()
     """For scope `group` the images shown to the describer, in order; empty for scope `image`."""
+    others: tuple[str, ...] = ()
+    """Further texts, where several prompts or samples were asked for."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class RunResults:
     """Training images per class, in label order: (frozen label, adapted label)."""
     verdict: Verdict | None = None
     """What the recipe's guard said; None without a guard."""
+    held_back: tuple[HeldBack, ...] = ()
+    """What each of the recipe's gates did to each description, in the recipe's order of both."""
 
 
 class Reporter(Component[OptionsT]):

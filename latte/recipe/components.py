@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from latte.interfaces import LatteError, Options
-from latte.recipe.layout import NAME, SEVERAL, SINGLE, USE, kind_at
+from latte.recipe.layout import BY, NAME, SEVERAL, SINGLE, USE, kind_at, reserved_keys
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice
 from latte.recipe.node import KeyPath, Node, find
@@ -48,12 +48,17 @@ class Components:
             return None
         name = node.child(NAME)
         spec = found.registered.spec
-        own = node.replaced(USE, None).replaced(NAME, None)
-        options = self._validator.validated(found.model, own, path, reserved=(USE, NAME))
+        reserved, own = reserved_keys(spec.kind), node
+        for key in reserved:
+            own = own.replaced(key, None)
+        options = self._validator.validated(found.model, own, path, reserved=reserved)
         label = spec.name if name is None else label_of(name, (*path, NAME), self._mistakes)
-        if options is None or label is None:
+        by = node.child(BY) if BY in reserved else None
+        describer = None if by is None else label_of(by, (*path, BY), self._mistakes)
+        if options is None or label is None or (by is not None and describer is None):
             return None
-        return Choice(spec, found.registered.distribution, found.registered.version, label, options)
+        registered = found.registered
+        return Choice(spec, registered.distribution, registered.version, label, options, describer)
 
     def _look_up(self, path: KeyPath) -> Found | None:
         kind, node = kind_at(path), find(self._root, path)
@@ -89,7 +94,7 @@ class Components:
     def _options_model(self, registered: Registered) -> type[Options]:
         """The model of its options. Raises `LatteError` where it takes a recipe's own keys."""
         model = self._registry.options_model(registered)
-        taken = {USE, NAME} & {*model.model_fields}
+        taken = {*reserved_keys(registered.spec.kind)} & {*model.model_fields}
         if taken:
             raise LatteError(
                 f"{registered.full_name} has an option {min(taken)}, which no recipe can set",

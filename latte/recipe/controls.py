@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from latte.recipe.components import is_label, unusable_label, written_name
+from latte.recipe.describers import DESCRIBER_KEYS
 from latte.recipe.layout import CONTROL_KEYS, ONE_LEARNER, SHARED, USE, kind_at
 from latte.recipe.learners import LEARNERS
 from latte.recipe.mistakes import Mistakes
@@ -36,6 +37,10 @@ def varied(recipe: Node, control: Node, registry: Registry) -> Node:
     if control.child(LEARNERS) is not None:
         for key in ONE_LEARNER:
             base = base.replaced(key, None)
+    if {*DESCRIBER_KEYS} & {*control.plain()}:
+        for key in DESCRIBER_KEYS:
+            if control.child(key) is None:
+                base = base.replaced(key, None)
     return _merged(base, control, (), registry)
 
 

@@ -21,11 +21,15 @@ SINGLE: dict[str, Kind] = {
 }
 """Keys that hold one component, and its kind."""
 SEVERAL: dict[str, Kind] = {
+    "describers": "describer",
     "descriptions": "description",
+    "gates": "gate",
     "labels": "labeler",
     "reporters": "reporter",
 }
 """Keys that hold a list of components, and their kind."""
+ONE_DESCRIBER = "describer"
+"""The key of the single describer, where `describers` does not list several."""
 ONE_LEARNER = ("trainable", "prototypes", "loss")
 """Keys that make the single learner `main`, where `learners` does not list several."""
 KEYS = (
@@ -34,7 +38,9 @@ KEYS = (
     "dataset",
     "guard",
     "describer",
+    "describers",
     "descriptions",
+    "gates",
     "labels",
     *ONE_LEARNER,
     "learners",
@@ -49,6 +55,13 @@ LEARNER_KEYS = ("name", "trainable", "optimizer", "prototypes", "loss")
 
 USE = "use"
 NAME = "name"
+BY = "by"
+"""The key by which a description names the describer that it asks."""
+
+
+def reserved_keys(kind: Kind) -> tuple[str, ...]:
+    """Keys of a component of this kind that belong to the recipe, not to its options."""
+    return (USE, NAME, BY) if kind == "description" else (USE, NAME)
 
 
 def kind_at(path: KeyPath) -> Kind | None:

@@ -12,6 +12,7 @@ from typing import Any
 from latte.interfaces import LatteError
 from latte.recipe.controls import CONTROLS, controls_of, varied, with_written_names
 from latte.recipe.defaults import with_defaults
+from latte.recipe.describers import DESCRIBERS
 from latte.recipe.layout import NAME, spelled_out
 from latte.recipe.learners import LEARNERS
 from latte.recipe.mistakes import Mistakes
@@ -96,7 +97,12 @@ def _read_variant(
         named = recipe.general.model_copy(update={NAME: _name_from(path)})
         recipe = replace(recipe, general=named)
     lists_learners = root.child(LEARNERS) is not None
-    resolved = resolved_data(recipe, registry, lists_learners=lists_learners)
+    resolved = resolved_data(
+        recipe,
+        registry,
+        lists_learners=lists_learners,
+        lists_describers=root.child(DESCRIBERS) is not None,
+    )
     return replace(recipe, resolved=resolved, origins=origins(resolved, root))
 
 

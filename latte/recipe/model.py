@@ -29,6 +29,8 @@ class Choice:
     label: str
     """`name:` in the recipe, else the component's short name; unique among its siblings."""
     options: Options
+    by: str | None = None
+    """Of a description: the label of the describer that it asks; None: the recipe's first."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,11 @@ class Recipe:
     backbone: BackboneSettings
     dataset: Choice
     guard: Choice | None
-    describer: Choice | None
+    describers: tuple[Choice, ...]
+    """Those that the recipe lists, or the single one; the first is asked where none is named."""
     descriptions: tuple[Choice, ...]
+    gates: tuple[Choice, ...]
+    """What judges the texts of describers, one after another."""
     labels: tuple[Choice, ...]
     learners: tuple[LearnerChoice, ...]
     """At least one. Top-level `trainable`, `prototypes`, `loss` make a single learner `main`."""
@@ -70,3 +75,10 @@ class Recipe:
     def base_dir(self) -> Path:
         """Relative paths in options start here."""
         return self.path.parent
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """By description: the label of the describer that it asks, if the recipe has any."""
+        first = next((one.label for one in self.describers), None)
+        asked = {choice.label: choice.by or first for choice in self.descriptions}
+        return {label: describer for label, describer in asked.items() if describer}

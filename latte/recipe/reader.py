@@ -14,7 +14,8 @@ from latte.interfaces.settings import (
     TrainSettings,
 )
 from latte.recipe.components import Components, find_component
-from latte.recipe.layout import GENERAL, KEYS, SEVERAL
+from latte.recipe.describers import resolve_describers
+from latte.recipe.layout import GENERAL, KEYS, ONE_DESCRIBER, SEVERAL
 from latte.recipe.learners import LEARNERS, LearnerReader
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice, LearnerChoice, Recipe
@@ -57,10 +58,11 @@ class RecipeReader:
         train = self._settings(TrainSettings, "train")
         evaluate = self._settings(EvaluateSettings, "evaluate")
         dataset, guard = self._dataset(), self.components.choice(("guard",))
-        describer = self.components.choice(("describer",))
-        descriptions, labels, reporters = map(self._list, SEVERAL)
+        describers, descriptions, gates, labels, reporters = map(self._list, SEVERAL)
+        single = self.components.choice((ONE_DESCRIBER,))
+        describers = [(single, (ONE_DESCRIBER,))] if single else describers
+        descriptions = resolve_describers(self.root, descriptions, describers, self.mistakes)
         learners = self._learners()
-        self._require_describer(descriptions)
         self._check_oracle(general, descriptions)
         self._require_what_training_needs(train)
         if self.mistakes.found or not (general and backbone and train and evaluate and dataset):
@@ -71,8 +73,9 @@ class RecipeReader:
             backbone=backbone,
             dataset=dataset,
             guard=guard,
-            describer=describer,
+            describers=_choices(describers),
             descriptions=_choices(descriptions),
+            gates=_choices(gates),
             labels=_choices(labels),
             learners=learners,
             train=train,
@@ -157,21 +160,6 @@ class RecipeReader:
                 f'a second item of this list is called "{label}"',
                 "Give it a name of its own, as in: name: second",
             )
-
-    def _require_describer(self, descriptions: Sequence[Listed]) -> None:
-        describer = self.root.child("describer")
-        if describer is not None and describer.value is not None:
-            return
-        for choice, path in descriptions:
-            scope = getattr(type(choice.options), "scope", None)
-            if scope in ("image", "group"):
-                self.mistakes.add_at(
-                    self.root,
-                    path,
-                    f'"{choice.label}" is about images, and there is no describer to look at them',
-                    "Add describer: phrases, or another: latte components describer",
-                )
-                return
 
     def _check_oracle(
         self, general: GeneralSettings | None, descriptions: Sequence[Listed]

@@ -7,14 +7,16 @@ from typing import Any
 
 from latte.interfaces import Options
 from latte.recipe.components import written_name
-from latte.recipe.layout import NAME, USE
+from latte.recipe.layout import BY, NAME, ONE_DESCRIBER, USE
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import DEFAULT, Node, dotted, find, leaves
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
 
 
-def resolved_data(recipe: Recipe, registry: Registry, *, lists_learners: bool) -> dict[str, Any]:
+def resolved_data(
+    recipe: Recipe, registry: Registry, *, lists_learners: bool, lists_describers: bool
+) -> dict[str, Any]:
     """Everything in `recipe` but its controls, as a recipe that resolves to itself."""
 
     def component(choice: Choice) -> dict[str, Any]:
@@ -25,8 +27,9 @@ def resolved_data(recipe: Recipe, registry: Registry, *, lists_learners: bool) -
         "backbone": _plain(recipe.backbone),
         "dataset": component(recipe.dataset),
         **({"guard": component(recipe.guard)} if recipe.guard else {}),
-        **({"describer": component(recipe.describer)} if recipe.describer else {}),
+        **_describers(recipe, registry, lists_describers=lists_describers),
         "descriptions": [component(choice) for choice in recipe.descriptions],
+        **({"gates": [component(choice) for choice in recipe.gates]} if recipe.gates else {}),
         "labels": [component(choice) for choice in recipe.labels],
         **_learners(recipe, registry, lists_learners=lists_learners),
         "train": _plain(recipe.train),
@@ -42,6 +45,13 @@ def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:
         node = find(root, path)
         found[dotted(path)] = str(node.origin) if node else DEFAULT
     return found
+
+
+def _describers(recipe: Recipe, registry: Registry, *, lists_describers: bool) -> dict[str, Any]:
+    described = [_component(choice, registry) for choice in recipe.describers]
+    if lists_describers:
+        return {"describers": described}
+    return {ONE_DESCRIBER: described[0]} if described else {}
 
 
 def _learners(recipe: Recipe, registry: Registry, *, lists_learners: bool) -> dict[str, Any]:
@@ -64,7 +74,8 @@ def _learner_components(learner: LearnerChoice, registry: Registry) -> dict[str,
 def _component(choice: Choice, registry: Registry) -> dict[str, Any]:
     registered = Registered(choice.spec, choice.distribution, choice.version)
     name = {NAME: choice.label} if choice.label != choice.spec.name else {}
-    return {USE: written_name(registry, registered), **name, **_plain(choice.options)}
+    by = {BY: choice.by} if choice.by else {}
+    return {USE: written_name(registry, registered), **name, **by, **_plain(choice.options)}
 
 
 def _plain(options: Options) -> dict[str, Any]:

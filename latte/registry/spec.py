@@ -18,6 +18,7 @@ Kind = Literal[
     "guard",
     "describer",
     "description",
+    "gate",
     "labeler",
     "prototypes",
     "loss",

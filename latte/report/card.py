@@ -8,6 +8,7 @@ from pathlib import Path
 from latte.files import write_text
 from latte.interfaces import Evaluation, NoOptions, Reporter, RunResults
 from latte.report.facts import method_facts, run_facts, steps
+from latte.report.gates import gate_facts
 from latte.report.guard import guard_note
 from latte.report.headline import ADAPTED, headline, named
 from latte.report.loading import loading_code
@@ -74,7 +75,8 @@ def _what(results: RunResults) -> str:
     classes = f"{count(len(results.class_names))} classes"
     if steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
-    texts = ", and texts about the images" if results.recipe.get("describer") else ""
+    described = results.recipe.get("describer") or results.recipe.get("describers")
+    texts = ", and texts about the images" if described else ""
     if is_oracle(results.recipe):
         return (
             f"A CLIP adapted to {plural(results.training_images, 'image')}, for {classes}. Its "
@@ -92,9 +94,8 @@ def _facts(facts: list[tuple[str, str]]) -> str:
 
 
 def _method(results: RunResults) -> str:
-    return _facts(method_facts(results.recipe)) + (
-        "\n\nThe complete recipe is `recipe.yaml` in the run folder."
-    )
+    facts = [*method_facts(results.recipe), *gate_facts(results.held_back)]
+    return _facts(facts) + ("\n\nThe complete recipe is `recipe.yaml` in the run folder.")
 
 
 def _numbers(results: RunResults) -> str:

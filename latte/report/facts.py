@@ -41,7 +41,9 @@ def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
         (term, _used(recipe.get(key)))
         for term, key in (
             ("Describer", "describer"),
+            ("Describers", "describers"),
             ("Descriptions", "descriptions"),
+            ("Gates", "gates"),
             ("Pseudo-labels", "labels"),
         )
     ]
@@ -93,10 +95,11 @@ def _training(train: Mapping[str, Any]) -> str:
 
 
 def _used(choice: Any) -> str:
-    """`{use: group, name: pairs}` -> `group (pairs)`; a list of them, joined."""
+    """`{use: group, name: pairs, by: x}` -> `group (pairs) by x`; a list of them, joined."""
     if isinstance(choice, Mapping):
         use, label = str(choice.get("use", "")), choice.get("name")
-        return f"{use} ({label})" if label and label != use else use
+        by = f" by {choice['by']}" if choice.get("by") else ""
+        return (f"{use} ({label})" if label and label != use else use) + by
     if isinstance(choice, Sequence) and not isinstance(choice, str):
         return ", ".join(_used(each) for each in choice)
     return ""

@@ -25,10 +25,10 @@ class ShownLabel:
 
 @dataclass(frozen=True)
 class ShownDescription:
-    """A description and the images that it is about, where there are several."""
+    """A description's texts and the images that they are about, where there are several."""
 
     name: str
-    text: str
+    texts: tuple[str, ...]
     group: tuple[tuple[str, Thumbnail | None], ...]
     """Image id and picture."""
 
@@ -84,7 +84,8 @@ def _description(
     name: str, described: Described, thumbnails: Thumbnails, size: int
 ) -> ShownDescription:
     group = tuple((image.id, thumbnails.square(image, size)) for image in described.group)
-    return ShownDescription(name, one_line(described.text), group)
+    texts = tuple(one_line(text) for text in (described.text, *described.others))
+    return ShownDescription(name, texts, group)
 
 
 def _label(names: Sequence[str], label: int, truth: int | None) -> ShownLabel:

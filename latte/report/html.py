@@ -18,6 +18,7 @@ from latte.report.classes import class_changes, label_counts
 from latte.report.curves import curves
 from latte.report.facts import method_facts, run_facts
 from latte.report.gallery import gallery
+from latte.report.gates import gate_rows
 from latte.report.guard import guard_note
 from latte.report.headline import ADAPTED, ZERO_SHOT, headline
 from latte.report.loading import loading_code
@@ -70,6 +71,7 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
         "curves": curves(results),
         "changes": class_changes(results),
         "labels": label_counts(results.class_names, results.pseudo_label_counts),
+        "gates": gate_rows(results.held_back),
         "gallery": gallery(results, options.gallery, options.thumbnail),
         "method": method_facts(results.recipe),
         "loading": loading_code(results.folder, results.recipe),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from latte.data.images import open_image
 from latte.describe.bank import DescriptionBank
-from latte.describe.generate import generate
+from latte.describe.generate import GenerateResult, generate
 from latte.describe.options import with_template
-from latte.describe.plan import TrainingSet, plan_requests
+from latte.describe.plan import Plan, TrainingSet, plan_requests
+from latte.describe.shard import Shard
 from latte.describe.store import DescriptionStore
-from latte.interfaces import DescriptionType
+from latte.interfaces import Describer, DescriptionType
+from latte.run.gating import hold_back
 from latte.run.guarding import is_held_back
 from latte.run.images import Images
 from latte.run.oracle import oracle_labels, tell_shortfall
-from latte.run.workspace import Workspace
+from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import ZeroShot
 
 
@@ -31,10 +34,26 @@ def build_descriptions(workspace: Workspace, template: str) -> dict[str, Descrip
     return built
 
 
-def describe(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> DescriptionBank:
-    """Serve texts from the store and have the rest written; the bank goes to the run folder."""
+def describe(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, ask_again: bool = False
+) -> DescriptionBank:
+    """Serve texts from the store and have the rest written; the bank goes to the run folder.
+
+    `ask_again` asks also what was refused in an earlier run. What the recipe's gates hold back
+    stays in the store and does not reach the bank.
+    """
     descriptions = build_descriptions(workspace, images.template)
-    training = TrainingSet(
+    training = training_set(workspace, images, zero_shot)
+    plans, results = ask_all(workspace, training, descriptions, ask_again=ask_again)
+    results = hold_back(workspace, plans, results, descriptions)
+    bank = DescriptionBank.from_plans(training, plans, results, descriptions)
+    bank.save(workspace.folder.descriptions)
+    return bank
+
+
+def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> TrainingSet:
+    """The training images as the describing stage sees them."""
+    return TrainingSet(
         images=images.training.images,
         keys=images.training.keys,
         features=zero_shot.training,
@@ -44,19 +63,57 @@ def describe(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Descr
         open=open_image,
         oracle_labels=oracle_labels(workspace, images),
     )
-    needed = any(kind.scope != "class" for kind in descriptions.values())
-    describer = workspace.describer if needed else None
+
+
+def build_describers(
+    workspace: Workspace, descriptions: Mapping[str, DescriptionType[Any]]
+) -> dict[str, Describer[Any]]:
+    """By label, in the recipe's order: the describers that `descriptions` ask."""
+    asked = workspace.recipe.asked
+    needed = {asked.get(label) for label, kind in descriptions.items() if kind.scope != "class"}
+    return {
+        choice.label: workspace.build(choice)
+        for choice in workspace.recipe.describers
+        if choice.label in needed
+    }
+
+
+def ask_all(
+    workspace: Workspace,
+    training: TrainingSet,
+    descriptions: Mapping[str, DescriptionType[Any]],
+    *,
+    shard: Shard | None = None,
+    ask_again: bool = False,
+) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
+    """What each describer is asked and what it answered; each is closed before the next begins.
+
+    With a `shard`, only its share of the requests is answered.
+    """
+    waiting = build_describers(workspace, descriptions)
+    results = {}
     try:
-        plan = plan_requests(training, descriptions, describer, workspace.seed)
-        tell_shortfall(plan, descriptions, workspace.progress)
-        with DescriptionStore(workspace.context.cache_dir / "descriptions") as store:
-            result = generate(describer, plan, store, workspace.progress)
+        plans = plan_requests(
+            training, descriptions, waiting, workspace.seed, workspace.recipe.asked
+        )
+        with DescriptionStore(description_folder()) as store:
+            for name, plan in plans.items():
+                tell_shortfall(plan, descriptions, workspace.progress)
+                if len(plans) > 1:
+                    workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
+                results[name] = generate(
+                    waiting[name],
+                    plan,
+                    store,
+                    workspace.progress,
+                    shard=shard,
+                    ask_again=ask_again,
+                )
+                waiting.pop(name).close()
     finally:
-        if describer is not None:
+        for describer in waiting.values():
             describer.close()
-    bank = DescriptionBank.from_plan(plan, result, descriptions)
-    bank.save(workspace.folder.descriptions)
-    return bank
+    return plans, results
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:

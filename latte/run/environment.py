@@ -37,9 +37,9 @@ def _choices(recipe: Recipe) -> list[Choice]:
     learners = [
         one for learner in recipe.learners for one in (learner.prototypes, learner.loss) if one
     ]
-    optional = [one for one in (recipe.guard, recipe.describer) if one]
-    chosen = (*recipe.descriptions, *recipe.labels, *recipe.reporters)
-    return [recipe.dataset, *optional, *chosen, *learners]
+    optional = [recipe.guard] if recipe.guard else []
+    texts = (*recipe.describers, *recipe.descriptions, *recipe.gates)
+    return [recipe.dataset, *optional, *texts, *recipe.labels, *recipe.reporters, *learners]
 
 
 def _device_name(device: str) -> str:

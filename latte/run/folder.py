@@ -84,6 +84,11 @@ class RunFolder:
         return self.path / "descriptions.jsonl"
 
     @property
+    def gates(self) -> Path:
+        """What gates held back, where the recipe has any."""
+        return self.path / "gates.json"
+
+    @property
     def metrics(self) -> Path:
         """A row for each step and epoch."""
         return self.path / "metrics.jsonl"

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from latte.backbone.encode import encode_many_texts
 from latte.describe.bank import DescriptionBank
+from latte.describe.column import ABSENT
 from latte.run.kept_features import kept_features
 from latte.run.workspace import Workspace
 
 
 class FrozenTexts:
-    """Features of a bank's texts: a description is encoded when it is first asked for."""
+    """Features of a bank's texts: a description is encoded when it is first asked for.
+
+    Where it says several things about an image, they count as one: the normalised mean.
+    """
 
     def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
         self._workspace = workspace
@@ -22,7 +27,7 @@ class FrozenTexts:
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def named(self, name: str) -> Tensor:
-        """(N, D) features of description `name`; raises `KeyError` if there is none."""
+        """(N, D) unit features of description `name`; raises `KeyError` if there is none."""
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
@@ -34,7 +39,9 @@ class FrozenTexts:
         if name not in self._encoded:
             self._encoded[name] = self._encode(name)
         known, features = self._encoded[name]
-        return features[torch.searchsorted(known, rows).to(features.device)]
+        if rows.shape[1] == 1:
+            return features[torch.searchsorted(known, rows[:, 0]).to(features.device)]
+        return _mean(features, known, rows)
 
     def _encode(self, name: str) -> tuple[Tensor, Tensor]:
         """The description's rows of the bank's texts (U,), sorted, and their features (U, D)."""
@@ -50,3 +57,13 @@ class FrozenTexts:
             told,
         )
         return rows, features.to(self._workspace.device)
+
+
+def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
+    """Unit features (U, D) of the texts `known` (U,) -> means (N, D) of those in `rows` (N, V)."""
+    total = features.new_zeros(len(rows), features.shape[1])
+    for column in rows.unbind(1):
+        there = (column != ABSENT).to(features.device)
+        place = torch.searchsorted(known, column.clamp(min=0)).clamp(max=len(known) - 1)
+        total += features[place.to(features.device)] * there[:, None]
+    return normalize(total, dim=1)

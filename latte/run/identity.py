@@ -18,9 +18,15 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 """Keys that change where or how fast a run works, or what is said about it, not what it finds."""
 
 
+ADDED = {"weight": 1.0, "samples": 1, "groups_per_class": None}
+"""Options of descriptions that came later, and the value with which a description is what it was
+before they came: runs from before keep their folders."""
+
+
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Eight hex digits that change with everything that a run's model depends on."""
     kept = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
+    kept["descriptions"] = [_without_added(choice) for choice in kept["descriptions"]]
     return digest_json({"recipe": kept, "limit": limit})[:8]
 
 
@@ -45,10 +51,12 @@ def stage_fingerprints(
     backbone = _backbone(recipe.backbone, recipe.base_dir, model_folder)
     first = digest_json([__version__, _choice(recipe.dataset), data])
     zero_shot = digest(first, backbone)
-    describer = _choices([recipe.describer] if recipe.describer else [])
-    described = [zero_shot, describer, _choices(recipe.descriptions), str(recipe.general.seed)]
+    describers = _choices(recipe.describers)
+    described = [zero_shot, describers, _choices(recipe.descriptions), str(recipe.general.seed)]
     if recipe.guard:
         described.append(_choices([recipe.guard]))
+    if recipe.gates:
+        described.append(_choices(recipe.gates))
     if oracle_labels is not None:
         described.append(digest_json([*oracle_labels]))
     describe = digest(*described)
@@ -73,13 +81,22 @@ def _learner(learner: Any) -> list[Any]:
 
 
 def _choice(choice: Choice) -> Mapping[str, Any]:
+    options = choice.options.model_dump(mode="json")
+    if choice.spec.kind == "description":
+        options = _without_added(options)
+    asks = {"by": choice.by} if choice.by else {}
     return {
+        **asks,
         "kind": choice.spec.kind,
         "name": f"{choice.distribution}/{choice.spec.name}",
         "version": choice.version,
         "label": choice.label,
-        "options": choice.options.model_dump(mode="json"),
+        "options": options,
     }
+
+
+def _without_added(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key not in ADDED or value != ADDED[key]}
 
 
 def _choices(choices: Sequence[Choice]) -> str:

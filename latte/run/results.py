@@ -13,6 +13,7 @@ from latte.describe.bank import DescriptionBank
 from latte.interfaces import Evaluation, GalleryEntry, RunResults
 from latte.run.describing import load_bank
 from latte.run.evaluating import PseudoLabels, read_evaluations, read_pseudo_labels
+from latte.run.gating import read_held_back
 from latte.run.guarding import read_verdict
 from latte.run.identity import STAGES
 from latte.run.images import Images
@@ -43,6 +44,7 @@ def collect_results(
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=_counts(labels, len(images.class_names)),
         verdict=read_verdict(folder),
+        held_back=read_held_back(folder),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from latte.files import write_json, write_text
+from latte.files import digest, write_json, write_text
 from latte.interfaces import Evaluation, Progress, RunResults
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
@@ -50,15 +50,19 @@ def run_recipe(
     until: str = STAGES[-1],
     limit: int | None = None,
     output: Path | None = None,
+    ask_again: bool = False,
 ) -> RunResults | None:
     """Run the stages up to `until`; what is finished and unchanged is reused.
 
-    `output` takes the place of the recipe's. Returns the results after stage `report`.
+    `output` takes the place of the recipe's. `ask_again` describes again, and asks what describers
+    refused in an earlier run. Returns the results after stage `report`.
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     with folder.lock():
-        return _Runner(workspace, STAGES.index(until)).run()
+        if ask_again:
+            folder.forget(["describe"])
+        return _Runner(workspace, STAGES.index(until), ask_again).run()
 
 
 def plan_run(
@@ -80,11 +84,12 @@ def plan_run(
 class _Runner:
     """One pass over the stages of one run."""
 
-    def __init__(self, workspace: Workspace, last: int) -> None:
+    def __init__(self, workspace: Workspace, last: int, ask_again: bool = False) -> None:
         self.workspace = workspace
         self.folder = workspace.folder
         self.progress = workspace.progress
         self.last = last
+        self.ask_again = ask_again
 
     def run(self) -> RunResults | None:
         """Stages in order; an earlier stage's result is loaded only if a later one needs it."""
@@ -118,15 +123,18 @@ class _Runner:
         self, images: Images, zero_shot: _Lazy[ZeroShot], kept: _Lazy[Any]
     ) -> Sequence[Path]:
         judge(self.workspace, zero_shot())
-        kept.value = describe(self.workspace, images, zero_shot())
-        return [self.folder.descriptions]
+        kept.value = describe(self.workspace, images, zero_shot(), self.ask_again)
+        gates = [self.folder.gates] if self.workspace.recipe.gates else []
+        return [self.folder.descriptions, *gates]
 
     def _train(
         self, images: Images, zero_shot: _Lazy[ZeroShot], bank: _Lazy[Any], kept: _Lazy[Adapted]
     ) -> Sequence[Path]:
         environment = describe_environment(self.workspace.recipe, self.workspace.device)
         write_json(self.folder.environment, environment)
-        self.folder.keep_checkpoints_of(self.fingerprints["train"])
+        # Asking again can change texts without changing what they depend on.
+        texts = digest(self.folder.descriptions.read_bytes())
+        self.folder.keep_checkpoints_of(digest(self.fingerprints["train"], texts))
         if is_held_back(self.folder):
             kept.value = zero_shot_model(self.workspace, images, zero_shot())
             write_text(self.folder.metrics, "")

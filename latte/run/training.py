@@ -15,6 +15,7 @@ from latte.describe.bank import DescriptionBank
 from latte.evaluate.diagnostics import diagnose
 from latte.interfaces import TrainingStart
 from latte.run.adapted import Adapted, from_learners
+from latte.run.describing import build_descriptions
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.workspace import Workspace
@@ -72,6 +73,10 @@ def _start(
         frozen_labels=zero_shot.frozen_labels.to(device),
         description_features=texts.named,
         texts=texts.of,
+        description_weights={
+            label: kind.weight
+            for label, kind in build_descriptions(workspace, images.template).items()
+        },
     )
 
 

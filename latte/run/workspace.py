@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
 
-from latte.interfaces import Context, Dataset, Describer, LatteError, Progress
+from latte.interfaces import Context, Dataset, LatteError, Progress
 from latte.recipe.model import Choice, Recipe
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
@@ -24,6 +24,20 @@ def cache_folder() -> Path:
     """What is kept across runs lies here: `LATTE_CACHE`, or the user's cache folder."""
     chosen = os.environ.get("LATTE_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
+
+
+def description_folder(cache: Path | None = None) -> Path:
+    """Where texts are stored: in the folder `cache`, or where runs keep theirs.
+
+    Raises `LatteError` if there is no folder `cache`.
+    """
+    if cache is not None and not cache.is_dir():
+        raise LatteError(
+            "there is no such cache folder",
+            where=str(cache),
+            hint="leave --cache out for the one that runs use; latte doctor names it",
+        )
+    return (cache or cache_folder()) / "descriptions"
 
 
 def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) -> RunFolder:
@@ -77,6 +91,7 @@ class Workspace:
             device=self.device,
             seed=self.seed,
             frozen_clip=lambda: self.frozen_clip,
+            model_folder=self.registry.model_folder,
         )
 
     @cached_property
@@ -103,12 +118,6 @@ class Workspace:
     def dataset(self) -> Dataset[Any]:
         """The recipe's dataset."""
         return cast("Dataset[Any]", self.build(self.recipe.dataset))
-
-    @cached_property
-    def describer(self) -> Describer[Any] | None:
-        """The recipe's describer, if it has one."""
-        choice = self.recipe.describer
-        return cast("Describer[Any]", self.build(choice)) if choice else None
 
     def build(self, choice: Choice, options: Any = None) -> Any:
         """The component that the recipe chose; with other `options` in place of the recipe's."""

@@ -14,6 +14,7 @@ from latte.testing.component import ComponentContract
 from latte.testing.dataset import DatasetContract
 from latte.testing.describer import DescriberContract
 from latte.testing.description import DescriptionTypeContract
+from latte.testing.gate import GateContract
 from latte.testing.guard import GuardContract
 from latte.testing.labeler import PseudoLabelerContract
 from latte.testing.loss import LossContract
@@ -26,6 +27,7 @@ __all__ = [
     "DatasetContract",
     "DescriberContract",
     "DescriptionTypeContract",
+    "GateContract",
     "GuardContract",
     "LossContract",
     "ModelContract",

@@ -53,6 +53,18 @@ class DescriptionTypeContract(ComponentContract):
             assert prompt.strip(), f"the prompt for {name!r} is empty"
             assert description.prompt(name) == prompt, f"two prompts for {name!r}"
 
+    def test_all_prompts_begin_with_the_first(self, tmp_path: Path) -> None:
+        """`prompts` and `prompt` say the same, nothing is asked twice, and counts make sense."""
+        description: DescriptionType[Any] = self.make(tmp_path)
+        prompts = [*description.prompts("cat")]
+        assert prompts[:1] == [description.prompt("cat")], "prompts must begin with prompt"
+        assert len({*prompts}) == len(prompts), "a prompt stands twice among prompts"
+        assert all(prompt.strip() for prompt in prompts[1:]), "one of prompts is empty"
+        assert description.samples >= 1, "samples must be at least 1"
+        assert 0 < description.weight < float("inf"), "weight must be above 0, and finite"
+        groups = description.groups_per_class
+        assert groups is None or groups >= 1, "groups_per_class must be at least 1, or None"
+
     def test_class_names_arrive_unchanged(self, tmp_path: Path) -> None:
         """A prompt that names its class names it as it is, braces and all."""
         description: DescriptionType[Any] = self.make(tmp_path)

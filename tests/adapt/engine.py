@@ -25,7 +25,8 @@ from latte.backbone.encode import class_texts, encode_class_texts, encode_image_
 from latte.data.batches import evaluation_batches
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView
-from latte.describe.bank import Column, DescriptionBank
+from latte.describe.bank import DescriptionBank
+from latte.describe.column import Column
 from latte.describe.options import ClassOptions, GroupOptions, ImageOptions
 from latte.describe.types import ClassDescription, GroupDescription, ImageDescription
 from latte.interfaces import (
@@ -130,9 +131,9 @@ def _bank(
 ) -> DescriptionBank:
     numbers = range(len(references))
     columns = {
-        "image": Column([f"picture number {number}" for number in numbers]),
+        "image": Column([(f"picture number {number}",) for number in numbers]),
         "group": Column(
-            [f"a group of {number}" for number in numbers],
+            [(f"a group of {number}",) for number in numbers],
             torch.arange(len(references)).repeat_interleave(2).reshape(-1, 2),
         ),
     }

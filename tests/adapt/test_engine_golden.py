@@ -22,7 +22,8 @@ from latte.adapt.options import (
     MomentumOptions,
 )
 from latte.adapt.step import StepInputs, training_step
-from latte.describe.bank import Column, DescriptionBank
+from latte.describe.bank import DescriptionBank
+from latte.describe.column import Column
 from latte.describe.options import ClassOptions, GroupOptions, ImageOptions
 from latte.describe.types import ClassDescription, GroupDescription, ImageDescription
 from latte.interfaces import Backbone, Batch, PixelFormat, TrainableGroup
@@ -134,9 +135,9 @@ def _bank(recorded: dict[str, Tensor], names: list[str], samples: int) -> Descri
         "group": GroupDescription(GroupOptions(size=2, redraw=False), CONTEXT),
     }
     columns = {
-        "image": Column([f"image text {row}" for row in range(samples)]),
+        "image": Column([(f"image text {row}",) for row in range(samples)]),
         "group": Column(
-            [f"group text {row}" for row in range(samples)], torch.zeros(samples, 2).long()
+            [(f"group text {row}",) for row in range(samples)], torch.zeros(samples, 2).long()
         ),
     }
     ids = [str(row) for row in range(samples)]

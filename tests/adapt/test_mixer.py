@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.adapt.mixer import MARGIN_FLOOR, margin_weights, mix
+from latte.adapt.mixer import MARGIN_FLOOR, margin_weights, mix, mix_descriptions
 from latte.interfaces import Classifier
 from tests.adapt.driver import QUICKLY, unit_rows
 
@@ -105,3 +105,40 @@ def test_each_sample_is_mixed_with_its_own_weights(
                 for text, weight in zip(texts, weights, strict=True)
             )
             assert float(mixed[row, column]) == pytest.approx(expected / total, abs=1e-12)
+
+
+def described(seed: int = 0) -> dict[str, torch.Tensor]:
+    return {name: unit_rows(4, 6, seed=seed + n) for n, name in enumerate(("a", "b", "c"))}
+
+
+def test_a_description_counts_by_its_weight_times_its_margin() -> None:
+    texts, classifier = described(), one_each(unit_rows(3, 6, seed=9))
+    mixed = mix_descriptions(texts, {"a": 3.0, "c": 0.5}, classifier)
+    factors = {"a": 3.0, "b": 1.0, "c": 0.5}
+    expected = torch.zeros(4, 6, dtype=mixed.dtype)
+    for row in range(4):
+        margins = {n: float(margin_weights(t[row : row + 1], classifier)) for n, t in texts.items()}
+        shares = {name: factors[name] * margin for name, margin in margins.items()}
+        for name, share in shares.items():
+            expected[row] += texts[name][row] * share / sum(shares.values())
+    torch.testing.assert_close(mixed, expected)
+
+
+def test_without_margins_a_description_counts_by_its_weight_alone() -> None:
+    texts = described()
+    mixed = mix_descriptions(texts, {"b": 3.0}, None)
+    torch.testing.assert_close(mixed, (texts["a"] + 3 * texts["b"] + texts["c"]) / 5)
+
+
+@pytest.mark.parametrize("margins", [True, False])
+def test_weights_of_one_change_no_bit(margins: bool) -> None:
+    texts = {name: text.float() for name, text in described().items()}
+    classifier = one_each(unit_rows(3, 6, seed=9).float()) if margins else None
+    plain = [*texts.values()]
+    before = (
+        mix(plain, [margin_weights(text, classifier) for text in plain])
+        if classifier
+        else torch.stack(plain).mean(dim=0)
+    )
+    for weights in ({}, dict.fromkeys(texts, 1.0)):
+        assert torch.equal(mix_descriptions(texts, weights, classifier), before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -314,3 +315,15 @@ class TestMargins:
 
         saved = load_file(tmp_path / "state.safetensors")
         assert all(torch.equal(tensor, START) for tensor in saved.values())
+
+
+@pytest.mark.parametrize("mixer", ["dynamic", "mean"])
+def test_a_description_that_weighs_almost_all_is_almost_alone(mixer: str) -> None:
+    start = replace(training_start(START), description_weights={"description 1": 1e9})
+    aggregator = MomentumPrototypes(MomentumOptions(mixer=mixer), CONTEXT)
+    aggregator.start(start)
+    first, second = unit_rows(2, WIDTH, seed=2), unit_rows(2, WIDTH, seed=3)
+    both = targets_of(teach(aggregator, stream([3, 0]), first, second))
+    alone = targets_of(teach(prototypes(mixer=mixer), stream([3, 0]), second))
+    torch.testing.assert_close(both, alone)
+    assert not torch.allclose(both, targets_of(teach(prototypes(), stream([3, 0]), first, second)))

@@ -281,3 +281,15 @@ def test_steps_train_towards_prototypes_that_stay() -> None:
     assert supervision.targets is not None
     assert torch.equal(supervision.targets, weights[[2, 0]])
     assert torch.equal(aggregator.classifier().weights, weights)
+
+
+@pytest.mark.parametrize("mixer", ["dynamic", "mean"])
+def test_a_description_of_weight_two_counts_as_if_it_stood_twice(mixer: str) -> None:
+    of = world(3)
+    twice = replace(
+        of.start(), texts=lambda labels: {**of.texts(labels), "again": of.texts(labels)["image"]}
+    )
+    weighted = replace(of.start(), description_weights={"image": 2.0})
+    options = {"rounds": 3, "image_weight": 0.0, "mixer": mixer}
+    torch.testing.assert_close(prototypes(weighted, **options), prototypes(twice, **options))
+    assert not torch.allclose(prototypes(weighted, **options), prototypes(of.start(), **options))

@@ -141,7 +141,10 @@ def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
     assert ended.stderr == ""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["components"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["plugins"], ["components"], ["--version"], ["descriptions", "--help"]],
+)
 def test_nothing_heavy_is_imported_before_it_is_needed(
     arguments: list[str], record_property: Callable[[str, object], None]
 ) -> None:

@@ -58,6 +58,16 @@ class TestPlain:
             "train: 20/30 steps, 1 steps/s, 10.0 s left, loss=0.1, phase=warm",
         ]
 
+    def test_counts_such_as_tokens_are_shown_beside_rate_and_time_left(
+        self, stream: io.StringIO, clock: Clock
+    ) -> None:
+        with PlainProgress(stream, clock).task("describe", total=100, unit="texts") as task:
+            clock.now += 20
+            task.advance(40, tokens=1_234_567, refused=2)
+        assert stream.getvalue().splitlines()[1] == (
+            "describe: 40/100 texts, 2 texts/s, 30.0 s left, tokens=1,234,567, refused=2"
+        )
+
     def test_what_was_done_earlier_counts_in_the_total_but_not_in_the_rate(
         self, stream: io.StringIO, clock: Clock
     ) -> None:

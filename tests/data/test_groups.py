@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from latte.data.groups import draw_groups, grid
+from latte.data.groups import draw_class_groups, draw_groups, grid
 
 labels_of = st.lists(st.integers(0, 6), max_size=60).map(
     lambda values: torch.tensor(values, dtype=torch.int64)
@@ -74,6 +74,32 @@ def test_a_lonely_image_is_its_own_group() -> None:
 
 def squares(count: int) -> list[Image.Image]:
     return [Image.new("RGB", (50, 50), (40 + 10 * i, 0, 0)) for i in range(count)]
+
+
+@given(labels_of, st.integers(1, 6), st.integers(1, 9), st.integers(0, 2**31))
+def test_a_class_shares_as_many_groups_as_are_wanted_and_no_more_than_it_has_images(
+    labels: torch.Tensor, size: int, wanted: int, seed: int
+) -> None:
+    groups, own = draw_class_groups(labels, size, wanted, seed)
+    of_group = labels[groups[:, 0]]
+    assert torch.equal(labels[groups], of_group[:, None].expand(-1, size))
+    assert torch.equal(of_group[own], labels)
+    for label in set(labels.tolist()):
+        images = (labels == label).nonzero().squeeze(1)
+        shared = own[images].bincount(minlength=len(groups))[of_group == label]
+        assert len(shared) == min(wanted, len(images))
+        assert int(shared.max() - shared.min()) <= 1, "images are dealt out evenly"
+        if len(images) >= size:
+            assert all(len({*group}) == size for group in groups[of_group == label].tolist())
+    again = draw_class_groups(labels.clone(), size, wanted, seed)
+    assert torch.equal(again[0], groups)
+    assert torch.equal(again[1], own)
+
+
+def test_seeds_deal_images_out_differently() -> None:
+    labels = torch.arange(30) % 2
+    dealt = {draw_class_groups(labels, 4, 3, seed)[1].numpy().tobytes() for seed in range(10)}
+    assert len(dealt) == 10
 
 
 def test_four_images_fill_four_cells_of_326_pixels_20_apart() -> None:

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.describe.bank import Column, DescriptionBank
+from latte.describe.bank import DescriptionBank
+from latte.describe.column import Column
 from latte.describe.generate import generate
 from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
@@ -31,7 +32,7 @@ def bank_of(
     """Image i says "image i" and its group "group i"; `refused` images have neither."""
     count = len(labels)
     texts = {
-        scope: [None if i in refused else f"{scope} {i}" for i in range(count)]
+        scope: [(None if i in refused else f"{scope} {i}",) for i in range(count)]
         for scope in ("image", "group")
     }
     groups = torch.tensor([[i] * size for i in range(count)])
@@ -69,7 +70,7 @@ def test_own_texts_of_a_class_are_about_frozen_or_given_labels() -> None:
     bank = bank_of([0, 1, 1])
 
     def said(label: str, class_labels: torch.Tensor | None = None) -> list[str]:
-        return [bank.unique_texts[row] for row in bank.own_rows(label, class_labels).tolist()]
+        return [bank.unique_texts[row] for row in bank.own_rows(label, class_labels)[:, 0].tolist()]
 
     assert said("class") == ["this is a cat.", "this is a dog.", "this is a dog."]
     assert said("class", torch.tensor([2, 0, 1])) == [
@@ -127,7 +128,7 @@ def test_draws_are_uniform_and_include_the_image_itself() -> None:
 def test_epochs_seeds_and_descriptions_draw_differently() -> None:
     labels = torch.zeros(50, dtype=torch.int64)
     group = descriptions(redraw=True)["group"]
-    column = Column([f"group {i}" for i in range(50)], torch.zeros(50, 2, dtype=torch.int64))
+    column = Column([(f"group {i}",) for i in range(50)], torch.zeros(50, 2, dtype=torch.int64))
     both = {"a": group, "b": group}
     ids = [str(i) for i in range(50)]
     bank = DescriptionBank(ids, labels, NAMES, TEMPLATE, both, {"a": column, "b": column})
@@ -141,7 +142,7 @@ def test_epochs_seeds_and_descriptions_draw_differently() -> None:
 def test_own_rows_are_what_was_written_for_the_image_itself() -> None:
     bank = bank_of([2, 0, 2])
     own = {
-        label: [bank.unique_texts[row] for row in bank.own_rows(label)]
+        label: [bank.unique_texts[row] for row in bank.own_rows(label)[:, 0]]
         for label in ("class", "image", "group")
     }
     assert own == {
@@ -164,7 +165,7 @@ def test_a_refused_description_becomes_the_template_of_the_frozen_label() -> Non
 def test_each_distinct_text_is_kept_once(labels: list[int], refused: set[int]) -> None:
     bank = bank_of(labels, refused=sorted(refused))
     assert len(set(bank.unique_texts)) == len(bank.unique_texts)
-    used = torch.cat([bank.own_rows(label) for label in ("image", "group")])
+    used = torch.cat([bank.own_rows(label)[:, 0] for label in ("image", "group")])
     classes = bank.rows("class", torch.zeros(3), torch.arange(3), 0, 0)
     assert set(torch.cat([used, classes]).tolist()) == set(range(len(bank.unique_texts)))
 
@@ -182,10 +183,11 @@ def test_from_plan_to_batch(tmp_path: Path) -> None:
     training = training_set([0, 1, 0, 1, 2], keys=["a", "b", "a", "d", "e"])
     kinds = descriptions(size=3, redraw=False)
     describer = ScriptedDescriber(max_images=4)
-    plan = plan_requests(training, kinds, describer, seed=0)
+    plans = plan_requests(training, kinds, {"main": describer}, seed=0)
+    plan = plans["main"]
     with DescriptionStore(tmp_path) as store:
         result = generate(describer, plan, store, RecordedProgress())
-    bank = DescriptionBank.from_plan(plan, result, kinds)
+    bank = DescriptionBank.from_plans(training, plans, {"main": result}, kinds)
     assert bank.texts("image", torch.tensor([0, 2, 4]), None, 0, 0) == [
         "What? a",
         "What? a",

@@ -1,23 +1,20 @@
 from __future__ import annotations
 
+import shutil
 import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latte.describe.generate import (
-    ATTEMPTS,
-    GIVE_UP_AFTER,
-    MAX_CHARACTERS,
-    GenerateResult,
-    clean,
-    generate,
-)
+from latte.describe.asking import ATTEMPTS
+from latte.describe.cleaning import MAX_CHARACTERS, clean
+from latte.describe.generate import GIVE_UP_AFTER, GenerateResult, generate
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest, LatteError
@@ -27,7 +24,7 @@ from tests.describe.doubles import ScriptedDescriber, descriptions, echo, traini
 
 def plan_for(describer: ScriptedDescriber, training: TrainingSet, prompt: str = "What?") -> Plan:
     image = descriptions(image_prompt=prompt)["image"]
-    return plan_requests(training, {"image": image}, describer, seed=0)
+    return plan_requests(training, {"image": image}, {"scripted": describer}, seed=0)["scripted"]
 
 
 def run(
@@ -36,10 +33,11 @@ def run(
     images: int = 10,
     prompt: str = "What?",
     progress: RecordedProgress | None = None,
+    **options: Any,
 ) -> GenerateResult:
     plan = plan_for(describer, training_set([0] * images), prompt)
     with DescriptionStore(folder) as store:
-        return generate(describer, plan, store, progress or RecordedProgress())
+        return generate(describer, plan, store, progress or RecordedProgress(), **options)
 
 
 def failing_on(*keys: str, times: int | None = None) -> Callable[[DescribeRequest], str]:
@@ -71,7 +69,7 @@ def test_a_second_run_asks_nothing(tmp_path: Path) -> None:
     assert (second.texts, second.served, second.generated) == (first.texts, 10, 0)
     assert again.batches == []
     assert progress.tasks == []
-    assert progress.lines == [f"10 of 10 descriptions are reused from {tmp_path}"]
+    assert progress.lines == [f"10 descriptions: 10 reused, 0 written; see {tmp_path}"]
 
 
 @pytest.mark.parametrize("change", [{"prompt": "Who?"}, {"fingerprint": "scripted-2"}])
@@ -101,7 +99,7 @@ def test_equal_files_are_described_once(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
         result = generate(describer, plan, store, RecordedProgress())
     assert Counter(describer.asked) == {"What? a": 1, "What? b": 1, "What? c": 1}
-    texts = [result.texts[row] for row in plan.descriptions["image"].rows]
+    texts = [result.texts[row] for (row,) in plan.descriptions["image"].rows]
     assert texts == [f"What? {key}" for key in "abaabc"]
 
 
@@ -122,7 +120,7 @@ def test_a_batch_that_fails_is_halved_until_only_the_culprit_is_left(tmp_path: P
     describer = ScriptedDescriber(failing_on("hash5"), batch_size=8)
     result = run(tmp_path, describer, images=8)
     assert [i for i, text in enumerate(result.texts) if text is None] == [5]
-    assert (result.generated, result.refused) == (7, 1)
+    assert (result.generated, result.failed, result.refused) == (7, 1, 0)
     assert describer.batches == [8, 4, 4, 2, *[1] * (1 + ATTEMPTS), 2]
     with DescriptionStore(tmp_path) as store:
         key = plan_for(describer, training_set([0] * 8)).requests[5].key
@@ -131,14 +129,14 @@ def test_a_batch_that_fails_is_halved_until_only_the_culprit_is_left(tmp_path: P
 
 def test_a_failure_that_passes_costs_nothing(tmp_path: Path) -> None:
     describer = ScriptedDescriber(failing_on("hash0", times=ATTEMPTS - 1), batch_size=1)
-    assert run(tmp_path, describer, images=2).refused == 0
+    assert run(tmp_path, describer, images=2).failed == 0
 
 
 def test_failed_requests_are_tried_again_by_the_next_run(tmp_path: Path) -> None:
     run(tmp_path, ScriptedDescriber(failing_on("hash3")))
     describer = ScriptedDescriber()
     result = run(tmp_path, describer)
-    assert (result.served, result.generated, result.refused) == (9, 1, 0)
+    assert (result.served, result.generated, result.failed) == (9, 1, 0)
     assert describer.asked == ["What? hash3"]
 
 
@@ -150,7 +148,7 @@ def test_an_empty_text_is_a_refusal(tmp_path: Path) -> None:
     result = run(tmp_path, describer, images=4, progress=progress)
     assert result.texts == ("a text", "a text", None, "a text")
     assert describer.batches == [4], "a refusal is an answer and is not asked again"
-    assert progress.lines == [f"1 of 4 descriptions were refused; see {tmp_path}"]
+    assert progress.lines == [f"4 descriptions: 0 reused, 3 written, 1 refused; see {tmp_path}"]
 
 
 def test_no_text_at_all_is_an_error_with_the_first_reason(tmp_path: Path) -> None:
@@ -195,13 +193,30 @@ def test_a_describer_that_miscounts_is_named(tmp_path: Path, texts: list[str]) -
         run(tmp_path, Miscounting(), images=2)
 
 
+def test_nobody_is_asked_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is paid for before it is stored."""
+    (tmp_path / "file").write_text("in the way")
+    describer = ScriptedDescriber()
+    with pytest.raises(LatteError, match="cannot be written: Not a directory"):
+        run(tmp_path / "file" / "store", describer)
+    full = shutil.disk_usage(tmp_path)._replace(free=100)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: full)
+        with pytest.raises(LatteError, match="cannot be written: No space left on device"):
+            run(tmp_path / "store", describer)
+    assert describer.asked == []
+    assert run(tmp_path / "store", describer).generated == 10
+
+
 def test_progress_counts_from_what_is_there_to_the_end(tmp_path: Path) -> None:
     run(tmp_path, ScriptedDescriber(), images=3)
     progress = RecordedProgress()
     run(tmp_path, ScriptedDescriber(failing_on("hash8")), images=10, progress=progress)
     (task,) = progress.tasks
     assert (task.total, task.done, task.unit, task.closed) == (10, 10, "texts", True)
-    assert task.figures[-1] == {"refused": 1}
+    assert task.figures[-1] == {"failed": 1}
 
 
 @settings(max_examples=20, deadline=None)

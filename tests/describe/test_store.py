@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latte.describe import store as store_module
 from latte.describe.store import DescriptionStore, StoredText, request_key
 from latte.interfaces import LatteError
 
@@ -64,6 +65,9 @@ def test_records_say_what_they_are_about(tmp_path: Path) -> None:
         "describer": "llava",
         "prompt": "What?",
         "images": ["h1", "h2"],
+        "layout": "",
+        "sample": 0,
+        "refused": False,
     }
 
 
@@ -87,6 +91,71 @@ def test_a_failure_elsewhere_does_not_hide_a_text(tmp_path: Path) -> None:
         (folder / "part-b.jsonl").write_bytes(records[second].line())
         store = DescriptionStore(folder)
         assert (store.get("k"), store.failure("k")) == ("found", None)
+
+
+def refusal(key: str, reason: str = "filter") -> StoredText:
+    return StoredText(key, None, reason, refused=True)
+
+
+def test_a_refusal_is_kept_apart_from_failures(tmp_path: Path) -> None:
+    with DescriptionStore(tmp_path) as store:
+        store.put_many([refusal("k1"), StoredText("k2", None, "timeout")])
+    again = DescriptionStore(tmp_path)
+    assert (again.refusal("k1"), again.refusal("k2")) == ("filter", None)
+    assert (again.failure("k1"), again.failure("k2")) == ("filter", "timeout")
+    assert (again.get("k1"), len(again)) == (None, 0)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_a_text_goes_before_a_refusal_and_a_refusal_before_a_failure(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    """In whichever file they are, and in whichever order they are put."""
+    records = [text("k1"), refusal("k1"), StoredText("k1", None, "down")]
+    records += [refusal("k2"), StoredText("k2", None, "down"), StoredText("k3", None, "down")]
+    for number, one in enumerate(order):
+        lines = b"".join(record.line() for record in records[one::3])
+        (tmp_path / f"part-{number}.jsonl").write_bytes(lines)
+    (tmp_path / "part-z.jsonl").write_bytes(records[4].line() + records[3].line())
+    store = DescriptionStore(tmp_path)
+    assert (store.get("k1"), store.refusal("k1"), store.failure("k1")) == ("a text", None, None)
+    assert (store.get("k2"), store.refusal("k2")) == (None, "filter")
+    assert (store.refusal("k3"), store.failure("k3")) == (None, "down")
+
+
+def test_refresh_sees_what_others_wrote_and_reads_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    real = store_module.parse_line
+
+    def parse(line: bytes) -> dict[str, object] | None:
+        read.append(line)
+        return real(line)
+
+    with DescriptionStore(tmp_path) as one, DescriptionStore(tmp_path) as two:
+        two.put_many([text("k1")])
+        one.put_many([text("k2")])
+        one.refresh()
+        monkeypatch.setattr(store_module, "parse_line", parse)
+        assert one.get("k1") == "a text"
+        two.put_many([text("k3"), refusal("k4")])
+        one.refresh()
+        one.refresh()
+        assert (one.get("k3"), one.refusal("k4")) == ("a text", "filter")
+        assert read == [text("k3").line(), refusal("k4").line()]
+
+
+def test_refresh_waits_for_a_line_that_is_being_written(tmp_path: Path) -> None:
+    part, line = tmp_path / "part-other.jsonl", text("k2").line()
+    part.write_bytes(text("k1").line() + line[:30])
+    store = DescriptionStore(tmp_path)
+    store.refresh()
+    assert (store.get("k1"), store.get("k2")) == ("a text", None)
+    with part.open("ab") as file:
+        file.write(line[30:])
+    store.refresh()
+    assert (store.get("k2"), store.skipped_lines) == ("a text", 0)
 
 
 def test_a_torn_last_line_is_dropped_and_never_appended_to(tmp_path: Path) -> None:
@@ -180,6 +249,7 @@ request = {
     "prompt": st.text(max_size=6),
     "fingerprint": st.text(max_size=6),
     "layout": st.sampled_from(["single", "separate", "grid"]),
+    "sample": st.integers(0, 2),
 }
 
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from latte.describe.shard import Shard
 from latte.describe.store import DescriptionStore
 
 WRITER = """
@@ -72,3 +73,53 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     store = DescriptionStore(tmp_path)
     assert (len(store), store.skipped_lines) == (600, 0)
     assert len(list(tmp_path.glob("part-*.jsonl"))) == 2
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from latte.describe.shard import Shard
+from latte.describe.store import DescriptionStore, StoredText
+
+folder, shard, total, batch = Path(sys.argv[1]), Shard.parse(sys.argv[2]), int(sys.argv[3]), 5
+with DescriptionStore(folder) as store:
+    mine = [key for key in (f"k{i}" for i in range(total)) if shard.holds(key)]
+    todo = [key for key in mine if store.get(key) is None]
+    for at in range(0, len(todo), batch):
+        keys = todo[at : at + batch]
+        print(*keys, flush=True)
+        time.sleep(0.002)
+        store.put_many([StoredText(key, f"text of {key} " * 9) for key in keys])
+"""
+
+
+def start_worker(folder: Path, shard: Shard, total: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORKER, str(folder), str(shard), str(total)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_of_two_shards_one_is_killed_and_only_its_open_batch_is_asked_again(
+    tmp_path: Path,
+) -> None:
+    """Then three shards do the rest: another number finds all that the first two stored."""
+    total = 600
+    victim, survivor = (start_worker(tmp_path, Shard(i, 2), total) for i in (1, 2))
+    assert victim.stdout is not None
+    begun = [victim.stdout.readline().split() for _ in range(4)]
+    victim.kill()
+    begun += [line.split() for line in victim.communicate()[0].splitlines()]
+    asked = Counter(key for batch in begun for key in batch)
+    asked.update(survivor.communicate()[0].split())
+    assert survivor.returncode == 0
+    assert max(asked.values()) == 1
+    assert len(asked) < total, "the worker was killed too late"
+
+    rest = [start_worker(tmp_path, Shard(i, 3), total) for i in (1, 2, 3)]
+    for worker in rest:
+        asked.update(worker.communicate()[0].split())
+        assert worker.returncode == 0
+    assert {key for key, times in asked.items() if times > 1} <= set(begun[-1])
+    assert len(asked) == total
+    store = DescriptionStore(tmp_path)
+    assert all(store.get(key) == f"text of {key} " * 9 for key in asked)
+    assert store.skipped_lines == 0

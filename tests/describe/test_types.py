@@ -53,3 +53,19 @@ def test_correct_images_are_those_of_the_options_and_none_for_others() -> None:
     assert GroupDescription(GroupOptions(), context()).correct_images is None
     assert GroupDescription(GroupOptions(correct=3), context()).correct_images == 3
     assert ImageDescription(ImageOptions(), context()).correct_images is None
+
+
+def test_several_prompts_are_all_asked_and_the_first_is_the_prompt() -> None:
+    options = GroupOptions(prompt=("What do the {class}s share?", "Where are they?"))
+    description = GroupDescription(options, context())
+    assert description.prompts("rose") == ("What do the roses share?", "Where are they?")
+    assert description.prompt("rose") == "What do the roses share?"
+
+
+def test_counts_and_weights_are_those_of_the_options() -> None:
+    group = GroupDescription(GroupOptions(samples=3, weight=2.5, groups_per_class=7), context())
+    assert (group.samples, group.weight, group.groups_per_class) == (3, 2.5, 7)
+    image = ImageDescription(ImageOptions(), context())
+    assert (image.samples, image.weight, image.groups_per_class) == (1, 1.0, None)
+    template = ClassDescription(ClassOptions(template="a {class}.", weight=0.5), context())
+    assert template.weight == 0.5

@@ -43,7 +43,7 @@ def test_lists_are_replaced(load: Load) -> None:
 
 def test_null_takes_a_component_away(load: Load) -> None:
     changed = control(load, "{describer: null, descriptions: []}")
-    assert changed.describer is None
+    assert changed.describers == ()
 
 
 def test_learners_take_the_place_of_the_single_one(load: Load) -> None:

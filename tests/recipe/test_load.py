@@ -79,7 +79,7 @@ def test_five_mistakes_are_reported_together(load: Load) -> None:
         '  Did you mean "folder" (latte-clip 0.1)?\n'
         "  All names: latte components dataset\n"
         'r.yaml:5 descriptions.1.promt: unknown key "promt"\n'
-        '  Did you mean "prompt"? All keys here: prompt, use, name.\n'
+        '  Did you mean "prompt"? All keys here: prompt, samples, weight, use, name, by.\n'
         'r.yaml:10 train.batch_size: expected a whole number, got the text "512"\n'
         "  Remove the quotes: 512\n"
         'r.yaml:11 train.learning_rate: unknown key "learning_rate"\n'

@@ -22,7 +22,7 @@ def test_a_string_is_short_for_use(load: Load) -> None:
 def test_what_a_recipe_may_leave_out(load: Load) -> None:
     recipe = load(MINIMAL)
     assert recipe.general.name == "r"
-    assert recipe.describer is None
+    assert recipe.describers == ()
     assert (recipe.descriptions, recipe.labels) == ((), ())
     assert [choice.spec.name for choice in recipe.reporters] == ["html", "model-card"]
     (main,) = recipe.learners
@@ -33,8 +33,7 @@ def test_what_a_recipe_may_leave_out(load: Load) -> None:
 
 def test_a_choice_knows_its_package_and_its_label(load: Load) -> None:
     recipe = load(MINIMAL + "describer: {use: remote, model: x, name: mine}\n")
-    assert recipe.describer is not None
-    chosen = recipe.describer
+    (chosen,) = recipe.describers
     assert (chosen.distribution, chosen.version, chosen.label) == ("latte-scenes", "1.2", "mine")
     assert recipe.dataset.label == "folder"
 
@@ -126,7 +125,7 @@ def test_descriptions_of_images_need_a_describer(complaints: Complaints, kind: s
 
 
 def test_descriptions_of_classes_need_none(load: Load) -> None:
-    assert load(MINIMAL + "describer: null\ndescriptions: [class]\n").describer is None
+    assert load(MINIMAL + "describer: null\ndescriptions: [class]\n").describers == ()
 
 
 def test_two_of_a_kind_need_names(complaints: Complaints, load: Load) -> None:

@@ -258,6 +258,15 @@ def test_a_card_shows_image_texts_group_and_labels(tmp_path: Path) -> None:
     assert [dd.words for dd in third.one("dl").all("dd")] == ["tabby cat", "tabby cat"]
 
 
+def test_every_text_of_a_description_is_shown(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    said = Described("a fox", (), ("an animal", "something <red>"))
+    entry = replace(results.gallery[0], descriptions={"image": said})
+    html = page(replace(results, gallery=(entry,)), HtmlOptions())
+    for text in ("a fox", "an animal", "something &lt;red&gt;"):
+        assert f'<p dir="auto">{text}</p>' in html
+
+
 def test_options_set_the_number_and_size_of_images(tmp_path: Path) -> None:
     section = document(run_results(tmp_path), gallery=1, thumbnail=40).by_id("gallery")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from latte.registry.registry import load_registry
+from tests.run.scripted import Noting
 
 RECIPE = """\
 dataset:
@@ -43,19 +45,19 @@ def recipe(tmp_path: Path, colour_images: Callable[..., Path], tiny_clip_folder:
     return path
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """A process of its own: cache in `folder`, one thread, no terminal."""
-    return {
-        **os.environ,
-        "LATTE_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
-        "COLUMNS": "80",
-        "CI": "true",
-    }
-
-
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is kept from one test to the next."""
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def noting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Noting]:
+    """The describer `noting`, for runs in this process and in others."""
+    plugin = Noting(tmp_path)
+    monkeypatch.syspath_prepend(str(plugin.plugin))
+    monkeypatch.setenv("ASKED", str(plugin.log))
+    load_registry.cache_clear()
+    yield plugin
+    load_registry.cache_clear()

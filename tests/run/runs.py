@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,17 @@ def run(
     loaded = load_recipe(recipe, registry, overrides)
     results = run_recipe(loaded, registry, progress, output=output, **options)
     return run_folder(loaded, options.get("limit"), output).path, results, progress
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A process of its own: cache in `folder`, one thread, no terminal."""
+    return {
+        **os.environ,
+        "LATTE_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "80",
+        "CI": "true",
+    }
 
 
 RESULT_FILES = (

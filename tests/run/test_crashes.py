@@ -14,8 +14,7 @@ from random import Random
 
 import pytest
 
-from tests.run.conftest import environment
-from tests.run.runs import assert_same_results
+from tests.run.runs import assert_same_results, environment
 
 SLOW_DESCRIBER = '''
 import os, time

@@ -95,7 +95,9 @@ class TestFrozenTexts:
         return FrozenTexts(workspace, self.bank)
 
     def said(self, name: str, labels: torch.Tensor | None = None) -> list[str]:
-        return [self.bank.unique_texts[row] for row in self.bank.own_rows(name, labels).tolist()]
+        return [
+            self.bank.unique_texts[row] for row in self.bank.own_rows(name, labels)[:, 0].tolist()
+        ]
 
     def test_rows_are_the_features_of_what_was_written(self, texts: FrozenTexts) -> None:
         labels = torch.arange(12) % 3

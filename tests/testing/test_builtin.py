@@ -16,6 +16,7 @@ from latte.testing import (
     DatasetContract,
     DescriberContract,
     DescriptionTypeContract,
+    GateContract,
     GuardContract,
     LossContract,
     PrototypeAggregatorContract,
@@ -66,6 +67,38 @@ class TestGroup(DescriptionTypeContract):
 class TestOracleGroup(DescriptionTypeContract):
     component = "group"
     options: ClassVar[Mapping[str, Any]] = {"size": 4, "correct": 4}
+
+
+class TestRefusal(GateContract):
+    component = "refusal"
+    options: ClassVar[Mapping[str, Any]] = {"also": ["nothing to see"]}
+
+
+class TestLength(GateContract):
+    component = "length"
+
+
+class TestLanguage(GateContract):
+    component = "language"
+
+
+class TestLanguageByScript(GateContract):
+    component = "language"
+    options: ClassVar[Mapping[str, Any]] = {"language": "japanese", "share": 0.5}
+
+
+class TestRepetition(GateContract):
+    component = "repetition"
+    options: ClassVar[Mapping[str, Any]] = {"within": 0.1, "across": 0.05}
+
+
+class TestLeakage(GateContract):
+    component = "leakage"
+
+
+class TestLeakageOfOtherNames(GateContract):
+    component = "leakage"
+    options: ClassVar[Mapping[str, Any]] = {"names": "other", "ignore": ["cat"]}
 
 
 class TestFrozen(PseudoLabelerContract):

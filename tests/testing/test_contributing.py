@@ -16,6 +16,7 @@ from latte.interfaces import Component, NoOptions, Options
 from latte.testing import (
     ComponentContract,
     DescriptionTypeContract,
+    GateContract,
     LossContract,
     PrototypeAggregatorContract,
     PseudoLabelerContract,
@@ -99,6 +100,10 @@ class ExampleContract(ComponentContract):
 
 class TestScene(ExampleContract, DescriptionTypeContract):
     module = "latte_scene"
+
+
+class TestDigits(ExampleContract, GateContract):
+    module = "latte_digits"
 
 
 class TestClear(ExampleContract, PseudoLabelerContract):

@@ -23,8 +23,8 @@ class MultiMomentumOptions(Options):
     )
     mixer: Literal["dynamic", "mean"] = Field(
         default="dynamic",
-        description="dynamic: descriptions count by their margin between the two nearest "
-        "classes; mean: all descriptions count alike",
+        description="dynamic: descriptions count by their weight times their margin between the "
+        "two nearest classes; mean: by their weight alone",
     )
     margins: Literal["current", "epoch_start"] = Field(
         default="current",

@@ -17,8 +17,7 @@ from latte.api import (
     RoundInfo,
     Supervision,
     TrainingStart,
-    margin_weights,
-    mix,
+    mix_descriptions,
 )
 from latte_multiproto.clusters import cluster_centres, moved, parted_prototypes
 from latte_multiproto.options import MultiMomentumOptions
@@ -44,6 +43,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     _epoch_start_prototypes: Tensor
     _owners: Tensor
     _usage: Tensor
+    _weights: Mapping[str, float]
     _rounds: int = 0
 
     def start(self, start: TrainingStart) -> None:
@@ -54,6 +54,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         self._epoch_start_prototypes = self._prototypes
         self._owners = torch.arange(len(templates), device=device).repeat_interleave(count)
         self._usage = torch.zeros(len(templates), count, device=device)
+        self._weights = start.description_weights
         self._rounds = 0
 
     def _parted(self, templates: Tensor, start: TrainingStart) -> Tensor:
@@ -116,13 +117,13 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
         """The mix u (B, D); margins are between classes, so that siblings never compete."""
-        features = [text.to(self._prototypes.dtype) for text in texts.values()]
+        features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
-            return torch.stack(features).mean(dim=0)
+            return mix_descriptions(features, self._weights, None)
         now = self.options.margins == "current"
         prototypes = self._prototypes if now else self._epoch_start_prototypes
         classifier = Classifier(prototypes, self._owners)
-        return mix(features, [margin_weights(text, classifier) for text in features])
+        return mix_descriptions(features, self._weights, classifier)
 
     @torch.no_grad()
     def commit(self, supervisions: Sequence[Supervision]) -> None:

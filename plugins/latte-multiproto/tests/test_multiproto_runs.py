@@ -119,8 +119,11 @@ FILES = ("prototypes.safetensors", "metrics.jsonl", "model/open_clip_model.safet
 @pytest.mark.parametrize("margins", ["current", "epoch_start"])
 def test_one_prototype_a_class_is_momentum_to_the_bit(place: Path, margins: str) -> None:
     options = f"momentum: 0.9, margins: {margins}"
-    one = run(place, f"use: multi-momentum, prototypes: 1, {options}", output=f"one-{margins}")
-    core = run(place, f"use: momentum, {options}", output=f"core-{margins}")
+    weighted = "descriptions=[class, {use: image, weight: 3.0}, {use: group, size: 2, weight: 0.5}]"
+    one = run(
+        place, f"use: multi-momentum, prototypes: 1, {options}", weighted, output=f"one-{margins}"
+    )
+    core = run(place, f"use: momentum, {options}", weighted, output=f"core-{margins}")
     assert different(one, core, FILES) == []
     start = load_file(core / "zero_shot.safetensors")["class_features"]
     assert not torch.equal(load_file(core / "prototypes.safetensors")["main.weights"], start)

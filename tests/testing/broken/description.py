@@ -121,3 +121,32 @@ class Shy(Scene):
 class TestAnEmptyPrompt(Fault, DescriptionTypeContract):
     broken = Shy
     fails: ClassVar = {"a_prompt_is_never_empty", "class_names_arrive_unchanged"}
+
+
+class Insistent(Scene):
+    def prompts(self, class_name: str) -> tuple[str, ...]:
+        return (self.prompt(class_name), self.prompt(class_name))
+
+
+class TestAPromptTwice(Fault, DescriptionTypeContract):
+    broken = Insistent
+    fails: ClassVar = {"all_prompts_begin_with_the_first"}
+
+
+class Other(Scene):
+    def prompts(self, class_name: str) -> tuple[str, ...]:
+        return ("What else is there?",)
+
+
+class TestOtherPrompts(Fault, DescriptionTypeContract):
+    broken = Other
+    fails: ClassVar = {"all_prompts_begin_with_the_first"}
+
+
+class Weightless(Scene):
+    weight = 0.0
+
+
+class TestNoWeight(Fault, DescriptionTypeContract):
+    broken = Weightless
+    fails: ClassVar = {"all_prompts_begin_with_the_first"}

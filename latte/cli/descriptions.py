@@ -1,0 +1,188 @@
+"""`latte descriptions`: what is in the description store, and taking it elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from latte.interfaces import LatteError
+from latte.registry.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from latte.describe.store import StoredText
+
+
+class SubcommandGroup(TyperGroup):
+    """Answers an unknown command with the nearest."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begins with. Raises `LatteError` for an unknown one."""
+        if args[0] not in self.commands:
+            suggestion = did_you_mean(args[0], self.commands)
+            hint = f"{suggestion} All commands: {ctx.command_path} --help".strip()
+            raise LatteError(f'there is no command "{ctx.command_path} {args[0]}"', hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+descriptions = typer.Typer(
+    name="descriptions",
+    cls=SubcommandGroup,
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="The cache folder, if not the one runs use."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DescriberOption = Annotated[
+    str | None,
+    typer.Option("--describer", metavar="TEXT", help="Only describers whose name contains it."),
+]
+PromptOption = Annotated[
+    str | None,
+    typer.Option("--prompt", metavar="TEXT", help="Only prompts that contain it."),
+]
+
+
+@descriptions.callback()
+def overview(context: typer.Context) -> None:
+    """List, show, export and import the texts that describers wrote."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@descriptions.command("ls")
+def list_(cache: CacheOption = None, json: JsonOption = False) -> None:
+    """List describers and prompts, with how many texts there are of each."""
+    from dataclasses import asdict
+
+    from latte.cli.output import print_json
+    from latte.describe.archive import Archive
+    from latte.describe.overview import holdings
+
+    archive = Archive(store_folder(cache))
+    found = holdings(archive)
+    if json:
+        print_json([asdict(one) for one in found])
+    elif found:
+        from latte.cli.descriptions_text import print_holdings
+
+        print_holdings(found)
+    else:
+        typer.echo(f"no descriptions in {archive.folder}")
+
+
+@descriptions.command()
+def show(
+    image: Annotated[Path, typer.Argument(help="An image file; its content counts, not its name.")],
+    cache: CacheOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show every text about an image, alone or in a group."""
+    from latte.cli.output import print_json
+    from latte.describe.archive import Archive
+    from latte.files import digest
+
+    try:
+        key = digest(image.read_bytes())
+    except OSError as error:
+        what = f"the image cannot be read: {error.strerror or error}"
+        raise LatteError(what, where=str(image)) from error
+    texts = Archive(store_folder(cache)).texts()
+    found = [one.record for one in texts if key in one.record.images]
+    if json:
+        print_json([vars(record) for record in found])
+    elif found:
+        from latte.cli.descriptions_text import print_texts
+
+        print_texts(found, key)
+    else:
+        raise LatteError(
+            f"no describer was asked about this image (content hash {key})",
+            where=str(image),
+            hint="have the images of a recipe described: latte describe RECIPE",
+        )
+
+
+@descriptions.command()
+def stats(cache: CacheOption = None, json: JsonOption = False) -> None:
+    """Show how many and how long the texts are, how often they repeat, and what is damaged."""
+    from dataclasses import asdict
+
+    from latte.cli.output import print_json
+    from latte.describe.archive import Archive
+    from latte.describe.overview import statistics
+
+    archive = Archive(store_folder(cache))
+    found = statistics(archive)
+    if json:
+        print_json({"folder": str(archive.folder), **asdict(found)})
+    else:
+        from latte.cli.descriptions_text import print_statistics
+
+        print_statistics(archive.folder, found)
+
+
+@descriptions.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to write.")],
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="jsonl|parquet",
+            help="Parquet needs pyarrow.  [default: parquet for *.parquet, else jsonl]",
+        ),
+    ] = None,
+    describer: DescriberOption = None,
+    prompt: PromptOption = None,
+    cache: CacheOption = None,
+) -> None:
+    """Write texts and refusals to a file that another machine can import."""
+    from latte.describe.archive import Archive
+    from latte.describe.exchange import export_texts
+    from latte.describe.exchange_files import find_format
+
+    chosen = find_format(format_, file)
+
+    def wanted(record: StoredText) -> bool:
+        return (describer or "") in record.describer and (prompt or "") in record.prompt
+
+    done = export_texts(Archive(store_folder(cache)), file, chosen, wanted)
+    left_out = f", {done.left_out:,} left out as damaged" if done.left_out else ""
+    typer.echo(f"{done.texts:,} texts and {done.refused:,} refusals in {file}{left_out}")
+
+
+@descriptions.command("import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="What `latte descriptions export` wrote."),
+    ],
+    cache: CacheOption = None,
+) -> None:
+    """Add the texts of exported files; a file with a mistake adds nothing.
+
+    Texts that are there stay. Everything is checked first, and each mistake is named with its line.
+    """
+    from latte.describe.exchange import import_texts
+
+    done = import_texts(store_folder(cache), files)
+    failed = f", {done.failed:,} without an answer left out" if done.failed else ""
+    typer.echo(
+        f"{done.new:,} new ({done.refused:,} of them refusals), {done.kept:,} were there{failed}"
+    )
+
+
+def store_folder(cache: Path | None) -> Path:
+    """Where runs that use the folder `cache` keep their texts; None: this user's."""
+    from latte.run.workspace import description_folder
+
+    return description_folder(cache)

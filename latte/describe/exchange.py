@@ -1,0 +1,206 @@
+"""Takes stored texts to another machine: out of a store into a file, and into a store again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from latte.describe.archive import Archive
+from latte.describe.cleaning import MAX_CHARACTERS, clean
+from latte.describe.exchange_files import Format, read_rows, write_records
+from latte.describe.parts import part_name
+from latte.describe.store import DescriptionStore, StoredText, request_key
+from latte.files import write_atomically
+from latte.interfaces import LatteError, RecipeErrors
+
+LAYOUTS = ("single", "separate", "grid-1")
+"""How images can be laid out; as in `latte.describe.plan`, which needs torch."""
+MOST_MISTAKES = 20
+"""A file that is no export has one in every line."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export did."""
+
+    texts: int
+    refused: int
+    left_out: int
+    """Records whose key does not follow from their fields, so that no import would take them."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did."""
+
+    new: int
+    """Texts and refusals that were not there."""
+    kept: int
+    """Lines that changed nothing, because there was a text already, or the same refusal."""
+    refused: int
+    """How many of `new` are refusals."""
+    failed: int
+    """Lines without text or refusal: they say nothing that is worth keeping."""
+
+
+def export_texts(
+    archive: Archive, path: Path, format_: Format, wanted: Callable[[StoredText], bool]
+) -> Exported:
+    """Write all texts and refusals that are `wanted` to `path`, whole or not at all.
+
+    Failures stay behind. Raises `LatteError` where `path` cannot be written.
+    """
+    counts: Counter[str] = Counter()
+
+    def records() -> Iterator[StoredText]:
+        for found in archive.texts():
+            record = found.record
+            if (record.text is None and not record.refused) or not wanted(record):
+                continue
+            try:
+                record = with_layout(record)
+            except ValueError:
+                counts["left out"] += 1
+                continue
+            counts["refused" if record.refused else "texts"] += 1
+            yield record
+
+    write_records(path, format_, records())
+    return Exported(counts["texts"], counts["refused"], counts["left out"])
+
+
+def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
+    """Put what `files` hold into the store in `folder`; what is there already stays.
+
+    Everything is checked before anything is written, and everything is written at once. Raises
+    `LatteError` with all mistakes, up to `MOST_MISTAKES`.
+    """
+    store = DescriptionStore(folder)
+    fresh: dict[str, StoredText] = {}
+    kept = failed = 0
+    for record in _checked(files):
+        before = fresh.get(record.key)
+        has_text = store.get(record.key) is not None or (before is not None and not before.refused)
+        is_refused = store.refusal(record.key) is not None or before is not None
+        if record.text is None and not record.refused:
+            failed += 1
+        elif has_text or (record.refused and is_refused):
+            kept += 1
+        else:
+            fresh[record.key] = record
+    if fresh:
+        _write_part(folder, fresh.values())
+    refused = sum(record.refused for record in fresh.values())
+    return Imported(len(fresh), kept, refused, failed)
+
+
+def _write_part(folder: Path, records: Iterable[StoredText]) -> None:
+    try:
+        with write_atomically(folder / part_name()) as temporary, temporary.open("wb") as file:
+            file.writelines(record.line() for record in records)
+    except OSError as error:
+        raise LatteError(
+            f"descriptions cannot be written: {error.strerror or error}",
+            where=str(folder),
+            hint="nothing was imported",
+        ) from error
+
+
+class _Row(BaseModel):
+    """The fields of one exported record, as they may stand in a file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: Literal[1] = Field(alias="schema")
+    key: str | None = None
+    text: str | None = None
+    failure: str | None = None
+    refused: bool = False
+    describer: str = Field(min_length=1)
+    prompt: str = Field(min_length=1)
+    images: list[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = Field(min_length=1)
+    layout: Literal["", "single", "separate", "grid-1"] | None = None
+    sample: int = Field(default=0, ge=0)
+
+
+def _checked(files: Sequence[Path]) -> list[StoredText]:
+    """All records of `files`. Raises `LatteError` if there is a mistake in one of them."""
+    records: list[StoredText] = []
+    mistakes: list[LatteError] = []
+    for where, row in (one for path in files for one in read_rows(path)):
+        try:
+            records.append(_record(row))
+        except ValueError as error:
+            mistakes.append(LatteError(str(error), where=where))
+            if len(mistakes) == MOST_MISTAKES:
+                break
+    if mistakes:
+        more = "; there may be more" if len(mistakes) == MOST_MISTAKES else ""
+        mistakes.append(LatteError(f"nothing was imported{more}"))
+        raise RecipeErrors(mistakes)
+    return records
+
+
+def _record(row: Any) -> StoredText:
+    """The record that a file's `row` is, its key computed. Raises `ValueError`."""
+    if isinstance(row, Exception):
+        raise ValueError(f"this is not JSON: {row}")
+    try:
+        fields = _Row.model_validate(row)
+    except ValidationError as error:
+        raise ValueError("; ".join(map(_in_words, error.errors()))) from None
+    if fields.text is not None:
+        if fields.refused:
+            raise ValueError("there is a text, and `refused` is true")
+        if not fields.text or fields.text != clean(fields.text):
+            raise ValueError(
+                f"`text` is not one printable line of 1 to {MAX_CHARACTERS} characters"
+            )
+    record = StoredText(
+        key=fields.key or "",
+        text=fields.text,
+        failure=fields.failure,
+        describer=fields.describer,
+        prompt=fields.prompt,
+        images=tuple(fields.images),
+        layout=fields.layout or "",
+        sample=fields.sample,
+        refused=fields.refused,
+    )
+    return with_layout(record) if record.key else _with_key(record)
+
+
+def with_layout(record: StoredText) -> StoredText:
+    """`record` with the layout that its key was made with; older versions did not keep it.
+
+    Raises `ValueError` where the key does not follow from the other fields.
+    """
+    for layout in [record.layout] if record.layout else LAYOUTS:
+        found = replace(record, layout=layout)
+        if _key(found) == record.key:
+            return found
+    raise ValueError("`key` does not follow from describer, prompt, images, layout and sample")
+
+
+def _with_key(record: StoredText) -> StoredText:
+    layout = record.layout or ("single" if len(record.images) == 1 else "")
+    if not layout:
+        raise ValueError("without `key`, several images need `layout`: separate or grid-1")
+    if (layout == "single") != (len(record.images) == 1):
+        raise ValueError(f"`layout` {layout} does not go with {len(record.images)} images")
+    found = replace(record, layout=layout)
+    return replace(found, key=_key(found))
+
+
+def _key(record: StoredText) -> str:
+    return request_key(record.images, record.prompt, record.describer, record.layout, record.sample)
+
+
+def _in_words(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    return f"`{place}`: {error['msg']}" if place else str(error["msg"])

@@ -1,0 +1,91 @@
+"""Gates applied to the answers of a plan: what is held back counts as if it was never written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from latte.describe.cleaning import clean
+from latte.describe.generate import GenerateResult
+from latte.describe.plan import Plan
+from latte.interfaces import (
+    DescriptionType,
+    Gate,
+    GatedText,
+    GateSubject,
+    HeldBack,
+    LatteError,
+)
+
+Gates = Mapping[str, Gate[Any]]
+"""Gates by their names in the recipe, in the order in which they judge."""
+
+
+def apply_gates(
+    gates: Gates,
+    plans: Mapping[str, Plan],
+    results: Mapping[str, GenerateResult],
+    descriptions: Mapping[str, DescriptionType[Any]],
+) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
+    """`results` without the texts that a gate held back, and what each did to each description.
+
+    Plans and results are by describer. A question that two descriptions share has no text for
+    either once it is held back for one.
+    """
+    kept, records = {}, []
+    for name, plan in plans.items():
+        texts = [*results[name].texts]
+        for label in plan.descriptions:
+            written = _written(plan, results[name], label)
+            names = tuple(plan.training.class_names)
+            subject = GateSubject(label, descriptions[label].scope, names)
+            passed, counted = judge_texts(gates, written, subject)
+            records += counted
+            for row in written.keys() - passed:
+                texts[row] = None
+        kept[name] = replace(results[name], texts=tuple(texts))
+    order = [*descriptions]
+    return kept, sorted(records, key=lambda one: order.index(one.description))
+
+
+def judge_texts(
+    gates: Gates, texts: Mapping[int, GatedText], subject: GateSubject
+) -> tuple[set[int], list[HeldBack]]:
+    """Which of `texts` all gates let pass, and what each gate held back of those before it."""
+    left, records = dict(texts), []
+    for name, gate in gates.items():
+        verdicts = dict(zip(left, _judged(name, gate, [*left.values()], subject), strict=True))
+        held = {row: reason for row, reason in verdicts.items() if reason is not None}
+        record = HeldBack(subject.description, name, len(texts), len(held))
+        if held:
+            first, reason = next(iter(held.items()))
+            record = replace(record, reason=clean(reason), example=left[first].text)
+        records.append(record)
+        left = {row: text for row, text in left.items() if row not in held}
+    return {*left}, records
+
+
+def _judged(
+    name: str, gate: Gate[Any], texts: Sequence[GatedText], subject: GateSubject
+) -> Sequence[str | None]:
+    if not texts:
+        return []
+    verdicts = gate.judge(texts, subject)
+    if len(verdicts) != len(texts) or not all(isinstance(one, str | None) for one in verdicts):
+        raise LatteError(
+            f"the gate `{name}` must return None or a reason for each of {len(texts)} texts",
+            where="gates",
+            hint="this is a mistake of the plugin that provides the gate",
+        )
+    return verdicts
+
+
+def _written(plan: Plan, result: GenerateResult, label: str) -> dict[int, GatedText]:
+    """The texts of one description, by request of the plan, in its order."""
+    names = plan.training.class_names
+    return {
+        row: GatedText(text, names[class_], plan.requests[row].prompt)
+        for row, class_ in plan.classes(label).items()
+        if (text := result.texts[row]) is not None
+    }

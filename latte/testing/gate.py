@@ -1,0 +1,86 @@
+"""What a run relies on when gates judge what a describer wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from latte.api import Gate, GatedText, GateSubject, Kind
+from latte.testing.component import ComponentContract
+from latte.testing.fixtures import HOSTILE_NAMES
+
+_TEXTS = (
+    "a small brown dog runs over wet grass",
+    "I'm sorry, I cannot see the image.",
+    "red",
+    "red red red red red red red red",
+    "ein kleiner Hund auf der Wiese",
+    "写真には小さな犬が写っています",
+    "כלב קטן",
+    "\u202emirrored \U0001f98a \ud800 \x00 '\"{class} %s <b>",
+    "İ ß ﬁ ǆ \u0301\u0301",
+    "'" * 300,
+    "word " * 300,
+    "a small brown dog runs over wet grass",
+    *HOSTILE_NAMES,
+)
+
+
+class GateContract(ComponentContract):
+    """A verdict on every text, which depends on the texts alone."""
+
+    kind: ClassVar[Kind] = "gate"
+
+    def class_names(self) -> tuple[str, ...]:
+        """Classes of the made-up run; override it where options name some."""
+        return ("dog", "cat", *HOSTILE_NAMES)
+
+    def texts(self) -> list[GatedText]:
+        """Texts to judge: plain ones, refusals, loops, other scripts, and broken characters."""
+        names = self.class_names()
+        return [
+            GatedText(text, names[row % len(names)], "What is shown?")
+            for row, text in enumerate(_TEXTS)
+        ]
+
+    def judged(self, gate: Gate[Any], texts: Sequence[GatedText]) -> list[str | None]:
+        """The verdicts on `texts` of one description about images."""
+        return [*gate.judge(texts, GateSubject("image", "image", self.class_names()))]
+
+    def test_every_text_gets_a_verdict(self, tmp_path: Path) -> None:
+        """None, or a clause for people, in the order of the texts."""
+        texts = self.texts()
+        verdicts = self.judged(self.make(tmp_path), texts)
+        assert len(verdicts) == len(texts), f"{len(verdicts)} verdicts on {len(texts)} texts"
+        for reason in verdicts:
+            assert isinstance(reason, str | None), f"{reason!r} is neither None nor a reason"
+            assert reason is None or reason.strip(), "a reason is empty"
+            assert reason is None or len(reason.splitlines()) == 1, "a reason has several lines"
+
+    @pytest.mark.parametrize("count", [0, 1])
+    def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
+        """All others may have been refused."""
+        verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
+        assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
+
+    def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
+        """A run that is done again must use the same texts, on any seed."""
+        verdicts = [self.judged(self.make(tmp_path, seed), self.texts()) for seed in (0, 1)]
+        assert verdicts[0] == verdicts[1], "the same texts get another verdict"
+
+    def test_nothing_is_remembered(self, tmp_path: Path) -> None:
+        """What was judged before, such as another description, must not matter."""
+        gate: Gate[Any] = self.make(tmp_path)
+        self.judged(gate, self.texts()[:6])
+        again = self.judged(gate, self.texts())
+        assert again == self.judged(self.make(tmp_path), self.texts()), "earlier texts matter"
+
+    def test_the_order_of_texts_does_not_matter(self, tmp_path: Path) -> None:
+        """Texts may be compared, but which was written first says nothing."""
+        texts = self.texts()
+        passed = [one is None for one in self.judged(self.make(tmp_path), texts)]
+        turned = [one is None for one in self.judged(self.make(tmp_path), texts[::-1])]
+        assert turned[::-1] == passed, "another order of the texts changes a verdict"

@@ -1,0 +1,204 @@
+"""`latte descriptions`, as people type it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from latte.cli.main import run_command_line
+from latte.describe.store import DescriptionStore, StoredText, request_key
+from latte.files import digest
+
+Descriptions = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Descriptions:
+    """What `latte descriptions ARGUMENTS` prints; on stderr where it is to end with `code`."""
+
+    def run(*arguments: str | Path, code: int = 0) -> str:
+        ended = run_command_line(["descriptions", *map(str, arguments)])
+        captured = capsys.readouterr()
+        assert ended == code, captured.out + captured.err
+        assert "Traceback" not in captured.err
+        return captured.err if code else captured.out
+
+    return run
+
+
+def about(
+    images: list[str], text: str | None, prompt: str = "What?", by: str = "llava 1.6", **more: bool
+) -> StoredText:
+    layout = "single" if len(images) == 1 else "separate"
+    key = request_key(images, prompt, by, layout)
+    reason = None if text else "content filter"
+    return StoredText(key, text, reason, by, prompt, tuple(images), layout, **more)
+
+
+@pytest.fixture
+def image() -> Path:
+    path = Path("bird.png")
+    Image.new("RGB", (8, 8), "red").save(path)
+    return path
+
+
+@pytest.fixture
+def filled(image: Path) -> list[StoredText]:
+    """In the cache: a text, a group's, a refusal, a failure, and another describer's text."""
+    bird, other = digest(image.read_bytes()), digest("other")
+    records = [
+        about([bird], "A red bird on a branch."),
+        about([other, bird], "Both are small birds.", "In common? " + "Be concise. " * 12),
+        about([bird], None, "Where?", refused=True),
+        about([bird], None, "When?"),
+        about([other], "A bird.", by="phrases-1 " + "b" * 90),
+    ]
+    with DescriptionStore(Path("cache/descriptions")) as store:
+        store.put_many(records)
+    return records
+
+
+def test_ls_counts_by_describer_and_prompt_in_80_columns(
+    call: Descriptions, filled: list[StoredText]
+) -> None:
+    lines = call("ls").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "llava 1.6"
+    assert lines[1].split() == ["texts", "refused", "failed", "newest", "prompt"]
+    rows = {line.split()[4]: line.split()[:3] for line in lines if line.strip()[:1].isdecimal()}
+    assert rows["What?"] == ["1", "0", "0"]
+    assert rows["Where?"] == ["0", "1", "0"]
+    assert rows["When?"] == ["0", "0", "1"]
+    told = json.loads(call("ls", "--json"))
+    assert [(row["describer"][:7], row["prompt"][:5], row["texts"]) for row in told] == [
+        ("llava 1", "In co", 1),
+        ("llava 1", "What?", 1),
+        ("llava 1", "When?", 0),
+        ("llava 1", "Where", 0),
+        ("phrases", "What?", 1),
+    ]
+
+
+def test_show_prints_every_text_about_an_image_whatever_it_is_called(
+    call: Descriptions, filled: list[StoredText], image: Path
+) -> None:
+    shown = call("show", image.rename("renamed.jpg"))
+    for words in (
+        "A red bird on a branch.",
+        "[image 2 of a group of 2] In common?",
+        "Both are small birds.",
+        "(refused: content filter)",
+        "(failed: content filter)",
+        "by llava 1.6",
+    ):
+        assert words in shown
+    assert "A bird." not in shown
+    assert len(json.loads(call("show", "renamed.jpg", "--json"))) == 4
+
+
+def test_show_says_what_is_wrong_with_an_image(call: Descriptions, image: Path) -> None:
+    assert "bird.png: no describer was asked about this image" in call("show", image, code=2)
+    assert "absent.png: the image cannot be read" in call("show", "absent.png", code=2)
+
+
+def test_stats_as_lines_and_as_json(call: Descriptions, filled: list[StoredText]) -> None:
+    part = next(Path("cache/descriptions").iterdir())
+    with part.open("ab") as file:
+        file.write(b"damaged\n" + b'{"schema": 1, "key"')
+    lines = call("stats").splitlines()
+    assert max(map(len, lines)) <= 80
+    told = {line[:16].strip(): line[16:].strip() for line in lines}
+    assert (told["texts"], told["refused"], told["failed"]) == ("3", "1", "1")
+    assert told["words a text"] == "mean 4.0, median 4, at most 6"
+    assert (told["torn last lines"], told["unreadable lines"]) == ("1", "1")
+    numbers = json.loads(call("stats", "--json"))
+    assert (numbers["texts"], numbers["duplicate_share"], numbers["files"]) == (3, 0.0, 1)
+    assert numbers["bytes"] == part.stat().st_size
+
+
+def test_texts_travel_to_another_cache(call: Descriptions, filled: list[StoredText]) -> None:
+    assert call("export", "all.jsonl") == "3 texts and 1 refusals in all.jsonl\n"
+    Path("elsewhere").mkdir()
+    new = call("import", "all.jsonl", "--cache", "elsewhere")
+    assert new == "4 new (1 of them refusals), 0 were there\n"
+    again = call("import", "all.jsonl", "--cache", "elsewhere")
+    assert again == "0 new (0 of them refusals), 4 were there\n"
+    store = DescriptionStore(Path("elsewhere/descriptions"))
+    assert store.get(filled[1].key) == "Both are small birds."
+    assert store.refusal(filled[2].key) == "content filter"
+
+
+def test_an_export_can_be_one_describers_or_about_one_prompt(
+    call: Descriptions, filled: list[StoredText]
+) -> None:
+    assert call("export", "x", "--describer", "phrases").startswith("1 texts and 0 refusals")
+    assert call("export", "x", "--prompt", "Wh").startswith("2 texts and 1 refusals")
+    both = call("export", "x", "--prompt", "What", "--describer", "llava")
+    assert both.startswith("1 texts and 0 refusals")
+
+
+def test_the_ending_chooses_parquet(call: Descriptions, filled: list[StoredText]) -> None:
+    pytest.importorskip("pyarrow", reason="needs latte-clip[parquet]")
+    call("export", "all.parquet")
+    assert Path("all.parquet").read_bytes()[:4] == b"PAR1"
+    call("export", "all.jsonl", "--format", "parquet")
+    assert "8 were there" in call("import", "all.parquet", "all.jsonl")
+
+
+def test_mistakes_are_named_with_file_and_line(
+    call: Descriptions, filled: list[StoredText]
+) -> None:
+    wrong = replace(filled[0], describer="another")
+    Path("bad.jsonl").write_bytes(filled[1].line() + wrong.line() + b"no JSON\n")
+    told = call("import", "bad.jsonl", code=2)
+    assert "bad.jsonl:2: `key` does not follow" in told
+    assert "bad.jsonl:3: this is not JSON" in told
+    assert "nothing was imported" in told
+
+
+def test_wrong_names_are_answered_with_the_right_ones(call: Descriptions) -> None:
+    assert 'Did you mean "stats"?' in call("stat", code=2)
+    assert "formats: jsonl, parquet" in call("export", "x", "--format", "csv", code=2)
+    assert "there is no such cache folder" in call("ls", "--cache", "absent", code=2)
+    assert "latte doctor" in call("ls", "--cache", "absent", code=2)
+
+
+def test_an_empty_store_is_no_mistake(call: Descriptions) -> None:
+    assert "no descriptions in" in call("ls")
+    assert call("stats")
+    assert call("export", "x.jsonl").startswith("0 texts")
+
+
+def test_without_a_command_the_help_is_shown(call: Descriptions) -> None:
+    for arguments in ((), ("--help",)):
+        shown = call(*arguments)
+        assert all(f"\n  {name} " in shown for name in ("ls", "show", "stats", "export", "import"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["ls"], ["stats"], ["show", "bird.png"], ["export", "x"], ["import", "x"]],
+)
+def test_no_command_imports_anything_heavy(
+    arguments: list[str], filled: list[StoredText], tmp_path: Path
+) -> None:
+    Path("x").write_bytes(filled[0].line())
+    script = "import sys; from latte.cli.main import run_command_line as run\n"
+    script += "assert run(sys.argv[1:]) == 0\n"
+    script += "assert {'torch', 'open_clip', 'transformers', 'pyarrow'}.isdisjoint(sys.modules)\n"
+    command = [sys.executable, "-c", script, "descriptions", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,80 @@
+"""Workers side by side: each answers its share, and nothing is asked twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latte.describe.shard import Shard
+from latte.describe.store import DescriptionStore, StoredText
+from latte.interfaces import DescribeRequest, LatteError, Refusal
+from tests.describe.doubles import ScriptedDescriber, echo, training_set
+from tests.describe.test_generate import failing_on, plan_for, run
+
+IMAGES = 30
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_shards_together_ask_everything_once(tmp_path: Path, count: int) -> None:
+    asked: list[str] = []
+    requests = 0
+    for index in range(1, count + 1):
+        worker = ScriptedDescriber()
+        requests += run(tmp_path, worker, IMAGES, shard=Shard(index, count)).requests
+        asked += worker.asked
+    assert sorted(asked) == sorted(f"What? hash{i}" for i in range(IMAGES))
+    assert requests == IMAGES
+    whole = ScriptedDescriber()
+    assert run(tmp_path, whole, IMAGES).served == IMAGES
+    assert whole.asked == []
+
+
+def test_another_number_of_shards_finds_what_the_first_wrote(tmp_path: Path) -> None:
+    first = run(tmp_path, ScriptedDescriber(), IMAGES, shard=Shard(1, 2))
+    rest = [ScriptedDescriber() for _ in range(3)]
+    results = [run(tmp_path, rest[i], IMAGES, shard=Shard(i + 1, 3)) for i in range(3)]
+    assert sum(len(worker.asked) for worker in rest) == IMAGES - first.generated
+    assert sum(result.served for result in results) == first.generated > 0
+
+
+def test_the_order_of_the_requests_does_not_matter(tmp_path: Path) -> None:
+    keys = [f"hash{i}" for i in range(IMAGES)]
+    asked = []
+    for number, order in enumerate((keys, keys[::-1])):
+        worker = ScriptedDescriber()
+        plan = plan_for(worker, training_set([0] * IMAGES, keys=order))
+        asked.append({one.key for one in plan.requests if Shard(1, 3).holds(one.key)})
+        assert 0 < len(asked[number]) < IMAGES
+    assert asked[0] == asked[1]
+
+
+def test_what_another_process_writes_meanwhile_is_not_asked_again(tmp_path: Path) -> None:
+    plan = plan_for(ScriptedDescriber(), training_set([0] * 10))
+
+    def script(request: DescribeRequest) -> str:
+        if request.images[0].key == "hash0":
+            with DescriptionStore(tmp_path) as other:
+                refusal = StoredText(plan.requests[5].key, None, "filter", refused=True)
+                other.put_many([StoredText(plan.requests[4].key, "from elsewhere"), refusal])
+        return echo(request)
+
+    describer = ScriptedDescriber(script, batch_size=4)
+    result = run(tmp_path, describer, 10)
+    assert not {"What? hash4", "What? hash5"} & set(describer.asked)
+    assert result.texts[4] == "from elsewhere"
+    assert (result.served, result.generated, result.refused) == (1, 8, 1)
+
+
+def test_a_shard_of_refusals_is_no_error_and_one_of_failures_is(tmp_path: Path) -> None:
+    refusing = ScriptedDescriber(lambda _: Refusal("filter"))
+    assert run(tmp_path / "a", refusing, 3, shard=Shard(1, 1)).refused == 3
+    failing = ScriptedDescriber(failing_on("hash0", "hash1", "hash2"))
+    with pytest.raises(LatteError, match="none of 3"):
+        run(tmp_path / "b", failing, 3, shard=Shard(1, 1))
+
+
+def test_an_empty_share_is_no_error(tmp_path: Path) -> None:
+    key = plan_for(ScriptedDescriber(), training_set([0])).requests[0].key
+    empty = next(Shard(i, 2) for i in (1, 2) if not Shard(i, 2).holds(key))
+    assert run(tmp_path, ScriptedDescriber(), 1, shard=empty).requests == 0

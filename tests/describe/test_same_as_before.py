@@ -1,0 +1,73 @@
+"""Recipes of one describer, prompt and sample keep their texts, draws and folders, to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from latte.describe.plan import plan_requests
+from latte.files import digest, digest_json
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from latte.run.identity import ADDED, run_hash, stage_fingerprints
+from tests.describe.doubles import ScriptedDescriber, descriptions, training_set
+from tests.describe.test_bank import bank_of
+
+LABELS = [i * i % 3 for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("max_images", "keys"),
+    [(1, "50fbca434e2108d61d2ddd66050fd746"), (4, "9227d4c3286a4c6347cabd487ba9065f")],
+)
+def test_texts_stay_under_the_keys_under_which_they_were_stored(max_images: int, keys: str) -> None:
+    training = training_set(LABELS, keys=[f"hash{i % 28}" for i in range(30)])
+    kinds = descriptions(3, "What does the {class} do?")
+    describer = ScriptedDescriber(max_images=max_images)
+    plan = plan_requests(training, kinds, {"any": describer}, seed=5)["any"]
+    assert digest(*(request.key for request in plan.requests)) == keys
+
+
+def test_draws_and_files_are_what_they_were(tmp_path: Path) -> None:
+    bank = bank_of(LABELS, refused=[3, 4])
+    drawn = [bank.rows("group", torch.arange(30), None, epoch, 7).tolist() for epoch in range(3)]
+    assert digest_json(drawn) == "0f67788aa8d4443e2dd085c34de53a2d"
+    assert digest(*bank.unique_texts) == "448b3bb48b01555125687f55b645d0d7"
+    bank.save(tmp_path / "d.jsonl")
+    assert digest((tmp_path / "d.jsonl").read_bytes()) == "37b95cd28797ad642a7a0220f907ed5f"
+
+
+def test_new_options_leave_folders_and_stages_alone_until_they_are_set(tmp_path: Path) -> None:
+    plain = "backbone: {model: x}\ndataset: {use: folder, root: a, classes: [b, c]}\n" + (
+        "describer: phrases\ndescriptions: [class, image, {use: group, OPTIONS}]\n"
+        "labels: [frozen]\nloss: contrastive\n"
+    )
+    registry, path = load_registry(), tmp_path / "r.yaml"
+
+    def identity(options: str) -> tuple[str, str]:
+        path.write_text(plain.replace("OPTIONS", options))
+        recipe = load_recipe(path, registry)
+        stages = stage_fingerprints(recipe, "images", registry.model_folder)
+        return run_hash(recipe, None), stages["describe"]
+
+    before = identity("size: 4")
+    assert identity("size: 4, weight: 1.0, samples: 1, groups_per_class: null") == before
+    changed = [
+        identity(options)
+        for options in ("weight: 2.0", "samples: 2", "groups_per_class: 3", "prompt: [a, b]")
+    ]
+    assert len({*changed, before}) == 5
+    assert len({stage for _, stage in [*changed, before]}) == 5
+
+    path.write_text(plain.replace("OPTIONS", "size: 4"))
+    recipe = load_recipe(path, registry)
+    kept = [
+        {key: value for key, value in one.items() if key not in ADDED}
+        for one in recipe.resolved["descriptions"]
+    ]
+    without = replace(recipe, resolved={**recipe.resolved, "descriptions": kept})
+    assert without.resolved != recipe.resolved
+    assert run_hash(without, None) == before[0]

@@ -1,0 +1,148 @@
+"""One describer or several, and which description asks which."""
+
+from __future__ import annotations
+
+import pytest
+
+from latte.recipe.dump import dump_yaml
+from tests.recipe.conftest import MINIMAL, Complaints, Load
+
+TWO = MINIMAL + (
+    "describers: [phrases, {use: remote, model: x, name: large}]\n"
+    "descriptions:\n"
+    "  - class\n"
+    "  - image\n"
+    "  - {use: group, by: BY}\n"
+)
+
+
+def test_a_description_asks_the_first_describer_or_the_one_that_it_names(load: Load) -> None:
+    recipe = load(TWO.replace("BY", "large"))
+    assert [one.label for one in recipe.describers] == ["phrases", "large"]
+    assert recipe.asked == {"class": "phrases", "image": "phrases", "group": "large"}
+
+
+def test_naming_the_first_describer_says_nothing_new(load: Load) -> None:
+    named = load(TWO.replace("BY", "phrases"))
+    unnamed = load(TWO.replace(", by: BY", ""))
+    assert named.resolved == unnamed.resolved
+    assert named.descriptions == unnamed.descriptions
+
+
+def test_a_single_describer_may_be_named_too(load: Load) -> None:
+    text = (
+        MINIMAL + "describer: {use: phrases, name: mine}\ndescriptions: [{use: image, by: mine}]\n"
+    )
+    recipe = load(text)
+    assert recipe.asked == {"image": "mine"}
+    assert "describers" not in recipe.resolved
+
+
+@pytest.mark.parametrize("by", ["large", "phrases"])
+def test_the_resolved_recipe_loads_again(load: Load, by: str) -> None:
+    recipe = load(TWO.replace("BY", by))
+    again = load(dump_yaml(recipe.resolved))
+    assert again.resolved == recipe.resolved
+    assert again.describers == recipe.describers
+    assert again.descriptions == recipe.descriptions
+    assert recipe.origins["describers.1.model"] == "r.yaml:4"
+
+
+def test_lists_of_prompts_load_again(load: Load) -> None:
+    text = MINIMAL + (
+        "describer: phrases\n"
+        'descriptions: [{use: image, prompt: ["What?", "Where is the {class}?"], weight: 2}]\n'
+    )
+    recipe = load(text)
+    assert recipe.resolved["descriptions"][0]["prompt"] == ["What?", "Where is the {class}?"]
+    assert load(dump_yaml(recipe.resolved)).descriptions == recipe.descriptions
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(complaints: Complaints) -> None:
+    (message,) = complaints(TWO.replace("BY", "lage"))
+    assert message == (
+        'r.yaml:8 descriptions.2.by: no describer of this recipe is called "lage"\n'
+        '  Did you mean "large"? Its describers: phrases, large.'
+    )
+
+
+def test_classes_ask_nobody(complaints: Complaints) -> None:
+    text = MINIMAL + "describer: phrases\ndescriptions: [{use: class, by: phrases}]\n"
+    (message,) = complaints(text)
+    assert 'descriptions.0.by: "class" is about classes, and asks no describer' in message
+
+
+def test_by_is_text(complaints: Complaints) -> None:
+    (message,) = complaints(TWO.replace("BY", "3"))
+    assert message.startswith("r.yaml:8 descriptions.2.by: expected text, got the number 3")
+
+
+def test_one_key_or_the_other(complaints: Complaints) -> None:
+    (message,) = complaints(TWO.replace("BY", "large") + "describer: phrases\n")
+    assert message.startswith('r.yaml:4 describers: "describers" cannot stand beside "describer"')
+    assert 'Move the describer into the list, or remove "describers".' in message
+
+
+def test_only_descriptions_ask(complaints: Complaints) -> None:
+    text = MINIMAL + "describer: {use: phrases, by: phrases}\ndescriptions: [image]\n"
+    (message,) = complaints(text)
+    assert 'describer.by: unknown key "by"' in message
+
+
+def test_describers_have_names_of_their_own(complaints: Complaints) -> None:
+    (message,) = complaints(MINIMAL + "describers: [phrases, phrases]\ndescriptions: [image]\n")
+    assert 'describers.1: a second item of this list is called "phrases"' in message
+
+
+def test_a_describer_that_is_wrong_is_the_only_mistake(complaints: Complaints) -> None:
+    (message,) = complaints(TWO.replace("BY", "large").replace("remote", "remot"))
+    assert 'describers.1.use: no describer named "remot"' in message
+
+
+def test_an_empty_list_describes_no_image(complaints: Complaints) -> None:
+    (message,) = complaints(MINIMAL + "describers: []\ndescriptions: [image]\n")
+    assert "there is no describer to look at them" in message
+
+
+CONTROL = TWO.replace("BY", "large") + "controls: {it: CHANGE}\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["{describer: null, descriptions: [class]}", "{describers: [], descriptions: [class]}"],
+)
+def test_a_control_may_do_without_any(load: Load, change: str) -> None:
+    recipe = load(CONTROL.replace("CHANGE", change))
+    assert recipe.controls["it"].describers == ()
+    assert load(dump_yaml(recipe.resolved)).resolved == recipe.resolved
+
+
+def test_a_control_may_take_one_in_place_of_several_and_the_reverse(load: Load) -> None:
+    one = load(CONTROL.replace("CHANGE", "{describer: phrases, descriptions: [image]}"))
+    assert [choice.label for choice in one.controls["it"].describers] == ["phrases"]
+    several = load(
+        MINIMAL + "describer: phrases\ndescriptions: [image]\n"
+        "controls: {it: {describers: [phrases, {use: remote, model: x}]}}\n"
+    )
+    assert [choice.label for choice in several.controls["it"].describers] == ["phrases", "remote"]
+    assert load(dump_yaml(several.resolved)).resolved == several.resolved
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("prompt: []", "prompt: needs at least one prompt"),
+        ("prompt: [a, a]", 'prompt: "a" stands here twice; use samples to ask it several times'),
+        ("prompt: 7", "prompt: expected text or a list, got the number 7"),
+        ("prompt: [a, 7]", "prompt.1: expected text, got the number 7"),
+        ("samples: 0", "samples: must be at least 1, got 0"),
+        ("weight: 0", "weight: must be greater than 0.0, got 0"),
+        ("groups_per_class: 0", "groups_per_class: must be at least 1, got 0"),
+    ],
+)
+def test_mistakes_in_the_options_of_descriptions(
+    complaints: Complaints, options: str, expected: str
+) -> None:
+    text = MINIMAL + f"describer: phrases\ndescriptions: [{{use: group, {options}}}]\n"
+    (message,) = complaints(text)
+    assert message.startswith(f"r.yaml:5 descriptions.0.{expected}")

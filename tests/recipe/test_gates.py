@@ -1,0 +1,55 @@
+"""Gates in recipes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recipe.conftest import TRAINING, Complaints, Load
+
+GATES = "gates: [refusal, length, {use: leakage, names: own, name: leaks}]\n"
+
+
+def test_there_are_none_unless_a_recipe_lists_them(load: Load) -> None:
+    recipe = load(TRAINING)
+    assert recipe.gates == ()
+    assert "gates" not in recipe.resolved
+    assert load(TRAINING + "gates: []\n").resolved == recipe.resolved
+
+
+def test_they_keep_their_order_names_and_options(load: Load) -> None:
+    recipe = load(TRAINING + GATES)
+    assert [one.label for one in recipe.gates] == ["refusal", "length", "leaks"]
+    assert recipe.resolved["gates"][1:] == [
+        {"use": "length", "at_least": 3, "at_most": 60},
+        {"use": "leakage", "name": "leaks", "names": "own", "ignore": []},
+    ]
+
+
+def test_a_control_takes_them_over_or_has_its_own(load: Load) -> None:
+    controls = (
+        "controls: {same: {prototypes: templates}, none: {gates: []}, other: {gates: [length]}}\n"
+    )
+    found = load(TRAINING + GATES + controls).controls
+    assert [len(found[name].gates) for name in ("same", "none", "other")] == [3, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("gates", "message"),
+    [
+        ("[refusl]", 'Did you mean "refusal"'),
+        ("refusal", "Write it in brackets: [refusal]."),
+        ("[length, length]", 'a second item of this list is called "length"'),
+        ("[{use: length, at_lest: 2}]", 'Did you mean "at_least"?'),
+        ("[{use: length, at_least: 9, at_most: 3}]", "must not be smaller than at_least"),
+        ("[{use: leakage, names: mine}]", "must be own or other or any"),
+        ("[{use: leakage, ignore: cat}]", "expected a list"),
+        ("[{use: language, language: klingon}]", "must be english or german"),
+        ("[{use: repetition, within: 2}]", "must be at most 1"),
+        ('[{use: refusal, also: [""]}]', "a phrase needs at least one word"),
+        ("[image]", 'no gate named "image"'),
+    ],
+)
+def test_mistakes_are_answered(complaints: Complaints, gates: str, message: str) -> None:
+    (found,) = complaints(TRAINING + f"gates: {gates}\n")
+    assert found.startswith("r.yaml:8 gates")
+    assert message in found

@@ -1,0 +1,69 @@
+"""Describers for runs in this process, and a registry that knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from latte.interfaces import Describer, DescribeRequest, Options
+from latte.recipe.load import load_recipe
+from latte.registry.discovery import discover_plugins
+from latte.registry.plugin import Plugin
+from latte.registry.registry import Registry
+from latte.registry.spec import ComponentSpec
+from latte.run.runner import run_recipe
+from latte.run.workspace import run_folder
+from tests.conftest import RecordedProgress
+
+
+class EchoOptions(Options):
+    word: str = "echo"
+    varied: bool = False
+
+
+class Echo(Describer[EchoOptions]):
+    """Repeats its word, what it was asked, and a little of what it was shown."""
+
+    log: ClassVar[list[str]] = []
+    """`WORD COUNT` for each batch and `close WORD`, of all describers, in order."""
+
+    @property
+    def varies(self) -> bool:
+        return self.options.varied
+
+    @property
+    def fingerprint(self) -> str:
+        return f"echo {self.options.word} {self.options.varied}"
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        self.log.append(f"{self.options.word} {len(requests)}")
+        return [
+            f"{self.options.word} {one.prompt} {one.images[0].key[:6]} {one.sample}"
+            for one in requests
+        ]
+
+    def close(self) -> None:
+        self.log.append(f"close {self.options.word}")
+
+
+def echo_registry() -> Registry:
+    """Everything that is installed, and the describer `echo`."""
+    spec = ComponentSpec(
+        kind="describer",
+        name="echo",
+        target="tests.run.describers:Echo",
+        options="tests.run.describers:EchoOptions",
+        summary="for tests",
+    )
+    echoing = Plugin("latte_echo", "latte-echo", "1", status="ok", specs=(spec,))
+    return Registry([*discover_plugins(), echoing])
+
+
+def run_with_echo(recipe: Path, until: str = "report") -> tuple[Path, RecordedProgress]:
+    """The run folder, and what progress was told; `Echo.log` starts anew."""
+    Echo.log.clear()
+    registry, progress = echo_registry(), RecordedProgress()
+    loaded = load_recipe(recipe, registry)
+    run_recipe(loaded, registry, progress, until=until)
+    return run_folder(loaded, None).path, progress

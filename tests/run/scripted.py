@@ -1,0 +1,110 @@
+"""A describer in a package of its own that notes everything that it is asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.run.runs import environment
+
+PLUGIN = '''
+import os, time
+from pathlib import Path
+from latte.api import ComponentSpec, Describer, Options, Refusal, hookimpl
+
+class NotingOptions(Options):
+    model: str = "small"
+    temperature: float = 0.0
+    batch: int = 2
+
+class Noting(Describer):
+    """Answers with what it was asked; refuses images that REFUSE begins.
+
+    From the second batch on, its answers wait while the file HOLD is there.
+    """
+
+    max_images = 4
+
+    @property
+    def batch_size(self):
+        return self.options.batch
+
+    @property
+    def fingerprint(self):
+        return f"noting-1 {self.options.model} {self.options.temperature}"
+
+    @property
+    def counters(self):
+        return {"tokens": 1000 * getattr(self, "answered", 0)}
+
+    def describe(self, requests):
+        texts = [self._answer(request) for request in requests]
+        self.answered = getattr(self, "answered", 0) + len(texts)
+        with Path(os.environ["ASKED"]).open("a") as file:
+            file.writelines(f"{os.getpid()} {self._about(request)}\\n" for request in requests)
+        hold = Path(os.environ.get("HOLD", "/nowhere"))
+        while self.answered > len(requests) and hold.exists():
+            time.sleep(0.01)
+        return texts
+
+    def _answer(self, request):
+        about = self._about(request)
+        return Refusal("filter") if about.startswith(os.environ.get("REFUSE", "-")) else about
+
+    def _about(self, request):
+        images = "+".join(image.key[:8] for image in request.images)
+        options = self.options
+        return f"{images} {request.prompt} {options.model} {options.temperature}"
+
+@hookimpl
+def latte_components():
+    target, options = "noting_describer:Noting", "noting_describer:NotingOptions"
+    return [ComponentSpec("describer", "noting", target, "for tests", options=options)]
+'''
+
+
+class Noting:
+    """The plugin in `folder`, and what it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.plugin = folder / "noting-plugin"
+        self.log = folder / "asked.txt"
+        about = self.plugin / "noting_describer-1.0.dist-info"
+        about.mkdir(parents=True)
+        (self.plugin / "noting_describer.py").write_text(PLUGIN)
+        (about / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: noting-describer\nVersion: 1.0\n"
+        )
+        (about / "entry_points.txt").write_text(
+            "[latte.plugins]\nnoting_describer = noting_describer\n"
+        )
+
+    @property
+    def asked(self) -> list[str]:
+        """Every question so far, in the order in which they were answered."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [line.partition(" ")[2] for line in lines]
+
+    def asked_by(self, process: int) -> list[str]:
+        """Those of one process."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [line.partition(" ")[2] for line in lines if line.startswith(f"{process} ")]
+
+    def start(self, *arguments: str | Path, **changes: str) -> subprocess.Popen[str]:
+        """`latte ARGUMENTS` in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "latte", *map(str, arguments)],
+            cwd=self.folder,
+            env={
+                **environment(self.folder),
+                "PYTHONPATH": f"{self.plugin}{os.pathsep}{Path(__file__).parents[2]}",
+                "ASKED": str(self.log),
+                **changes,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )

@@ -1,0 +1,82 @@
+"""Which texts a real run takes from the store, and which it asks for again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from tests.run.runs import assert_same_results, run
+from tests.run.scripted import Noting
+
+DESCRIBER = "describer={{use: noting, model: {model}, temperature: {temperature}, batch: {batch}}}"
+
+
+def describer(model: str = "small", temperature: float = 0.0, batch: int = 2) -> str:
+    return DESCRIBER.format(model=model, temperature=temperature, batch=batch)
+
+
+def described(recipe: Path, *overrides: str, **options: object) -> list[str]:
+    """The texts about single images that are in the bank of a run."""
+    folder, _, _ = run(recipe, *overrides, until="describe", **options)
+    lines = map(json.loads, (folder / "descriptions.jsonl").read_text().splitlines())
+    return [json.dumps(line["descriptions"]["image"]) for line in lines]
+
+
+def test_a_changed_prompt_model_or_decoding_is_never_served_a_stale_text(
+    recipe: Path, noting: Noting
+) -> None:
+    described(recipe, describer())
+    once = len(noting.asked)
+    assert once == 24, "12 images and 12 groups"
+
+    assert all("large" in text for text in described(recipe, describer(model="large")))
+    assert len(noting.asked) == 2 * once
+
+    assert all("0.7" in text for text in described(recipe, describer(temperature=0.7)))
+    assert len(noting.asked) == 3 * once
+
+    recipe.write_text(recipe.read_text().replace("- image", '- {use: image, prompt: "Who?"}'))
+    assert all("Who?" in text for text in described(recipe, describer()))
+    assert len(noting.asked) == 3 * once + 12, "groups are asked what they were asked before"
+
+
+def test_a_changed_batch_size_is_always_served_what_is_there(recipe: Path, noting: Noting) -> None:
+    texts = described(recipe, describer(batch=2))
+    asked = noting.asked
+    for batch in (1, 5, 100):
+        assert described(recipe, describer(batch=batch)) == texts
+    assert noting.asked == asked
+
+
+def test_a_refusal_is_kept_until_somebody_asks_again(
+    recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was trained without the text is then trained anew, as if it had always been there."""
+    monkeypatch.setenv("REFUSE", noting_first(recipe, noting))
+    refused, _, progress = run(recipe, describer())
+    asked = len(noting.asked)
+    assert any("refused" in line for line in progress.lines)
+
+    monkeypatch.delenv("REFUSE")
+    assert any("null" in text for text in described(recipe, describer(batch=3)))
+    assert len(noting.asked) == asked
+
+    again = run_command_line(["describe", str(recipe), "--set", describer(), "--ask-again", "-q"])
+    assert again == 0
+    assert len(noting.asked) > asked
+    mended, _, _ = run(recipe, describer())
+    assert mended == refused, "it is the same run"
+
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "other-cache"))
+    whole, _, _ = run(recipe, describer(), output=tmp_path / "other")
+    assert_same_results(mended, whole)
+
+
+def noting_first(recipe: Path, noting: Noting) -> str:
+    """The beginning of the key of the first image that a run of `recipe` asks about."""
+    folder, _, _ = run(recipe, describer(model="probe"), until="data", limit=12)
+    first = json.loads((folder / "data" / "training.jsonl").read_text().splitlines()[0])
+    return str(first["key"])[:8]

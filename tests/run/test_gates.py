@@ -1,0 +1,192 @@
+"""Runs with gates: what they hold back is counted, kept in the store, and teaches nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.describe.phrases import PhraseDescriber
+from latte.describe.store import DescriptionStore
+from latte.interfaces import DescribeRequest, LatteError
+from latte.run.workspace import description_folder
+from tests.run.runs import RESULT_FILES, assert_same_results, run
+
+REFUSAL = "I'm sorry, I cannot see the image."
+GATES = "gates=[refusal, {use: length, at_least: 3, name: short}]"
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The describer refuses the first image, and is brief about the second; all prompts so far."""
+    prompts: list[str] = []
+
+    def describe(self: PhraseDescriber, requests: Sequence[DescribeRequest]) -> list[str]:
+        texts = []
+        for request in requests:
+            place = prompts.count(request.prompt)
+            prompts.append(request.prompt)
+            about = {0: REFUSAL, 1: "red"} if "object in" in request.prompt else {}
+            texts.append(about.get(place, f"a square number {place} on a wall"))
+        return texts
+
+    monkeypatch.setattr(PhraseDescriber, "describe", describe)
+    return prompts
+
+
+def bank(folder: Path) -> list[str | None]:
+    """The texts of description `image`; None where there is none."""
+    lines = (folder / "descriptions.jsonl").read_text(encoding="utf-8").splitlines()
+    return [_text(json.loads(line)["descriptions"]["image"]) for line in lines]
+
+
+def _text(described: Any) -> str | None:
+    text: str | None = described["text"]
+    return text
+
+
+def squashed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_what_gates_hold_back_does_not_reach_the_bank_and_is_counted(recipe: Path) -> None:
+    folder, results, progress = run(recipe, GATES)
+    assert results is not None
+    assert bank(folder)[:3] == [None, None, "a square number 2 on a wall"]
+    counted = [(one.description, one.gate, one.held_back) for one in results.held_back]
+    assert counted == [
+        ("image", "refusal", 1),
+        ("image", "short", 1),
+        ("group", "refusal", 0),
+        ("group", "short", 0),
+    ]
+    assert json.loads((folder / "gates.json").read_text(encoding="utf-8"))[1] == {
+        "description": "image",
+        "gate": "short",
+        "texts": 12,
+        "held_back": 1,
+        "reason": "1 word, fewer than 3",
+        "example": "red",
+    }
+    assert "gates held back 2 of 12 texts of image (refusal 1, short 1)" in progress.lines
+    assert any(line.startswith("gates: all") and "of group" in line for line in progress.lines)
+
+
+def test_report_and_card_tell_the_counts(recipe: Path) -> None:
+    folder, _, _ = run(recipe, GATES)
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert 'id="gates"' in page
+    assert "1 word, fewer than 3" in page
+    card = squashed((folder / "model" / "README.md").read_text(encoding="utf-8"))
+    assert "Held back of image: 2 of 12 texts (refusal 1, short 1)" in card
+    assert "Gates: refusal, length (short)" in card
+
+
+def test_the_store_keeps_them_and_other_gates_ask_nobody(recipe: Path, asked: list[str]) -> None:
+    first, _, _ = run(recipe, GATES)
+    so_far = len(asked)
+    with DescriptionStore(description_folder()) as store:
+        assert len(store) == so_far
+    second, _, progress = run(recipe, "gates=[refusal]")
+    assert len(asked) == so_far
+    assert second != first
+    assert bank(second)[:2] == [None, "red"]
+    assert "gates held back 1 of 12 texts of image (refusal 1)" in progress.lines
+
+
+def test_a_changed_gate_does_the_stage_again_in_the_same_folder(
+    recipe: Path, asked: list[str]
+) -> None:
+    from latte.recipe.load import load_recipe
+    from latte.registry.registry import load_registry
+    from latte.run.identity import stage_fingerprints
+
+    def fingerprints(*overrides: str) -> dict[str, str]:
+        loaded = load_recipe(recipe, load_registry(), overrides)
+        return stage_fingerprints(loaded, "images", lambda name: Path(name))
+
+    none, two = fingerprints(), fingerprints(GATES)
+    wider = fingerprints(GATES.replace("at_least: 3", "at_least: 2"))
+    assert none["zero-shot"] == two["zero-shot"] == wider["zero-shot"]
+    assert len({none["describe"], two["describe"], wider["describe"]}) == 3
+    assert fingerprints("gates=[]") == none
+
+
+def test_gates_that_let_everything_pass_change_no_result(recipe: Path) -> None:
+    gated, _, progress = run(recipe, "gates=[{use: length, at_least: 1}]")
+    plain, results, _ = run(recipe)
+    assert gated != plain
+    assert_same_results(gated, plain)
+    assert any(line.startswith("gates: all 12 texts of image passed") for line in progress.lines)
+    assert results is not None
+    assert results.held_back == ()
+
+
+def test_a_recipe_without_gates_has_no_trace_of_them(recipe: Path) -> None:
+    folder, _, progress = run(recipe)
+    empty, _, _ = run(recipe, "gates=[]")
+    assert folder == empty
+    assert not (folder / "gates.json").exists()
+    assert 'id="gates"' not in (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert not any(line.startswith("gates") for line in progress.lines)
+
+
+def test_a_description_of_which_nothing_is_left_is_warned_of_and_the_run_goes_on(
+    recipe: Path,
+) -> None:
+    folder, results, progress = run(recipe, "gates=[{use: length, at_least: 50}]")
+    assert results is not None
+    assert bank(folder) == [None] * 12
+    (warning,) = [line for line in progress.lines if "no text of image" in line]
+    assert warning.startswith("warning: gates left no text of image")
+    assert warning.endswith("length as 7 words, fewer than 50: I'm sorry, I cannot see the image.")
+
+
+def test_a_reused_run_says_the_same(recipe: Path) -> None:
+    folder, first, _ = run(recipe, GATES)
+    before = {name: (folder / name).read_bytes() for name in (*RESULT_FILES, "gates.json")}
+    _, second, progress = run(recipe, GATES)
+    assert first is not None
+    assert second is not None
+    assert first.held_back == second.held_back
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert any(line.startswith("describe: reused") for line in progress.lines)
+
+
+def test_a_lost_count_is_counted_again(recipe: Path, asked: list[str]) -> None:
+    folder, _, _ = run(recipe, GATES)
+    content, so_far = (folder / "gates.json").read_bytes(), len(asked)
+    (folder / "gates.json").unlink()
+    run(recipe, GATES)
+    assert (folder / "gates.json").read_bytes() == content
+    assert len(asked) == so_far
+
+
+def test_a_guard_that_keeps_zero_shot_leaves_nothing_to_judge(recipe: Path) -> None:
+    folder, results, _ = run(recipe, GATES, "guard={use: lead, at_least: 1000}")
+    assert results is not None
+    assert results.held_back == ()
+    assert json.loads((folder / "gates.json").read_text(encoding="utf-8")) == []
+
+
+def test_a_control_may_have_gates_of_its_own(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text() + "controls: {gated: {gates: [refusal]}}\n")
+    folder, _, _ = run(recipe)
+    assert not (folder / "gates.json").exists()
+    (control,) = (folder / "controls" / "gated").iterdir()
+    assert bank(control)[:2] == [None, "red"]
+    assert bank(folder)[:2] == [REFUSAL, "red"]
+
+
+def test_a_class_to_ignore_that_there_is_not_is_answered_and_loses_no_text(
+    recipe: Path, asked: list[str]
+) -> None:
+    gates = "gates=[{use: leakage, ignore: [gren]}]"
+    with pytest.raises(LatteError, match="did you mean `green`"):
+        run(recipe, gates)
+    so_far = len(asked)
+    run(recipe, gates.replace("gren", "green"))
+    assert len(asked) == so_far

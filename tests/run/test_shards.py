@@ -1,0 +1,197 @@
+"""`latte describe --shard`: workers side by side, one of which may die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from latte.run.sharding import on_local_device
+from tests.run.runs import run
+from tests.run.scripted import Noting
+
+USE = ("--set", "describer={use: noting, batch: 2}")
+REQUESTS = 24
+"""Twelve images, and a group for each."""
+
+
+@pytest.fixture(autouse=True)
+def no_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def describe(recipe: Path, *arguments: str) -> int:
+    return run_command_line(["describe", str(recipe), *USE, "--quiet", *arguments])
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_after_all_shards_a_run_finds_every_text(
+    recipe: Path, noting: Noting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for shard in ("1/3", "2/3", "3/3", "2/3"):
+        assert describe(recipe, "--shard", shard) == 0
+        said.append(capsys.readouterr().out)
+    sizes = [int(line.split(": ")[1].split(" of ")[0]) for line in said]
+    assert sum(sizes[:3]) == REQUESTS
+    assert said[1] == (
+        f"shard 2/3: {sizes[1]} of {REQUESTS} requests, {sizes[1]} written, 0 were there\n"
+    )
+    assert said[3] == (
+        f"shard 2/3: {sizes[1]} of {REQUESTS} requests, 0 written, {sizes[1]} were there\n"
+    )
+    (folder,) = Path("runs").iterdir()
+    assert files(folder) == {f"shards/{i}-of-3/.lock" for i in (1, 2, 3)}
+
+    asked = noting.asked
+    assert len(asked) == len(set(asked)) == REQUESTS
+    assert run_command_line(["run", str(recipe), *USE, "--quiet", "--until", "describe"]) == 0
+    assert noting.asked == asked
+    assert (folder / "descriptions.jsonl").exists()
+
+
+def test_a_shard_works_while_the_run_is_locked_and_not_twice_at_once(
+    recipe: Path, noting: Noting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from latte.run.folder import RunFolder
+    from latte.run.workspace import run_folder
+
+    loaded = load_recipe(recipe, load_registry(), [USE[1]])
+    folder = run_folder(loaded, None)
+    with folder.lock():
+        assert describe(recipe, "--shard", "1/2") == 0
+        with RunFolder(folder.path / "shards" / "1-of-2").lock():
+            assert describe(recipe, "--shard", "1/2") == 2
+            assert "another process is working" in capsys.readouterr().err
+            assert describe(recipe, "--shard", "2/2") == 0
+    assert len(noting.asked) == REQUESTS
+
+
+def test_torchrun_gives_every_process_a_shard_of_its_own(
+    recipe: Path,
+    noting: Noting,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert describe(recipe) == 0
+        assert capsys.readouterr().out.startswith(f"shard {int(rank) + 1}/2: ")
+    assert len(noting.asked) == len(set(noting.asked)) == REQUESTS
+    assert describe(recipe, "--shard", "1/1") == 0
+    assert capsys.readouterr().out.startswith("shard 1/1: ")
+
+
+@pytest.mark.parametrize(
+    ("device", "rank", "gpus", "expected"),
+    [
+        ("auto", "3", True, "cuda:3"),
+        ("auto", "3", False, "auto"),
+        ("auto", None, True, "auto"),
+        ("cpu", "3", True, "cpu"),
+    ],
+)
+def test_each_process_on_a_machine_takes_its_own_gpu(
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    rank: str | None,
+    gpus: bool,
+    expected: str,
+) -> None:
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus)
+    loaded = load_recipe(recipe, load_registry(), [f"device={device}"])
+    assert on_local_device(loaded).general.device == expected
+
+
+def test_a_wrong_shard_is_told_before_anything_is_read(
+    recipe: Path, noting: Noting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert describe(recipe, "--shard", "3/2") == 2
+    assert "--shard: `3/2` is no shard" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_where_the_guard_keeps_zero_shot_no_shard_asks(
+    recipe: Path, noting: Noting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guard = "guard={use: lead, at_least: 1000}"
+    assert describe(recipe, "--shard", "1/2", "--set", guard) == 0
+    assert capsys.readouterr().out == "shard 1/2: 0 of 0 requests, 0 written, 0 were there\n"
+    assert noting.asked == []
+
+
+def test_refusals_and_counters_are_told(
+    recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFUSE", "")
+    everything = ["describe", str(recipe), *USE, "--shard", "1/2", "--quiet"]
+    assert run_command_line(everything) == 0
+    asked = len(noting.asked)
+    assert run_command_line(everything) == 0
+    assert len(noting.asked) == asked
+    monkeypatch.setenv("REFUSE", "-")
+    assert run_command_line([*everything, "--ask-again"]) == 0
+    assert len(noting.asked) == 2 * asked
+
+
+@pytest.mark.slow
+def test_of_two_workers_one_is_killed_and_no_more_than_its_open_batch_is_lost(
+    recipe: Path, noting: Noting
+) -> None:
+    hold = noting.folder / "hold"
+    hold.touch()
+    workers = [
+        noting.start("describe", recipe, *USE, "--shard", f"{i}/2", "--quiet", HOLD=str(hold))
+        for i in (1, 2)
+    ]
+    victim, survivor = workers
+    wait_until(lambda: all(len(noting.asked_by(one.pid)) == 4 for one in workers), workers)
+    os.kill(victim.pid, signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    hold.unlink()
+    output, _ = survivor.communicate(timeout=120)
+    assert survivor.returncode == 0, output
+    before = Counter(noting.asked)
+    assert set(before.values()) == {1}
+    assert len(before) < REQUESTS
+
+    rest = [
+        noting.start("describe", recipe, *USE, "--shard", f"{i}/3", "--quiet") for i in (1, 2, 3)
+    ]
+    for worker in rest:
+        output, _ = worker.communicate(timeout=120)
+        assert worker.returncode == 0, output
+    asked = Counter(noting.asked)
+    twice = {question for question, times in asked.items() if times > 1}
+    assert len(asked) == REQUESTS
+    assert twice == set(noting.asked_by(victim.pid)[2:]), "its first batch was stored"
+
+    asked_by_shards = noting.asked
+    run(recipe, USE[1], until="describe")
+    assert noting.asked == asked_by_shards
+
+
+def wait_until(ready: Callable[[], bool], workers: list[subprocess.Popen[str]]) -> None:
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert time.monotonic() < deadline, "the moment to kill never came"
+        assert all(one.poll() is None for one in workers), "a worker ended before it was killed"
+        time.sleep(0.005)
