@@ -1,0 +1,21 @@
+"""latte-openai: a describer that asks a server which speaks OpenAI's chat completions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """One describer."""
+    return (
+        ComponentSpec(
+            kind="describer",
+            name="openai",
+            target="latte_openai.describer:OpenAIDescriber",
+            options="latte_openai.options:OpenAIOptions",
+            summary="asks an OpenAI-compatible server: vLLM, SGLang, Ollama, hosted ones",
+        ),
+    )

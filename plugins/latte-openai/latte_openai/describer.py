@@ -1,0 +1,153 @@
+"""The describer: many requests at once, answers in order, nothing asked twice in a run."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from latte.api import Context, Describer, DescribeRequest, Refusal
+from latte_openai.client import ChatClient
+from latte_openai.failures import RequestError
+from latte_openai.loop import LoopThread
+from latte_openai.mistakes import which_model
+from latte_openai.options import OpenAIOptions
+from latte_openai.question import chat_body, request_key
+
+VERSION = 1
+"""Count up whenever the same options would send other requests or read other texts."""
+
+_BATCHES = 4
+"""Requests of a batch for each that is under way, so that the server rarely waits for the last."""
+
+
+class OpenAIDescriber(Describer[OpenAIOptions]):
+    """Asks a server. What it answered is kept until a whole batch has been handed over.
+
+    So when one request of a batch fails and the engine asks again in halves, the others are not
+    asked, and paid, a second time. A request that failed is not asked again either, as it has had
+    its retries; the next run asks it anew.
+    """
+
+    def __init__(self, options: OpenAIOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self._answers: dict[str, str | Refusal] = {}
+        self._failures: dict[str, str] = {}
+        self._spent = {"tokens": 0, "prompt tokens": 0}
+        self._loop: LoopThread | None = None
+
+    @property
+    def max_images(self) -> int:
+        """One with `images: grid`, so that the engine lays groups out."""
+        return self.options.max_images if self.options.images == "separate" else 1
+
+    @property
+    def batch_size(self) -> int:
+        """Several times the requests that are under way at once."""
+        return _BATCHES * self.options.concurrency
+
+    @property
+    def varies(self) -> bool:
+        """Above temperature 0."""
+        return self.options.varies
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Tokens as the server counts them: written, and read (images included)."""
+        return dict(self._spent)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The model and all that changes what is asked; not the server, nor how patiently.
+
+        Asks the server for its model where none is named.
+        """
+        settings = _settings(self.options)
+        digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
+        return f"openai-{VERSION}:{self._model}:{digest.hexdigest()}"
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
+        """One answer for each request.
+
+        Raises `RequestError` where a request failed for good; all others have been asked by then.
+        """
+        keyed = {request_key(request): request for request in requests}
+        known = self._answers.keys() | self._failures.keys()
+        missing = {key: request for key, request in keyed.items() if key not in known}
+        if missing:
+            model = self._model
+            self._run_loop().run(self._ask_all(missing, model))
+        for key in keyed:
+            if key in self._failures:
+                raise RequestError(self._failures[key])
+        answers = [self._answers[request_key(request)] for request in requests]
+        for key in keyed:
+            del self._answers[key]
+        return answers
+
+    def close(self) -> None:
+        """Close all connections and the thread that serves them."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.run(self._client.close())
+            loop.close()
+            del self._client
+
+    @cached_property
+    def _client(self) -> ChatClient:
+        return ChatClient(self.options)
+
+    @cached_property
+    def _model(self) -> str:
+        if self.options.model is not None:
+            return self.options.model
+        served = self._run_loop().run(self._client.models())
+        if len(served) != 1:
+            raise which_model(self.options, served)
+        return served[0]
+
+    def _run_loop(self) -> LoopThread:
+        """The thread, started when it is first needed."""
+        if self._loop is None:
+            _ = self._client
+            self._loop = LoopThread()
+        return self._loop
+
+    async def _ask_all(self, requests: Mapping[str, DescribeRequest], model: str) -> None:
+        slots = asyncio.Semaphore(self.options.concurrency)
+        tasks = [
+            asyncio.create_task(self._ask(key, request, model, slots))
+            for key, request in requests.items()
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(
+        self, key: str, request: DescribeRequest, model: str, slots: asyncio.Semaphore
+    ) -> None:
+        """Leave the answer or the failure under `key`; waits for retries keep their slot."""
+        async with slots:
+            body = await asyncio.to_thread(chat_body, request, model, self.options)
+            try:
+                answer = await self._client.complete(body, model)
+            except RequestError as error:
+                self._failures[key] = str(error)
+                return
+        self._answers[key] = answer.text
+        self._spent["tokens"] += answer.completion_tokens
+        self._spent["prompt tokens"] += answer.prompt_tokens
+
+
+def _settings(options: OpenAIOptions) -> dict[str, object]:
+    """Every option that can change a text; those without effect are left out."""
+    names = {"revision", "system_prompt", "max_tokens", "temperature", "top_p", "extra_body"}
+    names |= {"detail", "max_side", "format"}
+    names |= {"seed"} if options.varies else set()
+    names |= {"quality"} if options.format == "jpeg" else set()
+    return options.model_dump(mode="json", include=names)

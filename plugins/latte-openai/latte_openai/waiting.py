@@ -1,0 +1,37 @@
+"""How long to wait before a request is tried again: exponential back-off with full jitter."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+
+def waiting_time(attempt: int, asked_for: float | None, max_wait: float, draw: float) -> float:
+    """Seconds to wait after `attempt` (from 0) failed; `draw` is uniform in [0, 1).
+
+    Uniform between 0 and 2^attempt, so that many clients do not come back at once, plus what the
+    server asked for, and never more than `max_wait`.
+    """
+    jitter = draw * min(max_wait, 2.0 ** min(attempt, 60))
+    return min(max_wait, jitter + (asked_for or 0.0))
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """Seconds that a header `Retry-After` asks for: a number or a date, else None."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        return _until(header, now)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _until(date: str, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,206 @@
+"""A server that speaks chat completions, and misbehaves as it is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from latte_openai.client import ChatClient
+from latte_openai.describer import OpenAIDescriber
+from latte_openai.options import OpenAIOptions
+
+from latte.api import DescribeRequest
+from latte.testing.fixtures import described_images, make_context
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A chat completion that was asked for."""
+
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+    time: int
+    """How often exactly this body was asked before."""
+
+    @property
+    def content(self) -> list[dict[str, Any]]:
+        """The parts of the user's message."""
+        return list(self.body["messages"][-1]["content"])
+
+    @property
+    def prompt(self) -> str:
+        return str(self.content[-1]["text"])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the server sends; `cut` closes the connection within the reply."""
+
+    body: object = field(default_factory=dict)
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: bool = False
+
+
+Behaviour = Callable[[Asked], Reply]
+
+
+def said(text: object, finish: str = "stop", **message: object) -> Reply:
+    """A chat completion of 7 tokens."""
+    choice = {"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}
+    return Reply({"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 7}})
+
+
+def wrong(
+    status: int, message: str = "no", headers: Mapping[str, str] | None = None, **error: str
+) -> Reply:
+    """An error as OpenAI sends it."""
+    return Reply({"error": {"message": message, **error}}, status, headers or {})
+
+
+def seen(asked: Asked) -> Reply:
+    """A text that depends on all that was asked, and on nothing else."""
+    digest = hashlib.sha256(json.dumps(asked.body, sort_keys=True).encode()).hexdigest()
+    return said(f"something like {digest[:12]}")
+
+
+def echo(asked: Asked) -> Reply:
+    return said(f"answer to {asked.prompt}")
+
+
+class ChatServer:
+    """What was asked, and how many requests were there at the same time at most."""
+
+    def __init__(self, behaviour: Behaviour, models: Sequence[str] | None) -> None:
+        self.behaviour = behaviour
+        self.models = models
+        self.asked: list[Asked] = []
+        self.peak = 0
+        self.released = threading.Event()
+        """Set when the server ends, so that behaviours which wait for it end too."""
+        self._now = 0
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def prompts(self) -> list[str]:
+        """The questions, in the order in which they came."""
+        return [asked.prompt for asked in self.asked]
+
+    def close(self) -> None:
+        self.released.set()
+        self._http.shutdown()
+        self._http.server_close()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def opened(self, connection: socket.socket) -> None:
+        self._connections.add(connection)
+
+    def reply(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        if path == "/v1/models" and self.models is not None:
+            return Reply({"object": "list", "data": [{"id": name} for name in self.models]})
+        if path != "/v1/chat/completions":
+            return Reply("not here", 404)
+        return self._answer(headers, json.loads(body))
+
+    def _answer(self, headers: Mapping[str, str], body: dict[str, Any]) -> Reply:
+        with self._lock:
+            time = sum(asked.body == body for asked in self.asked)
+            asked = Asked(body, headers, time)
+            self.asked.append(asked)
+            self._now += 1
+            self.peak = max(self.peak, self._now)
+        try:
+            return self.behaviour(asked)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, server: ChatServer, *arguments: Any) -> None:
+        self._chat = server
+        server.opened(arguments[0])
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        self._send(self._chat.reply(self.path, dict(self.headers), b""))
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._send(self._chat.reply(self.path, dict(self.headers), body))
+
+    def _send(self, reply: Reply) -> None:
+        data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        with suppress(OSError):
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data) + reply.cut))
+            self.end_headers()
+            self.wfile.write(data)
+            if reply.cut:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def chat_server(
+    behaviour: Behaviour = echo, models: Sequence[str] | None = ("llava",)
+) -> Iterator[ChatServer]:
+    """A server on loopback while the block runs; `models` None: it has no list of models."""
+    server = ChatServer(behaviour, models)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def describer(folder: Path, url: str, **options: Any) -> Iterator[OpenAIDescriber]:
+    """A describer that asks the server at `url`."""
+    chosen = {"model": "llava", "base_url": url, **options}
+    one = OpenAIDescriber(OpenAIOptions(**chosen), make_context(folder))
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+def questions(folder: Path, *prompts: str) -> list[DescribeRequest]:
+    """One request about one image for each prompt."""
+    image = described_images(folder / "asked", 1)[0]
+    return [DescribeRequest((image,), prompt) for prompt in prompts]
+
+
+def without_sleeping(monkeypatch: pytest.MonkeyPatch, draw: float = 0.5) -> list[float]:
+    """Waits before retries take no time; returns the list in which their seconds appear."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    impatient = partial(ChatClient, sleep=sleep, draw=lambda: draw)
+    monkeypatch.setattr("latte_openai.describer.ChatClient", impatient)
+    return waits

@@ -1,0 +1,151 @@
+"""Replies in all dialects: texts, parts, refusals, thoughts, and what is no reply at all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from latte_openai.answer import read_answer, read_models, without_thoughts
+from latte_openai.failures import TransientError
+from latte_openai.problem import excerpt, read_problem
+from openai_double import said
+
+from latte.api import Refusal
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda below: (
+        st.lists(below)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "content", "error", "code", "usage", "data"]),
+            below,
+        )
+    ),
+)
+
+
+def text_of(content: object, finish: str = "stop", **message: object) -> str | Refusal:
+    return read_answer(json.dumps(said(content, finish, **message).body)).text
+
+
+def test_a_text_is_the_answer_and_usage_its_price() -> None:
+    answer = read_answer(json.dumps(said("a red fox").body))
+    assert (answer.text, answer.completion_tokens, answer.prompt_tokens) == ("a red fox", 7, 100)
+
+
+def test_a_text_that_was_cut_at_max_tokens_is_an_answer() -> None:
+    assert text_of("a red fox in the", finish="length") == "a red fox in the"
+
+
+def test_parts_are_put_together_and_other_kinds_left_out() -> None:
+    parts = [{"type": "text", "text": "a red "}, {"type": "thinking", "text": "hm"}, "fox", None]
+    assert text_of(parts) == "a red fox"
+
+
+@pytest.mark.parametrize("content", [None, "", []])
+def test_nothing_is_an_empty_text(content: object) -> None:
+    assert text_of(content) == ""
+
+
+def test_a_missing_usage_costs_nothing_that_is_known() -> None:
+    reply = {"choices": [{"message": {"content": "a fox"}}], "usage": None}
+    assert read_answer(json.dumps(reply)).completion_tokens == 0
+
+
+def test_refusals_keep_their_reason() -> None:
+    found = text_of(None, refusal="I cannot describe people.")
+    assert isinstance(found, Refusal)
+    assert "I cannot describe people." in found.reason
+
+
+def test_a_filtered_text_is_a_refusal_even_if_it_had_begun() -> None:
+    assert text_of("a man who", finish="content_filter") == Refusal("content filter")
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("<think>red? yes.</think>\n\na fox", "a fox"),
+        ("\n <think>red?\nyes.</think>a fox", "a fox"),
+        ("red? yes.</think> a fox", "a fox"),
+        ("<think>red? yes", ""),
+        ("a fox in <b>snow</b>", "a fox in <b>snow</b>"),
+        ("a fox that may <think>", "a fox that may <think>"),
+    ],
+)
+def test_thoughts_before_the_text_are_left_out(written: str, text: str) -> None:
+    assert without_thoughts(written) == text
+
+
+def test_separate_thoughts_are_left_out() -> None:
+    assert text_of("a fox", reasoning_content="is it red?") == "a fox"
+
+
+def test_only_thoughts_say_that_max_tokens_is_too_low() -> None:
+    for found in (
+        text_of(None, "length", reasoning_content="is it"),
+        text_of("<think>is it", "length"),
+    ):
+        assert isinstance(found, Refusal)
+        assert "max_tokens" in found.reason
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["", "<html>busy</html>", "[]", "null", "{}", '{"choices": []}', '{"choices": [{}]}',
+     '{"choices": [{"message": {"content": 3}}]}', '{"choices": {"0": 1}}', "[" * 10_000],
+)  # fmt: skip
+def test_what_is_no_completion_may_go_well_another_time(reply: str) -> None:
+    with pytest.raises(TransientError) as error:
+        read_answer(reply)
+    assert excerpt(reply) in str(error.value)
+
+
+def test_a_content_filter_with_status_200_is_a_refusal() -> None:
+    reply = {"error": {"code": "content_filter", "message": "violence"}}
+    assert read_answer(json.dumps(reply)).text == Refusal("content filter: violence")
+
+
+@given(JSON | st.text())
+def test_no_reply_is_a_crash(reply: object) -> None:
+    text = reply if isinstance(reply, str) else json.dumps(reply)
+    for read in (read_answer, read_models):
+        try:
+            read(text)
+        except TransientError as error:
+            assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ('{"error": {"message": "too long", "code": 400}}', "too long"),
+        ('{"error": "too long"}', "too long"),
+        ('{"object": "error", "message": "too long", "code": 400}', "too long"),
+        ('{"detail": "too long"}', "too long"),
+        ("too\nlong\x00\x1b[31m", "too long [31m"),
+        ("", "nothing"),
+    ],
+)
+def test_errors_are_understood_in_all_dialects(reply: str, message: str) -> None:
+    assert read_problem(reply).message == message
+
+
+@given(st.text())
+def test_an_excerpt_is_one_short_printable_line(text: str) -> None:
+    assert excerpt(text).isprintable()
+    assert 0 < len(excerpt(text)) <= 203
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "content_filter"},
+        {"type": "content_policy_violation"},
+        {"code": 400, "innererror": {"code": "ResponsibleAIPolicyViolation"}},
+    ],
+)
+def test_content_filters_are_known_by_their_code(error: dict[str, object]) -> None:
+    assert read_problem(json.dumps({"error": error})).is_content_filter

@@ -1,0 +1,205 @@
+"""Batches: bounded concurrency, order, nothing asked twice, and Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from latte_openai.failures import RequestError
+from openai_double import (
+    Asked,
+    Reply,
+    chat_server,
+    describer,
+    echo,
+    questions,
+    seen,
+    without_sleeping,
+    wrong,
+)
+
+from latte.api import DescribeRequest
+from latte.testing.fixtures import described_images
+
+
+def test_as_many_requests_as_allowed_are_under_way_and_never_more(tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+
+    def behaviour(asked: Asked) -> Reply:
+        together.wait(20)
+        return echo(asked)
+
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=4) as one:
+        one.describe(questions(tmp_path, *"abcdefghijkl"))
+    assert server.peak == 4
+
+
+def test_waiting_for_a_retry_does_not_let_more_requests_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_sleeping(monkeypatch)
+    order: list[str] = []
+
+    def behaviour(asked: Asked) -> Reply:
+        order.append(asked.prompt)
+        return wrong(429) if asked.time < 2 else echo(asked)
+
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=1) as one:
+        one.describe(questions(tmp_path, *"abc"))
+    assert order == [*"aaabbbccc"]
+
+
+def test_answers_keep_the_order_of_requests_however_they_come_in(tmp_path: Path) -> None:
+    finished: list[str] = []
+    done = {prompt: threading.Event() for prompt in "abc"}
+
+    def behaviour(asked: Asked) -> Reply:
+        """The last is answered first."""
+        later = {"a": "b", "b": "c"}.get(asked.prompt)
+        if later:
+            assert done[later].wait(20)
+        finished.append(asked.prompt)
+        done[asked.prompt].set()
+        return echo(asked)
+
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, concurrency=3) as one:
+        texts = one.describe(questions(tmp_path, *"abc"))
+    assert finished == [*"cba"]
+    assert texts == ["answer to a", "answer to b", "answer to c"]
+
+
+def test_equal_requests_of_a_batch_are_asked_once(tmp_path: Path) -> None:
+    with chat_server() as server, describer(tmp_path, server.url) as one:
+        assert one.describe(questions(tmp_path, *"aba")) == [f"answer to {p}" for p in "aba"]
+    assert sorted(server.prompts) == ["a", "b"]
+
+
+def test_a_bad_request_loses_no_other_answer_and_costs_nothing_again(tmp_path: Path) -> None:
+    """As the engine does it: after a failure, halves, down to the one that fails alone."""
+
+    def behaviour(asked: Asked) -> Reply:
+        return wrong(400, "too large") if asked.prompt == "c" else echo(asked)
+
+    with chat_server(behaviour) as server, describer(tmp_path, server.url) as one:
+        a, b, c, d = questions(tmp_path, *"abcd")
+        with pytest.raises(RequestError, match="too large"):
+            one.describe([a, b, c, d])
+        assert one.describe([a, b]) == ["answer to a", "answer to b"]
+        with pytest.raises(RequestError, match="too large"):
+            one.describe([c, d])
+        for _ in range(3):
+            with pytest.raises(RequestError, match="too large"):
+                one.describe([c])
+        assert one.describe([d]) == ["answer to d"]
+        assert one.counters == {"tokens": 21, "prompt tokens": 300}
+    assert sorted(server.prompts) == [*"abcd"]
+
+
+def test_retries_are_spent_once_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_sleeping(monkeypatch)
+    with (
+        chat_server(lambda _: wrong(500)) as server,
+        describer(tmp_path, server.url, retries=2) as one,
+    ):
+        for _ in range(3):
+            with pytest.raises(RequestError):
+                one.describe(questions(tmp_path, "a"))
+    assert len(server.asked) == 3
+
+
+def test_answers_that_were_handed_over_are_forgotten(tmp_path: Path) -> None:
+    """A run may have a million of them, and the engine stores them."""
+    with chat_server() as server, describer(tmp_path, server.url) as one:
+        for _ in range(2):
+            one.describe(questions(tmp_path, "a"))
+    assert server.prompts == ["a", "a"]
+
+
+def test_samples_are_asked_apart_and_repeatably(tmp_path: Path) -> None:
+    image = described_images(tmp_path / "asked", 1)[0]
+    requests = [DescribeRequest((image,), "?", sample) for sample in range(3)]
+    with chat_server(seen) as server, describer(tmp_path, server.url, temperature=0.7) as one:
+        assert one.varies
+        texts = one.describe(requests)
+        assert len({*texts}) == 3
+        assert one.describe(requests[1:2]) == texts[1:2]
+    with describer(tmp_path, server.url) as one:
+        assert not one.varies
+
+
+def test_groups_come_as_a_grid_or_as_separate_images(tmp_path: Path) -> None:
+    with describer(tmp_path, "http://localhost:1/v1") as one:
+        assert one.max_images == 1
+    with describer(tmp_path, "http://localhost:1/v1", images="separate", max_images=4) as one:
+        assert one.max_images == 4
+
+
+def test_batches_are_several_times_the_concurrency(tmp_path: Path) -> None:
+    with describer(tmp_path, "http://localhost:1/v1", concurrency=8) as one:
+        assert one.batch_size >= 32
+
+
+def test_the_fingerprint_names_the_model_and_not_the_server(tmp_path: Path) -> None:
+    """The only model is asked for, and named as if the recipe had named it."""
+    with chat_server(models=("llava",)) as server:
+        addresses = [("http://elsewhere:1/v1", "llava"), (server.url, "llava"), (server.url, None)]
+        found = []
+        for url, model in addresses:
+            with describer(tmp_path, url, model=model, concurrency=2, timeout=9, retries=0) as one:
+                found.append(one.fingerprint)
+    assert len({*found}) == 1
+    assert "llava" in found[0]
+
+
+def test_settings_without_effect_do_not_change_the_fingerprint(tmp_path: Path) -> None:
+    with describer(tmp_path, "http://a/v1", format="png") as one:
+        before = one.fingerprint
+    with describer(tmp_path, "http://a/v1", format="png", quality=10, seed=5) as one:
+        assert one.fingerprint == before
+
+
+def test_it_works_where_an_event_loop_runs_already(tmp_path: Path) -> None:
+    """As in a notebook."""
+
+    async def cell() -> object:
+        return one.describe(questions(tmp_path, "a"))
+
+    with chat_server() as server, describer(tmp_path, server.url) as one:
+        assert asyncio.run(cell()) == ["answer to a"]
+
+
+def test_it_can_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
+    with chat_server() as server, describer(tmp_path, server.url) as one:
+        one.describe(questions(tmp_path, "a"))
+        one.close()
+        one.close()
+        assert one.describe(questions(tmp_path, "b")) == ["answer to b"]
+
+
+@pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="signals cannot be sent to a thread here"
+)
+def test_ctrl_c_stops_at_once_and_leaves_no_thread(tmp_path: Path) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    before = _loops()
+
+    def behaviour(asked: Asked) -> Reply:
+        signal.pthread_kill(main, signal.SIGINT)
+        server.released.wait(20)
+        return echo(asked)
+
+    with chat_server(behaviour) as server:
+        with describer(tmp_path, server.url, concurrency=1) as one:
+            with pytest.raises(KeyboardInterrupt):
+                one.describe(questions(tmp_path, *"abc"))
+            assert not server.released.is_set()
+        assert _loops() == before
+    assert server.prompts == ["a"]
+
+
+def _loops() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "latte-openai"]

@@ -1,0 +1,140 @@
+"""The key travels in one header, and is found nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path
+
+import pytest
+from latte_openai.failures import RequestError
+from latte_openai.keys import is_loopback
+from openai_double import Asked, Reply, chat_server, describer, questions, said, without_sleeping
+
+from latte.api import LatteError
+
+KEY = "sk-proj-Zz0123456789_secret"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def test_the_key_is_sent_as_a_bearer_token(tmp_path: Path) -> None:
+    with chat_server() as server, describer(tmp_path, server.url) as one:
+        one.describe(questions(tmp_path, "a"))
+    assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert KEY not in str(server.asked[0].body)
+
+
+def test_another_variable_holds_another_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "  another-key \n")
+    with chat_server() as server, describer(tmp_path, server.url, key_env="MY_KEY") as one:
+        one.describe(questions(tmp_path, "a"))
+    assert server.asked[0].headers["Authorization"] == "Bearer another-key"
+
+
+def test_a_variable_that_was_named_must_be_set(tmp_path: Path) -> None:
+    with (
+        describer(tmp_path, "http://localhost:1/v1", key_env="NO_SUCH_KEY") as one,
+        pytest.raises(LatteError, match="NO_SUCH_KEY is not set"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+
+
+def test_local_servers_need_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with chat_server() as server, describer(tmp_path, server.url) as one:
+        one.describe(questions(tmp_path, "a"))
+    assert "Authorization" not in server.asked[0].headers
+
+
+def test_the_usual_key_is_not_sent_unencrypted_to_another_machine(tmp_path: Path) -> None:
+    with (
+        describer(tmp_path, "http://gpu.example:8000/v1") as one,
+        pytest.raises(LatteError, match="without encryption") as error,
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert KEY not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "stays"),
+    [
+        ("http://localhost:8000/v1", True),
+        ("http://127.0.0.2:8000/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("http://0.0.0.0:8000/v1", True),
+        ("http://10.0.0.1:8000/v1", False),
+        ("http://localhost.example.org/v1", False),
+        ("http://127.0.0.1.example.org/v1", False),
+    ],
+)
+def test_only_this_machine_s_addresses_stay_on_it(url: str, stays: bool) -> None:
+    assert is_loopback(url) == stays
+
+
+def test_a_proxy_is_not_asked_for_a_local_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with chat_server() as server, describer(tmp_path, server.url) as one:
+        assert one.describe(questions(tmp_path, "a")) == ["answer to a"]
+
+
+@pytest.mark.parametrize("value", ["two words", "clé-0123456789", "a\nb"])
+def test_what_cannot_be_a_key_is_refused_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", value)
+    with (
+        describer(tmp_path, "http://localhost:1/v1") as one,
+        pytest.raises(LatteError, match="cannot be a key") as error,
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert value not in str(error.value)
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 402, 404, 429, 500])
+def test_a_server_that_repeats_the_key_does_not_spread_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    without_sleeping(monkeypatch)
+    caplog.set_level(logging.DEBUG)
+    said_by_server = f"Incorrect API key provided: {KEY}"
+
+    def behaviour(_: Asked) -> Reply:
+        return Reply({"error": {"message": said_by_server, "code": said_by_server}}, status)
+
+    with chat_server(behaviour) as server, describer(tmp_path, server.url, retries=1) as one:
+        with pytest.raises((LatteError, RequestError)) as error:
+            one.describe(questions(tmp_path, "a"))
+        told = "".join(traceback.format_exception(error.value))
+        shown = repr([one, vars(one), vars(one.__dict__["_client"]), one.fingerprint])
+    assert KEY not in told
+    assert KEY not in shown
+    assert KEY not in caplog.text
+    assert "POST" in caplog.text
+
+
+def test_a_text_that_repeats_the_key_is_masked(tmp_path: Path) -> None:
+    with (
+        chat_server(lambda _: said(f"a note: {KEY}!")) as server,
+        describer(tmp_path, server.url) as one,
+    ):
+        assert one.describe(questions(tmp_path, "a")) == ["a note: ***!"]
+
+
+def test_a_placeholder_for_a_key_changes_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "ollama")
+    with chat_server(lambda _: said("an ollama")) as server, describer(tmp_path, server.url) as one:
+        assert one.describe(questions(tmp_path, "a")) == ["an ollama"]

@@ -1,0 +1,195 @@
+"""`latte describe` with a recipe: texts arrive in the store, once, and the key nowhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from open_clip.model import CLIP
+from openai_double import Asked, Reply, chat_server, echo, said, wrong
+from PIL import Image
+from safetensors.torch import save_file
+
+from latte.cli.main import run_command_line
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+
+Describe = Callable[..., tuple[int, str]]
+KEY = "sk-proj-Qq9876543210_secret"
+CLIP_CONFIG: dict[str, Any] = {
+    "embed_dim": 16,
+    "quick_gelu": False,
+    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 1},
+    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+RECIPE = """\
+dataset: {use: folder, root: images, classes: [red, green]}
+backbone: {model: "local-dir:clip"}
+describer: {use: openai, base_url: "${CHAT_URL}", temperature: 0, OPTIONS}
+descriptions: [class, image, {use: group, size: 2}]
+labels: [frozen]
+prototypes: momentum
+loss: contrastive
+train: {batch_size: 4, max_epochs: 1}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tiny random CLIP and six images; everything is written below it."""
+    (tmp_path / "clip").mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = CLIP(**CLIP_CONFIG)
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, tmp_path / "clip" / "open_clip_model.safetensors")
+    config = {"model_cfg": CLIP_CONFIG, "preprocess_cfg": {"size": 32}}
+    (tmp_path / "clip" / "open_clip_config.json").write_text(json.dumps(config))
+    (tmp_path / "images").mkdir()
+    for number in range(6):
+        image = Image.new("RGB", (40, 36), ("red", "green")[number % 2])
+        image.paste((40 + 15 * number,) * 3, (number, 2 * number, number + 12, 30))
+        image.save(tmp_path / "images" / f"{number}.png")
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def describe(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Describe:
+    """`latte describe` with a server and options; returns the exit code and all that it printed."""
+
+    def run(url: str, options: str = "concurrency: 2") -> tuple[int, str]:
+        monkeypatch.setenv("CHAT_URL", url)
+        (place / "recipe.yaml").write_text(RECIPE.replace("OPTIONS", options))
+        code = run_command_line(["describe", "recipe.yaml"])
+        printed = capsys.readouterr()
+        return code, " ".join(f"{printed.out} {printed.err}".split())
+
+    return run
+
+
+def stored(place: Path) -> list[dict[str, Any]]:
+    paths = (place / "cache").rglob("part-*.jsonl")
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def files_with(place: Path, text: str) -> list[Path]:
+    return [p for p in place.rglob("*") if p.is_file() and text.encode() in p.read_bytes()]
+
+
+def test_texts_are_stored_and_not_asked_for_again(place: Path, describe: Describe) -> None:
+    with chat_server(echo) as server:
+        code, printed = describe(server.url)
+        assert code == 0, printed
+        asked = len(server.asked)
+        assert {record["text"] for record in stored(place)} == {
+            f"answer to {prompt}" for prompt in server.prompts
+        }
+        assert 6 < asked <= 12
+        assert server.peak <= 2
+        assert all(asked.headers["Authorization"] == f"Bearer {KEY}" for asked in server.asked)
+        assert describe(server.url)[0] == 0
+        assert len(server.asked) == asked
+    assert f"{7 * asked} tokens" in printed
+    assert KEY not in printed
+    assert files_with(place, "answer to")
+    assert files_with(place, KEY) == []
+
+
+def test_another_server_of_the_same_model_is_not_asked_again(describe: Describe) -> None:
+    with chat_server(echo) as one:
+        assert describe(one.url)[0] == 0
+    with chat_server(echo) as other:
+        assert describe(other.url)[0] == 0
+        assert other.asked == []
+        code, printed = describe(other.url, "revision: awq")
+        assert code == 0, printed
+        assert len(other.asked) == len(one.asked)
+
+
+def test_bad_requests_and_refusals_lose_nothing_else(place: Path, describe: Describe) -> None:
+    kinds: dict[str, Reply] = {}
+
+    def behaviour(asked: Asked) -> Reply:
+        """The first image is too large, the second is refused."""
+        picture = asked.content[0]["image_url"]["url"]
+        replies = [wrong(400, f"too large, {KEY}"), said(None, refusal="no people")]
+        if picture not in kinds:
+            kinds[picture] = replies[len(kinds)] if len(kinds) < 2 else echo(asked)
+        return kinds[picture]
+
+    with chat_server(behaviour) as server:
+        code, printed = describe(server.url, "concurrency: 1")
+        assert code == 0, printed
+    records = stored(place)
+    reasons = [record["failure"] for record in records if record["text"] is None]
+    assert len(reasons) == 2
+    assert any("too large, ***" in reason for reason in reasons)
+    assert any("no people" in reason for reason in reasons)
+    assert len(records) == len(server.asked)
+    assert files_with(place, KEY) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (wrong(401, f"Incorrect API key provided: {KEY}"), "refuses the key in OPENAI_API_KEY"),
+        (wrong(404, f"no model for {KEY}"), "no OpenAI-compatible address"),
+        (wrong(400, f"unknown field, {KEY}"), "unknown field, ***"),
+    ],
+)
+def test_what_concerns_all_requests_ends_the_run_without_the_key(
+    place: Path, describe: Describe, reply: Reply, told: str
+) -> None:
+    with chat_server(lambda _: reply) as server:
+        code, printed = describe(server.url)
+    assert code == 2
+    assert told in printed
+    assert "Traceback" not in printed
+    assert KEY not in printed
+    assert files_with(place, KEY) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [f"key_env: {KEY}", f"api_key: {KEY}", f"extra_body: {{api_key: {KEY}}}"],
+)
+def test_a_recipe_with_a_key_is_refused_and_the_key_not_repeated(
+    describe: Describe, options: str
+) -> None:
+    code, printed = describe("http://localhost:1/v1", options)
+    assert code == 2
+    assert "recipe.yaml:3" in printed
+    assert KEY not in printed
+
+
+def test_an_address_with_a_password_is_refused_and_the_password_not_repeated(
+    describe: Describe,
+) -> None:
+    code, printed = describe(f"https://user:{KEY}@example.org/v1")
+    assert code == 2
+    assert "key_env" in printed
+    assert KEY not in printed
+
+
+def test_the_recipes_of_the_readme_are_valid(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    [recipe] = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
+    describers = re.findall(r"`(\{use: openai.*?\})` \|$", readme, flags=re.MULTILINE)
+    assert len(describers) == 7
+    path = tmp_path / "recipe.yaml"
+    for one in ("{use: openai}", *describers):
+        line = f"describer: {one}"
+        path.write_text(re.sub(r"^describer: .*$", line, recipe, flags=re.MULTILINE))
+        assert load_recipe(path, load_registry())
+    path.write_text(recipe)
+    assert load_recipe(path, load_registry())

@@ -1,0 +1,289 @@
+"""A server that misbehaves: what is tried again, what is refused, and what stops the run."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from latte_openai.failures import RequestError
+from openai_double import (
+    Asked,
+    Behaviour,
+    Reply,
+    chat_server,
+    describer,
+    echo,
+    questions,
+    said,
+    without_sleeping,
+    wrong,
+)
+
+from latte.api import LatteError, Refusal
+
+
+def first(*troubles: Reply) -> Behaviour:
+    """Trouble for each question at first, then the answer."""
+    return lambda asked: troubles[asked.time] if asked.time < len(troubles) else echo(asked)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        *[wrong(status) for status in (408, 409, 429, 500, 502, 503, 504)],
+        Reply(b"", cut=True),
+        Reply(b'{"choices": [', cut=True),
+        Reply(b"<html>busy</html>"),
+        Reply({"choices": []}),
+        Reply({"error": {"message": "upstream", "code": 502}}),
+        Reply(b"not gzip", headers={"Content-Encoding": "gzip"}),
+    ],
+    ids=lambda trouble: f"{trouble.status} {trouble.body}"[:30],
+)
+def test_what_may_go_well_another_time_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Reply
+) -> None:
+    waits = without_sleeping(monkeypatch)
+    with chat_server(first(trouble, trouble)) as server, describer(tmp_path, server.url) as one:
+        assert one.describe(questions(tmp_path, "a", "b")) == ["answer to a", "answer to b"]
+    assert sorted(server.prompts) == ["a"] * 3 + ["b"] * 3
+    assert sorted(waits) == [0.5, 0.5, 1, 1]
+
+
+def test_a_silent_server_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_sleeping(monkeypatch)
+
+    def silent_at_first(asked: Asked) -> Reply:
+        if asked.time == 0:
+            server.released.wait(20)
+        return echo(asked)
+
+    with (
+        chat_server(silent_at_first) as server,
+        describer(tmp_path, server.url, timeout=0.3) as one,
+    ):
+        assert one.describe(questions(tmp_path, "a")) == ["answer to a"]
+    assert len(server.asked) == 2
+
+
+def test_silence_is_told_as_silence(tmp_path: Path) -> None:
+    def silent(asked: Asked) -> Reply:
+        server.released.wait(20)
+        return echo(asked)
+
+    with (
+        chat_server(silent) as server,
+        describer(tmp_path, server.url, timeout=0.2, retries=0) as one,
+        pytest.raises(RequestError, match=r"silent for 0.2 s \(asked once\)"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+
+
+def test_a_server_that_asks_for_time_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = without_sleeping(monkeypatch, draw=0.0)
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    troubles = [
+        wrong(429, headers={"Retry-After": "7"}),
+        wrong(503, headers={"Retry-After": later}),
+        wrong(429, headers={"Retry-After": "86400"}),
+        wrong(429, headers={"Retry-After": "whenever"}),
+    ]
+    with (
+        chat_server(first(*troubles)) as server,
+        describer(tmp_path, server.url, max_wait=45) as one,
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert waits[0] == 7
+    assert 20 < waits[1] <= 30
+    assert waits[2:] == [45, 0]
+
+
+def test_retries_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = without_sleeping(monkeypatch)
+    with (
+        chat_server(lambda _: wrong(500, "out of\nmemory")) as server,
+        describer(tmp_path, server.url, retries=2) as one,
+        pytest.raises(RequestError, match=r"500 .*: out of memory \(asked 3 times\)"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert len(server.asked) == 3
+    assert len(waits) == 2
+
+
+def test_a_reply_that_is_none_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_sleeping(monkeypatch)
+    page = "<html>Welcome to\x1b[31m the router" + "x" * 500
+    with (
+        chat_server(lambda _: Reply(page.encode())) as server,
+        describer(tmp_path, server.url, retries=1) as one,
+        pytest.raises(RequestError) as error,
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert "<html>Welcome to [31m the router" in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 501])
+def test_one_bad_request_is_not_tried_again(tmp_path: Path, status: int) -> None:
+    with (
+        chat_server(lambda _: wrong(status, "the image is too large")) as server,
+        describer(tmp_path, server.url) as one,
+        pytest.raises(RequestError, match=f"{status} .*: the image is too large"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        wrong(400, "no people", code="content_filter"),
+        wrong(403, "no people", code="content_policy_violation"),
+        said(None, refusal="no people"),
+    ],
+)
+def test_refusals_are_answers(tmp_path: Path, reply: Reply) -> None:
+    def behaviour(asked: Asked) -> Reply:
+        return reply if asked.prompt == "b" else echo(asked)
+
+    with chat_server(behaviour) as server, describer(tmp_path, server.url) as one:
+        found = one.describe(questions(tmp_path, "a", "b", "c"))
+    assert found[::2] == ["answer to a", "answer to c"]
+    assert isinstance(found[1], Refusal)
+    assert "no people" in found[1].reason
+    assert len(server.asked) == 3
+
+
+def test_an_empty_text_is_left_to_the_engine(tmp_path: Path) -> None:
+    with chat_server(lambda _: said("")) as server, describer(tmp_path, server.url) as one:
+        assert one.describe(questions(tmp_path, "a")) == [""]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_without_a_valid_key_the_run_stops_and_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with chat_server(lambda _: wrong(status)) as server:
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+        with (
+            describer(tmp_path, server.url) as one,
+            pytest.raises(LatteError, match=r"wants a key(.|\n)*export OPENAI_API_KEY"),
+        ):
+            one.describe(questions(tmp_path, "a"))
+        monkeypatch.setenv("MY_KEY", "not-the-right-one")
+        with (
+            describer(tmp_path, server.url, key_env="MY_KEY") as one,
+            pytest.raises(LatteError, match="refuses the key in MY_KEY"),
+        ):
+            one.describe(questions(tmp_path, "a"))
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "reply", [wrong(402, "add credit"), wrong(429, "add credit", code="insufficient_quota")]
+)
+def test_without_credit_the_run_stops(tmp_path: Path, reply: Reply) -> None:
+    with (
+        chat_server(lambda _: reply) as server,
+        describer(tmp_path, server.url) as one,
+        pytest.raises(LatteError, match=r"paid first: .*add credit"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+
+
+@pytest.mark.parametrize("reply", [wrong(404), wrong(400, code="model_not_found")])
+def test_an_unknown_model_gets_the_nearest_name_and_the_list(tmp_path: Path, reply: Reply) -> None:
+    models = ("llava-hf/llava-v1.6-mistral-7b-hf", "qwen3-vl:8b")
+    with (
+        chat_server(lambda _: reply, models) as server,
+        describer(tmp_path, server.url, model="llava-v1.6-mistral") as one,
+        pytest.raises(LatteError) as error,
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert "has no model llava-v1.6-mistral" in str(error.value)
+    assert f'did you mean "{models[0]}"?' in str(error.value)
+    assert "qwen3-vl:8b" in str(error.value)
+
+
+def test_a_wrong_address_is_said_to_be_one(tmp_path: Path) -> None:
+    with chat_server() as server, describer(tmp_path, server.url.removesuffix("/v1")) as one:
+        with pytest.raises(LatteError, match=r"no OpenAI-compatible address(.|\n)*ends in /v1"):
+            one.describe(questions(tmp_path, "a"))
+        assert server.asked == []
+
+
+def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
+    moved = Reply(status=307, headers={"Location": "http://127.0.0.1:9/v1/chat/completions"})
+    with (
+        chat_server(lambda _: moved) as server,
+        describer(tmp_path, server.url) as one,
+        pytest.raises(LatteError, match="307"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+
+
+def test_a_server_that_is_not_there_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = without_sleeping(monkeypatch)
+    with chat_server() as server:
+        gone = server.url
+    with (
+        describer(tmp_path, gone, retries=9, concurrency=1) as one,
+        pytest.raises(LatteError, match="nobody answers at http://127"),
+    ):
+        one.describe(questions(tmp_path, *"abcdef"))
+    assert waits == [0.5, 1]
+
+
+def test_a_server_that_went_away_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = without_sleeping(monkeypatch)
+    with chat_server() as server, describer(tmp_path, server.url, retries=4) as one:
+        one.describe(questions(tmp_path, "a"))
+        server.close()
+        with pytest.raises(LatteError, match="nobody answers"):
+            one.describe(questions(tmp_path, "b"))
+    assert len(waits) == 4
+
+
+def test_the_first_mistake_ends_the_others_at_once(tmp_path: Path) -> None:
+    both = threading.Barrier(2)
+
+    def behaviour(asked: Asked) -> Reply:
+        both.wait(20)
+        if asked.prompt == "a":
+            server.released.wait(20)
+        return wrong(401)
+
+    with (
+        chat_server(behaviour) as server,
+        describer(tmp_path, server.url, concurrency=2) as one,
+        pytest.raises(LatteError),
+    ):
+        one.describe(questions(tmp_path, *"abcdef"))
+    assert sorted(server.prompts) == ["a", "b"]
+
+
+def test_a_model_is_needed_where_the_server_has_several(tmp_path: Path) -> None:
+    with (
+        chat_server(models=("llava", "qwen")) as server,
+        describer(tmp_path, server.url, model=None) as one,
+        pytest.raises(LatteError, match=r"serves 2 models: name one(.|\n)*llava, qwen"),
+    ):
+        _ = one.fingerprint
+
+
+def test_a_server_without_a_list_needs_a_model(tmp_path: Path) -> None:
+    with (
+        chat_server(models=None) as server,
+        describer(tmp_path, server.url, model=None) as one,
+        pytest.raises(LatteError, match="no OpenAI-compatible address"),
+    ):
+        _ = one.fingerprint

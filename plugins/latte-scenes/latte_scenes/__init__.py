@@ -1,0 +1,35 @@
+"""latte-scenes: three more things to ask about images than what LatteCLIP asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """Two types about one image, one about a group."""
+    return (
+        ComponentSpec(
+            kind="description",
+            name="scene",
+            target="latte_scenes.types:SceneDescription",
+            options="latte_scenes.options:SceneOptions",
+            summary="where an image was taken, and what surrounds its object",
+        ),
+        ComponentSpec(
+            kind="description",
+            name="objects",
+            target="latte_scenes.types:ObjectsDescription",
+            options="latte_scenes.options:ObjectsOptions",
+            summary="which things an image shows, the largest first",
+        ),
+        ComponentSpec(
+            kind="description",
+            name="attributes",
+            target="latte_scenes.types:AttributesDescription",
+            options="latte_scenes.options:AttributesOptions",
+            summary="colours, shapes and materials that a group's images share",
+        ),
+    )

@@ -1,0 +1,40 @@
+"""What is asked and how much the answers count; all options of `image` and `group` exist too."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from latte.api import GroupOptions, ImageOptions
+
+ASKED = "what the describer is asked, or a list of questions; {class} is the frozen pseudo-label"
+COUNTS = "how much its texts count where prototypes mix descriptions"
+
+
+class SceneOptions(ImageOptions):
+    """A question about the surroundings, which say less about the class than the object does."""
+
+    prompt: str | tuple[str, ...] = Field(
+        default="Describe the scene in the photo and what surrounds the object, "
+        "concisely, less than 20 words.",
+        description=ASKED,
+    )
+    weight: float = Field(default=0.5, gt=0, allow_inf_nan=False, description=COUNTS)
+
+
+class ObjectsOptions(ImageOptions):
+    """A question about all things in an image: the class may be one of the smaller ones."""
+
+    prompt: str | tuple[str, ...] = Field(
+        default="List the objects in the photo, the largest first, less than 20 words.",
+        description=ASKED,
+    )
+
+
+class AttributesOptions(GroupOptions):
+    """A question about looks alone, which texture, colour and shape of a class have in common."""
+
+    prompt: str | tuple[str, ...] = Field(
+        default="Describe which colours, shapes, textures and materials the objects in all the "
+        "photos share, concisely, less than 20 words.",
+        description=ASKED,
+    )
