@@ -1,0 +1,21 @@
+"""latte-llava: large multimodal models of transformers, in process, as a describer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """A describer."""
+    return (
+        ComponentSpec(
+            kind="describer",
+            name="llava",
+            target="latte_llava.describer:LlavaDescriber",
+            options="latte_llava.options:LlavaOptions",
+            summary="LLaVA and other image-text models of transformers, on this machine",
+        ),
+    )

@@ -1,0 +1,179 @@
+"""Which checkpoint an option `model` means, and what identifies it, without loading weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+from latte.api import Context, LatteError
+from latte_llava.digests import folder_digest
+from latte_llava.library import transformers
+from latte_llava.options import LlavaOptions
+
+WHERE = "describer.model"
+_FAILURES = (
+    OSError,
+    ValueError,
+    ImportError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    SafetensorError,
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose configuration was read."""
+
+    name: str
+    """As the recipe calls it."""
+    source: str
+    """A folder or a model of the hub, as transformers takes it."""
+    revision: str | None
+    """The commit, for a model of the hub; None for a folder."""
+    identity: str
+    """Equal for equal weights, configuration and tokenizer."""
+    config: Any
+    """The transformers configuration."""
+
+
+def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
+    """Find the model, read its configuration and check that it answers questions about images.
+
+    Raises `LatteError` where there is no such model here, or where it is none of that kind.
+    """
+    folder = context.path(options.model)
+    if folder.is_dir():
+        return _folder(options, folder, context.cache_dir / "llava" / "digests")
+    if options.model.startswith((".", "/", "~")) or options.model.count("/") > 1:
+        raise LatteError(f"there is no folder {folder}", where=WHERE)
+    if Path(options.model).is_dir():
+        raise LatteError(
+            f"{options.model} is a folder here, but not in the recipe's folder",
+            where=WHERE,
+            hint=f"write its whole path: model: {Path(options.model).absolute()}",
+        )
+    commit = _commit(options.model, options.revision)
+    config = _read_config(options.model, options.model, commit)
+    identity = f"model={options.model}@{commit}"
+    return Checkpoint(options.model, options.model, commit, identity, config)
+
+
+def _commit(name: str, revision: str | None) -> str:
+    """The commit of a model of the hub that is in the cache, or newest where there is a network."""
+    with explained(name):
+        # The cache keeps each commit in a folder that is called like it.
+        return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
+
+
+def _folder(options: LlavaOptions, folder: Path, cache: Path) -> Checkpoint:
+    if options.revision is not None:
+        raise LatteError(
+            f"a folder has no revisions: {folder}",
+            where="describer.revision",
+            hint="remove `revision`, or name a model of the hub",
+        )
+    config = _read_config(str(folder), options.model, None)
+    identity = f"folder={folder_digest(folder, cache)}"
+    return Checkpoint(options.model, str(folder), None, identity, config)
+
+
+def _read_config(source: str, name: str, revision: str | None) -> Any:
+    with explained(name):
+        config = transformers.AutoConfig.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise LatteError(
+            f"{name} is no model that answers questions about images, but of type "
+            f"`{config.model_type}`",
+            where=WHERE,
+            hint="for example: model: llava-hf/llava-v1.6-mistral-7b-hf",
+        )
+    return config
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn what transformers raises while it reads checkpoint `name` into a `LatteError`."""
+    try:
+        yield
+    except _FAILURES as error:
+        if "out of memory" in str(error).lower():
+            raise LatteError(
+                f"the memory does not suffice for {name}",
+                where=WHERE,
+                hint="try `load_in: 4bit`, `placement: spread`, or a smaller model",
+            ) from error
+        raise _translated(name, error) from error
+
+
+def _translated(name: str, error: Exception) -> LatteError:
+    text = str(error)
+    if isinstance(error, GatedRepoError) or "gated repo" in text.lower():
+        return LatteError(
+            f"{name} is a gated model",
+            where=WHERE,
+            hint=f"accept its licence at https://huggingface.co/{name}, run `hf auth login`, "
+            f"then `hf download {name}`",
+        )
+    if isinstance(error, HFValidationError):
+        return LatteError(
+            f"`{name}` is neither a folder nor the name of a model of the hub",
+            where=WHERE,
+            hint="for example: model: llava-hf/llava-v1.6-mistral-7b-hf",
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return LatteError(
+            f"the hub has no model {name}, or it is private",
+            where=WHERE,
+            hint=f"look at https://huggingface.co/{name}; for a private one, run `hf auth login`",
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return LatteError(f"{name} has no such revision", where="describer.revision")
+    if "custom code" in text:
+        return LatteError(
+            f"{name} brings code of its own, which latte never runs",
+            where=WHERE,
+            hint="use a conversion for transformers, such as those of "
+            "https://huggingface.co/llava-hf",
+        )
+    if isinstance(error, LocalEntryNotFoundError) or "couldn't connect" in text.lower():
+        return LatteError(
+            f"{name} is neither a folder nor in the cache, and could not be fetched",
+            where=WHERE,
+            hint=f"where there is a network, run `hf download {name}` and set HF_HOME to that "
+            "cache, or name a folder that holds the model",
+        )
+    first = next((line.strip() for line in text.splitlines() if line.strip()), repr(error))
+    return LatteError(f"{name} cannot be loaded: {first}", where=WHERE, hint=_advice(text))
+
+
+def _advice(text: str) -> str:
+    if "model type" in text:
+        return (
+            "original LLaVA checkpoints need their conversion, such as "
+            "llava-hf/llava-v1.6-mistral-7b-hf; newer models need a newer transformers"
+        )
+    if "safetensors" in text:
+        return "only safetensors weights are loaded: others could run code"
+    if "num2words" in text:
+        return 'pip install "latte-llava[smolvlm]"'
+    return (
+        "a model's folder holds config.json, its processor and tokenizer, and safetensors weights"
+    )

@@ -1,0 +1,72 @@
+"""Questions in the words of the checkpoint's chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from latte.api import LatteError
+
+VERSION = "1"
+"""Raise it when questions are put another way: it is part of the fingerprint."""
+
+
+class Conversation:
+    """Renders questions; what looks like a control token in a question stays text."""
+
+    def __init__(self, processor: Any, model_type: str, system_prompt: str | None) -> None:
+        self._processor = processor
+        self._system_prompt = system_prompt
+        self._tokens = sorted(_control_tokens(processor), key=len, reverse=True)
+        template = getattr(processor, "chat_template", None)
+        self._classical = not (template or getattr(processor.tokenizer, "chat_template", None))
+        if self._classical and model_type != "llava":
+            raise LatteError(
+                f"the checkpoint of type `{model_type}` has no chat template",
+                where="describer.model",
+                hint="add the file chat_template.jinja to its folder",
+            )
+
+    def text(self, question: str, images: int) -> str:
+        """The whole prompt for one question about so many images, with their placeholders."""
+        plain = self._plain(question)
+        if self._classical:
+            return self._llava_prompt(plain, images)
+        content = [{"type": "image"}] * images + [{"type": "text", "text": plain}]
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        if self._system_prompt is not None:
+            told = [{"type": "text", "text": self._plain(self._system_prompt)}]
+            messages.insert(0, {"role": "system", "content": told})
+        rendered = self._processor.apply_chat_template(messages, add_generation_prompt=True)
+        return str(rendered)
+
+    def adds_special_tokens(self, text: str) -> bool:
+        """Whether the tokenizer still has to add what starts a text: templates may have done so."""
+        start = self._processor.tokenizer.bos_token
+        return not (start and text.startswith(start))
+
+    def _llava_prompt(self, question: str, images: int) -> str:
+        """LLaVA 1.5's, whose first conversions came without a template."""
+        told = f"{self._plain(self._system_prompt)} " if self._system_prompt is not None else ""
+        placeholders = f"{self._processor.image_token}\n" * images
+        return f"{told}USER: {placeholders}{question} ASSISTANT:"
+
+    def _plain(self, text: str) -> str:
+        """`text`, with a space after the first character of whatever is a control token."""
+        for token in self._tokens:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+
+def _control_tokens(processor: Any) -> set[str]:
+    """Tokens with a meaning of their own; single characters are left alone."""
+    return {token for token in _all_control_tokens(processor) if len(token) > 1}
+
+
+def _all_control_tokens(processor: Any) -> Iterator[str]:
+    tokenizer = processor.tokenizer
+    yield from tokenizer.all_special_tokens
+    yield from (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    for name, value in vars(processor).items():
+        if name.endswith("_token") and isinstance(value, str):
+            yield value

@@ -1,0 +1,154 @@
+"""The describer `llava`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+
+from PIL import Image
+
+from latte.api import Describer, DescribeRequest
+from latte_llava.checkpoint import Checkpoint, find_checkpoint
+from latte_llava.conversation import VERSION, Conversation
+from latte_llava.devices import choose_devices, choose_dtype
+from latte_llava.loading import load_model, load_processor
+from latte_llava.memory import free_memory
+from latte_llava.options import LlavaOptions
+from latte_llava.replica import Question, Replica, Sampling
+from latte_llava.sampling import request_seed
+from latte_llava.schedule import answer_all
+from latte_llava.views import View, image_cost, make_view
+
+SEVERAL_IMAGES = 16
+"""How many images a question may have for models that were made for several."""
+MADE_FOR_SEVERAL = frozenset(
+    (
+        "llava_onevision",
+        "qwen2_vl",
+        "qwen2_5_vl",
+        "qwen3_vl",
+        "qwen3_vl_moe",
+        "idefics2",
+        "idefics3",
+        "smolvlm",
+        "internvl",
+        "mistral3",
+        "gemma3",
+        "aya_vision",
+    )
+)
+"""Model types whose training showed several images at once."""
+BATCHES_A_CALL = 4
+"""So many batches are sorted by cost together."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    replicas: list[Replica]
+    view: View
+    conversation: Conversation
+
+
+class LlavaDescriber(Describer[LlavaOptions]):
+    """An image-text model of transformers in this process, one replica on each device.
+
+    The weights are loaded at the first question; everything else needs the configuration alone.
+    """
+
+    _loaded: _Loaded | None = None
+    _tokens = 0
+
+    @cached_property
+    def _checkpoint(self) -> Checkpoint:
+        return find_checkpoint(self.options, self.context)
+
+    @cached_property
+    def _devices(self) -> list[str]:
+        return choose_devices(self.options, self.context.device)
+
+    @property
+    def fingerprint(self) -> str:
+        """Without devices and batch size; how a group is laid out, the engine notes itself."""
+        options, dtype = self.options, choose_dtype(self.options, self._devices)
+        parts = [
+            f"llava-{VERSION} {self._checkpoint.identity}",
+            f"max_new_tokens={options.max_new_tokens} temperature={options.temperature}",
+            f"resolution={options.resolution} dtype={dtype} load_in={options.load_in}",
+            f"system_prompt={json.dumps(options.system_prompt)}",
+        ]
+        if self.varies:
+            parts.append(f"top_p={options.top_p}")
+        return " ".join(parts)
+
+    @property
+    def max_images(self) -> int:
+        """1 where groups are shown as a grid."""
+        separate = self.options.images == "separate" or (
+            self.options.images == "auto" and self._checkpoint.config.model_type in MADE_FOR_SEVERAL
+        )
+        return SEVERAL_IMAGES if separate else 1
+
+    @property
+    def batch_size(self) -> int:
+        """Several batches for each device, so that there is something to sort."""
+        return self.options.batch_size * BATCHES_A_CALL * len(self._devices)
+
+    @property
+    def varies(self) -> bool:
+        """With a temperature only."""
+        return self.options.temperature > 0
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Tokens that were written, without padding."""
+        return {"tokens": self._tokens}
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        """One text for each request; the first call loads the weights."""
+        if not requests:
+            return []
+        loaded = self._loaded = self._loaded or self._load()
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            questions = list(pool.map(lambda request: _question(request, loaded), requests))
+        return answer_all(loaded.replicas, questions, self._count)
+
+    def close(self) -> None:
+        """Free the models."""
+        self._loaded = None
+        free_memory()
+
+    def _count(self, tokens: int) -> None:
+        self._tokens += tokens
+
+    def _load(self) -> _Loaded:
+        checkpoint, options = self._checkpoint, self.options
+        dtype = choose_dtype(options, self._devices)
+        processor = load_processor(checkpoint)
+        view = make_view(processor, checkpoint.config, options.resolution)
+        conversation = Conversation(
+            view.processor, checkpoint.config.model_type, options.system_prompt
+        )
+        replicas = []
+        for device in self._devices:
+            model = load_model(checkpoint, options, dtype, device, view.processor.tokenizer)
+            # Tokenizers keep their padding as a state, which threads must not share.
+            own = deepcopy(view.processor)
+            sampling = Sampling(options.temperature, options.top_p)
+            replicas.append(Replica(model, own, conversation, sampling, options.batch_size))
+        return _Loaded(replicas, view, conversation)
+
+
+def _question(request: DescribeRequest, loaded: _Loaded) -> Question:
+    images: tuple[Image.Image, ...] = tuple(
+        loaded.view.shown(image.open()) for image in request.images
+    )
+    text = loaded.conversation.text(request.prompt, len(images))
+    pixels = sum(image_cost(image, loaded.view.processor) for image in images)
+    keys = [image.key for image in request.images]
+    seed = request_seed(keys, request.prompt, request.sample)
+    return Question(images, text, seed, cost=(pixels, len(text)))

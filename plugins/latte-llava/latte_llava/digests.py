@@ -1,0 +1,51 @@
+"""What is in a model folder, as a digest; files that did not change are read only once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+SUFFIXES = frozenset((".json", ".safetensors", ".jinja", ".model", ".txt"))
+"""Files that change what a model says: configuration, weights, chat template, tokenizer."""
+
+
+def folder_digest(folder: Path, cache: Path) -> str:
+    """32 hex digits that belong to the names and contents of all files that matter in `folder`.
+
+    The digest of each file is kept in `cache`, under its path, size and time of change.
+    """
+    files = sorted(
+        path for path in folder.rglob("*") if path.suffix in SUFFIXES and _is_visible(path, folder)
+    )
+    lines = [f"{path.relative_to(folder).as_posix()} {_known(path, cache)}" for path in files]
+    return _hash("\n".join(lines).encode())
+
+
+def _is_visible(path: Path, folder: Path) -> bool:
+    return path.is_file() and not any(
+        part.startswith(".") for part in path.relative_to(folder).parts
+    )
+
+
+def _known(path: Path, cache: Path) -> str:
+    status = path.stat()
+    label = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    entry = cache / _hash(os.fsencode(label))
+    if entry.is_file():
+        return entry.read_text(encoding="ascii")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    _write(entry, found)
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="ascii")
+    temporary.replace(path)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,9 @@
+"""transformers without its annotations, which cover it in parts and differ between versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import transformers as _transformers
+
+transformers: Any = _transformers

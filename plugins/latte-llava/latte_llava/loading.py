@@ -1,0 +1,149 @@
+"""Loading a checkpoint's processor and weights, safely: safetensors only, no code of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from latte.api import LatteError
+from latte_llava.checkpoint import WHERE, Checkpoint, explained
+from latte_llava.library import transformers
+from latte_llava.options import LlavaOptions
+from latte_llava.views import TILED
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' own report of keys: the idle mark between tiles is no news.
+
+    What would be news, missing weights, is an error here.
+    """
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(before)
+
+
+def load_processor(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's processor, set to pad on the left, as generating needs."""
+    with explained(checkpoint.name):
+        processor = transformers.AutoProcessor.from_pretrained(
+            checkpoint.source, revision=checkpoint.revision, trust_remote_code=False
+        )
+    if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
+        raise LatteError(
+            f"{checkpoint.name} has no processor for images and texts",
+            where=WHERE,
+            hint="its folder must hold preprocessor_config.json or processor_config.json",
+        )
+    tokenizer = processor.tokenizer
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return processor
+
+
+def load_model(
+    checkpoint: Checkpoint, options: LlavaOptions, dtype: str, device: str, tokenizer: Any
+) -> Any:
+    """The model in evaluation mode on `device`, or on all GPUs; raises `LatteError`."""
+    loader, config = transformers.AutoModelForImageTextToText, checkpoint.config
+    if options.resolution == "thumbnail" and config.model_type in TILED:
+        # A tiled LLaVA without its tiles is LLaVA 1.5, down to the names of its weights.
+        loader, config = transformers.LlavaForConditionalGeneration, one_tile_config(config)
+    with explained(checkpoint.name), _quiet():
+        model, report = loader.from_pretrained(
+            checkpoint.source,
+            config=config,
+            revision=checkpoint.revision,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+            **_placement(options, dtype, device),
+        )
+        if options.load_in == "none" and options.placement == "replicate":
+            model = model.to(device)
+    if missing := sorted(report["missing_keys"]):
+        raise LatteError(
+            f"{checkpoint.name} lacks {len(missing)} weights, such as {missing[0]}",
+            where=WHERE,
+            hint="the checkpoint is incomplete: download it again",
+        )
+    model.generation_config = generation_config(model, tokenizer, options.max_new_tokens)
+    return model.eval()
+
+
+def one_tile_config(config: Any) -> Any:
+    """LLaVA 1.5's configuration of the same towers and projector."""
+    names = (
+        "vision_config",
+        "text_config",
+        "image_token_index",
+        "projector_hidden_act",
+        "vision_feature_layer",
+        "vision_feature_select_strategy",
+        "multimodal_projector_bias",
+        "tie_word_embeddings",
+    )
+    return transformers.LlavaConfig(**{name: getattr(config, name) for name in names})
+
+
+def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
+    """Plain greedy decoding: nothing of the checkpoint's own habits but where a text ends.
+
+    Those habits, such as penalties for repetition, are not in the fingerprint.
+    """
+    ends = model.generation_config.eos_token_id
+    ids = [ends] if isinstance(ends, int) else list(ends or [])
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
+        ids.append(tokenizer.eos_token_id)
+    return transformers.GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        use_cache=True,
+        bos_token_id=model.generation_config.bos_token_id,
+        eos_token_id=ids or None,
+        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ids[0],
+    )
+
+
+def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]:
+    """How weights reach their device, where not simply by being moved there."""
+    placed: dict[str, Any] = {}
+    if options.placement == "spread":
+        _require("accelerate", "placement: spread", "spread")
+        placed["device_map"] = "auto"
+    if options.load_in == "none":
+        return placed
+    _require("bitsandbytes", f"load_in: {options.load_in}", "4bit")
+    _require("accelerate", f"load_in: {options.load_in}", "4bit")
+    placed.setdefault("device_map", {"": device})
+    # The published texts came from weights in NF4 with double quantisation.
+    placed["quantization_config"] = (
+        transformers.BitsAndBytesConfig(load_in_8bit=True)
+        if options.load_in == "8bit"
+        else transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
+        )
+    )
+    return placed
+
+
+def _require(package: str, option: str, extra: str) -> None:
+    if find_spec(package) is None:
+        raise LatteError(
+            f"`{option}` needs the package {package}, which is not installed",
+            where="describer",
+            hint=f'pip install "latte-llava[{extra}]"',
+        )

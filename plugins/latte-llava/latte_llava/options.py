@@ -1,0 +1,75 @@
+"""Options of the describer; importing this loads no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from latte.api import Options
+
+DEFAULT_MODEL = "llava-hf/llava-v1.6-mistral-7b-hf"
+
+Resolution = Literal["thumbnail", "full"]
+NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
+Quantization = Literal["none", "4bit", "8bit"]
+Placement = Literal["replicate", "spread"]
+GroupImages = Literal["auto", "grid", "separate"]
+
+
+class LlavaOptions(Options):
+    """Which model, how it decodes, what it sees and where it runs."""
+
+    model: str = Field(
+        default=DEFAULT_MODEL,
+        min_length=1,
+        description="a folder, relative to the recipe, or a model of the Hugging Face hub",
+    )
+    revision: str | None = Field(
+        default=None, description="branch, tag or commit of a model of the hub; null: its newest"
+    )
+    max_new_tokens: int = Field(default=77, ge=1, description="tokens that a text has at most")
+    temperature: float = Field(
+        default=0.0, ge=0.0, description="0: the likeliest token each time; above: texts vary"
+    )
+    top_p: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=1.0,
+        description="with a temperature: sample among the likeliest tokens of this joint share",
+    )
+    resolution: Resolution = Field(
+        default="thumbnail",
+        description="thumbnail: one small view of the whole image, as in the paper; "
+        "full: all tiles or pixels that the model can take",
+    )
+    dtype: NumberFormat = Field(
+        default="auto",
+        description="number format; auto: bfloat16 on GPUs that have it, float16 on other GPUs, "
+        "float32 on the CPU",
+    )
+    load_in: Quantization = Field(
+        default="none",
+        description="4bit or 8bit: quantise the weights with bitsandbytes, to save GPU memory",
+    )
+    batch_size: int = Field(
+        default=16, ge=1, description="questions in one pass; halved when memory does not suffice"
+    )
+    devices: Literal["auto"] | list[str] = Field(
+        default="auto",
+        description="auto: all GPUs where the run uses one, else the run's device; or a list such "
+        'as ["cuda:0", "cuda:1"]',
+    )
+    placement: Placement = Field(
+        default="replicate",
+        description="replicate: a whole model on each device; spread: one model over all GPUs, "
+        "for models that no single GPU can hold",
+    )
+    system_prompt: str | None = Field(
+        default=None, description="what the model is told before the question, if it takes that"
+    )
+    images: GroupImages = Field(
+        default="auto",
+        description="how a group is shown; grid: as one image; separate: as so many images; "
+        "auto: separate for models that were made for several images",
+    )

@@ -1,0 +1,92 @@
+"""One model on one device, which answers batches of questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latte_llava.conversation import Conversation
+from latte_llava.library import transformers
+from latte_llava.sampling import GumbelNoise
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, ready to be put to a model."""
+
+    images: tuple[Image.Image, ...]
+    text: str
+    """The whole prompt, with placeholders for the images."""
+    seed: int
+    """For sampling; any signed 64-bit integer."""
+    cost: tuple[int, int]
+    """Pixels, then characters: questions of like cost share a batch."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a text is drawn; a temperature of 0 takes the likeliest token."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+
+class Replica:
+    """Answers questions; `limit` is how many of them its memory is known, or hoped, to hold."""
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        conversation: Conversation,
+        sampling: Sampling,
+        limit: int,
+    ) -> None:
+        self.model = model
+        self.limit = limit
+        self._processor = processor
+        self._conversation = conversation
+        self._sampling = sampling
+        self._ends = _as_tensor(model.generation_config.eos_token_id)
+
+    @torch.inference_mode()
+    def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
+        """One text for each question, and how many tokens the model wrote."""
+        inputs = self._processor(
+            text=[question.text for question in questions],
+            images=[list(question.images) for question in questions],
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=self._conversation.adds_special_tokens(questions[0].text),
+        ).to(self.model.device, dtype=self.model.dtype)
+        length = inputs["input_ids"].shape[1]
+        written = self.model.generate(
+            **inputs, logits_processor=self._logits_processors(questions, length)
+        )[:, length:].cpu()
+        texts = self._processor.tokenizer.batch_decode(written, skip_special_tokens=True)
+        return [text.strip() for text in texts], count_tokens(written, self._ends)
+
+    def _logits_processors(self, questions: Sequence[Question], length: int) -> Any:
+        processors = transformers.LogitsProcessorList()
+        if self._sampling.temperature == 0:
+            return processors
+        processors.append(transformers.TemperatureLogitsWarper(self._sampling.temperature))
+        if self._sampling.top_p < 1:
+            processors.append(transformers.TopPLogitsWarper(self._sampling.top_p))
+        processors.append(GumbelNoise([question.seed for question in questions], length))
+        return processors
+
+
+def count_tokens(written: Tensor, ends: Tensor) -> int:
+    """Tokens of `written` (B, T) up to the first of `ends` in each row, that one included."""
+    is_end = torch.isin(written, ends).long()
+    return int((is_end.cumsum(dim=1) - is_end == 0).sum())
+
+
+def _as_tensor(ids: int | list[int] | None) -> Tensor:
+    return torch.tensor([ids] if isinstance(ids, int) else ids or [], dtype=torch.int64)

@@ -1,0 +1,73 @@
+"""Deals questions out to replicas: like beside like, in batches that their memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+from latte_llava.memory import free_memory, is_out_of_memory
+from latte_llava.replica import Question, Replica
+
+
+def answer_all(
+    replicas: Sequence[Replica], questions: Sequence[Question], count: Callable[[int], None]
+) -> list[str]:
+    """One text for each question, in their order; `count` is told of tokens that were written.
+
+    A batch for which memory does not suffice is halved, and its replica remembers. Raises what a
+    replica raised, a lack of memory only for a single question.
+    """
+    work = _Work(questions, count)
+    if len(replicas) == 1:
+        work.run(replicas[0])
+    else:
+        with ThreadPoolExecutor(len(replicas)) as pool:
+            for finished in [pool.submit(work.run, replica) for replica in replicas]:
+                finished.result()
+    return [work.texts[index] for index in range(len(questions))]
+
+
+class _Work:
+    """What is left to answer, the dearest first, so that memory fails early if it does."""
+
+    def __init__(self, questions: Sequence[Question], count: Callable[[int], None]) -> None:
+        self.texts: dict[int, str] = {}
+        self._questions = questions
+        self._count = count
+        self._left = sorted(range(len(questions)), key=lambda index: questions[index].cost)
+        self._lock = Lock()
+
+    def run(self, replica: Replica) -> None:
+        """Let `replica` answer until nothing is left; a failure leaves nothing to the others."""
+        try:
+            while batch := self._take(replica.limit):
+                if not self._answered(replica, batch):
+                    replica.limit = max(1, len(batch) // 2)
+                    self._put_back(batch)
+                    free_memory()
+        except BaseException:
+            self._take(len(self._questions))
+            raise
+
+    def _answered(self, replica: Replica, batch: Sequence[int]) -> bool:
+        """Whether memory sufficed for `batch`."""
+        try:
+            texts, tokens = replica.answer([self._questions[index] for index in batch])
+        except Exception as error:
+            if len(batch) == 1 or not is_out_of_memory(error):
+                raise
+            return False
+        with self._lock:
+            self.texts.update(zip(batch, texts, strict=True))
+            self._count(tokens)
+        return True
+
+    def _take(self, size: int) -> list[int]:
+        with self._lock:
+            batch, self._left = self._left[-size:], self._left[:-size]
+        return batch
+
+    def _put_back(self, batch: Sequence[int]) -> None:
+        with self._lock:
+            self._left += batch

@@ -1,0 +1,180 @@
+"""Models with random weights: tiny ones for tests, and the shapes of large ones for timing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from latte_llava.library import transformers
+
+TEMPLATE = (
+    "{% for message in messages %}{{ message.role | upper }}: "
+    "{% for part in message.content %}"
+    "{% if part.type == 'image' %}<image>\n{% else %}{{ part.text }}{% endif %}"
+    "{% endfor %} {% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+)
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A configuration and the processor that goes with it."""
+
+    config: Any
+    processor: Any
+
+    def build(self, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
+        """The model with random weights, made where it will run."""
+        torch.manual_seed(seed)
+        with torch.device(device):
+            model = transformers.AutoModelForImageTextToText.from_config(self.config, dtype=dtype)
+        return model.eval()
+
+
+def make_tokenizer(*more: str) -> Any:
+    """A byte-level tokenizer of 300 tokens at most, which knows no word; `more` are special."""
+    special = [*SPECIAL_TOKENS, *more]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(["a photo of an object in a scene"], trainer)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        extra_special_tokens=special[4:],
+    )
+
+
+def tiny_text(tokenizer: Any) -> dict[str, Any]:
+    """Sizes of a language model of two layers, which says different things about images."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "initializer_range": 0.4,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def tiny_vision() -> dict[str, Any]:
+    """Sizes of a tower that makes 2 x 2 patches of 28 x 28 pixels."""
+    return {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+        "initializer_range": 0.4,
+    }
+
+
+def _llava(vision: dict[str, Any], text: Callable[[Any], dict[str, Any]]) -> Shape:
+    tokenizer, towers = make_tokenizer(), transformers.CLIPVisionConfig(**vision)
+    side = towers.image_size
+    config = transformers.LlavaConfig(
+        vision_config=towers,
+        text_config=transformers.LlamaConfig(**text(tokenizer)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=(side // towers.patch_size) ** 2,
+    )
+    pixels = transformers.CLIPImageProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+    )
+    processor = transformers.LlavaProcessor(
+        pixels,
+        tokenizer,
+        patch_size=towers.patch_size,
+        num_additional_image_tokens=1,
+        vision_feature_select_strategy="default",
+        chat_template=TEMPLATE,
+    )
+    return Shape(config, processor)
+
+
+def _llava_next(vision: dict[str, Any], text: Any) -> Shape:
+    tokenizer, towers = make_tokenizer(), transformers.CLIPVisionConfig(**vision)
+    side = towers.image_size
+    grids = [(1, 2), (2, 1), (2, 2), (3, 1), (1, 3)]
+    pinpoints = [[side * rows, side * columns] for rows, columns in grids]
+    config = transformers.LlavaNextConfig(
+        vision_config=towers,
+        text_config=text(tokenizer),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=pinpoints,
+    )
+    pixels = transformers.LlavaNextImageProcessor(
+        size={"shortest_edge": side},
+        crop_size={"height": side, "width": side},
+        image_grid_pinpoints=pinpoints,
+    )
+    processor = transformers.LlavaNextProcessor(
+        pixels,
+        tokenizer,
+        patch_size=towers.patch_size,
+        num_additional_image_tokens=1,
+        vision_feature_select_strategy="default",
+        chat_template=TEMPLATE,
+    )
+    return Shape(config, processor)
+
+
+def _large_vision() -> dict[str, Any]:
+    """CLIP ViT-L/14 at 336 pixels."""
+    return {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "image_size": 336,
+        "patch_size": 14,
+    }
+
+
+def _llama_7b(tokenizer: Any) -> dict[str, Any]:
+    return {"vocab_size": 32064, "max_position_embeddings": 4096, **_ids(tokenizer)}
+
+
+def _mistral_7b(tokenizer: Any) -> Any:
+    return transformers.MistralConfig(
+        vocab_size=32064,
+        max_position_embeddings=32768,
+        sliding_window=None,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        **_ids(tokenizer),
+    )
+
+
+def _ids(tokenizer: Any) -> dict[str, int]:
+    return {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+SHAPES: dict[str, Callable[[], Shape]] = {
+    "tiny-llava": lambda: _llava(tiny_vision(), tiny_text),
+    "tiny-llava-next": lambda: _llava_next(
+        tiny_vision(), lambda tokenizer: transformers.LlamaConfig(**tiny_text(tokenizer))
+    ),
+    "llava-1.5-7b": lambda: _llava(_large_vision(), _llama_7b),
+    "llava-1.6-7b": lambda: _llava_next(_large_vision(), _mistral_7b),
+}
+"""By the names that the benchmark takes."""

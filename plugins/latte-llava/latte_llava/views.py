@@ -1,0 +1,102 @@
+"""What a model sees of an image: one small view, or all that it can take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+from PIL import Image
+from transformers.image_processing_utils import select_best_resolution
+
+from latte_llava.library import transformers
+from latte_llava.options import Resolution
+
+THUMBNAIL_PIXELS = 336 * 336
+"""What the paper's model saw; for models that take any number of pixels."""
+TILED = frozenset(("llava_next", "llava_onevision"))
+"""Models that add tiles to one view of the whole, in LLaVA's architecture."""
+_SPLITTING = ("do_image_splitting", "crop_to_patches", "do_pan_and_scan")
+
+
+@dataclass(frozen=True)
+class View:
+    """A processor, and what is done to an image before it."""
+
+    processor: Any
+    shown: Callable[[Image.Image], Image.Image]
+
+
+def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
+    """The view of `resolution` for a model of `config`; may change `processor`."""
+    if resolution == "full":
+        return View(processor, lambda image: image)
+    if config.model_type in TILED:
+        side = config.vision_config.image_size
+        return View(_one_tile(processor, config), lambda image: squashed(image, side))
+    pixels = processor.image_processor
+    splits = [name for name in _SPLITTING if hasattr(pixels, name)]
+    for name in splits:
+        setattr(pixels, name, False)
+    if square := _square_side(pixels):
+        return View(processor, lambda image: squashed(image, square))
+    return View(processor, (lambda image: image) if splits else limited)
+
+
+def squashed(image: Image.Image, side: int) -> Image.Image:
+    """All of `image`, as a square, bicubic as in LLaVA's own thumbnail."""
+    return image if image.size == (side, side) else image.resize((side, side))
+
+
+def limited(image: Image.Image, pixels: int = THUMBNAIL_PIXELS) -> Image.Image:
+    """`image`, shrunk to at most `pixels`, its shape kept."""
+    width, height = image.size
+    scale = sqrt(pixels / (width * height))
+    if scale >= 1:
+        return image
+    return image.resize((max(1, int(width * scale)), max(1, int(height * scale))))
+
+
+def image_cost(image: Image.Image, processor: Any) -> int:
+    """How many pixels the model is shown, so that images of like cost share a batch."""
+    pixels = processor.image_processor
+    width, height = image.size
+    if pinpoints := getattr(pixels, "image_grid_pinpoints", None):
+        rows, columns = select_best_resolution((height, width), pinpoints)
+        return int(rows * columns)
+    if side := _square_side(pixels):
+        return side * side
+    return width * height
+
+
+def _one_tile(processor: Any, config: Any) -> Any:
+    """The view of the whole that precedes the tiles, by itself: LLaVA 1.5's processor makes it."""
+    tiled, side = processor.image_processor, config.vision_config.image_size
+    strategy = config.vision_feature_select_strategy
+    pixels = transformers.CLIPImageProcessor(
+        size={"height": side, "width": side},
+        do_center_crop=False,
+        resample=tiled.resample,
+        image_mean=tiled.image_mean,
+        image_std=tiled.image_std,
+    )
+    return transformers.LlavaProcessor(
+        pixels,
+        processor.tokenizer,
+        patch_size=config.vision_config.patch_size,
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=getattr(
+            processor, "num_additional_image_tokens", int(strategy == "default")
+        ),
+        chat_template=processor.chat_template,
+        image_token=processor.image_token,
+    )
+
+
+def _square_side(pixels: Any) -> int | None:
+    """The side of the square that every image becomes, for processors that make squares."""
+    crops = getattr(pixels, "do_center_crop", False) and getattr(pixels, "crop_size", None)
+    size = dict(crops or getattr(pixels, "size", None) or {})
+    height, width = size.get("height"), size.get("width")
+    return int(height) if height and height == width else None

@@ -1,0 +1,342 @@
+"""Which checkpoint is meant, what identifies it, and what is said about one that cannot serve."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+from latte_llava import checkpoint as checkpoints
+from latte_llava import loading
+from llava_checkpoints import checkpoint, describer
+from safetensors.torch import load_file, save_file
+
+from latte.api import DescribeRequest, LatteError
+from latte.testing.fixtures import described_images
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of a checkpoint beside the recipe, to be broken."""
+    shutil.copytree(checkpoint("tiny-llava"), tmp_path / "model")
+    return tmp_path / "model"
+
+
+def ask(model: Path | str, tmp_path: Path, **options: Any) -> list[str]:
+    image = described_images(tmp_path / "asked", 1)[0]
+    return describer(model, tmp_path, **options).describe([DescribeRequest((image,), "What?")])
+
+
+def complaint(model: Path | str, tmp_path: Path, **options: Any) -> str:
+    with pytest.raises(LatteError) as caught:
+        ask(model, tmp_path, **options)
+    return str(caught.value)
+
+
+class TestFingerprint:
+    def test_it_needs_no_weights_in_memory(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("latte_llava.describer.load_model", None)
+        monkeypatch.setattr("latte_llava.describer.load_processor", None)
+        assert "llava-1 folder=" in describer(folder, tmp_path).fingerprint
+
+    def test_a_folder_is_known_by_its_content_wherever_it_is(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        before = describer(folder, tmp_path).fingerprint
+        folder.rename(tmp_path / "moved")
+        (tmp_path / "moved" / "README.md").write_text("other words")
+        assert describer("moved", tmp_path).fingerprint == before
+
+    @pytest.mark.parametrize("name", ["config.json", "chat_template.jinja", "tokenizer.json"])
+    def test_it_changes_with_every_file_that_matters(
+        self, folder: Path, tmp_path: Path, name: str
+    ) -> None:
+        before = describer(folder, tmp_path).fingerprint
+        (folder / name).write_text((folder / name).read_text() + "\n")
+        assert describer(folder, tmp_path).fingerprint != before
+
+    def test_it_changes_with_a_single_weight(self, folder: Path, tmp_path: Path) -> None:
+        before = describer(folder, tmp_path).fingerprint
+        weights = load_file(folder / "model.safetensors")
+        next(iter(weights.values())).view(-1)[0] += 1
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        assert describer(folder, tmp_path).fingerprint != before
+
+    def test_weights_that_did_not_change_are_read_once(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = describer(folder, tmp_path).fingerprint
+
+        def unused(*_: Any) -> None:
+            raise AssertionError("a file was read again")
+
+        monkeypatch.setattr("latte_llava.digests.hashlib.file_digest", unused)
+        assert describer(folder, tmp_path).fingerprint == before
+
+    @pytest.mark.parametrize(
+        "options", [{"batch_size": 3}, {"devices": ["cpu", "cpu"]}, {"images": "grid"}]
+    )
+    def test_it_is_silent_about_what_changes_no_text(
+        self, tmp_path: Path, options: dict[str, Any]
+    ) -> None:
+        model = checkpoint("tiny-llava")
+        usual = describer(model, tmp_path).fingerprint
+        assert describer(model, tmp_path, **options).fingerprint == usual
+
+    def test_top_p_counts_only_when_something_is_sampled(self, tmp_path: Path) -> None:
+        model = checkpoint("tiny-llava")
+
+        def fingerprint(**options: Any) -> str:
+            return describer(model, tmp_path, **options).fingerprint
+
+        assert fingerprint(top_p=0.5) == fingerprint()
+        assert fingerprint(top_p=0.5, temperature=1.0) != fingerprint(temperature=1.0)
+
+
+class TestHub:
+    @pytest.fixture
+    def cached(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A cache of the hub that holds one model."""
+        hub = tmp_path / "hub"
+        model = hub / "models--people--tiny"
+        shutil.copytree(checkpoint("tiny-llava"), model / "snapshots" / COMMIT)
+        (model / "refs").mkdir()
+        (model / "refs" / "main").write_text(COMMIT)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
+        return hub
+
+    def test_a_model_is_known_by_its_commit(self, cached: Path, tmp_path: Path) -> None:
+        llava = describer("people/tiny", tmp_path)
+        assert f"model=people/tiny@{COMMIT} " in llava.fingerprint
+        assert ask("people/tiny", tmp_path) == ask(checkpoint("tiny-llava"), tmp_path)
+
+    def test_a_folder_beside_the_recipe_comes_first(
+        self, cached: Path, folder: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(folder, tmp_path / "people" / "tiny")
+        assert "folder=" in describer("people/tiny", tmp_path).fingerprint
+
+    def test_a_model_that_is_not_here_is_named_with_the_way_to_get_it(
+        self, cached: Path, tmp_path: Path
+    ) -> None:
+        said = complaint("people/absent", tmp_path)
+        assert "people/absent is neither a folder nor in the cache" in said
+        assert "hf download people/absent" in said
+        assert "HF_HOME" in said
+
+    def test_an_unknown_revision_is_no_other_one(self, cached: Path, tmp_path: Path) -> None:
+        assert "people/tiny" in complaint("people/tiny", tmp_path, revision="v2")
+
+    def test_a_half_downloaded_model_is_an_error(self, cached: Path, tmp_path: Path) -> None:
+        (cached / "models--people--tiny/snapshots" / COMMIT / "model.safetensors").unlink()
+        assert "people/tiny" in complaint("people/tiny", tmp_path)
+
+    def test_a_folder_elsewhere_is_not_taken_for_a_model_of_the_hub(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copytree(folder, tmp_path / "elsewhere/people/tiny")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        said = complaint("people/tiny", tmp_path / "recipes")
+        assert str(tmp_path / "elsewhere/people/tiny") in said
+
+    @pytest.mark.parametrize(
+        ("message", "expected"),
+        [
+            ("You are trying to access a gated repo.", "hf auth login"),
+            ("CUDA out of memory.", "load_in: 4bit"),
+            ("something else\nwith details", "people/tiny cannot be loaded: something else"),
+        ],
+    )
+    def test_what_the_hub_says_is_explained(self, message: str, expected: str) -> None:
+        with pytest.raises(LatteError) as caught, checkpoints.explained("people/tiny"):
+            raise OSError(message)
+        assert expected in str(caught.value)
+        assert "people/tiny" in str(caught.value)
+
+
+def edited(**changes: Any) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return edit
+
+
+def without(*patterns: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        for pattern in patterns:
+            for path in folder.glob(pattern):
+                path.unlink()
+
+    return edit
+
+
+def lacking_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("multi_modal_projector.linear_1.weight")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def of_another_size(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = "multi_modal_projector.linear_1.weight"
+    weights[name] = torch.cat([weights[name]] * 2)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (without("config.json"), "model_type"),
+        (lambda folder: (folder / "config.json").write_text("{"), "not a valid JSON"),
+        (edited(model_type="llava_mistral"), "llava-hf/llava-v1.6-mistral-7b-hf"),
+        (edited(model_type="llama"), "no model that answers questions about images"),
+        (without("processor_config.json", "preprocessor_config.json"), "processor"),
+        (without("tokenizer*"), "cannot be loaded"),
+        (without("*.safetensors"), "safetensors"),
+        (lacking_a_weight, "lacks 1 weights"),
+        (of_another_size, "cannot be loaded"),
+        (lambda folder: os.truncate(folder / "model.safetensors", 50), "cannot be loaded"),
+    ],
+)
+def test_a_broken_folder_is_an_error_that_names_it(
+    folder: Path, tmp_path: Path, spoil: Callable[[Path], None], expected: str
+) -> None:
+    spoil(folder)
+    said = complaint("model", tmp_path)
+    assert "model" in said
+    assert expected in said
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    assert f"no folder {tmp_path}/models/llava" in complaint("./models/llava", tmp_path)
+
+
+def test_what_can_be_no_model_is_said_to_be_none(tmp_path: Path) -> None:
+    said = complaint("my llava", tmp_path)
+    assert "`my llava` is neither a folder nor the name of a model" in said
+
+
+def test_a_folder_has_no_revision(folder: Path, tmp_path: Path) -> None:
+    assert "describer.revision" in complaint("model", tmp_path, revision="main")
+
+
+def test_a_family_without_a_template_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(checkpoint("tiny-llava-next"), tmp_path / "model")
+    (tmp_path / "model" / "chat_template.jinja").unlink()
+    assert "chat_template.jinja" in complaint("model", tmp_path)
+
+
+class Trap:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_pickled_weights_are_never_opened(folder: Path, tmp_path: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    trap = tmp_path / "sprung"
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(trap)))
+    assert "safetensors" in complaint("model", tmp_path)
+    assert not trap.exists()
+
+
+def test_code_that_comes_with_a_checkpoint_is_never_run(folder: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "sprung"
+    code = f"import pathlib\npathlib.Path({str(trap)!r}).touch()\nclass Mine: pass\n"
+    (folder / "mine.py").write_text(code)
+    references = {
+        "AutoConfig": "mine.Mine",
+        "AutoModelForImageTextToText": "mine.Mine",
+        "AutoProcessor": "mine.Mine",
+    }
+    edited(auto_map=references)(folder)
+    assert ask("model", tmp_path)
+    edited(auto_map=references, model_type="mine")(folder)
+    assert "code of its own, which latte never runs" in complaint("model", tmp_path)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "package", "extra"),
+    [
+        ({"load_in": "4bit"}, "bitsandbytes", "4bit"),
+        ({"load_in": "8bit"}, "bitsandbytes", "4bit"),
+        ({"placement": "spread"}, "accelerate", "spread"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    package: str,
+    extra: str,
+) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda name: None if name == package else name)
+    said = complaint(checkpoint("tiny-llava"), tmp_path, **options)
+    assert f'pip install "latte-llava[{extra}]"' in said
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "cuda:"])
+def test_a_device_that_is_not_here_is_an_error(tmp_path: Path, name: str) -> None:
+    said = complaint(checkpoint("tiny-llava"), tmp_path, devices=[name])
+    assert name in said
+    assert "this machine has cpu" in said
+
+
+class TestDevices:
+    @pytest.fixture(autouse=True)
+    def gpus(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+
+    def chosen(self, run_device: str, **options: Any) -> tuple[list[str], str]:
+        from latte_llava.devices import choose_devices, choose_dtype
+        from latte_llava.options import LlavaOptions
+
+        given = LlavaOptions(**options)
+        devices = choose_devices(given, run_device)
+        return devices, choose_dtype(given, devices)
+
+    def test_all_gpus_are_used_where_the_run_uses_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        every = [f"cuda:{index}" for index in range(4)]
+        assert self.chosen("cuda:0") == (every, "bfloat16")
+        assert self.chosen("cpu") == (["cpu"], "float32")
+        assert self.chosen("cuda:0", devices=["cuda:2"]) == (["cuda:2"], "bfloat16")
+        assert self.chosen("cuda:0", placement="spread")[0] == ["cuda:0"]
+        monkeypatch.setenv("LOCAL_RANK", "3")
+        assert self.chosen("cuda:0")[0] == ["cuda:3"]
+
+    def test_old_gpus_compute_in_half_precision(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+        assert self.chosen("cuda:0")[1] == "float16"
+        assert self.chosen("cuda:0", dtype="float32")[1] == "float32"
+
+
+def test_a_model_spread_by_accelerate_writes_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    model = checkpoint("tiny-llava")
+    assert ask(model, tmp_path, placement="spread") == ask(model, tmp_path)
