@@ -25,6 +25,7 @@ from latte_llava.library import transformers
 from latte_llava.options import LlavaOptions
 
 WHERE = "describer.model"
+_PLUGIN = "plugin:"
 _FAILURES = (
     OSError,
     ValueError,
@@ -57,9 +58,12 @@ def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
 
     Raises `LatteError` where there is no such model here, or where it is none of that kind.
     """
+    digests = context.cache_dir / "llava" / "digests"
+    if options.model.startswith(_PLUGIN):
+        return _folder(options, context.model_folder(options.model.removeprefix(_PLUGIN)), digests)
     folder = context.path(options.model)
     if folder.is_dir():
-        return _folder(options, folder, context.cache_dir / "llava" / "digests")
+        return _folder(options, folder, digests)
     if options.model.startswith((".", "/", "~")) or options.model.count("/") > 1:
         raise LatteError(f"there is no folder {folder}", where=WHERE)
     if Path(options.model).is_dir():

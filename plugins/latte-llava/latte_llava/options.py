@@ -23,7 +23,8 @@ class LlavaOptions(Options):
     model: str = Field(
         default=DEFAULT_MODEL,
         min_length=1,
-        description="a folder, relative to the recipe, or a model of the Hugging Face hub",
+        description="a folder, relative to the recipe; a model of the Hugging Face hub; or "
+        "plugin:NAME, a model that a plugin brings",
     )
     revision: str | None = Field(
         default=None, description="branch, tag or commit of a model of the hub; null: its newest"

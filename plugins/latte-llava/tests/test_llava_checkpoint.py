@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 import torch
 from latte_llava import checkpoint as checkpoints
 from latte_llava import loading
+from latte_llava.checkpoint import find_checkpoint
+from latte_llava.options import LlavaOptions
 from llava_checkpoints import checkpoint, describer
 from safetensors.torch import load_file, save_file
 
@@ -45,6 +48,24 @@ def complaint(model: Path | str, tmp_path: Path, **options: Any) -> str:
     with pytest.raises(LatteError) as caught:
         ask(model, tmp_path, **options)
     return str(caught.value)
+
+
+class TestNames:
+    def test_plugin_names_a_model_that_a_plugin_brings(self, folder: Path, tmp_path: Path) -> None:
+        asked: list[str] = []
+
+        def model_folder(name: str) -> Path:
+            asked.append(name)
+            return folder
+
+        context = replace(describer(folder, tmp_path).context, model_folder=model_folder)
+        found = find_checkpoint(LlavaOptions(model="plugin:small"), context)
+        assert asked == ["small"]
+        assert found.source == str(folder)
+        assert found.name == "plugin:small"
+
+    def test_a_name_that_no_plugin_brings_is_a_mistake(self, tmp_path: Path) -> None:
+        assert "no plugin provides a model called small" in complaint("plugin:small", tmp_path)
 
 
 class TestFingerprint:
