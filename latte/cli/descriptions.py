@@ -174,15 +174,15 @@ def import_(
     """
     from latte.describe.exchange import import_texts
 
-    done = import_texts(store_folder(cache), files)
+    done = import_texts(store_folder(cache, must_exist=False), files)
     failed = f", {done.failed:,} without an answer left out" if done.failed else ""
     typer.echo(
         f"{done.new:,} new ({done.refused:,} of them refusals), {done.kept:,} were there{failed}"
     )
 
 
-def store_folder(cache: Path | None) -> Path:
+def store_folder(cache: Path | None, *, must_exist: bool = True) -> Path:
     """Where runs that use the folder `cache` keep their texts; None: this user's."""
     from latte.run.workspace import description_folder
 
-    return description_folder(cache)
+    return description_folder(cache, must_exist=must_exist)

@@ -26,12 +26,12 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
 
 
-def description_folder(cache: Path | None = None) -> Path:
+def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
     """Where texts are stored: in the folder `cache`, or where runs keep theirs.
 
-    Raises `LatteError` if there is no folder `cache`.
+    Raises `LatteError` if there is no folder `cache` and it `must_exist`.
     """
-    if cache is not None and not cache.is_dir():
+    if cache is not None and must_exist and not cache.is_dir():
         raise LatteError(
             "there is no such cache folder",
             where=str(cache),

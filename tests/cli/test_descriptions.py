@@ -131,7 +131,6 @@ def test_stats_as_lines_and_as_json(call: Descriptions, filled: list[StoredText]
 
 def test_texts_travel_to_another_cache(call: Descriptions, filled: list[StoredText]) -> None:
     assert call("export", "all.jsonl") == "3 texts and 1 refusals in all.jsonl\n"
-    Path("elsewhere").mkdir()
     new = call("import", "all.jsonl", "--cache", "elsewhere")
     assert new == "4 new (1 of them refusals), 0 were there\n"
     again = call("import", "all.jsonl", "--cache", "elsewhere")
