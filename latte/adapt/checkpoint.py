@@ -77,8 +77,11 @@ def _tensors(
         weights = {name: value.detach() for name, value in learner.parameters.items()}
         tensors |= _prefixed(f"{learner.name}/weights", weights)
         tensors |= _prefixed(f"{learner.name}/prototypes", learner.aggregator.state())
+        if learner.kept_texts is not None:
+            tensors |= _prefixed(f"{learner.name}/texts", learner.kept_texts.state())
         if learner.optimizer is not None:
             tensors |= _prefixed(f"{learner.name}/optimizer", _optimizer_state(learner.optimizer))
+            tensors |= _prefixed(f"{learner.name}/scaler", learner.scaler.state())
     for index, labeler in enumerate(labelers):
         tensors |= _prefixed(f"labeler-{index}", labeler.state())
     return tensors
@@ -95,8 +98,11 @@ def _restore(
             for name, parameter in learner.parameters.items():
                 parameter.copy_(weights[name])
         learner.aggregator.load_state(_below(tensors, f"{learner.name}/prototypes"))
+        if learner.kept_texts is not None:
+            learner.kept_texts.load_state(_below(tensors, f"{learner.name}/texts"))
         if learner.optimizer is not None:
             _load_optimizer(learner.optimizer, _below(tensors, f"{learner.name}/optimizer"))
+            learner.scaler.load_state(_below(tensors, f"{learner.name}/scaler"))
     for index, labeler in enumerate(labelers):
         labeler.load_state(_below(tensors, f"labeler-{index}"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latte.adapt.kept_texts import KeptTexts
 from latte.adapt.optimizer import build_optimizer
+from latte.adapt.precision import Arithmetic, LossScaler, choose_arithmetic, forward_in
 from latte.interfaces import Backbone, Loss, PrototypeAggregator, TrainableGroup
 from latte.interfaces.settings import OptimizerSettings, Precision
 
@@ -30,10 +32,19 @@ class Learner:
     optimizer: torch.optim.Optimizer | None
     peak_learning_rate: float
     gradient_clip: float | None
-    precision: Precision = "fp32"
+    arithmetic: Arithmetic = "fp32"
     """Of the two towers; labels, prototypes and losses are always worked out in fp32."""
+    trainable: TrainableGroup | None = None
+    """What `parameters` are; None: something else."""
+    micro_batch_size: int | None = None
+    """Images or texts that pass through a tower at once; None: a whole batch."""
     constant_features: Tensor | None = None
     """(N, D) features of all training images, where neither views nor the image tower change."""
+    constant_class_features: Tensor | None = None
+    """(C, D) features of the class texts, where an aggregator asks for them in every step and the
+    text tower does not change."""
+    kept_texts: KeptTexts | None = None
+    """Features of descriptions that are looked up instead of encoded in every step."""
 
     def image_features(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """Unit features (B, D) of the training images `indices`, whose views are `pixels`.
@@ -43,19 +54,26 @@ class Learner:
         if self.constant_features is not None:
             return self.constant_features[indices.to(self.constant_features.device)]
         assert pixels is not None, "features that change are encoded from pixels"
-        with self._autocast():
+        with self._forward():
             return self.backbone.encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """M distinct texts -> unit features (M, D), with gradient where something trains."""
-        with self._autocast():
+        with self._forward():
             return self.backbone.encode_texts(texts)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "fp32":
-            return nullcontext()
-        device = self.backbone.logit_scale.device.type
-        return torch.autocast(device, dtype=torch.bfloat16)
+    def _forward(self) -> AbstractContextManager[Any]:
+        return forward_in(self.arithmetic, self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the backbone is."""
+        return self.backbone.logit_scale.device
+
+    @cached_property
+    def scaler(self) -> LossScaler:
+        """What keeps fp16 gradients from vanishing; its state is part of a checkpoint."""
+        return LossScaler(self.arithmetic, self.device)
 
     @cached_property
     def image_tower_trains(self) -> bool:
@@ -67,6 +85,14 @@ class Learner:
         with torch.enable_grad():
             features = self.backbone.encode_images(torch.zeros(1, 3, side, side, device=device))
         return features.requires_grad
+
+    @cached_property
+    def text_tower_trains(self) -> bool:
+        """Whether text features change during training; if not, they are encoded once."""
+        if not self.parameters or self.trainable == "all":
+            return bool(self.parameters)
+        with torch.enable_grad():
+            return self.backbone.encode_texts(["a photo"]).requires_grad
 
     def similarities(self, image_features: Tensor) -> Tensor:
         """Unit features (B, D) -> cosine similarities (B, C), without gradient."""
@@ -81,7 +107,8 @@ def build_learner(
     aggregator: PrototypeAggregator[Any],
     loss: Loss[Any] | None,
     optimizer: OptimizerSettings,
-    precision: Precision = "fp32",
+    precision: Precision = "auto",
+    micro_batch_size: int | None = None,
 ) -> Learner:
     """Fork the frozen CLIP and make the group `trainable` of the copy train."""
     backbone = frozen.fork()
@@ -95,5 +122,7 @@ def build_learner(
         optimizer=build_optimizer(parameters, optimizer) if parameters else None,
         peak_learning_rate=optimizer.learning_rate,
         gradient_clip=optimizer.gradient_clip,
-        precision=precision,
+        arithmetic=choose_arithmetic(precision, backbone.logit_scale.device),
+        trainable=trainable,
+        micro_batch_size=micro_batch_size,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from latte.adapt.checkpoint import load_checkpoint, save_checkpoint
+from latte.adapt.constant_features import BankFeatures, keep_constant_features
 from latte.adapt.learner import Learner
 from latte.adapt.metrics import MetricsLog
 from latte.adapt.optimizer import learning_rate_factor, set_learning_rate
@@ -38,6 +40,9 @@ from latte.interfaces import (
 from latte.interfaces.settings import TrainSettings
 
 Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
+Figures = dict[str, float | Tensor]
+"""Tensors stay on the device until the rows are written: reading one waits for its step."""
+_SECONDS_SHOWN = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Training:
     evaluation_batch_size: int
     evaluate: Evaluate | None
     """Figures of the learners as they are, where labelled images exist."""
+    bank_features: BankFeatures | None = None
+    """Features of the bank's texts by the frozen CLIP; None: encoded here, where they are used."""
 
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
@@ -76,12 +83,14 @@ class Training:
 
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one."""
-    _start(training)
+    _start(training, progress)
     step = load_checkpoint(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step)
     total = training.total_steps
     if step:
         progress.say(f"train: continuing after step {step} of {total}")
+    for note in dict.fromkeys(note for one in training.learners for note in one.backbone.notes):
+        progress.say(f"train: {note}")
     if total:
         with progress.task("train", total, "step", done=step) as task:
             while step < total:
@@ -89,11 +98,18 @@ def train(training: Training, progress: Progress) -> None:
     _refresh_class_features(training, ("epoch", "step"))
 
 
-def _start(training: Training) -> None:
+def _start(training: Training, progress: Progress) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
-        if training.settings.augment is None and not learner.image_tower_trains:
-            learner.constant_features = training.start.image_features
+        if training.total_steps:
+            keep_constant_features(
+                learner,
+                training.inputs,
+                training.start,
+                training.settings,
+                training.bank_features,
+                progress,
+            )
     for labeler in training.labelers:
         labeler.start(training.start)
 
@@ -111,15 +127,16 @@ def _epoch(
         done : done + total - step
     ]
     rows: list[Mapping[str, Any]] = []
+    shown = _ShownLoss()
     with contextlib.closing(_views(training, batches, epoch)) as views:
         for indices, pixels in views:
             figures = _step(training, indices, pixels, epoch, step)
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
-            task.advance(1, epoch=epoch, loss=_shown_loss(figures))
+            task.advance(1, epoch=epoch, loss=shown.of(figures))
             last = step % per_epoch == 0 or step == total
             if last or step % settings.checkpoint_every == 0:
-                log.append(rows)
+                log.append([_read(row) for row in rows])
                 rows = []
             if last:
                 _end_epoch(training, step, epoch, log)
@@ -159,8 +176,8 @@ def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
 
 def _step(
     training: Training, indices: Tensor, pixels: Tensor | None, epoch: int, step: int
-) -> dict[str, float]:
-    figures: dict[str, float] = {}
+) -> Figures:
+    figures: Figures = {}
     for learner in training.learners:
         rate = learner.peak_learning_rate * learning_rate_factor(
             step, training.total_steps, training.settings
@@ -176,17 +193,34 @@ def _step(
     return figures
 
 
-def _figures(learner: Learner, outcome: StepOutcome) -> dict[str, float]:
-    figures = {"loss": outcome.loss.item()}
+def _figures(learner: Learner, outcome: StepOutcome) -> Figures:
+    figures: Figures = {"loss": outcome.loss}
     if outcome.agreement is not None:
-        figures["agreement"] = outcome.agreement.item()
-    figures["logit_scale"] = learner.backbone.logit_scale.item()
-    return figures
+        figures["agreement"] = outcome.agreement
+    # A copy, for an optimiser writes into the tensor that a backbone may hand out.
+    figures["logit_scale"] = learner.backbone.logit_scale.detach().clone()
+    return figures | learner.scaler.figures()
 
 
-def _shown_loss(figures: Mapping[str, float]) -> str:
-    losses = [value for name, value in figures.items() if name.endswith("loss")]
-    return f"{sum(losses):.3f}"
+def _read(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.item() if isinstance(value, Tensor) else value for name, value in row.items()
+    }
+
+
+class _ShownLoss:
+    """The loss as the progress display shows it, fetched from the device once a second at most."""
+
+    def __init__(self) -> None:
+        self._fetched = -math.inf
+        self._text = ""
+
+    def of(self, figures: Mapping[str, float | Tensor]) -> str:
+        now = time.monotonic()
+        if now >= self._fetched + _SECONDS_SHOWN:
+            losses = [float(value) for name, value in figures.items() if name.endswith("loss")]
+            self._fetched, self._text = now, f"{sum(losses):.3f}"
+        return self._text
 
 
 def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> None:

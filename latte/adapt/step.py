@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latte.adapt.cached_gradients import towers_of
+from latte.adapt.description_features import description_features
 from latte.adapt.learner import Learner
 from latte.adapt.texts import StepTexts
+from latte.adapt.towers import Towers
 from latte.describe.bank import DescriptionBank
 from latte.interfaces import Batch, LabelStream, PseudoLabeler, Supervision
 
@@ -41,48 +44,53 @@ def training_step(
     learner: Learner, inputs: StepInputs, batch: Batch, pixels: Tensor | None
 ) -> StepOutcome:
     """Forward, backward, optimiser, prototypes: pixels (B, 3, S, S) of the images in `batch`."""
-    image_features = learner.image_features(batch.indices, pixels)
-    supervisions = _supervise(learner, inputs, batch, image_features.detach())
+    towers = towers_of(learner)
+    image_features = towers.encode_images(batch.indices, pixels)
+    supervisions = _supervise(learner, towers, inputs, batch, image_features.detach())
     loss = _total_loss(learner, image_features, supervisions)
     if learner.optimizer is not None and loss.requires_grad:
-        _update(learner, learner.optimizer, loss)
+        _update(learner, learner.optimizer, towers, loss)
     learner.aggregator.commit(supervisions)
     return StepOutcome(loss.detach(), _agreement([one.stream for one in supervisions]))
 
 
 def _supervise(
-    learner: Learner, inputs: StepInputs, batch: Batch, image_features: Tensor
+    learner: Learner, towers: Towers, inputs: StepInputs, batch: Batch, image_features: Tensor
 ) -> list[Supervision]:
-    texts = StepTexts(learner.encode_texts)
+    texts = StepTexts(towers.encode_texts)
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":
-        aggregator.refresh_class_features(texts.encode(inputs.class_texts))
+        constant = learner.constant_class_features
+        fresh = texts.encode(inputs.class_texts) if constant is None else constant
+        aggregator.refresh_class_features(fresh)
     streams = [
         stream
         for labeler in inputs.labelers
         for stream in labeler.assign(batch, image_features, aggregator)
     ]
-    features = _description_features(texts, inputs, batch, streams)
+    features = _descriptions(learner, texts, inputs, batch, streams)
     return [
         aggregator.supervise(stream, of_stream, image_features)
         for stream, of_stream in zip(streams, features, strict=True)
     ]
 
 
-def _description_features(
-    texts: StepTexts, inputs: StepInputs, batch: Batch, streams: Sequence[LabelStream]
+def _descriptions(
+    learner: Learner,
+    texts: StepTexts,
+    inputs: StepInputs,
+    batch: Batch,
+    streams: Sequence[LabelStream],
 ) -> list[Mapping[str, Tensor]]:
     """For each stream: description name -> unit features (B, D), all from one encoding."""
-    wanted = [
-        inputs.bank.texts(name, batch.indices, stream.labels, batch.epoch, inputs.seed)
+    columns = [
+        (name, inputs.bank.rows(name, batch.indices, stream.labels, batch.epoch, inputs.seed))
         for stream in streams
         for name in inputs.descriptions
     ]
-    if not wanted:
-        return [{} for _ in streams]
-    encoded = texts.encode([text for column in wanted for text in column])
-    columns = iter(torch.split(encoded, len(batch.indices)))
-    return [{name: next(columns) for name in inputs.descriptions} for _ in streams]
+    kept = learner.kept_texts
+    features = iter(description_features(columns, inputs.bank, texts, kept, batch.step))
+    return [{name: next(features) for name in inputs.descriptions} for _ in streams]
 
 
 def _total_loss(
@@ -94,12 +102,15 @@ def _total_loss(
     return torch.stack(losses).sum() if losses else image_features.sum() * 0.0
 
 
-def _update(learner: Learner, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def _update(
+    learner: Learner, optimizer: torch.optim.Optimizer, towers: Towers, loss: Tensor
+) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    towers.backward(learner.scaler.scaled(loss))
     if learner.gradient_clip is not None:
+        learner.scaler.unscale(optimizer)
         torch.nn.utils.clip_grad_norm_(learner.parameters.values(), learner.gradient_clip)
-    optimizer.step()
+    learner.scaler.step(optimizer)
     learner.backbone.clamp_logit_scale()
 
 

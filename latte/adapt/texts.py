@@ -24,5 +24,6 @@ class StepTexts:
             self._features = [torch.cat([*self._features, self._encode(new)])]
         if not self._features:
             return self._encode([])
-        rows = torch.tensor([self._rows[text] for text in texts], device=self._features[0].device)
-        return self._features[0].index_select(0, rows)
+        rows = torch.tensor([self._rows[text] for text in texts])
+        features = self._features[0]
+        return features.index_select(0, rows.to(features.device, non_blocking=True))

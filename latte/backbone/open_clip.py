@@ -15,14 +15,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from latte.backbone.class_token import class_token_features, reads_class_token
 from latte.backbone.export import exported_config, save_model
 from latte.backbone.groups import parameters_of
-from latte.backbone.texts import TokenCache, Tokenizer, can_cut, cut_text_features
+from latte.backbone.texts import (
+    TextPath,
+    TokenCache,
+    Tokenizer,
+    text_features,
+    text_lengths,
+    text_path_of,
+)
 from latte.files import digest, digest_json
 from latte.interfaces import Backbone, LatteError, PixelFormat, TrainableGroup
 
 _TEXTS_A_PASS = 256
 _LARGEST_LOGIT_SCALE = math.log(100)
+_NOTES: Mapping[TextPath, tuple[str, ...]] = {
+    "packed": (),
+    "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
+    "full": ("texts are padded to the full context length, for this text tower may need it",),
+}
 
 
 class OpenClipBackbone(Backbone):
@@ -50,8 +63,13 @@ class OpenClipBackbone(Backbone):
         """
         self.model = model
         self.config = config
-        self.text_path: Literal["cut", "full"] = "cut" if can_cut(model) else "full"
-        """`cut`: text batches end at their longest text; `full`: open_clip's own way."""
+        self.text_path = text_path_of(model)
+        """`packed` without padding, `cut` at the longest text, or `full`: open_clip's own way."""
+        self.image_path: Literal["class token", "full"] = (
+            "class token" if reads_class_token(model.visual) else "full"
+        )
+        """`class token`: the last block computes it alone; `full`: open_clip's own way."""
+        self.notes = _NOTES[self.text_path]
         self.pixel_format = _pixel_format(model.visual.preprocess_cfg)
         self.embedding_width = int(config["embed_dim"])
         self._tokenizer = tokenizer
@@ -84,6 +102,8 @@ class OpenClipBackbone(Backbone):
         """Pixels (B, 3, S, S) -> unit features (B, D) in fp32."""
         self._choose_mode()
         pixels = pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)
+        if self.image_path == "class token":
+            return _unit(class_token_features(self.model.visual, pixels))
         return _unit(self.model.encode_image(pixels, normalize=False))
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -95,21 +115,19 @@ class OpenClipBackbone(Backbone):
         features = self._encode_distinct(self._tokens(list(rows)))
         if len(rows) == len(texts):
             return features
-        return features[torch.tensor([rows[text] for text in texts], device=self.device)]
+        gathered = torch.tensor([rows[text] for text in texts])
+        return features.index_select(0, gathered.to(self.device, non_blocking=True))
 
     def _encode_distinct(self, tokens: Tensor) -> Tensor:
         """Tokens (M, L) -> unit features (M, D), texts of like length in one pass."""
-        if len(tokens) <= _TEXTS_A_PASS:
-            return self._encode_tokens(tokens)
-        order = (tokens != tokens[:, -1:]).sum(dim=1).argsort(stable=True)
-        passes = [self._encode_tokens(tokens[part]) for part in torch.split(order, _TEXTS_A_PASS)]
-        return torch.cat(passes)[order.argsort().to(self.device)]
-
-    def _encode_tokens(self, tokens: Tensor) -> Tensor:
-        tokens = tokens.to(self.device)
-        if self.text_path == "cut":
-            return _unit(cut_text_features(self.model, tokens))
-        return _unit(self.model.encode_text(tokens, normalize=False))
+        lengths = text_lengths(self.model, tokens)
+        order = lengths.argsort(stable=True)
+        passes = [
+            _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
+            for part in torch.split(order, _TEXTS_A_PASS)
+        ]
+        back = order.argsort().to(self.device, non_blocking=True)
+        return torch.cat(passes).index_select(0, back)
 
     @property
     def logit_scale(self) -> Tensor:

@@ -1,16 +1,28 @@
-"""Texts through a text tower: tokenised once, and no longer than they are."""
+"""Texts through a text tower: tokenised once, and no longer than they are.
+
+A text's length is where its tokens stop mattering: its end-of-text token for a causal tower that
+pools there, its last token that is no padding for a tower that masks padding out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
 from open_clip.model import CLIP
 from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
+from torch.nn import functional
+
+from latte.backbone.blocks import Packing, can_run, run_blocks
 
 Tokenizer = Callable[[list[str]], Tensor]
+TextPath = Literal["packed", "cut", "full"]
+
+_MASKING_ARCHITECTURES = ("bert", "roberta", "xlm-roberta")
+"""Hugging Face's encoders whose tokens neither see padding nor shift when there is less of it."""
 
 
 class TokenCache:
@@ -32,47 +44,100 @@ class TokenCache:
         return tokens
 
 
-def can_cut(model: nn.Module) -> bool:
-    """Whether tokens behind the pooled one cannot change a text's feature.
+def text_path_of(model: nn.Module) -> TextPath:
+    """How this model's texts are encoded.
 
-    True for open_clip's own transformer with a causal mask that pools at the end-of-text token.
+    `packed`: side by side without padding; `cut`: padded to the longest of a pass; `full`: padded
+    to the context length, for towers where latte cannot tell that less would be the same.
     """
-    text: Any = model if type(model) is CLIP else getattr(model, "text", None)
-    if type(model) is not CLIP and (
-        not isinstance(text, TextTransformer)
-        or text.cls_emb is not None
-        or text.use_pad_mask
-        or text.output_tokens
-    ):
-        return False
-    causal = text.attn_mask is not None and len(text.positional_embedding) == len(text.attn_mask)
-    return causal and _pooling(text)[0] in ("argmax", "eos")
+    text = _tower(model)
+    if _stops_at_its_end(text):
+        return "packed" if can_run(text.transformer) else "cut"
+    return "cut" if _masks_padding(text) else "full"
 
 
-def cut_text_features(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Tokens (M, L) -> features (M, D), not normalised, of a model for which `can_cut` holds.
+def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
+    """Lengths (M,) of tokens (M, L); L for all where `text_path_of` says `full`."""
+    text = _tower(model)
+    if _stops_at_its_end(text):
+        pooling, end_token = _pooling(text)
+        marks = tokens if pooling == "argmax" else (tokens == end_token).int()
+        ends: Tensor = marks.argmax(dim=-1)
+        return ends + 1
+    context = tokens.shape[1]
+    if _masks_padding(text):
+        real = tokens != text.config.pad_token_id
+        last: Tensor = (real * torch.arange(1, context + 1)).amax(dim=-1)
+        return last.clamp_min(1)
+    return torch.full((len(tokens),), context)
 
-    Equal to `model.encode_text(tokens)`: with a causal mask the end-of-text token sees nothing
-    behind it, so the batch ends at its longest text.
+
+def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath) -> Tensor:
+    """Tokens (M, L) of texts in order of `lengths` (M,) -> features (M, D), not normalised.
+
+    Equal to `model.encode_text(tokens)`. Tokens and lengths are on the CPU, where looking at them
+    waits for nothing.
     """
-    text: Any = model if type(model) is CLIP else model.text
-    ends = _text_ends(text, tokens)
-    length = int(ends.max()) + 1
-    states = text.token_embedding(tokens[:, :length]) + text.positional_embedding[:length]
-    states = text.transformer(states, attn_mask=text.attn_mask[:length, :length])
-    pooled = text.ln_final(states[torch.arange(len(ends), device=ends.device), ends])
+    device = next(model.parameters()).device
+    if path == "packed":
+        return _packed(_tower(model), tokens, lengths, device)
+    longest = int(lengths[-1])
+    tokens = tokens[:, :longest].to(device, non_blocking=True)
+    text = _tower(model)
+    if path == "full" or isinstance(text, HFTextEncoder):
+        return model.encode_text(tokens, normalize=False)  # type: ignore[operator, no-any-return]
+    states = text.token_embedding(tokens) + text.positional_embedding[:longest]
+    states = text.transformer(states, attn_mask=text.attn_mask[:longest, :longest])
+    ends = (lengths - 1).to(device, non_blocking=True)
+    return _project(text, states[torch.arange(len(ends), device=device), ends])
+
+
+def _packed(text: Any, tokens: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
+    places = torch.arange(tokens.shape[1]).expand_as(tokens)
+    kept = places < lengths[:, None]
+    flat, positions = (each[kept].to(device, non_blocking=True) for each in (tokens, places))
+    states = text.token_embedding(flat) + functional.embedding(positions, text.positional_embedding)
+    different, counts = torch.unique_consecutive(lengths, return_counts=True)
+    groups = list(zip(counts.tolist(), different.tolist(), strict=True))
+    ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
+    return _project(text, run_blocks(text.transformer, states, Packing(groups, ends, causal=True)))
+
+
+def _project(text: Any, pooled: Tensor) -> Tensor:
+    pooled = text.ln_final(pooled)
     projection = text.text_projection
     if projection is None:
-        return pooled  # type: ignore[no-any-return]
+        return pooled
     if isinstance(projection, nn.Linear):
         return projection(pooled)  # type: ignore[no-any-return]
     return pooled @ projection  # type: ignore[no-any-return]
 
 
-def _text_ends(text: Any, tokens: Tensor) -> Tensor:
-    pooling, end_token = _pooling(text)
-    marks = tokens if pooling == "argmax" else (tokens == end_token).int()
-    return marks.argmax(dim=-1)
+def _tower(model: nn.Module) -> Any:
+    return model if type(model) is CLIP else getattr(model, "text", None)
+
+
+def _stops_at_its_end(text: Any) -> bool:
+    """Open_clip's own transformer with a causal mask that pools at the end-of-text token."""
+    kind = type(text)
+    if kind is TextTransformer:
+        if text.cls_emb is not None or text.use_pad_mask or text.output_tokens:
+            return False
+    elif kind is not CLIP:
+        return False
+    causal = text.attn_mask is not None and len(text.positional_embedding) == len(text.attn_mask)
+    return causal and _pooling(text)[0] in ("argmax", "eos")
+
+
+def _masks_padding(text: Any) -> bool:
+    """A Hugging Face encoder that never looks at padding and does not pool it either."""
+    kind = type(text)
+    return (
+        kind is HFTextEncoder
+        and text.config.model_type in _MASKING_ARCHITECTURES
+        and isinstance(text.pooler, MeanPooler | ClsPooler | ClsLastHiddenStatePooler)
+        and not text.output_tokens
+    )
 
 
 def _pooling(text: Any) -> tuple[str, int]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 
+import numpy
 import torch
 from torch import Tensor
 
 from latte.data.cache import ImageCache
 from latte.data.prefetch import image_threads, ordered_map
 from latte.data.seeds import seed_from
-from latte.data.views import TrainingView, evaluation_pixels, normalise
+from latte.data.views import TrainingView, normalise
 from latte.interfaces import PixelFormat
 
 _BATCHES_AHEAD = 2
@@ -36,12 +38,15 @@ def evaluation_batches(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32."""
 
-    def view(index: int) -> Tensor:
-        return evaluation_pixels(cache.get(index), pixel_format)
+    def build(images: Executor, indices: list[int]) -> Tensor:
+        view = partial(cache.evaluation_pixels, pixel_format=pixel_format)
+        return normalise(
+            torch.from_numpy(numpy.stack(list(images.map(view, indices)))), pixel_format
+        )
 
     indices = torch.arange(len(cache))
     batches = [indices[i : i + batch_size] for i in range(0, len(cache), batch_size)]
-    return _prefetched(batches, view, pixel_format)
+    return _prefetched(batches, build, cache)
 
 
 def training_batches(
@@ -49,22 +54,29 @@ def training_batches(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """`batches` in their order: indices (B,) int64 and random views (B, 3, S, S) float32."""
 
-    def random_view(index: int) -> Tensor:
-        return view.pixels(cache.get(index), index, epoch)
+    def write(index: int, out: Tensor) -> None:
+        view.write(cache.pixels(index), index, epoch, out)
 
-    return _prefetched(batches, random_view, view.pixel_format)
+    def build(images: Executor, indices: list[int]) -> Tensor:
+        size = view.pixel_format.size
+        pixels = torch.empty(len(indices), 3, size, size)
+        for _ in images.map(write, indices, pixels):
+            pass
+        return pixels
+
+    return _prefetched(batches, build, cache)
 
 
 def _prefetched(
-    batches: Sequence[Tensor], view: Callable[[int], Tensor], pixel_format: PixelFormat
+    batches: Sequence[Tensor], build: Callable[[Executor, list[int]], Tensor], cache: ImageCache
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    images = ThreadPoolExecutor(image_threads(), thread_name_prefix="latte-images")
+    threads = image_threads(alone=torch.cuda.is_available())
+    images = ThreadPoolExecutor(threads, thread_name_prefix="latte-images")
 
-    def build(indices: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = torch.stack(list(images.map(view, indices.tolist())))
-        return indices, normalise(pixels, pixel_format)
+    def one(indices: Tensor) -> tuple[Tensor, Tensor]:
+        return indices, build(images, indices.tolist())
 
-    built = ordered_map(build, batches, threads=1, ahead=_BATCHES_AHEAD)
+    built = ordered_map(one, batches, threads=1, ahead=_BATCHES_AHEAD)
     try:
         for batch in built:  # noqa: UP028 - `yield from` would close `built` first, and wait
             yield batch
@@ -72,3 +84,4 @@ def _prefetched(
         # Without images to wait for, the batch that is being built ends at once.
         images.shutdown(wait=True, cancel_futures=True)
         built.close()
+        cache.flush()

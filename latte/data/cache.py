@@ -1,4 +1,4 @@
-"""Decoded images kept within a byte budget, so that most are decoded once and not every epoch."""
+"""Decoded images kept within byte budgets, so that they are decoded once and not every epoch."""
 
 from __future__ import annotations
 
@@ -6,22 +6,34 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Protocol
 
+import numpy
+from numpy.typing import NDArray
 from PIL import Image
 
 from latte.data.images import open_image
-from latte.interfaces import ImageReference
+from latte.data.views import evaluation_pixels
+from latte.files import digest_json
+from latte.interfaces import ImageReference, PixelFormat
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
 
+Pixels = NDArray[numpy.uint8]
+
 
 class PixelStore(Protocol):
-    """Where decoded images are kept, by index; used from several threads at once."""
+    """Where arrays of 8-bit pixels are kept, by name; used from several threads at once."""
 
-    def get(self, index: int) -> Image.Image | None:
-        """The image that was kept for `index`, as a copy that the caller owns; else None."""
+    def __contains__(self, name: str) -> bool:
+        """Whether `get` has something for `name`."""
 
-    def put(self, index: int, image: Image.Image) -> None:
-        """Keep `image` (RGB) if there is room."""
+    def get(self, name: str) -> Pixels | None:
+        """What was kept as `name`, for reading only; else None."""
+
+    def put(self, name: str, pixels: Pixels) -> bool:
+        """Keep `pixels`, which nobody changes any more; whether there was room."""
+
+    def flush(self) -> None:
+        """Make what was put last, if it is to outlast the process."""
 
 
 class MemoryStore:
@@ -33,22 +45,55 @@ class MemoryStore:
 
     def __init__(self, max_bytes: int) -> None:
         self._free = max_bytes
-        self._pixels: dict[int, tuple[tuple[int, int], bytes]] = {}
+        self._pixels: dict[str, Pixels] = {}
         self._lock = Lock()
 
-    def get(self, index: int) -> Image.Image | None:
-        """A new image with the kept pixels, or None."""
-        kept = self._pixels.get(index)
-        return None if kept is None else Image.frombytes("RGB", *kept)
+    def __contains__(self, name: str) -> bool:
+        """Whether `name` is kept."""
+        return name in self._pixels
 
-    def put(self, index: int, image: Image.Image) -> None:
-        """Copy the pixels of `image` (RGB) while the budget lasts."""
-        size = 3 * image.width * image.height
+    def get(self, name: str) -> Pixels | None:
+        """The kept pixels, not copied, or None."""
+        return self._pixels.get(name)
+
+    def put(self, name: str, pixels: Pixels) -> bool:
+        """Keep `pixels` while the budget lasts."""
         with self._lock:
-            if index in self._pixels or size > self._free:
-                return
-            self._free -= size
-            self._pixels[index] = (image.size, image.tobytes())
+            if name in self._pixels:
+                return True
+            if pixels.nbytes > self._free:
+                return False
+            self._free -= pixels.nbytes
+            self._pixels[name] = pixels
+            return True
+
+    def flush(self) -> None:
+        """Memory does not outlast the process."""
+
+
+class LayeredStore:
+    """Stores of which each takes what those before it have no room for."""
+
+    def __init__(self, *stores: PixelStore) -> None:
+        self._stores = stores
+
+    def __contains__(self, name: str) -> bool:
+        """Whether any store keeps `name`."""
+        return any(name in store for store in self._stores)
+
+    def get(self, name: str) -> Pixels | None:
+        """What the first store that has `name` keeps."""
+        found = (store.get(name) for store in self._stores)
+        return next((pixels for pixels in found if pixels is not None), None)
+
+    def put(self, name: str, pixels: Pixels) -> bool:
+        """Keep `pixels` in the first store with room."""
+        return any(store.put(name, pixels) for store in self._stores)
+
+    def flush(self) -> None:
+        """Flush every store."""
+        for store in self._stores:
+            store.flush()
 
 
 class ImageCache:
@@ -59,19 +104,55 @@ class ImageCache:
         images: Sequence[ImageReference],
         max_bytes: int = DEFAULT_CACHE_BYTES,
         store: PixelStore | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
-        """Keep up to `max_bytes` of pixels in memory, or what `store` keeps in its place."""
+        """Keep up to `max_bytes` of pixels in memory, or what `store` keeps in its place.
+
+        `keys` stand for the images' contents, and are what a store that outlasts this needs.
+        """
         self.images = images
-        self._store = MemoryStore(max_bytes) if store is None else store
+        self.store: PixelStore = MemoryStore(max_bytes) if store is None else store
+        self._keys = keys
 
     def __len__(self) -> int:
         return len(self.images)
 
     def get(self, index: int) -> Image.Image:
         """Image `index` as RGB, the caller's own copy. Raises `UnreadableImageError`."""
-        kept = self._store.get(index)
+        kept = self.store.get(self._name(index))
+        if kept is not None:
+            return Image.fromarray(kept)
+        image = open_image(self.images[index])
+        self.store.put(self._name(index), numpy.asarray(image))
+        return image
+
+    def pixels(self, index: int) -> Pixels:
+        """Image `index` as (H, W, 3), for reading only. Raises `UnreadableImageError`."""
+        kept = self.store.get(self._name(index))
+        return numpy.asarray(self.get(index)) if kept is None else kept
+
+    def evaluation_pixels(self, index: int, pixel_format: PixelFormat) -> Pixels:
+        """The evaluation view before normalisation: (3, S, S), for reading only.
+
+        Raises `UnreadableImageError`.
+        """
+        name = f"{self._name(index)}:{_format_key(pixel_format)}"
+        kept = self.store.get(name)
         if kept is not None:
             return kept
-        image = open_image(self.images[index])
-        self._store.put(index, image)
-        return image
+        pixels: Pixels = evaluation_pixels(self.get(index), pixel_format).contiguous().numpy()
+        self.store.put(name, pixels)
+        return pixels
+
+    def flush(self) -> None:
+        """Let later runs have what was decoded here."""
+        self.store.flush()
+
+    def _name(self, index: int) -> str:
+        return str(index) if self._keys is None else self._keys[index]
+
+
+def _format_key(pixel_format: PixelFormat) -> str:
+    """Of what the pixels depend on: all but the normalisation."""
+    parts = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
+    return digest_json(parts)[:8]

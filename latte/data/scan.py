@@ -8,9 +8,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
+import numpy
 
-from latte.data.cache import DEFAULT_CACHE_BYTES, ImageCache, MemoryStore
+from latte.data.cache import (
+    DEFAULT_CACHE_BYTES,
+    ImageCache,
+    LayeredStore,
+    MemoryStore,
+    Pixels,
+    PixelStore,
+)
 from latte.data.images import UnreadableImageError, decode_image, unreadable_file
 from latte.data.prefetch import image_threads, ordered_map
 from latte.files import digest, write_atomically
@@ -42,19 +49,22 @@ def scan_images(
     name: str,
     max_bytes: int = DEFAULT_CACHE_BYTES,
     verified: Collection[str] = (),
+    kept: PixelStore | None = None,
 ) -> Scan:
     """Read and fully decode every image on a few threads; `name` is what the progress shows.
 
-    Keeps up to `max_bytes` of pixels for the training that follows. Images whose key is among
-    `verified` were decoded before, and are decoded again only when somebody needs their pixels.
+    Keeps pixels for the training that follows: in `kept`, and up to `max_bytes` that it has no room
+    for in memory. Images whose key is among `verified` were decoded before, and are decoded again
+    only when somebody needs their pixels and `kept` has none.
     Never raises for an image: those that cannot be read are in `skipped`.
     """
     good: list[ImageReference] = []
     keys: list[str] = []
     skipped: list[SkippedImage] = []
-    store = MemoryStore(max_bytes)
+    memory = MemoryStore(max_bytes)
+    store = memory if kept is None else LayeredStore(kept, memory)
     threads = image_threads()
-    read = partial(_read, verified=verified)
+    read = partial(_read, verified=verified, store=store)
     results = ordered_map(read, images, threads=threads, ahead=4 * threads)
     with progress.task(name, len(images), "images") as task:
         for image, result in zip(images, results, strict=True):
@@ -63,11 +73,12 @@ def scan_images(
             else:
                 key, pixels = result
                 if pixels is not None:
-                    store.put(len(good), pixels)
+                    store.put(key, pixels)
                 good.append(image)
                 keys.append(key)
             task.advance()
-    return Scan(tuple(good), tuple(keys), tuple(skipped), ImageCache(good, max_bytes, store))
+    store.flush()
+    return Scan(tuple(good), tuple(keys), tuple(skipped), ImageCache(good, store=store, keys=keys))
 
 
 def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
@@ -82,12 +93,13 @@ def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
 
 
 def _read(
-    image: ImageReference, verified: Collection[str]
-) -> tuple[str, Image.Image | None] | SkippedImage:
+    image: ImageReference, verified: Collection[str], store: PixelStore
+) -> tuple[str, Pixels | None] | SkippedImage:
     try:
         data = image.read_bytes()
         key = digest(data)
-        return key, None if key in verified else decode_image(data)
+        known = key in store or key in verified
+        return key, None if known else numpy.asarray(decode_image(data))
     except OSError as error:
         return SkippedImage(image.id, unreadable_file(error))
     except UnreadableImageError as error:

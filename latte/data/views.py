@@ -5,24 +5,26 @@ Views work on 8-bit pixels; `normalise` turns a batch of them into the tower's i
 
 from __future__ import annotations
 
-import math
-from functools import partial
+from functools import cached_property
 from random import Random
-from typing import Any
 
+import numpy
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, functional
+from torchvision.transforms import InterpolationMode
 
+from latte.data.draws import Draw, draw_view
+from latte.data.kernel import ViewKernel, view_kernel
+from latte.data.pillow_views import drawn_pixels, vision
 from latte.data.seeds import seed_from
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 
-vision: Any = functional  # annotated for tensors alone, though made for PIL images too
+Pixels = NDArray[numpy.uint8]
 
-CROP_RATIO = (3 / 4, 4 / 3)
-"""Width by height of random crops, as in torchvision's `RandomResizedCrop`."""
+_VIEWS_WITHOUT_KERNEL = 256
 
 _EXTREME_ASPECT = 16
 """Beyond it, resizing the short side first would make an image of gigabytes to crop from."""
@@ -76,6 +78,7 @@ class TrainingView:
         self.pixel_format = pixel_format
         self.augment = augment
         self.seed = seed
+        self._written = 0
 
     def __call__(self, image: Image.Image, index: int, epoch: int) -> Tensor:
         """`image` (RGB), training image `index` -> (3, S, S) float32."""
@@ -85,62 +88,44 @@ class TrainingView:
         """The view before normalisation: (3, S, S) uint8."""
         if self.augment is None:
             return evaluation_pixels(image, self.pixel_format)
+        draw = self._draw(image.width, image.height, self.augment, index, epoch)
+        return drawn_pixels(image, draw, self.pixel_format.size)
+
+    def write(self, pixels: Pixels, index: int, epoch: int, out: Tensor) -> None:
+        """The view of an image's `pixels` (H, W, 3) into `out` (3, S, S) float32, contiguous.
+
+        The bits are those of calling this; on machines with a C compiler it is far faster.
+        """
+        if self.augment is not None and self._kernel is not None:
+            height, width, _ = pixels.shape
+            draw = self._draw(width, height, self.augment, index, epoch)
+            if self._kernel.write(pixels, draw, self._scaled, out.numpy()):
+                return
+        out.copy_(self(Image.fromarray(pixels), index, epoch))
+
+    def prepare(self) -> None:
+        """Compile what makes views fast now, and not after some hundred of them."""
+        self._written = _VIEWS_WITHOUT_KERNEL
+        view_kernel()
+
+    def _draw(
+        self, width: int, height: int, augment: AugmentSettings, index: int, epoch: int
+    ) -> Draw:
         random = Random(seed_from("view", self.seed, epoch, index))
-        view = _random_crop(image, self.pixel_format.size, self.augment.crop_scale, random)
-        if random.random() < self.augment.jitter_probability:
-            view = _jittered(view, self.augment.jitter, random)
-        if random.random() < self.augment.grayscale_probability:
-            view = vision.rgb_to_grayscale(view, num_output_channels=3)
-        pixels: Tensor = vision.pil_to_tensor(view)
-        return pixels
+        return draw_view(width, height, augment, random)
 
+    @property
+    def _kernel(self) -> ViewKernel | None:
+        # Building it takes a second, which only some hundred views win back.
+        self._written += 1
+        return view_kernel() if self._written > _VIEWS_WITHOUT_KERNEL else None
 
-def crop_box(
-    width: int, height: int, scale: tuple[float, float], random: Random
-) -> tuple[int, int, int, int]:
-    """Left, top, width and height of a random crop, drawn as `RandomResizedCrop` draws it.
-
-    Area uniform in `scale`, aspect log-uniform in `CROP_RATIO`; after ten crops that do not fit,
-    the largest central one whose aspect is allowed.
-    """
-    low, high = map(math.log, CROP_RATIO)
-    for _ in range(10):
-        area = width * height * random.uniform(*scale)
-        aspect = math.exp(random.uniform(low, high))
-        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            return random.randint(0, width - w), random.randint(0, height - h), w, h
-    w = min(width, max(1, round(height * CROP_RATIO[1])))
-    h = min(height, max(1, round(width / CROP_RATIO[0])))
-    return (width - w) // 2, (height - h) // 2, w, h
-
-
-def _random_crop(
-    image: Image.Image, size: int, scale: tuple[float, float], random: Random
-) -> Image.Image:
-    left, top, width, height = crop_box(*image.size, scale, random)
-    box = (left, top, left + width, top + height)
-    return image.crop(box).resize((size, size), Image.Resampling.BICUBIC)
-
-
-def _jittered(
-    image: Image.Image, jitter: tuple[float, float, float, float], random: Random
-) -> Image.Image:
-    brightness, contrast, saturation, hue = jitter
-    changes = [
-        partial(vision.adjust_brightness, brightness_factor=_factor(brightness, random)),
-        partial(vision.adjust_contrast, contrast_factor=_factor(contrast, random)),
-        partial(vision.adjust_saturation, saturation_factor=_factor(saturation, random)),
-        partial(vision.adjust_hue, hue_factor=random.uniform(-hue, hue)),
-    ]
-    order = random.sample(range(4), 4)
-    for change in (changes[i] for i in order if jitter[i] > 0):
-        image = change(image)
-    return image
-
-
-def _factor(strength: float, random: Random) -> float:
-    return random.uniform(max(0.0, 1 - strength), 1 + strength)
+    @cached_property
+    def _scaled(self) -> NDArray[numpy.float32]:
+        """What each 8-bit value of each channel becomes by normalising: (3, 256)."""
+        values = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
+        scaled: NDArray[numpy.float32] = normalise(values, self.pixel_format)[0, :, 0].numpy()
+        return scaled
 
 
 def _padded(image: Image.Image, size: int, mode: InterpolationMode) -> Image.Image:

@@ -53,6 +53,8 @@ class DescriptionBank:
                 self._of_class[label] = self._intern([kind.prompt(n) for n in self.class_names])
             else:
                 self._draws[label] = self._drawn_from(label, kind)
+        self.of_class = frozenset(self._of_class)
+        """Descriptions of scope `class`."""
         self.unique_texts: tuple[str, ...] = tuple(self._row_of_text)
         """Every distinct text; what `rows` points into."""
 

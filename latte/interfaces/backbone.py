@@ -31,6 +31,8 @@ class Backbone(ABC):
 
     pixel_format: PixelFormat
     embedding_width: int
+    notes: tuple[str, ...] = ()
+    """What makes it slower than it might be, in words; said at the start of a training."""
 
     @property
     @abstractmethod

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from latte.interfaces.component import Component, OptionsT
@@ -38,8 +39,8 @@ class Classifier:
 
     @property
     def classes(self) -> int:
-        """C, the number of classes."""
-        return int(self.owners.max()) + 1
+        """C, the number of classes; read from the device once for each `owners` tensor."""
+        return _number_of_classes(self.owners)
 
     def similarities(self, image_features: Tensor) -> Tensor:
         """Unit features (B, D) -> (B, C): cosine with the nearest prototype of each class."""
@@ -49,6 +50,20 @@ class Classifier:
         owners = self.owners.expand_as(rows)
         lowest = rows.new_full((rows.shape[0], self.classes), -float("inf"))
         return lowest.scatter_reduce(1, owners, rows, "amax", include_self=True)
+
+
+@cache
+def _known_numbers() -> MutableMapping[Tensor, int]:
+    from torch.utils.weak import WeakTensorKeyDictionary
+
+    return WeakTensorKeyDictionary()
+
+
+def _number_of_classes(owners: Tensor) -> int:
+    known = _known_numbers()
+    if owners not in known:
+        known[owners] = int(owners.max()) + 1
+    return known[owners]
 
 
 class PrototypeAggregator(Component[OptionsT]):

@@ -11,7 +11,7 @@ from latte.interfaces.component import Options
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
 class BackboneSettings(Options):
@@ -86,8 +86,29 @@ class TrainSettings(Options):
         default=AugmentSettings(), description="random views; none: the evaluation view"
     )
     precision: Precision = Field(
-        default="fp32",
-        description="bf16: the towers compute in bfloat16 (autocast), weights stay fp32",
+        default="auto",
+        description=(
+            "arithmetic of the two towers; weights, labels, prototypes and losses stay fp32. tf32: "
+            "fp32 with shortened products, on Nvidia GPUs since Ampere, fp32 elsewhere. bf16, "
+            "fp16: autocast; fp16 scales the loss and skips steps that overflow. auto: tf32, as "
+            "bf16 blurs features more than the published learning rate moves them"
+        ),
+    )
+    micro_batch_size: PositiveInt | None = Field(
+        default=None,
+        description=(
+            "images or texts that pass through a tower at once, for a batch that does not fit into "
+            "memory: labels, loss and prototypes still see all of it, and each tower runs forward "
+            "twice; none: the whole batch"
+        ),
+    )
+    refresh_captions: PositiveInt | None = Field(
+        default=None,
+        description=(
+            "what is written about an image or a group is encoded without gradient and used for so "
+            "many steps; class texts keep their gradient. none: encoded in each step, with "
+            "gradient, as published"
+        ),
     )
     checkpoint_every: PositiveInt = Field(default=50, description="steps between checkpoints")
     evaluate_every: int = Field(

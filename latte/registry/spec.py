@@ -39,7 +39,8 @@ class ComponentSpec:
     the component's class, and `options` its options model (without it, there is nothing to set).
     Keep the options in a module that does not import torch: recipes are checked without loading
     anything heavy. For kind `model`, the target is a function without arguments that returns the
-    `Path` of an open_clip model folder; a recipe names it `plugin:NAME` in `backbone.model`.
+    `Path` of a model folder, which a recipe names `plugin:NAME`: one of open_clip in
+    `backbone.model`, one of another library in the `model` option of a component that reads it.
     """
 
     kind: Kind

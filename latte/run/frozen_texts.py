@@ -35,10 +35,22 @@ class FrozenTexts:
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
 
-    def _features(self, name: str, rows: Tensor) -> Tensor:
+    def every(self) -> Tensor:
+        """(M, D) unit features of the bank's `unique_texts`, in their order."""
+        width = self._workspace.frozen_clip.embedding_width
+        features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
+        for choice in self._workspace.recipe.descriptions:
+            known, of_these = self._kept(choice.label)
+            features[known.to(features.device)] = of_these
+        return features
+
+    def _kept(self, name: str) -> tuple[Tensor, Tensor]:
         if name not in self._encoded:
             self._encoded[name] = self._encode(name)
-        known, features = self._encoded[name]
+        return self._encoded[name]
+
+    def _features(self, name: str, rows: Tensor) -> Tensor:
+        known, features = self._kept(name)
         if rows.shape[1] == 1:
             return features[torch.searchsorted(known, rows[:, 0]).to(features.device)]
         return _mean(features, known, rows)

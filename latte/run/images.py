@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from latte.data.decoded import DecodedImages
+from latte.data.disk import DiskStore, bound_from_environment
 from latte.data.scan import Scan, scan_images, write_skipped
 from latte.files import digest_json, write_text
 from latte.interfaces import LatteError
@@ -53,10 +54,14 @@ def find_images(workspace: Workspace) -> Images:
     dataset, progress = workspace.dataset, workspace.progress
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
-    decoded = DecodedImages(workspace.context.cache_dir / "decoded")
-    scanned = scan_images(training, progress, "check images", verified=decoded.keys)
+    cache = workspace.context.cache_dir
+    decoded = DecodedImages(cache / "decoded")
+    kept = DiskStore(cache / "pixels", bound_from_environment(), progress.say)
+    scanned = scan_images(training, progress, "check images", verified=decoded.keys, kept=kept)
     test_images = [one.image for one in labelled]
-    evaluated = scan_images(test_images, progress, "check test images", verified=decoded.keys)
+    evaluated = scan_images(
+        test_images, progress, "check test images", verified=decoded.keys, kept=kept
+    )
     decoded.note([*scanned.keys, *evaluated.keys])
     if not scanned.images:
         raise LatteError(

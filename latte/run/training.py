@@ -36,9 +36,11 @@ def train_learners(
             workspace.build(choice.loss) if choice.loss else None,
             choice.settings.optimizer or recipe.train.optimizer,
             recipe.train.precision,
+            recipe.train.micro_batch_size,
         )
         for choice in recipe.learners
     ]
+    texts = FrozenTexts(workspace, bank)
     inputs = StepInputs(
         labelers=[workspace.build(choice) for choice in recipe.labels],
         bank=bank,
@@ -49,23 +51,25 @@ def train_learners(
     training = Training(
         settings=recipe.train,
         inputs=inputs,
-        start=_start(workspace, images, zero_shot, bank),
+        start=_start(workspace, images, zero_shot, texts),
         images=images.training.cache,
         view=TrainingView(workspace.frozen_clip.pixel_format, recipe.train.augment, workspace.seed),
         learners=learners,
         folder=workspace.folder.path,
         evaluation_batch_size=recipe.evaluate.batch_size,
         evaluate=_evaluation(workspace, images, zero_shot) if images.labels else None,
+        bank_features=texts.every,
     )
+    if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
+        workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")
     train(training, workspace.progress)
     return from_learners(learners, images.class_names)
 
 
 def _start(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, texts: FrozenTexts
 ) -> TrainingStart:
     device = workspace.device
-    texts = FrozenTexts(workspace, bank)
     return TrainingStart(
         class_names=images.class_names,
         class_features=zero_shot.class_features.to(device),

@@ -144,7 +144,14 @@ def _bank(
 
 def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
     return build_learner(
-        part.name, frozen, part.trainable, part.prototypes, part.loss, settings.optimizer
+        part.name,
+        frozen,
+        part.trainable,
+        part.prototypes,
+        part.loss,
+        settings.optimizer,
+        settings.precision,
+        settings.micro_batch_size,
     )
 
 

@@ -60,6 +60,7 @@ SIGLIP_LIKE = with_parts(
     init_logit_bias=-10,
     text={"no_causal_mask": True, "pool_type": "last", "proj_bias": True},
 )
+CUSTOM_BLOCKS = with_parts({"qk_norm": True}, {"scale_fc": True}, custom_text=True)
 RESNET = with_parts({"layers": [1, 1, 1, 1], "patch_size": None, "width": 16, "head_width": 8})
 TIMM_MLP = with_parts(
     {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "timm_proj": "mlp"}

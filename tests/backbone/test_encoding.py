@@ -16,7 +16,7 @@ from tests.backbone.models import build_clip, pixels
 
 TEXTS = ["a photo of a dog.", "hi", "a photo of a dog.", "", "word " * 60, "ein Übermaß an Größe"]
 
-CUT = {
+PACKED = {
     "CLIP": models.TINY_CLIP,
     "quick GELU": models.QUICK_GELU,
     "text tower apart": models.SEPARATE_TEXT,
@@ -25,7 +25,9 @@ CUT = {
     "residual network": models.RESNET,
     "timm tower": models.TIMM_MLP,
 }
+CUT = {"custom blocks": models.CUSTOM_BLOCKS}
 FULL = {"bidirectional": models.BIDIRECTIONAL, "like SigLIP": models.SIGLIP_LIKE}
+ALL = {**PACKED, **CUT, **FULL}
 
 
 def open_clip_texts(backbone: OpenClipBackbone, texts: list[str]) -> Tensor:
@@ -41,7 +43,7 @@ def shared_backbone() -> OpenClipBackbone:
     return build_clip(models.TINY_CLIP)
 
 
-@pytest.mark.parametrize("config", [*CUT.values(), *FULL.values()], ids=[*CUT, *FULL])
+@pytest.mark.parametrize("config", ALL.values(), ids=ALL)
 def test_features_are_those_of_open_clip_at_full_context(config: dict[str, object]) -> None:
     backbone = build_clip(config)
     batch = pixels(backbone, 3)
@@ -53,17 +55,36 @@ def test_features_are_those_of_open_clip_at_full_context(config: dict[str, objec
         )
 
 
-@pytest.mark.parametrize("config", CUT.values(), ids=CUT)
-def test_causal_towers_stop_at_the_longest_text(config: dict[str, object]) -> None:
-    backbone = build_clip(config)
+def token_embeddings_of(backbone: OpenClipBackbone) -> list[Tensor]:
+    """Grows by the tokens of every pass through the text tower."""
+    seen: list[Tensor] = []
     text = getattr(backbone.model, "text", backbone.model)
-    lengths = []
-    text.transformer.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+    text.token_embedding.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    return seen
 
-    backbone.encode_texts(["a red car", "a very red car"])
+
+@pytest.mark.parametrize("config", PACKED.values(), ids=PACKED)
+def test_causal_towers_see_no_token_behind_a_texts_end(config: dict[str, object]) -> None:
+    backbone = build_clip(config)
+    seen = token_embeddings_of(backbone)
+
+    backbone.encode_texts(["a very red car", "a red car"])
+
+    assert backbone.text_path == "packed"
+    assert [len(tokens) for tokens in seen] == [5 + 6]  # start, words, end
+
+
+@pytest.mark.parametrize("config", CUT.values(), ids=CUT)
+def test_causal_towers_of_unknown_blocks_stop_at_the_longest_text(
+    config: dict[str, object],
+) -> None:
+    backbone = build_clip(config)
+    seen = token_embeddings_of(backbone)
+
+    backbone.encode_texts(["a very red car", "a red car"])
 
     assert backbone.text_path == "cut"
-    assert lengths == [6]  # start, four words, end
+    assert [tokens.shape for tokens in seen] == [(2, 6)]
 
 
 @pytest.mark.parametrize("config", FULL.values(), ids=FULL)
@@ -97,15 +118,12 @@ def test_a_long_list_is_encoded_in_passes_and_keeps_its_order(
 def test_equal_texts_are_encoded_once_and_share_their_gradient(
     tiny_backbone: OpenClipBackbone,
 ) -> None:
-    sizes = []
-    tiny_backbone.model.transformer.register_forward_pre_hook(
-        lambda _, given: sizes.append(len(given[0]))
-    )
+    seen = token_embeddings_of(tiny_backbone)
     tiny_backbone.train_only("all")
 
     features = tiny_backbone.encode_texts(["a cat", "a dog", "a cat", "a cat"])
 
-    assert sizes == [2]
+    assert [len(tokens) for tokens in seen] == [2 * 4]
     assert torch.equal(features[0], features[2])
     weights = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
     (features * weights).sum().backward()

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
+import numpy
 import pytest
-from PIL import Image
 
-from latte.data.cache import ImageCache, MemoryStore
+from latte.data.cache import ImageCache, LayeredStore, MemoryStore
 from latte.data.images import UnreadableImageError
+from latte.data.views import evaluation_pixels
+from latte.interfaces import PixelFormat
 from tests.data.pictures import picture, references
 
 BYTES = 40 * 30 * 3
@@ -50,10 +53,10 @@ def test_changing_an_image_does_not_change_the_kept_one(tmp_path: Path) -> None:
 
 def test_a_smaller_image_still_fits_when_a_larger_did_not() -> None:
     store = MemoryStore(max_bytes=100)
-    store.put(0, Image.new("RGB", (10, 10)))
-    store.put(1, Image.new("RGB", (5, 5)))
-    assert store.get(0) is None
-    assert store.get(1) is not None
+    assert not store.put("large", numpy.zeros((10, 10, 3), numpy.uint8))
+    assert store.put("small", numpy.zeros((5, 5, 3), numpy.uint8))
+    assert store.get("large") is None
+    assert store.get("small") is not None
 
 
 def test_many_threads_get_the_right_images(tmp_path: Path) -> None:
@@ -65,15 +68,45 @@ def test_many_threads_get_the_right_images(tmp_path: Path) -> None:
 
 
 def test_another_store_can_take_the_place_of_memory(tmp_path: Path) -> None:
-    kept: dict[int, Image.Image] = {}
+    store = MemoryStore(10**6)
+    images = references(tmp_path, 2)
+    cache = ImageCache(images, store=store, keys=["a", "b"])
+    cache.get(1)
+    assert "b" in store
+    assert "a" not in store
+    images[1].path.unlink()
+    other = ImageCache(images[::-1], store=store, keys=["b", "a"])
+    assert other.get(0).tobytes() == picture(1).tobytes()
 
-    class Shelf:
-        def get(self, index: int) -> Image.Image | None:
-            return kept.get(index)
 
-        def put(self, index: int, image: Image.Image) -> None:
-            kept[index] = image
+def test_stores_in_layers_take_what_those_before_have_no_room_for() -> None:
+    first, second = MemoryStore(100), MemoryStore(1000)
+    store = LayeredStore(first, second)
+    pixels = numpy.arange(300, dtype=numpy.uint8)
+    assert store.put("large", pixels)
+    assert store.put("small", pixels[:9])
+    assert "large" in second
+    assert "small" in first
+    assert "small" not in second
+    assert all(name in store and store.get(name) is not None for name in ("large", "small"))
+    assert store.get("other") is None
+    assert not store.put("huge", numpy.zeros(5000, numpy.uint8))
 
-    cache = ImageCache(references(tmp_path, 2), store=Shelf())
-    assert cache.get(1) is cache.get(1)
-    assert list(kept) == [1]
+
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+def test_kept_evaluation_pixels_are_those_of_the_image(
+    tmp_path: Path, resize_mode: Literal["shortest", "longest", "squash"]
+) -> None:
+    pixel_format = PixelFormat(16, (0.5,) * 3, (0.5,) * 3, resize_mode=resize_mode)
+    cache = ImageCache(references(tmp_path, 3))
+    for _ in range(2):
+        for index in range(3):
+            expected = evaluation_pixels(picture(index), pixel_format).numpy()
+            assert (cache.evaluation_pixels(index, pixel_format) == expected).all()
+
+
+def test_evaluation_pixels_of_other_formats_are_others(tmp_path: Path) -> None:
+    cache = ImageCache(references(tmp_path, 1))
+    for size in (16, 20, 16):
+        pixel_format = PixelFormat(size, (0.5,) * 3, (0.5,) * 3)
+        assert cache.evaluation_pixels(0, pixel_format).shape == (3, size, size)

@@ -1,0 +1,1 @@
+"""Measurements of latte against plain ways to do the same."""

@@ -1,0 +1,22 @@
+"""`python -m benchmarks NAME [OPTIONS]`: run one measurement.
+
+A measurement is a module of this folder with `main(arguments)`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+MEASUREMENTS = ("step", "loader")
+
+
+def main(arguments: list[str]) -> None:
+    """Hand the arguments behind the name to the measurement of that name."""
+    if not arguments or arguments[0] not in MEASUREMENTS:
+        sys.exit(f"usage: python -m benchmarks {{{','.join(MEASUREMENTS)}}} [--help]")
+    importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

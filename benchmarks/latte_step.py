@@ -1,0 +1,121 @@
+"""Latte's training step on the same problem, put together as a recipe puts it together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.step_problem import TEMPLATE, Problem
+from latte.adapt.contrastive import ContrastiveLoss
+from latte.adapt.labelers import CurrentLabeler, FrozenLabeler
+from latte.adapt.learner import build_learner
+from latte.adapt.momentum import MomentumPrototypes
+from latte.adapt.options import (
+    ContrastiveOptions,
+    CurrentOptions,
+    FrozenOptions,
+    MomentumOptions,
+)
+from latte.adapt.step import StepInputs, training_step
+from latte.backbone.encode import class_texts
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.backbone.texts import Tokenizer
+from latte.describe.bank import DescriptionBank
+from latte.describe.column import Column
+from latte.describe.options import ClassOptions, GroupOptions, ImageOptions
+from latte.describe.types import ClassDescription, GroupDescription, ImageDescription
+from latte.interfaces import Backbone, Batch, Context, RoundInfo, TrainingStart
+from latte.interfaces.settings import OptimizerSettings, Precision
+
+
+class LatteStep:
+    """Holds the learner between steps."""
+
+    def __init__(
+        self, problem: Problem, tokenizer: Tokenizer, precision: Precision, learning_rate: float
+    ) -> None:
+        self.problem = problem
+        self.steps = 0
+        self.indices = torch.arange(len(problem.pixels))
+        aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), _CONTEXT)
+        self.learner = build_learner(
+            "main",
+            OpenClipBackbone(problem.twin(), problem.config, tokenizer),
+            "all",
+            aggregator,
+            ContrastiveLoss(ContrastiveOptions(), _CONTEXT),
+            OptimizerSettings(learning_rate=learning_rate),
+            precision,
+        )
+        self.inputs = StepInputs(
+            labelers=[
+                CurrentLabeler(CurrentOptions(), _CONTEXT),
+                FrozenLabeler(FrozenOptions(), _CONTEXT),
+            ],
+            bank=_bank(problem),
+            descriptions=["class", "image", "group"],
+            class_texts=class_texts(TEMPLATE, problem.class_names),
+            seed=0,
+        )
+        start = TrainingStart(
+            tuple(problem.class_names),
+            problem.prototypes,
+            problem.prototypes[problem.frozen_labels],
+            problem.frozen_labels,
+            _no_features,
+        )
+        aggregator.start(start)
+        aggregator.end_round(RoundInfo({}), "main")
+        for labeler in self.inputs.labelers:
+            labeler.start(start)
+
+    @property
+    def model(self) -> Any:
+        """The model that trains."""
+        backbone = self.learner.backbone
+        assert isinstance(backbone, OpenClipBackbone)
+        return backbone.model
+
+    @property
+    def prototypes(self) -> Tensor:
+        """(C, D), now."""
+        return self.learner.aggregator.classifier().weights
+
+    def step(self) -> float:
+        """One step on the problem's batch; returns the loss."""
+        batch = Batch("main", self.indices, 0, self.steps)
+        self.steps += 1
+        return training_step(self.learner, self.inputs, batch, self.problem.pixels).loss.item()
+
+
+def _bank(problem: Problem) -> DescriptionBank:
+    count = len(problem.pixels)
+    return DescriptionBank(
+        [str(number) for number in range(count)],
+        problem.frozen_labels,
+        problem.class_names,
+        TEMPLATE,
+        {
+            "class": ClassDescription(ClassOptions(template=TEMPLATE), _CONTEXT),
+            "image": ImageDescription(ImageOptions(), _CONTEXT),
+            "group": GroupDescription(GroupOptions(redraw=False), _CONTEXT),
+        },
+        {
+            "image": Column([(text,) for text in problem.captions]),
+            "group": Column([(text,) for text in problem.group_captions]),
+        },
+    )
+
+
+def _no_features(name: str) -> Tensor:
+    raise AssertionError("nobody asks for frozen features of descriptions here")
+
+
+def _no_clip() -> Backbone:
+    raise AssertionError("nobody asks for the frozen CLIP here")
+
+
+_CONTEXT = Context(base_dir=Path(), cache_dir=Path(), device="cpu", seed=0, frozen_clip=_no_clip)

@@ -1,0 +1,121 @@
+"""LatteCLIP's training step as a textbook would write it, to measure latte's against.
+
+Four batches of texts are encoded at the full context length; descriptions are mixed and prototypes
+updated sample by sample; towers and optimiser are used as their libraries give them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.step_problem import TEMPLATE, Problem
+
+ALPHA = 0.01
+MARGIN_FLOOR = 1e-6
+
+
+class ReferenceStep:
+    """Holds the model, its optimiser and the prototypes between steps."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        tokenizer: Callable[[list[str]], Tensor],
+        arithmetic: Callable[[], AbstractContextManager[Any]],
+        learning_rate: float,
+    ) -> None:
+        self.problem = problem
+        self.tokenizer = tokenizer
+        self.arithmetic = arithmetic
+        self.model: Any = problem.twin().train()
+        self.prototypes = problem.prototypes.clone()
+        self.epoch_start = problem.prototypes.clone()
+        parameters = list(self.model.parameters())
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.2},
+                {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+            ],
+            lr=learning_rate,
+            betas=(0.9, 0.98),
+            eps=1e-6,
+            foreach=False,
+            fused=False,
+        )
+
+    def step(self) -> float:
+        """One step on the problem's batch; returns the loss."""
+        problem = self.problem
+        with self.arithmetic():
+            images = self.model.encode_image(problem.pixels, normalize=True)
+        images = images.float()
+        current = (images.detach() @ self.prototypes.T).argmax(dim=1).tolist()
+        frozen = problem.frozen_labels.tolist()
+        current_templates = self.encode([self.template(label) for label in current])
+        frozen_templates = self.encode([self.template(label) for label in frozen])
+        captions = self.encode(problem.captions)
+        group_captions = self.encode(problem.group_captions)
+
+        current_targets = self.targets(current, [current_templates, captions, group_captions])
+        frozen_targets = self.targets(frozen, [frozen_templates, captions, group_captions])
+        scale = self.model.logit_scale.exp()
+        loss = contrastive(images, current_targets, scale)
+        loss = loss + contrastive(images, frozen_targets, scale)
+
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.update_prototypes(
+            [*current, *frozen], torch.cat([current_targets, frozen_targets]).detach()
+        )
+        self.optimizer.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(0, 4.6052)
+        return loss.item()
+
+    def template(self, label: int) -> str:
+        """The sentence about a class."""
+        return TEMPLATE.replace("{class}", self.problem.class_names[label])
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """B texts -> unit features (B, D), at the full context length."""
+        tokens = self.tokenizer(list(texts))
+        with self.arithmetic():
+            return self.model.encode_text(tokens, normalize=True).float()
+
+    def margin(self, text: Tensor) -> Tensor:
+        """How clearly a text (D,) names one class of the epoch's start."""
+        nearest, runner_up = (self.epoch_start @ text.detach()).topk(2).values
+        return nearest - runner_up + MARGIN_FLOOR
+
+    def targets(self, labels: Sequence[int], texts: Sequence[Tensor]) -> Tensor:
+        """(B, D): each sample's prototype, moved towards the mix of its three texts."""
+        rows = []
+        for sample, label in enumerate(labels):
+            own = [of_kind[sample] for of_kind in texts]
+            weights = [self.margin(text) for text in own]
+            mixed = sum(w * text for w, text in zip(weights, own, strict=True)) / sum(weights)
+            rows.append(self.prototypes[label] + ALPHA * (mixed - self.prototypes[label]))
+        return torch.stack(rows)
+
+    def update_prototypes(self, labels: Sequence[int], targets: Tensor) -> None:
+        """Each labelled class becomes the unit vector along its targets' mean."""
+        prototypes = self.prototypes.clone()
+        for label in set(labels):
+            own = [targets[row] for row, of in enumerate(labels) if of == label]
+            prototypes[label] = functional.normalize(torch.stack(own).mean(dim=0), dim=0)
+        self.prototypes = prototypes
+
+
+def contrastive(images: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
+    """CLIP's loss: image i belongs to target i, both ways."""
+    logits = scale * images @ targets.T
+    own = torch.arange(len(images))
+    by_image = functional.cross_entropy(logits, own)
+    by_target = functional.cross_entropy(logits.T, own)
+    return (by_image + by_target) / 2

@@ -1,0 +1,181 @@
+"""Latte's training step against the textbook's, on the same batch in the same process.
+
+Random weights and made-up captions: the arithmetic of a step does not depend on what they say.
+Both sides use the same threads and the same allocator settings, and take turns; the medians of all
+rounds count. CPU time is what to compare on a machine that others use. In fp32 both must give the
+same losses and prototypes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from statistics import median
+from typing import Any, Protocol
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.latte_step import LatteStep
+from benchmarks.reference_step import ReferenceStep
+from benchmarks.step_problem import Problem, make_problem
+from latte.run.memory import keep_freed_memory
+
+TOLERANCE = 1e-4
+LEARNING_RATE = 1e-7
+_SIDES = ("textbook", "latte")
+
+
+class Step(Protocol):
+    """One side of the comparison."""
+
+    @property
+    def model(self) -> Any:
+        """The model that trains."""
+
+    @property
+    def prototypes(self) -> Tensor:
+        """(C, D), now."""
+
+    def step(self) -> float:
+        """One step; returns the loss."""
+
+
+class Side:
+    """A step with what was measured of it."""
+
+    def __init__(self, name: str, step: Step) -> None:
+        self.name = name
+        self.step = step
+        self.loss = float("nan")
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+        self.tokens = 0
+        self.flops = 0
+
+    def warm_up(self) -> None:
+        """A step in which tokens and floating-point operations are counted."""
+        handle = self.step.model.token_embedding.register_forward_pre_hook(self._count_tokens)
+        with FlopCounterMode(display=False) as counter:
+            self.loss = self.step.step()
+        handle.remove()
+        self.flops = counter.get_total_flops()
+
+    def measure(self) -> None:
+        """One step by the clock."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.loss = self.step.step()
+        self.wall.append(time.perf_counter() - wall)
+        self.cpu.append(time.process_time() - cpu)
+
+    def _count_tokens(self, module: torch.nn.Module, given: tuple[Tensor]) -> None:
+        self.tokens += given[0].numel()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse, measure, print."""
+    options = _parser().parse_args(arguments)
+    keep_freed_memory()
+    torch.set_num_threads(options.threads)
+    problem = make_problem(options.shape, options.batch)
+    sides = [
+        Side(name, _build(name, problem, options.precision))
+        for name in _SIDES
+        if options.side in ("both", name)
+    ]
+    for side in sides:
+        side.warm_up()
+    _compare(sides, options.precision)
+    for _ in range(options.rounds):
+        for side in sides:
+            side.measure()
+        _compare(sides, options.precision)
+    _report(options, sides, _peak(_dtype(options.precision)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks step", description=__doc__)
+    parser.add_argument("--shape", default="ViT-B-32", help="open_clip's name, or tiny")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--side", choices=("both", *_SIDES), default="both", help="one alone, for its peak memory"
+    )
+    return parser
+
+
+def _build(name: str, problem: Problem, precision: Any) -> Step:
+    tokenizer = SimpleTokenizer(context_length=problem.config["text_cfg"]["context_length"])
+    if name == "latte":
+        return LatteStep(problem, tokenizer, precision, LEARNING_RATE)
+    return ReferenceStep(problem, tokenizer, _arithmetic(precision), LEARNING_RATE)
+
+
+def _arithmetic(precision: str) -> Callable[[], AbstractContextManager[Any]]:
+    if precision == "fp32":
+        return nullcontext
+    return lambda: torch.autocast("cpu", dtype=torch.bfloat16)
+
+
+def _dtype(precision: str) -> torch.dtype:
+    return torch.float32 if precision == "fp32" else torch.bfloat16
+
+
+def _differences(sides: Sequence[Side]) -> tuple[float, float]:
+    first, second = sides
+    prototypes = (first.step.prototypes - second.step.prototypes).abs().max().item()
+    return abs(first.loss - second.loss), prototypes
+
+
+def _compare(sides: Sequence[Side], precision: str) -> None:
+    if len(sides) == 2 and precision == "fp32" and max(_differences(sides)) > TOLERANCE:
+        loss, prototypes = _differences(sides)
+        sys.exit(f"the two steps differ: loss by {loss:.1e}, prototypes by {prototypes:.1e}")
+
+
+def _peak(dtype: torch.dtype, side: int = 2048) -> float:
+    """Floating-point operations a second of CPU of a large product, the best of five."""
+    factors = torch.randn(2, side, side).to(dtype)
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        factors[0] @ factors[1]
+        seconds.append(time.process_time() - start)
+    return 2 * side**3 / min(seconds)
+
+
+def _report(options: argparse.Namespace, sides: Sequence[Side], peak: float) -> None:
+    lines = [
+        f"{options.shape}, {options.precision}, batch {options.batch}, threads {options.threads}, "
+        f"medians of {options.rounds} rounds, torch {torch.__version__}",
+        f"a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP a second of CPU",
+    ]
+    for side in sides:
+        seconds, cpu = median(side.wall), median(side.cpu)
+        lines.append(
+            f"{side.name}: {seconds:.3f} s a step ({cpu:.3f} s of CPU), "
+            f"{options.batch / seconds:.2f} images/s, {side.tokens / options.batch:.1f} tokens and "
+            f"{side.flops / options.batch / 1e9:.2f} GFLOP an image, "
+            f"{100 * side.flops / cpu / peak:.0f} % of the product's rate"
+        )
+    if len(sides) == 2:
+        textbook, latte = sides
+        loss, prototypes = _differences(sides)
+        lines += [
+            f"ratio: {median(textbook.wall) / median(latte.wall):.2f} by the clock, "
+            f"{median(textbook.cpu) / median(latte.cpu):.2f} in CPU time, "
+            f"{textbook.flops / latte.flops:.2f} in operations",
+            f"difference after {options.rounds + 1} steps: loss {loss:.1e}, "
+            f"prototypes {prototypes:.1e}",
+        ]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    lines.append(f"peak memory of the process: {memory:.2f} GiB")
+    sys.stdout.write("\n".join(lines) + "\n")

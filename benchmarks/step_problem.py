@@ -1,0 +1,116 @@
+"""What both training steps of `python -m benchmarks step` work on: a model, pixels and texts."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.model import CLIP, set_model_preprocess_cfg
+from open_clip.transform import PreprocessCfg
+from torch import Tensor
+from torch.nn.functional import normalize
+
+# The 47 classes of DTD.
+# fmt: off
+CLASSES = (
+    "banded", "blotchy", "braided", "bubbly", "bumpy", "chequered", "cobwebbed",
+    "cracked", "crosshatched", "crystalline", "dotted", "fibrous", "flecked", "freckled",
+    "frilly", "gauzy", "grid", "grooved", "honeycombed", "interlaced", "knitted",
+    "lacelike", "lined", "marbled", "matted", "meshed", "paisley", "perforated",
+    "pitted", "pleated", "polka-dotted", "porous", "potholed", "scaly", "smeared",
+    "spiralled", "sprinkled", "stained", "stratified", "striped", "studded", "swirly",
+    "veined", "waffled", "woven", "wrinkled", "zigzagged",
+)
+# fmt: on
+AGREEMENT = 0.75
+TEMPLATE = "a photo of a {class}."
+CAPTION_WORDS = (14, 19)
+_TINY: dict[str, Any] = {
+    "embed_dim": 16,
+    "vision_cfg": {
+        "image_size": 32,
+        "patch_size": 16,
+        "width": 32,
+        "head_width": 16,
+        "layers": 2,
+    },
+    "text_cfg": {
+        "context_length": 77,
+        "vocab_size": 49408,
+        "width": 32,
+        "heads": 2,
+        "layers": 2,
+    },
+}
+# Each is one token of CLIP's vocabulary, as most words of a caption are.
+# fmt: off
+_WORDS = (
+    "red", "green", "blue", "white", "black", "wooden", "metal", "woven",
+    "round", "striped", "smooth", "rough", "small", "large", "old", "new",
+    "surface", "pattern", "with", "and", "of", "on", "the", "a",
+    "close", "photo", "texture", "fabric", "stone", "glass", "leaf", "water",
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One batch, and a model with random weights."""
+
+    model: CLIP
+    config: Mapping[str, Any]
+    class_names: Sequence[str]
+    pixels: Tensor
+    """(B, 3, S, S)."""
+    frozen_labels: Tensor
+    """(B,) int64; about `AGREEMENT` of them are the class of the nearest prototype."""
+    prototypes: Tensor
+    """(C, D) unit rows, such that the images are of as many classes as by a random draw."""
+    captions: Sequence[str]
+    group_captions: Sequence[str]
+
+    def twin(self) -> CLIP:
+        """A model of its own with the same weights."""
+        return copy.deepcopy(self.model)
+
+
+def make_problem(shape: str, batch: int) -> Problem:
+    """The same for the same arguments; `shape` is `tiny` or a name of open_clip."""
+    draw = random.Random(0)
+    torch.manual_seed(0)
+    config = _TINY if shape == "tiny" else open_clip.get_model_config(shape)
+    model = CLIP(**config)
+    size = config["vision_cfg"]["image_size"]
+    set_model_preprocess_cfg(model, asdict(PreprocessCfg(size=size)))
+    pixels = torch.randn(batch, 3, size, size)
+    labels, others = torch.randint(len(CLASSES), (2, batch))
+    return Problem(
+        model=model,
+        config=config,
+        class_names=CLASSES,
+        pixels=pixels,
+        frozen_labels=torch.where(torch.rand(batch) < AGREEMENT, labels, others),
+        prototypes=_prototypes(model, pixels, labels),
+        captions=_sentences(draw, batch),
+        group_captions=_sentences(draw, batch),
+    )
+
+
+@torch.no_grad()
+def _prototypes(model: CLIP, pixels: Tensor, labels: Tensor) -> Tensor:
+    """Towards one image of each label, away from what all images of a random tower share."""
+    features = model.encode_image(pixels, normalize=True)
+    common = normalize(features.mean(dim=0), dim=0)
+    rows = torch.randn(len(CLASSES), features.shape[1])
+    for label, feature in zip(labels.tolist(), features, strict=True):
+        rows[label] = feature
+    return normalize(rows - (rows @ common)[:, None] * common, dim=1)
+
+
+def _sentences(draw: random.Random, count: int) -> list[str]:
+    return [" ".join(draw.choices(_WORDS, k=draw.randint(*CAPTION_WORDS))) for _ in range(count)]

@@ -1,0 +1,79 @@
+"""What checkpoints cost: what training changes, twice, however long a run is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from latte.adapt.checkpoint import KEPT
+from latte.adapt.loop import Training
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import TrainableGroup
+from tests.adapt.engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.adapt.test_loop import run
+from tests.conftest import RecordedProgress
+
+HEADER = 20_000
+"""Bytes for names and shapes, at most."""
+
+
+@pytest.fixture
+def train(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> Callable[..., Training]:
+    images = colour_images(per_class=5)
+
+    def build(group: TrainableGroup, **changes: Any) -> Training:
+        settings = with_settings(SETTINGS, checkpoint_every=1, **changes)
+        return run(
+            make_training(
+                tiny_backbone,
+                images,
+                tmp_path / group,
+                silent_progress,
+                settings=settings,
+                parts=[latteclip_part(trainable=group)],
+            )
+        )
+
+    return build
+
+
+def sizes(training: Training) -> list[int]:
+    """Bytes of each checkpoint."""
+    folders = sorted((training.folder / "checkpoints").iterdir())
+    return [sum(file.stat().st_size for file in folder.iterdir()) for folder in folders]
+
+
+@pytest.mark.parametrize("group", ["projections", "visual_layer_norms", "none"])
+def test_a_checkpoint_is_as_large_as_what_trains_with_its_two_moments(
+    train: Callable[..., Training], group: TrainableGroup
+) -> None:
+    training = train(group)
+    (learner,) = training.learners
+    trained = sum(value.nbytes for value in learner.parameters.values())
+    whole = sum(value.nbytes for value in learner.backbone.state().values())
+    prototypes = learner.aggregator.classifier().weights.nbytes
+    assert trained < whole / 100
+    assert max(sizes(training)) <= 3 * trained + prototypes + HEADER
+
+
+def test_their_number_does_not_grow(train: Callable[..., Training]) -> None:
+    training = train("projections", max_steps=12)
+    assert training.total_steps == 12
+    assert len(sizes(training)) == KEPT
+
+
+def test_kept_captions_are_in_it_only_while_they_are_used(train: Callable[..., Training]) -> None:
+    training = train("projections", refresh_captions=2, max_steps=8)
+    newest = sorted((training.folder / "checkpoints").iterdir())[-1]
+    tensors = load_file(newest / "state.safetensors")
+    kept = len(tensors["main/texts/features"])
+    assert 0 < kept < len(training.inputs.bank.unique_texts)

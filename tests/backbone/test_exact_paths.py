@@ -1,0 +1,189 @@
+"""The short ways through a tower give the features and gradients of the long one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.backbone import attention
+from latte.backbone.attention import attend
+from latte.backbone.open_clip import OpenClipBackbone
+from tests.backbone import models
+from tests.backbone.models import build_clip, pixels, with_parts
+
+TEXTS = ["a photo of a dog", "hi", "a photo of a big dog", "", "word " * 60, "a dog, big", "yes"]
+WITHOUT_PROJECTION = with_parts(text={"proj_type": "none", "width": 16, "heads": 1})
+KNOWN = {
+    "CLIP": models.TINY_CLIP,
+    "quick GELU": models.QUICK_GELU,
+    "text tower apart": models.SEPARATE_TEXT,
+    "linear projection": models.LINEAR_TEXT_PROJECTION,
+    "no text projection": WITHOUT_PROJECTION,
+    "pooled at a named end token": models.END_POOLING,
+    "layer scale": with_parts({"ls_init_value": 0.3}, {"ls_init_value": 0.3}),
+    "norm after pooling": with_parts({"final_ln_after_pool": True}),
+    "no norm before": with_parts({"no_ln_pre": True}),
+    "fixed positions": with_parts({"pos_embed_type": "sin_cos_2d"}),
+    "one layer": with_parts({"layers": 1}, {"layers": 1}),
+}
+UNKNOWN_IMAGES = {
+    "mean of all tokens": with_parts({"pool_type": "avg"}),
+    "attentional pooling": with_parts({"attentional_pool": True, "attn_pooler_heads": 2}),
+    "custom blocks": models.CUSTOM_BLOCKS,
+    "residual network": models.RESNET,
+    "timm tower": models.TIMM_MLP,
+}
+
+
+def in_float64(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> OpenClipBackbone:
+    """A backbone that trains in float64, and whose unit features stay float64."""
+    backbone = build_clip(config)
+    backbone.model.double()
+    backbone.train_only("all")
+    monkeypatch.setattr(
+        "latte.backbone.open_clip._unit", lambda features: normalize(features, dim=-1)
+    )
+    return backbone
+
+
+def gradients(backbone: OpenClipBackbone, features: Tensor) -> dict[str, Tensor]:
+    """Of a fixed linear function of the features, by name."""
+    weights = torch.linspace(-1, 1, features.numel(), dtype=features.dtype).sin()
+    backbone.model.zero_grad()
+    (features * weights.reshape(features.shape)).sum().backward()
+    return {
+        name: weight.grad.clone()
+        for name, weight in backbone.model.named_parameters()
+        if weight.grad is not None
+    }
+
+
+def assert_equal_with_gradients(
+    backbone: OpenClipBackbone,
+    short: Callable[[], Tensor],
+    plain: Callable[[], Tensor],
+    tolerance: float,
+) -> None:
+    found, expected = short(), plain()
+    torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
+    found_gradients, expected_gradients = (
+        gradients(backbone, features) for features in (found, expected)
+    )
+    assert found_gradients.keys() == expected_gradients.keys()
+    for name, gradient in expected_gradients.items():
+        scale = gradient.abs().max().clamp_min(1e-3).item()
+        torch.testing.assert_close(
+            found_gradients[name],
+            gradient,
+            atol=tolerance * scale,
+            rtol=0,
+            msg=lambda m, n=name: f"{n}: {m}",
+        )
+
+
+@pytest.mark.parametrize("config", KNOWN.values(), ids=KNOWN)
+class TestKnownTowers:
+    def test_texts_without_padding_are_texts_at_full_context(
+        self, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backbone = in_float64(config, monkeypatch)
+        assert backbone.text_path == "packed"
+        tokens = backbone._tokenizer(TEXTS)
+        assert_equal_with_gradients(
+            backbone,
+            lambda: backbone.encode_texts(TEXTS),
+            lambda: backbone.model.encode_text(tokens, normalize=True),
+            1e-12,
+        )
+
+    def test_the_class_token_alone_is_the_class_token_among_others(
+        self, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backbone = in_float64(config, monkeypatch)
+        assert backbone.image_path == "class token"
+        batch = pixels(backbone, 3).double()
+        assert_equal_with_gradients(
+            backbone,
+            lambda: backbone.encode_images(batch),
+            lambda: backbone.model.encode_image(batch, normalize=True),
+            1e-12,
+        )
+
+    def test_single_precision_is_within_1e_5(self, config: dict[str, Any]) -> None:
+        backbone = build_clip(config)
+        backbone.train_only("all")
+        tokens, batch = backbone._tokenizer(TEXTS), pixels(backbone, 3)
+        assert_equal_with_gradients(
+            backbone,
+            lambda: torch.cat([backbone.encode_texts(TEXTS), backbone.encode_images(batch)]),
+            lambda: torch.cat(
+                [
+                    backbone.model.encode_text(tokens, normalize=True),
+                    backbone.model.encode_image(batch, normalize=True),
+                ]
+            ),
+            1e-5,
+        )
+
+
+@pytest.mark.parametrize("config", UNKNOWN_IMAGES.values(), ids=UNKNOWN_IMAGES)
+def test_image_towers_that_read_more_are_left_to_open_clip(config: dict[str, Any]) -> None:
+    backbone = build_clip(config)
+    assert backbone.image_path == "full"
+    batch = pixels(backbone, 2)
+    with torch.no_grad():
+        expected = backbone.model.encode_image(batch, normalize=True)
+        torch.testing.assert_close(backbone.encode_images(batch), expected, atol=1e-6, rtol=0)
+
+
+def test_a_tower_that_recomputes_its_activations_is_left_to_open_clip() -> None:
+    model = build_clip(models.TINY_CLIP).model
+    model.set_grad_checkpointing(True)
+    backbone = OpenClipBackbone(model, models.TINY_CLIP, lambda texts: torch.zeros(0))
+    assert (backbone.text_path, backbone.image_path) == ("cut", "full")
+
+
+def test_dropped_patches_are_dropped_on_the_short_way_too() -> None:
+    backbone = build_clip(with_parts({"patch_dropout": 0.5, "image_size": 64}))
+    backbone.train_only("all")
+    batch = pixels(backbone, 2)
+    torch.manual_seed(3)
+    found = backbone.encode_images(batch)
+    torch.manual_seed(3)
+    expected = backbone.model.encode_image(batch, normalize=True)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_written_out_is_the_fused_one(
+    causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[torch.dtype] = []
+    written_out = attention._written_out
+    monkeypatch.setattr(
+        attention,
+        "_written_out",
+        lambda *given, **named: used.append(given[0].dtype) or written_out(*given, **named),
+    )
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(3, 2, 4, 5, 8, generator=generator, dtype=torch.float64)
+
+    def results(dtype: torch.dtype) -> list[Tensor]:
+        leaves = inputs.to(dtype, copy=True).requires_grad_()
+        attended = attend(*leaves.unbind(), causal=causal)
+        attended.sin().sum().backward()
+        assert leaves.grad is not None
+        return [attended.double(), leaves.grad.double()]
+
+    for exact, short in zip(results(torch.float64), results(torch.bfloat16), strict=True):
+        torch.testing.assert_close(short, exact, atol=0.05, rtol=0.05)
+    assert used == [torch.bfloat16]
+    results(torch.float32)
+    with torch.no_grad():
+        attend(*inputs.bfloat16().unbind(), causal=causal)
+    assert len(used) == 1

@@ -1,0 +1,30 @@
+"""What settings of training do to a whole run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.run.runs import assert_same_results, run
+
+QUICK = ("train.max_epochs=1",)
+
+
+def test_a_device_without_tf32_says_once_that_it_computes_in_fp32(
+    recipe: Path, tmp_path: Path
+) -> None:
+    folder, _, progress = run(recipe, *QUICK, "train.precision=tf32", output=tmp_path / "tf32")
+    said = [line for line in progress.lines if "TF32" in line]
+    assert said == ["train: this device has no TF32, so `precision: tf32` is fp32 here"]
+    plain, _, progress = run(recipe, *QUICK, output=tmp_path / "auto")
+    assert not [line for line in progress.lines if "TF32" in line]
+    assert_same_results(folder, plain)
+
+
+def test_texts_of_a_frozen_tower_are_kept_from_run_to_run(recipe: Path, tmp_path: Path) -> None:
+    settings = (*QUICK, "trainable=visual_layer_norms")
+    first, _, progress = run(recipe, *settings, output=tmp_path / "first")
+    assert not [line for line in progress.lines if "reused from the cache" in line]
+    second, _, progress = run(recipe, *settings, output=tmp_path / "second")
+    reused = [line for line in progress.lines if line.startswith("encode descriptions")]
+    assert len([line for line in reused if line.endswith("features reused from the cache")]) == 3
+    assert_same_results(first, second)
