@@ -18,16 +18,20 @@ from latte_llava.views import TILED
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' own report of keys: the idle mark between tiles is no news.
+    """Without transformers' own bar and report of keys: the idle mark between tiles is no news.
 
     What would be news, missing weights, is an error here.
     """
     before = transformers.logging.get_verbosity()
+    bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     try:
         yield
     finally:
         transformers.logging.set_verbosity(before)
+        if bars:
+            transformers.logging.enable_progress_bar()
 
 
 def load_processor(checkpoint: Checkpoint) -> Any:

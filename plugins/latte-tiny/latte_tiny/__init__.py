@@ -1,4 +1,4 @@
-"""latte-tiny: a tiny real CLIP (`plugin:tiny`) and a small real image set (`tiny-caltech`)."""
+"""latte-tiny: a tiny CLIP (`plugin:tiny`), a tiny LMM (`plugin:tiny-lmm`) and some photos."""
 
 from __future__ import annotations
 
@@ -15,15 +15,26 @@ def clip_folder() -> Path:
     return PACKAGE / "clip"
 
 
+def lmm_folder() -> Path:
+    """The transformers model folder that this package ships."""
+    return PACKAGE / "lmm"
+
+
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """A model and a dataset."""
+    """Two models and a dataset."""
     return (
         ComponentSpec(
             kind="model",
             name="tiny",
             target="latte_tiny:clip_folder",
             summary="EfficientNet-Lite0 with a small text transformer, made for demos and tests",
+        ),
+        ComponentSpec(
+            kind="model",
+            name="tiny-lmm",
+            target="latte_tiny:lmm_folder",
+            summary="for the describer llava: names objects, colours and scenes, roughly",
         ),
         ComponentSpec(
             kind="dataset",

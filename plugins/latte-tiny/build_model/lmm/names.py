@@ -1,0 +1,110 @@
+"""What to call the 1,000 ImageNet classes: a name, and the everyday word for its kind."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+from timm.data import ImageNetInfo
+
+KINDS_TEXT = (
+    "dog cat bird fish shark snake lizard turtle frog crocodile dinosaur spider insect beetle "
+    "butterfly crab lobster snail shellfish monkey ape bear wolf fox rabbit squirrel mouse pig "
+    "sheep goat cow deer horse camel elephant seal whale weasel duck owl eagle parrot hen "
+    "airplane ship boat sailboat car truck bus van train bicycle motorcycle wagon chair table "
+    "bed sofa desk cabinet bookcase lamp clock watch guitar piano drum horn flute violin "
+    "musical_instrument hat helmet mask shoe dress skirt coat shirt sweater swimsuit glove sock "
+    "glasses cup glass bottle jar bowl pot pan plate spoon knife bag box basket barrel bucket "
+    "tool saw hammer gun sword ball racket weight computer keyboard screen telephone camera "
+    "radio oven stove refrigerator house church temple castle tower bridge fence wall roof door "
+    "window store restaurant monument dam fountain pool fruit vegetable flower tree mushroom "
+    "bread cake sandwich soup meat drink mountain valley shore ocean lake animal vehicle "
+    "aircraft furniture clothing food building toy machine plant"
+)
+KINDS = set(KINDS_TEXT.split())
+"""Everyday words for kinds of things; the nearest one above a class is its kind."""
+TEXTURES = {
+    "mammal": "furry",
+    "bird": "feathered",
+    "reptile": "scaly",
+    "fish": "scaly",
+    "motor_vehicle": "shiny metal",
+    "garment": "soft fabric",
+    "furniture": "wooden",
+    "stringed_instrument": "wooden",
+    "knife": "shiny metal",
+    "vessel": "painted",
+    "plant": "leafy",
+    "insect": "tiny",
+    "bottle": "glossy",
+    "fruit": "ripe",
+}
+"""How members of a WordNet kind usually feel or look."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A class: `plain` as open_clip calls it, the `kind` it belongs to, its usual `texture`."""
+
+    plain: str
+    kind: str | None
+    texture: str | None
+
+
+def class_names(wordnet: Path) -> list[Name]:
+    """One `Name` for each ImageNet class, in the order of the head's outputs."""
+    lemmas, parents = _taxonomy(wordnet / "data.noun")
+    names = []
+    for plain, synset in zip(IMAGENET_CLASSNAMES, ImageNetInfo().label_names(), strict=True):
+        short = re.sub(r" \(.*?\)", "", plain).strip()
+        ancestors = list(_ancestors(synset[1:], parents))
+        names.append(Name(short, _kind(short, ancestors, lemmas), _texture(ancestors, lemmas)))
+    return names
+
+
+def _taxonomy(path: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Offsets to lemmas, and offsets to the offsets of hypernyms."""
+    lemmas: dict[str, list[str]] = {}
+    parents: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("  "):
+            continue
+        fields = line.partition(" | ")[0].split()
+        count = int(fields[3], 16)
+        lemmas[fields[0]] = [fields[4 + 2 * i] for i in range(count)]
+        pointers = fields[4 + 2 * count :]
+        parents[fields[0]] = [b for a, b in itertools.pairwise(pointers) if a == "@"]
+    return lemmas, parents
+
+
+def _ancestors(offset: str, parents: dict[str, list[str]]) -> Iterable[str]:
+    """The synset and everything above it, nearest first."""
+    seen: dict[str, None] = {offset: None}
+    queue = [offset]
+    while queue:
+        current = queue.pop(0)
+        yield current
+        fresh = [parent for parent in parents[current] if parent not in seen]
+        seen.update(dict.fromkeys(fresh))
+        queue += fresh
+
+
+def _kind(plain: str, ancestors: list[str], lemmas: dict[str, list[str]]) -> str | None:
+    """The nearest everyday word above the class, unless its name already holds that word."""
+    for offset in ancestors:
+        for lemma in lemmas[offset]:
+            if lemma in KINDS:
+                return None if lemma in plain.lower().split() else lemma.replace("_", " ")
+    return None
+
+
+def _texture(ancestors: list[str], lemmas: dict[str, list[str]]) -> str | None:
+    for offset in ancestors:
+        for lemma in lemmas[offset]:
+            if lemma in TEXTURES:
+                return TEXTURES[lemma]
+    return None

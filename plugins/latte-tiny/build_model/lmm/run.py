@@ -1,0 +1,61 @@
+"""Remake the LMM: `python -m build_model.lmm.run --help` from the package's folder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from build_model import image_tower
+
+from . import answers, batches, model, pictures, projector, sources, train
+
+NAME_REPEATS = 20
+"""How often a class name counts in the vocabulary's statistics, against captions once."""
+
+
+def corpus(found: sources.Sources) -> list[str]:
+    """What the vocabulary is made from: captions, names, and the words around them."""
+    texts = [" " + answers.tidy(text) for captions in found.captions for text in captions]
+    for name in found.classes:
+        words = " ".join(part for part in (name.plain.lower(), name.kind, name.texture) if part)
+        texts += [f"The photo shows a {words}, on a plain white background."] * NAME_REPEATS
+    texts += [f" a {name}." for name in found.stamp_names] * 10
+    texts += ["All photos show a kind of, mostly black, on plain backgrounds."] * 1000
+    prompts = answers.OBJECT_PROMPTS + answers.GROUP_PROMPTS + answers.SCENE_PROMPTS
+    return texts + [f"USER: {prompt} ASSISTANT:" for prompt in prompts] * 1000
+
+
+def main() -> None:
+    """Parse arguments, gather the data, train, write the folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--flickr8k", type=Path, required=True, help="has captions.txt and images/")
+    parser.add_argument("--wordnet", type=Path, required=True, help="folder with data.noun")
+    parser.add_argument("--stamps", type=Path, required=True, help="Tux Paint's folder of stamps")
+    parser.add_argument("--cache", type=Path, required=True, help="tokens kept between runs")
+    parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder")
+    parser.add_argument("--seconds", type=float, default=1700, help="time to train for")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    trunk = image_tower.load_trunk()
+    weight, bias = (part.detach().clone() for part in trunk.classifier.parameters())
+    found = sources.load(trunk, options.flickr8k, options.stamps, options.wordnet, options.cache)
+    phrases = [" " + answers.article(name.plain.lower()) for name in found.classes]
+    processor = model.new_processor(corpus(found), phrases)
+    lmm = model.new_model(trunk, processor)
+    shown = pictures.Pictures(found, weight, bias)
+    classes, projection = projector.low_rank_head(shown, weight)
+    model.start_from_meaning(lmm, processor, classes)
+    projector.start(lmm.model.multi_modal_projector, projection)
+    projector.open_path(lmm.model.language_model)
+    train.fit(lmm, processor, batches.Batches(shown), options.out, seconds=options.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Pictures to train on, and the image tower's tokens of them, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from build_model import stamps
+from build_model.image_tower import IMAGE_SIZE, MEAN, STD
+
+log = logging.getLogger(__name__)
+Pixels = NDArray[np.uint8]
+TOKEN_SCALE = 255 / 6
+"""Tokens come from a ReLU6, so a byte holds one with an error of at most 0.012."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Pictures (N, S, S, 3) uint8, tokens (N, T, 1280) uint8, and for each the row it came from."""
+
+    pixels: Pixels
+    tokens: Tensor
+    source: Tensor
+
+
+def square(image: Image.Image) -> Pixels:
+    """The middle square at the tower's size, as the shipped processor cuts it."""
+    scale = IMAGE_SIZE / min(image.size)
+    width, height = (max(IMAGE_SIZE, round(side * scale)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = (width - IMAGE_SIZE) // 2, (height - IMAGE_SIZE) // 2
+    return np.asarray(image.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE)))
+
+
+def random_crop(image: Image.Image, draw: random.Random) -> Pixels:
+    """A random part of 8 to 60 per cent of the area, sometimes mirrored."""
+    area = image.width * image.height * draw.uniform(0.08, 0.6)
+    ratio = math.exp(draw.uniform(-0.25, 0.25))
+    width = min(image.width, round(math.sqrt(area * ratio)))
+    height = min(image.height, round(math.sqrt(area / ratio)))
+    left, top = draw.randint(0, image.width - width), draw.randint(0, image.height - height)
+    part = image.crop((left, top, left + width, top + height))
+    if draw.random() < 0.5:
+        part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return square(part)
+
+
+def photo_pixels(
+    paths: list[Path], crops: int, draw: random.Random
+) -> Iterator[tuple[int, Pixels]]:
+    """Each photo whole, then random crops of it, with its row."""
+    for row, path in enumerate(paths):
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+        yield row, square(image)
+        for _ in range(crops):
+            yield row, random_crop(image, draw)
+
+
+def stamp_pixels(
+    found: list[stamps.Stamp], drawn: int, draw: random.Random
+) -> Iterator[tuple[int, Pixels]]:
+    """Each stamp on white, then on random grounds, with its row."""
+    for row, stamp in enumerate(found):
+        for view in range(1 + drawn):
+            yield row, square(stamps.on_ground(stamp, draw, plain=view == 0))
+
+
+@torch.inference_mode()
+def tokens(trunk: nn.Module, pixels: Pixels) -> Tensor:
+    """Pictures (N, S, S, 3) -> tokens (N, T, 1280), uint8 of `TOKEN_SCALE` to the unit."""
+    batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    batch = (batch - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    hidden: Tensor = trunk.forward_features(batch.contiguous(memory_format=torch.channels_last))  # type: ignore[operator]
+    return (hidden.flatten(2).mT * TOKEN_SCALE).round().clamp(0, 255).to(torch.uint8)
+
+
+def collect(trunk: nn.Module, pictures: Iterator[tuple[int, Pixels]], cache: Path) -> Views:
+    """All views of a kind, from `cache` if they were computed before."""
+    if not cache.exists():
+        rows, stacks, parts, batch = [], [], [], []
+        for row, pixels in pictures:
+            rows.append(row)
+            batch.append(pixels)
+            if len(batch) == 64:
+                stacks.append(np.stack(batch))
+                parts.append(tokens(trunk, stacks[-1]))
+                batch = []
+                log.info("%s: %d", cache.name, len(rows))
+        if batch:
+            stacks.append(np.stack(batch))
+            parts.append(tokens(trunk, stacks[-1]))
+        kept = {"pixels": torch.from_numpy(np.concatenate(stacks)), "tokens": torch.cat(parts)}
+        torch.save(kept | {"source": torch.tensor(rows)}, cache)
+    content = torch.load(cache, weights_only=True)
+    return Views(content["pixels"].numpy(), content["tokens"], content["source"])
