@@ -15,11 +15,15 @@ from latte.interfaces import __all__ as _interfaces
 from latte.registry.spec import API_VERSION, ComponentSpec, Kind, hookimpl
 
 if TYPE_CHECKING:
+    from latte.adapt.centroids import CentroidPrototypes as CentroidPrototypes
     from latte.adapt.mixer import margin_weights as margin_weights
     from latte.adapt.mixer import mix as mix
     from latte.adapt.mixer import mix_descriptions as mix_descriptions
 
-_WITH_TORCH = dict.fromkeys(("margin_weights", "mix", "mix_descriptions"), "latte.adapt.mixer")
+_WITH_TORCH = {
+    "CentroidPrototypes": "latte.adapt.centroids",
+    **dict.fromkeys(("margin_weights", "mix", "mix_descriptions"), "latte.adapt.mixer"),
+}
 
 __all__ = [
     *_interfaces,

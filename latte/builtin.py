@@ -132,6 +132,12 @@ def latte_components() -> Iterable[ComponentSpec]:
         ),
         ComponentSpec(
             kind="prototypes",
+            name="centroids",
+            target="latte.adapt.centroids:CentroidPrototypes",
+            summary="one prototype a class: the centroid that a labeler found for it",
+        ),
+        ComponentSpec(
+            kind="prototypes",
             name="re-estimated",
             target="latte.adapt.re_estimated:ReEstimatedPrototypes",
             options="latte.adapt.options:ReEstimatedOptions",

@@ -34,8 +34,6 @@ class Learner:
     gradient_clip: float | None
     arithmetic: Arithmetic = "fp32"
     """Of the two towers; labels, prototypes and losses are always worked out in fp32."""
-    trainable: TrainableGroup | None = None
-    """What `parameters` are; None: something else."""
     micro_batch_size: int | None = None
     """Images or texts that pass through a tower at once; None: a whole batch."""
     constant_features: Tensor | None = None
@@ -89,8 +87,8 @@ class Learner:
     @cached_property
     def text_tower_trains(self) -> bool:
         """Whether text features change during training; if not, they are encoded once."""
-        if not self.parameters or self.trainable == "all":
-            return bool(self.parameters)
+        if not self.parameters:
+            return False
         with torch.enable_grad():
             return self.backbone.encode_texts(["a photo"]).requires_grad
 
@@ -123,6 +121,5 @@ def build_learner(
         peak_learning_rate=optimizer.learning_rate,
         gradient_clip=optimizer.gradient_clip,
         arithmetic=choose_arithmetic(precision, backbone.logit_scale.device),
-        trainable=trainable,
         micro_batch_size=micro_batch_size,
     )

@@ -39,8 +39,8 @@ class TokenCache:
         if missing:
             self._rows.update(zip(missing, self._tokenizer(missing).unbind(), strict=True))
         tokens = torch.stack([self._rows[text] for text in texts])
-        for text in list(self._rows)[: len(self._rows) - self._capacity]:
-            del self._rows[text]
+        while len(self._rows) > self._capacity:
+            del self._rows[next(iter(self._rows))]
         return tokens
 
 

@@ -39,7 +39,7 @@ class GenerateResult:
 
 
 def generate(
-    describer: Describer[Any] | None,
+    describer: Describer[Any],
     plan: Plan,
     store: DescriptionStore,
     progress: Progress,
@@ -57,14 +57,11 @@ def generate(
     """
     store.refresh()
     keys = [request.key for request in plan.requests if shard is None or shard.holds(request.key)]
-    written = 0
-    if describer is not None:
-        written = _Asking(describer, plan, store, progress, ask_again).answer(keys)
+    written = _Asking(describer, plan, store, progress, ask_again).answer(keys)
     result = _result(plan, keys, written, store)
     _check_any(result, keys, store, whole=shard is None)
     if keys:
-        spent = describer.counters if describer is not None else {}
-        progress.say(f"{_summary(result, spent)}; see {store.folder}")
+        progress.say(f"{_summary(result, describer.counters)}; see {store.folder}")
     return result
 
 

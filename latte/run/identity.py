@@ -18,19 +18,9 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 """Keys that change where or how fast a run works, or what is said about it, not what it finds."""
 
 
-ADDED = {"weight": 1.0, "samples": 1, "groups_per_class": None}
-"""Options of descriptions that came later, and the value with which a description is what it was
-before they came: runs from before keep their folders."""
-
-TRAIN_ADDED: Mapping[str, Any] = {"micro_batch_size": None, "refresh_captions": None}
-"""The same for the settings of training. `precision` was there, but its default was `fp32`."""
-
-
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Eight hex digits that change with everything that a run's model depends on."""
     kept = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
-    kept["descriptions"] = [_without_added(choice) for choice in kept["descriptions"]]
-    kept["train"] = _train(kept["train"])
     return digest_json({"recipe": kept, "limit": limit})[:8]
 
 
@@ -68,15 +58,10 @@ def stage_fingerprints(
         describe,
         _choices(recipe.labels),
         digest_json([_learner(one) for one in recipe.learners]),
-        digest_json(_train(recipe.train.model_dump(mode="json"))),
+        digest_json(recipe.train.model_dump(mode="json")),
     )
     evaluate = digest(train, digest_json(recipe.evaluate.model_dump(mode="json")))
-    controls = digest_json(
-        {
-            name: [{**control.resolved, "train": _train(control.resolved["train"])}]
-            for name, control in recipe.controls.items()
-        }
-    )
+    controls = digest_json({name: control.resolved for name, control in recipe.controls.items()})
     report = digest(evaluate, _choices(recipe.reporters), controls)
     return dict(zip(STAGES, (first, zero_shot, describe, train, evaluate, report), strict=True))
 
@@ -90,34 +75,14 @@ def _learner(learner: Any) -> list[Any]:
 
 
 def _choice(choice: Choice) -> Mapping[str, Any]:
-    options = choice.options.model_dump(mode="json")
-    if choice.spec.kind == "description":
-        options = _without_added(options)
-    asks = {"by": choice.by} if choice.by else {}
     return {
-        **asks,
         "kind": choice.spec.kind,
         "name": f"{choice.distribution}/{choice.spec.name}",
         "version": choice.version,
         "label": choice.label,
-        "options": options,
+        "by": choice.by,
+        "options": choice.options.model_dump(mode="json"),
     }
-
-
-def _without_added(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key not in ADDED or value != ADDED[key]}
-
-
-def _train(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """As it was written before `TRAIN_ADDED`, where nothing new is asked for."""
-    kept = {
-        key: value
-        for key, value in settings.items()
-        if key not in TRAIN_ADDED or value != TRAIN_ADDED[key]
-    }
-    renamed = {"auto": "fp32", "fp32": "fp32 on every device"}
-    precision = settings["precision"]
-    return {**kept, "precision": renamed.get(precision, precision)}
 
 
 def _choices(choices: Sequence[Choice]) -> str:

@@ -1,7 +1,7 @@
 """Small components in the shapes of other methods: they prove what the interfaces can carry.
 
-`AgreementLabeler`, `StepTemplates`, `CentroidPrototypes` and `MaskedCrossEntropy` together have
-the shape of ReCLIP (two learners that must agree); `TwoPrototypes` has two vectors a class.
+`AgreementLabeler`, `StepTemplates` and `MaskedCrossEntropy` have, with latte's own `centroids`, the
+shape of ReCLIP (two learners that must agree); `TwoPrototypes` has two vectors a class.
 """
 
 from __future__ import annotations
@@ -88,34 +88,6 @@ def class_means(features: Tensor, labels: Tensor, old: Classifier) -> Tensor:
     sums = torch.zeros_like(old.weights).index_add_(0, labels, features)
     empty = labels.bincount(minlength=old.classes) == 0
     return torch.where(empty.unsqueeze(1), old.weights, normalize(sums, dim=1))
-
-
-class CentroidPrototypes(PrototypeAggregator[NoOptions]):
-    """One prototype a class, replaced by what a labeler finds at the start of an epoch."""
-
-    _prototypes: Tensor
-
-    def start(self, start: TrainingStart) -> None:
-        self._prototypes = start.class_features.detach()
-
-    def classifier(self) -> Classifier:
-        owners = torch.arange(len(self._prototypes), device=self._prototypes.device)
-        return Classifier(self._prototypes, owners)
-
-    def supervise(
-        self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
-    ) -> Supervision:
-        classifier = self.classifier()
-        return Supervision(stream, class_weights=classifier.weights, owners=classifier.owners)
-
-    def end_round(self, info: RoundInfo, learner: str) -> None:
-        self._prototypes = info.centroids.get(learner, self._prototypes)
-
-    def state(self) -> dict[str, Tensor]:
-        return {"prototypes": self._prototypes.clone()}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        self._prototypes = state["prototypes"].to(self.context.device)
 
 
 class StepTemplates(TemplatePrototypes):

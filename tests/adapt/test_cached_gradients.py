@@ -96,6 +96,7 @@ def test_no_more_images_or_texts_pass_through_a_tower_at_once(
         return texts(self, sentences)
 
     training = make(4)
+    assert training.learners[0].text_tower_trains  # found out with a text, before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_images", encode_images)
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", encode_texts)
     run(training)

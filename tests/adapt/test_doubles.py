@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from latte.adapt.centroids import CentroidPrototypes
 from latte.interfaces import (
     Batch,
     Classifier,
@@ -20,7 +21,6 @@ from latte.interfaces import (
 )
 from tests.adapt.doubles import (
     AgreementLabeler,
-    CentroidPrototypes,
     MaskedCrossEntropy,
     StepTemplates,
     TwoPrototypes,
@@ -92,34 +92,6 @@ def test_class_means_are_unit_and_fall_back_to_the_old_row_of_an_empty_class() -
     torch.testing.assert_close(means[0], features[1])
     assert torch.equal(means[1], CLASSES[1])
     torch.testing.assert_close(means[2], normalize(features[0] + features[2], dim=0))
-
-
-class TestCentroids:
-    def test_they_take_the_centroids_of_their_own_learner(self) -> None:
-        aggregator = centroids()
-        found = unit_rows(3, 3, seed=1)
-
-        aggregator.end_round(RoundInfo({"other": CLASSES.flip(0)}), "mine")
-        assert torch.equal(aggregator.classifier().weights, CLASSES)
-
-        aggregator.end_round(RoundInfo({"mine": found}), "mine")
-        assert torch.equal(aggregator.classifier().weights, found)
-
-    def test_they_give_class_weights_without_gradient_and_no_targets(self) -> None:
-        supervision = centroids().supervise(stream([1]), {}, CLASSES[:1])
-
-        assert supervision.targets is None
-        assert supervision.class_weights is not None
-        assert not supervision.class_weights.requires_grad
-        assert torch.equal(supervision.class_weights, CLASSES)
-
-    def test_state_restores_them(self) -> None:
-        trained = centroids(unit_rows(3, 3, seed=1))
-        resumed = centroids()
-
-        resumed.load_state(trained.state())
-
-        assert torch.equal(resumed.classifier().weights, trained.classifier().weights)
 
 
 class TestMaskedCrossEntropy:

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from latte.adapt import loop
+from latte.adapt.centroids import CentroidPrototypes
 from latte.adapt.loop import Training, train
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions
 from tests.adapt.doubles import (
     AgreementLabeler,
-    CentroidPrototypes,
     MaskedCrossEntropy,
     StepTemplates,
     TwoPrototypes,
@@ -247,6 +247,7 @@ def test_each_distinct_text_is_encoded_once_a_step(
         return original(self, texts)
 
     training = make(settings=with_settings(SETTINGS, max_steps=1, evaluate_every=0))
+    assert training.learners[0].text_tower_trains  # found out with a text, before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
     run(training)
     encoded = [text for call in calls for text in call]

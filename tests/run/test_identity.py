@@ -1,4 +1,4 @@
-"""Settings of training that came later leave a run's folder and stages alone until they are set."""
+"""Which settings of training make another run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from latte.files import digest_json
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.run.identity import NOT_IDENTITY, TRAIN_ADDED, run_hash, stage_fingerprints
+from latte.run.identity import run_hash, stage_fingerprints
+
+OPTIONAL = ("micro_batch_size", "refresh_captions")
 
 RECIPE = """
 backbone: {model: x}
@@ -35,21 +36,13 @@ def identity(path: Path, *overrides: str) -> tuple[str, str]:
 
 
 def test_defaults_that_are_written_out_change_nothing(recipe_path: Path) -> None:
-    written = [f"train.{name}=null" for name in TRAIN_ADDED]
+    written = [f"train.{name}=null" for name in OPTIONAL]
     assert identity(recipe_path, *written, "train.precision=auto") == identity(recipe_path)
 
 
-def test_each_new_setting_and_each_precision_is_another_run(recipe_path: Path) -> None:
-    changes = [f"train.{name}=2" for name in TRAIN_ADDED]
+def test_each_setting_and_each_precision_is_another_run(recipe_path: Path) -> None:
+    changes = [f"train.{name}=2" for name in OPTIONAL]
     changes += [f"train.precision={name}" for name in ("fp32", "tf32", "bf16", "fp16")]
     found = {identity(recipe_path), *(identity(recipe_path, one) for one in changes)}
     assert len({run for run, _ in found}) == len(changes) + 1
     assert len({stage for _, stage in found}) == len(changes) + 1
-
-
-def test_a_recipe_from_before_they_came_keeps_its_folder(recipe_path: Path) -> None:
-    recipe = load_recipe(recipe_path, load_registry())
-    settings = {k: v for k, v in recipe.resolved["train"].items() if k not in TRAIN_ADDED}
-    resolved = {**recipe.resolved, "train": {**settings, "precision": "fp32"}}
-    before = {name: value for name, value in resolved.items() if name not in NOT_IDENTITY}
-    assert run_hash(recipe, None) == digest_json({"recipe": before, "limit": None})[:8]

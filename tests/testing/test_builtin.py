@@ -26,7 +26,6 @@ from latte.testing import (
 from latte.testing.fixtures import tiny_images
 from tests.adapt.doubles import (
     AgreementLabeler,
-    CentroidPrototypes,
     TwoPrototypes,
 )
 
@@ -154,8 +153,7 @@ class TestReEstimatedFromTextsAlone(PrototypeAggregatorContract):
 
 
 class TestCentroids(PrototypeAggregatorContract):
-    def build(self) -> tuple[type[Component[Any]], Options]:
-        return CentroidPrototypes, NoOptions()
+    component = "centroids"
 
 
 class TestTwoPrototypes(PrototypeAggregatorContract):

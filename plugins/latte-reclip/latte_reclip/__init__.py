@@ -1,4 +1,4 @@
-"""latte-reclip: ReCLIP (Hu et al., WACV 2024) as a labeler, prototypes and a loss."""
+"""latte-reclip: ReCLIP (Hu et al., WACV 2024) as a labeler and a loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """One labeler, one aggregator, one loss."""
+    """One labeler, one loss."""
     return (
         ComponentSpec(
             kind="labeler",
@@ -17,12 +17,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             target="latte_reclip.labeler:LabelPropagationLabeler",
             options="latte_reclip.options:LabelPropagationOptions",
             summary="spreads class texts over a neighbour graph; keeps what all learners agree on",
-        ),
-        ComponentSpec(
-            kind="prototypes",
-            name="centroids",
-            target="latte_reclip.centroids:CentroidPrototypes",
-            summary="one prototype a class: the centroid that a labeler found for it",
         ),
         ComponentSpec(
             kind="loss",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from latte_reclip.centroids import CentroidPrototypes, class_centroids
+from latte_reclip.centroids import class_centroids
 from latte_reclip.labeler import LabelPropagationLabeler
 from latte_reclip.loss import MaskedCrossEntropy
 from latte_reclip.options import LabelPropagationOptions, MaskedCrossEntropyOptions
@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from latte.api import (
     Batch,
+    CentroidPrototypes,
     Classifier,
     Context,
     FeatureBank,
@@ -29,7 +30,7 @@ from latte.api import (
     Supervision,
     TrainingStart,
 )
-from latte.testing import LossContract, PrototypeAggregatorContract, PseudoLabelerContract, StubClip
+from latte.testing import LossContract, PseudoLabelerContract, StubClip
 
 
 class TestLabelPropagation(PseudoLabelerContract):
@@ -39,10 +40,6 @@ class TestLabelPropagation(PseudoLabelerContract):
 class TestOwnLabels(PseudoLabelerContract):
     component = "label-propagation"
     options: ClassVar[dict[str, Any]] = {"agreement": False, "projection": False, "neighbours": 3}
-
-
-class TestCentroids(PrototypeAggregatorContract):
-    component = "centroids"
 
 
 class TestMaskedCrossEntropy(LossContract):

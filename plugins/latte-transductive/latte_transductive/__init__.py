@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """One labeler, one aggregator."""
+    """One labeler."""
     return (
         ComponentSpec(
             kind="labeler",
@@ -17,11 +17,5 @@ def latte_components() -> Iterable[ComponentSpec]:
             target="latte_transductive.labeler:TransductiveLabeler",
             options="latte_transductive.options:TransductiveOptions",
             summary="labels all images together: a Gaussian mixture with a text prior",
-        ),
-        ComponentSpec(
-            kind="prototypes",
-            name="mixture",
-            target="latte_transductive.prototypes:MixturePrototypes",
-            summary="one prototype a class: what the labeler's mixture says of unseen images",
         ),
     )

@@ -11,12 +11,12 @@ from latte_transductive.graph import neighbour_graph
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.mixture import fit_mixture, log_prior, unseen_rows
 from latte_transductive.options import TransductiveOptions
-from latte_transductive.prototypes import MixturePrototypes
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import (
     Batch,
+    CentroidPrototypes,
     Classifier,
     Context,
     FeatureBank,
@@ -26,7 +26,7 @@ from latte.api import (
     RoundInfo,
     TrainingStart,
 )
-from latte.testing import PrototypeAggregatorContract, PseudoLabelerContract, StubClip
+from latte.testing import PseudoLabelerContract, StubClip
 
 
 class TestTransductive(PseudoLabelerContract):
@@ -38,16 +38,12 @@ class TestTransductiveOfCurrentPrototypes(PseudoLabelerContract):
     options: ClassVar[dict[str, Any]] = {"prior": "current", "confidence": True, "debias": True}
 
 
-class TestMixture(PrototypeAggregatorContract):
-    component = "mixture"
-
-
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
 TEXTS = torch.eye(3, 8)
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
 
 
-class GivenPrototypes(MixturePrototypes):
+class GivenPrototypes(CentroidPrototypes):
     """Prototypes whose rows and owners a test sets."""
 
     rows: Tensor = TEXTS
@@ -199,7 +195,7 @@ def test_labels_come_back_from_a_checkpoint() -> None:
 
 
 def test_mixture_prototypes_are_zero_shot_until_a_round_brings_more() -> None:
-    prototypes = MixturePrototypes(NoOptions(), CONTEXT)
+    prototypes = CentroidPrototypes(NoOptions(), CONTEXT)
     images = near(LABELS)
     zero_shot = torch.zeros(12, dtype=torch.int64)
     prototypes.start(TrainingStart(("a", "b", "c"), TEXTS, images, zero_shot, lambda name: images))

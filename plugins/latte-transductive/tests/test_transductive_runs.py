@@ -39,7 +39,7 @@ UNTRAINED = """\
 dataset: {{use: folder, root: images, classes: [red, green, blue], evaluation: test}}
 backbone: {{model: "local-dir:{clip}"}}
 labels: [{{use: transductive, neighbours: 4}}]
-prototypes: mixture
+prototypes: centroids
 loss: contrastive
 trainable: none
 train: {{max_steps: 1, augment: null}}

@@ -1,4 +1,4 @@
-"""Prototypes that the labeler `transductive` finds once an epoch."""
+"""Prototypes that a labeler finds once an epoch, as ReCLIP's and transductive ones do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from latte.api import (
+from latte.interfaces import (
     Classifier,
     LabelStream,
     NoOptions,
@@ -18,11 +18,11 @@ from latte.api import (
 )
 
 
-class MixturePrototypes(PrototypeAggregator[NoOptions]):
-    """One prototype a class: zero-shot at first, then what each round of the labeler brings.
+class CentroidPrototypes(PrototypeAggregator[NoOptions]):
+    """One prototype a class: zero-shot at first, then the centroids of each new round.
 
-    They carry no gradient and do not move within an epoch. Any labeler that reports centroids will
-    do; one that reports none leaves the zero-shot classifier.
+    They carry no gradient and do not move within an epoch. Of several labelers
+    the last to report centroids counts; where none does, the zero-shot classifier stays.
     """
 
     _prototypes: Tensor
@@ -44,7 +44,7 @@ class MixturePrototypes(PrototypeAggregator[NoOptions]):
         return Supervision(stream, own.weights[stream.labels], own.weights, own.owners)
 
     def end_round(self, info: RoundInfo, learner: str) -> None:
-        """Take this learner's rows, where the labeler found some."""
+        """Take this learner's centroids, where a labeler found some."""
         found = info.centroids.get(learner)
         if found is not None:
             self._prototypes = found.detach().to(self._prototypes)
