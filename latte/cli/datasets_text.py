@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latte.cli.output import plain_table, results
-from latte.data.published.check import Finding, usable
+from latte.data.published.check import usable
 from latte.data.published.facts import RANDOM_SPLITS, SPLITS_PAGE, Facts
+from latte.data.published.leftovers import Finding
 from latte.data.published.location import DATA_VARIABLE, default_root, missing, split_files
 from latte.data.sources.paths import is_folder
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import tarfile
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from latte.data.published.facts import SPLITS_PAGE, Facts
 from latte.data.published.identity import (
@@ -17,26 +13,14 @@ from latte.data.published.identity import (
     sizes,
     split_digest,
 )
+from latte.data.published.leftovers import Finding, leftovers
 from latte.data.published.location import missing, read_published, split_files
 from latte.data.sources.paths import is_file, is_folder, visible_entries
 from latte.data.sources.split_file import SPLIT_NAMES, Splits
 from latte.interfaces import LatteError
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-PART = ".part"
-"""How an unfinished download ends."""
-
 _DEPTH = 3
 _SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found. With an `error` the dataset cannot be used as it was published."""
-
-    level: Literal["error", "warning", "ok"]
-    what: str
-    hint: str = ""
 
 
 def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
@@ -46,8 +30,8 @@ def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
     absent = missing(facts, root, split)
     found = [_misplaced(facts, root, name) for name in absent]
     if absent:
-        return [*found, *_archives(root, needed=True)]
-    return [*_splits(facts, root, split), *_archives(root, needed=False)]
+        return [*found, *leftovers(root, needed=True)]
+    return [*_splits(facts, root, split), *leftovers(root, needed=False)]
 
 
 def usable(findings: list[Finding]) -> bool:
@@ -98,10 +82,10 @@ def _splits(facts: Facts, root: Path, split: str | None) -> Iterator[Finding]:
 def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Finding:
     train, val, test, classes = sizes(splits)
     counts = f"{train:,} + {val:,} training and {test:,} test images of {classes} classes"
+    if facts.digest and split_digest(splits) == facts.digest:
+        return Finding("ok", f"{file.name}: {counts}, those of the published split")
     if facts.split and (made_by := maker(file)):
         return Finding("warning", f"{file.name}: {counts}", made_by)
-    if facts.digest and split_digest(splits) == facts.digest:
-        return Finding("ok", f"{file.name}: {counts}, the published split to the last entry")
     if (train, val, test, classes) == expected_sizes(facts):
         if facts.digest:
             return Finding("warning", f"{file.name}: {counts}, as published, but other entries")
@@ -139,33 +123,6 @@ def _nested(folder: Path, path: str) -> str:
         if is_file(folder / entry.name / path):
             return f"One level too deep: move the content of {folder / entry.name} to {folder}."
     return ""
-
-
-def _archives(root: Path, *, needed: bool) -> Iterator[Finding]:
-    for entry in visible_entries(root):
-        path = root / entry.name
-        if entry.name.endswith(PART):
-            yield Finding("warning", f"{entry.name} is an unfinished download", "Get it again.")
-        elif entry.name.endswith(ARCHIVES) and is_file(path):
-            yield from _archive(path, needed=needed)
-
-
-def _archive(path: Path, *, needed: bool) -> Iterator[Finding]:
-    if not readable_archive(path):
-        yield Finding("warning", f"{path.name} is no readable archive", "Delete it.")
-    elif needed:
-        yield Finding("warning", f"{path.name} is not unpacked", f"Unpack it in {path.parent}.")
-
-
-def readable_archive(path: Path) -> bool:
-    """Whether `path` begins as an archive does (and ends so, for ZIP); the rest is not read."""
-    if path.suffix == ".zip":
-        return zipfile.is_zipfile(path)
-    try:
-        with tarfile.open(path) as archive:
-            return archive.next() is not None
-    except (tarfile.TarError, OSError, EOFError):
-        return False
 
 
 def _files(folder: Path, prefix: str = "") -> Iterator[str]:

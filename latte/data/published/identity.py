@@ -16,9 +16,12 @@ MADE_BY = "made_by"
 
 
 def split_digest(splits: Splits) -> str:
-    """A digest of which image is in which split under which label and name, in any order."""
+    """A digest of all that a run sees: training images, test images, their labels and names.
+
+    The order counts not, nor which of train and val a training image is in.
+    """
     lines = [
-        f"{split}\t{entry.path}\t{entry.label}\t{entry.name}"
+        f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
         for split in SPLIT_NAMES
         for entry in splits[split]
     ]

@@ -1,0 +1,157 @@
+"""The lists that datasets themselves bring, as (path, label, class name) in CoOp's words.
+
+Each function raises `LatteError` for a list that is missing or that it cannot read.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from latte.data.published.facts import Facts
+from latte.data.sources.paths import existing_file, existing_folder, read_text
+from latte.data.sources.walk import list_folders, list_images
+from latte.interfaces import LatteError
+
+Labelled = tuple[str, int, str]
+"""Path below the image folder, label from 0, class name as in CoOp's splits."""
+
+Official = tuple[list[Labelled], list[Labelled]]
+"""Training and test images."""
+
+
+def image_folders(facts: Facts, root: Path) -> list[Labelled]:
+    """Every image below a folder a class, but for `facts.ignored`; sorted, labels in that order."""
+    images = existing_folder(root / facts.images, "root")
+    folders = [folder for folder in list_folders(images) if folder.name not in facts.ignored]
+    return [
+        (path.relative_to(images).as_posix(), label, facts.renamed.get(folder.name, folder.name))
+        for label, folder in enumerate(folders)
+        for path in sorted(list_images(folder, str(folder)))
+    ]
+
+
+def flowers(facts: Facts, root: Path) -> list[Labelled]:
+    """`imagelabels.mat` has a label from 1 for each image; `cat_to_name.json` their names.
+
+    Without the latter, torchvision's names, which are the same.
+    """
+    labels = [int(label) for label in _matlab(root / "imagelabels.mat", "labels")]
+    names = _flower_names(root / "cat_to_name.json")
+    return [
+        (f"image_{number:05}.jpg", label - 1, names[label - 1])
+        for number, label in enumerate(labels, start=1)
+    ]
+
+
+def pets(root: Path) -> Official:
+    """`annotations/trainval.txt` and `test.txt`: image, label from 1, species, breed."""
+
+    def read(file: str) -> list[Labelled]:
+        lines = _lines(root / "annotations" / file, r"(\S+)_\d+ (\d+) \d+ \d+")
+        return [
+            (f"{line.split(' ')[0]}.jpg", int(label) - 1, breed.lower())
+            for line, breed, label in lines
+        ]
+
+    return read("trainval.txt"), read("test.txt")
+
+
+def cars(root: Path) -> Official:
+    """The annotations of the devkit and of the test set; CoOp puts a car's year first."""
+    names = [
+        " ".join([name.split(" ")[-1], *name.split(" ")[:-1]])
+        for name in _matlab(root / "devkit" / "cars_meta.mat", "class_names")
+    ]
+
+    def read(folder: str, file: Path) -> list[Labelled]:
+        rows = _matlab(file, "annotations")
+        labelled = [(row["fname"], int(row["class"]) - 1) for row in rows]
+        return [(f"{folder}/{image}", label, names[label]) for image, label in labelled]
+
+    test = root / "cars_test_annos_withlabels.mat"
+    return read("cars_train", root / "devkit" / "cars_train_annos.mat"), read("cars_test", test)
+
+
+def scenes(root: Path) -> Official:
+    """SUN397's `ClassName.txt` and first partition; `/a/apse/indoor` is called indoor apse."""
+    classes = [found for _, found in _lines(root / "ClassName.txt", r"/(\S+)")]
+    labels = {name: label for label, name in enumerate(classes)}
+
+    def read(file: str) -> list[Labelled]:
+        path = root / file
+        return [
+            (f"{scene}/{image}", _label(labels, scene, path), _scene_name(scene))
+            for _, scene, image in _lines(path, r"/(\S+)/([^/\s]+)")
+        ]
+
+    return read("Training_01.txt"), read("Testing_01.txt")
+
+
+def actions(root: Path) -> Official:
+    """UCF101's first partition of videos, whose middle frames have their names."""
+    folder = root / "ucfTrainTestlist"
+    labels = {
+        action: int(label) - 1
+        for _, label, action in _lines(folder / "classInd.txt", r"(\d+) (\w+)")
+    }
+
+    def read(file: str) -> list[Labelled]:
+        path = folder / file
+        return [
+            (f"{name}/{video}.jpg", _label(labels, action, path), name)
+            for _, action, video in _lines(path, r"(\w+)/(\S+)\.avi(?: \d+)?")
+            for name in ["_".join(re.findall("[A-Z][^A-Z]*", action))]
+        ]
+
+    return read("trainlist01.txt"), read("testlist01.txt")
+
+
+def _scene_name(scene: str) -> str:
+    return " ".join(reversed(scene.split("/")[1:]))
+
+
+def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
+    if name not in labels:
+        raise LatteError(f"{name!r} is in no list of classes", where=str(file))
+    return labels[name]
+
+
+def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
+    """Each line that is not empty, followed by the groups of `pattern`, which it must match."""
+    found = []
+    for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = re.fullmatch(pattern, line.strip())
+        if match is None:
+            raise LatteError(f"{line!r} is not as expected", where=f"{file}:{number}")
+        found.append((line.strip(), *match.groups()))
+    return found
+
+
+def _flower_names(file: Path) -> Sequence[str]:
+    if file.is_file():
+        by_label = json.loads(read_text(file))
+        return [by_label[str(label)] for label in range(1, len(by_label) + 1)]
+    from torchvision.datasets import Flowers102
+
+    return list(Flowers102.classes)
+
+
+def _matlab(file: Path, variable: str) -> Sequence[Any]:
+    try:
+        scipy: Any = importlib.import_module("scipy.io")
+    except ImportError as error:
+        raise LatteError(
+            "reading MATLAB files needs scipy, which is not installed",
+            where=str(file),
+            hint="pip install 'latte-clip[matlab]'",
+        ) from error
+    loaded = scipy.loadmat(existing_file(file, "root"), simplify_cells=True)
+    values: Sequence[Any] = loaded[variable]
+    return values
