@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 from latte.data.published.facts import SPLITS_PAGE, Facts
 from latte.data.published.identity import (
@@ -102,7 +102,7 @@ def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Find
 def _images(folder: Path, splits: Splits) -> Finding:
     named = {split: [entry.path for entry in splits[split]] for split in SPLIT_NAMES}
     total = sum(map(len, named.values()))
-    present = set(_files(folder))
+    present = _present(folder, (path for paths in named.values() for path in paths))
     absent = {split: [one for one in paths if one not in present] for split, paths in named.items()}
     count = sum(map(len, absent.values()))
     if not count:
@@ -125,13 +125,16 @@ def _nested(folder: Path, path: str) -> str:
     return ""
 
 
-def _files(folder: Path, prefix: str = "") -> Iterator[str]:
-    """Files below `folder` that hold something, relative to it."""
-    for entry in visible_entries(folder):
-        if entry.is_dir():
-            yield from _files(folder / entry.name, f"{prefix}{entry.name}/")
-        elif entry.is_file() and entry.stat().st_size:
-            yield prefix + entry.name
+def _present(folder: Path, paths: Iterable[str]) -> set[str]:
+    """Those of `paths` that are files which hold something; each folder is listed once."""
+    parents = {PurePosixPath(path).parent for path in paths}
+    return {
+        (parent / entry.name).as_posix()
+        for parent in parents
+        if is_folder(folder / parent)
+        for entry in visible_entries(folder / parent)
+        if entry.is_file() and entry.stat().st_size
+    }
 
 
 def _below(folder: Path, name: str, depth: int) -> Iterator[Path]:
