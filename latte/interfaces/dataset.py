@@ -17,10 +17,18 @@ class ImageReference:
     id: str
     """Stable and unique in its dataset: the path relative to the dataset's root, with `/`."""
     path: Path
+    span: tuple[int, int] | None = None
+    """Start and length in bytes of an image that is a part of the file, such as a member of an
+    uncompressed TAR; None: the whole file."""
 
     def read_bytes(self) -> bytes:
         """The encoded image. Raises `OSError`."""
-        return self.path.read_bytes()
+        if self.span is None:
+            return self.path.read_bytes()
+        start, length = self.span
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(length)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,8 +75,9 @@ class DatasetContract(ComponentContract):
         dataset: Dataset[Any] = self.make(tmp_path)
         evaluation = [one.image for one in dataset.evaluation_images()[:3]]
         for reference in [*dataset.training_images()[:3], *evaluation]:
-            assert reference.read_bytes(), f"{reference.path} is empty"
-            with Image.open(reference.path) as image:
+            data = reference.read_bytes()
+            assert data, f"{reference.id} is empty"
+            with Image.open(BytesIO(data)) as image:
                 image.convert("RGB")
 
     def test_labels_are_class_indices(self, tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ class ImagePaths:
     """
 
     def __init__(self, gallery: Iterable[GalleryEntry]) -> None:
-        self._known = {entry.image.id: entry.image.path for entry in gallery}
+        images = [entry.image for entry in gallery if entry.image.span is None]
+        self._known = {image.id: image.path for image in images}
         self._roots = [*dict.fromkeys(root for one in self._known.items() if (root := _root(*one)))]
 
     def find(self, image: str) -> Path | None:

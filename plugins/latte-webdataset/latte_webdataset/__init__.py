@@ -1,0 +1,21 @@
+"""latte-webdataset: images in WebDataset tars, read where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """One dataset."""
+    return (
+        ComponentSpec(
+            kind="dataset",
+            name="webdataset",
+            target="latte_webdataset.dataset:WebDataset",
+            options="latte_webdataset.options:WebDatasetOptions",
+            summary="images in WebDataset tars, in CLIP_benchmark's layout or another",
+        ),
+    )

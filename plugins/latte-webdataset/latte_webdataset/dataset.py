@@ -1,0 +1,128 @@
+"""Images in WebDataset tars as a latte dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from latte.api import Context, Dataset, ImageReference, LabelledImage, LatteError
+from latte_webdataset.labels import LabelReader
+from latte_webdataset.options import WebDatasetOptions
+from latte_webdataset.samples import Sample, read_index
+from latte_webdataset.shards import find_shards
+
+_Listed = tuple[ImageReference, Sample]
+
+
+class WebDataset(Dataset[WebDatasetOptions]):
+    """Nothing is unpacked: an image is read from its place in the tar.
+
+    An image's id is the tar's path below root and the member's name.
+    """
+
+    def __init__(self, options: WebDatasetOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self._root = context.path(options.root)
+        if not self._root.is_dir():
+            raise LatteError(f"no such folder: {self._root}", where="dataset.root")
+        self._class_names = read_class_names(self._root / options.classes)
+        self._train = find_shards(self._root, options.train, "dataset.train")
+        self._test: list[Path] = []
+        if options.evaluation is not None:
+            self._test = find_shards(self._root, options.evaluation, "dataset.evaluation")
+        shared = {*self._train} & {*self._test}
+        if shared:
+            raise LatteError(
+                f"{min(shared)} has both training and evaluation images",
+                where="dataset.evaluation",
+                hint="Training would see what it is measured on: name other shards.",
+            )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The lines of the file of class names."""
+        return self._class_names
+
+    @property
+    def template(self) -> str:
+        """The sentence that stands for a class."""
+        return self.options.template
+
+    def training_images(self) -> Sequence[ImageReference]:
+        """The images of the training shards, sorted by id; no label is read."""
+        return [image for image, _ in self._listed_training]
+
+    def evaluation_images(self) -> Sequence[LabelledImage]:
+        """The images of the evaluation shards, sorted by id. Raises `LatteError` without label."""
+        return self._evaluation
+
+    def audit_labels(self) -> Mapping[str, int]:
+        """Labels of training images, where their samples have one."""
+        labels = {
+            image.id: self._labels.read(one, image.path) for image, one in self._listed_training
+        }
+        return {image: label for image, label in labels.items() if label is not None}
+
+    @property
+    def _labels(self) -> LabelReader:
+        return LabelReader(self.options.label, self._class_names)
+
+    @cached_property
+    def _listed_training(self) -> list[_Listed]:
+        return self._listed(self._train, "dataset.train")
+
+    @cached_property
+    def _evaluation(self) -> list[LabelledImage]:
+        listed = self._listed(self._test, "dataset.evaluation") if self._test else []
+        return [LabelledImage(image, self._known_label(image, sample)) for image, sample in listed]
+
+    def _known_label(self, image: ImageReference, sample: Sample) -> int:
+        label = self._labels.read(sample, image.path)
+        if label is None:
+            raise LatteError(
+                f"an evaluation image has no label: {image.id}",
+                where="dataset.label",
+                hint=f"Its sample has {', '.join(sorted(sample.files))}; label says "
+                f"{self.options.label!r}.",
+            )
+        return label
+
+    def _listed(self, shards: Sequence[Path], where: str) -> list[_Listed]:
+        listed = sorted(
+            (one for shard in shards for one in self._of_shard(shard)), key=lambda one: one[0].id
+        )
+        if not listed:
+            raise LatteError(
+                f"no images in {len(shards)} shards, such as {shards[0]}",
+                where=where,
+                hint=f"Images end in {', '.join(self.options.images)}: see the option images.",
+            )
+        return listed
+
+    def _of_shard(self, shard: Path) -> Iterator[_Listed]:
+        name = shard.relative_to(self._root).as_posix()
+        for sample in read_index(shard):
+            found = sample.image(self.options.images, shard)
+            if found is not None:
+                extension, span = found
+                yield ImageReference(f"{name}/{sample.key}.{extension}", shard, span), sample
+
+
+def read_class_names(file: Path) -> tuple[str, ...]:
+    """One name a line, in label order. Raises `LatteError` for a missing file, or a name twice."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"the class names cannot be read: {error}"
+        raise LatteError(what, where="dataset.classes") from error
+    names = [line.strip() for line in lines]
+    while names and not names[-1]:
+        names.pop()
+    for number, name in enumerate(names, start=1):
+        if not name or name in names[: number - 1]:
+            what = f"class {name!r} occurs twice" if name else "a class has no name"
+            raise LatteError(what, where=f"{file}:{number}")
+    if len(names) < 2:
+        raise LatteError(f"{len(names)} class names; at least 2 are needed", where=str(file))
+    return tuple(names)

@@ -1,0 +1,74 @@
+"""What is in a tar: samples, each with the places of its files. Only headers are read."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from latte.api import LatteError
+
+Span = tuple[int, int]
+"""Where a member's bytes start in the tar, and how many there are."""
+
+
+@dataclass
+class Sample:
+    """The files of one key."""
+
+    key: str
+    """The members' path up to the first dot of their name."""
+    files: dict[str, Span] = field(default_factory=dict)
+    """By what follows that dot, in lower case."""
+
+    def image(self, extensions: Collection[str], shard: Path) -> tuple[str, Span] | None:
+        """Extension and place of its image; None if it has none. Raises `LatteError` for two."""
+        found = [(name, span) for name, span in self.files.items() if name in extensions]
+        if len(found) > 1:
+            raise LatteError(
+                f"sample {self.key} has several images: {', '.join(name for name, _ in found)}",
+                where=str(shard),
+                hint="Name the one to take: images: [jpg]",
+            )
+        return found[0] if found else None
+
+
+def read_index(shard: Path) -> list[Sample]:
+    """The samples of a tar in its order.
+
+    Raises `LatteError` for a tar that is compressed, damaged or cut short, and for a file twice.
+    """
+    samples: dict[str, Sample] = {}
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                _add(samples, member, shard)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise LatteError(
+            f"cannot be read as an uncompressed tar: {error}",
+            where=str(shard),
+            hint="Uncompress it if it is compressed (gunzip); if it was cut short, get it again.",
+        ) from error
+    return [*samples.values()]
+
+
+def read_span(shard: Path, span: Span) -> bytes:
+    """The bytes of one member. Raises `LatteError` if they cannot be read."""
+    try:
+        with shard.open("rb") as file:
+            file.seek(span[0])
+            return file.read(span[1])
+    except OSError as error:
+        raise LatteError(f"cannot be read: {error.strerror}", where=str(shard)) from error
+
+
+def _add(samples: dict[str, Sample], member: tarfile.TarInfo, shard: Path) -> None:
+    folder, slash, name = member.name.rpartition("/")
+    stem, dot, extension = name.partition(".")
+    if not member.isreg() or member.issparse() or not stem or not dot:
+        return
+    sample = samples.setdefault(folder + slash + stem, Sample(folder + slash + stem))
+    if extension.lower() in sample.files:
+        raise LatteError(f"{member.name} is in it twice", where=str(shard))
+    sample.files[extension.lower()] = (member.offset_data, member.size)

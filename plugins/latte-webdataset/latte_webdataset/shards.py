@@ -1,0 +1,53 @@
+"""Which tars there are: folders, patterns and numbered ranges below a root."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from latte.api import LatteError
+
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+def find_shards(root: Path, patterns: str | Sequence[str], where: str) -> list[Path]:
+    """The shards that `patterns` name, each once, sorted. Raises `LatteError` if one names none."""
+    listed = [patterns] if isinstance(patterns, str) else patterns
+    return sorted({shard for pattern in listed for shard in _matching(root, pattern, where)})
+
+
+def _matching(root: Path, pattern: str, where: str) -> list[Path]:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise LatteError(f"{pattern!r} leads out of root", where=where, hint=f"root is {root}.")
+    if (root / pattern).is_dir():
+        pattern = f"{pattern}/*.tar"
+    found = [one for name in _numbered(pattern) for one in _existing(root, name, where)]
+    if not found:
+        raise _refusal(f"no shard matches {pattern!r}", root, where)
+    return found
+
+
+def _existing(root: Path, name: str, where: str) -> list[Path]:
+    if any(sign in name for sign in "*?["):
+        return [path for path in root.glob(name) if path.is_file()]
+    if not (root / name).is_file():
+        raise _refusal(f"no such shard: {root / name}", root, where)
+    return [root / name]
+
+
+def _refusal(what: str, root: Path, where: str) -> LatteError:
+    tars = sorted(one.relative_to(root).as_posix() for one in root.rglob("*.tar"))
+    held = f"{len(tars)} tars, such as {tars[0]}" if tars else "no *.tar"
+    return LatteError(what, where=where, hint=f"{root} holds {held}.")
+
+
+def _numbered(pattern: str) -> list[str]:
+    """`a-{00..02}.tar` as its names; the digits of the first number say how many a name has."""
+    found = _RANGE.search(pattern)
+    if found is None:
+        return [pattern]
+    numbers = range(int(found[1]), int(found[2]) + 1)
+    head, tail = pattern[: found.start()], pattern[found.end() :]
+    width = len(found[1])
+    return [name for n in numbers for name in _numbered(f"{head}{n:0{width}}{tail}")]
