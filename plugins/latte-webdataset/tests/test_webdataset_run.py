@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
 import webdataset_shards as shards
+
+from latte.cli.main import run_command_line
 
 _RECIPE = """
 dataset: {use: webdataset, root: data}
@@ -19,20 +18,13 @@ output: run
 """
 
 
-def test_latte_run_reads_tars(tmp_path: Path) -> None:
+def test_latte_run_reads_tars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shards.write_benchmark(tmp_path / "data")
     (tmp_path / "recipe.yaml").write_text(_RECIPE)
-    environment = os.environ | {"LATTE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(
-        [sys.executable, "-m", "latte", "run", "recipe.yaml"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    [evaluation] = tmp_path.rglob("evaluation.json")
-    assert json.loads(evaluation.read_text())
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["run", "recipe.yaml"]) == 0
     [predictions] = tmp_path.rglob("predictions.csv")
     assert "test/0.tar/0020.png" in predictions.read_text()
+    [labels] = tmp_path.rglob("pseudo_labels.csv")
+    assert labels.read_text().count("train/") == 9
