@@ -1,0 +1,21 @@
+"""latte-hf-datasets: Hugging Face datasets with an image column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """One dataset."""
+    return (
+        ComponentSpec(
+            kind="dataset",
+            name="hf",
+            target="latte_hf_datasets.dataset:HuggingFaceDataset",
+            options="latte_hf_datasets.options:HuggingFaceOptions",
+            summary="a Hugging Face dataset: saved to disk, parquet files, or a name on the hub",
+        ),
+    )

@@ -1,0 +1,65 @@
+"""Options of the dataset; importing them does not import `datasets`."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from latte.api import Options
+
+
+class HuggingFaceOptions(Options):
+    """Either `path` or `name` says where the data are."""
+
+    path: str | None = Field(
+        default=None,
+        description="a folder that save_to_disk wrote, a parquet file, or a folder with parquet "
+        "files or images that load_dataset reads",
+    )
+    name: str | None = Field(
+        default=None, description="a dataset's name on the hub, such as ethz/food101"
+    )
+    revision: str | None = Field(
+        default=None, description="with name: the commit (or tag) on the hub; needed"
+    )
+    config: str | None = Field(default=None, description="the configuration, where there are some")
+    train: str = Field(default="train", description="the split to adapt to")
+    evaluation: str | None = Field(default="test", description="the labelled split, or none")
+    image: str = Field(default="image", description="the column with images")
+    label: str = Field(
+        default="label", description="the column with labels; of train it is only reported"
+    )
+    files: str | None = Field(
+        default=None,
+        description="folder in which images may lie that rows name by path; without it, those "
+        "below path and in the library's cache",
+    )
+    classes: tuple[str, ...] | None = Field(
+        default=None,
+        description="class names in label order; without them, those that the label column knows",
+    )
+    template: str = Field(
+        default="a photo of a {class}.",
+        description="sentence that stands for a class; {class} becomes its name, all else stays",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _names_the_class(cls, template: str) -> str:
+        if "{class}" not in template:
+            raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
+        return template
+
+    @model_validator(mode="after")
+    def _says_where(self) -> HuggingFaceOptions:
+        if (self.path is None) == (self.name is None):
+            raise ValueError("needs either path or name")
+        if self.name is not None and self.revision is None:
+            raise ValueError(
+                "name needs a revision, or the data could change between two runs: take the commit "
+                "from the dataset's page (Files and versions)"
+            )
+        if self.path is not None and self.revision is not None:
+            raise ValueError("revision belongs to name")
+        if self.evaluation == self.train:
+            raise ValueError("evaluation is train: training would see what it is measured on")
+        return self

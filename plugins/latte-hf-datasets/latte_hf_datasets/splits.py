@@ -1,0 +1,92 @@
+"""Opens a split with the library `datasets`, without decoding an image."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from latte.api import LatteError
+from latte_hf_datasets.options import HuggingFaceOptions
+
+Table = Any
+"""A `datasets.Dataset`, whose types the library does not publish."""
+
+
+def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:
+    """The rows of `split`; images stay as encoded bytes or paths. Raises `LatteError`.
+
+    What the library has to convert goes below `cache`; a download goes where it always does.
+    """
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    where = options.name or str(path)
+    try:
+        table = (
+            _saved(path, split)
+            if path and _is_saved(path)
+            else _loaded(options, path, split, cache)
+        )
+    except LatteError:
+        raise
+    except Exception as error:  # the library and those below it raise whatever they like
+        what = f"split {split!r} cannot be opened: {type(error).__name__}: {_first_line(error)}"
+        raise LatteError(what, where=where) from error
+    if options.image not in table.column_names:
+        raise LatteError(
+            f"split {split!r} has no column {options.image!r}",
+            where=where,
+            hint=f"Its columns are {', '.join(table.column_names)}: see the option image.",
+        )
+    return table.cast_column(options.image, datasets.Image(decode=False))
+
+
+def class_names(table: Table, label: str) -> tuple[str, ...] | None:
+    """The names that the label column's type knows, with spaces; None where it knows none."""
+    feature = table.features.get(label)
+    if not isinstance(feature, datasets.ClassLabel):
+        return None
+    return tuple(name.replace("_", " ") for name in feature.names)
+
+
+def library_cache() -> Path:
+    """Where the library keeps what it downloads and unpacks."""
+    return Path(datasets.config.HF_CACHE_HOME)
+
+
+def _is_saved(path: Path) -> bool:
+    return any((path / file).is_file() for file in ("dataset_dict.json", "state.json"))
+
+
+def _saved(path: Path, split: str) -> Table:
+    loaded = datasets.load_from_disk(str(path))
+    if isinstance(loaded, datasets.DatasetDict):
+        if split not in loaded:
+            raise LatteError(
+                f"no split {split!r}", where=str(path), hint=f"There are {', '.join(loaded)}."
+            )
+        return loaded[split]
+    if split != str(loaded.split or "train"):
+        raise LatteError(
+            f"holds one split, {loaded.split or 'train'}, and not {split!r}",
+            where=str(path),
+            hint="Without labelled images: evaluation: null",
+        )
+    return loaded
+
+
+def _loaded(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:
+    if path is None:
+        return datasets.load_dataset(
+            options.name, options.config, split=split, revision=options.revision
+        )
+    if path.is_file():
+        files = {split: str(path)}
+        return datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=str(cache))
+    return datasets.load_dataset(str(path), options.config, split=split, cache_dir=str(cache))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "")
