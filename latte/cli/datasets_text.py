@@ -45,7 +45,7 @@ def presence(facts: Facts) -> str:
         return "?"
     if not is_folder(root):
         return "no"
-    return "in part" if missing(facts, root) else "yes"
+    return "part" if missing(facts, root) else "yes"
 
 
 def print_page(facts: Facts) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from latte.api import Options
 from latte.builtin import latte_components
+from latte.data.published.facts import all_facts
 from latte.describe.options import with_template
 from latte.interfaces import Component, NoOptions
 from latte.testing import (
@@ -28,6 +29,7 @@ from tests.adapt.doubles import (
     AgreementLabeler,
     TwoPrototypes,
 )
+from tests.data.published.trees import write_tree
 
 CLASSES = ["cat", "dog"]
 
@@ -219,6 +221,20 @@ class TestCoop(DatasetContract):
         rows = [[one, place % 2, CLASSES[place % 2]] for place, one in enumerate(ids)]
         split = {"train": rows[3::-1], "val": rows[4:5], "test": rows[5:]}
         (folder / "split.json").write_text(json.dumps(split))
+
+
+class PublishedContract(DatasetContract):
+    """Each of the published datasets, in a small tree of its own layout."""
+
+    options: ClassVar[Mapping[str, Any]] = {"root": "data"}
+
+    def write_files(self, folder: Path) -> None:
+        write_tree(self.component, folder / "data")
+
+
+for name, facts in all_facts().items():
+    named = {"component": name, "__module__": __name__}
+    globals()[f"Test{facts.target}"] = type(f"Test{facts.target}", (PublishedContract,), named)
 
 
 class TestHtml(ReporterContract):

@@ -11,7 +11,6 @@ from latte.data.options import PublishedOptions
 from latte.data.published import dataset as datasets
 from latte.data.published.facts import all_facts
 from latte.interfaces import Context, LatteError
-from latte.testing import DatasetContract
 from tests.data.published import trees
 
 NAMES = [*all_facts()]
@@ -20,24 +19,6 @@ NAMES = [*all_facts()]
 def opened(name: str, context: Context, **options: Any) -> datasets.PublishedDataset:
     component: type[datasets.PublishedDataset] = getattr(datasets, all_facts()[name].target)
     return component(PublishedOptions(**options), context)
-
-
-class TestContract(DatasetContract):
-    """The class is the same for all ten; the one with lists by variant differs most."""
-
-    component = "fgvc-aircraft"
-    options = {"root": "planes"}  # noqa: RUF012
-
-    def write_files(self, folder: Path) -> None:
-        trees.write_tree(self.component, folder / "planes")
-
-
-class TestContractOfSplitFiles(DatasetContract):
-    component = "stanford-cars"
-    options = {"root": "cars"}  # noqa: RUF012
-
-    def write_files(self, folder: Path) -> None:
-        trees.write_tree(self.component, folder / "cars")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,114 @@
+"""`latte datasets`, as people type it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.data.published.facts import all_facts
+from tests.data.published import trees
+
+Datasets = Callable[..., str]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Datasets:
+    """What `latte datasets ARGUMENTS` prints: everything, where it is to end with `code`."""
+    monkeypatch.delenv("LATTE_DATA", raising=False)
+
+    def run(*arguments: str | Path, code: int = 0) -> str:
+        ended = run_command_line(["datasets", *map(str, arguments)])
+        captured = capsys.readouterr()
+        assert ended == code, captured.out + captured.err
+        assert "Traceback" not in captured.err
+        return captured.out + captured.err if code else captured.out
+
+    return run
+
+
+def test_the_list_fits_80_columns_and_has_every_dataset(call: Datasets) -> None:
+    listed = call()
+    assert max(map(len, listed.splitlines())) <= 80
+    rows = {line.split()[0]: line.split() for line in listed.splitlines() if line.strip()}
+    assert rows["eurosat"][1] == "https://github.com/phelber/EuroSAT"
+    assert set(rows) >= {*all_facts()}
+    assert "sun397         397      19,850  19,850  ?" in listed
+    assert "LATTE_DATA is not set" in listed
+
+
+def test_the_list_says_what_is_here(
+    call: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_DATA", str(tmp_path))
+    trees.write_tree("dtd", tmp_path / "dtd")
+    (tmp_path / "eurosat" / "2750").mkdir(parents=True)
+    here = {line.split()[0]: line.split()[4] for line in call().splitlines()[1:11]}
+    assert (here["dtd"], here["eurosat"], here["food101"]) == ("yes", "part", "no")
+
+
+def test_json_has_the_facts(call: Datasets) -> None:
+    facts = json.loads(call("--json"))
+    assert [one["name"] for one in facts] == [*all_facts()]
+    page = json.loads(call("show", "ucf101", "--json"))
+    assert page["released"] == "a photo of a person doing {class}"
+    assert page["missing"] is None
+
+
+@pytest.mark.parametrize("name", all_facts())
+def test_a_page_says_layout_templates_prompts_and_how_to_get_it(call: Datasets, name: str) -> None:
+    page, facts = call("show", name), all_facts()[name]
+    for text in (facts.released, facts.coop, facts.image_prompt, facts.group_prompt, facts.source):
+        assert text in page
+    assert f"$LATTE_DATA/{facts.folder}" in page
+    assert all(f"{folder}/" in page for folder in facts.needed_folders)
+    assert (f"latte datasets get {name}" in page) == bool(facts.torchvision)
+
+
+def test_check_ends_with_2_and_names_what_is_wrong(call: Datasets, tmp_path: Path) -> None:
+    said = call("check", "dtd", "--root", tmp_path, code=2)
+    assert "error the folder images/ is missing" in said
+    assert said.rstrip().endswith("It cannot be used like this.")
+    facts = trees.write_tree("dtd", tmp_path)
+    (tmp_path / facts.split).rename(tmp_path / "own.json")
+    said = call("check", "dtd", "--root", tmp_path, "--split", "own.json")
+    assert "ok    all 12 images of the split are there" in said
+    found = json.loads(call("check", "dtd", "--root", tmp_path, "--json", code=2))
+    assert found["usable"] is False
+    assert found["findings"][0]["level"] == "error"
+
+
+def test_without_root_and_variable_nothing_is_guessed(call: Datasets) -> None:
+    assert "Add --root DIR, or set LATTE_DATA" in call("check", "dtd", code=2)
+
+
+def test_wrong_names_are_answered_with_the_nearest(call: Datasets) -> None:
+    assert 'Did you mean "oxford-pets"?' in call("show", "oxford_pets", code=2)
+    assert 'Did you mean "check"?' in call("chek", code=2)
+
+
+def test_get_makes_a_split_where_only_that_is_missing_and_ends_in_a_check(
+    call: Datasets, tmp_path: Path
+) -> None:
+    trees.write_images(all_facts()["eurosat"], tmp_path)
+    said = call("get", "eurosat", "--root", tmp_path)
+    assert "Made by latte as CoOp's code does it" in said
+    assert "ok    all 12 images of the split are there" in said
+
+
+def test_listing_and_checking_do_not_import_torch(tmp_path: Path) -> None:
+    trees.write_tree("dtd", tmp_path)
+    program = (
+        "import sys; from latte.cli.main import run_command_line as run\n"
+        f"run(['datasets']); run(['datasets', 'check', 'dtd', '--root', {str(tmp_path)!r}])\n"
+        "print('torch' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "False"
