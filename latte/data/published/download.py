@@ -127,7 +127,6 @@ def _append(
             out.write(chunk)
             task.advance(_mebibytes(done + len(chunk)) - _mebibytes(done))
             done += len(chunk)
-        out.truncate()
     if total is not None and done < total:
         raise _CutError(f"cut after {done:,} of {total:,} bytes")
 

@@ -125,6 +125,19 @@ def test_what_is_there_stays_and_nothing_is_asked_for(server: Server, tmp_path: 
     assert source.asked == 0
 
 
+def test_what_is_there_of_an_archive_is_not_replaced(server: Server, tmp_path: Path) -> None:
+    facts = trees.write_tree("dtd", tmp_path / "made" / "dtd")
+    with tarfile.open(tmp_path / "dtd.tar.gz", "w:gz") as archive:
+        trees.write_image(tmp_path / "made" / "dtd" / "labels" / "1.txt")
+        archive.add(tmp_path / "made" / "dtd", "dtd")
+    source = Source(server, **{"dtd.tar.gz": (tmp_path / "dtd.tar.gz").read_bytes()})
+    own = tmp_path / "data" / "labels" / "own.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    get_dataset(facts, tmp_path / "data", SilentProgress(), archives=source)
+    assert [path.name for path in own.parent.iterdir()] == ["own.txt"]
+
+
 def test_an_archive_that_the_user_put_there_is_taken(server: Server, tmp_path: Path) -> None:
     data = pack("dtd", tmp_path / "made")
     source = Source(server, **{"dtd-r1.0.1.tar.gz": data})
