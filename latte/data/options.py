@@ -83,7 +83,8 @@ class PublishedOptions(SourceOptions):
     template: str = Field(
         default="released",
         description="sentence that stands for a class: `released` as LatteCLIP's code has it, "
-        "`coop` as CoOp and LatteCLIP's supplement have it, or your own with {class}",
+        "`coop` as CoOp's has it, `supplement` as LatteCLIP's supplement says (a photo of a "
+        "{class}.), or your own with {class}",
     )
     split: str | None = Field(
         default=None,
@@ -93,6 +94,8 @@ class PublishedOptions(SourceOptions):
     @field_validator("template")
     @classmethod
     def _names_the_class(cls, template: str) -> str:
-        if template not in ("released", "coop") and "{class}" not in template:
-            raise ValueError('it must be released, coop, or contain {class}, as in "a {class}."')
+        if template not in ("released", "coop", "supplement") and "{class}" not in template:
+            raise ValueError(
+                'it must be released, coop or supplement, or contain {class}, as in "a {class}."'
+            )
         return template

@@ -15,6 +15,9 @@ from latte.interfaces import LatteError
 SPLITS_PAGE = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
 """Where CoOp's authors link their split files."""
 
+SUPPLEMENT = "a photo of a {class}."
+"""The one template that LatteCLIP's supplement gives, for every dataset."""
+
 MadeFrom = Literal["folders", "flowers", "pets", "cars", "scenes", "actions"]
 RANDOM_SPLITS: tuple[MadeFrom, ...] = ("folders", "flowers")
 """Splits that CoOp drew from all images of a class; the others keep an official test set."""
@@ -38,7 +41,7 @@ class Facts:
     released: str
     """The template in LatteCLIP's code, with `{class}`."""
     coop: str
-    """The template of CoOp, and of LatteCLIP's supplement."""
+    """The template in CoOp's code."""
     image_prompt: str
     group_prompt: str
     licence: str
@@ -81,8 +84,13 @@ class Facts:
         return " ".join(spaced.replace(".", " ").split()) if self.dots else spaced
 
     def template(self, option: str) -> str:
-        """The template that the option `released`, `coop` or a sentence of one's own means."""
-        return {"released": self.released, "coop": self.coop}.get(option, option)
+        """The template that the option means: one of `templates`, or a sentence of one's own, means."""
+        return self.templates.get(option, option)
+
+    @property
+    def templates(self) -> dict[str, str]:
+        """The named templates."""
+        return {"released": self.released, "coop": self.coop, "supplement": SUPPLEMENT}
 
 
 @cache

@@ -71,6 +71,7 @@ class TestEachLayout:
         ("oxford-pets", {"template": "coop"}, "a photo of a {class}, a type of pet."),
         ("ucf101", {"template": "released"}, "a photo of a person doing {class}"),
         ("food101", {"template": "coop"}, "a photo of {class}, a type of food."),
+        ("dtd", {"template": "supplement"}, "a photo of a {class}."),
         ("sun397", {"template": "at {class}."}, "at {class}."),
     ],
 )
@@ -82,7 +83,7 @@ def test_templates(
 
 
 def test_a_template_that_is_neither_is_refused() -> None:
-    with pytest.raises(ValidationError, match="must be released, coop, or contain"):
+    with pytest.raises(ValidationError, match="must be released, coop or supplement, or contain"):
         PublishedOptions(template="relased")
 
 
