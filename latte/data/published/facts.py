@@ -84,7 +84,7 @@ class Facts:
         return " ".join(spaced.replace(".", " ").split()) if self.dots else spaced
 
     def template(self, option: str) -> str:
-        """The template that the option means: one of `templates`, or a sentence of one's own, means."""
+        """What the option means: one of `templates`, or a sentence of one's own."""
         return self.templates.get(option, option)
 
     @property

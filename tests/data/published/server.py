@@ -18,6 +18,9 @@ class Server(ThreadingHTTPServer):
         self.requests: list[str | None] = []
         self.cuts: list[int] = []
         """How many bytes each of the next answers sends before the connection is cut."""
+        self.stall = threading.Event()
+        """Once it is set, cut answers keep their connection open until the server ends."""
+        self.ended = threading.Event()
         self.failures: list[int] = []
         """Status of each of the next answers."""
         self.ranges = True
@@ -58,7 +61,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data[: self.server.cuts.pop(0)] if self.server.cuts else data)
+        if not self.server.cuts:
+            self.wfile.write(data)
+            return
+        self.wfile.write(data[: self.server.cuts.pop(0)])
+        self.wfile.flush()
+        if self.server.stall.is_set():
+            self.server.ended.wait()
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -72,5 +81,6 @@ def serving(files: dict[str, bytes]) -> Iterator[Server]:
         try:
             yield server
         finally:
+            server.ended.set()
             server.shutdown()
             thread.join()

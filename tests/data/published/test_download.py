@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,7 +41,30 @@ def test_after_a_cut_it_goes_on_where_it_stopped(server: Server, tmp_path: Path)
     assert server.requests == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
-def test_a_killed_download_goes_on_in_the_next_call(server: Server, tmp_path: Path) -> None:
+def test_a_killed_process_leaves_what_the_next_goes_on_with(server: Server, tmp_path: Path) -> None:
+    server.cuts = [2_000_000]
+    server.stall.set()
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from latte.data.published.archives import RemoteFile\n"
+        "from latte.data.published.download import download\n"
+        "from latte.cli.progress import QuietProgress\n"
+        "download(RemoteFile(sys.argv[1], 'data.zip', None), Path(sys.argv[2]), QuietProgress())"
+    )
+    arguments = [sys.executable, "-c", program, server.url("data.zip"), str(tmp_path)]
+    part = tmp_path / "data.zip.part"
+    with subprocess.Popen(arguments, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (part.is_file() and part.stat().st_size):
+            time.sleep(0.01)
+        process.kill()
+    written = part.stat().st_size
+    assert 0 < written < len(DATA)
+    assert not (tmp_path / "data.zip").exists()
+    assert get(server, tmp_path).read_bytes() == DATA
+    assert server.requests == [None, f"bytes={written}-"]
+
+
+def test_an_unfinished_download_goes_on_in_the_next_call(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data.zip.part").write_bytes(DATA[:2_000_000])
     assert get(server, tmp_path).read_bytes() == DATA
     assert server.requests == ["bytes=2000000-"]
