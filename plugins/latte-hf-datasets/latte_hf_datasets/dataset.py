@@ -124,7 +124,7 @@ def _existing(path: Path) -> Path:
         raise LatteError(
             f"no such file or folder: {path}",
             where="dataset.path",
-            hint="A dataset on the hub is named with name and revision.",
+            hint="A dataset on the hub is named with repository and revision.",
         )
     return path
 

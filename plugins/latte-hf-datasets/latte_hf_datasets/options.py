@@ -8,18 +8,18 @@ from latte.api import Options
 
 
 class HuggingFaceOptions(Options):
-    """Either `path` or `name` says where the data are."""
+    """Either `path` or `repository` says where the data are."""
 
     path: str | None = Field(
         default=None,
         description="a folder that save_to_disk wrote, a parquet file, or a folder with parquet "
         "files or images that load_dataset reads",
     )
-    name: str | None = Field(
+    repository: str | None = Field(
         default=None, description="a dataset's name on the hub, such as ethz/food101"
     )
     revision: str | None = Field(
-        default=None, description="with name: the commit (or tag) on the hub; needed"
+        default=None, description="with repository: the commit (or tag) on the hub; needed"
     )
     config: str | None = Field(default=None, description="the configuration, where there are some")
     train: str = Field(default="train", description="the split to adapt to")
@@ -51,15 +51,15 @@ class HuggingFaceOptions(Options):
 
     @model_validator(mode="after")
     def _says_where(self) -> HuggingFaceOptions:
-        if (self.path is None) == (self.name is None):
-            raise ValueError("needs either path or name")
-        if self.name is not None and self.revision is None:
+        if (self.path is None) == (self.repository is None):
+            raise ValueError("needs either path or repository")
+        if self.repository is not None and self.revision is None:
             raise ValueError(
-                "name needs a revision, or the data could change between two runs: take the commit "
-                "from the dataset's page (Files and versions)"
+                "repository needs a revision, or the data could change between two runs: take the "
+                "commit from the dataset's page (Files and versions)"
             )
         if self.path is not None and self.revision is not None:
-            raise ValueError("revision belongs to name")
+            raise ValueError("revision belongs to repository")
         if self.evaluation == self.train:
             raise ValueError("evaluation is train: training would see what it is measured on")
         return self

@@ -22,7 +22,7 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    where = options.name or str(path)
+    where = options.repository or str(path)
     try:
         table = (
             _saved(path, split)
@@ -80,7 +80,7 @@ def _saved(path: Path, split: str) -> Table:
 def _loaded(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:
     if path is None:
         return datasets.load_dataset(
-            options.name, options.config, split=split, revision=options.revision
+            options.repository, options.config, split=split, revision=options.revision
         )
     if path.is_file():
         files = {split: str(path)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ from latte_hf_datasets.images import references  # noqa: E402
 from latte_hf_datasets.options import HuggingFaceOptions  # noqa: E402
 
 from latte.api import Context, LatteError  # noqa: E402
+from latte.recipe.load import load_recipe  # noqa: E402
+from latte.registry.registry import load_registry  # noqa: E402
 from latte.testing import DatasetContract, StubClip  # noqa: E402
+
+_README = Path(__file__).parents[1] / "README.md"
+_README_RECIPES = re.findall(r"```yaml\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
@@ -176,10 +182,10 @@ def test_a_missing_path_is_answered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "needs either path or name"),
-        ({"path": "a", "name": "b", "revision": "c"}, "needs either path or name"),
-        ({"name": "ethz/food101"}, "name needs a revision"),
-        ({"path": "a", "revision": "b"}, "revision belongs to name"),
+        ({}, "needs either path or repository"),
+        ({"path": "a", "repository": "b", "revision": "c"}, "needs either path or repository"),
+        ({"repository": "ethz/food101"}, "repository needs a revision"),
+        ({"path": "a", "revision": "b"}, "revision belongs to repository"),
         ({"path": "a", "evaluation": "train"}, "training would see what it is measured on"),
         ({"path": "a", "template": "a photo"}, "must contain"),
     ],
@@ -197,7 +203,7 @@ def test_the_hub_is_asked_for_the_revision(tmp_path: Path, monkeypatch: pytest.M
         return tables.splits()[options["split"]]
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    dataset = opened(tmp_path, name="some/set", revision="abc123", config="small")
+    dataset = opened(tmp_path, repository="some/set", revision="abc123", config="small")
     assert len(dataset.training_images()) == 9
     assert asked == [(("some/set", "small"), {"split": "train", "revision": "abc123"})]
 
@@ -209,6 +215,17 @@ def test_without_a_network_the_hub_is_one_error(
         raise ConnectionError("Couldn't reach the Hub\nmore")
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    dataset = opened(tmp_path, name="some/set", revision="abc123")
+    dataset = opened(tmp_path, repository="some/set", revision="abc123")
     with pytest.raises(LatteError, match="some/set: split 'train' cannot be opened: Conn"):
         dataset.training_images()
+
+
+@pytest.mark.parametrize("block", _README_RECIPES)
+def test_the_recipes_of_the_readme_are_valid(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_DATA", "data")
+    recipe = tmp_path / "recipe.yaml"
+    rest = 'backbone: {model: "plugin:tiny"}\nprototypes: templates\ntrain: {max_steps: 0}\n'
+    recipe.write_text(block + rest)
+    assert load_recipe(recipe, load_registry()).dataset.spec.name == "hf"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ from latte_webdataset.options import WebDatasetOptions
 from pydantic import ValidationError
 
 from latte.api import Context, LatteError
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
 from latte.testing import DatasetContract, StubClip
+
+_README = Path(__file__).parents[1] / "README.md"
+_README_RECIPES = re.findall(r"```yaml\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def opened(root: Path, **options: Any) -> WebDataset:
@@ -185,3 +191,14 @@ def test_class_names_are_distinct_and_at_least_two(root: Path, names: str) -> No
 def test_a_template_without_class_is_refused() -> None:
     with pytest.raises(ValidationError, match="must contain"):
         WebDatasetOptions(root="x", template="a photo")
+
+
+@pytest.mark.parametrize("block", _README_RECIPES)
+def test_the_recipes_of_the_readme_are_valid(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_DATA", "data")
+    recipe = tmp_path / "recipe.yaml"
+    rest = 'backbone: {model: "plugin:tiny"}\nprototypes: templates\ntrain: {max_steps: 0}\n'
+    recipe.write_text(block + rest)
+    assert load_recipe(recipe, load_registry()).dataset.spec.name == "webdataset"
