@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from latte.data.options import SourceOptions
+from latte.data.sources.classes import ClassLookup, read_class_names
 from latte.describe.options import GroupOptions, ImageOptions
 from latte.describe.types import GroupDescription, ImageDescription
 from latte.interfaces import *  # noqa: F403
@@ -28,13 +30,16 @@ _WITH_TORCH = {
 __all__ = [
     *_interfaces,
     "API_VERSION",
+    "ClassLookup",
     "ComponentSpec",
     "GroupDescription",
     "GroupOptions",
     "ImageDescription",
     "ImageOptions",
     "Kind",
+    "SourceOptions",
     "hookimpl",
+    "read_class_names",
     *_WITH_TORCH,
 ]
 

@@ -16,7 +16,7 @@ _CLASSES = (
 
 
 class SourceOptions(Options):
-    """What every built-in dataset can be told."""
+    """What every dataset can be told."""
 
     template: str = Field(
         default="a photo of a {class}.",

@@ -5,15 +5,24 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 from latte.builtin import latte_components
-from latte.data.options import CoopOptions, FolderOptions, ListOptions
+from latte.data.options import CoopOptions, FolderOptions, ListOptions, PublishedOptions
+from latte.data.published.facts import all_facts
 from latte.interfaces import ImageReference
 
 
 def test_a_training_image_has_nowhere_to_put_a_label() -> None:
-    assert [field.name for field in dataclasses.fields(ImageReference)] == ["id", "path"]
-    assert ImageReference.__slots__ == ("id", "path")
+    names = [field.name for field in dataclasses.fields(ImageReference)]
+    assert names == ["id", "path", "span"]
+    assert ImageReference.__slots__ == ("id", "path", "span")
+
+
+def test_an_image_may_be_a_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "shard.tar").write_bytes(b"0123456789")
+    assert ImageReference("a", tmp_path / "shard.tar", (2, 3)).read_bytes() == b"234"
+    assert ImageReference("b", tmp_path / "shard.tar").read_bytes() == b"0123456789"
 
 
 def test_listing_images_and_checking_options_needs_no_torch() -> None:
@@ -26,9 +35,9 @@ def test_listing_images_and_checking_options_needs_no_torch() -> None:
     script = f"import sys, importlib\nfor name in {targets!r}: importlib.import_module(name)\n"
     script += "assert 'torch' not in sys.modules and 'PIL' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
-    assert len(targets) == 6
+    assert len(targets) == 2 * (3 + len(all_facts()))
 
 
 def test_every_option_is_described() -> None:
-    for options in (FolderOptions, ListOptions, CoopOptions):
+    for options in (FolderOptions, ListOptions, CoopOptions, PublishedOptions):
         assert all(field.description for field in options.model_fields.values())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
-from latte.api import Context, Dataset, ImageReference, LabelledImage, LatteError
+from latte.api import ClassLookup, Context, Dataset, ImageReference, LabelledImage, LatteError
 from latte_hf_datasets.images import references
 from latte_hf_datasets.options import HuggingFaceOptions
 from latte_hf_datasets.splits import Table, class_names, library_cache, open_split
@@ -95,6 +94,10 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
             for image, label in zip(images, labels, strict=True)
         ]
 
+    @cached_property
+    def _lookup(self) -> ClassLookup:
+        return ClassLookup(self.class_names)
+
     def _references(self, table: Table, split: str) -> list[ImageReference]:
         copies, files = self._cache / "images", self.options.files
         allowed = [library_cache(), copies.parent] if files is None else [self.context.path(files)]
@@ -105,18 +108,10 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
     def _index(self, label: object, where: str) -> int:
         names = self.class_names
         if isinstance(label, str):
-            return self._named(label, where)
+            return self._lookup.label(label, where)
         if isinstance(label, int) and label in range(len(names)):
             return label
         raise LatteError(f"{label!r} is no label of {len(names)} classes", where=where)
-
-    def _named(self, label: str, where: str) -> int:
-        by_name = {_loosely(name): index for index, name in enumerate(self.class_names)}
-        if _loosely(label) not in by_name:
-            near = get_close_matches(_loosely(label), by_name, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else None
-            raise LatteError(f"unknown class {label!r}", where=where, hint=hint)
-        return by_name[_loosely(label)]
 
 
 def _existing(path: Path) -> Path:
@@ -127,7 +122,3 @@ def _existing(path: Path) -> Path:
             hint="A dataset on the hub is named with repository and revision.",
         )
     return path
-
-
-def _loosely(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from latte.api import Options
+from latte.api import SourceOptions
 
 
-class HuggingFaceOptions(Options):
+class HuggingFaceOptions(SourceOptions):
     """Either `path` or `repository` says where the data are."""
 
     path: str | None = Field(
@@ -37,17 +37,6 @@ class HuggingFaceOptions(Options):
         default=None,
         description="class names in label order; without them, those that the label column knows",
     )
-    template: str = Field(
-        default="a photo of a {class}.",
-        description="sentence that stands for a class; {class} becomes its name, all else stays",
-    )
-
-    @field_validator("template")
-    @classmethod
-    def _names_the_class(cls, template: str) -> str:
-        if "{class}" not in template:
-            raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
-        return template
 
     @model_validator(mode="after")
     def _says_where(self) -> HuggingFaceOptions:

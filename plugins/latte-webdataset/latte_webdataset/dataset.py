@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from latte.api import Context, Dataset, ImageReference, LabelledImage, LatteError
+from latte.api import (
+    Context,
+    Dataset,
+    ImageReference,
+    LabelledImage,
+    LatteError,
+    read_class_names,
+)
 from latte_webdataset.labels import LabelReader
 from latte_webdataset.options import WebDatasetOptions
 from latte_webdataset.samples import Sample, read_index
@@ -26,7 +33,7 @@ class WebDataset(Dataset[WebDatasetOptions]):
         self._root = context.path(options.root)
         if not self._root.is_dir():
             raise LatteError(f"no such folder: {self._root}", where="dataset.root")
-        self._class_names = read_class_names(self._root / options.classes)
+        self._class_names = read_class_names(str(self._root / options.classes), self._root, context)
         self._train = find_shards(self._root, options.train, "dataset.train")
         self._test: list[Path] = []
         if options.evaluation is not None:
@@ -64,7 +71,7 @@ class WebDataset(Dataset[WebDatasetOptions]):
         }
         return {image: label for image, label in labels.items() if label is not None}
 
-    @property
+    @cached_property
     def _labels(self) -> LabelReader:
         return LabelReader(self.options.label, self._class_names)
 
@@ -107,22 +114,3 @@ class WebDataset(Dataset[WebDatasetOptions]):
             if found is not None:
                 extension, span = found
                 yield ImageReference(f"{name}/{sample.key}.{extension}", shard, span), sample
-
-
-def read_class_names(file: Path) -> tuple[str, ...]:
-    """One name a line, in label order. Raises `LatteError` for a missing file, or a name twice."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"the class names cannot be read: {error}"
-        raise LatteError(what, where="dataset.classes") from error
-    names = [line.strip() for line in lines]
-    while names and not names[-1]:
-        names.pop()
-    for number, name in enumerate(names, start=1):
-        if not name or name in names[: number - 1]:
-            what = f"class {name!r} occurs twice" if name else "a class has no name"
-            raise LatteError(what, where=f"{file}:{number}")
-    if len(names) < 2:
-        raise LatteError(f"{len(names)} class names; at least 2 are needed", where=str(file))
-    return tuple(names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from latte.api import Options
+from latte.api import SourceOptions
 
 _SHARDS = (
     "a folder (all its *.tar), a pattern such as shards/*.tar or train-{0000..0041}.tar, or a "
@@ -12,7 +12,7 @@ _SHARDS = (
 )
 
 
-class WebDatasetOptions(Options):
+class WebDatasetOptions(SourceOptions):
     """The defaults are CLIP_benchmark's layout."""
 
     root: str = Field(description="folder that holds the shards and the file of class names")
@@ -25,10 +25,6 @@ class WebDatasetOptions(Options):
     classes: str = Field(
         default="classnames.txt", description="text file below root with one class name a line"
     )
-    template: str = Field(
-        default="a photo of a {class}.",
-        description="sentence that stands for a class; {class} becomes its name, all else stays",
-    )
     images: tuple[str, ...] = Field(
         default=("jpg", "jpeg", "png", "webp"),
         min_length=1,
@@ -39,13 +35,6 @@ class WebDatasetOptions(Options):
         description="extension of the labels, class numbers from 0 or class names; `json:KEY` "
         "reads that key of a sample's .json",
     )
-
-    @field_validator("template")
-    @classmethod
-    def _names_the_class(cls, template: str) -> str:
-        if "{class}" not in template:
-            raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
-        return template
 
     @field_validator("images")
     @classmethod

