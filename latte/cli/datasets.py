@@ -48,7 +48,7 @@ def list_(context: typer.Context, json: JsonOption = False) -> None:
 
 @datasets.command()
 def show(name: NameArgument, json: JsonOption = False) -> None:
-    """Show a dataset's layout, templates, the paper's prompts, and how to get it."""
+    """Show layout, templates, the paper's prompts, how to get it."""
     from latte.cli import datasets_text
     from latte.cli.output import print_json
     from latte.data.published.facts import find_facts
@@ -70,7 +70,10 @@ def check(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what is missing, misplaced or not as published; exit with 2 if it cannot be used."""
+    """Say what is missing, misplaced or not as published.
+
+    The exit code is 2 if the dataset cannot be used as it was published.
+    """
     from latte.data.published.facts import find_facts
 
     facts = find_facts(name)
@@ -85,9 +88,9 @@ def get(
         bool, typer.Option("--keep-archives", help="Keep the archives after unpacking them.")
     ] = False,
 ) -> None:
-    """Download, verify and unpack what can be; make a split if there is none; then check.
+    """Download, verify, unpack, bring into CoOp's layout; check.
 
-    Run it again after a cut: it goes on where it stopped. Archives that you put into the folder
+    Where CoOp's split file is absent, one is made by its rules, and called a stand-in. Run it again after a cut: it goes on where it stopped. Archives that you put into the folder
     yourself are taken instead of a download.
     """
     from latte.cli.progress import make_progress
