@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from latte.data.published.facts import all_facts
 from latte.registry.spec import ComponentSpec, hookimpl
 
 
@@ -32,6 +33,7 @@ def latte_components() -> Iterable[ComponentSpec]:
             options="latte.data.options:CoopOptions",
             summary="images and splits of a CoOp split_zhou_*.json file",
         ),
+        *_published_datasets(),
         ComponentSpec(
             kind="guard",
             name="lead",
@@ -171,3 +173,16 @@ def latte_components() -> Iterable[ComponentSpec]:
             summary="README.md beside the exported model: data, method, numbers, limits",
         ),
     )
+
+
+def _published_datasets() -> Iterable[ComponentSpec]:
+    return [
+        ComponentSpec(
+            kind="dataset",
+            name=facts.name,
+            target=f"latte.data.published.dataset:{facts.target}",
+            options="latte.data.options:PublishedOptions",
+            summary=f"{facts.title}: {facts.classes} classes, in CoOp's layout and splits",
+        )
+        for facts in all_facts().values()
+    ]

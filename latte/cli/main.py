@@ -39,6 +39,7 @@ COMMANDS = {
         "sweep",
         "compare",
         "diagnose",
+        "datasets",
         "components",
         "plugins",
         "doctor",

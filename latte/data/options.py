@@ -70,3 +70,29 @@ class CoopOptions(SourceOptions):
     lower: bool = Field(
         default=True, description="lower-case the class names (`_` is always read as a space)"
     )
+
+
+class PublishedOptions(SourceOptions):
+    """One of the datasets that LatteCLIP was measured on, in CoOp's layout."""
+
+    root: str | None = Field(
+        default=None,
+        description="the dataset's folder; without it, the folder of CoOp's name below the one in "
+        "the environment variable LATTE_DATA (latte datasets show NAME)",
+    )
+    template: str = Field(
+        default="released",
+        description="sentence that stands for a class: `released` as LatteCLIP's code has it, "
+        "`coop` as CoOp and LatteCLIP's supplement have it, or your own with {class}",
+    )
+    split: str | None = Field(
+        default=None,
+        description="another split file of CoOp's shape, relative to root; without it, CoOp's",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _names_the_class(cls, template: str) -> str:
+        if template not in ("released", "coop") and "{class}" not in template:
+            raise ValueError('it must be released, coop, or contain {class}, as in "a {class}."')
+        return template

@@ -1,149 +1,27 @@
-"""Split files as CoOp publishes them: `{"train"|"val"|"test": [[path, label, name], ...]}`."""
+"""Images and splits of a CoOp split file that lies anywhere."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-
 from latte.data.options import CoopOptions
-from latte.data.sources.base import ImageSource, by_id
-from latte.data.sources.classes import distinct
-from latte.data.sources.evaluation import labelled_by_id, refuse_overlap
-from latte.data.sources.listed import ListedPaths, refuse_all_missing, unique
-from latte.data.sources.paths import existing_file, existing_folder, read_text
-from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
-
-_SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "test": [...]}.'
+from latte.data.sources.paths import existing_file, existing_folder
+from latte.data.sources.split import SplitDataset
+from latte.data.sources.split_file import read_splits
+from latte.interfaces import Context
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One image of a split: `where` is `file split[index]`; it may come without a label."""
-
-    where: str
-    path: str
-    label: int | None
-    name: str
-
-
-class CoopDataset(ImageSource[CoopOptions]):
-    """Training is train and val, evaluation is test, as LatteCLIP and its baselines read CoOp.
-
-    Classes are ordered by label id, their names taken from whichever entries are labelled.
-    Somebody else wrote the file, so its paths must stay below the root.
-    """
+class CoopDataset(SplitDataset[CoopOptions]):
+    """A split file and the folder where its paths start, each given by the recipe."""
 
     def __init__(self, options: CoopOptions, context: Context) -> None:
-        self._file = existing_file(context.path(options.split), "dataset.split")
-        self._root = existing_folder(context.path(options.root), "dataset.root")
-        splits = _read_splits(self._file)
-        self._train, self._test = splits["train"] + splits["val"], splits["test"]
-        names = _names_by_id(self._train + self._test)
-        self._labels = {label: index for index, label in enumerate(names)}
-        super().__init__(options, context, _class_names(names, self._file, lower=options.lower))
-
-    def training_images(self) -> Sequence[ImageReference]:
-        """The images of train and val, sorted by id."""
-        return by_id([image for image, _ in self._listed_training])
-
-    def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The images of test, sorted by id."""
-        return self._evaluation_images
-
-    def audit_labels(self) -> Mapping[str, int]:
-        """The labels of train and val, where the file gives them."""
-        return {
-            image.id: self._labels[entry.label]
-            for image, entry in self._listed_training
-            if entry.label is not None
-        }
-
-    @cached_property
-    def _listed_training(self) -> list[tuple[ImageReference, _Entry]]:
-        return self._listed(self._train)
-
-    @cached_property
-    def _evaluation_images(self) -> tuple[LabelledImage, ...]:
-        if not self._test:
-            return ()
-        labelled = [
-            LabelledImage(image, self._labels[_label_of(entry)])
-            for image, entry in self._listed(self._test)
-        ]
-        refuse_overlap(self.training_images(), labelled, str(self._file))
-        return labelled_by_id(labelled)
-
-    def _listed(self, entries: Sequence[_Entry]) -> list[tuple[ImageReference, _Entry]]:
-        paths = ListedPaths(self._root, absolute=False)
-        listed = [(paths.reference(entry.path, entry.where), entry) for entry in entries]
-        images = unique([(image, entry.where) for image, entry in listed])
-        refuse_all_missing(images, self._root, str(self._file))
-        return listed
+        file = existing_file(context.path(options.split), "dataset.split")
+        root = existing_folder(context.path(options.root), "dataset.root")
+        spell = _lowered if options.lower else _spaced
+        super().__init__(options, context, read_splits(file), file=file, root=root, spell=spell)
 
 
-def _read_splits(file: Path) -> dict[str, list[_Entry]]:
-    """Every split by name, empty where the file has none. Raises `LatteError` for other shapes."""
-    try:
-        content = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
-        raise LatteError(
-            f"malformed JSON: {error.msg}", where=f"{file}:{error.lineno}", hint=_SHAPE
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise LatteError(f"malformed JSON: {error}", where=str(file), hint=_SHAPE) from error
-    if not isinstance(content, dict) or "train" not in content:
-        raise LatteError("is not a split file: it has no train split", where=str(file), hint=_SHAPE)
-    return {name: _read_split(file, name, content.get(name)) for name in ("train", "val", "test")}
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
-def _read_split(file: Path, name: str, entries: object) -> list[_Entry]:
-    if entries is None:
-        return []
-    if not isinstance(entries, list):
-        raise LatteError("is not a list of entries", where=f"{file} {name}", hint=_SHAPE)
-    return [_read_entry(entry, f"{file} {name}[{i}]") for i, entry in enumerate(entries)]
-
-
-def _read_entry(entry: object, where: str) -> _Entry:
-    match entry:
-        case [str(path)] | [str(path), None] | [str(path), None, None]:
-            return _Entry(where, path, None, "")
-        case [str(path), int(label), str(name)] if not isinstance(label, bool):
-            return _Entry(where, path, label, name)
-    shown = json.dumps(entry, ensure_ascii=False)[:80]
-    raise LatteError(f"{shown} is not [path, label, class name]", where=where, hint=_SHAPE)
-
-
-def _label_of(entry: _Entry) -> int:
-    if entry.label is None:
-        raise LatteError("an image of the test split has no label", where=entry.where, hint=_SHAPE)
-    return entry.label
-
-
-def _names_by_id(entries: Sequence[_Entry]) -> dict[int, _Entry]:
-    """One labelled entry for each label id, in the order of ids."""
-    first: dict[int, _Entry] = {}
-    for entry in entries:
-        if entry.label is None:
-            continue
-        known = first.setdefault(entry.label, entry)
-        if known.name != entry.name:
-            raise LatteError(
-                f"label {entry.label} is called {entry.name!r}",
-                where=entry.where,
-                hint=f"It is called {known.name!r} at {known.where}.",
-            )
-    return dict(sorted(first.items()))
-
-
-def _class_names(names: Mapping[int, _Entry], file: Path, *, lower: bool) -> tuple[str, ...]:
-    spelled = [(entry.name.replace("_", " "), entry.where) for entry in names.values()]
-    for name, where in spelled:
-        if not name.strip():
-            raise LatteError("a class has an empty name", where=where)
-    return distinct(
-        [(name.lower() if lower else name, where) for name, where in spelled], str(file)
-    )
+def _lowered(name: str) -> str:
+    return _spaced(name).lower()
