@@ -39,6 +39,7 @@ COMMANDS = {
         "sweep",
         "compare",
         "diagnose",
+        "recipes",
         "datasets",
         "components",
         "plugins",

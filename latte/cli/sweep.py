@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli.shared import LimitOption, QuietOption
+from latte.cli.shared import LimitOption, QuietOption, chosen_recipes
 
 if TYPE_CHECKING:
     from latte.compare.plan import PlannedRun
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 def sweep(
     recipes: Annotated[
-        list[Path], typer.Argument(metavar="RECIPE...", help="The recipes, YAML files.")
+        list[Path],
+        typer.Argument(
+            metavar="RECIPE...",
+            help="The recipes: YAML files, or names of those that come with latte.",
+            callback=chosen_recipes,
+        ),
     ],
     seeds: Annotated[
         str | None,
