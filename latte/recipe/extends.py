@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yaml.nodes import Node as YamlNode
+
 from latte.interfaces import LatteError
 from latte.recipe.layout import EXTENDS, KEYS, NAME, spelled_out
 from latte.recipe.merge import merged
@@ -36,7 +38,7 @@ class RecipeFiles:
 
     def read(self, path: Path) -> Node:
         """The recipe in `path` with everything that it extends. Raises `LatteError`."""
-        root = self._tree(path, self.mistakes)
+        root = self._built(compose(read_text(path), str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
             what, _ = wrong_type(["a mapping (key: value)"], root)
             raise LatteError(what, where=root.origin.position)
@@ -70,13 +72,13 @@ class RecipeFiles:
         """What stands in a file that a recipe names; nothing of it is told if it is no recipe."""
         text = read_text(path)
         try:
-            compose(text, str(path))
+            document = compose(text, str(path))
         except LatteError as error:
             raise LatteError(
                 "is not valid YAML", where=error.where, hint=f"Details: latte check {path}"
             ) from error
         mistakes = Mistakes()
-        root = self._tree(path, mistakes)
+        root = self._built(document, path, mistakes)
         if not {EXTENDS, *KEYS} & {str(key) for key, _ in root.items()}:
             raise LatteError(
                 f"{path} is not a recipe: it has no key that recipes have", where=where
@@ -84,9 +86,8 @@ class RecipeFiles:
         self.mistakes.found += mistakes.found
         return root
 
-    def _tree(self, path: Path, mistakes: Mistakes) -> Node:
+    def _built(self, document: YamlNode | None, path: Path, mistakes: Mistakes) -> Node:
         source = str(path)
-        document = compose(read_text(path), source)
         if document is None:
             return Node({}, Origin(source, 1))
         root = TreeBuilder(source, self.environment, mistakes).build(document)
