@@ -40,6 +40,7 @@ COMMANDS = {
         "compare",
         "diagnose",
         "recipes",
+        "schema",
         "datasets",
         "components",
         "plugins",

@@ -100,8 +100,6 @@ def copy(
         raise LatteError(
             "is there already", where=str(file), hint="Name another file, or overwrite: --force"
         )
-    if not file.parent.is_dir():
-        raise LatteError(f"the folder {file.parent} does not exist", where=str(file))
     try:
         write_text(file, source.read_text(encoding="utf-8"))
     except OSError as error:

@@ -93,7 +93,8 @@ def test_a_copy_overwrites_only_when_told(latte: Latte) -> None:
     assert Path("mine.yaml").read_text() == "seed: 1\n"
     assert latte("recipes copy demo mine.yaml --force")[0] == 0
     assert "extends: parts/tiny-tuning" in Path("mine.yaml").read_text()
-    assert latte("recipes copy demo nowhere/mine.yaml")[0] == 2
+    assert latte("recipes copy demo new/mine.yaml")[0] == 0
+    assert latte("recipes copy demo mine.yaml/demo.yaml")[0] == 2
 
 
 def test_a_recipe_runs_by_its_name_and_says_which_file(latte: Latte) -> None:
