@@ -85,7 +85,7 @@ def sweep(
         raise
     _print_comparison(planned)
     if failures:
-        _print_failures(failures, len(planned))
+        print_failures(failures, len(planned))
         raise typer.Exit(1)
 
 
@@ -118,7 +118,8 @@ def _print_comparison(planned: Sequence[PlannedRun]) -> None:
         typer.echo(table(comparison))
 
 
-def _print_failures(failures: Sequence[Failure], runs: int) -> None:
+def print_failures(failures: Sequence[Failure], runs: int) -> None:
+    """Name each failed run on stderr, with why and how to run it alone."""
     typer.echo(f"\n{len(failures)} of {runs} runs failed:", err=True)
     for failure in failures:
         typer.echo(f"\n{failure.run.title}", err=True)

@@ -41,8 +41,12 @@ Schema: TypeAlias = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "#/$defs/"
-_SECTIONS = {"backbone": BackboneSettings, "train": TrainSettings, "evaluate": EvaluateSettings}
-_SETTINGS = (*_SECTIONS.values(), GeneralSettings, LearnerSettings)
+_SECTIONS: dict[str, type[Options]] = {
+    "backbone": BackboneSettings,
+    "train": TrainSettings,
+    "evaluate": EvaluateSettings,
+}
+_SETTINGS: tuple[type[Options], ...] = (*_SECTIONS.values(), GeneralSettings, LearnerSettings)
 _RESERVED: dict[str, Schema] = {
     NAME: {"type": "string", "description": "tells it from others of its list"},
     BY: {"type": "string", "description": "the describer that it asks; default: the first"},
