@@ -129,3 +129,13 @@ def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
         control = textwrap.indent(part, "    ")
         path.write_text(f"{written}controls:\n  with-other-keys:\n{control}")
         assert load_recipe(path, load_registry()).controls
+
+
+def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    example = (FOLDER.parent / "docs" / "recipes.md").read_text().partition("```yaml\n")[2]
+    path = tmp_path / "my.yaml"
+    path.write_text(example.partition("```")[0])
+    recipe = load_recipe(path, load_registry())
+    assert recipe.general.name == "my"
+    assert recipe.resolved["prototypes"]["momentum"] == 0.99
+    assert recipe.resolved["descriptions"][2]["size"] == 8

@@ -12,19 +12,17 @@ from pydantic import Field
 
 from latte.compare.plan import PlannedRun, plan_sweep
 from latte.compare.published import Published, read_published
-from latte.compare.reading import read_nodes
+from latte.compare.reading import find_file, read_nodes
 from latte.compare.values import split_values
 from latte.interfaces import LatteError, Options
 from latte.recipe.mistakes import Mistakes, suggestion
 from latte.recipe.sections import Sections
 from latte.recipe.settings import Validator
-from latte.recipe.shipped import SUFFIXES, recipe_folder, shipped_path, unknown_recipe
+from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
 from latte.registry.registry import Registry
-from latte.registry.suggest import did_you_mean
 
 ModelT = TypeVar("ModelT", bound=Options)
 
-_FOLDER = "paper"
 _DATASET = "{dataset}"
 
 
@@ -122,19 +120,6 @@ def plan_dataset(
         runs = plan_sweep([recipe], settings, seeds, registry, limit)
         cells.append(Cell(name, dataset, tuple(runs)))
     return cells
-
-
-def find_file(path: Path) -> Path:
-    """`path`, or the file of that name which ships. Raises `LatteError` with the nearest name."""
-    if path.is_file():
-        return path
-    folder = recipe_folder()
-    shipped = {one.stem: one for one in (folder / _FOLDER).glob("*.yaml")} if folder else {}
-    name = path.name.removesuffix(".yaml") if path.parent == Path() else ""
-    if name not in shipped:
-        hint = f"{did_you_mean(path.name, shipped)} What ships: {', '.join(sorted(shipped))}."
-        raise LatteError("there is no such file", where=str(path), hint=hint.strip())
-    return shipped[name]
 
 
 def _read(path: Path, model: type[ModelT]) -> ModelT:

@@ -13,6 +13,7 @@ from latte.cli.main import run_command_line
 from latte.recipe.load import load_recipe
 from latte.recipe.shipped import shipped_path
 from latte.registry.registry import load_registry
+from latte.run.workspace import run_folder
 
 Latte = Callable[[str], tuple[int, str, str]]
 
@@ -56,10 +57,9 @@ def test_show_prints_the_file_or_the_whole_recipe(latte: Latte) -> None:
     assert latte("recipes show demo")[1] == path.read_text()
     whole = latte("recipes show demo --resolved")[1]
     Path("whole.yaml").write_text(whole)
-    registry = load_registry()
-    assert (
-        load_recipe(Path("whole.yaml"), registry).resolved == load_recipe(path, registry).resolved
-    )
+    again, recipe = (load_recipe(one, load_registry()) for one in (Path("whole.yaml"), path))
+    assert again.resolved == recipe.resolved
+    assert run_folder(again, None) == run_folder(recipe, None)
 
 
 def test_a_part_cannot_be_shown_whole(latte: Latte) -> None:
