@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError, RecipeErrors
@@ -13,7 +16,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.identity import run_hash
-from tests.recipe.conftest import MINIMAL, TRAINING
+from tests.recipe.conftest import MINIMAL, TRAINING, builtin_plugin
 
 Chain = Callable[..., Recipe]
 
@@ -242,3 +245,28 @@ def test_check_shows_which_file_each_value_comes_from(
         assert any(
             line.split("  # ")[0].strip() == key and line.endswith(f"# {origin}") for line in lines
         ), key
+
+
+KEYS_OF_TRAINING = ("backbone", "dataset", "describer", "descriptions", "labels", "prototypes")
+
+
+@settings(max_examples=20)
+@given(st.sets(st.sampled_from(KEYS_OF_TRAINING)), st.sets(st.sampled_from(KEYS_OF_TRAINING)))
+def test_however_a_recipe_is_spread_over_files_it_is_the_same(
+    first: set[str], second: set[str]
+) -> None:
+    registry = Registry([builtin_plugin()])
+    lines = TRAINING.splitlines()
+
+    def part(keys: set[str]) -> str:
+        return "".join(f"{line}\n" for line in lines if line.partition(":")[0] in keys)
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder)
+        rest = {line.partition(":")[0] for line in lines} - first - second
+        (path / "a.yaml").write_text(f"seed: 1\n{part(first)}")
+        (path / "b.yaml").write_text(f"seed: 2\n{part(second)}")
+        (path / "r.yaml").write_text(f"extends: [a.yaml, b.yaml]\nseed: 0\n{part(rest)}")
+        spread = load_recipe(path / "r.yaml", registry)
+        (path / "r.yaml").write_text(TRAINING)
+        assert spread.resolved == load_recipe(path / "r.yaml", registry).resolved
