@@ -115,6 +115,7 @@ def test_only_a_recipe_that_extends_another_may_leave_the_images_to_it(
 ) -> None:
     assert not validator.is_valid({"seed": 1})
     assert validator.is_valid({"extends": "demo", "seed": 1})
+    assert validator.is_valid({"extends": "demo", "backbone": {"pretrained": "openai"}})
 
 
 def test_editors_are_told_meanings_and_defaults(registry: Registry) -> None:
