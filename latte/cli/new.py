@@ -32,6 +32,9 @@ def new(
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(_METHODS)}.")] = "auto",
 ) -> None:
     """Look at your images and at this machine, and write a recipe with comments and reasons."""
+    from textwrap import fill
+
+    from latte.cli.output import WIDTH
     from latte.propose.choices import choose
     from latte.propose.images import look_at
     from latte.propose.machine import this_machine
@@ -51,10 +54,9 @@ def new(
     if found.evaluation:
         typer.echo(f"labelled images: {found.labelled:,}")
     typer.echo(f"machine: {machine}")
-    for reason in chosen.reasons:
-        typer.echo(reason)
-    for warning in found.warnings():
-        typer.echo(f"look at this: {warning}")
+    warnings = [f"look at this: {warning}" for warning in found.warnings()]
+    for line in [*chosen.reasons, *warnings]:
+        typer.echo(fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     _write_valid(output, recipe_text(found, chosen, output))
     typer.echo(f"wrote {output}; next: latte run {output} --limit 200")
 

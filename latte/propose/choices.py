@@ -48,6 +48,13 @@ def choose(found: Findings, machine: Machine, registry: Registry, method: str) -
     if chosen.method == "latteclip":
         _choose_describer(chosen, machine, registry)
         _choose_training(chosen, found, machine)
+    chosen.reasons.append(
+        "guard: lead, which keeps zero-shot where the class names tell nothing of the images"
+    )
+    if not found.evaluation:
+        chosen.reasons.append(
+            "gain: not measured, as there are no labelled images; name a folder with --evaluation"
+        )
     if chosen.method == "mixture":
         chosen.requires.append(_requirement(registry, "labeler", "transductive"))
     if chosen.describer == "llava":

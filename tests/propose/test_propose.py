@@ -116,7 +116,8 @@ def test_every_choice_is_a_valid_recipe_with_reasons(
 ) -> None:
     recipe = written(found, machine, registry, tmp_path, method)
     assert recipe.guard is not None
-    assert choose(found, machine, registry, method).reasons
+    reasons = " ".join(choose(found, machine, registry, method).reasons)
+    assert all(word in reasons for word in ("method: ", "guard: ", "gain: not measured"))
     assert max(map(len, (tmp_path / "new.yaml").read_text().splitlines())) <= 100
 
 
@@ -154,6 +155,7 @@ def test_the_command_writes_says_why_and_never_overwrites(
     said = capsys.readouterr().out
     for words in ("images: 9, 40 x 36", "classes: 3", "labelled images: 6", "method: ", "my.yaml"):
         assert words in said
+    assert max(map(len, said.splitlines())) <= 80
     text = Path("my.yaml").read_text()
     assert "  evaluation: labelled\n" in text
     assert run_command_line(["check", "my.yaml"]) == 0
