@@ -180,3 +180,21 @@ def test_torch_is_imported_only_to_ask_a_gpu(colour_images: Images, tmp_path: Pa
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("method", ["mixture", "latteclip"])
+def test_what_is_written_runs(
+    method: str,
+    colour_images: Images,
+    tiny_clip_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    colour_images(per_class=4)
+    assert run_command_line(["new", "--images", "images", "-o", "my.yaml", "--method", method]) == 0
+    tiny = f"backbone={{model: 'local-dir:{tiny_clip_folder}'}}"
+    assert run_command_line(["run", "my.yaml", "-q", "--set", tiny]) == 0
+    assert "labels of your images" in capsys.readouterr().out
