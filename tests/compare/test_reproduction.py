@@ -118,6 +118,16 @@ def test_rows_of_the_paper_differ_in_what_they_are_about() -> None:
     assert correct == [None, 1, 2, 3, 4]
 
 
+def test_the_tiny_changes_leave_each_method_what_it_is() -> None:
+    table, changes = read_table(Path("methods")), read_changes(Path("tiny"))
+    cells = plan_dataset(table, "dtd", changes, [], load_registry(), None)
+    recipes = {cell.row: cell.runs[0].recipe for cell in cells}
+    assert all(recipe.backbone.model == "plugin:tiny" for recipe in recipes.values())
+    assert recipes["zero-shot"].train.max_steps == 0
+    assert recipes["reclip"].train.augment is None
+    assert recipes["latteclip"].describers[0].spec.name == "phrases"
+
+
 def test_mistakes_in_a_table_are_told_with_their_line(table: Path) -> None:
     table.write_text(TABLE.replace("title", "titel").replace("recipe:", "recipes:", 1))
     with pytest.raises(RecipeErrors) as caught:
