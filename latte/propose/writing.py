@@ -81,12 +81,8 @@ def _latteclip(chosen: Choices) -> Iterator[str]:
     yield "  # Whichever comes first"
     yield "  max_steps: 2000"
     yield f"  max_epochs: {chosen.max_epochs}"
-    yield (
-        f"  optimizer: {dump_yaml({'learning_rate': chosen.learning_rate}).strip()}".replace(
-            "learning_rate", "{learning_rate"
-        )
-        + "}"
-    )
+    rate = dump_yaml(chosen.learning_rate).strip()
+    yield f"  optimizer: {{learning_rate: {rate}}}"
     yield "# What adaptation gives without any text about images"
     yield "controls:"
     yield "  without-descriptions: {descriptions: [class], describer: null}"
