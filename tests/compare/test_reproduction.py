@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from latte.compare import sweep
 from latte.compare.published import Published, read_published
 from latte.compare.reproduction import LEAST_TOLERANCE, Own, average, beside, tolerance
 from latte.compare.tables import chosen_datasets, plan_dataset, read_changes, read_table
@@ -186,3 +188,22 @@ def test_without_any_dataset_it_says_what_is_missing(table: Path, latte: Latte) 
 def test_one_value_at_a_time_is_set(table: Path, latte: Latte) -> None:
     said = latte("reproduce", table, "--set", "seed=1,2", code=2)
     assert "--set seed=1,2: takes one value here" in said.err
+
+
+def test_runs_that_fail_are_named_and_the_others_are_shown(
+    table: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sweep.run_recipe
+
+    def run(recipe: Any, *arguments: Any, **options: Any) -> Any:
+        if recipe.train.max_steps > 0:
+            raise LatteError("there is no such model", where="describer.model")
+        return real(recipe, *arguments, **options)
+
+    monkeypatch.setattr(sweep, "run_recipe", run)
+    said = latte("reproduce", table, code=1)
+    assert "1 of 2 runs failed" in said.err
+    assert "describer.model: there is no such model" in said.err
+    shown = [line.split()[0] for line in said.out.splitlines() if line.startswith("  ")]
+    assert "baseline" in shown
+    assert "fast" not in shown
