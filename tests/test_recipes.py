@@ -5,34 +5,90 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from latte.cli.main import run_command_line
+from latte.data.published.facts import all_facts
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
+from latte.recipe.shipped import DATA, PARTS
 from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import load_registry
 
 FOLDER = Path(__file__).parent.parent / "recipes"
-NOT_RECIPES = {FOLDER / "paper" / "published.yaml"}
-RECIPES = sorted({*FOLDER.rglob("*.yaml")} - NOT_RECIPES)
+RECIPES = sorted(
+    path
+    for path in FOLDER.rglob("*.yaml")
+    if path.relative_to(FOLDER).parts[0] not in (PARTS, DATA)
+)
+PARTS_OF_RECIPES = sorted((FOLDER / PARTS).rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(FOLDER).as_posix())
-def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def whose_images(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("IMAGES", "CLASSES"):
         monkeypatch.setenv(variable, "somewhere")
-    recipe = load_recipe(path, load_registry())
+
+
+@cache
+def loaded(path: Path) -> Recipe:
+    return load_recipe(path, load_registry())
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(FOLDER).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
+    recipe = loaded(path)
     used = {component.distribution for component in components(recipe)} - {BUILTIN_DISTRIBUTION}
     if recipe.backbone.model.startswith("plugin:"):
         used.add("latte-tiny")
     required = {re.split(r"[<>=]", one)[0] for one in recipe.general.requires}
     assert used == required, "it names the plugins that it needs, and no others"
-    assert f"latte run recipes/{path.relative_to(FOLDER).as_posix()}" in path.read_text()
+    commands = re.findall(r"latte run (?:recipes/)?([a-z0-9/-]+)", path.read_text())
+    assert name_of(path) in commands
+
+
+@pytest.mark.parametrize("path", PARTS_OF_RECIPES, ids=name_of)
+def test_a_part_is_extended_and_says_what_it_is(path: Path) -> None:
+    used = [one for one in RECIPES if path in loaded(one).bases]
+    assert used
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("dataset", all_facts())
+def test_each_dataset_has_the_paper_s_method_and_its_baselines(dataset: str) -> None:
+    facts = all_facts()[dataset]
+    latteclip, flyp, reclip, zero_shot = (
+        loaded(FOLDER / folder / f"{dataset}.yaml")
+        for folder in (".", "flyp", "reclip", "zero-shot")
+    )
+    for method, recipe in {
+        "latteclip": latteclip,
+        "flyp": flyp,
+        "reclip": reclip,
+        "zero-shot": zero_shot,
+    }.items():
+        assert recipe.general.name == f"{method}-{dataset}"
+        assert recipe.dataset.spec.name == dataset
+        assert recipe.backbone.pretrained == "laion2b_s34b_b79k"
+    _, image, group = (choice.options for choice in latteclip.descriptions)
+    assert image.model_dump()["prompt"] == facts.image_prompt
+    assert group.model_dump()["prompt"] == facts.group_prompt
+    assert group.model_dump()["size"] == 4
+    assert latteclip.train == flyp.train
+    assert (latteclip.train.batch_size, latteclip.train.max_steps) == (512, 2000)
+    rate = 1e-6 if dataset in ("food101", "sun397") else 1e-7
+    assert latteclip.train.optimizer.learning_rate == rate
+    assert latteclip.resolved["prototypes"]["momentum"] == 0.99
+    assert latteclip.resolved["describer"]["resolution"] == "thumbnail"
+    assert reclip.train.max_epochs == min(100, (facts.train + facts.val) // 5000 + 2)
+    assert zero_shot.train.max_steps == 0
 
 
 def components(recipe: Recipe) -> list[Choice]:
@@ -73,3 +129,13 @@ def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
         control = textwrap.indent(part, "    ")
         path.write_text(f"{written}controls:\n  with-other-keys:\n{control}")
         assert load_recipe(path, load_registry()).controls
+
+
+def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    example = (FOLDER.parent / "docs" / "recipes.md").read_text().partition("```yaml\n")[2]
+    path = tmp_path / "my.yaml"
+    path.write_text(example.partition("```")[0])
+    recipe = load_recipe(path, load_registry())
+    assert recipe.general.name == "my"
+    assert recipe.resolved["prototypes"]["momentum"] == 0.99
+    assert recipe.resolved["descriptions"][2]["size"] == 8

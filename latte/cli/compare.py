@@ -22,9 +22,9 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Published numbers to put beside, a YAML file: {source: TEXT, rows: {METHOD: "
-            "{DATASET: TOP-1 PERCENT}}}. They come from other models and splits than yours unless "
-            "you made sure that these are the same.",
+            help="Published numbers to put beside: `published`, those of LatteCLIP, or a YAML file "
+            "{source: TEXT, rows: {METHOD: {DATASET: TOP-1 PERCENT}}}. They come from other models "
+            "and splits than yours unless you made sure that these are the same.",
         ),
     ] = None,
     csv: Annotated[

@@ -29,6 +29,7 @@ from latte.registry.suggest import did_you_mean
 COMMANDS = {
     name: f"latte.cli.{name}:{name}"
     for name in (
+        "new",
         "run",
         "check",
         "describe",
@@ -38,7 +39,10 @@ COMMANDS = {
         "report",
         "sweep",
         "compare",
+        "reproduce",
         "diagnose",
+        "recipes",
+        "schema",
         "datasets",
         "components",
         "plugins",

@@ -7,7 +7,30 @@ from typing import Annotated
 
 import typer
 
-RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
+
+def chosen_recipe(path: Path) -> Path:
+    """`path`, or where there is no such file the recipe of that name which comes with latte."""
+    from latte.recipe.shipped import shipped_path
+
+    shipped = None if path.is_file() else shipped_path(path.as_posix())
+    if shipped is None:
+        return path
+    typer.echo(f"recipe: {shipped}, which comes with latte", err=True)
+    return shipped
+
+
+def chosen_recipes(paths: list[Path]) -> list[Path]:
+    """The same for several."""
+    return [chosen_recipe(path) for path in paths]
+
+
+RecipeArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="The recipe: a YAML file, or the name of one that comes with latte.",
+        callback=chosen_recipe,
+    ),
+]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder, as `latte run` named it.")]
 SetOption = Annotated[
     list[str] | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli.shared import LimitOption, QuietOption
+from latte.cli.shared import LimitOption, QuietOption, chosen_recipes
 
 if TYPE_CHECKING:
     from latte.compare.plan import PlannedRun
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 def sweep(
     recipes: Annotated[
-        list[Path], typer.Argument(metavar="RECIPE...", help="The recipes, YAML files.")
+        list[Path],
+        typer.Argument(
+            metavar="RECIPE...",
+            help="The recipes: YAML files, or names of those that come with latte.",
+            callback=chosen_recipes,
+        ),
     ],
     seeds: Annotated[
         str | None,
@@ -80,7 +85,7 @@ def sweep(
         raise
     _print_comparison(planned)
     if failures:
-        _print_failures(failures, len(planned))
+        print_failures(failures, len(planned))
         raise typer.Exit(1)
 
 
@@ -113,7 +118,8 @@ def _print_comparison(planned: Sequence[PlannedRun]) -> None:
         typer.echo(table(comparison))
 
 
-def _print_failures(failures: Sequence[Failure], runs: int) -> None:
+def print_failures(failures: Sequence[Failure], runs: int) -> None:
+    """Name each failed run on stderr, with why and how to run it alone."""
     typer.echo(f"\n{len(failures)} of {runs} runs failed:", err=True)
     for failure in failures:
         typer.echo(f"\n{failure.run.title}", err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from latte.compare.finding import read_runs
 from latte.compare.published import Published, read_published, unmatched, with_published
+from latte.compare.reading import find_file
 from latte.compare.rows import ORACLE, Result, Row, make_rows
 from latte.interfaces import LatteError
 from latte.report.oracle import STATEMENT
@@ -26,12 +27,12 @@ class Comparison:
 
 
 def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparison:
-    """The finished runs in `paths`, with the published numbers of the file `against`.
+    """The finished runs in `paths`, with the published numbers of `against`.
 
-    A path is a run folder, or a folder of run folders. Raises `LatteError` if no run is usable, or
-    for mistakes in `against`.
+    A path is a run folder, or a folder of run folders; `against` is a file, or `published`, which
+    ships. Raises `LatteError` if no run is usable, or for mistakes in `against`.
     """
-    published = read_published(against) if against else None
+    published = read_published(find_file(against)) if against else None
     runs, skipped = read_runs(paths)
     rows, repeated = make_rows(runs)
     if published:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from latte.compare.reading import read_nodes
 from latte.compare.rows import Row
 from latte.recipe.mistakes import Mistakes, suggestion
-from latte.recipe.node import Node
+from latte.recipe.node import KeyPath, Node
 
-_KEYS = ("source", "note", "rows")
+_KEYS = ("source", "note", "averages", "rows")
 _DIGITS = 6
 """Of a fraction: more than papers print, and no trace of the division by 100."""
 _EXAMPLE = "As in: rows: {latteclip: {eurosat: 80.27}}"
@@ -25,6 +25,8 @@ class Published:
     note: str
     rows: Mapping[str, Mapping[str, float]]
     """Method -> dataset -> top-1 accuracy as a fraction."""
+    averages: Mapping[str, float] = field(default_factory=dict)
+    """Method -> mean over all datasets, of methods without numbers by dataset."""
 
 
 def read_published(path: Path) -> Published:
@@ -38,8 +40,10 @@ def read_published(path: Path) -> Published:
             mistakes.add(node.origin, (key,), *_unknown(str(key)))
     source, note = _text(root, "source", mistakes), _text(root, "note", mistakes)
     rows = _rows(root, mistakes)
+    averages = root.child("averages")
+    means = _percentages(("averages",), averages, mistakes) if averages else {}
     mistakes.raise_if_any()
-    return Published(source, note, rows)
+    return Published(source, note, rows, means)
 
 
 def with_published(rows: Sequence[Row], published: Published) -> list[Row]:
@@ -77,21 +81,24 @@ def _rows(root: Node, mistakes: Mistakes) -> dict[str, dict[str, float]]:
     if rows is None or not isinstance(rows.value, dict):
         mistakes.add_at(root, ("rows",), "there is no mapping of methods", _EXAMPLE)
         return {}
-    return {str(method): _columns(str(method), node, mistakes) for method, node in rows.items()}
+    return {
+        str(method): _percentages(("rows", method), node, mistakes) for method, node in rows.items()
+    }
 
 
-def _columns(method: str, row: Node, mistakes: Mistakes) -> dict[str, float]:
+def _percentages(path: KeyPath, row: Node, mistakes: Mistakes) -> dict[str, float]:
+    """The fractions in the mapping `row`, which stands at `path`."""
     if not isinstance(row.value, dict):
-        mistakes.add(row.origin, ("rows", method), "is not a mapping of datasets", _EXAMPLE)
+        mistakes.add(row.origin, path, "is not a mapping of datasets", _EXAMPLE)
         return {}
     found = {}
-    for dataset, node in row.items():
+    for name, node in row.items():
         value = node.value
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-            path = ("rows", method, dataset)
-            mistakes.add(node.origin, path, "is not a percentage from 0 to 100", _EXAMPLE)
+            what = "is not a percentage from 0 to 100"
+            mistakes.add(node.origin, (*path, name), what, _EXAMPLE)
         else:
-            found[str(dataset)] = round(value / 100, _DIGITS)
+            found[str(name)] = round(value / 100, _DIGITS)
     return found
 
 

@@ -10,8 +10,26 @@ from typing import Any
 from latte.interfaces import LatteError
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import Node, Origin
+from latte.recipe.shipped import DATA, recipe_folder
 from latte.recipe.tree import TreeBuilder
 from latte.recipe.yaml import compose, read_text
+from latte.registry.suggest import did_you_mean
+
+
+def find_file(path: Path) -> Path:
+    """`path`, or the file of that name among the published tables that ship.
+
+    Raises `LatteError` with the nearest name.
+    """
+    if path.is_file():
+        return path
+    folder = recipe_folder()
+    shipped = {one.stem: one for one in (folder / DATA).glob("*.yaml")} if folder else {}
+    name = path.name.removesuffix(".yaml") if path.parent == Path() else ""
+    if name not in shipped:
+        hint = f"{did_you_mean(path.name, shipped)} What ships: {', '.join(sorted(shipped))}."
+        raise LatteError("there is no such file", where=str(path), hint=hint.strip())
+    return shipped[name]
 
 
 def read_nodes(path: Path) -> Node:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from latte.recipe.components import is_label, unusable_label, written_name
-from latte.recipe.describers import DESCRIBER_KEYS
-from latte.recipe.layout import CONTROL_KEYS, ONE_LEARNER, SHARED, USE, kind_at
-from latte.recipe.learners import LEARNERS
+from latte.recipe.components import is_label, unusable_label
+from latte.recipe.layout import CONTROL_KEYS, CONTROLS, SHARED, USE
+from latte.recipe.merge import component_name, merged
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import KeyPath, Node
 from latte.recipe.wording import EXPECTED, wrong_type
 from latte.registry.registry import Registry
 
-CONTROLS = "controls"
 _TAKEN = ("zero-shot", "adapted")
 """What reports call the two models that every run evaluates."""
 
@@ -32,22 +30,14 @@ def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
 
 
 def varied(recipe: Node, control: Node, registry: Registry) -> Node:
-    """The recipe of a control: mappings are merged, everything else is replaced."""
-    base = recipe.replaced(CONTROLS, None)
-    if control.child(LEARNERS) is not None:
-        for key in ONE_LEARNER:
-            base = base.replaced(key, None)
-    if {*DESCRIBER_KEYS} & {*control.plain()}:
-        for key in DESCRIBER_KEYS:
-            if control.child(key) is None:
-                base = base.replaced(key, None)
-    return _merged(base, control, (), registry)
+    """The recipe of a control, which has no controls itself."""
+    return merged(recipe.replaced(CONTROLS, None), control, registry)
 
 
 def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> Node:
     """What a control writes, with components named as in a resolved recipe."""
     if isinstance(node.value, dict):
-        named = _use(node, path, registry)
+        named = component_name(node, path, registry)
         entries = {
             key: with_written_names(below, registry, (*path, key))
             for key, below in node.value.items()
@@ -62,29 +52,6 @@ def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> No
         ]
         return Node(items, node.origin)
     return node
-
-
-def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) -> Node:
-    if base is None or not (isinstance(base.value, dict) and isinstance(change.value, dict)):
-        return change
-    use = _use(change, path, registry)
-    if use and use != _use(base, path, registry):
-        return change
-    entries = dict(base.value)
-    for key, below in change.value.items():
-        entries[key] = _merged(base.value.get(key), below, (*path, key), registry)
-    return Node(entries, change.origin)
-
-
-def _use(node: Node, path: KeyPath, registry: Registry) -> str | None:
-    """The component that `node` names, one name for each component; None if it names none."""
-    kind, use = kind_at(path), node.child(USE)
-    if kind is None or use is None or not isinstance(use.value, str):
-        return None
-    for registered in registry.all(kind):
-        if use.value in (registered.spec.name, registered.full_name):
-            return written_name(registry, registered)
-    return use.value
 
 
 def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:

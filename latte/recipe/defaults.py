@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from latte.recipe.layout import USE
-from latte.recipe.learners import LEARNERS
+from latte.recipe.layout import LEARNERS, USE
 from latte.recipe.node import DEFAULT, Node, Origin
 
 _DEFAULT = Origin(DEFAULT)

@@ -9,6 +9,11 @@ from latte.registry.spec import Kind
 GENERAL = tuple(GeneralSettings.model_fields)
 ORACLE = "oracle"
 """The key by which a recipe, or a control for itself, allows the use of ground-truth labels."""
+REQUIRES = "requires"
+CONTROLS = "controls"
+LEARNERS = "learners"
+EXTENDS = "extends"
+"""The key by which a file names the recipes that it changes; merged recipes have it no more."""
 SHARED = tuple(key for key in GENERAL if key != ORACLE)
 """Keys that controls have in common with their recipe."""
 SETTINGS = ("backbone", "train", "evaluate")
@@ -43,14 +48,14 @@ KEYS = (
     "gates",
     "labels",
     *ONE_LEARNER,
-    "learners",
+    LEARNERS,
     "train",
     "evaluate",
     "reporters",
-    "controls",
+    CONTROLS,
 )
 """Every key at the top of a recipe, in the order of a resolved one."""
-CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, "controls"))
+CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, CONTROLS))
 LEARNER_KEYS = ("name", "trainable", "optimizer", "prototypes", "loss")
 
 USE = "use"

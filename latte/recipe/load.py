@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import LatteError
-from latte.recipe.controls import CONTROLS, controls_of, varied, with_written_names
+from latte.recipe.controls import controls_of, varied, with_written_names
 from latte.recipe.defaults import with_defaults
 from latte.recipe.describers import DESCRIBERS
-from latte.recipe.layout import NAME, spelled_out
-from latte.recipe.learners import LEARNERS
+from latte.recipe.extends import RecipeFiles
+from latte.recipe.layout import CONTROLS, LEARNERS, NAME, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Recipe
-from latte.recipe.node import Node, Origin
+from latte.recipe.node import Node
 from latte.recipe.overrides import apply_overrides
 from latte.recipe.reader import RecipeReader
 from latte.recipe.resolve import origins, resolved_data
-from latte.recipe.tree import TreeBuilder
-from latte.recipe.wording import wrong_type
-from latte.recipe.yaml import compose, read_text
+from latte.recipe.shipped import SUFFIXES, shipped_names
 from latte.registry.registry import Registry
 from latte.registry.suggest import nearest
 
@@ -41,28 +39,21 @@ def load_recipe(
     """
     variables = os.environ if environment is None else environment
     mistakes = Mistakes()
-    root = _read_tree(path, overrides, variables, mistakes)
+    files = RecipeFiles(registry, variables, mistakes)
+    root = _read_tree(path, overrides, files, mistakes)
     recipe = _read_recipe(root, registry, mistakes, path)
     mistakes.raise_if_any()
     assert recipe is not None, "whatever is wrong with a recipe is reported"
-    return recipe
+    return replace(recipe, bases=tuple(files.bases))
 
 
 def _read_tree(
-    path: Path, overrides: Sequence[str], environment: Mapping[str, str], mistakes: Mistakes
+    path: Path, overrides: Sequence[str], files: RecipeFiles, mistakes: Mistakes
 ) -> Node:
     _refuse_absent_file(path)
-    source = str(path)
-    document = compose(read_text(path), source)
-    if document is None:
-        root = Node({}, Origin(source, 1))
-    else:
-        root = TreeBuilder(source, environment, mistakes).build(document)
-    if not isinstance(root.value, dict):
-        raise LatteError(
-            wrong_type(["a mapping (key: value)"], root)[0], where=root.origin.position
-        )
-    return spelled_out(apply_overrides(root, overrides, environment, mistakes))
+    root = apply_overrides(files.read(path), overrides, files.environment, mistakes)
+    files.forget_replaced(root)
+    return spelled_out(root)
 
 
 def _read_recipe(
@@ -116,7 +107,12 @@ def _refuse_absent_file(path: Path) -> None:
         return
     if not path.parent.is_dir():
         raise LatteError(f"the folder {path.parent} does not exist", where=str(path))
-    recipes = [file.name for file in path.parent.iterdir() if file.suffix in (".yaml", ".yml")]
+    recipes = [file.name for file in path.parent.iterdir() if file.suffix in SUFFIXES]
     near = nearest(path.name, recipes)
-    hint = f'Did you mean "{path.parent / near}"?' if near else None
+    hint = f'Did you mean "{path.parent / near}"?' if near else _shipped_hint(path)
     raise LatteError("there is no such file", where=str(path), hint=hint)
+
+
+def _shipped_hint(path: Path) -> str | None:
+    near = nearest(path.with_suffix("").as_posix(), shipped_names())
+    return f'Did you mean "{near}", which comes with latte?' if near else None

@@ -20,9 +20,10 @@ class Mistake:
     error: LatteError
 
     @property
-    def order(self) -> tuple[bool, int, int]:
-        """The file's mistakes by line and column, then those of the command line."""
-        return (self.origin.line is None, self.origin.line or 0, self.origin.column)
+    def order(self) -> tuple[bool, str, int, int]:
+        """Each file's mistakes by line and column, then those of the command line."""
+        origin = self.origin
+        return (origin.line is None, origin.source, origin.line or 0, origin.column)
 
 
 @dataclass

@@ -70,6 +70,8 @@ class Recipe:
     origins: Mapping[str, str] = field(default_factory=dict)
     """Dotted key path -> where its value came from: `file:line` (with each `${VAR}` that was
     expanded in it), `--set` or `default`."""
+    bases: tuple[Path, ...] = ()
+    """Files that it extends, those further away included."""
 
     @property
     def base_dir(self) -> Path:

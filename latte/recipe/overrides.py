@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from latte.interfaces import LatteError
-from latte.recipe.layout import USE, kind_at, spelled_out
+from latte.recipe.layout import EXTENDS, USE, kind_at, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder
@@ -28,6 +28,10 @@ def apply_overrides(
             mistakes.add(
                 _ORIGIN, (text,), "is not KEY.PATH=VALUE", "As in: --set train.max_steps=100"
             )
+            continue
+        if keys[0] == EXTENDS:
+            what = f"only a recipe's file says what it {EXTENDS}"
+            mistakes.add(_ORIGIN, keys, what, "Write a recipe of your own that extends both.")
             continue
         try:
             root = _put(root, (), keys, _parse(value, keys, environment, mistakes))

@@ -15,8 +15,8 @@ from latte.interfaces.settings import (
 )
 from latte.recipe.components import Components, find_component
 from latte.recipe.describers import resolve_describers
-from latte.recipe.layout import GENERAL, KEYS, ONE_DESCRIBER, SEVERAL
-from latte.recipe.learners import LEARNERS, LearnerReader
+from latte.recipe.layout import EXTENDS, GENERAL, KEYS, LEARNERS, ONE_DESCRIBER, SEVERAL
+from latte.recipe.learners import LearnerReader
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node
@@ -86,7 +86,7 @@ class RecipeReader:
     def _refuse_unknown_keys(self) -> None:
         for key, node in self.root.items():
             if key not in KEYS:
-                what, hint = self.sections.unknown_key(str(key), KEYS)
+                what, hint = self.sections.unknown_key(str(key), (*KEYS, EXTENDS))
                 self.mistakes.add(node.origin, (key,), what, hint)
 
     def _general(self) -> GeneralSettings | None:

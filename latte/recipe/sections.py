@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from latte.interfaces.settings import BackboneSettings, EvaluateSettings, TrainSettings
 from latte.recipe.annotations import models_in
-from latte.recipe.layout import KEYS
+from latte.recipe.layout import EXTENDS, KEYS
 from latte.recipe.mistakes import suggestion
 from latte.recipe.node import KeyPath, dotted
 
@@ -21,7 +21,7 @@ class Sections:
     """The keys of settings, and of the components that a recipe has chosen."""
 
     def __init__(self) -> None:
-        self._places: dict[str, list[str]] = {key: [""] for key in KEYS}
+        self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, EXTENDS)}
         self.add(("backbone",), BackboneSettings)
         self.add(("train",), TrainSettings)
         self.add(("evaluate",), EvaluateSettings)

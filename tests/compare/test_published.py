@@ -87,6 +87,22 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
         read_published(tmp_path / "absent.yaml")
 
 
+def test_those_of_the_paper_have_a_name(tmp_path: Path) -> None:
+    settings = {"name": "latteclip-dtd", "dataset": {"use": "dtd"}}
+    run_folder(tmp_path / "run", settings=settings)
+    (row,) = compare_runs([tmp_path / "run"], Path("published")).rows
+    assert row.published == pytest.approx(0.5626)
+    with pytest.raises(LatteError, match='Did you mean "published"'):
+        compare_runs([tmp_path / "run"], Path("publishd"))
+
+
+def test_averages_are_percentages_too(tmp_path: Path) -> None:
+    write(tmp_path / "numbers.yaml", "source: x\nrows: {}\naverages: {a: 50, b: 101}\n")
+    with pytest.raises(LatteError, match=r"averages\.b: is not a percentage"):
+        read_published(tmp_path / "numbers.yaml")
+    assert read_published(PAPER).averages == {"zero-shot": 0.6749}
+
+
 @pytest.mark.parametrize(
     ("method", "average"),
     [

@@ -1,0 +1,157 @@
+"""What to do with somebody's images, and why: a few rules, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from packaging.version import Version
+
+from latte.propose.images import Findings
+from latte.propose.machine import Machine
+from latte.registry.registry import Registry
+from latte.registry.spec import Kind
+
+Method = Literal["mixture", "training-free", "latteclip"]
+
+_LMM_MEMORY = 10.0
+"""GiB of a GPU that LLaVA 1.6 with 7 billion parameters needs in 4 bits, with room for a batch:
+calculated from shapes, as the two below."""
+_WHOLE_LMM_MEMORY = 22.0
+"""The same in 16 bits."""
+_WHOLE_BATCH_MEMORY = 20.0
+"""GiB that a batch of 512 images and their texts needs in ViT-B/32, activations kept."""
+_LARGEST_BATCH = 512
+_STEPS_AN_EPOCH = 10
+
+
+@dataclass
+class Choices:
+    """What the recipe says."""
+
+    method: Method
+    describer: Literal["phrases", "llava"] | None = None
+    load_in_4bit: bool = False
+    batch_size: int = 64
+    micro_batch_size: int | None = None
+    max_epochs: int = 0
+    learning_rate: float = 0.0
+    requires: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+def choose(found: Findings, machine: Machine, registry: Registry, method: str) -> Choices:
+    """The settings for these images on this machine; `method` is `auto` or the wanted one."""
+    chosen = _method(machine, registry) if method == "auto" else _asked(method, registry)
+    if chosen.method == "training-free":
+        chosen.describer = "phrases"
+    if chosen.method == "latteclip":
+        _choose_describer(chosen, machine, registry)
+        _choose_training(chosen, found, machine)
+    chosen.reasons.append(
+        "guard: lead, which keeps zero-shot where the class names tell nothing of the images"
+    )
+    if not found.evaluation:
+        chosen.reasons.append(
+            "gain: not measured, as there are no labelled images; name a folder with --evaluation"
+        )
+    if chosen.method == "mixture":
+        chosen.requires.append(_requirement(registry, "labeler", "transductive"))
+    if chosen.describer == "llava":
+        chosen.requires.append(_requirement(registry, "describer", "llava"))
+    return chosen
+
+
+def _method(machine: Machine, registry: Registry) -> Choices:
+    """Fine-tuning pays where an LMM brings knowledge that CLIP has not."""
+    if _has_lmm(machine, registry):
+        return Choices(
+            "latteclip",
+            reasons=[
+                "method: LatteCLIP, because this GPU holds the LMM that writes about your images; "
+                "without training: --method mixture"
+            ],
+        )
+    why = "there is no GPU that holds an LMM"
+    if machine.device == "cuda" and not has(registry, "describer", "llava"):
+        why = "latte-llava, which brings the LMM, is not installed"
+    mixture = has(registry, "labeler", "transductive")
+    name: Method = "mixture" if mixture else "training-free"
+    what = (
+        "all images decide together what each one shows, and nothing is trained"
+        if mixture
+        else "prototypes are re-estimated from texts and images, and nothing is trained"
+    )
+    reason = f"method: {what}, because {why}; fine-tuning all the same: --method latteclip"
+    return Choices(name, reasons=[reason])
+
+
+def _asked(method: str, registry: Registry) -> Choices:
+    mixture = has(registry, "labeler", "transductive")
+    name: Method = "latteclip" if method == "latteclip" else "training-free"
+    if method == "mixture" and mixture:
+        name = "mixture"
+    reasons = [f"method: {name}, as you asked"]
+    if method == "mixture" and not mixture:
+        reasons = ["method: training-free, because latte-transductive is not installed"]
+    return Choices(name, reasons=reasons)
+
+
+def has(registry: Registry, kind: Kind, name: str) -> bool:
+    """Whether a component of this name is installed."""
+    return any(one.spec.name == name for one in registry.all(kind))
+
+
+def _requirement(registry: Registry, kind: Kind, name: str) -> str:
+    """The package that provides a component, in this minor version."""
+    provider = registry.get(kind, name)
+    major, minor = Version(provider.version).release[:2]
+    return f"{provider.distribution}>={major}.{minor},<{major}.{minor + 1}"
+
+
+def _has_lmm(machine: Machine, registry: Registry) -> bool:
+    fits = machine.device == "cuda" and (machine.memory or 0.0) >= _LMM_MEMORY
+    return fits and has(registry, "describer", "llava")
+
+
+def _choose_describer(chosen: Choices, machine: Machine, registry: Registry) -> None:
+    if not _has_lmm(machine, registry):
+        chosen.describer = "phrases"
+        chosen.reasons.append(
+            "describer: phrases, which ranks phrases with CLIP itself and needs no GPU; an LMM "
+            "knows more (plugin latte-llava, or latte-openai for a server)"
+        )
+        return
+    chosen.describer = "llava"
+    chosen.load_in_4bit = (machine.memory or 0.0) < _WHOLE_LMM_MEMORY
+    bits = "in 4 bits, to fit" if chosen.load_in_4bit else "whole"
+    chosen.reasons.append(f"describer: llava {bits}; it sees a thumbnail, as published")
+
+
+def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None:
+    chosen.batch_size = batch_size(found.images)
+    if chosen.batch_size < _LARGEST_BATCH:
+        chosen.reasons.append(
+            f"batch: {chosen.batch_size} images in place of {_LARGEST_BATCH}, so that an epoch has "
+            f"about {_STEPS_AN_EPOCH} steps"
+        )
+    if (machine.memory or 0.0) < _WHOLE_BATCH_MEMORY and chosen.batch_size > 128:
+        chosen.micro_batch_size = 128
+        chosen.reasons.append("memory: 128 images at once pass a tower; the result is the same")
+    chosen.max_epochs = 50 if machine.device == "cuda" else 5
+    if machine.device != "cuda":
+        chosen.reasons.append("epochs: 5 in place of 50, because a CPU is slow")
+    is_large = found.images >= 19_000 and len(found.class_names) >= 100
+    chosen.learning_rate = 1e-6 if is_large else 1e-7
+    chosen.reasons.append(
+        f"learning rate: {chosen.learning_rate:.0e}, as published for sets of "
+        + ("many images and classes" if is_large else "this size")
+    )
+
+
+def batch_size(images: int) -> int:
+    """The largest power of two with ten steps an epoch, between 32 and 512."""
+    size = 32
+    while size < _LARGEST_BATCH and 2 * size * _STEPS_AN_EPOCH <= images:
+        size *= 2
+    return size

@@ -1,0 +1,172 @@
+"""`extends:`: a recipe that says only what is its own, and takes the rest from others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yaml.nodes import Node as YamlNode
+
+from latte.interfaces import LatteError
+from latte.recipe.layout import EXTENDS, KEYS, NAME, spelled_out
+from latte.recipe.merge import merged
+from latte.recipe.mistakes import Mistakes
+from latte.recipe.node import KeyPath, Node, Origin
+from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
+from latte.recipe.tree import TreeBuilder
+from latte.recipe.wording import wrong_type
+from latte.recipe.yaml import compose, read_text
+from latte.registry.registry import Registry
+from latte.registry.suggest import did_you_mean
+
+DEEPEST = 20
+"""Recipes that extend one another in a row."""
+
+
+@dataclass
+class RecipeFiles:
+    """Reads a recipe's file and those that it extends, each once."""
+
+    registry: Registry
+    environment: Mapping[str, str]
+    mistakes: Mistakes
+    bases: dict[Path, Node] = field(default_factory=dict)
+    """What was extended so far, by file: whole, the recipes below it included."""
+    _broken: set[Origin] = field(default_factory=set)
+
+    def read(self, path: Path) -> Node:
+        """The recipe in `path` with everything that it extends. Raises `LatteError`."""
+        root = self._built(compose(read_text(path), str(path)), path, self.mistakes)
+        if not isinstance(root.value, dict):
+            what, _ = wrong_type(["a mapping (key: value)"], root)
+            raise LatteError(what, where=root.origin.position)
+        return self._with_bases(root, path, (path,))
+
+    def forget_replaced(self, root: Node) -> None:
+        """Drop mistakes in values of files that the finished recipe `root` does not have."""
+        replaced = self._broken - _broken_origins(root)
+        self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
+
+    def _with_bases(self, root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
+        """`root`, which stands in `path`, over what it extends; the last one listed counts most."""
+        whole: Node | None = None
+        for reference, place in _references(root):
+            base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
+            whole = base if whole is None else merged(whole, base, self.registry)
+        own = root.replaced(EXTENDS, None)
+        return own if whole is None else merged(whole, own, self.registry)
+
+    def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
+        """The whole recipe that `reference` means in the file `path`, without its name."""
+        found = _find(reference, path, where)
+        _refuse_circle(found, chain, where)
+        if found not in self.bases:
+            root = self._base_tree(found, where)
+            whole = self._with_bases(root, found, (*chain, found))
+            self.bases[found] = whole.replaced(NAME, None)
+        return self.bases[found]
+
+    def _base_tree(self, path: Path, where: str) -> Node:
+        """What stands in a file that a recipe names; nothing of it is told if it is no recipe."""
+        text = read_text(path)
+        try:
+            document = compose(text, str(path))
+        except LatteError as error:
+            raise LatteError(
+                "is not valid YAML", where=error.where, hint=f"Details: latte check {path}"
+            ) from error
+        mistakes = Mistakes()
+        root = self._built(document, path, mistakes)
+        if not {EXTENDS, *KEYS} & {str(key) for key, _ in root.items()}:
+            raise LatteError(
+                f"{path} is not a recipe: it has no key that recipes have", where=where
+            )
+        self.mistakes.found += mistakes.found
+        return root
+
+    def _built(self, document: YamlNode | None, path: Path, mistakes: Mistakes) -> Node:
+        source = str(path)
+        if document is None:
+            return Node({}, Origin(source, 1))
+        root = TreeBuilder(source, self.environment, mistakes).build(document)
+        self._broken |= _broken_origins(root)
+        return spelled_out(root)
+
+
+def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
+    """Each recipe that `root` extends, and where it says so. Raises `LatteError`."""
+    extends = root.child(EXTENDS)
+    if extends is None or extends.value is None:
+        return
+    several = isinstance(extends.value, list)
+    for index, node in extends.items() if several else [(0, extends)]:
+        place: KeyPath = (EXTENDS, index) if several else (EXTENDS,)
+        where = Mistakes().where(node.origin, place)
+        if node.broken or node.origin.variables:
+            raise LatteError("takes no variables", where=where, hint="Write the name itself.")
+        if not isinstance(node.value, str) or not node.value:
+            expected = "the name of a recipe, a path, or a list of them"
+            raise LatteError(wrong_type([expected], node)[0], where=where)
+        yield node, place
+
+
+def _find(reference: Node, path: Path, where: str) -> Path:
+    """The file that is meant: a path from the folder of `path`, or a recipe that ships."""
+    name = str(reference.value)
+    if not name.endswith(SUFFIXES):
+        shipped = shipped_path(name)
+        if shipped is None:
+            raise _unknown(name, path, where)
+        return shipped
+    if name.startswith(("/", "~", "\\")) or Path(name).is_absolute():
+        hint = "Write it from the folder of this recipe, as in: extends: ../base.yaml"
+        raise LatteError(f'"{name}" is not a relative path', where=where, hint=hint)
+    found = _beside(path, name)
+    if found is None:
+        raise _missing(path.parent / name, where)
+    return found
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    """The file `name` in the folder of `path`, if it is one, also behind links."""
+    target = path.parent / name
+    try:
+        if not (target.is_file() and target.resolve().suffix in SUFFIXES):
+            return None
+        tidy = Path(os.path.normpath(target))
+        return tidy if tidy.is_file() and tidy.samefile(target) else target
+    except (OSError, ValueError):
+        return None
+
+
+def _missing(target: Path, where: str) -> LatteError:
+    try:
+        names = [one.name for one in target.parent.iterdir() if one.suffix in SUFFIXES]
+    except (OSError, ValueError):
+        names = []
+    hint = did_you_mean(target.name, names)
+    return LatteError(f"there is no recipe {target}", where=where, hint=hint or None)
+
+
+def _unknown(name: str, path: Path, where: str) -> LatteError:
+    beside = next((f"{name}{suffix}" for suffix in SUFFIXES if _beside(path, name + suffix)), None)
+    if beside is None:
+        return unknown_recipe(name, where)
+    hint = f"A file needs its ending: extends: {beside}"
+    return LatteError(f'no recipe called "{name}" comes with latte', where=where, hint=hint)
+
+
+def _refuse_circle(found: Path, chain: tuple[Path, ...], where: str) -> None:
+    real = [path.resolve() for path in chain]
+    if found.resolve() in real:
+        circle = [*chain[real.index(found.resolve()) :], found]
+        raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
+    if len(chain) > DEEPEST:
+        raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
+
+
+def _broken_origins(node: Node) -> set[Origin]:
+    below = {origin for _, child in node.items() for origin in _broken_origins(child)}
+    return below | {node.origin} if node.broken else below

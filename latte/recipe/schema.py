@@ -1,0 +1,197 @@
+"""A JSON Schema of recipes, for editors: from the models of settings and installed components.
+
+It finds misspelt keys, wrong types and wrong names while one types, and knows every default. What
+only a whole recipe can say, such as an option that is missing, `latte check` finds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from pydantic.json_schema import models_json_schema
+
+from latte.interfaces import LatteError, NoOptions, Options
+from latte.interfaces.settings import (
+    BackboneSettings,
+    EvaluateSettings,
+    GeneralSettings,
+    LearnerSettings,
+    TrainSettings,
+)
+from latte.recipe.layout import (
+    BY,
+    CONTROL_KEYS,
+    CONTROLS,
+    EXTENDS,
+    LEARNERS,
+    NAME,
+    SEVERAL,
+    SINGLE,
+    USE,
+    reserved_keys,
+)
+from latte.recipe.shipped import shipped_names
+from latte.registry.plugin import Registered
+from latte.registry.registry import Registry
+from latte.registry.spec import Kind
+
+Schema: TypeAlias = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_REFERENCE = "#/$defs/"
+_SECTIONS: dict[str, type[Options]] = {
+    "backbone": BackboneSettings,
+    "train": TrainSettings,
+    "evaluate": EvaluateSettings,
+}
+_SETTINGS: tuple[type[Options], ...] = (*_SECTIONS.values(), GeneralSettings, LearnerSettings)
+_RESERVED: dict[str, Schema] = {
+    NAME: {"type": "string", "description": "tells it from others of its list"},
+    BY: {"type": "string", "description": "the describer that it asks; default: the first"},
+}
+
+
+def recipe_schema(registry: Registry) -> Schema:
+    """The schema, as plain data, of every recipe that the components in `registry` allow."""
+    options = {one: _options(registry, one) for one in registry.all() if one.spec.kind != "model"}
+    definitions = _Definitions([*_SETTINGS, *options.values()])
+    for kind in dict.fromkeys((*SINGLE.values(), *SEVERAL.values())):
+        own = {one: model for one, model in options.items() if one.spec.kind == kind}
+        definitions.add(kind, _component(kind, own, registry, definitions))
+    keys = _keys(definitions)
+    control = {key: keys[key] for key in CONTROL_KEYS}
+    body = _closed({EXTENDS: _extends(), **keys, CONTROLS: _controls(control)})
+    return {
+        "$schema": DIALECT,
+        "title": "latte recipe",
+        "description": "How CLIP is adapted to unlabelled images.",
+        **body,
+        "if": {"not": {"required": [EXTENDS]}},
+        "then": {"required": ["backbone", "dataset"]},
+        "$defs": definitions.referred_to(body),
+    }
+
+
+class _Definitions:
+    """Schemas that others refer to, each under a name of its own."""
+
+    def __init__(self, models: Sequence[type[Options]]) -> None:
+        unique = [*dict.fromkeys(models)]
+        self._places, found = models_json_schema(
+            [(model, "validation") for model in unique], ref_template=f"{_REFERENCE}{{model}}"
+        )
+        self._schemas: dict[str, Schema] = {
+            name: _any_part(schema) for name, schema in found.get("$defs", {}).items()
+        }
+
+    def add(self, name: str, schema: Schema) -> None:
+        self._schemas[name] = schema
+
+    def reference(self, model: type[Options]) -> Schema:
+        return dict(self._places[(model, "validation")])
+
+    def properties(self, model: type[Options]) -> dict[str, Schema]:
+        name = str(self.reference(model)["$ref"]).removeprefix(_REFERENCE)
+        return dict(self._schemas[name].get("properties", {}))
+
+    def referred_to(self, body: Schema) -> dict[str, Schema]:
+        """Those that something refers to; keys of components stand where they are chosen."""
+        text = json.dumps([body, self._schemas])
+        named = sorted(self._schemas.items())
+        return {name: schema for name, schema in named if f'"{_REFERENCE}{name}"' in text}
+
+
+def _options(registry: Registry, registered: Registered) -> type[Options]:
+    """The component's options; one that cannot be imported has none here."""
+    try:
+        return registry.options_model(registered)
+    except LatteError:
+        return NoOptions
+
+
+def _keys(definitions: _Definitions) -> dict[str, Schema]:
+    """Every key of a recipe but those that only its file has."""
+    learner = definitions.properties(LearnerSettings)
+    components = {key: _nullable(_refer(kind)) for key, kind in SINGLE.items()}
+    listed = {"prototypes": components["prototypes"], "loss": components["loss"]}
+    return {
+        **definitions.properties(GeneralSettings),
+        **{key: definitions.reference(model) for key, model in _SECTIONS.items()},
+        **components,
+        **{key: {"type": "array", "items": _refer(kind)} for key, kind in SEVERAL.items()},
+        "trainable": learner["trainable"],
+        LEARNERS: {"type": "array", "items": _closed({**learner, **listed}), "minItems": 1},
+    }
+
+
+def _component(
+    kind: Kind,
+    options: Mapping[Registered, type[Options]],
+    registry: Registry,
+    definitions: _Definitions,
+) -> Schema:
+    """A component's name, or a mapping whose `use` says which options it has."""
+    shared = {key: _RESERVED[key] for key in reserved_keys(kind) if key != USE}
+    names = {one: _names(one, registry) for one in options}
+    every = [name for own in names.values() for name in own]
+    alternatives = []
+    known: set[str] = set()
+    for one, model in options.items():
+        own = definitions.properties(model)
+        known |= {*own}
+        chosen = {USE: {"enum": names[one], "description": one.spec.summary}}
+        then = {"description": one.spec.summary, **_closed({**chosen, **shared, **own})}
+        test = {"required": [USE], "properties": {USE: {"enum": names[one]}}}
+        alternatives.append({"if": test, "then": then})
+    mapping = {
+        "type": "object",
+        "properties": {USE: {"enum": every}},
+        "propertyNames": {"enum": [USE, *shared, *sorted(known)]},
+        "allOf": alternatives,
+    }
+    return {"anyOf": [{"enum": every}, mapping]}
+
+
+def _names(registered: Registered, registry: Registry) -> list[str]:
+    """What recipes may call it: the short name, where it is unique, and the full one."""
+    short = registered.spec.name
+    same = [one for one in registry.all(registered.spec.kind) if one.spec.name == short]
+    return [short, registered.full_name] if len(same) == 1 else [registered.full_name]
+
+
+def _extends() -> Schema:
+    one = {"anyOf": [{"enum": [*shipped_names()]}, {"type": "string", "pattern": r"\.ya?ml$"}]}
+    return {
+        "anyOf": [one, {"type": "array", "items": one}, {"type": "null"}],
+        "description": "recipes that this one changes: files beside it, or names that ship",
+    }
+
+
+def _controls(keys: dict[str, Schema]) -> Schema:
+    return _nullable(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]*$"},
+            "additionalProperties": _nullable(_closed(keys)),
+            "description": "variants that run beside the recipe, and what each changes",
+        }
+    )
+
+
+def _any_part(schema: Schema) -> Schema:
+    """The schema of a mapping that may leave out what the recipe that it extends has."""
+    return {key: value for key, value in schema.items() if key != "required"}
+
+
+def _refer(name: str) -> Schema:
+    return {"$ref": f"{_REFERENCE}{name}"}
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _closed(properties: Mapping[str, Schema]) -> Schema:
+    return {"type": "object", "properties": dict(properties), "additionalProperties": False}

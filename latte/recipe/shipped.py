@@ -1,0 +1,60 @@
+"""The recipes that come with latte, by name: `demo`, `flyp/sun397`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import latte
+from latte.interfaces import LatteError
+from latte.registry.suggest import did_you_mean
+
+SUFFIXES = (".yaml", ".yml")
+PARTS = "parts"
+"""The folder of what recipes are made of: nothing in it is whole, so nothing in it is run."""
+DATA = "paper"
+"""The folder of published tables, which are no recipes."""
+
+
+@cache
+def recipe_folder() -> Path | None:
+    """Where they lie: in the installed package, or beside it in a checkout."""
+    package = Path(latte.__file__).parent
+    for folder in (package / "_recipes", package.parent / "recipes"):
+        if (folder / PARTS).is_dir():
+            return folder
+    return None
+
+
+@cache
+def shipped_names() -> tuple[str, ...]:
+    """All names, parts included: those at the top first, then folder by folder."""
+    folder = recipe_folder()
+    if folder is None:
+        return ()
+    paths = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml")]
+    paths = [path for path in paths if path.parts[0] != DATA]
+    return tuple(path.as_posix() for path in sorted(paths, key=lambda path: (path.parent, path)))
+
+
+def shipped_path(name: str) -> Path | None:
+    """The file of the shipped recipe called `name`; None if there is none."""
+    folder = recipe_folder()
+    return folder / f"{name}.yaml" if folder and name in shipped_names() else None
+
+
+def unknown_recipe(name: str, where: str | None = None) -> LatteError:
+    """What to say about a name that no shipped recipe has."""
+    hint = f"{did_you_mean(name, shipped_names())} All names: latte recipes ls".strip()
+    return LatteError(f'no recipe called "{name}" comes with latte', where=where, hint=hint)
+
+
+def is_part(name: str) -> bool:
+    """Whether the shipped recipe `name` is only there to be extended."""
+    return name.startswith(f"{PARTS}/")
+
+
+def shown(path: Path) -> str:
+    """A file's path as messages show it: a shipped one from the folder of them all."""
+    folder = recipe_folder()
+    return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)

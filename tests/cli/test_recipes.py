@@ -1,0 +1,115 @@
+"""`latte recipes`, and recipes by name in other commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.recipe.load import load_recipe
+from latte.recipe.shipped import shipped_path
+from latte.registry.registry import load_registry
+from latte.run.workspace import run_folder
+
+Latte = Callable[[str], tuple[int, str, str]]
+
+
+@pytest.fixture
+def latte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Latte:
+    """Run `latte ARGUMENTS` in an empty folder: code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(arguments: str) -> tuple[int, str, str]:
+        code = run_command_line(shlex.split(arguments))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_they_are_listed_by_folder_with_what_they_are_for(latte: Latte) -> None:
+    code, out, _ = latte("recipes ls")
+    lines = out.splitlines()
+    assert code == 0
+    assert "  flyp/sun397         FLYP without labels on SUN397" in map(str.rstrip, lines)
+    assert lines.index("recipes") < lines.index("flyp") < lines.index("zero-shot")
+    assert "parts/" not in out
+    assert "parts/latteclip" in latte("recipes ls --all")[1]
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_list_as_json(latte: Latte) -> None:
+    found = {entry["name"]: entry for entry in json.loads(latte("recipes ls --json")[1])}
+    assert found["sun397"]["summary"] == "LatteCLIP on SUN397, as published"
+    assert Path(found["sun397"]["path"]).is_file()
+    assert not any(name.startswith("paper") for name in found)
+
+
+def test_show_prints_the_file_or_the_whole_recipe(latte: Latte) -> None:
+    path = shipped_path("demo")
+    assert path is not None
+    assert latte("recipes show demo")[1] == path.read_text()
+    whole = latte("recipes show demo --resolved")[1]
+    Path("whole.yaml").write_text(whole)
+    again, recipe = (load_recipe(one, load_registry()) for one in (Path("whole.yaml"), path))
+    assert again.resolved == recipe.resolved
+    assert run_folder(again, None) == run_folder(recipe, None)
+
+
+def test_a_part_cannot_be_shown_whole(latte: Latte) -> None:
+    assert "extends: parts/published" in latte("recipes show parts/latteclip")[1]
+    code, _, err = latte("recipes show parts/latteclip --resolved")
+    assert code == 2
+    assert "is a part of recipes, and not whole itself" in err
+
+
+def test_an_unknown_name_gets_the_nearest(latte: Latte) -> None:
+    for command in ("show", "copy"):
+        code, _, err = latte(f"recipes {command} sun39")
+        assert (code, 'Did you mean "sun397"?' in err) == (2, True)
+
+
+def test_a_copy_goes_on_working_anywhere(latte: Latte) -> None:
+    assert latte("recipes copy flyp/sun397")[0] == 0
+    registry = load_registry()
+    copy = load_recipe(Path("flyp-sun397.yaml"), registry)
+    path = shipped_path("flyp/sun397")
+    assert path is not None
+    assert copy.resolved == load_recipe(path, registry).resolved
+    Path("folder").mkdir()
+    assert "wrote folder/demo.yaml" in latte("recipes copy demo folder")[1]
+
+
+def test_a_copy_overwrites_only_when_told(latte: Latte) -> None:
+    Path("mine.yaml").write_text("seed: 1\n")
+    code, _, err = latte("recipes copy demo mine.yaml")
+    assert (code, "mine.yaml: is there already" in err) == (2, True)
+    assert Path("mine.yaml").read_text() == "seed: 1\n"
+    assert latte("recipes copy demo mine.yaml --force")[0] == 0
+    assert "extends: parts/tiny-tuning" in Path("mine.yaml").read_text()
+    assert latte("recipes copy demo new/mine.yaml")[0] == 0
+    assert latte("recipes copy demo mine.yaml/demo.yaml")[0] == 2
+
+
+def test_a_recipe_runs_by_its_name_and_says_which_file(latte: Latte) -> None:
+    code, out, err = latte("check demo --plain")
+    assert (code, out.splitlines()[0]) == (0, "name: demo")
+    assert f"recipe: {shipped_path('demo')}, which comes with latte" in err
+    code, out, err = latte("sweep zero-shot flyp/eurosat --dry-run")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert "which comes with latte" in err
+
+
+def test_a_file_of_that_name_goes_first(latte: Latte) -> None:
+    Path("demo").write_text("extends: zero-shot\n")
+    _, out, err = latte("check demo --plain")
+    assert "max_steps: 0" in out
+    assert "comes with latte" not in err
+    code, _, err = latte("check dmo")
+    assert (code, "Did you mean" in err) == (2, True)

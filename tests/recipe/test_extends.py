@@ -1,0 +1,272 @@
+"""`extends:`: recipes that say only what is their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from latte.cli.main import run_command_line
+from latte.interfaces import LatteError, RecipeErrors
+from latte.recipe.load import load_recipe
+from latte.recipe.model import Recipe
+from latte.registry.registry import Registry
+from latte.run.identity import run_hash
+from tests.recipe.conftest import MINIMAL, TRAINING, builtin_plugin
+
+Chain = Callable[..., Recipe]
+
+LEARNERS = """\
+extends: base.yaml
+learners: [{name: a, loss: latte-clip/contrastive}]
+"""
+
+
+@pytest.fixture
+def chain(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Chain:
+    """Write `files` (in place of `__` a folder) and load `r.yaml`, which is the first argument."""
+    monkeypatch.chdir(tmp_path)
+
+    def chain(text: str, *overrides: str, **files: str) -> Recipe:
+        for name, content in {"r": text, **files}.items():
+            path = Path(f"{name.replace('__', '/')}.yaml")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+        return load_recipe(Path("r.yaml"), registry, overrides, {"SET": "x"})
+
+    return chain
+
+
+def complaint(chain: Chain, text: str, **files: str) -> str:
+    with pytest.raises(LatteError) as caught:
+        chain(text, **files)
+    return str(caught.value)
+
+
+def test_a_recipe_has_what_it_extends_and_its_own(chain: Chain) -> None:
+    recipe = chain("extends: base.yaml\ntrain: {max_steps: 7}\n", base=TRAINING)
+    assert recipe.train.max_steps == 7
+    assert recipe.learners[0].prototypes.spec.name == "momentum"
+    assert recipe.bases == (Path("base.yaml"),)
+
+
+def test_the_run_depends_on_the_merged_content_alone(chain: Chain) -> None:
+    whole = chain("name: r\n" + TRAINING + "train: {max_steps: 7}\n")
+    parted = chain("name: r\nextends: base.yaml\ntrain: {max_steps: 7}\n", base=TRAINING)
+    assert whole.resolved == parted.resolved
+    assert run_hash(whole, None) == run_hash(parted, None)
+    assert run_hash(chain("extends: base.yaml\n", base=TRAINING), None) != run_hash(parted, None)
+
+
+def test_mappings_merge_lists_replace_and_another_component_starts_anew(chain: Chain) -> None:
+    base = TRAINING + "train: {max_steps: 5, optimizer: {learning_rate: 1.0, weight_decay: 0.5}}\n"
+    own = """\
+extends: base.yaml
+labels: [current]
+prototypes: {mixer: mean}
+train: {optimizer: {learning_rate: 2.0}}
+"""
+    recipe = chain(own, base=base)
+    assert [one.label for one in recipe.labels] == ["current"]
+    assert recipe.resolved["prototypes"]["mixer"] == "mean"
+    assert recipe.resolved["prototypes"]["momentum"] == 0.99
+    assert (recipe.train.max_steps, recipe.train.optimizer.weight_decay) == (5, 0.5)
+    assert recipe.train.optimizer.learning_rate == 2.0
+    other = chain("extends: base.yaml\nprototypes: templates\n", base=TRAINING)
+    assert other.resolved["prototypes"] == {"use": "templates", "refresh": "start"}
+
+
+def test_of_several_the_last_counts_most_and_the_recipe_itself_more(chain: Chain) -> None:
+    files = {
+        "base": MINIMAL + "seed: 1\ndevice: cpu\noutput: a\n",
+        "second": "seed: 2\ndevice: cuda\n",
+    }
+    general = chain("extends: [base.yaml, second.yaml]\nseed: 3\n", **files).general
+    assert (general.seed, general.device, general.output) == (3, "cuda", "a")
+
+
+def test_a_name_is_not_inherited_and_requirements_add_up(chain: Chain) -> None:
+    files = {
+        "base": MINIMAL + "name: theirs\nrequires: [pydantic, typer]\n",
+        "second": "requires: [rich]\n",
+    }
+    general = chain("extends: [base.yaml, second.yaml]\nrequires: [typer]\n", **files).general
+    assert general.name == "r"
+    assert general.requires == ("typer", "rich", "pydantic")
+
+
+def test_learners_take_the_place_of_the_single_one_and_the_other_way_round(chain: Chain) -> None:
+    assert [one.settings.name for one in chain(LEARNERS, base=TRAINING).learners] == ["a"]
+    back = "extends: several.yaml\nprototypes: templates\nloss: latte-clip/contrastive\n"
+    recipe = chain(back, several=LEARNERS, base=TRAINING)
+    assert [one.settings.name for one in recipe.learners] == ["main"]
+
+
+def test_describers_take_the_place_of_the_single_one(chain: Chain) -> None:
+    own = "extends: base.yaml\ndescribers: [phrases, {use: phrases, name: longer, words: 30}]\n"
+    assert [one.label for one in chain(own, base=TRAINING).describers] == ["phrases", "longer"]
+
+
+def test_controls_are_merged_by_name_and_null_takes_one_away(chain: Chain) -> None:
+    base = TRAINING + "controls: {short: {train: {max_steps: 1}}, other: {labels: [current]}}\n"
+    own = "extends: base.yaml\ncontrols: {other: null, short: {train: {warmup_steps: 2}}}\n"
+    recipe = chain(own, base=base)
+    assert [*recipe.controls] == ["short"]
+    assert recipe.controls["short"].train.max_steps == 1
+    assert recipe.controls["short"].train.warmup_steps == 2
+    assert chain("extends: base.yaml\ncontrols: null\n", base=base).controls == {}
+
+
+def test_paths_start_at_the_file_that_writes_them(chain: Chain) -> None:
+    files = {"lower__base": "extends: ../top.yaml\nseed: 4\n", "top": MINIMAL}
+    recipe = chain("extends: lower/base.yaml\n", **files)
+    assert recipe.general.seed == 4
+    assert recipe.bases == (Path("top.yaml"), Path("lower/base.yaml"))
+
+
+def test_two_that_extend_the_same_one_are_no_circle(chain: Chain) -> None:
+    """Each of them is whole, so that the last one has the say on what both have."""
+    files = {
+        "a": "extends: base.yaml\nseed: 1\noutput: a\n",
+        "b": "extends: base.yaml\n",
+        "base": MINIMAL + "seed: 5\n",
+    }
+    general = chain("extends: [a.yaml, b.yaml]\n", **files).general
+    assert (general.seed, general.output) == (5, "a")
+
+
+def test_overrides_come_last_and_origins_name_the_file(chain: Chain) -> None:
+    files = {"base": MINIMAL + "seed: 1\noutput: ${SET}\n"}
+    recipe = chain("extends: base.yaml\nname: a\n", "seed=9", **files)
+    assert recipe.origins["seed"] == "--set"
+    assert recipe.origins["output"] == "base.yaml:5 ${SET}"
+    assert recipe.origins["name"] == "r.yaml:2"
+    assert recipe.origins["backbone.model"] == "base.yaml:1"
+
+
+def test_a_mistake_is_told_with_the_file_that_it_is_in(chain: Chain) -> None:
+    with pytest.raises(RecipeErrors) as caught:
+        chain("extends: base.yaml\nsed: 1\n", base=MINIMAL.replace("max_steps", "max_stps"))
+    places = [str(error).split(": ")[0] for error in caught.value.errors]
+    assert places == ["base.yaml:3 train.max_stps", "r.yaml:2 sed"]
+
+
+def test_an_unset_variable_matters_only_where_its_value_is_used(chain: Chain) -> None:
+    files = {"base": MINIMAL + "output: ${NOWHERE}\n"}
+    assert chain("extends: base.yaml\noutput: here\n", **files).general.output == "here"
+    assert chain("extends: base.yaml\n", "output=there", **files).general.output == "there"
+    assert "base.yaml:4 output: the environment variable NOWHERE is not set" in complaint(
+        chain, "extends: base.yaml\n", **files
+    )
+
+
+@pytest.mark.parametrize(
+    ("extends", "message"),
+    [
+        ("bsae.yaml", 'r.yaml:1 extends: there is no recipe bsae.yaml\n  Did you mean "base.yaml"'),
+        ("base", "A file needs its ending: extends: base.yaml"),
+        ("demoo", 'no recipe called "demoo" comes with latte\n  Did you mean "demo"?'),
+        ("[base.yaml, 3]", "r.yaml:1 extends.1: expected the name of a recipe, a path, or a list"),
+        ("{a: b}", "expected the name of a recipe, a path, or a list of them, got a mapping"),
+        ('""', "expected the name of a recipe"),
+        ("${SET}", "takes no variables"),
+        ("${NOWHERE}", "takes no variables"),
+        ("/etc/base.yaml", '"/etc/base.yaml" is not a relative path'),
+        ("~/base.yaml", "is not a relative path"),
+        ("../../etc/passwd", 'no recipe called "../../etc/passwd" comes with latte'),
+        ('"a\\0.yaml"', "there is no recipe"),
+        (f"{'a' * 300}.yaml", "there is no recipe"),
+        ("folder.yaml", "there is no recipe folder.yaml"),
+        ("r.yaml", "extends itself: r.yaml -> r.yaml"),
+        ("./other/../r.yaml", "extends itself: r.yaml -> r.yaml"),
+    ],
+)
+def test_what_cannot_be_extended(chain: Chain, extends: str, message: str) -> None:
+    Path("folder.yaml").mkdir()
+    Path("other").mkdir()
+    assert message in complaint(chain, f"extends: {extends}\n", base=MINIMAL)
+
+
+def test_a_circle_is_shown_as_far_as_it_goes(chain: Chain) -> None:
+    files = {"a": "extends: b.yaml\n", "b": "extends: a.yaml\n"}
+    assert complaint(chain, "extends: a.yaml\n", **files) == (
+        "b.yaml:1 extends: extends itself: a.yaml -> b.yaml -> a.yaml"
+    )
+
+
+def test_a_long_row_ends(chain: Chain) -> None:
+    files = {f"a{number}": f"extends: a{number + 1}.yaml\n" for number in range(30)}
+    assert "more than 20 recipes extend one another" in complaint(
+        chain, "extends: a0.yaml\n", **files
+    )
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["root:x:0:0", "kind: Secret\ndata: {password: root:x:0:0}", "- root:x:0:0", "a: [root:x:0:0"],
+)
+def test_nothing_is_told_of_a_file_that_is_no_recipe(chain: Chain, secret: str) -> None:
+    said = complaint(chain, "extends: secret.yaml\n", secret=secret)
+    assert "root" not in said
+    assert "is not a recipe" in said or "is not valid YAML" in said
+
+
+def test_a_link_leads_to_recipes_only(chain: Chain, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("seed: 1\n")
+    (tmp_path / "link.yaml").symlink_to("secret.txt")
+    assert "there is no recipe link.yaml" in complaint(chain, "extends: link.yaml\n")
+
+
+def test_neither_the_command_line_nor_a_control_extends(chain: Chain) -> None:
+    with pytest.raises(RecipeErrors, match="only a recipe's file says what it extends"):
+        chain(MINIMAL, "extends=demo")
+    with pytest.raises(RecipeErrors, match='unknown key "extends"\n  It belongs to the top of'):
+        chain(MINIMAL + "controls: {a: {extends: demo}}\n")
+
+
+def test_check_shows_which_file_each_value_comes_from(
+    chain: Chain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain("extends: [parts/zero-shot, base.yaml]\nseed: 2\n", base=MINIMAL)
+    assert run_command_line(["check", "r.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == ["# It extends parts/zero-shot.yaml.", "# It extends base.yaml."]
+    for key, origin in [
+        ("seed: 2", "line 2"),
+        ("model: ViT-B-32", "base.yaml:1"),
+        ("use: templates", "parts/zero-shot.yaml:2"),
+        ("max_steps: 0", "base.yaml:3"),
+        ("device: auto", "default"),
+    ]:
+        assert any(
+            line.split("  # ")[0].strip() == key and line.endswith(f"# {origin}") for line in lines
+        ), key
+
+
+KEYS_OF_TRAINING = ("backbone", "dataset", "describer", "descriptions", "labels", "prototypes")
+
+
+@settings(max_examples=20)
+@given(st.sets(st.sampled_from(KEYS_OF_TRAINING)), st.sets(st.sampled_from(KEYS_OF_TRAINING)))
+def test_however_a_recipe_is_spread_over_files_it_is_the_same(
+    first: set[str], second: set[str]
+) -> None:
+    registry = Registry([builtin_plugin()])
+    lines = TRAINING.splitlines()
+
+    def part(keys: set[str]) -> str:
+        return "".join(f"{line}\n" for line in lines if line.partition(":")[0] in keys)
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder)
+        rest = {line.partition(":")[0] for line in lines} - first - second
+        (path / "a.yaml").write_text(f"seed: 1\n{part(first)}")
+        (path / "b.yaml").write_text(f"seed: 2\n{part(second)}")
+        (path / "r.yaml").write_text(f"extends: [a.yaml, b.yaml]\nseed: 0\n{part(rest)}")
+        spread = load_recipe(path / "r.yaml", registry)
+        (path / "r.yaml").write_text(TRAINING)
+        assert spread.resolved == load_recipe(path / "r.yaml", registry).resolved

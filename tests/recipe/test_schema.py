@@ -1,0 +1,144 @@
+"""The JSON Schema of recipes agrees with the validator about what is in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from yaml import safe_load
+
+from latte.cli.main import run_command_line
+from latte.recipe.load import load_recipe
+from latte.recipe.schema import recipe_schema
+from latte.recipe.shipped import shipped_names, shipped_path
+from latte.registry.registry import Registry, load_registry
+from tests.recipe.conftest import TRAINING
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft202012Validator:
+    schema = recipe_schema(load_registry())
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def plain_text(text: str) -> Any:
+    """A recipe's text as an editor reads it: variables stay what they are."""
+    return json.loads(json.dumps(safe_load(text)))
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_every_shipped_recipe_follows_it(name: str, validator: Draft202012Validator) -> None:
+    path = shipped_path(name)
+    assert path is not None
+    errors = validator.iter_errors(plain_text(path.read_text()))
+    assert not [error.message for error in errors if not is_part(name, error)]
+
+
+def is_part(name: str, error: Any) -> bool:
+    """A part may lack what a recipe needs."""
+    return name.startswith("parts/") and error.validator == "required"
+
+
+def test_a_resolved_recipe_follows_it(validator: Draft202012Validator) -> None:
+    for name in ("demo", "sun397", "reclip/eurosat", "five-types"):
+        path = shipped_path(name)
+        assert path is not None
+        resolved = load_recipe(path, load_registry()).resolved
+        assert validator.is_valid(json.loads(json.dumps(resolved))), name
+
+
+GOOD = plain_text(TRAINING)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sed": 1},
+        {"seed": "1"},
+        {"seed": -1},
+        {"train": {"max_stps": 1}},
+        {"train": {"optimizer": {"learnin_rate": 1.0}}},
+        {"train": {"augment": {"crop_scale": [0.1]}}},
+        {"loss": "contrastiv"},
+        {"loss": {"use": "contrastive", "positive": "multi"}},
+        {"loss": {"use": "contrastive", "positives": "many"}},
+        {"loss": {"us": "contrastive"}},
+        {"loss": {"use": "contrastive", "normalization": "published"}},
+        {"labels": "frozen"},
+        {"labels": [{"use": "frozen", "by": "phrases"}]},
+        {"descriptions": [{"use": "group", "size": 1}]},
+        {"describer": {"use": "phrases", "word": 12}},
+        {"dataset": {"use": "sun397", "rot": "x"}},
+        {"learners": []},
+        {"learners": [{"nam": "a"}]},
+        {"controls": {"a": {"seed": 1}}},
+        {"controls": {"a/b": {}}},
+        {"controls": {"a": {"labels": [{"use": "frosen"}]}}},
+        {"extends": "nothing-of-that-name"},
+        {"extends": ["demo", 3]},
+        {"trainable": "everything"},
+        {"backbone": None},
+    ],
+    ids=json.dumps,
+)
+def test_a_typo_does_not(change: dict[str, Any], validator: Draft202012Validator) -> None:
+    assert validator.is_valid(GOOD)
+    assert not validator.is_valid({**GOOD, **change})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"guard": None},
+        {"describer": None, "descriptions": ["class"]},
+        {"loss": {"use": "latte-reclip/masked-cross-entropy", "normalization": "published"}},
+        {"descriptions": ["class", {"use": "image", "by": "phrases", "name": "second"}]},
+        {"controls": {"a": None, "b": {"prototypes": {"momentum": 0.5}, "describer": None}}},
+        {"train": {"augment": None, "precision": "bf16"}},
+        {"extends": ["demo", "../mine.yaml"]},
+        {"dataset": {"use": "folder", "root": "x", "classes": ["a", "b"]}},
+    ],
+    ids=json.dumps,
+)
+def test_what_the_validator_takes_it_takes(
+    change: dict[str, Any], validator: Draft202012Validator
+) -> None:
+    validator.validate({**GOOD, **change})
+
+
+def test_only_a_recipe_that_extends_another_may_leave_the_images_to_it(
+    validator: Draft202012Validator,
+) -> None:
+    assert not validator.is_valid({"seed": 1})
+    assert validator.is_valid({"extends": "demo", "seed": 1})
+    assert validator.is_valid({"extends": "demo", "backbone": {"pretrained": "openai"}})
+
+
+def test_editors_are_told_meanings_and_defaults(registry: Registry) -> None:
+    schema = recipe_schema(registry)
+    assert "one seed" in schema["properties"]["seed"]["description"]
+    assert schema["properties"]["seed"]["default"] == 0
+    steps = schema["$defs"]["TrainSettings"]["properties"]["max_steps"]
+    assert (steps["default"], "stop after" in steps["description"]) == (2000, True)
+
+
+def test_a_name_that_two_packages_have_is_only_written_in_full(registry: Registry) -> None:
+    names = recipe_schema(registry)["$defs"]["loss"]["anyOf"][0]["enum"]
+    assert "latte-clip/contrastive" in names
+    assert "contrastive" not in names
+
+
+def test_the_command_writes_it_and_shows_the_line_for_editors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "recipe.schema.json"
+    assert run_command_line(["schema", "--output", str(file)]) == 0
+    assert "# yaml-language-server: $schema=recipe.schema.json" in capsys.readouterr().out
+    assert run_command_line(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(file.read_text())
+    (tmp_path / "file").touch()
+    assert run_command_line(["schema", "-o", str(tmp_path / "file" / "s.json")]) == 2
