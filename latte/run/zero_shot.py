@@ -43,8 +43,13 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
         )
     ]
     class_features = encode_class_texts(clip, images.template, images.class_names)
-    labels = (features[0] @ class_features.T).argmax(dim=1)
+    labels = frozen_labels(features[0], class_features)
     return ZeroShot(features[0], features[1], class_features, labels)
+
+
+def frozen_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
+    """Unit features of images (N, D) and classes (C, D) -> the nearest class (N,) of each image."""
+    return (image_features @ class_features.T).argmax(dim=1)
 
 
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
