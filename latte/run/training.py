@@ -99,10 +99,10 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
             for learner in learners
         ]
         adapted = from_learners(learners, images.class_names)
-        similarities = adapted.similarities(features)
+        similarities = adapted.in_blocks(features)
         found = diagnose(similarities, adapted.logit_scale)
         return {
-            "top1": (similarities.argmax(dim=1) == labels).double().mean().item(),
+            "top1": (similarities.labels() == labels).double().mean().item(),
             "confidence": found.confidence,
             "margin": found.margin,
         }

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images, encode_class_texts
+from latte.data.blocks import row_blocks
 from latte.data.cache import ImageCache
 from latte.files import write_atomically
 from latte.run.images import Images
@@ -49,7 +50,9 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
 
 def frozen_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
     """Unit features of images (N, D) and classes (C, D) -> the nearest class (N,) of each image."""
-    return (image_features @ class_features.T).argmax(dim=1)
+    blocks = row_blocks(len(image_features), len(class_features))
+    nearest = [(image_features[rows] @ class_features.T).argmax(dim=1) for rows in blocks]
+    return torch.cat([torch.zeros(0, dtype=torch.int64), *nearest])
 
 
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
