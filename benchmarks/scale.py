@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks.scale_stages import STAGES, World
+from benchmarks.scale_stages import STAGES, World, say
 from latte.run.usage import peak_memory_mb, start_measuring
 
 _STATUS = Path("/proc/self/status")
@@ -52,13 +52,13 @@ def main(arguments: Sequence[str]) -> None:
     labelled = options.images // 10 if options.evaluation is None else options.evaluation
     with TemporaryDirectory(prefix="latte-scale-") as name:
         world = World(Path(name), options.images, options.classes, labelled, options.width)
-        print(
-            f"{options.images:,} images, {options.classes:,} classes, {labelled:,} labelled images, "
-            f"width {options.width}"
+        say(
+            f"{options.images:,} images, {options.classes:,} classes, "
+            f"{labelled:,} labelled images, width {options.width}"
         )
-        print(f"{'stage':<34}{'CPU s':>8}{'peak MiB':>10}{'kept MiB':>10}{'B/image':>9}", flush=True)
+        say(f"{'stage':<34}{'CPU s':>8}{'peak MiB':>10}{'kept MiB':>10}{'B/image':>9}")
         measured = [_show(_measure(stage, world), options.images) for stage in STAGES]
-    print(f"largest: {max(one.total for one in measured):,.0f} MiB resident, torch included")
+    say(f"largest: {max(one.total for one in measured):,.0f} MiB resident, torch included")
 
 
 def _measure(stage: Callable[[World], None], world: World) -> Measured:
@@ -70,10 +70,9 @@ def _measure(stage: Callable[[World], None], world: World) -> Measured:
 
 
 def _show(one: Measured, images: int) -> Measured:
-    print(
+    say(
         f"{one.name:<34}{one.seconds:>8.1f}{one.peak:>10,.1f}{one.kept:>10,.1f}"
-        f"{one.peak * 2**20 / images:>9,.0f}",
-        flush=True,
+        f"{one.peak * 2**20 / images:>9,.0f}"
     )
     return one
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from latte.data.batches import epoch_batches
 from latte.data.decoded import DecodedImages
 from latte.data.images import open_image
 from latte.data.options import ListOptions
-from latte.data.scan import Scan, scan_images
+from latte.data.scan import scan_images
 from latte.data.sources.listing import ListDataset
 from latte.describe.bank import DescriptionBank
 from latte.describe.generate import GenerateResult, generate
@@ -148,7 +149,9 @@ class World:
         recipe = SimpleNamespace(
             learners=(),
             evaluate=SimpleNamespace(top_k=5, batch_size=64),
-            descriptions=[SimpleNamespace(label=name, options=one.options) for name, one in kinds.items()],
+            descriptions=[
+                SimpleNamespace(label=name, options=one.options) for name, one in kinds.items()
+            ],
             general=SimpleNamespace(name="scale"),
             resolved={},
         )
@@ -184,9 +187,7 @@ def list_images(world: World) -> None:
     (folder / "00" / "image-00000000.jpg").touch()
     with (folder / "images.csv").open("w") as file:
         file.write("path\n")
-        file.writelines(
-            f"{row % 100:02}/image-{row:08}.jpg\n" for row in range(world.count)
-        )
+        file.writelines(f"{row % 100:02}/image-{row:08}.jpg\n" for row in range(world.count))
     dataset = ListDataset(ListOptions(images="images.csv", classes=("a", "b")), world.context)
     world.listed = dataset.training_images()
 
@@ -196,7 +197,10 @@ def scan(world: World) -> None:
     references = [NamedImage(one.id, one.path) for one in world.listed]
     world.listed = ()
     training = scan_images(references, QuietProgress(), "check", verified=Everything())
-    tests = [NamedImage(f"test/{row:08}.jpg", Path(f"test/{row:08}.jpg")) for row in range(world.labelled)]
+    tests = [
+        NamedImage(f"test/{row:08}.jpg", Path(f"test/{row:08}.jpg"))
+        for row in range(world.labelled)
+    ]
     evaluation = scan_images(tests, QuietProgress(), "check", verified=Everything())
     labels = tuple((torch.arange(world.labelled) % world.classes).tolist())
     world.images = Images(world.class_names, TEMPLATE, training, evaluation, labels)
@@ -328,7 +332,13 @@ def report(world: World) -> None:
     html = page(world.collected, HtmlOptions(gallery=0))
     text = card(world.collected)
     sizes = f"{len(html.encode()) / 2**20:.1f} and {len(text.encode()) / 2**20:.1f} MiB"
-    print(f"    index.html and README.md: {sizes}")
+    say(f"    index.html and README.md: {sizes}")
+
+
+def say(line: str) -> None:
+    """Print `line` now, as the next may take minutes."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 STAGES: Sequence[Callable[[World], None]] = (

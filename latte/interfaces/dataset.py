@@ -10,13 +10,23 @@ from pathlib import Path
 from latte.interfaces.component import Component, OptionsT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ImageReference:
     """One image: where it is, and an id that stays the same when the folder moves."""
 
     id: str
     """Stable and unique in its dataset: the path relative to the dataset's root, with `/`."""
-    path: Path
+    _path: str
+    """A `Path` takes some 500 bytes, and there may be a million of them."""
+
+    def __init__(self, id: str, path: Path) -> None:
+        object.__setattr__(self, "id", id)
+        object.__setattr__(self, "_path", str(path))
+
+    @property
+    def path(self) -> Path:
+        """The image's file."""
+        return Path(self._path)
 
     def read_bytes(self) -> bytes:
         """The encoded image. Raises `OSError`."""

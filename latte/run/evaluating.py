@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
