@@ -81,7 +81,8 @@ class Requests(Sequence[PlannedRequest]):
 
     def key(self, index: int) -> str:
         """The key of request `index`."""
-        return self._keys[index].tobytes().hex()
+        key: bytes = self._keys[index].tobytes()
+        return key.hex()
 
     def __len__(self) -> int:
         return len(self._keys)

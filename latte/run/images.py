@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,7 @@ from typing import TypeVar
 from latte.data.decoded import DecodedImages
 from latte.data.disk import DiskStore, bound_from_environment
 from latte.data.scan import Scan, scan_images, write_skipped
-from latte.files import digest_json, write_text
+from latte.files import digest_json, write_lines
 from latte.interfaces import LatteError
 from latte.run.workspace import Workspace
 
@@ -77,8 +77,8 @@ def find_images(workspace: Workspace) -> Images:
 def write_images(workspace: Workspace, images: Images) -> list[Path]:
     """Write what was found to the run folder."""
     folder = workspace.folder
-    write_text(folder.training_images, _lines(images.training, None))
-    write_text(folder.evaluation_images, _lines(images.evaluation, images.labels))
+    write_lines(folder.training_images, _lines(images.training, None))
+    write_lines(folder.evaluation_images, _lines(images.evaluation, images.labels))
     skipped = (*images.training.skipped, *images.evaluation.skipped)
     write_skipped(folder.skipped, skipped)
     if skipped:
@@ -95,8 +95,9 @@ def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequenc
     return [items[index] for index in sorted(drawn)]
 
 
-def _lines(scan: Scan, labels: Sequence[int] | None) -> str:
-    rows = [{"id": image.id, "key": key} for image, key in zip(scan.images, scan.keys, strict=True)]
-    if labels is not None:
-        rows = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]  # type: ignore[dict-item]
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
+    for number, (image, key) in enumerate(zip(scan.images, scan.keys, strict=True)):
+        row: dict[str, str | int] = {"id": image.id, "key": key}
+        if labels is not None:
+            row["label"] = labels[number]
+        yield json.dumps(row, ensure_ascii=False)
