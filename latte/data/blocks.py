@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-BLOCK_ENTRIES = 2**24
-"""Entries of a block: 64 MiB in fp32."""
+BLOCK_ENTRIES = 2**22
+"""Entries of a block: 16 MiB in fp32."""
 
 
 def rows_a_block(columns: int) -> int:

@@ -47,12 +47,11 @@ class Adapted:
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
         """Each member's unit features (B, D), on the CPU -> (B, C)."""
-        return torch.stack(
-            [
-                member.classifier.similarities(one)
-                for member, one in zip(self.members, features, strict=True)
-            ]
-        ).mean(dim=0)
+        found = [
+            member.classifier.similarities(one)
+            for member, one in zip(self.members, features, strict=True)
+        ]
+        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
         """Similarities of all images; each member's unit features (N, D), on the CPU."""

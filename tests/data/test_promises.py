@@ -12,8 +12,9 @@ from latte.interfaces import ImageReference
 
 
 def test_a_training_image_has_nowhere_to_put_a_label() -> None:
-    assert [field.name for field in dataclasses.fields(ImageReference)] == ["id", "path"]
-    assert ImageReference.__slots__ == ("id", "path")
+    # `_path` is what `path` is made of.
+    assert [field.name for field in dataclasses.fields(ImageReference)] == ["id", "_path"]
+    assert ImageReference.__slots__ == ("id", "_path")
 
 
 def test_listing_images_and_checking_options_needs_no_torch() -> None:

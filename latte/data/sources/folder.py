@@ -40,12 +40,15 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         if self.options.classes != CLASS_FOLDERS:
             return {}
         labels = {name: label for label, name in enumerate(self.class_names)}
-        folders = {
-            image.id: image.path.relative_to(self._root).parents[-2]
-            for image in self._training_images
-            if image.path.parent != self._root
-        }
-        return {image: labels[folder_class_name(folder)] for image, folder in folders.items()}
+        folders: dict[str, int] = {}
+        found = {}
+        for image in self._training_images:
+            inner = image.path.relative_to(self._root).parts
+            if len(inner) > 1:
+                if inner[0] not in folders:
+                    folders[inner[0]] = labels[folder_class_name(Path(inner[0]))]
+                found[image.id] = folders[inner[0]]
+        return found
 
     @cached_property
     def _training_images(self) -> tuple[ImageReference, ...]:
