@@ -54,6 +54,16 @@ class Dataset(Component[OptionsT]):
     def template(self) -> str:
         """The sentence that stands for a class, with `{class}` for its name."""
 
+    @property
+    def templates(self) -> Sequence[str]:
+        """All sentences that stand for a class together, `template` first; here it alone."""
+        return (self.template,)
+
+    @property
+    def class_aliases(self) -> Sequence[Sequence[str]]:
+        """All names that each class goes by, the one in `class_names` first; here it alone."""
+        return [(name,) for name in self.class_names]
+
     @abstractmethod
     def training_images(self) -> Sequence[ImageReference]:
         """The N images to adapt to; their order depends on neither labels nor the file system."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from latte.backbone.class_texts import ClassTexts
 from latte.data.decoded import DecodedImages
 from latte.data.disk import DiskStore, bound_from_environment
 from latte.data.scan import Scan, scan_images, write_skipped
@@ -29,6 +30,16 @@ class Images:
     evaluation: Scan
     labels: tuple[int, ...]
     """True labels of the evaluation images."""
+    templates: tuple[str, ...] = ()
+    """All templates, where there are several."""
+    aliases: tuple[tuple[str, ...], ...] = ()
+    """All names of each class, where one has several."""
+
+    @property
+    def class_texts(self) -> ClassTexts:
+        """What stands for each class."""
+        names = self.aliases or [(name,) for name in self.class_names]
+        return ClassTexts.of(self.templates or (self.template,), names)
 
     @property
     def skipped(self) -> int:
@@ -37,7 +48,8 @@ class Images:
 
     @property
     def fingerprint(self) -> str:
-        """Of ids, contents, order, class names and evaluation labels."""
+        """Of ids, contents, order, class names, templates and evaluation labels."""
+        several = [self.templates, self.aliases] if self.templates or self.aliases else []
         return digest_json(
             [
                 self.class_names,
@@ -45,6 +57,7 @@ class Images:
                 [[image.id for image in scan.images] for scan in (self.training, self.evaluation)],
                 [self.training.keys, self.evaluation.keys],
                 self.labels,
+                *several,
             ]
         )
 
@@ -71,7 +84,16 @@ def find_images(workspace: Workspace) -> Images:
         )
     label_of = {one.image.id: one.label for one in labelled}
     labels = tuple(label_of[image.id] for image in evaluated.images)
-    return Images(dataset.class_names, dataset.template, scanned, evaluated, labels)
+    templates, aliases = tuple(dataset.templates), tuple(map(tuple, dataset.class_aliases))
+    return Images(
+        dataset.class_names,
+        dataset.template,
+        scanned,
+        evaluated,
+        labels,
+        templates if len(templates) > 1 else (),
+        aliases if any(len(names) > 1 for names in aliases) else (),
+    )
 
 
 def write_images(workspace: Workspace, images: Images) -> list[Path]:

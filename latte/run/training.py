@@ -9,7 +9,7 @@ import torch
 from latte.adapt.learner import Learner, build_learner
 from latte.adapt.loop import Evaluate, Training, train
 from latte.adapt.step import StepInputs
-from latte.backbone.encode import class_texts, encode_cached_images
+from latte.backbone.encode import encode_cached_images
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.diagnostics import diagnose
@@ -45,7 +45,7 @@ def train_learners(
         labelers=[workspace.build(choice) for choice in recipe.labels],
         bank=bank,
         descriptions=[choice.label for choice in recipe.descriptions],
-        class_texts=class_texts(images.template, images.class_names),
+        class_texts=images.class_texts,
         seed=workspace.seed,
     )
     training = Training(

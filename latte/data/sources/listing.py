@@ -8,7 +8,7 @@ from pathlib import Path
 
 from latte.data.options import ListOptions
 from latte.data.sources.base import ImageSource, by_id
-from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.data.sources.classes import ClassLookup, read_classes, shown
 from latte.data.sources.evaluation import labelled_list, refuse_overlap
 from latte.data.sources.listed import ListedPaths, refuse_all_missing, unique
 from latte.data.sources.paths import existing_file, existing_folder
@@ -29,7 +29,8 @@ class ListDataset(ImageSource[ListOptions]):
         if options.root is not None:
             self._root = existing_folder(context.path(options.root), "dataset.root")
         self._evaluation = _evaluation_file(options, context)
-        super().__init__(options, context, read_class_names(options.classes, self._root, context))
+        classes = read_classes(options.classes, self._root, context)
+        super().__init__(options, context, shown(classes), classes)
 
     def training_images(self) -> Sequence[ImageReference]:
         """The images of `images`, sorted by id."""
@@ -41,7 +42,11 @@ class ListDataset(ImageSource[ListOptions]):
 
     def audit_labels(self) -> Mapping[str, int]:
         """What the class column of `images` says, where there is one and it is filled."""
-        lookup, column, labels = ClassLookup(self.class_names), self.options.class_column, {}
+        lookup, column, labels = (
+            ClassLookup(self.class_names, self.class_aliases),
+            self.options.class_column,
+            {},
+        )
         for image, row in self._rows():
             name = row.optional_text(column)
             if name:
@@ -69,7 +74,7 @@ class ListDataset(ImageSource[ListOptions]):
         labelled = labelled_list(
             self._evaluation,
             ListedPaths(start, absolute=True, id_root=self._root),
-            ClassLookup(self.class_names),
+            ClassLookup(self.class_names, self.class_aliases),
             self.options.path_column,
             self.options.class_column,
         )
