@@ -25,10 +25,7 @@ class ClassTexts:
     @classmethod
     def of(cls, templates: Sequence[str], names: Sequence[Sequence[str]]) -> Self:
         """`names` are all that each class goes by. Raises `LatteError` as `fill_template` does."""
-        filled = [
-            [fill_template(template, of_class) for template in templates] for of_class in names
-        ]
-        return cls(tuple(tuple(chain.from_iterable(sentences)) for sentences in filled))
+        return cls(tuple(_filled(templates, of_class) for of_class in names))
 
     @property
     def sentences(self) -> list[str]:
@@ -56,6 +53,10 @@ class ClassTexts:
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
         places[there] = torch.arange(len(self.sentences))
         return places
+
+
+def _filled(templates: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(fill_template(template, [name])[0] for name in names for template in templates)
 
 
 def fill_template(template: str, class_names: Sequence[str]) -> list[str]:

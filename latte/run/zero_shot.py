@@ -19,7 +19,7 @@ from latte.run.images import Images
 from latte.run.kept_features import kept_features
 from latte.run.workspace import Workspace
 
-_SAME = 1 - 1e-6
+_SAME = 1 - 5e-6
 """Cosine similarity of texts that differ by rounding alone."""
 
 

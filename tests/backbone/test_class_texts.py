@@ -17,7 +17,7 @@ TEMPLATES = ("a photo of a {class}.", "a drawing of a {class}.")
 
 
 @pytest.mark.parametrize(
-    "name", ["tabby cat", "{class}", "{}", "{0}", "100 % wool", "%s", "шум 猫"]
+    "name", ["tabby cat", "{class}", "{}", "{0}", "100 % wool", "%s", "кот 猫", "long " * 100]
 )
 def test_a_template_is_filled_with_the_name_as_it_is(name: str) -> None:
     assert fill_template("a {class}, {class}.", [name]) == [f"a {name}, {name}."]

@@ -42,11 +42,8 @@ class ListDataset(ImageSource[ListOptions]):
 
     def audit_labels(self) -> Mapping[str, int]:
         """What the class column of `images` says, where there is one and it is filled."""
-        lookup, column, labels = (
-            ClassLookup(self.class_names, self.class_aliases),
-            self.options.class_column,
-            {},
-        )
+        lookup = ClassLookup(self.class_names, self.class_aliases)
+        column, labels = self.options.class_column, {}
         for image, row in self._rows():
             name = row.optional_text(column)
             if name:
