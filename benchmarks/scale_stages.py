@@ -84,8 +84,8 @@ class NamingDescriber(Describer[NoOptions]):
 
     @property
     def batch_size(self) -> int:
-        """Large, for each batch waits for the disk."""
-        return 4096
+        """Each batch waits for the disk."""
+        return 512
 
     @property
     def fingerprint(self) -> str:
@@ -126,7 +126,7 @@ class World:
     @property
     def context(self) -> Context:
         """Of a run without a CLIP."""
-        return Context(self.folder, self.folder / "cache", "cpu", 0, _no_clip)
+        return Context(self.folder, self.folder / "cache", "cpu", 0, no_clip)
 
     @property
     def run(self) -> RunFolder:
@@ -361,7 +361,8 @@ STAGES: Sequence[Callable[[World], None]] = (
 )
 
 
-def _no_clip() -> Backbone:
+def no_clip() -> Backbone:
+    """For a context: nothing that is measured may load a CLIP."""
     raise AssertionError("no stage here needs the CLIP")
 
 
