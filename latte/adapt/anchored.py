@@ -8,10 +8,11 @@ from torch.nn.functional import normalize
 
 from latte.adapt.estimated import EstimatedPrototypes, shift_to_texts
 from latte.adapt.options import AnchoredOptions
+from latte.data.blocks import rows_a_block
 from latte.interfaces import TrainingStart
 
 _ROWS_A_BLOCK = 8192
-"""Images whose (rows, C) probabilities are held at once."""
+"""Images whose (rows, C) probabilities are held at once; fewer where there are many classes."""
 
 
 class AnchoredPrototypes(EstimatedPrototypes[AnchoredOptions]):
@@ -57,7 +58,7 @@ def _shared(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor,
     """Images a class (C, 1), in shares, and the sum (C, D) of their features."""
     counts = prototypes.new_zeros(len(prototypes), 1)
     sums = torch.zeros_like(prototypes)
-    for block in torch.split(features, _ROWS_A_BLOCK):
+    for block in torch.split(features, min(_ROWS_A_BLOCK, rows_a_block(len(prototypes)))):
         shares = (scale * block @ prototypes.T).softmax(dim=1)
         counts += shares.sum(dim=0).unsqueeze(1)
         sums += shares.T @ block

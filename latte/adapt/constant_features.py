@@ -39,7 +39,8 @@ def keep_constant_features(
         return
     if learner.aggregator.class_features_refresh == "step":
         with torch.no_grad():
-            learner.constant_class_features = learner.backbone.encode_texts(inputs.class_texts)
+            encode = learner.backbone.encode_texts
+            learner.constant_class_features = inputs.class_texts.features(encode)
     if inputs.descriptions:
         features = (
             encode_many_texts(

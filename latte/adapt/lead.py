@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from latte.adapt.options import LeadOptions
+from latte.data.blocks import rows_a_block
 from latte.interfaces import Guard, Verdict
 
 _ROWS_A_BLOCK = 8192
-"""Images whose (rows, C) similarities are held at once."""
+"""Images whose (rows, C) similarities are held at once; fewer where there are many classes."""
 
 
 class LeadGuard(Guard[LeadOptions]):
@@ -45,7 +46,7 @@ def lead_over_chance(image_features: Tensor, class_features: Tensor) -> float:
         return math.nan
     texts, middle = class_features.double(), image_features.double().mean(dim=0)
     lead = variance = 0.0
-    for block in torch.split(image_features, _ROWS_A_BLOCK):
+    for block in torch.split(image_features, min(_ROWS_A_BLOCK, rows_a_block(classes))):
         centred = (block.double() - middle) @ texts.T
         best = centred.topk(2, dim=1).values
         lead += float((best[:, 0] - best[:, 1]).sum()) / images

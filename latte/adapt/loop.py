@@ -244,8 +244,8 @@ def _refresh_class_features(training: Training, when: tuple[str, ...]) -> None:
     with torch.no_grad():
         for learner in training.learners:
             if learner.aggregator.class_features_refresh in when:
-                texts = training.inputs.class_texts
-                learner.aggregator.refresh_class_features(learner.backbone.encode_texts(texts))
+                fresh = training.inputs.class_texts.features(learner.backbone.encode_texts)
+                learner.aggregator.refresh_class_features(fresh)
 
 
 def _seed_global_generators(seed: int, step: int, learner: str) -> None:

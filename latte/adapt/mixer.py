@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from latte.data.blocks import row_blocks
 from latte.interfaces import Classifier
 
 MARGIN_FLOOR = 1e-6
@@ -20,9 +21,15 @@ def margin_weights(text_features: Tensor, classifier: Classifier) -> Tensor:
     as near as its nearest one, so that siblings never compete. With a single class there is no
     runner-up and no text says more than another: all weigh 1. LatteCLIP, dynamic feature mixer.
     """
-    similarities = classifier.similarities(text_features.detach())
-    if similarities.shape[1] == 1:
-        return similarities.new_ones(len(similarities))
+    features = text_features.detach()
+    if classifier.classes == 1:
+        return features.new_ones(len(features))
+    blocks = row_blocks(len(features), len(classifier.weights))
+    margins = [_margins(classifier.similarities(features[rows])) for rows in blocks]
+    return torch.cat(margins) if margins else features.new_zeros(0)
+
+
+def _margins(similarities: Tensor) -> Tensor:
     nearest, runner_up = similarities.topk(2, dim=1).values.unbind(dim=1)
     return nearest - runner_up + MARGIN_FLOOR
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from latte.adapt.estimated import EstimatedPrototypes, shift_to_texts
 from latte.adapt.momentum import MomentumPrototypes
 from latte.adapt.options import MomentumOptions, ReEstimatedOptions
+from latte.data.blocks import row_blocks
 from latte.interfaces import LabelStream, Supervision, TrainingStart
 
 _AT_REST = 1e-6
@@ -42,7 +43,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     ) -> list[Supervision]:
         """Targets of all images under both pseudo-labels, the frozen and the current one."""
         features = start.image_features.to(images)
-        current = moving.logits(features).argmax(dim=1)
+        current = _nearest(moving, features)
         streams = {"frozen": start.frozen_labels.to(current), "current": current}
         return [
             supervision
@@ -75,6 +76,11 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
             stream = LabelStream(name, labels, images.new_full((len(labels),), share))
             supervisions.append(Supervision(stream, targets))
         return supervisions
+
+
+def _nearest(moving: MomentumPrototypes, features: Tensor) -> Tensor:
+    blocks = row_blocks(len(features), len(moving.classifier().weights))
+    return torch.cat([moving.logits(features[rows]).argmax(dim=1) for rows in blocks])
 
 
 def images_among_texts(image_features: Tensor, class_features: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from latte.adapt.description_features import description_features
 from latte.adapt.learner import Learner
 from latte.adapt.texts import StepTexts
 from latte.adapt.towers import Towers
+from latte.backbone.class_texts import ClassTexts
 from latte.describe.bank import DescriptionBank
 from latte.interfaces import Batch, LabelStream, PseudoLabeler, Supervision
 
@@ -26,8 +27,8 @@ class StepInputs:
     bank: DescriptionBank
     descriptions: Sequence[str]
     """Names of the recipe's descriptions, in its order."""
-    class_texts: Sequence[str]
-    """C sentences, for aggregators that re-encode the classes."""
+    class_texts: ClassTexts
+    """For aggregators that re-encode the classes."""
     seed: int
 
 
@@ -61,7 +62,7 @@ def _supervise(
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":
         constant = learner.constant_class_features
-        fresh = texts.encode(inputs.class_texts) if constant is None else constant
+        fresh = inputs.class_texts.features(texts.encode) if constant is None else constant
         aggregator.refresh_class_features(fresh)
     streams = [
         stream

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from latte.backbone.class_texts import ClassTexts
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
 from latte.interfaces import Backbone, LatteError, Progress
@@ -66,21 +67,7 @@ def encode_many_texts(
     return torch.cat(parts)
 
 
-def class_texts(template: str, class_names: Sequence[str]) -> list[str]:
-    """The template once a class, with `{class}` replaced by its name.
-
-    Raises:
-        LatteError: if the template does not contain `{class}`.
-    """
-    if "{class}" not in template:
-        raise LatteError(
-            f"the template {template!r} does not mention the class",
-            hint='write {class} where the name belongs, as in "a photo of a {class}."',
-        )
-    return [template.replace("{class}", name) for name in class_names]
-
-
-def encode_class_texts(backbone: Backbone, template: str, class_names: Sequence[str]) -> Tensor:
+def encode_class_texts(backbone: Backbone, texts: ClassTexts) -> Tensor:
     """The zero-shot classifier: one unit row a class, (C, D), on the CPU, without gradient."""
     with torch.no_grad():
-        return backbone.encode_texts(class_texts(template, class_names)).cpu()
+        return texts.features(backbone.encode_texts).cpu()

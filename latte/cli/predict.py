@@ -21,6 +21,12 @@ def predict(
         Path | None, typer.Option("--output", "-o", help="Write to this file, not to the screen.")
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Classes an image.")] = 5,
+    unknown_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Say `none of them` where the best class scores less than this."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     quiet: QuietOption = False,
@@ -28,6 +34,7 @@ def predict(
     """Classify IMAGES; scores are softmax probabilities, not calibrated."""
     from latte.cli.progress import make_progress
     from latte.evaluate.predictions import stream_predictions, write_predictions
+    from latte.evaluate.unknown import with_unknown
     from latte.run import predicting
     from latte.run.reopen import open_adapted
 
@@ -41,6 +48,8 @@ def predict(
         top_k=top_k,
         batch_size=batch_size,
     )
+    if unknown_below is not None:
+        rows = with_unknown(rows, unknown_below)
     if output is None:
         stream_predictions(sys.stdout, rows, format_)
     else:

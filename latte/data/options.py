@@ -11,23 +11,28 @@ CLASS_FOLDERS = "folders"
 
 _CLASSES = (
     "text file with one class name a line, or a list of names, or `folders`: the names of the "
-    "sub-folders of root, sorted, with `_` read as a space (a file called folders: ./folders)"
+    "sub-folders of root, sorted, with `_` read as a space (a file called folders: ./folders). "
+    "Several names of one class: `couch | sofa`, the first is shown"
 )
 
 
 class SourceOptions(Options):
     """What every dataset can be told."""
 
-    template: str = Field(
+    template: str | tuple[str, ...] = Field(
         default="a photo of a {class}.",
-        description="sentence that stands for a class; {class} becomes its name, all else stays",
+        description="sentence that stands for a class; {class} becomes its name, all else stays. "
+        "Of a list, a class is the mean of all; where a text is wanted, the first is taken",
     )
 
     @field_validator("template")
     @classmethod
-    def _names_the_class(cls, template: str) -> str:
-        if "{class}" not in template:
+    def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        templates = (template,) if isinstance(template, str) else template
+        if not templates or not all("{class}" in one for one in templates):
             raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
+        if len({*templates}) < len(templates):
+            raise ValueError("the same template stands here twice")
         return template
 
 

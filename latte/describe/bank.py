@@ -12,7 +12,7 @@ from torch import Tensor
 from latte.describe.bank_file import BankLine, read_bank, write_bank
 from latte.describe.column import ABSENT, Column, Draws, planned_columns
 from latte.describe.generate import GenerateResult
-from latte.describe.loading import columns_of
+from latte.describe.loading import load_columns
 from latte.describe.plan import Plan, TrainingSet
 from latte.describe.subjects import subject_labels
 from latte.describe.types import fill
@@ -93,17 +93,17 @@ class DescriptionBank:
         """Read what `save` wrote. Raises `LatteError` for a file that does not fit."""
         asking = [label for label, kind in descriptions.items() if kind.scope != "class"]
         lines = read_bank(path, asking, classes=len(class_names))
-        columns = columns_of(lines, descriptions, path)
-        labels = torch.tensor([line.frozen_label for line in lines], dtype=torch.int64)
-        ids = [line.id for line in lines]
-        return cls(ids, labels, class_names, template, descriptions, columns)
+        found = load_columns(lines, descriptions, path)
+        return cls(
+            found.ids, found.frozen_labels, class_names, template, descriptions, found.columns
+        )
 
     def save(self, path: Path) -> None:
         """Write one JSON line an image: id, frozen label, texts, and the ids of its groups."""
         labels = self.frozen_labels.tolist()
-        own = {label: column.subjects().tolist() for label, column in self.columns.items()}
+        own = {label: column.subjects().numpy() for label, column in self.columns.items()}
         groups = {
-            label: column.groups.tolist()
+            label: column.groups.numpy()
             for label, column in self.columns.items()
             if column.groups is not None
         }
@@ -123,7 +123,7 @@ class DescriptionBank:
                         label: tuple(self.ids[i] for i in of[own[label][row]])
                         for label, of in groups.items()
                     },
-                    numbers={label: own[label][row] for label in shared},
+                    numbers={label: int(own[label][row]) for label in shared},
                 )
                 for row, id_ in enumerate(self.ids)
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,14 +44,15 @@ def write_bank(path: Path, lines: Iterable[BankLine]) -> None:
             file.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
-def read_bank(path: Path, labels: Sequence[str], classes: int) -> list[BankLine]:
-    """Read what `write_bank` wrote: the descriptions `labels` of every image.
+def read_bank(path: Path, labels: Sequence[str], classes: int) -> Iterator[BankLine]:
+    """Read what `write_bank` wrote, line by line: the descriptions `labels` of every image.
 
     Raises `LatteError` for a file that is missing, damaged, or lacks one of `labels`.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            return [_parse(text, f"{path}:{n}", labels, classes) for n, text in enumerate(file, 1)]
+            for number, text in enumerate(file, 1):
+                yield _parse(text, f"{path}:{number}", labels, classes)
     except OSError as error:
         raise LatteError(
             f"descriptions cannot be read: {error.strerror or error}",

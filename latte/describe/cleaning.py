@@ -10,7 +10,9 @@ MAX_CHARACTERS = 600
 
 def clean(text: str) -> str:
     """One line of printable text of at most `MAX_CHARACTERS`, cut between words."""
-    line = " ".join("".join(char for char in text if _is_printable(char)).split())
+    if not text.isprintable():
+        text = "".join(char for char in text if _is_printable(char))
+    line = " ".join(text.split())
     if len(line) <= MAX_CHARACTERS:
         return line
     head = line[: MAX_CHARACTERS + 1]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from latte.describe.asking import Answer, ask
@@ -56,33 +56,37 @@ def generate(
     shard: where all failed), or where too many fail in a row.
     """
     store.refresh()
-    keys = [request.key for request in plan.requests if shard is None or shard.holds(request.key)]
-    written = _Asking(describer, plan, store, progress, ask_again).answer(keys)
-    result = _result(plan, keys, written, store)
-    _check_any(result, keys, store, whole=shard is None)
-    if keys:
+    rows: Sequence[int] = range(len(plan.requests))
+    if shard is not None:
+        rows = array("i", (row for row in rows if shard.holds(plan.requests.key(row))))
+    written = _Asking(describer, plan, store, progress, ask_again).answer(rows)
+    result = _result(plan, rows, written, store)
+    _check_any(result, plan, rows, store, whole=shard is None)
+    if rows:
         progress.say(f"{_summary(result, describer.counters)}; see {store.folder}")
     return result
 
 
 def _result(
-    plan: Plan, keys: Sequence[str], written: int, store: DescriptionStore
+    plan: Plan, rows: Sequence[int], written: int, store: DescriptionStore
 ) -> GenerateResult:
-    there = sum(store.get(key) is not None for key in keys)
-    refused = sum(store.refusal(key) is not None for key in keys)
-    texts = tuple(store.get(request.key) for request in plan.requests)
-    return GenerateResult(texts, there - written, written, refused, len(keys) - there - refused)
+    key = plan.requests.key
+    texts = tuple(store.get(key(row)) for row in range(len(plan.requests)))
+    there = sum(texts[row] is not None for row in rows)
+    refused = sum(texts[row] is None and store.refusal(key(row)) is not None for row in rows)
+    return GenerateResult(texts, there - written, written, refused, len(rows) - there - refused)
 
 
 def _check_any(
-    result: GenerateResult, keys: Sequence[str], store: DescriptionStore, whole: bool
+    result: GenerateResult, plan: Plan, rows: Sequence[int], store: DescriptionStore, whole: bool
 ) -> None:
     """Nothing but failures is an error; a small shard may well hold nothing but refusals."""
-    if not keys or result.served or result.generated or (result.refused and not whole):
+    if not rows or result.served or result.generated or (result.refused and not whole):
         return
     again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
     raise LatteError(
-        f"the describer answered none of {len(keys):,} requests: {store.failure(keys[0])}",
+        f"the describer answered none of {len(rows):,} requests: "
+        f"{store.failure(plan.requests.key(rows[0]))}",
         where="describer",
         hint=again if result.refused else None,
     )
@@ -116,21 +120,20 @@ class _Asking:
         self.store = store
         self.progress = progress
         self.ask_again = ask_again
-        self.row_of_key = {request.key: row for row, request in enumerate(plan.requests)}
 
-    def answer(self, keys: Sequence[str]) -> int:
-        """Ask about those of `keys` that need it; returns how many texts were written."""
-        missing = [key for key in keys if self._needs_asking(key)]
+    def answer(self, rows: Sequence[int]) -> int:
+        """Ask those of the requests `rows` that need it; returns how many texts were written."""
+        missing = array("i", (row for row in rows if self._needs_asking(row)))
         if not missing:
             return 0
         written = refused = failed = in_a_row = 0
-        done = len(keys) - len(missing)
-        with self.progress.task("describe", len(keys), "texts", done=done) as task:
-            for batch in _chunks(missing, self.describer.batch_size):
+        done, size = len(rows) - len(missing), self.describer.batch_size
+        with self.progress.task("describe", len(rows), "texts", done=done) as task:
+            for first in range(0, len(missing), size):
+                batch = missing[first : first + size]
                 self.store.prepare()
                 self.store.refresh()
-                open_keys = [key for key in batch if self._needs_asking(key)]
-                answers = self._ask_and_store(open_keys)
+                answers = self._ask_and_store([row for row in batch if self._needs_asking(row)])
                 written += sum(answer.text is not None for answer in answers)
                 refused += sum(answer.refused for answer in answers)
                 failed += sum(answer.crashed for answer in answers)
@@ -141,27 +144,28 @@ class _Asking:
                 _check_alive(answers, in_a_row)
         return written
 
-    def _needs_asking(self, key: str) -> bool:
+    def _needs_asking(self, row: int) -> bool:
+        key = self.plan.requests.key(row)
         if self.store.get(key) is not None:
             return False
         return self.ask_again or self.store.refusal(key) is None
 
-    def _ask_and_store(self, keys: Sequence[str]) -> list[Answer]:
-        if not keys:
+    def _ask_and_store(self, rows: Sequence[int]) -> list[Answer]:
+        if not rows:
             return []
-        requests = [self.plan.request(self.row_of_key[key]) for key in keys]
+        requests = [self.plan.request(row) for row in rows]
         answers = ask(self.describer, requests)
         records = [
-            self._record(key, request, answer)
-            for key, request, answer in zip(keys, requests, answers, strict=True)
+            self._record(row, request, answer)
+            for row, request, answer in zip(rows, requests, answers, strict=True)
         ]
         self.store.put_many(records)
         return answers
 
-    def _record(self, key: str, request: DescribeRequest, answer: Answer) -> StoredText:
-        planned = self.plan.requests[self.row_of_key[key]]
+    def _record(self, row: int, request: DescribeRequest, answer: Answer) -> StoredText:
+        planned = self.plan.requests[row]
         return StoredText(
-            key=key,
+            key=planned.key,
             text=answer.text,
             failure=answer.failure,
             describer=self.plan.fingerprint,
@@ -187,9 +191,3 @@ def _crashes_in_a_row(answers: Sequence[Answer], before: int) -> int:
     for answer in answers:
         before = before + 1 if answer.crashed else 0
     return before
-
-
-def _chunks(keys: Sequence[str], size: int) -> Iterator[list[str]]:
-    rest = iter(keys)
-    while chunk := list(islice(rest, size)):
-        yield chunk

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from latte.data.groups import grid
+from latte.describe.ragged import Ragged
+from latte.describe.requests import GRID, SEPARATE, SINGLE, Asked, Requests
 from latte.describe.store import request_key
-from latte.describe.subjects import draw_subjects, subject_labels
+from latte.describe.subjects import Subjects, draw_subjects, subject_labels
 from latte.files import digest
 from latte.interfaces import (
     DescribedImage,
@@ -24,9 +27,6 @@ from latte.interfaces import (
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
-
-SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
-"""Layouts, as they enter keys. Number the grid anew when its geometry changes."""
 
 
 @dataclass(frozen=True)
@@ -50,26 +50,13 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
-class PlannedRequest:
-    """One distinct question: what a text is stored under, and what it takes to ask."""
-
-    key: str
-    members: tuple[int, ...]
-    """Rows of the training set, in the order shown."""
-    prompt: str
-    layout: str
-    sample: int = 0
-    """Counts the answers that are wanted to the same question."""
-
-
-@dataclass(frozen=True)
 class PlannedDescription:
     """Where one description of every training image comes from.
 
     It is about S subjects: the images themselves, a group for each of them, or fewer groups.
     """
 
-    rows: tuple[tuple[int, ...], ...]
+    rows: Sequence[tuple[int, ...]]
     """For each of the S subjects, indices into the plan's requests: one for each prompt and sample,
     samples of a prompt side by side."""
     groups: Tensor | None
@@ -84,7 +71,7 @@ class Plan:
     """All distinct requests to one describer, in the order in which they are asked."""
 
     training: TrainingSet
-    requests: tuple[PlannedRequest, ...]
+    requests: Requests
     descriptions: Mapping[str, PlannedDescription]
     """By the description's name in the recipe, those that ask this describer."""
     fingerprint: str
@@ -93,7 +80,7 @@ class Plan:
     def request(self, index: int) -> DescribeRequest:
         """The request `index` as a describer gets it."""
         planned = self.requests[index]
-        images = tuple(_described(self.training, row) for row in planned.members)
+        images = _described(self.training, planned.members)
         if planned.layout == GRID:
             images = (_grid(images),)
         return DescribeRequest(images, planned.prompt, planned.sample)
@@ -136,19 +123,25 @@ def plan_requests(
 
 
 class _Draft:
-    """Requests to one describer so far, equal keys merged."""
+    """Requests to one describer so far."""
 
     def __init__(self, training: TrainingSet, describer: Describer[Any]) -> None:
         self.training = training
         self.describer = describer
-        self.descriptions: dict[str, PlannedDescription] = {}
-        self._requests: list[PlannedRequest] = []
-        self._row_of_key: dict[str, int] = {}
+        self.descriptions: dict[str, tuple[Asked, Subjects]] = {}
+        self._prompts: dict[str, int] = {}
 
     def plan(self) -> Plan:
-        """What was added."""
-        requests = tuple(self._requests)
-        return Plan(self.training, requests, self.descriptions, self.describer.fingerprint)
+        """What was added, equal questions merged."""
+        asked = [one for one, _ in self.descriptions.values()]
+        requests = Requests(asked, [*self._prompts])
+        described = {
+            label: PlannedDescription(rows, subjects.groups, subjects.own)
+            for rows, (label, (_, subjects)) in zip(
+                requests.rows(asked), self.descriptions.items(), strict=True
+            )
+        }
+        return Plan(self.training, requests, described, self.describer.fingerprint)
 
     def add(self, label: str, kind: DescriptionType[Any], seed: int) -> None:
         if kind.samples > 1 and not self.describer.varies:
@@ -160,26 +153,28 @@ class _Draft:
                 "write several prompts",
             )
         subjects = draw_subjects(self.training, label, kind, seed)
-        prompts = [kind.prompts(name) for name in self.training.class_names]
-        classes = subjects.labels(self.training.frozen_labels).tolist()
-        rows = tuple(
-            tuple(
-                self._row(tuple(shown), prompt, sample)
-                for prompt in prompts[class_]
-                for sample in range(kind.samples)
-            )
-            for shown, class_ in zip(subjects.members, classes, strict=True)
-        )
-        self.descriptions[label] = PlannedDescription(rows, subjects.groups, subjects.own)
+        self.descriptions[label] = self._asked(kind, subjects), subjects
 
-    def _row(self, members: tuple[int, ...], prompt: str, sample: int) -> int:
-        layout = self._layout(len(members))
-        images = [self.training.keys[row] for row in members]
-        key = request_key(images, prompt, self.describer.fingerprint, layout, sample)
-        row = self._row_of_key.setdefault(key, len(self._requests))
-        if row == len(self._requests):
-            self._requests.append(PlannedRequest(key, members, prompt, layout, sample))
-        return row
+    def _asked(self, kind: DescriptionType[Any], subjects: Subjects) -> Asked:
+        prompts = [
+            [(prompt, self._number(prompt)) for prompt in kind.prompts(name)]
+            for name in self.training.class_names
+        ]
+        shown = subjects.members.numpy()
+        asked = Asked(shown, self._layout(shown.shape[1]))
+        classes = subjects.labels(self.training.frozen_labels).tolist()
+        keys, describer = self.training.keys, self.describer.fingerprint
+        for members, class_ in zip(Ragged.even(shown), classes, strict=True):
+            images = [keys[row] for row in members]
+            for prompt, number in prompts[class_]:
+                for sample in range(kind.samples):
+                    key = request_key(images, prompt, describer, asked.layout, sample)
+                    asked.add(key, number, sample)
+            asked.end_subject(len(prompts[class_]) * kind.samples)
+        return asked
+
+    def _number(self, prompt: str) -> int:
+        return self._prompts.setdefault(prompt, len(self._prompts))
 
     def _layout(self, images: int) -> str:
         if images == 1:
@@ -187,12 +182,11 @@ class _Draft:
         return SEPARATE if images <= self.describer.max_images else GRID
 
 
-def _described(training: TrainingSet, row: int) -> DescribedImage:
-    reference = training.images[row]
-    return DescribedImage(
-        key=training.keys[row],
-        features=training.features[row],
-        open=lambda: training.open(reference),
+def _described(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
+    features = training.features[list(rows)].unbind()
+    return tuple(
+        DescribedImage(training.keys[row], feature, partial(training.open, training.images[row]))
+        for row, feature in zip(rows, features, strict=True)
     )
 
 

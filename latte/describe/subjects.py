@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from latte.data.groups import draw_class_groups, draw_groups
 from latte.data.oracle import draw_oracle_groups
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 class Subjects:
     """S images or groups, each of them of one frozen label."""
 
-    members: Sequence[Sequence[int]]
-    """For each subject, the rows of the training set that are shown, in order."""
+    members: Tensor
+    """(S, size): for each subject, the rows of the training set that are shown, in order."""
     groups: Tensor | None = None
-    """The same as (S, size); None where the subjects are the images."""
+    """The same; None where the subjects are the images."""
     own: Tensor | None = None
     """(N,) int64: the subject of each training image; None: subject i is that of image i."""
 
@@ -45,11 +46,11 @@ def draw_subjects(
 ) -> Subjects:
     """The subjects of the description `label`. Raises `LatteError` where labels are missing."""
     if kind.scope != "group":
-        return Subjects([[row] for row in range(len(training.images))])
+        return Subjects(torch.arange(len(training.images))[:, None])
     own_seed = seed_from(f"groups {label}", seed)
     if kind.groups_per_class is None:
         groups = _group_of_each_image(training, label, kind, own_seed)
-        return Subjects(groups.tolist(), groups)
+        return Subjects(groups, groups)
     if kind.correct_images is not None:
         raise LatteError(
             f"the groups of `{label}` are drawn by labels, one for each image, and not so many "
@@ -59,7 +60,7 @@ def draw_subjects(
     groups, own = draw_class_groups(
         training.frozen_labels, kind.group_size, kind.groups_per_class, own_seed
     )
-    return Subjects(groups.tolist(), groups, own)
+    return Subjects(groups, groups, own)
 
 
 def _group_of_each_image(

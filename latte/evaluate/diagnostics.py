@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latte.evaluate.similarities import Similarities, in_blocks
+
 
 @dataclass(frozen=True)
 class Diagnostics:
@@ -24,23 +26,25 @@ class Diagnostics:
     """Images predicted as each class, in label order."""
 
 
-def diagnose(similarities: Tensor, logit_scale: float) -> Diagnostics:
+def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnostics:
     """Figures of a classifier on N > 0 images, from cosine similarities (N, C), not scaled."""
-    similarities = similarities.detach().float()
-    counts = torch.bincount(similarities.argmax(dim=1), minlength=similarities.shape[1])
+    found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
+    blocks = [_figures(block.detach().float(), logit_scale) for block in found]
+    labels, confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    counts = torch.bincount(labels, minlength=found.classes)
     return Diagnostics(
-        confidence=(similarities * logit_scale).softmax(dim=1).amax(dim=1).mean().item(),
-        margin=_margin(similarities),
+        confidence=confidences.mean().item(),
+        margin=float(margins.mean()),
         balance=balance(counts),
         class_counts=tuple(counts.tolist()),
     )
 
 
-def _margin(similarities: Tensor) -> float:
-    if similarities.shape[1] == 1:
-        return 0.0
-    best = similarities.topk(2, dim=1).values
-    return float((best[:, 0] - best[:, 1]).mean())
+def _figures(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each image of a block: its class, the probability of that, and the margin."""
+    confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
+    best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
+    return similarities.argmax(dim=1), confidences, best[:, 0] - best[:, -1]
 
 
 def balance(counts: Tensor) -> float:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from latte.evaluate.intervals import accuracy_interval, paired_gain_interval
+from latte.evaluate.similarities import Similarities, in_blocks
 from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
 
 
 def evaluate_predictions(
-    name: str, similarities: Tensor, labels: Tensor, baseline: Tensor | None
+    name: str, similarities: Tensor | Similarities, labels: Tensor, baseline: Tensor | None
 ) -> Evaluation:
     """Score one classifier on the evaluation split.
 
@@ -22,7 +23,7 @@ def evaluate_predictions(
 
     Args:
         name: `zero-shot`, `adapted`, or a control's name.
-        similarities: (M, C), higher means more likely; any positive scale.
+        similarities: (M, C), higher means more likely; any positive scale. Read block by block.
         labels: (M,) int64 true classes.
         baseline: (M,) bool, which images the zero-shot classifier has right (see `is_correct`);
             None for zero-shot itself.
@@ -30,9 +31,10 @@ def evaluate_predictions(
     Raises:
         LatteError: if there are no images, a similarity is not finite, or a label has no class.
     """
-    ranks = label_ranks(name, similarities, labels)
+    found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
+    ranks = label_ranks(name, found, labels)
     correct = ranks == 0
-    classes = _class_accuracies(correct, labels, similarities.shape[1])
+    classes = _class_accuracies(correct, labels, found.classes)
     shares = [one.correct / one.images for one in classes if one.images]
     return Evaluation(
         name=name,
@@ -45,7 +47,7 @@ def evaluate_predictions(
     )
 
 
-def is_correct(similarities: Tensor, labels: Tensor) -> Tensor:
+def is_correct(similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
     """(M, C) and (M,) -> (M,) bool on the CPU: whether the most similar class is the true one.
 
     Raises:
@@ -73,27 +75,37 @@ def from_json(data: Mapping[str, Any]) -> Evaluation:
     )
 
 
-def label_ranks(name: str, similarities: Tensor, labels: Tensor) -> Tensor:
+def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
     """(M, C) and (M,) -> (M,) int64 on the CPU: how many classes come before the true one."""
-    similarities, labels = similarities.detach().cpu(), labels.cpu()
-    _check(name, similarities, labels)
+    found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
+    labels = labels.cpu()
+    _check(name, found.images, found.classes, labels)
+    ranks, broken = torch.empty_like(labels), 0
+    first = 0
+    for block in found:
+        rows = slice(first, first + len(block))
+        ranks[rows] = _ranks(block.detach().cpu(), labels[rows])
+        broken += int((~block.isfinite()).any(dim=1).sum())
+        first += len(block)
+    if broken:
+        raise LatteError(
+            f"{name}: the similarities of {broken} of {found.images} images are not finite numbers",
+            hint="if this is a trained model, training diverged: lower the learning rate",
+        )
+    return ranks
+
+
+def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
     own = similarities.gather(1, labels[:, None])
     earlier = torch.arange(similarities.shape[1]) < labels[:, None]
     return ((similarities > own) | ((similarities == own) & earlier)).sum(dim=1)
 
 
-def _check(name: str, similarities: Tensor, labels: Tensor) -> None:
-    images, classes = similarities.shape
+def _check(name: str, images: int, classes: int, labels: Tensor) -> None:
     if images != len(labels):
         raise ValueError(f"{images} rows of similarities, {len(labels)} labels")
     if images == 0:
         raise LatteError(f"{name} cannot be evaluated: there are no labelled images")
-    broken = int((~similarities.isfinite()).any(dim=1).sum())
-    if broken:
-        raise LatteError(
-            f"{name}: the similarities of {broken} of {images} images are not finite numbers",
-            hint="if this is a trained model, training diverged: lower the learning rate",
-        )
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
         raise LatteError(
             f"{name}: labels go from {int(labels.min())} to {int(labels.max())}, "

@@ -10,16 +10,27 @@ from pathlib import Path
 from latte.interfaces.component import Component, OptionsT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ImageReference:
     """One image: where it is, and an id that stays the same when the folder moves."""
 
     id: str
     """Stable and unique in its dataset: the path relative to the dataset's root, with `/`."""
-    path: Path
-    span: tuple[int, int] | None = None
+    _path: str
+    """A `Path` takes some 500 bytes, and there may be a million of them."""
+    span: tuple[int, int] | None
     """Start and length in bytes of an image that is a part of the file, such as a member of an
     uncompressed TAR; None: the whole file."""
+
+    def __init__(self, id: str, path: Path, span: tuple[int, int] | None = None) -> None:
+        object.__setattr__(self, "id", id)
+        object.__setattr__(self, "_path", str(path))
+        object.__setattr__(self, "span", span)
+
+    @property
+    def path(self) -> Path:
+        """The image's file."""
+        return Path(self._path)
 
     def read_bytes(self) -> bytes:
         """The encoded image. Raises `OSError`."""
@@ -51,6 +62,16 @@ class Dataset(Component[OptionsT]):
     @abstractmethod
     def template(self) -> str:
         """The sentence that stands for a class, with `{class}` for its name."""
+
+    @property
+    def templates(self) -> Sequence[str]:
+        """All sentences that stand for a class together, `template` first; here it alone."""
+        return (self.template,)
+
+    @property
+    def class_aliases(self) -> Sequence[Sequence[str]]:
+        """All names that each class goes by, the one in `class_names` first; here it alone."""
+        return [(name,) for name in self.class_names]
 
     @abstractmethod
     def training_images(self) -> Sequence[ImageReference]:

@@ -44,9 +44,9 @@ class Classifier:
 
     def similarities(self, image_features: Tensor) -> Tensor:
         """Unit features (B, D) -> (B, C): cosine with the nearest prototype of each class."""
-        rows = image_features @ self.weights.T
         if self.weights.shape[0] == self.classes:
-            return rows.index_select(1, self.owners.argsort())
+            return image_features @ self.weights.index_select(0, self.owners.argsort()).T
+        rows = image_features @ self.weights.T
         owners = self.owners.expand_as(rows)
         lowest = rows.new_full((rows.shape[0], self.classes), -float("inf"))
         return lowest.scatter_reduce(1, owners, rows, "amax", include_self=True)

@@ -16,6 +16,10 @@ LISTED = 8
 """Classes in each of the short lists; the complete table has all."""
 
 
+MOST_CLASSES = 1_000
+"""Classes in the complete table: ten thousand rows would be ten megabytes of page."""
+
+
 @dataclass(frozen=True)
 class ClassRow:
     """A class on the evaluation split; texts are None where it has no images there."""

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from latte.files import write_text
 from latte.interfaces import Evaluation, Reporter, RunResults
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
-from latte.report.classes import class_changes, label_counts
+from latte.report.classes import MOST_CLASSES, class_changes, label_counts
 from latte.report.curves import curves
 from latte.report.facts import method_facts, run_facts
 from latte.report.gallery import gallery
@@ -70,6 +70,7 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
         "facts": run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
+        "most_classes": MOST_CLASSES,
         "labels": label_counts(results.class_names, results.pseudo_label_counts),
         "gates": gate_rows(results.held_back),
         "gallery": gallery(results, options.gallery, options.thumbnail),

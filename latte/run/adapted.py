@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latte.adapt.learner import Learner
 from latte.backbone.load import load_backbone
+from latte.evaluate.similarities import Similarities
 from latte.files import write_atomically
 from latte.interfaces import Backbone, Classifier, LatteError, Progress
 from latte.interfaces.settings import BackboneSettings
@@ -46,12 +47,19 @@ class Adapted:
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
         """Each member's unit features (B, D), on the CPU -> (B, C)."""
-        return torch.stack(
-            [
-                member.classifier.similarities(one)
-                for member, one in zip(self.members, features, strict=True)
-            ]
-        ).mean(dim=0)
+        found = [
+            member.classifier.similarities(one)
+            for member, one in zip(self.members, features, strict=True)
+        ]
+        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+
+    def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
+        """Similarities of all images; each member's unit features (N, D), on the CPU."""
+        return Similarities(
+            len(features[0]),
+            len(self.class_names),
+            lambda rows: self.similarities([one[rows] for one in features]),
+        )
 
 
 def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Adapted:

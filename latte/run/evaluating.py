@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
 from latte.evaluate.metrics import evaluate_predictions, from_json, to_json
-from latte.evaluate.predictions import predict_rows, write_predictions
+from latte.evaluate.predictions import Prediction, predict_rows, write_predictions
+from latte.evaluate.similarities import Similarities
 from latte.files import write_atomically, write_json
 from latte.interfaces import Classifier, Evaluation, Progress
 from latte.run.adapted import Adapted
@@ -40,7 +42,7 @@ def evaluate(
     folder, progress = workspace.folder, workspace.progress
     unchanged = not _trains_images(workspace) or is_held_back(folder)
     similarities = [
-        adapted.similarities([features] * len(adapted.members))
+        adapted.in_blocks([features] * len(adapted.members))
         if unchanged
         else adapted_similarities(workspace, adapted, cache, progress, name)
         for features, cache, name in (
@@ -51,21 +53,15 @@ def evaluate(
     evaluations = compare(images, zero_shot, similarities[1]) if images.labels else []
     write_json(folder.evaluation, [to_json(one) for one in evaluations])
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, similarities[0])
-    rows = predict_rows(
-        [image.id for image in images.evaluation.images],
-        similarities[1],
-        images.class_names,
-        logit_scale=adapted.logit_scale,
-        top_k=workspace.recipe.evaluate.top_k,
-    )
-    write_predictions(folder.predictions, rows)
+    top_k = workspace.recipe.evaluate.top_k
+    write_predictions(folder.predictions, _predictions(images, similarities[1], adapted, top_k))
     return [folder.evaluation, folder.pseudo_labels, folder.predictions]
 
 
 def adapted_similarities(
     workspace: Workspace, adapted: Adapted, images: ImageCache, progress: Progress, name: str
-) -> Tensor:
-    """(N, C) similarities of all images, averaged over the learners."""
+) -> Similarities:
+    """Similarities of all images, averaged over the learners."""
     size = workspace.recipe.evaluate.batch_size
     features = [
         encode_cached_images(member.backbone, images, size, progress, name)
@@ -73,15 +69,18 @@ def adapted_similarities(
         else torch.empty(0, member.backbone.embedding_width)
         for member in adapted.members
     ]
-    return adapted.similarities(features)
+    return adapted.in_blocks(features)
 
 
-def compare(images: Images, zero_shot: ZeroShot, adapted: Tensor) -> list[Evaluation]:
+def compare(images: Images, zero_shot: ZeroShot, adapted: Similarities) -> list[Evaluation]:
     """Zero-shot and adapted accuracy on the same labelled images."""
     labels = torch.tensor(images.labels)
     owners = torch.arange(len(images.class_names))
-    before = Classifier(zero_shot.class_features, owners).similarities(zero_shot.evaluation)
-    right = before.argmax(dim=1) == labels
+    texts, features = Classifier(zero_shot.class_features, owners), zero_shot.evaluation
+    before = Similarities(
+        len(features), len(owners), lambda rows: texts.similarities(features[rows])
+    )
+    right = before.labels() == labels
     return [
         evaluate_predictions("zero-shot", before, labels, None),
         evaluate_predictions("adapted", adapted, labels, right),
@@ -98,18 +97,32 @@ def read_pseudo_labels(folder: RunFolder, class_names: Sequence[str]) -> PseudoL
     """What stage `evaluate` said about the training images."""
     index_of = {name: index for index, name in enumerate(class_names)}
     with folder.pseudo_labels.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return PseudoLabels(
-        tuple(index_of[row["zero_shot"]] for row in rows),
-        tuple(index_of[row["adapted"]] for row in rows),
-    )
+        rows = csv.reader(file)
+        next(rows)
+        labels = array("l", (index_of[name] for _, *names in rows for name in names))
+    return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]))
+
+
+def _predictions(
+    images: Images, similarities: Similarities, adapted: Adapted, top_k: int
+) -> Iterator[Prediction]:
+    """The rows of `predictions.csv`; no more of them exist at once than a block has."""
+    ids = iter(image.id for image in images.evaluation.images)
+    for block in similarities:
+        yield from predict_rows(
+            [*islice(ids, len(block))],
+            block,
+            images.class_names,
+            logit_scale=adapted.logit_scale,
+            top_k=top_k,
+        )
 
 
 def _write_pseudo_labels(
-    path: Path, images: Images, zero_shot: ZeroShot, similarities: Tensor
+    path: Path, images: Images, zero_shot: ZeroShot, similarities: Similarities
 ) -> None:
     names = images.class_names
-    frozen, adapted = zero_shot.frozen_labels.tolist(), similarities.argmax(dim=1).tolist()
+    frozen, adapted = zero_shot.frozen_labels.tolist(), similarities.labels().tolist()
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from latte.backbone.class_texts import ClassTexts
 from latte.data.decoded import DecodedImages
 from latte.data.disk import DiskStore, bound_from_environment
 from latte.data.scan import Scan, scan_images, write_skipped
-from latte.files import digest_json, write_text
+from latte.files import digest_json, write_lines
 from latte.interfaces import LatteError
 from latte.run.workspace import Workspace
 
@@ -29,6 +30,16 @@ class Images:
     evaluation: Scan
     labels: tuple[int, ...]
     """True labels of the evaluation images."""
+    templates: tuple[str, ...] = ()
+    """All templates, where there are several."""
+    aliases: tuple[tuple[str, ...], ...] = ()
+    """All names of each class, where one has several."""
+
+    @property
+    def class_texts(self) -> ClassTexts:
+        """What stands for each class."""
+        names = self.aliases or [(name,) for name in self.class_names]
+        return ClassTexts.of(self.templates or (self.template,), names)
 
     @property
     def skipped(self) -> int:
@@ -37,7 +48,8 @@ class Images:
 
     @property
     def fingerprint(self) -> str:
-        """Of ids, contents, order, class names and evaluation labels."""
+        """Of ids, contents, order, class names, templates and evaluation labels."""
+        several = [self.templates, self.aliases] if self.templates or self.aliases else []
         return digest_json(
             [
                 self.class_names,
@@ -45,6 +57,7 @@ class Images:
                 [[image.id for image in scan.images] for scan in (self.training, self.evaluation)],
                 [self.training.keys, self.evaluation.keys],
                 self.labels,
+                *several,
             ]
         )
 
@@ -71,14 +84,23 @@ def find_images(workspace: Workspace) -> Images:
         )
     label_of = {one.image.id: one.label for one in labelled}
     labels = tuple(label_of[image.id] for image in evaluated.images)
-    return Images(dataset.class_names, dataset.template, scanned, evaluated, labels)
+    templates, aliases = tuple(dataset.templates), tuple(map(tuple, dataset.class_aliases))
+    return Images(
+        dataset.class_names,
+        dataset.template,
+        scanned,
+        evaluated,
+        labels,
+        templates if len(templates) > 1 else (),
+        aliases if any(len(names) > 1 for names in aliases) else (),
+    )
 
 
 def write_images(workspace: Workspace, images: Images) -> list[Path]:
     """Write what was found to the run folder."""
     folder = workspace.folder
-    write_text(folder.training_images, _lines(images.training, None))
-    write_text(folder.evaluation_images, _lines(images.evaluation, images.labels))
+    write_lines(folder.training_images, _lines(images.training, None))
+    write_lines(folder.evaluation_images, _lines(images.evaluation, images.labels))
     skipped = (*images.training.skipped, *images.evaluation.skipped)
     write_skipped(folder.skipped, skipped)
     if skipped:
@@ -95,8 +117,9 @@ def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequenc
     return [items[index] for index in sorted(drawn)]
 
 
-def _lines(scan: Scan, labels: Sequence[int] | None) -> str:
-    rows = [{"id": image.id, "key": key} for image, key in zip(scan.images, scan.keys, strict=True)]
-    if labels is not None:
-        rows = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]  # type: ignore[dict-item]
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
+    for number, (image, key) in enumerate(zip(scan.images, scan.keys, strict=True)):
+        row: dict[str, str | int] = {"id": image.id, "key": key}
+        if labels is not None:
+            row["label"] = labels[number]
+        yield json.dumps(row, ensure_ascii=False)

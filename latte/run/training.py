@@ -9,7 +9,7 @@ import torch
 from latte.adapt.learner import Learner, build_learner
 from latte.adapt.loop import Evaluate, Training, train
 from latte.adapt.step import StepInputs
-from latte.backbone.encode import class_texts, encode_cached_images
+from latte.backbone.encode import encode_cached_images
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.diagnostics import diagnose
@@ -45,7 +45,7 @@ def train_learners(
         labelers=[workspace.build(choice) for choice in recipe.labels],
         bank=bank,
         descriptions=[choice.label for choice in recipe.descriptions],
-        class_texts=class_texts(images.template, images.class_names),
+        class_texts=images.class_texts,
         seed=workspace.seed,
     )
     training = Training(
@@ -99,10 +99,10 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
             for learner in learners
         ]
         adapted = from_learners(learners, images.class_names)
-        similarities = adapted.similarities(features)
+        similarities = adapted.in_blocks(features)
         found = diagnose(similarities, adapted.logit_scale)
         return {
-            "top1": (similarities.argmax(dim=1) == labels).double().mean().item(),
+            "top1": (similarities.labels() == labels).double().mean().item(),
             "confidence": found.confidence,
             "margin": found.margin,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images, encode_class_texts
+from latte.data.blocks import row_blocks
 from latte.data.cache import ImageCache
 from latte.files import write_atomically
+from latte.interfaces import Progress
 from latte.run.images import Images
 from latte.run.kept_features import kept_features
 from latte.run.workspace import Workspace
+
+_SAME = 1 - 5e-6
+"""Cosine similarity of texts that differ by rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,41 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
             (images.evaluation, "encode test images"),
         )
     ]
-    class_features = encode_class_texts(clip, images.template, images.class_names)
-    labels = (features[0] @ class_features.T).argmax(dim=1)
+    class_features = encode_class_texts(clip, images.class_texts)
+    tell_alike(workspace.progress, images.class_names, class_features)
+    labels = frozen_labels(features[0], class_features)
     return ZeroShot(features[0], features[1], class_features, labels)
+
+
+def frozen_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
+    """Unit features of images (N, D) and classes (C, D) -> the nearest class (N,) of each image."""
+    blocks = row_blocks(len(image_features), len(class_features))
+    nearest = [(image_features[rows] @ class_features.T).argmax(dim=1) for rows in blocks]
+    return torch.cat([torch.zeros(0, dtype=torch.int64), *nearest])
+
+
+def tell_alike(progress: Progress, class_names: Sequence[str], class_features: Tensor) -> None:
+    """Say where texts (C, D) of two classes are one to CLIP: it reads no case, and 77 tokens."""
+    alike = [
+        (first, rows.start + at)
+        for rows in row_blocks(len(class_features), len(class_features))
+        for at, first in _earlier_twins(class_features, rows)
+    ]
+    if alike:
+        first, second = (class_names[label] for label in alike[0])
+        progress.say(
+            f"warning: to this CLIP {len(alike)} classes are the same as an earlier one, and get "
+            f"no image: {second!r} is the same as {first!r}"
+        )
+
+
+def _earlier_twins(features: Tensor, rows: slice) -> Iterator[tuple[int, int]]:
+    """Of each row of a block that equals an earlier row of all: its place, and the first such."""
+    same = features[rows] @ features[: rows.stop].T > _SAME
+    for at in (same.sum(dim=1) > 1).nonzero().flatten().tolist():
+        first = int(same[at].nonzero()[0])
+        if first < rows.start + at:
+            yield at, first
 
 
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:

@@ -21,7 +21,8 @@ from latte.adapt.options import (
     MomentumOptions,
 )
 from latte.adapt.step import StepInputs
-from latte.backbone.encode import class_texts, encode_class_texts, encode_image_batches
+from latte.backbone.class_texts import ClassTexts
+from latte.backbone.encode import encode_class_texts, encode_image_batches
 from latte.data.batches import evaluation_batches
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView
@@ -44,6 +45,7 @@ from tests.adapt.driver import CONTEXT
 
 CLASSES = ("red", "green", "blue")
 TEMPLATE = "a photo of a {class}."
+CLASS_TEXTS = ClassTexts.of([TEMPLATE], [(name,) for name in CLASSES])
 SETTINGS = TrainSettings(
     batch_size=4,
     max_steps=7,
@@ -94,7 +96,7 @@ def make_training(
     scan = scan_images(references, progress, "scan")
     batches = evaluation_batches(scan.cache, frozen.pixel_format, 8)
     features = encode_image_batches(frozen, batches, len(references), progress, "encode")
-    class_features = encode_class_texts(frozen, TEMPLATE, CLASSES)
+    class_features = encode_class_texts(frozen, CLASS_TEXTS)
     labels = (features @ class_features.T).argmax(dim=1)
     descriptions = _descriptions() if described else {}
     bank = _bank(references, labels, descriptions)
@@ -102,7 +104,7 @@ def make_training(
         labelers=latteclip_labelers() if labelers is None else labelers,
         bank=bank,
         descriptions=list(descriptions),
-        class_texts=class_texts(TEMPLATE, CLASSES),
+        class_texts=CLASS_TEXTS,
         seed=0,
     )
     return Training(

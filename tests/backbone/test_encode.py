@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from latte.backbone.encode import class_texts, encode_class_texts, encode_image_batches
+from latte.backbone.class_texts import ClassTexts
+from latte.backbone.encode import encode_class_texts, encode_image_batches
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
 from tests.backbone.models import pixels
@@ -55,23 +56,11 @@ def test_diverged_weights_are_said_to_be_so(
     assert "learning rate" in str(error.value.hint)
 
 
-def test_a_template_is_filled_once_a_class() -> None:
-    names = ("tabby cat", "{class}", "no")
-    assert class_texts("a {class}, {class}.", names) == [
-        "a tabby cat, tabby cat.",
-        "a {class}, {class}.",
-        "a no, no.",
-    ]
-
-
-def test_a_template_without_the_class_is_refused() -> None:
-    with pytest.raises(LatteError, match="does not mention the class"):
-        class_texts("a photo of a {}.", ["cat"])
-
-
 def test_the_zero_shot_classifier_has_a_unit_row_a_class(tiny_backbone: OpenClipBackbone) -> None:
     tiny_backbone.train_only("all")
-    rows = encode_class_texts(tiny_backbone, "a photo of a {class}.", ["cat", "dog"])
+    rows = encode_class_texts(
+        tiny_backbone, ClassTexts.of(["a photo of a {class}."], [("cat",), ("dog",)])
+    )
     assert not rows.requires_grad
     alone = tiny_backbone.fork().encode_texts(["a photo of a dog."])
     torch.testing.assert_close(rows[1:], alone, atol=1e-6, rtol=0)

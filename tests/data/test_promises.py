@@ -14,9 +14,10 @@ from latte.interfaces import ImageReference
 
 
 def test_a_training_image_has_nowhere_to_put_a_label() -> None:
+    # `_path` is what `path` is made of.
     names = [field.name for field in dataclasses.fields(ImageReference)]
-    assert names == ["id", "path", "span"]
-    assert ImageReference.__slots__ == ("id", "path", "span")
+    assert names == ["id", "_path", "span"]
+    assert ImageReference.__slots__ == ("id", "_path", "span")
 
 
 def test_an_image_may_be_a_part_of_a_file(tmp_path: Path) -> None:

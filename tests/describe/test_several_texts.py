@@ -123,7 +123,7 @@ class TestPlan:
             "main"
         ]
         assert len(plan.requests) == 2
-        assert plan.descriptions["b"].rows == (plan.descriptions["a"].rows[0][1:],)
+        assert [*plan.descriptions["b"].rows] == [plan.descriptions["a"].rows[0][1:]]
 
     @given(labels_of, st.integers(1, 4), seed_of)
     def test_groups_of_a_class_are_so_many_calls(

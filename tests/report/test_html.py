@@ -356,3 +356,13 @@ def test_counts_match_the_evaluation_split(tmp_path: Path) -> None:
 
 def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
     assert page(run_results(tmp_path), HtmlOptions()) == page(run_results(tmp_path), HtmlOptions())
+
+
+def test_a_page_lists_no_more_classes_than_it_can_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte.report.html.MOST_CLASSES", 2)
+    found = document(run_results(tmp_path))
+    for section, file in (("classes", "evaluation.json"), ("labels", "pseudo_labels.csv")):
+        assert len(rows(list(found.by_id(section).all("table"))[-1])) == 2
+        assert f"The first 2; {file} has all." in " ".join(found.by_id(section).text.split())

@@ -15,10 +15,16 @@ class ImageSource(Dataset[SourceOptionsT]):
     """A dataset whose class names are known as soon as it is built."""
 
     def __init__(
-        self, options: SourceOptionsT, context: Context, class_names: tuple[str, ...]
+        self,
+        options: SourceOptionsT,
+        context: Context,
+        class_names: tuple[str, ...],
+        class_aliases: Sequence[Sequence[str]] = (),
     ) -> None:
+        """`class_aliases` are all names of each class; without them each has one."""
         super().__init__(options, context)
         self._class_names = class_names
+        self._class_aliases = class_aliases or [(name,) for name in class_names]
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -28,7 +34,18 @@ class ImageSource(Dataset[SourceOptionsT]):
     @property
     def template(self) -> str:
         """The sentence that stands for a class, with `{class}` for its name."""
-        return self.options.template
+        return self.templates[0]
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All sentences that stand for a class together."""
+        template = self.options.template
+        return (template,) if isinstance(template, str) else template
+
+    @property
+    def class_aliases(self) -> Sequence[Sequence[str]]:
+        """All names that each class goes by, the one in `class_names` first."""
+        return self._class_aliases
 
 
 def by_id(images: Sequence[ImageReference]) -> tuple[ImageReference, ...]:

@@ -15,21 +15,50 @@ from latte.interfaces import Context, LatteError
 _WHERE = "dataset.classes"
 
 
-def read_class_names(
-    classes: str | tuple[str, ...], root: Path, context: Context
-) -> tuple[str, ...]:
-    """The names that `classes` gives: a list, a text file, or `folders` for those below `root`.
+ALIAS_SEPARATOR = " | "
+"""Between several names of one class."""
 
-    Raises `LatteError` for a missing file, a name that occurs twice, and fewer than two names.
+
+def read_classes(
+    classes: str | tuple[str, ...], root: Path, context: Context
+) -> tuple[tuple[str, ...], ...]:
+    """All names of each class: from a list, a text file, or `folders` for those below `root`.
+
+    Raises `LatteError` for a missing file, a name that occurs twice, and fewer than two classes.
     """
     if classes == CLASS_FOLDERS:
         folders = list_folders(root)
-        return distinct([(folder_class_name(folder), str(folder)) for folder in folders], str(root))
+        names = distinct(
+            [(folder_class_name(folder), str(folder)) for folder in folders], str(root)
+        )
+        return tuple((name,) for name in names)
     if isinstance(classes, str):
         file = existing_file(context.path(classes), _WHERE)
         lines = enumerate(read_text(file).split("\n"), start=1)
-        return distinct([(line, f"{file}:{number}") for number, line in lines], str(file))
-    return distinct([(name, f"{_WHERE}.{i}") for i, name in enumerate(classes)], _WHERE)
+        return _with_aliases([(line, f"{file}:{number}") for number, line in lines], str(file))
+    return _with_aliases([(name, f"{_WHERE}.{i}") for i, name in enumerate(classes)], _WHERE)
+
+
+def read_class_names(
+    classes: str | tuple[str, ...], root: Path, context: Context
+) -> tuple[str, ...]:
+    """The name by which each class is shown; see `read_classes`."""
+    return shown(read_classes(classes, root, context))
+
+
+def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The first name of each class."""
+    return tuple(names[0] for names in classes)
+
+
+def _with_aliases(entries: Sequence[tuple[str, str]], where: str) -> tuple[tuple[str, ...], ...]:
+    split = [
+        ([name.strip() for name in entry.split(ALIAS_SEPARATOR)], place) for entry, place in entries
+    ]
+    distinct([(name, place) for names, place in split for name in names], where)
+    classes = tuple(tuple(filter(None, names)) for names, _ in split if any(names))
+    refuse_fewer_than_two(len(classes), where)
+    return classes
 
 
 def folder_class_name(folder: Path) -> str:
@@ -49,19 +78,29 @@ def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
             )
         if name:
             first[name] = place
-    if len(first) < 2:
-        raise LatteError(f"{len(first)} class names; at least 2 are needed", where=where)
+    refuse_fewer_than_two(len(first), where)
     return tuple(first)
+
+
+def refuse_fewer_than_two(classes: int, where: str) -> None:
+    """With one class there is nothing to tell apart: raise `LatteError`."""
+    if classes < 2:
+        raise LatteError(f"{classes} class names; at least 2 are needed", where=where)
 
 
 class ClassLookup:
     """Finds the label of a class in its own spelling, else with `_` for spaces or other case."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], aliases: Sequence[Sequence[str]] = ()) -> None:
+        """`aliases` are all names of each class, where it has more than the one in `names`."""
         self._names = names
-        self._exact = {name: label for label, name in enumerate(names)}
+        self._exact = {
+            name: label
+            for label, of_class in enumerate(aliases or [(name,) for name in names])
+            for name in of_class
+        }
         self._loose: defaultdict[str, list[str]] = defaultdict(list)
-        for name in names:
+        for name in self._exact:
             self._loose[_loosely(name)].append(name)
 
     def label(self, name: str, where: str) -> int:
@@ -69,7 +108,7 @@ class ClassLookup:
         if name in self._exact:
             return self._exact[name]
         candidates = self._loose.get(_loosely(name), [])
-        if len(candidates) == 1:
+        if len({self._exact[candidate] for candidate in candidates}) == 1:
             return self._exact[candidates[0]]
         if candidates:
             raise LatteError(

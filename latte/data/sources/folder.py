@@ -8,7 +8,7 @@ from pathlib import Path
 
 from latte.data.options import CLASS_FOLDERS, FolderOptions
 from latte.data.sources.base import ImageSource, by_id
-from latte.data.sources.classes import ClassLookup, folder_class_name, read_class_names
+from latte.data.sources.classes import ClassLookup, folder_class_name, read_classes, shown
 from latte.data.sources.evaluation import labelled_list, labelled_tree, refuse_overlap
 from latte.data.sources.listed import ListedPaths, image_reference
 from latte.data.sources.paths import existing_folder, is_file, is_folder
@@ -24,8 +24,8 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")
         self._evaluation = _evaluation_path(options, context)
-        names = read_class_names(options.classes, self._root, context)
-        super().__init__(options, context, names)
+        classes = read_classes(options.classes, self._root, context)
+        super().__init__(options, context, shown(classes), classes)
 
     def training_images(self) -> Sequence[ImageReference]:
         """Every image below `root`, sorted by id."""
@@ -40,12 +40,15 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         if self.options.classes != CLASS_FOLDERS:
             return {}
         labels = {name: label for label, name in enumerate(self.class_names)}
-        folders = {
-            image.id: image.path.relative_to(self._root).parents[-2]
-            for image in self._training_images
-            if image.path.parent != self._root
-        }
-        return {image: labels[folder_class_name(folder)] for image, folder in folders.items()}
+        folders: dict[str, int] = {}
+        found = {}
+        for image in self._training_images:
+            inner = image.path.relative_to(self._root).parts
+            if len(inner) > 1:
+                if inner[0] not in folders:
+                    folders[inner[0]] = labels[folder_class_name(Path(inner[0]))]
+                found[image.id] = folders[inner[0]]
+        return found
 
     @cached_property
     def _training_images(self) -> tuple[ImageReference, ...]:
@@ -54,7 +57,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     @cached_property
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
-        path, lookup = self._evaluation, ClassLookup(self.class_names)
+        path, lookup = self._evaluation, ClassLookup(self.class_names, self.class_aliases)
         if path is None:
             return ()
         if is_folder(path):

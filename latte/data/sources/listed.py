@@ -34,6 +34,7 @@ class ListedPaths:
         self._real_root = root.resolve()
         self._absolute = absolute
         self._id_root = id_root or root
+        self._inside: dict[Path, bool] = {}
 
     def reference(self, entry: str, where: str) -> ImageReference:
         """The image that `entry` names. Raises `LatteError` for a path that leaves the root."""
@@ -50,6 +51,14 @@ class ListedPaths:
         return image_reference(full, self._id_root)
 
     def _stays_inside(self, path: Path) -> bool:
+        if path.parent not in self._inside:
+            self._inside[path.parent] = self._leads_inside(path.parent)
+        # Of a million images in a thousand folders, each folder is looked at once.
+        return self._inside[path.parent] and (
+            not os.path.islink(path) or self._leads_inside(path)  # noqa: PTH114 - takes any name
+        )
+
+    def _leads_inside(self, path: Path) -> bool:
         try:
             return path.resolve().is_relative_to(self._real_root)
         except (OSError, RuntimeError):

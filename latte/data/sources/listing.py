@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from latte.data.options import ListOptions
 from latte.data.sources.base import ImageSource, by_id
-from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.data.sources.classes import ClassLookup, read_classes, shown
 from latte.data.sources.evaluation import labelled_list, refuse_overlap
 from latte.data.sources.listed import ListedPaths, refuse_all_missing, unique
 from latte.data.sources.paths import existing_file, existing_folder
-from latte.data.sources.tables import Row, read_rows
+from latte.data.sources.tables import Row, iterate_rows
 from latte.interfaces import Context, ImageReference, LabelledImage
 
 
@@ -29,11 +29,12 @@ class ListDataset(ImageSource[ListOptions]):
         if options.root is not None:
             self._root = existing_folder(context.path(options.root), "dataset.root")
         self._evaluation = _evaluation_file(options, context)
-        super().__init__(options, context, read_class_names(options.classes, self._root, context))
+        classes = read_classes(options.classes, self._root, context)
+        super().__init__(options, context, shown(classes), classes)
 
     def training_images(self) -> Sequence[ImageReference]:
         """The images of `images`, sorted by id."""
-        return by_id([image for image, _ in self._listed])
+        return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
         """The labelled images of `evaluation`, sorted by id; none without it."""
@@ -41,18 +42,26 @@ class ListDataset(ImageSource[ListOptions]):
 
     def audit_labels(self) -> Mapping[str, int]:
         """What the class column of `images` says, where there is one and it is filled."""
-        lookup, column = ClassLookup(self.class_names), self.options.class_column
-        named = {image.id: (row.optional_text(column), row.where) for image, row in self._listed}
-        return {image: lookup.label(name, where) for image, (name, where) in named.items() if name}
+        lookup = ClassLookup(self.class_names, self.class_aliases)
+        column, labels = self.options.class_column, {}
+        for image, row in self._rows():
+            name = row.optional_text(column)
+            if name:
+                labels[image.id] = lookup.label(name, row.where)
+        return labels
+
+    def _rows(self) -> Iterator[tuple[ImageReference, Row]]:
+        paths = ListedPaths(self._root, absolute=True)
+        for row in iterate_rows(self._file):
+            yield paths.reference(row.text(self.options.path_column), row.where), row
 
     @cached_property
-    def _listed(self) -> tuple[tuple[ImageReference, Row], ...]:
-        paths = ListedPaths(self._root, absolute=True)
-        rows = read_rows(self._file)
-        images = [paths.reference(row.text(self.options.path_column), row.where) for row in rows]
-        unique([(image, row.where) for image, row in zip(images, rows, strict=True)])
+    def _training_images(self) -> tuple[ImageReference, ...]:
+        images = [image for image, _ in self._rows()]
+        if len({image.id for image in images}) < len(images):
+            unique([(image, row.where) for image, row in self._rows()])
         refuse_all_missing(images, self._root, str(self._file))
-        return tuple(zip(images, rows, strict=True))
+        return by_id(images)
 
     @cached_property
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
@@ -62,11 +71,11 @@ class ListDataset(ImageSource[ListOptions]):
         labelled = labelled_list(
             self._evaluation,
             ListedPaths(start, absolute=True, id_root=self._root),
-            ClassLookup(self.class_names),
+            ClassLookup(self.class_names, self.class_aliases),
             self.options.path_column,
             self.options.class_column,
         )
-        refuse_overlap(self.training_images(), labelled, "dataset.evaluation")
+        refuse_overlap(self._training_images, labelled, "dataset.evaluation")
         return labelled
 
 

@@ -16,10 +16,16 @@ from latte.interfaces import LatteError
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: column -> value, and `where` it stands (`file:line`)."""
+    """One row: column -> value, and where it stands."""
 
-    where: str
+    file: Path
+    line: int
     values: Mapping[str, object]
+
+    @property
+    def where(self) -> str:
+        """`file:line`, for messages."""
+        return f"{self.file}:{self.line}"
 
     def text(self, column: str) -> str:
         """The text in `column`. Raises `LatteError` if it is absent, empty or not a text."""
@@ -49,7 +55,12 @@ class Row:
 
 
 def read_rows(file: Path) -> list[Row]:
-    """All rows of a CSV (with a header) or JSONL file.
+    """All rows of a CSV (with a header) or JSONL file; see `iterate_rows`."""
+    return list(iterate_rows(file))
+
+
+def iterate_rows(file: Path) -> Iterator[Row]:
+    """The rows of a CSV (with a header) or JSONL file, one by one: a row takes some 500 bytes.
 
     Raises `LatteError` with the line of whatever is malformed.
     """
@@ -61,11 +72,13 @@ def read_rows(file: Path) -> list[Row]:
             where=str(file),
             hint="Use a name that ends in .csv or .jsonl.",
         )
-    return list(reader(file))
+    return reader(file)
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(read_text(file), newline=""), strict=True)
+    # A StringIO would take four bytes for each character.
+    lines = io.TextIOWrapper(io.BytesIO(read_text(file).encode()), encoding="utf-8", newline="")
+    reader = csv.reader(lines, strict=True)
     header: list[str] | None = None
     try:
         for cells in reader:
@@ -75,7 +88,7 @@ def _csv_rows(file: Path) -> Iterator[Row]:
             if header is None:
                 header = _header(cells, where)
             else:
-                yield _csv_row(header, cells, where)
+                yield Row(file, reader.line_num, _csv_values(header, cells, where))
     except csv.Error as error:
         raise LatteError(f"malformed CSV: {error}", where=f"{file}:{reader.line_num}") from error
 
@@ -87,20 +100,20 @@ def _header(cells: list[str], where: str) -> list[str]:
     return header
 
 
-def _csv_row(header: list[str], cells: list[str], where: str) -> Row:
+def _csv_values(header: list[str], cells: list[str], where: str) -> dict[str, str]:
     if len(cells) != len(header):
         raise LatteError(
             f"{len(cells)} values for {len(header)} columns ({', '.join(header)})",
             where=where,
             hint="A value that contains a comma must stand in double quotes.",
         )
-    return Row(where, dict(zip(header, cells, strict=True)))
+    return dict(zip(header, cells, strict=True))
 
 
 def _jsonl_rows(file: Path) -> Iterator[Row]:
     for number, line in enumerate(read_text(file).split("\n"), start=1):
         if line.strip():
-            yield Row(f"{file}:{number}", _json_object(line, f"{file}:{number}"))
+            yield Row(file, number, _json_object(line, f"{file}:{number}"))
 
 
 def _json_object(line: str, where: str) -> dict[str, object]:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from latte.data.options import FolderOptions, ListOptions
-from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.data.sources.classes import ClassLookup, read_class_names, read_classes
 from latte.interfaces import Context, LatteError
 
 
@@ -86,3 +86,28 @@ def test_a_template_must_name_the_class(options: type[FolderOptions] | type[List
     assert options(**needed, template="{x} {class} {").template == "{x} {class} {"
     with pytest.raises(ValidationError, match=r"must contain \{class\}"):
         options(**needed, template="a photo of a {}.")
+
+
+def test_several_names_of_one_class_stand_on_one_line(context: Context) -> None:
+    (context.base_dir / "classes.txt").write_text("couch | sofa\ncat\na|b\n")
+    classes = read_classes("classes.txt", context.base_dir, context)
+    assert classes == (("couch", "sofa"), ("cat",), ("a|b",))
+    assert read_class_names("classes.txt", context.base_dir, context) == ("couch", "cat", "a|b")
+
+
+def test_an_alias_finds_its_class_in_other_spellings() -> None:
+    lookup = ClassLookup(["couch", "cat"], [("couch", "Big_Sofa"), ("cat",)])
+    assert [lookup.label(name, "here") for name in ("couch", "big sofa", "cat")] == [0, 0, 1]
+
+
+def test_an_alias_that_names_another_class_is_refused_with_both_lines(context: Context) -> None:
+    with pytest.raises(LatteError) as caught:
+        names(context, b"couch | sofa\ncat\nsofa\n")
+    assert caught.value.what == "class 'sofa' occurs twice"
+    assert str(caught.value.where).endswith("classes.txt:3")
+    assert "classes.txt:1" in str(caught.value.hint)
+
+
+def test_two_names_of_one_class_are_one_class(context: Context) -> None:
+    with pytest.raises(LatteError, match="1 class names; at least 2 are needed"):
+        names(context, b"couch | sofa\n")

@@ -1,0 +1,86 @@
+"""Time and memory of everything that grows with the number of images or of classes.
+
+The real code of each stage runs on images that exist by name alone: nothing is decoded, and
+features are random. Features are narrow by default, for they cost exactly images x width x 4 bytes
+and most of the time; what is measured is the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks.scale_stages import STAGES, World, say
+from latte.run.usage import peak_memory_mb, start_measuring
+
+_STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One stage."""
+
+    name: str
+    seconds: float
+    """Of the processor, all threads together."""
+    peak: float
+    """MiB above what was resident before."""
+    kept: float
+    """MiB that later stages find resident."""
+    total: float
+    """MiB resident at the peak."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, and print what came out."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks scale", description=__doc__)
+    parser.add_argument("--images", type=int, default=100_000, help="training images (%(default)s)")
+    parser.add_argument("--classes", type=int, default=1_000, help="classes (%(default)s)")
+    parser.add_argument(
+        "--evaluation", type=int, default=None, help="labelled images (a tenth of --images)"
+    )
+    parser.add_argument("--width", type=int, default=64, help="of features (%(default)s)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    labelled = options.images // 10 if options.evaluation is None else options.evaluation
+    with TemporaryDirectory(prefix="latte-scale-") as name:
+        world = World(Path(name), options.images, options.classes, labelled, options.width)
+        say(
+            f"{options.images:,} images, {options.classes:,} classes, "
+            f"{labelled:,} labelled images, width {options.width}"
+        )
+        say(f"{'stage':<34}{'CPU s':>8}{'peak MiB':>10}{'kept MiB':>10}{'B/image':>9}")
+        measured = [_show(_measure(stage, world), options.images) for stage in STAGES]
+    say(f"largest: {max(one.total for one in measured):,.0f} MiB resident, torch included")
+
+
+def _measure(stage: Callable[[World], None], world: World) -> Measured:
+    start_measuring("cpu")
+    before, began = _resident(), time.process_time()
+    stage(world)
+    seconds, peak, after = time.process_time() - began, peak_memory_mb("cpu") or 0.0, _resident()
+    return Measured(_title(stage), seconds, peak - before, after - before, peak)
+
+
+def _show(one: Measured, images: int) -> Measured:
+    say(
+        f"{one.name:<34}{one.seconds:>8.1f}{one.peak:>10,.1f}{one.kept:>10,.1f}"
+        f"{one.peak * 2**20 / images:>9,.0f}"
+    )
+    return one
+
+
+def _title(stage: Callable[[World], None]) -> str:
+    return (stage.__doc__ or stage.__name__).split("\n")[0].rstrip(".")
+
+
+def _resident() -> float:
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0

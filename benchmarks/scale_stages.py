@@ -1,0 +1,370 @@
+"""The stages that `scale` measures, in their order, on images that exist by name alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.adapt.momentum import MomentumPrototypes
+from latte.adapt.options import MomentumOptions
+from latte.cli.progress import QuietProgress
+from latte.data.batches import epoch_batches
+from latte.data.decoded import DecodedImages
+from latte.data.images import open_image
+from latte.data.options import ListOptions
+from latte.data.scan import scan_images
+from latte.data.sources.listing import ListDataset
+from latte.describe.bank import DescriptionBank
+from latte.describe.generate import GenerateResult, generate
+from latte.describe.options import ClassOptions, GroupOptions, ImageOptions
+from latte.describe.plan import Plan, TrainingSet, plan_requests
+from latte.describe.store import DescriptionStore
+from latte.describe.types import ClassDescription, GroupDescription, ImageDescription
+from latte.interfaces import (
+    Backbone,
+    Classifier,
+    Context,
+    Describer,
+    DescribeRequest,
+    DescriptionType,
+    ImageReference,
+    LabelStream,
+    NoOptions,
+    RunResults,
+    TrainingStart,
+)
+from latte.report.card import card
+from latte.report.html import page
+from latte.report.options import HtmlOptions
+from latte.run.adapted import Adapted, Member
+from latte.run.evaluating import evaluate
+from latte.run.folder import RunFolder
+from latte.run.images import Images, write_images
+from latte.run.results import collect_results
+from latte.run.zero_shot import ZeroShot, frozen_labels, load_zero_shot, save_zero_shot
+
+TEMPLATE = "a photo of a {class}."
+BATCH = 512
+
+
+class NamedImage(ImageReference):
+    """An image whose bytes are its name."""
+
+    __slots__ = ()
+
+    def read_bytes(self) -> bytes:
+        """Enough to make a key of."""
+        return self.id.encode()
+
+
+class Everything(Collection[str]):
+    """What was decoded before: all that anybody asks for."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class NamingDescriber(Describer[NoOptions]):
+    """Writes some twenty words, other ones about other images."""
+
+    @property
+    def batch_size(self) -> int:
+        """Each batch waits for the disk."""
+        return 512
+
+    @property
+    def fingerprint(self) -> str:
+        """Never served from another store."""
+        return "scale"
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str]:
+        """A text about each."""
+        return [
+            f"{one.images[0].key} stands for a picture of some object with a smooth surface, lit "
+            "from above, in front of a plain wall, seen from the side."
+            for one in requests
+        ]
+
+
+@dataclass
+class World:
+    """What one stage leaves for the next."""
+
+    folder: Path
+    count: int
+    classes: int
+    labelled: int
+    width: int
+    listed: Sequence[ImageReference] = ()
+    images: Images | None = None
+    zero_shot: ZeroShot | None = None
+    plans: dict[str, Plan] | None = None
+    results: dict[str, GenerateResult] | None = None
+    bank: DescriptionBank | None = None
+    collected: RunResults | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of two words."""
+        return tuple(f"class number {label}" for label in range(self.classes))
+
+    @property
+    def context(self) -> Context:
+        """Of a run without a CLIP."""
+        return Context(self.folder, self.folder / "cache", "cpu", 0, no_clip)
+
+    @property
+    def run(self) -> RunFolder:
+        """Where the stages write."""
+        return RunFolder(self.folder / "run")
+
+    @property
+    def kinds(self) -> dict[str, DescriptionType[Any]]:
+        """LatteCLIP's three."""
+        return {
+            "class": ClassDescription(ClassOptions(template=TEMPLATE), self.context),
+            "image": ImageDescription(ImageOptions(), self.context),
+            "group": GroupDescription(GroupOptions(), self.context),
+        }
+
+    @property
+    def workspace(self) -> Any:
+        """As much of a workspace as stages ask for."""
+        kinds = self.kinds
+        recipe = SimpleNamespace(
+            learners=(),
+            evaluate=SimpleNamespace(top_k=5, batch_size=64),
+            descriptions=[
+                SimpleNamespace(label=name, options=one.options) for name, one in kinds.items()
+            ],
+            general=SimpleNamespace(name="scale"),
+            resolved={},
+        )
+        return SimpleNamespace(
+            folder=self.run,
+            progress=QuietProgress(),
+            recipe=recipe,
+            seed=0,
+            build=lambda choice, options=None: kinds[choice.label],
+            dataset=SimpleNamespace(audit_labels=dict),
+        )
+
+    @property
+    def training(self) -> TrainingSet:
+        """What is described."""
+        assert self.images is not None
+        assert self.zero_shot is not None
+        return TrainingSet(
+            images=self.images.training.images,
+            keys=self.images.training.keys,
+            features=self.zero_shot.training,
+            frozen_labels=self.zero_shot.frozen_labels,
+            class_names=self.images.class_names,
+            template=TEMPLATE,
+            open=open_image,
+        )
+
+
+def list_images(world: World) -> None:
+    """Read a list of images."""
+    folder = world.folder
+    (folder / "00").mkdir()
+    (folder / "00" / "image-00000000.jpg").touch()
+    with (folder / "images.csv").open("w") as file:
+        file.write("path\n")
+        file.writelines(f"{row % 100:02}/image-{row:08}.jpg\n" for row in range(world.count))
+    dataset = ListDataset(ListOptions(images="images.csv", classes=("a", "b")), world.context)
+    world.listed = dataset.training_images()
+
+
+def scan(world: World) -> None:
+    """Scan, with content keys."""
+    references = [NamedImage(one.id, one.path) for one in world.listed]
+    world.listed = ()
+    training = scan_images(references, QuietProgress(), "check", verified=Everything())
+    tests = [
+        NamedImage(f"test/{row:08}.jpg", Path(f"test/{row:08}.jpg"))
+        for row in range(world.labelled)
+    ]
+    evaluation = scan_images(tests, QuietProgress(), "check", verified=Everything())
+    labels = tuple((torch.arange(world.labelled) % world.classes).tolist())
+    world.images = Images(world.class_names, TEMPLATE, training, evaluation, labels)
+
+
+def note_keys(world: World) -> None:
+    """Remember decoded images."""
+    assert world.images is not None
+    folder = world.context.cache_dir / "decoded"
+    DecodedImages(folder).note(world.images.training.keys)
+    assert len(DecodedImages(folder).keys) == world.count
+
+
+def identify(world: World) -> None:
+    """Fingerprint of the images."""
+    assert world.images is not None
+    assert world.images.fingerprint
+
+
+def write_lists(world: World) -> None:
+    """training.jsonl, evaluation.jsonl."""
+    assert world.images is not None
+    write_images(world.workspace, world.images)
+
+
+def label(world: World) -> None:
+    """Zero-shot features and labels."""
+    generator = torch.Generator().manual_seed(0)
+
+    def unit(rows: int) -> Tensor:
+        return normalize(torch.randn(rows, world.width, generator=generator), dim=1)
+
+    training, evaluation, texts = unit(world.count), unit(world.labelled), unit(world.classes)
+    labels = frozen_labels(training, texts)
+    save_zero_shot(world.run.zero_shot, ZeroShot(training, evaluation, texts, labels))
+    del training, evaluation, texts, labels
+    world.zero_shot = load_zero_shot(world.run.zero_shot)
+
+
+def plan(world: World) -> None:
+    """Groups, and the plan of requests."""
+    describer = NamingDescriber(NoOptions(), world.context)
+    world.plans = plan_requests(world.training, world.kinds, {"main": describer}, seed=0)
+
+
+def write_texts(world: World) -> None:
+    """Ask, and store the texts."""
+    assert world.plans is not None
+    describer = NamingDescriber(NoOptions(), world.context)
+    with DescriptionStore(world.folder / "texts") as store:
+        world.results = {"main": generate(describer, world.plans["main"], store, QuietProgress())}
+
+
+def make_bank(world: World) -> None:
+    """Bank of descriptions."""
+    assert world.plans is not None
+    assert world.results is not None
+    world.bank = DescriptionBank.from_plans(world.training, world.plans, world.results, world.kinds)
+    world.plans = world.results = None
+
+
+def save_bank(world: World) -> None:
+    """descriptions.jsonl."""
+    assert world.bank is not None
+    world.bank.save(world.run.descriptions)
+    world.bank = None
+
+
+def serve(world: World) -> None:
+    """Serve stored texts."""
+    describer = NamingDescriber(NoOptions(), world.context)
+    with DescriptionStore(world.folder / "texts") as store:
+        plans = plan_requests(world.training, world.kinds, {"main": describer}, seed=0)
+        generate(describer, plans["main"], store, QuietProgress())
+
+
+def load_bank(world: World) -> None:
+    """Read descriptions.jsonl."""
+    world.bank = DescriptionBank.load(
+        world.run.descriptions, world.class_names, TEMPLATE, world.kinds
+    )
+
+
+def train(world: World) -> None:
+    """Batches, texts, prototypes: 20 steps."""
+    assert world.bank is not None
+    assert world.zero_shot is not None
+    found = world.zero_shot
+    prototypes = MomentumPrototypes(MomentumOptions(), world.context)
+    prototypes.start(
+        TrainingStart(
+            world.class_names, found.class_features, found.training, found.frozen_labels, _no_texts
+        )
+    )
+    for epoch in (0, 1):
+        for indices in epoch_batches(world.count, BATCH, 0, epoch)[:10]:
+            features = found.training[indices]
+            labels = prototypes.logits(features).argmax(dim=1)
+            stream = LabelStream("current", labels, torch.ones(len(labels)))
+            texts = {}
+            for name in world.kinds:
+                rows = world.bank.rows(name, indices, labels, epoch, 0)
+                texts[name] = features + rows[:, None] % 2
+            prototypes.commit([prototypes.supervise(stream, texts, features)])
+
+
+def evaluate_model(world: World) -> None:
+    """Evaluation, predictions, labels."""
+    assert world.images is not None
+    assert world.zero_shot is not None
+    texts = world.zero_shot.class_features
+    backbone: Any = SimpleNamespace(logit_scale=torch.tensor(100.0))
+    member = Member("main", backbone, Classifier(texts, torch.arange(len(texts))))
+    adapted = Adapted(world.class_names, (member,))
+    evaluate(world.workspace, world.images, world.zero_shot, adapted)
+
+
+def collect(world: World) -> None:
+    """What a report is made of."""
+    assert world.images is not None
+    world.bank = None
+    world.run.environment.write_text(json.dumps({}))
+    world.collected = collect_results(world.workspace, world.images, {})
+
+
+def report(world: World) -> None:
+    """Report and model card."""
+    assert world.collected is not None
+    html = page(world.collected, HtmlOptions(gallery=0))
+    text = card(world.collected)
+    sizes = f"{len(html.encode()) / 2**20:.1f} and {len(text.encode()) / 2**20:.1f} MiB"
+    say(f"    index.html and README.md: {sizes}")
+
+
+def say(line: str) -> None:
+    """Print `line` now, as the next may take minutes."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+STAGES: Sequence[Callable[[World], None]] = (
+    list_images,
+    scan,
+    note_keys,
+    identify,
+    write_lists,
+    label,
+    plan,
+    write_texts,
+    make_bank,
+    save_bank,
+    serve,
+    load_bank,
+    train,
+    evaluate_model,
+    collect,
+    report,
+)
+
+
+def no_clip() -> Backbone:
+    """For a context: nothing that is measured may load a CLIP."""
+    raise AssertionError("no stage here needs the CLIP")
+
+
+def _no_texts(name: str) -> Tensor:
+    raise AssertionError("no stage here encodes texts")

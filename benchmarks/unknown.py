@@ -1,0 +1,87 @@
+"""How well scores tell images of no class, where half of a labelled set's class names are removed.
+
+A set in CoOp's form: of its test images, those of the classes that are left are known, the others
+are not. AUROC: how often a known image scores higher than an unknown one; 0.5 is chance.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.scale_stages import no_clip, say
+from latte.backbone.class_texts import ClassTexts
+from latte.backbone.encode import encode_cached_images, encode_class_texts
+from latte.backbone.load import load_backbone
+from latte.cli.progress import QuietProgress
+from latte.data.options import CoopOptions
+from latte.data.scan import scan_images
+from latte.data.sources.coop import CoopDataset
+from latte.evaluate.unknown import separation
+from latte.interfaces import Context
+from latte.interfaces.settings import BackboneSettings
+from latte.registry.registry import load_registry
+
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, and print what came out."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks unknown", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--split", type=Path, required=True, help="split file, as CoOp's are")
+    parser.add_argument("--model", default="plugin:tiny", help="CLIP (%(default)s)")
+    parser.add_argument("--draws", type=int, default=10, help="halves of the classes (%(default)s)")
+    options = parser.parse_args(arguments)
+    images, texts, labels, scale = _features(options.root, options.split, options.model)
+    draws = [_draw(images, texts, labels, scale, seed) for seed in range(options.draws)]
+    say(f"{len(images)} images, {len(texts)} classes, {options.draws} halves of them")
+    say("AUROC of scores, and the share of images whose probability is below a threshold")
+    say(f"{'':<28}{'mean':>8}{'sd':>8}")
+    for name in draws[0]:
+        found = torch.tensor([draw[name] for draw in draws])
+        say(f"{name:<28}{float(found.mean()):>8.3f}{float(found.std()):>8.3f}")
+
+
+def _features(root: Path, split: Path, model: str) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Of test images (M, D) and classes (C, D); labels (M,), and the logit scale."""
+    folder = load_registry().model_folder
+    settings = BackboneSettings(model=model)
+    clip = load_backbone(settings, device="cpu", base_dir=Path(), model_folder=folder)
+    context = Context(Path.cwd(), Path.cwd(), "cpu", 0, no_clip)
+    dataset = CoopDataset(CoopOptions(root=str(root), split=str(split)), context)
+    label_of = {one.image.id: one.label for one in dataset.evaluation_images()}
+    images = [one.image for one in dataset.evaluation_images()]
+    scan = scan_images(images, QuietProgress(), "check")
+    features = encode_cached_images(clip, scan.cache, 64, QuietProgress(), "encode")
+    texts = ClassTexts.of(dataset.templates, dataset.class_aliases)
+    labels = torch.tensor([label_of[image.id] for image in scan.images])
+    return features, encode_class_texts(clip, texts), labels, float(clip.logit_scale.detach())
+
+
+def _draw(
+    images: Tensor, texts: Tensor, labels: Tensor, scale: float, seed: int
+) -> Mapping[str, float]:
+    """Of one half of the classes: each score's AUROC, and what thresholds do."""
+    generator = torch.Generator().manual_seed(seed)
+    kept = torch.randperm(len(texts), generator=generator)[: len(texts) // 2].sort().values
+    known = torch.isin(labels, kept)
+    similarities = images @ texts[kept].T
+    best = similarities.topk(2, dim=1).values
+    probability = (scale * similarities).softmax(dim=1).amax(dim=1)
+    scores = {
+        "probability (score_1)": probability,
+        "cosine similarity": best[:, 0],
+        "cosine, centred by class": (similarities - similarities.mean(dim=0)).amax(dim=1),
+        "margin to the second": best[:, 0] - best[:, 1],
+    }
+    found = {name: separation(one[known], one[~known]) for name, one in scores.items()}
+    for below in THRESHOLDS:
+        weak = (probability < below).float()
+        found[f"below {below}, of known"] = float(weak[known].mean())
+        found[f"below {below}, of unknown"] = float(weak[~known].mean())
+    return found

@@ -1,0 +1,71 @@
+"""Several templates and several names count as one text of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.backbone.class_texts import ClassTexts, fill_template
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import LatteError
+
+TEMPLATES = ("a photo of a {class}.", "a drawing of a {class}.")
+
+
+@pytest.mark.parametrize(
+    "name", ["tabby cat", "{class}", "{}", "{0}", "100 % wool", "%s", "кот 猫", "long " * 100]
+)
+def test_a_template_is_filled_with_the_name_as_it_is(name: str) -> None:
+    assert fill_template("a {class}, {class}.", [name]) == [f"a {name}, {name}."]
+
+
+def test_a_template_without_the_class_is_refused() -> None:
+    with pytest.raises(LatteError, match="does not mention the class"):
+        ClassTexts.of(["a photo of a {}."], [("cat",)])
+
+
+def test_every_template_is_filled_with_every_name() -> None:
+    texts = ClassTexts.of(TEMPLATES, [("couch", "sofa"), ("cat",)])
+    assert texts.sentences == [
+        "a photo of a couch.",
+        "a drawing of a couch.",
+        "a photo of a sofa.",
+        "a drawing of a sofa.",
+        "a photo of a cat.",
+        "a drawing of a cat.",
+    ]
+
+
+def test_one_sentence_a_class_is_its_feature_to_the_bit() -> None:
+    rows = torch.randn(2, 8)
+    texts = ClassTexts.of(TEMPLATES[:1], [("cat",), ("dog",)])
+    assert texts.features(lambda sentences: rows) is rows
+
+
+def test_several_are_the_normalised_mean_of_unit_features(
+    tiny_backbone: OpenClipBackbone,
+) -> None:
+    texts = ClassTexts.of(TEMPLATES, [("couch", "sofa"), ("cat",)])
+    with torch.no_grad():
+        found = texts.features(tiny_backbone.encode_texts)
+        couch = tiny_backbone.encode_texts(texts.sentences[:4]).mean(dim=0)
+        cat = tiny_backbone.encode_texts(texts.sentences[4:]).mean(dim=0)
+    expected = normalize(torch.stack([couch, cat]), dim=1)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_the_gradient_reaches_every_sentence_of_a_class() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = normalize(torch.randn(3, 8, generator=generator), dim=1).requires_grad_()
+
+    def encode(sentences: Sequence[str]) -> Tensor:
+        return rows
+
+    texts = ClassTexts((("a", "b"), ("c",)))
+    texts.features(encode)[:, 0].sum().backward()
+    assert rows.grad is not None
+    assert (rows.grad.abs().sum(dim=1) > 0).all()

@@ -1,0 +1,72 @@
+"""What each stage keeps and needs grows with images and classes, and with nothing faster.
+
+The slope is measured by tracemalloc between two sizes, so that what a stage needs anyway does not
+count; features are not seen by it.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from benchmarks.scale_stages import STAGES, World
+
+MOST_KEPT = 1_200
+"""Bytes an image after any stage, with two texts of 150 bytes about each."""
+MOST_NEEDED = 1_500
+"""Bytes an image at the peak of the fattest stage, what earlier stages keep included."""
+
+
+def measured(folder: Path, images: int, classes: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes kept after each stage, and at its peak."""
+    folder.mkdir()
+    world = World(folder, images, classes, images // 10, width=4)
+    kept, peaks = {}, {}
+    tracemalloc.start()
+    try:
+        for stage in STAGES:
+            tracemalloc.reset_peak()
+            stage(world)
+            kept[stage.__name__], peaks[stage.__name__] = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return kept, peaks
+
+
+@pytest.fixture(scope="module")
+def slopes(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, float], dict[str, float]]:
+    """Bytes an image, between 1,000 and 3,000 images of 20 classes."""
+    folder = tmp_path_factory.mktemp("scale")
+    few, many = (measured(folder / str(count), count, 20) for count in (1_000, 3_000))
+    kept, peaks = (
+        {name: (large[name] - small[name]) / 2_000 for name in large}
+        for small, large in zip(few, many, strict=True)
+    )
+    return kept, peaks
+
+
+def test_kept_bytes_an_image_are_bounded(
+    slopes: tuple[dict[str, float], dict[str, float]],
+) -> None:
+    kept, _ = slopes
+    assert {name: size for name, size in kept.items() if size > MOST_KEPT} == {}
+
+
+def test_needed_bytes_an_image_are_bounded(
+    slopes: tuple[dict[str, float], dict[str, float]],
+) -> None:
+    _, peaks = slopes
+    assert {name: size for name, size in peaks.items() if size > MOST_NEEDED} == {}
+
+
+@pytest.mark.parametrize(
+    ("stage", "most"),
+    [("list_images", 300), ("scan", 420), ("write_lists", 420), ("plan", 720)],
+)
+def test_stages_before_there_are_texts_need_less(
+    slopes: tuple[dict[str, float], dict[str, float]], stage: str, most: float
+) -> None:
+    _, peaks = slopes
+    assert peaks[stage] < most

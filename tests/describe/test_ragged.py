@@ -1,0 +1,29 @@
+"""Tuples of numbers in arrays read as a sequence of tuples does."""
+
+from __future__ import annotations
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.describe.ragged import Ragged
+
+rows = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=4).map(tuple), max_size=20)
+
+
+@given(rows)
+def test_it_is_the_sequence_of_its_tuples(expected: list[tuple[int, ...]]) -> None:
+    values = numpy.array([value for row in expected for value in row], numpy.int64)
+    ragged = Ragged(values, numpy.cumsum([len(row) for row in expected]))
+    assert [*ragged] == expected
+    assert [ragged[place] for place in range(-len(ragged), 0)] == expected
+    assert ragged[1:3] == expected[1:3]
+    assert ragged.counts.tolist() == [len(row) for row in expected]
+
+
+def test_rows_of_a_matrix_are_tuples_of_one_length() -> None:
+    ragged = Ragged.even(numpy.arange(6).reshape(3, 2))
+    assert [*ragged] == [(0, 1), (2, 3), (4, 5)]
+    with pytest.raises(IndexError):
+        ragged[3]

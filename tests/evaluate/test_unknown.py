@@ -1,0 +1,34 @@
+"""Images of no class are named so, and how well scores tell them is measured right."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.evaluate.predictions import ClassScore, Prediction
+from latte.evaluate.unknown import NONE_OF_THEM, separation, with_unknown
+
+ROWS = [
+    Prediction("sure.jpg", (ClassScore("cat", 0.8), ClassScore("dog", 0.1))),
+    Prediction("unsure.jpg", (ClassScore("cat", 0.3), ClassScore("dog", 0.2))),
+]
+scores = st.lists(st.integers(0, 5), min_size=1, max_size=12)
+
+
+def test_a_weak_best_class_comes_after_none_of_them() -> None:
+    sure, unsure = with_unknown(ROWS, 0.5)
+    assert sure == ROWS[0]
+    assert unsure.classes == (ClassScore(NONE_OF_THEM, 0.3), ClassScore("cat", 0.3))
+
+
+def test_one_that_reaches_the_threshold_is_kept() -> None:
+    assert [*with_unknown(ROWS, 0.3)] == ROWS
+
+
+@given(scores, scores)
+def test_separation_counts_pairs(known: list[int], unknown: list[int]) -> None:
+    wins = sum((a > b) + (a == b) / 2 for a in known for b in unknown)
+    found = separation(torch.tensor(known).float(), torch.tensor(unknown).float())
+    assert found == pytest.approx(wins / len(known) / len(unknown))
