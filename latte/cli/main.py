@@ -35,6 +35,7 @@ COMMANDS = {
         "descriptions",
         "evaluate",
         "predict",
+        "export",
         "report",
         "sweep",
         "compare",

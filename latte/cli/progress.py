@@ -33,7 +33,9 @@ class QuietProgress:
     """Shows nothing."""
 
     @contextmanager
-    def task(self, name: str, total: int | None, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
         """A task that nobody sees."""
         yield _QuietTask()
 
@@ -49,7 +51,9 @@ class PlainProgress:
         self._clock = clock
 
     @contextmanager
-    def task(self, name: str, total: int | None, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
         """Print how far the task is, also when an exception ends it."""
         task = _PlainTask(self.say, self._clock, name, total, unit, done)
         earlier = f", {done} done earlier" if done else ""
@@ -76,7 +80,9 @@ class RichProgress:
         self._open = 0
 
     @contextmanager
-    def task(self, name: str, total: int | None, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
         """Show a bar, which stays on the screen when the task ends."""
         identity = self._bars.add_task(name, total=total, completed=done, unit=unit, figures="")
         self._open += 1

@@ -72,7 +72,9 @@ def predict_rows(
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
     return [
-        Prediction(image, tuple(ClassScore(class_names[c], s, c) for c, s in zip(*best, strict=True)))
+        Prediction(
+            image, tuple(ClassScore(class_names[c], s, c) for c, s in zip(*best, strict=True))
+        )
         for image, *best in zip(images, labels.tolist(), scores.tolist(), strict=True)
     ]
 

@@ -33,14 +33,15 @@ _MENDED = (
 
 
 def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
-    """transformers' tokenizer with the tokens of open_clip's `tokenizer`.
+    """A tokenizer of transformers that gives the tokens of open_clip's `tokenizer`.
 
     Raises `LatteError` for a tokenizer of another kind.
     """
     from transformers import PreTrainedTokenizerFast
 
     _require_plain(tokenizer)
-    return PreTrainedTokenizerFast(
+    build: Any = PreTrainedTokenizerFast
+    return build(
         tokenizer_object=_backend(tokenizer),
         bos_token=START,
         eos_token=END,
@@ -74,7 +75,7 @@ def _backend(tokenizer: SimpleTokenizer) -> Any:
     backend: Any = Tokenizer(
         BPE(
             vocab=tokenizer.encoder,
-            merges=list(tokenizer.bpe_ranks),
+            merges=_merges(tokenizer),
             end_of_word_suffix="</w>",
             unk_token=END,
         )
@@ -92,6 +93,10 @@ def _backend(tokenizer: SimpleTokenizer) -> Any:
         (END, tokenizer.eot_token_id), (START, tokenizer.sot_token_id), False, False
     )
     return backend
+
+
+def _merges(tokenizer: Any) -> list[tuple[str, str]]:
+    return list(tokenizer.bpe_ranks)
 
 
 def _normalizer() -> Any:

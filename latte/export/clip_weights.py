@@ -25,7 +25,7 @@ _INSTEAD = (
 
 
 def clip_config(model: Any) -> dict[str, Any]:
-    """What `CLIPConfig` takes. Raises `LatteError` where transformers' CLIP differs from `model`."""
+    """What `CLIPConfig` takes. Raises `LatteError` for a model that it cannot describe."""
     _require_plain_image_tower(model.visual)
     text = text_tower(model)
     _require(getattr(model, "logit_bias", None) is None, "its logits have a bias")
@@ -80,7 +80,7 @@ def clip_weights(model: Any) -> dict[str, Tensor]:
 
 def text_tower(model: Any) -> Any:
     """The text tower, if transformers has its like. Raises `LatteError`."""
-    text = model if type(model) is CLIP else getattr(model, "text", None)
+    text: Any = model if type(model) is CLIP else getattr(model, "text", None)
     if not (isinstance(text, CLIP) or type(text) is TextTransformer):
         kind = type(text).__name__
         raise _no_counterpart(f"its text tower ({kind}) is not CLIP's own", "text")
@@ -101,10 +101,11 @@ def text_tower(model: Any) -> Any:
 
 
 def _require_plain_image_tower(visual: Any) -> None:
-    if type(visual) is not VisionTransformer:
-        kind = type(visual).__name__
+    kind: Any = type(visual)
+    if kind is not VisionTransformer:
         trunk = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
-        raise _no_counterpart(f"its image tower ({kind}{trunk}) is not CLIP's own", "image")
+        what = f"its image tower ({kind.__name__}{trunk}) is not CLIP's own"
+        raise _no_counterpart(what, "image")
     _require(visual.attn_pool is None, "its image tower pools by attention")
     _require(visual.pool_type == "tok", f"its image tower pools by `{visual.pool_type}`")
     _require(not isinstance(visual.ln_pre, nn.Identity), "its image tower lacks a first layer norm")

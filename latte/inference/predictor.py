@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from latte.data.scan import SkippedImage
 from latte.evaluate.predictions import Prediction, predict_rows
 from latte.inference.sources import Images, named_images
 from latte.inference.stream import Encoded, Unreadable, encode_stream
-from latte.interfaces import LatteError
+from latte.interfaces import Calibration, LatteError, Progress
 from latte.run.adapted import Adapted
-from latte.run.calibrating import Calibration, read_calibration
+from latte.run.calibrating import read_calibration
 from latte.run.reopen import load_adapted_run
-from latte.data.scan import SkippedImage
 
 BATCH_SIZE = 64
 
@@ -30,7 +30,7 @@ class Predictor:
         self.classes: tuple[str, ...] = adapted.class_names
         """The class names; a prediction's `label` is an index of them."""
         self.calibration = calibration
-        """How confidence was set without labels; None: this run has none, so it is as CLIP has it."""
+        """How confidence was set without labels; None: it is as CLIP has it."""
         self.device = device
         """The torch device that the models are on."""
 
@@ -108,7 +108,8 @@ class Predictor:
 
 def joint_features(batch: Encoded) -> Tensor:
     """Features of all learners side by side (B, D), again of length 1."""
-    return torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
+    joined: Tensor = torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
+    return joined
 
 
 def _as_skipped(on_unreadable: Unreadable | None) -> Callable[[LatteError], None] | None:
@@ -117,15 +118,18 @@ def _as_skipped(on_unreadable: Unreadable | None) -> Callable[[LatteError], None
     return lambda error: on_unreadable(SkippedImage(error.where or "", error.what))
 
 
-def load(run: str | PathLike[str], device: str = "auto") -> Predictor:
+def load(
+    run: str | PathLike[str], device: str = "auto", progress: Progress | None = None
+) -> Predictor:
     """Open the model of a run folder; needs neither its recipe's plugins nor its images.
 
     Args:
         run: a run folder, as `latte run` named it.
         device: auto, cpu, cuda, cuda:N or mps.
+        progress: is told what is loaded.
 
     Raises:
         LatteError: if there is no trained model, or no such device.
     """
-    folder, adapted, found = load_adapted_run(Path(run), device)
+    folder, adapted, found = load_adapted_run(Path(run), device, progress)
     return Predictor(adapted, read_calibration(folder), found)

@@ -62,7 +62,7 @@ def encode_stream(
     threads = image_threads(alone=torch.cuda.is_available())
     ahead = max(threads, _BATCHES_AHEAD * batch_size)
     results = ordered_map(read, images, threads=threads, ahead=ahead)
-    readable = (one for one in results if _is_readable(one, on_unreadable))
+    readable = _readable(results, on_unreadable)
     try:
         for first in readable:
             yield _encode(adapted, formats, [first, *islice(readable, batch_size - 1)])
@@ -70,13 +70,16 @@ def encode_stream(
         results.close()
 
 
-def _is_readable(one: _Views | SkippedImage, on_unreadable: Unreadable | None) -> bool:
-    if isinstance(one, _Views):
-        return True
-    if on_unreadable is None:
-        raise UnreadableImageError(one.reason, where=one.id)
-    on_unreadable(one)
-    return False
+def _readable(
+    results: Iterable[_Views | SkippedImage], on_unreadable: Unreadable | None
+) -> Iterator[_Views]:
+    for one in results:
+        if isinstance(one, _Views):
+            yield one
+        elif on_unreadable is None:
+            raise UnreadableImageError(one.reason, where=one.id)
+        else:
+            on_unreadable(one)
 
 
 def _read(image: NamedImage, formats: list[PixelFormat]) -> _Views | SkippedImage:

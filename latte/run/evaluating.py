@@ -18,6 +18,7 @@ from latte.evaluate.predictions import predict_rows, write_predictions
 from latte.files import write_atomically, write_json
 from latte.interfaces import Classifier, Evaluation, Progress
 from latte.run.adapted import Adapted
+from latte.run.calibrating import calibrate, write_calibration
 from latte.run.folder import RunFolder
 from latte.run.guarding import is_held_back
 from latte.run.images import Images
@@ -50,16 +51,18 @@ def evaluate(
     ]
     evaluations = compare(images, zero_shot, similarities[1]) if images.labels else []
     write_json(folder.evaluation, [to_json(one) for one in evaluations])
+    calibration = calibrate(workspace, zero_shot, adapted.logit_scale, similarities, images.labels)
+    write_calibration(folder, calibration)
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, similarities[0])
     rows = predict_rows(
         [image.id for image in images.evaluation.images],
         similarities[1],
         images.class_names,
-        logit_scale=adapted.logit_scale,
+        logit_scale=calibration.scale,
         top_k=workspace.recipe.evaluate.top_k,
     )
     write_predictions(folder.predictions, rows)
-    return [folder.evaluation, folder.pseudo_labels, folder.predictions]
+    return [folder.evaluation, folder.calibration, folder.pseudo_labels, folder.predictions]
 
 
 def adapted_similarities(

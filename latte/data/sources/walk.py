@@ -48,10 +48,10 @@ def list_folders(root: Path) -> list[Path]:
 
 
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
-    """Every visible file below `root`, while the walk goes on; folders that links lead to come last.
+    """Every visible file below `root`, as they are found; folders that links lead to come last.
 
-    A folder's entries come sorted by name, its sub-folders in their place among them; of a folder of
-    more than 10,000 entries each 10,000 are sorted by themselves, so that none is held whole.
+    A folder's entries come sorted by name, its sub-folders in their place among them; of a folder
+    with more than 10,000 entries, each 10,000 are sorted by themselves, so that none is held whole.
     `unlisted` is told of folders that cannot be listed; without it they raise `LatteError`.
     """
     # Real folders go before links, so that a folder is found under its own name where it has one.
