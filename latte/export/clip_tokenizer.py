@@ -87,7 +87,7 @@ def _backend(tokenizer: SimpleTokenizer) -> Any:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    backend.decoder = decoders.ByteLevel()
+    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("</w>", " ")])
     backend.add_special_tokens([AddedToken(one, normalized=True) for one in (START, END)])
     backend.post_processor = processors.RobertaProcessing(
         (END, tokenizer.eot_token_id), (START, tokenizer.sot_token_id), False, False

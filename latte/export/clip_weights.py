@@ -26,9 +26,9 @@ _INSTEAD = (
 
 def clip_config(model: Any) -> dict[str, Any]:
     """What `CLIPConfig` takes. Raises `LatteError` for a model that it cannot describe."""
+    _require(getattr(model, "logit_bias", None) is None, "its logits have a bias")
     _require_plain_image_tower(model.visual)
     text = text_tower(model)
-    _require(getattr(model, "logit_bias", None) is None, "its logits have a bias")
     width = model.visual.proj.shape[1]
     side, patch = model.visual.image_size[0], model.visual.patch_size[0]
     _require(len({*model.visual.patch_size}) == 1, "its patches are not square")
