@@ -9,6 +9,7 @@ are steadier where other work goes on. The ways take turns, so that they share w
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,9 +56,9 @@ def main() -> None:
             seconds[name].append(measured(work))
     for name, rounds in seconds.items():
         wall, processor = (median(one[part] for one in rounds) for part in (0, 1))
-        print(
+        sys.stdout.write(
             f"{name:14} {len(paths) / wall:7.1f} images/s"
-            f" {1000 * processor / len(paths):7.1f} s of processor time for 1,000"
+            f" {1000 * processor / len(paths):7.1f} s of processor time for 1,000\n"
         )
 
 
