@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from latte.interfaces import LatteError
 
 _INSTEAD = (
-    "open_clip opens the run's model folder as it is; latte.load classifies with it, and "
-    "`--format onnx` needs neither"
+    "open_clip opens the run's model folder as it is, latte.load classifies with it, and "
+    "`--format onnx` holds image towers of other kinds"
 )
 
 
@@ -89,7 +89,7 @@ def text_tower(model: Any) -> Any:
     end = text.text_eos_id if own else text.eos_id
     _require(text.attn_mask is not None, "its text tower has no causal mask")
     _require(
-        pool == "argmax" or (pool == "eos" and end == text.vocab_size - 1),
+        bool(pool == "argmax" or (pool == "eos" and end == text.vocab_size - 1)),
         f"its text tower pools by `{pool}`",
     )
     if not own:

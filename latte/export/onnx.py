@@ -19,6 +19,9 @@ from latte.interfaces import LatteError, PixelFormat
 MODEL = "model.onnx"
 METADATA = "metadata.json"
 _OPSET = 18
+_LARGEST_FILE = 2**30
+"""Bytes of weights; a file of more than 2 GiB cannot hold its own."""
+
 _EXAMPLES = 2
 """Images that the model is traced with; one would be taken for a constant."""
 
@@ -109,11 +112,15 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
                 dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
                 opset_version=_OPSET,
                 dynamo=True,
-                external_data=False,
+                external_data=_size(classifier) > _LARGEST_FILE,
                 verbose=False,
             )
     finally:
         logger.setLevel(level)
+
+
+def _size(classifier: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in classifier.state_dict().values())
 
 
 def _metadata(exported: Exported, pixels: PixelFormat) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from latte.report.oracle import is_oracle, oracle_note
 from latte.report.starting_model import starting_model
 
 _LATTE = """\
-import latte  # pip install latte-clip
+import latte  # of the package latte-clip
 
 model = latte.load({run!r})  # where the run folder lies
 for prediction in model.predict_iter("photos"):

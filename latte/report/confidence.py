@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from latte.interfaces import Calibration
+from latte.report.numbers import count
 
 _OWN = (
     "Scores are the softmax of the model's logit scale times cosine similarity. They are usually "
@@ -27,7 +28,7 @@ def _found(calibration: Calibration) -> str:
         f"Scores are the softmax of {calibration.scale:.3g} times cosine similarity, in place of "
         f"the model's own logit scale of {calibration.logit_scale:.3g} (temperature "
         f"{calibration.temperature:.2f}). The number was found without labels: it makes the mean "
-        f"confidence on {calibration.images} training images equal to the accuracy that the "
+        f"confidence on {count(calibration.images)} training images equal to the accuracy that the "
         f"probabilities of zero-shot allow, {100 * calibration.expected_accuracy:.0f} %."
     )
 

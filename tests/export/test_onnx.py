@@ -117,6 +117,17 @@ def test_a_missing_package_is_named_with_what_installs_it(
         export_run(run, "onnx", None, RecordedProgress())
 
 
+@pytest.mark.slow
+def test_large_weights_lie_beside_the_file(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte.export.onnx._LARGEST_FILE", 1000)
+    folder = export_run(run, "onnx", tmp_path / "beside", RecordedProgress())
+    assert (folder / "model.onnx.data").stat().st_size > 100_000
+    probabilities, _ = session(folder)(numpy.zeros((3, 3, 32, 32), dtype=numpy.float32))
+    assert probabilities.sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+
+
 def readme_code(folder: Path) -> str:
     return (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
 
