@@ -25,17 +25,23 @@ def write_rows(path: Path, rows: Iterable[Prediction], format: PredictionFormat)
     """Write each row as it comes to `PATH.partial`, which takes `path`'s place at the end.
 
     However this ends before, the rows so far stay in `PATH.partial`; a file at `path` stays as it
-    was. Raises `Interrupted` for Ctrl-C.
+    was. Raises `Interrupted` for Ctrl-C, and `LatteError` for what cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        try:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8", newline="") as file:
             stream_predictions(file, rows, format)
-        except KeyboardInterrupt:
-            raise Interrupted(
-                "stopped by Ctrl-C", hint=f"the rows so far are in {partial}"
-            ) from None
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped by Ctrl-C", hint=f"the rows so far are in {partial}") from None
+    except OSError as error:
+        raise LatteError(
+            f"cannot be written: {error.strerror}", where=str(partial), hint=_kept(partial)
+        ) from error
+
+
+def _kept(partial: Path) -> str | None:
+    return "the rows so far are in it" if partial.is_file() else None

@@ -92,6 +92,20 @@ def test_rows_so_far_are_kept_when_it_is_stopped(tmp_path: Path) -> None:
     assert not partial.exists()
 
 
+def test_a_place_that_cannot_be_written_is_named(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").touch()
+    assert latte("predict", model, "photos", "--output=file/labels.csv") == 2
+    Path("labels.csv").mkdir()
+    Path("labels.csv/mine").touch()
+    assert latte("predict", model, "photos", "--output=labels.csv") == 2
+    said = capsys.readouterr().err
+    assert said.count("cannot be written") == 2
+    assert "the rows so far are in it" in said
+    assert Path("labels.csv.partial").is_file()
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
