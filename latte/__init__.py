@@ -1,3 +1,24 @@
-"""latte: adapt CLIP to unlabelled images, with texts as the only teacher."""
+"""latte: adapt CLIP to unlabelled images, with texts as the only teacher.
+
+`latte.load("runs/NAME").predict("photos")` uses a run's model; see docs/python.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latte.inference.predictor import load as load
 
 __version__ = "0.1.0"
+
+__all__ = ["__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """`load`, when it is first asked for: `import latte` imports no torch."""
+    if name == "load":
+        from latte.inference.predictor import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -72,7 +72,8 @@ class OpenClipBackbone(Backbone):
         self.notes = _NOTES[self.text_path]
         self.pixel_format = _pixel_format(model.visual.preprocess_cfg)
         self.embedding_width = int(config["embed_dim"])
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
+        """open_clip's own; texts are remembered in front of it."""
         self._tokens = TokenCache(tokenizer)
         self._text_in_folder = text_in_folder
         self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
@@ -191,7 +192,7 @@ class OpenClipBackbone(Backbone):
         save_model(
             self.model,
             self.config,
-            self._tokenizer,
+            self.tokenizer,
             folder,
             text_in_folder=self._text_in_folder,
         )

@@ -36,6 +36,7 @@ COMMANDS = {
         "descriptions",
         "evaluate",
         "predict",
+        "export",
         "report",
         "sweep",
         "compare",

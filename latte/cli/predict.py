@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from latte.cli.shared import QuietOption, RunArgument
+from latte.interfaces import LatteError
+
+if TYPE_CHECKING:
+    from latte.data.scan import SkippedImage
+    from latte.evaluate.predictions import Prediction
+    from latte.interfaces import Progress
+
+SOME_SKIPPED = 3
+STDIN = "-"
 
 
 def predict(
     run: RunArgument,
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files, and folders with everything below them; - reads paths from "
+            "standard input, one a line."
+        ),
+    ],
     format_: Annotated[
         Literal["csv", "jsonl"], typer.Option("--format", help="What to write.")
     ] = "csv",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file, not to the screen.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write to this file, not to the screen; rows lie in FILE.partial until all are "
+            "there, and stay there if it is stopped.",
+        ),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Classes an image.")] = 5,
     unknown_below: Annotated[
@@ -31,28 +53,84 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Classify IMAGES; scores are softmax probabilities, not calibrated."""
+    """Classify IMAGES; ends with code 3 if some of them could not be read and were left out.
+
+    Scores are probabilities, calibrated without labels where the run is: see calibration.json.
+    """
     from latte.cli.progress import make_progress
-    from latte.evaluate.predictions import stream_predictions, write_predictions
+    from latte.evaluate.predictions import stream_predictions
     from latte.evaluate.unknown import with_unknown
-    from latte.run import predicting
-    from latte.run.reopen import open_adapted
+    from latte.inference.output import write_rows
+    from latte.inference.predictor import load
 
     progress = make_progress(quiet)
-    references = predicting.list_images(images)
-    adapted = open_adapted(run, device, progress)
-    rows, skipped = predicting.predict(
-        adapted,
-        references,
-        progress,
-        top_k=top_k,
-        batch_size=batch_size,
+    total = _count(images)
+    model = load(run, device, progress)
+    skipped = _Skipped(_speaker(progress, quiet))
+    rows = model.predict_iter(
+        _expanded(images), top_k=top_k, batch_size=batch_size, on_unreadable=skipped
     )
     if unknown_below is not None:
         rows = with_unknown(rows, unknown_below)
+    rows = _watched(rows, progress, total, skipped)
     if output is None:
         stream_predictions(sys.stdout, rows, format_)
     else:
-        write_predictions(output, rows, format_)
-    for one in skipped:
-        typer.echo(f"skipped {one.id}: {one.reason}", err=True)
+        write_rows(output, rows, format_)
+    if skipped.count:
+        typer.echo(f"images left out: {skipped.count}", err=True)
+        raise typer.Exit(SOME_SKIPPED)
+
+
+class _Skipped:
+    """Says and counts what cannot be read."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.count = 0
+        self._say = say
+
+    def __call__(self, image: SkippedImage) -> None:
+        self.count += 1
+        self._say(f"skipped {image.id}: {image.reason}")
+
+
+def _speaker(progress: Progress, quiet: bool) -> Callable[[str], None]:
+    return (lambda line: typer.echo(line, err=True)) if quiet else progress.say
+
+
+def _count(images: Sequence[str]) -> int | None:
+    """How many images there are, if that can be known before they are read.
+
+    Raises `LatteError` for a path that does not exist, and for folders without an image.
+    """
+    from latte.inference.sources import named_images
+
+    for path in images:
+        if path != STDIN and not Path(path).exists():
+            raise LatteError("there is no such image or folder", where=path)
+    if STDIN in images:
+        return None
+    total = sum(1 for _ in named_images(images, unlisted=lambda error: None))
+    if total == 0:
+        raise LatteError("there is no image here", where=", ".join(images))
+    return total
+
+
+def _expanded(images: Sequence[str]) -> Iterator[str]:
+    for path in images:
+        if path == STDIN:
+            yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+        else:
+            yield path
+
+
+def _watched(
+    rows: Iterator[Prediction], progress: Progress, total: int | None, skipped: _Skipped
+) -> Iterator[Prediction]:
+    with progress.task("predict", total, "images") as task:
+        passed = 0
+        for row in rows:
+            task.advance(1 + skipped.count - passed)
+            passed = skipped.count
+            yield row
+        task.advance(skipped.count - passed)

@@ -33,7 +33,9 @@ class QuietProgress:
     """Shows nothing."""
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
         """A task that nobody sees."""
         yield _QuietTask()
 
@@ -49,11 +51,13 @@ class PlainProgress:
         self._clock = clock
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
         """Print how far the task is, also when an exception ends it."""
         task = _PlainTask(self.say, self._clock, name, total, unit, done)
         earlier = f", {done} done earlier" if done else ""
-        self.say(f"{name}: {total} {unit}{earlier}")
+        self.say(f"{name}: {unit if total is None else f'{total} {unit}'}{earlier}")
         try:
             yield task
         except BaseException:
@@ -76,7 +80,9 @@ class RichProgress:
         self._open = 0
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[ProgressTask]:
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
         """Show a bar, which stays on the screen when the task ends."""
         identity = self._bars.add_task(name, total=total, completed=done, unit=unit, figures="")
         self._open += 1
@@ -118,7 +124,7 @@ class _PlainTask:
         say: Callable[[str], None],
         clock: Callable[[], float],
         name: str,
-        total: int,
+        total: int | None,
         unit: str,
         done: int,
     ) -> None:
@@ -133,7 +139,7 @@ class _PlainTask:
     def advance(self, amount: int = 1, **figures: float | str) -> None:
         self._done += amount
         now = self._clock()
-        if now - self._spoken >= SECONDS_BETWEEN_LINES and self._done < self._total:
+        if now - self._spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
             self._spoken = now
             self._say(self._line(now - self._started, figures))
 
@@ -141,14 +147,25 @@ class _PlainTask:
         """How much was done, in which time, at which rate."""
         seconds = self._clock() - self._started
         rate = _rate(self._done - self._first, seconds, self._unit)
-        count = f"{self._done}/{self._total} {self._unit}"
-        return f"{self._name}: {prefix}{count} in {duration(seconds)}{f' ({rate})' if rate else ''}"
+        return (
+            f"{self._name}: {prefix}{self._count} in {duration(seconds)}"
+            f"{f' ({rate})' if rate else ''}"
+        )
+
+    @property
+    def _count(self) -> str:
+        total = "" if self._total is None else f"/{self._total}"
+        return f"{self._done}{total} {self._unit}"
+
+    @property
+    def _left(self) -> int | None:
+        return None if self._total is None else max(0, self._total - self._done)
 
     def _line(self, seconds: float, figures: Mapping[str, float | str]) -> str:
         new = self._done - self._first
-        left = (self._total - self._done) * seconds / new if new > 0 else None
+        left = self._left * seconds / new if new > 0 and self._left is not None else None
         parts = [
-            f"{self._name}: {self._done}/{self._total} {self._unit}",
+            f"{self._name}: {self._count}",
             _rate(new, seconds, self._unit),
             f"{duration(left)} left" if left is not None else "",
             in_words(figures),
@@ -171,7 +188,8 @@ class _RichTask:
 class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Units done and in all."""
-        return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}")
+        total = "" if task.total is None else f"/{task.total:.0f}"
+        return Text(f"{task.completed:.0f}{total} {task.fields['unit']}")
 
 
 class _Rate(ProgressColumn):

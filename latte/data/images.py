@@ -64,8 +64,7 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
             _refuse_huge(image.size)
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
-            image.load()
-            return _rgb(_upright(image))
+            return upright_rgb(image)
     except UnreadableImageError:
         raise
     except UnidentifiedImageError as error:
@@ -75,6 +74,12 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
         raise UnreadableImageError(f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
         raise UnreadableImageError(f"damaged or cut short: {_one_line(error)}") from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An image that somebody opened or made, as `decode_image` gives it: a copy."""
+    image.load()
+    return _rgb(_upright(image))
 
 
 def open_image(image: ImageReference) -> Image.Image:

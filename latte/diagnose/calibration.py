@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from latte.diagnose.measure import Measure, Measurement
-
-BINS = 15
+from latte.evaluate.calibration import BINS, calibration_error
 
 CALIBRATION = Measure(
     "calibration_error",
@@ -23,21 +21,6 @@ OVERCONFIDENCE = Measure(
     "points",
     "mean confidence minus accuracy of zero-shot; above 0: surer than right",
 )
-
-
-def calibration_error(confidence: Tensor, correct: Tensor) -> float:
-    """Expected calibration error: |accuracy - confidence| by bin, weighted by the bin's images.
-
-    `BINS` bins of equal width, each with its upper edge. Guo et al. (2017), equation 3.
-
-    Args:
-        confidence: probability of each of M > 0 answers (M,), in [0, 1].
-        correct: whether it is right (M,), bool.
-    """
-    bins = (confidence.double() * BINS).ceil().long().clamp(1, BINS) - 1
-    excess = confidence.double() - correct.double()
-    by_bin = torch.zeros(BINS, dtype=torch.float64).index_add(0, bins, excess)
-    return float(by_bin.abs().sum()) / len(confidence)
 
 
 def calibration_measures(confidence: Tensor, correct: Tensor) -> list[Measurement]:

@@ -22,8 +22,10 @@ class ClassScore:
 
     name: str
     score: float
-    """Softmax over all classes of logit scale times cosine similarity: between 0 and 1, and not
-    calibrated, so 0.9 does not promise that nine of ten such answers are right."""
+    """Softmax over all classes of a scale times cosine similarity: between 0 and 1. How far 0.9
+    promises that nine of ten such answers are right depends on the scale, see `Calibration`."""
+    label: int
+    """The class's index among the run's classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,21 @@ class Prediction:
     image: str
     """The image's id in its dataset, or the path by which somebody named it."""
     classes: tuple[ClassScore, ...]
+
+    @property
+    def label(self) -> int:
+        """Index of the likeliest class."""
+        return self.classes[0].label
+
+    @property
+    def name(self) -> str:
+        """Name of the likeliest class."""
+        return self.classes[0].name
+
+    @property
+    def confidence(self) -> float:
+        """Score of the likeliest class."""
+        return self.classes[0].score
 
 
 def predict_rows(
@@ -49,13 +66,15 @@ def predict_rows(
         images: M ids, in the order of the rows of `similarities`.
         similarities: (M, C) cosine similarities, not scaled.
         class_names: C names, in label order.
-        logit_scale: what the model multiplies cosine similarities with.
+        logit_scale: what cosine similarities are multiplied with.
         top_k: classes an image.
     """
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
     return [
-        Prediction(image, tuple(ClassScore(class_names[c], s) for c, s in zip(*best, strict=True)))
+        Prediction(
+            image, tuple(ClassScore(class_names[c], s, c) for c, s in zip(*best, strict=True))
+        )
         for image, *best in zip(images, labels.tolist(), scores.tolist(), strict=True)
     ]
 

@@ -12,6 +12,7 @@ from latte.evaluate.predictions import ClassScore, Prediction
 
 NONE_OF_THEM = "none of them"
 """What stands in place of a class."""
+NO_LABEL = -1
 
 
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
@@ -25,7 +26,7 @@ def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Predictio
         if best.score >= below:
             yield row
         else:
-            none = ClassScore(NONE_OF_THEM, best.score)
+            none = ClassScore(NONE_OF_THEM, best.score, NO_LABEL)
             yield replace(row, classes=(none, *row.classes)[: len(row.classes)])
 
 

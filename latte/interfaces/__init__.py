@@ -32,6 +32,7 @@ from latte.interfaces.prototypes import (
     Supervision,
 )
 from latte.interfaces.results import (
+    Calibration,
     ClassAccuracy,
     Described,
     Evaluation,
@@ -44,6 +45,7 @@ from latte.interfaces.results import (
 __all__ = [
     "Backbone",
     "Batch",
+    "Calibration",
     "ClassAccuracy",
     "ClassFeatureRefresh",
     "Classifier",

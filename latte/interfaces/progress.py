@@ -17,9 +17,12 @@ class Progress(Protocol):
     """Where tasks are shown; rate and time left are its business."""
 
     def task(
-        self, name: str, total: int, unit: str, done: int = 0
+        self, name: str, total: int | None, unit: str, done: int = 0
     ) -> AbstractContextManager[ProgressTask]:
-        """Open a task of `total` units, of which `done` were finished in an earlier run."""
+        """Open a task of `total` units, of which `done` were finished in an earlier run.
+
+        None: nobody knows how many there will be.
+        """
 
     def say(self, line: str) -> None:
         """Print one plain line, such as what is reused."""

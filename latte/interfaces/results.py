@@ -48,6 +48,29 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How a run's confidence was set without labels, and how good that turned out to be."""
+
+    scale: float
+    """What similarities are multiplied with before softmax, in place of the model's logit scale."""
+    logit_scale: float
+    """The model's own."""
+    expected_accuracy: float
+    """What mean confidence was made to be on the training images: an estimate without labels."""
+    images: int
+    """Training images that it was found on."""
+    error: float | None = None
+    """Expected calibration error on the labelled evaluation images, which had no part in it."""
+    uncalibrated_error: float | None = None
+    """The same with the model's own logit scale."""
+
+    @property
+    def temperature(self) -> float:
+        """What the model's logits are divided by: above 1 where it would be too sure."""
+        return self.logit_scale / self.scale
+
+
+@dataclass(frozen=True)
 class Described:
     """One description of a training image: its texts, and the group that they are about."""
 
@@ -98,6 +121,8 @@ class RunResults:
     """What the recipe's guard said; None without a guard."""
     held_back: tuple[HeldBack, ...] = ()
     """What each of the recipe's gates did to each description, in the recipe's order of both."""
+    calibration: Calibration | None = None
+    """How confidence was set; None in runs of versions that did not."""
 
 
 class Reporter(Component[OptionsT]):

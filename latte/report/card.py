@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from latte.files import write_text
 from latte.interfaces import Evaluation, NoOptions, Reporter, RunResults
-from latte.report.facts import method_facts, run_facts, steps
+from latte.report.confidence import confidence_text
+from latte.report.facts import learner_names, method_facts, run_facts, steps
 from latte.report.gates import gate_facts
 from latte.report.guard import guard_note
 from latte.report.headline import ADAPTED, headline, named
@@ -15,8 +15,15 @@ from latte.report.loading import loading_code
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.report.oracle import is_oracle, oracle_note
+from latte.report.starting_model import starting_model
 
-_HUB = "hf-hub:"
+_LATTE = """\
+import latte  # of the package latte-clip
+
+model = latte.load({run!r})  # where the run folder lies
+for prediction in model.predict_iter("photos"):
+    print(prediction.image, prediction.name, prediction.confidence)
+"""
 
 
 class ModelCardReporter(Reporter[NoOptions]):
@@ -36,16 +43,22 @@ def card(results: RunResults) -> str:
         f"# {escaped(results.name)}",
         *_notes(results),
         _what(results),
+        "## Intended use",
+        _intended_use(),
         "## Data",
         _facts(run_facts(results)),
         "## Method",
         _method(results),
         "## Numbers",
         _numbers(results),
+        "## Confidence",
+        confidence_text(results.calibration),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(results)),
+        "## Licence",
+        _licence(results),
         "## Use",
-        f"```python\n{loading_code(results.folder, results.recipe)}```",
+        *_use(results),
         "## Classes",
         "\n".join(f"{label}. {escaped(name)}" for label, name in enumerate(results.class_names)),
     )
@@ -53,16 +66,23 @@ def card(results: RunResults) -> str:
 
 
 def _header(results: RunResults) -> str:
+    """What model hubs read; a licence that is none of theirs is `other`, with a name."""
+    start = starting_model(results.recipe)
+    licence = (
+        [f"license: {start.licence}"]
+        if start.licence
+        else ["license: other", "license_name: terms-of-the-starting-model"]
+    )
     lines = [
         "---",
+        *licence,
         "library_name: open_clip",
         "pipeline_tag: zero-shot-image-classification",
         "tags: [clip, open_clip, latte]",
     ]
-    backbone = results.recipe.get("backbone")
-    model = str(backbone.get("model", "")) if isinstance(backbone, Mapping) else ""
-    if model.startswith(_HUB):
-        lines.append(f"base_model: {quoted(model.removeprefix(_HUB))}")
+    if start.repository:
+        lines.append(f"base_model: {quoted(start.repository)}")
+        lines.append("base_model_relation: finetune")
     return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
 
 
@@ -87,6 +107,42 @@ def _what(results: RunResults) -> str:
         f"A CLIP adapted to {plural(results.training_images, 'image')} without labels, for "
         f"{classes}. Its only teachers were pseudo-labels that came from the CLIP itself{texts}."
     )
+
+
+def _intended_use() -> str:
+    return (
+        "To tell the classes below apart in images like those that it was adapted to. It is not "
+        "for images that show none of the classes: it gives each image one of them. Nor is it for "
+        "decisions about people, or others that matter, without somebody who checks its answers on "
+        "labelled images of the very kind."
+    )
+
+
+def _licence(results: RunResults) -> str:
+    start = starting_model(results.recipe)
+    known = (
+        f"The starting weights, {escaped(start.repository)}, are published under the licence "
+        f"`{start.licence}`."
+        if start.repository and start.licence
+        else "latte does not know the licence of the starting weights; it goes on to hold for this "
+        "model."
+    )
+    return f"{known} The terms of the images and of the texts that it was adapted with apply too."
+
+
+def _use(results: RunResults) -> list[str]:
+    """In latte, in open_clip, and how to get the model into other libraries."""
+    run = results.folder.name
+    several = len(learner_names(results.recipe)) > 1
+    shown = " Each learner has a folder of its own." if several else ""
+    return [
+        "With latte:",
+        f"```python\n{_LATTE.format(run=run)}```",
+        f"With open_clip alone.{shown}",
+        f"```python\n{loading_code(results.folder, results.recipe)}```",
+        "For transformers (where its CLIP can hold the towers) and for ONNX runtimes:",
+        "```console\nlatte export RUN --format transformers\nlatte export RUN --format onnx\n```",
+    ]
 
 
 def _facts(facts: list[tuple[str, str]]) -> str:
@@ -130,8 +186,6 @@ def _limits(results: RunResults) -> list[str]:
         *_unseen_classes(results),
         "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "
         "the model may have become worse at them.",
-        "Licences and terms of the starting weights, of the images and of the texts apply; "
-        "this card does not know them.",
     ]
 
 

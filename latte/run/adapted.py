@@ -91,10 +91,11 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
     return [folder.model, folder.prototypes]
 
 
-def load_adapted(folder: RunFolder, device: str, progress: Progress) -> Adapted:
+def load_adapted(folder: RunFolder, device: str, progress: Progress | None) -> Adapted:
     """Open what `save_adapted` wrote. Raises `LatteError` where there is none."""
     class_names, classifiers = load_classifiers(folder)
-    progress.say(f"loading the adapted model of {folder.path.name}")
+    if progress is not None:
+        progress.say(f"loading the adapted model of {folder.path.name}")
     members = tuple(
         Member(name, _load_model(_model_folder(folder, name, len(classifiers)), device), classifier)
         for name, classifier in classifiers.items()

@@ -20,6 +20,7 @@ from latte.evaluate.similarities import Similarities
 from latte.files import write_atomically, write_json
 from latte.interfaces import Classifier, Evaluation, Progress
 from latte.run.adapted import Adapted
+from latte.run.calibrating import calibrate, write_calibration
 from latte.run.folder import RunFolder
 from latte.run.guarding import is_held_back
 from latte.run.images import Images
@@ -52,10 +53,13 @@ def evaluate(
     ]
     evaluations = compare(images, zero_shot, similarities[1]) if images.labels else []
     write_json(folder.evaluation, [to_json(one) for one in evaluations])
+    calibration = calibrate(workspace, zero_shot, adapted.logit_scale, similarities, images.labels)
+    write_calibration(folder, calibration)
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, similarities[0])
     top_k = workspace.recipe.evaluate.top_k
-    write_predictions(folder.predictions, _predictions(images, similarities[1], adapted, top_k))
-    return [folder.evaluation, folder.pseudo_labels, folder.predictions]
+    rows = _predictions(images, similarities[1], calibration.scale, top_k)
+    write_predictions(folder.predictions, rows)
+    return [folder.evaluation, folder.calibration, folder.pseudo_labels, folder.predictions]
 
 
 def adapted_similarities(
@@ -104,7 +108,7 @@ def read_pseudo_labels(folder: RunFolder, class_names: Sequence[str]) -> PseudoL
 
 
 def _predictions(
-    images: Images, similarities: Similarities, adapted: Adapted, top_k: int
+    images: Images, similarities: Similarities, scale: float, top_k: int
 ) -> Iterator[Prediction]:
     """The rows of `predictions.csv`; no more of them exist at once than a block has."""
     ids = iter(image.id for image in images.evaluation.images)
@@ -113,7 +117,7 @@ def _predictions(
             [*islice(ids, len(block))],
             block,
             images.class_names,
-            logit_scale=adapted.logit_scale,
+            logit_scale=scale,
             top_k=top_k,
         )
 

@@ -114,6 +114,11 @@ class RunFolder:
         return self.path / "evaluation.json"
 
     @property
+    def calibration(self) -> Path:
+        """How sure the model may say it is."""
+        return self.path / "calibration.json"
+
+    @property
     def predictions(self) -> Path:
         """Top classes of each evaluation image."""
         return self.path / "predictions.csv"

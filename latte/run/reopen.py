@@ -37,10 +37,16 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
     return Workspace(recipe, registry, progress, folder, limit=source["limit"])
 
 
-def open_adapted(path: Path, device: str, progress: Progress) -> Adapted:
-    """The adapted model of a run folder; needs neither its recipe's plugins nor its images."""
+def load_adapted_run(
+    path: Path, device: str, progress: Progress | None
+) -> tuple[RunFolder, Adapted, str]:
+    """A run folder, its adapted model, and the device that the model is on.
+
+    Needs neither the recipe's plugins nor its images. Raises `LatteError` if there is no model.
+    """
     keep_freed_memory()
-    return load_adapted(open_folder(path), find_device(device), progress)
+    folder, found = open_folder(path), find_device(device)
+    return folder, load_adapted(folder, found, progress), found
 
 
 def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Evaluation]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from latte.adapt.metrics import read_metrics
 from latte.describe.bank import DescriptionBank
 from latte.interfaces import Evaluation, GalleryEntry, RunResults
+from latte.run.calibrating import read_calibration
 from latte.run.describing import load_bank
 from latte.run.evaluating import PseudoLabels, read_evaluations, read_pseudo_labels
 from latte.run.gating import read_held_back
@@ -45,6 +46,7 @@ def collect_results(
         pseudo_label_counts=_counts(labels, len(images.class_names)),
         verdict=read_verdict(folder),
         held_back=read_held_back(folder),
+        calibration=read_calibration(folder),
     )
 
 

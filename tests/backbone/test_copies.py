@@ -59,7 +59,7 @@ class TestSave:
         for name, backbone in backbones.items():
             found = load_file(tmp_path / name / "out.safetensors")
             with torch.no_grad():
-                model, tokens = backbone.model.eval(), backbone._tokenizer(TEXTS)
+                model, tokens = backbone.model.eval(), backbone.tokenizer(TEXTS)
                 assert torch.equal(found["images"], model.encode_image(pixels(backbone, 3))), name
                 assert torch.equal(found["texts"], model.encode_text(tokens)), name
 

@@ -33,7 +33,7 @@ ALL = {**PACKED, **CUT, **FULL}
 def open_clip_texts(backbone: OpenClipBackbone, texts: list[str]) -> Tensor:
     """open_clip's own features at the full context length, one text at a time."""
     rows = [
-        backbone.model.encode_text(backbone._tokenizer([text]), normalize=True) for text in texts
+        backbone.model.encode_text(backbone.tokenizer([text]), normalize=True) for text in texts
     ]
     return torch.cat(rows)
 
@@ -129,7 +129,7 @@ def test_equal_texts_are_encoded_once_and_share_their_gradient(
     (features * weights).sum().backward()
     shared = tiny_backbone.model.text_projection.grad.clone()
     tiny_backbone.model.text_projection.grad = None
-    tokens = tiny_backbone._tokenizer(["a cat", "a dog", "a cat", "a cat"])
+    tokens = tiny_backbone.tokenizer(["a cat", "a dog", "a cat", "a cat"])
     (tiny_backbone.model.encode_text(tokens, normalize=True) * weights).sum().backward()
     torch.testing.assert_close(shared, tiny_backbone.model.text_projection.grad)
 

@@ -93,7 +93,7 @@ class TestKnownTowers:
     ) -> None:
         backbone = in_float64(config, monkeypatch)
         assert backbone.text_path == "packed"
-        tokens = backbone._tokenizer(TEXTS)
+        tokens = backbone.tokenizer(TEXTS)
         assert_equal_with_gradients(
             backbone,
             lambda: backbone.encode_texts(TEXTS),
@@ -117,7 +117,7 @@ class TestKnownTowers:
     def test_single_precision_is_within_1e_5(self, config: dict[str, Any]) -> None:
         backbone = build_clip(config)
         backbone.train_only("all")
-        tokens, batch = backbone._tokenizer(TEXTS), pixels(backbone, 3)
+        tokens, batch = backbone.tokenizer(TEXTS), pixels(backbone, 3)
         assert_equal_with_gradients(
             backbone,
             lambda: torch.cat([backbone.encode_texts(TEXTS), backbone.encode_images(batch)]),

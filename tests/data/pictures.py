@@ -46,7 +46,7 @@ class SilentProgress:
         self.done = 0
         self.total = 0
 
-    def task(self, name: str, total: int, unit: str, done: int = 0) -> SilentProgress:
+    def task(self, name: str, total: int | None, unit: str, done: int = 0) -> SilentProgress:
         self.total = total
         return self
 

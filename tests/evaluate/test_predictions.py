@@ -23,19 +23,21 @@ from latte.evaluate.predictions import (
 NAMES = ("cat", 'dog, "big"', "Übel\nzeile")
 SIMILARITIES = torch.tensor([[0.1, 0.3, 0.2], [0.5, 0.0, 0.0]])
 ROWS = [
-    Prediction("a/1.jpg", (ClassScore(NAMES[1], 0.75), ClassScore(NAMES[2], 0.1234567))),
-    Prediction("b, c.jpg", (ClassScore("cat", 1.0), ClassScore(NAMES[1], 0.0))),
+    Prediction("a/1.jpg", (ClassScore(NAMES[1], 0.75, 1), ClassScore(NAMES[2], 0.1234567, 2))),
+    Prediction("b, c.jpg", (ClassScore("cat", 1.0, 0), ClassScore(NAMES[1], 0.0, 1))),
 ]
 
 
 def test_scores_are_softmax_probabilities_of_scaled_similarities() -> None:
     rows = predict_rows(["a", "b"], SIMILARITIES, NAMES, logit_scale=10.0, top_k=2)
     assert [row.image for row in rows] == ["a", "b"]
+    assert (rows[0].label, rows[0].name) == (1, NAMES[1])
+    assert rows[0].confidence == rows[0].classes[0].score
     assert [one.name for one in rows[0].classes] == [NAMES[1], NAMES[2]]
     total = math.exp(1) + math.exp(3) + math.exp(2)
     expected = [math.exp(3) / total, math.exp(2) / total]
     assert [one.score for one in rows[0].classes] == pytest.approx(expected)
-    assert rows[1].classes[0] == ClassScore("cat", pytest.approx(1 / (1 + 2 * math.exp(-5))))
+    assert rows[1].classes[0] == ClassScore("cat", pytest.approx(1 / (1 + 2 * math.exp(-5))), 0)
 
 
 def test_fewer_classes_than_wanted_are_all_there() -> None:

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.evaluate.predictions import ClassScore, Prediction
-from latte.evaluate.unknown import NONE_OF_THEM, separation, with_unknown
+from latte.evaluate.unknown import NO_LABEL, NONE_OF_THEM, separation, with_unknown
 
 ROWS = [
-    Prediction("sure.jpg", (ClassScore("cat", 0.8), ClassScore("dog", 0.1))),
-    Prediction("unsure.jpg", (ClassScore("cat", 0.3), ClassScore("dog", 0.2))),
+    Prediction("sure.jpg", (ClassScore("cat", 0.8, 0), ClassScore("dog", 0.1, 1))),
+    Prediction("unsure.jpg", (ClassScore("cat", 0.3, 0), ClassScore("dog", 0.2, 1))),
 ]
 scores = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 
@@ -20,7 +20,7 @@ scores = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 def test_a_weak_best_class_comes_after_none_of_them() -> None:
     sure, unsure = with_unknown(ROWS, 0.5)
     assert sure == ROWS[0]
-    assert unsure.classes == (ClassScore(NONE_OF_THEM, 0.3), ClassScore("cat", 0.3))
+    assert unsure.classes == (ClassScore(NONE_OF_THEM, 0.3, NO_LABEL), ClassScore("cat", 0.3, 0))
 
 
 def test_one_that_reaches_the_threshold_is_kept() -> None:

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.interfaces import Interval, NoOptions
+from latte.interfaces import Calibration, Interval, NoOptions
 from latte.report.card import ModelCardReporter, card
 from latte.report.markdown import escaped, quoted
 from latte.report.plain import one_line
@@ -34,17 +34,52 @@ def test_the_card_lies_beside_the_model(tmp_path: Path) -> None:
 
 def test_the_header_tells_hubs_what_this_is(tmp_path: Path) -> None:
     assert header(card(run_results(tmp_path))) == {
+        "license": "other",
+        "license_name": "terms-of-the-starting-model",
         "library_name": "open_clip",
         "pipeline_tag": "zero-shot-image-classification",
         "tags": ["clip", "open_clip", "latte"],
         "base_model": "someone/some-clip",
+        "base_model_relation": "finetune",
         "model_name": "animals",
     }
 
 
-def test_a_model_that_is_on_no_hub_has_no_base_model(tmp_path: Path) -> None:
-    recipe = {"backbone": {"model": "ViT-B-32", "pretrained": "openai"}}
-    assert "base_model" not in header(card(run_results(tmp_path, recipe=recipe)))
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        {"model": "ViT-B-32", "pretrained": "weights.pt"},
+        {"model": "local-dir:clip", "pretrained": None},
+        {"model": "plugin:tiny"},
+        None,
+    ],
+)
+def test_a_model_that_is_on_no_hub_has_no_base_model(backbone: object, tmp_path: Path) -> None:
+    found = header(card(run_results(tmp_path, recipe={"backbone": backbone})))
+    assert "base_model" not in found
+    assert found["license"] == "other"
+
+
+def test_weights_by_tag_have_their_repository_and_licence(tmp_path: Path) -> None:
+    recipe = {"backbone": {"model": "ViT-B/32", "pretrained": "laion2b_s34b_b79k"}}
+    text = card(run_results(tmp_path, recipe=recipe))
+    assert header(text)["base_model"] == "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+    assert header(text)["license"] == "mit"
+    assert "license_name" not in header(text)
+    assert "published under the licence `mit`" in text
+
+
+def test_confidence_is_told_with_what_it_is_worth(tmp_path: Path) -> None:
+    assert "surer than right" in card(run_results(tmp_path))
+    found = Calibration(10.0, 25.0, 0.57, 1000)
+    unmeasured = card(run_results(tmp_path, calibration=found))
+    assert "(temperature 2.50)" in unmeasured
+    assert "57 %" in unmeasured
+    assert "was not measured" in unmeasured
+    measured = card(
+        run_results(tmp_path, calibration=replace(found, error=0.1, uncalibrated_error=0.32))
+    )
+    assert "is 0.100; with the model's own scale it would be 0.320" in measured
 
 
 @pytest.mark.parametrize(
@@ -58,6 +93,10 @@ def test_a_model_that_is_on_no_hub_has_no_base_model(tmp_path: Path) -> None:
         "one evaluation split of 400 images and one run with one seed",
         "Classes that it gives to no training image: 1.",
         'create_model_and_transforms(f"local-dir:',
+        "latte.load('animals-1a2b3c4d')",
+        "latte export RUN --format transformers",
+        "To tell the classes below apart",
+        "does not know the licence of the starting weights",
         "\n2. barn owl\n",
     ],
 )

@@ -108,12 +108,21 @@ def test_predict_writes_jsonl_and_names_what_it_cannot_read(finished: Path, latt
     Path("broken.jpg").write_bytes(b"")
     image = next(Path("test/red").iterdir())
     said = latte(
-        "predict", finished, image, "broken.jpg", "--format=jsonl", "-o", "out.jsonl", "--top-k=2"
+        "predict",
+        finished,
+        image,
+        "broken.jpg",
+        "--format=jsonl",
+        "-o",
+        "out.jsonl",
+        "--top-k=2",
+        code=3,
     )
     (row,) = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert row["image"] == str(image)
     assert len(row["classes"]) == 2
     assert "skipped broken.jpg: the file is empty" in said.err
+    assert "images left out: 1" in said.err
     assert "no such image" in latte("predict", finished, "absent.jpg", code=2).err
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from latte.data.sources.paths import is_broken_link, is_file, is_folder, some, visible_entries
+from latte.data.sources.paths import is_broken_link, is_folder, some, visible_entries
 from latte.interfaces import LatteError
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
 )
+
+_SORTED_AT_ONCE = 10_000
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether the file's suffix is one of an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def list_images(root: Path, where: str) -> list[Path]:
@@ -20,8 +29,8 @@ def list_images(root: Path, where: str) -> list[Path]:
     Hidden files and folders are left out. Links are followed, each folder is listed once however
     many links lead to it, and a file whose link is broken is listed: reading it tells why.
     """
-    files = list(_files_below(root))
-    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    files = list(files_below(root))
+    images = [path for path in files if is_image_name(path)]
     if not images:
         others = sorted({path.suffix.lower() or path.name for path in files})
         raise LatteError(
@@ -38,22 +47,54 @@ def list_folders(root: Path) -> list[Path]:
     return [path for path in paths if is_folder(path)]
 
 
-def _files_below(root: Path) -> Iterator[Path]:
+def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
+    """Every visible file below `root`, as they are found; folders that links lead to come last.
+
+    A folder's entries come sorted by name, its sub-folders in their place among them; of a folder
+    with more than 10,000 entries, each 10,000 are sorted by themselves, so that none is held whole.
+    `unlisted` is told of folders that cannot be listed; without it they raise `LatteError`.
+    """
     # Real folders go before links, so that a folder is found under its own name where it has one.
-    pending = deque([root])
+    linked = deque([root])
     seen: set[tuple[int, int]] = set()
-    while pending:
-        folder = pending.popleft()
-        entries = visible_entries(folder)
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in entries:
+    while linked:
+        open_folders = [_entries(linked.popleft(), seen, unlisted)]
+        while open_folders:
+            entry = next(open_folders[-1], None)
+            if entry is None:
+                open_folders.pop()
+                continue
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
-                pending.appendleft(path)
+                open_folders.append(_entries(path, seen, unlisted))
             elif entry.is_symlink() and is_folder(path):
-                pending.append(path)
-            elif is_file(path) or is_broken_link(path):
+                linked.append(path)
+            elif _is_file(entry) or is_broken_link(path):
                 yield path
+
+
+def _entries(
+    folder: Path, seen: set[tuple[int, int]], unlisted: Callable[[LatteError], None] | None
+) -> Iterator[os.DirEntry[str]]:
+    """What `folder` shows, unless it was `seen`."""
+    try:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            visible = (entry for entry in entries if not entry.name.startswith("."))
+            while part := list(islice(visible, _SORTED_AT_ONCE)):
+                yield from sorted(part, key=lambda entry: entry.name)
+    except OSError as error:
+        failure = LatteError(f"cannot be listed: {error.strerror}", where=str(folder))
+        if unlisted is None:
+            raise failure from error
+        unlisted(failure)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False

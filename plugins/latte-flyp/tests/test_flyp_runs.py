@@ -58,7 +58,7 @@ class Silent:
     """A progress that shows nothing."""
 
     @contextmanager
-    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[Silent]:
+    def task(self, name: str, total: int | None, unit: str, done: int = 0) -> Iterator[Silent]:
         yield self
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:

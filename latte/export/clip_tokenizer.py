@@ -1,0 +1,124 @@
+"""open_clip's byte-pair tokenizer as a `tokenizer.json` that transformers reads."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import Any
+
+import ftfy
+from open_clip.tokenizer import SimpleTokenizer, _clean_lower
+
+from latte.interfaces import LatteError
+
+START, END = "<start_of_text>", "<end_of_text>"
+
+_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_DROPPED = r"\x1b\[[\d;]*[a-zA-Z]|[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff]"
+"""Terminal colours, control characters, the byte order mark."""
+
+_FINAL_SIGMA = r"(?<=\p{L})Σ(?!\p{L})"
+"""Where Python's lower() has another small letter than at other places."""
+_ENTITIES = ("&amp;", "&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&apos;", "&nbsp;")
+"""The commonest; `&amp;` twice, as open_clip unescapes twice."""
+
+_MENDED = (
+    range(0x0100, 0x0250),
+    range(0x2000, 0x2070),
+    range(0x3000, 0x3001),
+    range(0xFB00, 0xFB10),
+    range(0xFF00, 0xFFF0),
+)
+"""Where ftfy puts plain characters for typographic ones: quotes, ligatures, full-width forms."""
+
+
+def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
+    """A tokenizer of transformers that gives the tokens of open_clip's `tokenizer`.
+
+    Raises `LatteError` for a tokenizer of another kind.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    _require_plain(tokenizer)
+    build: Any = PreTrainedTokenizerFast
+    return build(
+        tokenizer_object=_backend(tokenizer),
+        bos_token=START,
+        eos_token=END,
+        pad_token=END,
+        unk_token=END,
+        model_max_length=context_length,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _require_plain(tokenizer: Any) -> None:
+    plain = (
+        type(tokenizer) is SimpleTokenizer
+        and tokenizer.clean_fn is _clean_lower
+        and tokenizer.reduction_fn is None
+        and len(tokenizer.all_special_ids) == 2
+    )
+    if not plain:
+        raise LatteError(
+            f"transformers' CLIP cannot hold this model: its tokenizer ({type(tokenizer).__name__})"
+            " is not CLIP's own, or has settings of its own",
+            where="text tower",
+            hint="open_clip opens the run's model folder as it is",
+        )
+
+
+def _backend(tokenizer: SimpleTokenizer) -> Any:
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, processors
+    from tokenizers.models import BPE
+
+    backend: Any = Tokenizer(
+        BPE(
+            vocab=tokenizer.encoder,
+            merges=_merges(tokenizer),
+            end_of_word_suffix="</w>",
+            unk_token=END,
+        )
+    )
+    backend.normalizer = _normalizer()
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("</w>", " ")])
+    backend.add_special_tokens([AddedToken(one, normalized=True) for one in (START, END)])
+    backend.post_processor = processors.RobertaProcessing(
+        (END, tokenizer.eot_token_id), (START, tokenizer.sot_token_id), False, False
+    )
+    return backend
+
+
+def _merges(tokenizer: Any) -> list[tuple[str, str]]:
+    return list(tokenizer.bpe_ranks)
+
+
+def _normalizer() -> Any:
+    from tokenizers import Regex, normalizers
+
+    return normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(_DROPPED), ""),
+            *(normalizers.Replace(old, new) for old, new in _replacements()),
+            normalizers.NFC(),
+            normalizers.Replace(Regex(r"\s+"), " "),
+            normalizers.Replace(Regex(_FINAL_SIGMA), "ς"),
+            normalizers.Lowercase(),
+        ]
+    )
+
+
+def _replacements() -> Iterator[tuple[str, str]]:
+    """What open_clip's cleaning puts for single characters and common entities."""
+    for entity in _ENTITIES:
+        yield entity, html.unescape(entity)
+    for code in (one for part in _MENDED for one in part):
+        mended = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
+        if mended != chr(code):
+            yield chr(code), mended

@@ -1,0 +1,93 @@
+"""What every export has: a folder that appears whole, prototypes, what is known of the model."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from latte.files import sync_folder, write_atomically
+from latte.interfaces import Calibration, LatteError
+from latte.run.adapted import Adapted
+
+PROTOTYPES = "prototypes.safetensors"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A run's model, on the CPU, with what says how sure it is."""
+
+    name: str
+    """Of the run."""
+    adapted: Adapted
+    calibration: Calibration | None
+
+    @property
+    def scale(self) -> float:
+        """What cosine similarities are multiplied with before softmax."""
+        return self.calibration.scale if self.calibration else self.adapted.logit_scale
+
+    def about(self) -> dict[str, Any]:
+        """What another program must know to classify with the prototypes."""
+        return {
+            "class_names": self.adapted.class_names,
+            "learners": [member.name for member in self.adapted.members],
+            "logit_scale": self.adapted.logit_scale,
+            "scale": self.scale,
+            "calibrated": self.calibration is not None,
+        }
+
+
+@contextmanager
+def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; it takes its place if the block succeeds.
+
+    Raises `LatteError` if something lies there that must not be replaced.
+    """
+    if folder.exists() and not replace and (not folder.is_dir() or any(folder.iterdir())):
+        raise LatteError(
+            "something lies here already",
+            where=str(folder),
+            hint="remove it, or give another --output",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in (temporary, *(one for one in temporary.rglob("*") if one.is_dir())):
+            sync_folder(path)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_prototypes(exported: Exported, path: Path) -> None:
+    """`NAME.weights` (rows, D) and `NAME.owners` (rows,) a learner; `about` as metadata `latte`."""
+    tensors = {}
+    for member in exported.adapted.members:
+        tensors[f"{member.name}.weights"] = member.classifier.weights.contiguous()
+        tensors[f"{member.name}.owners"] = member.classifier.owners.contiguous()
+    metadata = {"latte": json.dumps(exported.about(), ensure_ascii=False)}
+    with write_atomically(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def require(package: str, extra: str) -> None:
+    """Raise `LatteError` unless `package`, which the extra brings, is installed."""
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        raise LatteError(
+            f"this export needs the package {package}",
+            hint=f"pip install 'latte-clip[{extra}]'",
+        )

@@ -1,0 +1,82 @@
+"""A run's model as a folder that transformers opens with `CLIPModel.from_pretrained`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.export.clip_tokenizer import clip_tokenizer
+from latte.export.clip_weights import clip_config, clip_weights, text_tower
+from latte.export.folder import PROTOTYPES, Exported, require, whole_folder, write_prototypes
+from latte.export.readme import transformers_readme
+from latte.files import write_text
+from latte.interfaces import LatteError, PixelFormat
+from latte.run.adapted import Member
+
+_RESAMPLE = {"bilinear": 2, "bicubic": 3}
+"""Pillow's numbers."""
+
+
+def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> Path:
+    """Write `folder`; of several learners, each has its own below it, named after the learner.
+
+    Raises:
+        LatteError: if transformers is missing, or its CLIP cannot hold the model.
+    """
+    require("transformers", "transformers")
+    members = exported.adapted.members
+    configs = [clip_config(_model(member)) for member in members]
+    with whole_folder(folder, replace=replace) as temporary:
+        for member, config in zip(members, configs, strict=True):
+            below = temporary if len(members) == 1 else temporary / member.name
+            _write_model(member, config, below)
+        write_prototypes(exported, temporary / PROTOTYPES)
+        write_text(temporary / "README.md", transformers_readme(exported, folder.name))
+    return folder
+
+
+def _write_model(member: Member, config: dict[str, Any], folder: Path) -> None:
+    from transformers import CLIPConfig
+
+    model = _model(member)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = CLIPConfig(**config, architectures=["CLIPModel"], dtype="float32")
+    written.save_pretrained(folder)
+    save_file(clip_weights(model), folder / "model.safetensors", metadata={"format": "pt"})
+    length = text_tower(model).positional_embedding.shape[0]
+    clip_tokenizer(_open_clip(member).tokenizer, length).save_pretrained(folder)
+    _image_processor(member.backbone.pixel_format).save_pretrained(folder)
+
+
+def _image_processor(pixels: PixelFormat) -> Any:
+    """Raises `LatteError` for a way of resizing that transformers' CLIP does not have."""
+    from transformers import CLIPImageProcessorPil
+
+    if pixels.resize_mode == "longest":
+        raise LatteError(
+            "transformers' CLIP cannot pad an image's short side, as this model needs it",
+            where="preprocessing",
+            hint="use latte.load, or `--format onnx`, whose metadata describes the padding",
+        )
+    square = {"height": pixels.size, "width": pixels.size}
+    shortest = pixels.resize_mode == "shortest"
+    return CLIPImageProcessorPil(
+        size={"shortest_edge": pixels.size} if shortest else square,
+        do_center_crop=shortest,
+        crop_size=square,
+        resample=_RESAMPLE[pixels.interpolation],
+        image_mean=list(pixels.mean),
+        image_std=list(pixels.std),
+    )
+
+
+def _model(member: Member) -> Any:
+    return _open_clip(member).model
+
+
+def _open_clip(member: Member) -> OpenClipBackbone:
+    assert isinstance(member.backbone, OpenClipBackbone), "runs save nothing else"
+    return member.backbone

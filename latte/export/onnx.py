@@ -1,0 +1,147 @@
+"""A run's image classifier as one ONNX file: pixels to class probabilities and features."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from latte.export.folder import PROTOTYPES, Exported, require, whole_folder, write_prototypes
+from latte.export.readme import onnx_readme
+from latte.files import write_json, write_text
+from latte.interfaces import LatteError, PixelFormat
+
+MODEL = "model.onnx"
+METADATA = "metadata.json"
+_OPSET = 18
+_LARGEST_FILE = 2**30
+"""Bytes of weights; a file of more than 2 GiB cannot hold its own."""
+
+_EXAMPLES = 2
+"""Images that the model is traced with; one would be taken for a constant."""
+
+
+class ImageClassifier(nn.Module):
+    """Pixels (B, 3, S, S) -> probabilities (B, C) and unit features (B, D).
+
+    Several learners' similarities are averaged, and their features stand side by side, divided by
+    the square root of their number. Of a class's prototypes the nearest counts.
+    """
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__()
+        members = exported.adapted.members
+        self.towers = nn.ModuleList([member.backbone.model.visual for member in members])  # type: ignore[attr-defined]
+        self.scale = exported.scale
+        self._classes = len(exported.adapted.class_names)
+        for number, member in enumerate(members):
+            rows, present = _by_class(member.classifier.weights, member.classifier.owners)
+            self.register_buffer(f"rows_{number}", rows)
+            self.register_buffer(f"absent_{number}", ~present)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        features = [functional.normalize(tower(pixels), dim=-1) for tower in self.towers]
+        similarities = torch.stack([self._similar(*one) for one in enumerate(features)]).mean(0)
+        joint = torch.cat(features, dim=1) / len(features) ** 0.5
+        return (similarities * self.scale).softmax(dim=1), joint
+
+    def _similar(self, number: int, features: Tensor) -> Tensor:
+        rows: Tensor = getattr(self, f"rows_{number}")
+        absent: Tensor = getattr(self, f"absent_{number}")
+        by_row = (features @ rows.T).reshape(-1, self._classes, absent.shape[1])
+        return by_row.masked_fill(absent, -2.0).amax(dim=2)
+
+
+def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
+    """Write `folder` with `model.onnx`, `metadata.json`, the prototypes and a README.
+
+    Raises:
+        LatteError: if onnx is missing, or learners take different pixels.
+    """
+    require("onnx", "onnx")
+    require("onnxscript", "onnx")
+    pixels = _pixel_format(exported)
+    with whole_folder(folder, replace=replace) as temporary:
+        _write_model(ImageClassifier(exported).eval(), pixels.size, temporary / MODEL)
+        write_json(temporary / METADATA, _metadata(exported, pixels))
+        write_prototypes(exported, temporary / PROTOTYPES)
+        write_text(temporary / "README.md", onnx_readme(exported, folder.name, pixels))
+    return folder
+
+
+def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (C·K, D), sorted by class and filled up to K each, and which of (C, K) are real.
+
+    Scattering by owner, as torch does it, has no operator that every ONNX runtime knows.
+    """
+    counts = owners.bincount()
+    most = int(counts.max())
+    present = torch.arange(most) < counts[:, None]
+    rows = weights.new_zeros(len(counts), most, weights.shape[1])
+    rows[present] = weights[owners.argsort(stable=True)]
+    return rows.flatten(0, 1), present
+
+
+def _pixel_format(exported: Exported) -> PixelFormat:
+    formats = {member.backbone.pixel_format for member in exported.adapted.members}
+    if len(formats) > 1:
+        raise LatteError("the learners take different pixels, so that no one input fits them all")
+    return formats.pop()
+
+
+def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
+    example = torch.zeros(_EXAMPLES, 3, size, size)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                classifier,
+                (example,),
+                path,
+                input_names=["pixels"],
+                output_names=["probabilities", "features"],
+                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+                opset_version=_OPSET,
+                dynamo=True,
+                external_data=_size(classifier) > _LARGEST_FILE,
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+
+
+def _size(classifier: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in classifier.state_dict().values())
+
+
+def _metadata(exported: Exported, pixels: PixelFormat) -> dict[str, Any]:
+    """Everything that the file itself cannot say."""
+    return {
+        "format": 1,
+        "name": exported.name,
+        **exported.about(),
+        "input": {"name": "pixels", "shape": ["batch", 3, pixels.size, pixels.size]},
+        "outputs": {
+            "probabilities": ["batch", len(exported.adapted.class_names)],
+            "features": ["batch", "width"],
+        },
+        "preprocessing": {
+            "colour": "RGB",
+            "resize": pixels.resize_mode,
+            "size": pixels.size,
+            "interpolation": pixels.interpolation,
+            "crop": "centre" if pixels.resize_mode == "shortest" else "none",
+            "scale": "divide by 255",
+            "mean": list(pixels.mean),
+            "std": list(pixels.std),
+        },
+    }

@@ -1,0 +1,142 @@
+"""The README of an export: what lies in the folder, and code that classifies a photo with it."""
+
+from __future__ import annotations
+
+from latte.export.folder import Exported
+from latte.interfaces import PixelFormat
+from latte.report.markdown import escaped
+
+_TRANSFORMERS = """\
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors import safe_open
+from torch.nn.functional import normalize
+from transformers import CLIPModel, CLIPProcessor
+
+folder = Path({folder!r})  # where this folder lies
+photo = Image.open("photo.jpg").convert("RGB")
+
+with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
+    about = json.loads(file.metadata()["latte"])
+    tensors = {{name: file.get_tensor(name) for name in file.keys()}}
+
+similarities = torch.zeros(len(about["class_names"]))
+for learner in about["learners"]:
+    place = folder{below}
+    model = CLIPModel.from_pretrained(place).eval()
+    processor = CLIPProcessor.from_pretrained(place, backend="pil")
+    with torch.inference_mode():
+        inputs = processor(images=photo, return_tensors="pt")
+        feature = normalize(model.get_image_features(**inputs).pooler_output, dim=1)[0]
+    rows, owners = tensors[f"{{learner}}.weights"] @ feature, tensors[f"{{learner}}.owners"]
+    lowest = torch.full_like(similarities, -torch.inf)
+    similarities += lowest.scatter_reduce(0, owners, rows, "amax") / len(about["learners"])
+probabilities = (about["scale"] * similarities).softmax(0)
+print(about["class_names"][probabilities.argmax()], f"{{probabilities.max():.4f}}")
+"""
+
+_TEXTS = """\
+texts = ["a photo of a cat", "a photo of a dog"]
+inputs = processor(text=texts, images=photo, return_tensors="pt", padding=True, truncation=True)
+with torch.inference_mode():
+    print(model(**inputs).logits_per_image.softmax(1))
+"""
+
+_ONNX = """\
+import json
+from pathlib import Path
+
+import numpy
+import onnxruntime
+from PIL import Image
+
+folder = Path({folder!r})  # where this folder lies
+about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+session = onnxruntime.InferenceSession(folder / "model.onnx")
+size, how = {size}, Image.Resampling.{how}
+
+
+def pixels(path):
+    image = Image.open(path).convert("RGB")
+{resize}
+    values = numpy.asarray(image, dtype=numpy.float32) / 255
+    mean, std = (numpy.array(about["preprocessing"][name]) for name in ("mean", "std"))
+    return ((values - mean) / std).transpose(2, 0, 1).astype(numpy.float32)
+
+
+batch = numpy.stack([pixels("photo.jpg")])
+probabilities, features = session.run(None, {{"pixels": batch}})
+print(about["class_names"][probabilities[0].argmax()], f"{{probabilities[0].max():.4f}}")
+"""
+
+_SHORTEST = """\
+    width, height = image.size
+    short = min(width, height)
+    wide, high = (int(size * side / short) for side in (width, height))
+    image = image.resize((wide, high), how)
+    left, top = round((wide - size) / 2), round((high - size) / 2)
+    image = image.crop((left, top, left + size, top + size))"""
+
+_SQUASH = "    image = image.resize((size, size), how)"
+
+_LONGEST = """\
+    ratio = max(image.size) / size
+    wide, high = (max(1, round(side / ratio)) for side in image.size)
+    canvas = Image.new("RGB", (size, size))
+    canvas.paste(image.resize((wide, high), how), ((size - wide) // 2, (size - high) // 2))
+    image = canvas"""
+
+_RESIZE = {"shortest": _SHORTEST, "squash": _SQUASH, "longest": _LONGEST}
+
+
+def transformers_readme(exported: Exported, folder: str) -> str:
+    """Of a folder for transformers."""
+    several = len(exported.adapted.members) > 1
+    where = " (a folder for each learner)" if several else ""
+    code = "import json\n" + _TRANSFORMERS.format(
+        folder=folder, below=" / learner" if several else ""
+    )
+    return _page(
+        exported,
+        f"A CLIP for transformers{where}, and the class prototypes that belong to it.",
+        f"```python\n{code}```",
+        "Any other classes, by their texts, as zero-shot CLIP does it:",
+        f"```python\n{_TEXTS}```",
+        "## Limits",
+        '- `backend="pil"` resizes as the training did. transformers\' default for images '
+        "(torchvision) interpolates otherwise and moves pixels by a few hundredths. Both cut the "
+        "middle out one pixel beside it where three columns or rows more than a multiple of four "
+        "are cut off.\n"
+        "- Unlike open_clip's, the tokenizer does not repair texts in a wrong encoding, nor HTML "
+        "entities beyond the commonest; clean such texts with `ftfy.fix_text` and `html.unescape`.",
+    )
+
+
+def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
+    """Of a folder with an ONNX file."""
+    code = _ONNX.format(
+        folder=folder,
+        size=pixels.size,
+        how=pixels.interpolation.upper(),
+        resize=_RESIZE[pixels.resize_mode],
+    )
+    return _page(
+        exported,
+        "`model.onnx` turns pixels into class probabilities and image features; `metadata.json` "
+        "says how pixels are made and what the classes are called.",
+        f"```python\n{code}```",
+    )
+
+
+def _page(exported: Exported, *parts: str) -> str:
+    sure = (
+        "Probabilities are calibrated without labels: closer to how often answers are right than "
+        "CLIP's own, and no guarantee."
+        if exported.calibration
+        else "Probabilities are as CLIP's logit scale has them, and often surer than right."
+    )
+    head, *rest = parts
+    page = (f"# {escaped(exported.name)}", f"{head} {sure}", *rest)
+    return "\n\n".join(page) + "\n"

@@ -1,0 +1,37 @@
+"""`latte export`: finds the run, and the format that somebody asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from latte.export.folder import Exported
+from latte.export.hugging_face import export_transformers
+from latte.export.onnx import export_onnx
+from latte.interfaces import Progress
+from latte.run.calibrating import read_calibration
+from latte.run.reopen import load_adapted_run
+
+Format = Literal["transformers", "onnx"]
+
+_EXPORTS: dict[Format, Callable[..., Path]] = {
+    "transformers": export_transformers,
+    "onnx": export_onnx,
+}
+
+
+def export_run(run: Path, format_: Format, output: Path | None, progress: Progress) -> Path:
+    """Write the model of a run folder in another format; returns the folder that was written.
+
+    Without `output` it is `export/FORMAT` below the run folder, and written anew each time.
+
+    Raises:
+        LatteError: if there is no trained model, something else at `output`, no such package, or
+            nothing in the format that can hold the model.
+    """
+    folder, adapted, _ = load_adapted_run(run, "cpu", progress)
+    exported = Exported(folder.path.name, adapted, read_calibration(folder))
+    progress.say(f"exporting to {format_}")
+    place = output or folder.path / "export" / format_
+    return _EXPORTS[format_](exported, place, replace=output is None)

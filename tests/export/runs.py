@@ -1,0 +1,73 @@
+"""Run folders that hold nothing but a model, and photos for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import Calibration, Classifier
+from latte.run.adapted import Adapted, Member, save_adapted
+from latte.run.calibrating import write_calibration
+from latte.run.folder import RunFolder
+from tests.backbone.models import build_clip
+
+NAMES = ("tabby cat", 'a "quoted" owl', "red fox", "Übel")
+
+TWO_EACH = torch.tensor([0, 1, 2, 3, 3, 2, 1, 0])
+UNEVEN = torch.tensor([3, 0, 1, 1, 2, 1])
+
+
+def adapted(
+    configs: Mapping[str, Mapping[str, Any]], owners: torch.Tensor = TWO_EACH, seed: int = 0
+) -> Adapted:
+    """A model for each name, with random weights and random prototypes of `owners`."""
+    return Adapted(
+        NAMES,
+        tuple(
+            Member(name, build_clip(dict(config), seed + number), _classifier(config, owners))
+            for number, (name, config) in enumerate(configs.items())
+        ),
+    )
+
+
+def write_run(folder: Path, model: Adapted, scale: float | None = None) -> Path:
+    """A run folder with `model`; with `scale`, a calibrated one."""
+    run = RunFolder(folder)
+    folder.mkdir(parents=True)
+    run.recipe.write_text("dataset: {}\n")
+    save_adapted(run, model)
+    if scale is not None:
+        write_calibration(run, Calibration(scale, model.logit_scale, 0.5, 100))
+    return folder
+
+
+def backbone(model: Adapted, number: int = 0) -> OpenClipBackbone:
+    """A member's, as what it is."""
+    found = model.members[number].backbone
+    assert isinstance(found, OpenClipBackbone)
+    return found
+
+
+def photos(folder: Path, sizes: Sequence[tuple[int, int]]) -> list[Path]:
+    """Noise of so many columns and rows, without loss."""
+    random = numpy.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, (width, height) in enumerate(sizes):
+        values = random.integers(0, 256, (height, width, 3), dtype=numpy.uint8)
+        paths.append(folder / f"{number:03}.png")
+        Image.fromarray(values).save(paths[-1])
+    return paths
+
+
+def _classifier(config: Mapping[str, Any], owners: torch.Tensor) -> Classifier:
+    generator = torch.Generator().manual_seed(len(owners))
+    rows = torch.randn(len(owners), config["embed_dim"], generator=generator)
+    return Classifier(normalize(rows, dim=1), owners.clone())

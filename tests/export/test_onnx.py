@@ -1,0 +1,141 @@
+"""The ONNX file says what torch says, for any batch, several learners and several prototypes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import latte
+from latte.export.run import export_run
+from latte.interfaces import LatteError
+from tests.backbone.models import QUICK_GELU, RESNET, TINY_CLIP, with_parts
+from tests.conftest import RecordedProgress
+from tests.export.runs import NAMES, UNEVEN, adapted, photos, write_run
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+Outputs = list[NDArray[numpy.float32]]
+
+SIZES = [(40, 32), (35, 50), (64, 64), (35, 32), (300, 37)]
+
+
+def session(folder: Path) -> Callable[[NDArray[numpy.float32]], Outputs]:
+    opened = onnxruntime.InferenceSession(folder / "model.onnx")
+    return lambda pixels: opened.run(None, {"pixels": pixels})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two learners of different towers, and classes with one to three prototypes."""
+    model = adapted({"text": QUICK_GELU, "visual": RESNET}, UNEVEN)
+    return write_run(tmp_path_factory.mktemp("onnx") / "cats-1a2b", model, scale=7.5)
+
+
+@pytest.fixture(scope="module")
+def folder(run: Path) -> Path:
+    return export_run(run, "onnx", None, RecordedProgress())
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_probabilities_and_features_equal_those_of_torch(
+    images: int, run: Path, folder: Path, tmp_path: Path
+) -> None:
+    paths = photos(tmp_path, SIZES[:images])
+    model = latte.load(run, device="cpu")
+    about = json.loads((folder / "metadata.json").read_text())
+    scope: dict[str, object] = {}
+    code = readme_code(folder).split("batch = ")[0].replace(f"'{folder.name}'", f"{str(folder)!r}")
+    exec(compile(code, "README", "exec"), scope)
+    batch = numpy.stack([scope["pixels"](path) for path in paths])  # type: ignore[operator]
+
+    probabilities, features = session(folder)(batch)
+    assert probabilities.shape == (images, len(NAMES))
+    assert numpy.allclose(features, model.features(paths).numpy(), atol=1e-5)
+    for row, prediction in zip(probabilities, model.predict(paths, top_k=4), strict=True):
+        for one in prediction.classes:
+            assert row[about["class_names"].index(one.name)] == pytest.approx(one.score, abs=1e-5)
+
+
+def test_the_metadata_says_what_the_file_cannot(folder: Path) -> None:
+    about = json.loads((folder / "metadata.json").read_text())
+    assert tuple(about["class_names"]) == NAMES
+    assert about["learners"] == ["text", "visual"]
+    assert (about["scale"], about["calibrated"]) == (7.5, True)
+    assert about["input"] == {"name": "pixels", "shape": ["batch", 3, 32, 32]}
+    assert about["preprocessing"]["interpolation"] == "bicubic"
+    assert (folder / "prototypes.safetensors").is_file()
+
+
+def test_the_readme_classifies_a_photo(
+    run: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (path,) = photos(tmp_path, [(50, 41)])
+    path.rename(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "onnx").symlink_to(folder)
+    exec(compile(readme_code(folder), "README", "exec"), {})
+    (expected,) = latte.load(run).predict("photo.jpg")
+    assert capsys.readouterr().out.rsplit(" ", 1)[0] == expected.name
+
+
+def test_it_is_written_anew_but_never_over_something_else(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(LatteError, match="lies here already"):
+        export_run(run, "onnx", tmp_path, RecordedProgress())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_learners_with_different_pixels_have_no_common_input(tmp_path: Path) -> None:
+    other = with_parts({"image_size": 48})
+    run = write_run(tmp_path / "run", adapted({"a": TINY_CLIP, "b": other}))
+    with pytest.raises(LatteError, match="different pixels"):
+        export_run(run, "onnx", None, RecordedProgress())
+    assert not (run / "export").exists() or not any((run / "export").iterdir())
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+def test_a_missing_package_is_named_with_what_installs_it(
+    package: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == package else find(name)
+    )
+    with pytest.raises(LatteError, match=r"latte-clip\[onnx\]"):
+        export_run(run, "onnx", None, RecordedProgress())
+
+
+@pytest.mark.slow
+def test_large_weights_lie_beside_the_file(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte.export.onnx._LARGEST_FILE", 1000)
+    folder = export_run(run, "onnx", tmp_path / "beside", RecordedProgress())
+    assert (folder / "model.onnx.data").stat().st_size > 100_000
+    probabilities, _ = session(folder)(numpy.zeros((3, 3, 32, 32), dtype=numpy.float32))
+    assert probabilities.sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+
+
+def readme_code(folder: Path) -> str:
+    return (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+
+
+def test_a_large_batch_is_no_constant(folder: Path) -> None:
+    pixels = torch.randn(17, 3, 32, 32, generator=torch.Generator().manual_seed(0)).numpy()
+    whole = session(folder)(pixels)
+    parts = [session(folder)(pixels[first : first + 1]) for first in range(17)]
+    for number in range(2):
+        single = numpy.concatenate([part[number] for part in parts])
+        assert numpy.allclose(whole[number], single, atol=1e-5)

@@ -1,0 +1,63 @@
+"""A run's confidence: found without labels, kept, and used wherever the run predicts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+import latte
+from latte.run.calibrating import read_calibration
+from latte.run.folder import RunFolder
+from tests.run.runs import run
+
+
+def test_a_run_is_calibrated_and_says_what_that_is_worth(recipe: Path) -> None:
+    folder, results, _ = run(recipe)
+    found = read_calibration(RunFolder(folder))
+    assert found is not None
+    assert results is not None
+    assert results.calibration == found
+    assert found.images == 12
+    assert found.temperature == pytest.approx(found.logit_scale / found.scale)
+    assert found.error is not None
+    assert found.uncalibrated_error is not None
+
+    model = latte.load(folder, device="cpu")
+    assert model.scale == found.scale
+    confidence = [one.confidence for one in model.predict("images")]
+    wanted = max(found.expected_accuracy, 1 / 3)  # three classes are never less sure than that
+    assert sum(confidence) / len(confidence) == pytest.approx(wanted, abs=0.01)
+    rows = list(csv.DictReader((folder / "predictions.csv").open()))
+    scores = [one.confidence for one in model.predict("test")]
+    assert [float(row["score_1"]) for row in rows] == pytest.approx(scores, abs=1e-5)
+
+
+def test_labels_change_nothing_of_it(recipe: Path) -> None:
+    one, _, _ = run(recipe)
+    (Path("test") / "red").rename(Path("test") / "tmp")
+    (Path("test") / "blue").rename(Path("test") / "red")
+    (Path("test") / "tmp").rename(Path("test") / "blue")
+    other, _, _ = run(recipe, "name=other")
+    first, second = (read_calibration(RunFolder(folder)) for folder in (one, other))
+    assert first is not None
+    assert second is not None
+    assert first.scale == second.scale
+    assert first.error != second.error
+
+
+def test_without_labels_nothing_is_measured(recipe: Path) -> None:
+    folder, _, _ = run(recipe, "dataset.evaluation=null")
+    kept = json.loads((folder / "calibration.json").read_text())
+    assert kept["error"] is None
+    assert kept["scale"] > 0
+
+
+def test_a_run_of_an_earlier_version_keeps_the_logit_scale(recipe: Path) -> None:
+    folder, _, _ = run(recipe)
+    (folder / "calibration.json").unlink()
+    model = latte.load(folder, device="cpu")
+    assert model.calibration is None
+    assert model.scale == model.adapted.logit_scale

@@ -1,0 +1,129 @@
+"""`latte predict`, as people type it: streams, lists of paths, interruptions, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.inference.output import Interrupted, write_rows
+from tests.backbone.models import TINY_CLIP
+from tests.export.runs import adapted, photos, write_run
+from tests.run.runs import environment
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    photos(tmp_path / "photos", [(40, 32)] * 5)
+    return write_run(tmp_path / "animals-1a2b", adapted({"main": TINY_CLIP}), scale=7.5)
+
+
+def latte(*arguments: str | Path) -> int:
+    return run_command_line([str(one) for one in arguments])
+
+
+def test_paths_from_standard_input(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "sys.stdin", io.StringIO("photos/000.png\n\nphotos/003.png\r\nabsent.jpg\n")
+    )
+    assert latte("predict", model, "-", "photos/001.png", "--top-k=1") == 3
+    said = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert [row["image"] for row in rows] == [f"photos/00{number}.png" for number in (0, 3, 1)]
+    assert "skipped absent.jpg: the file cannot be read: No such file" in said.err
+    assert "predict: 4 images in" in said.err
+    assert "images left out: 1" in said.err
+
+
+def test_all_images_read_is_code_0_and_counts_are_known(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        latte("predict", model, "photos", "photos/001.png", "--format=jsonl", "-o", "o.jsonl") == 0
+    )
+    assert len(Path("o.jsonl").read_text().splitlines()) == 6
+    assert "predict: 6/6 images" in capsys.readouterr().err
+    assert not Path("o.jsonl.partial").exists()
+
+
+def test_nothing_is_loaded_for_paths_that_do_not_exist(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").mkdir()
+    assert latte("predict", model, "photo") == 2
+    assert latte("predict", model, "empty") == 2
+    said = capsys.readouterr().err
+    assert "no such image or folder" in said
+    assert "there is no image here" in said
+    assert "loading" not in said
+
+
+def test_rows_so_far_are_kept_when_it_is_stopped(tmp_path: Path) -> None:
+    from latte.evaluate.predictions import ClassScore, Prediction
+
+    path = tmp_path / "out" / "labels.csv"
+    path.parent.mkdir()
+    path.write_text("old")
+
+    def stopped():  # type: ignore[no-untyped-def]
+        yield Prediction("1.jpg", (ClassScore("cat", 0.5, 0),))
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="Ctrl-C") as caught:
+        write_rows(path, stopped(), "csv")
+    assert caught.value.exit_code == 130
+    assert path.read_text() == "old"
+    partial = path.with_name("labels.csv.partial")
+    assert partial.read_text().splitlines() == ["image,class_1,score_1", "1.jpg,cat,0.5"]
+    assert str(partial) in str(caught.value)
+    write_rows(path, [Prediction("2.jpg", (ClassScore("cat", 0.5, 0),))], "csv")
+    assert path.read_text().splitlines()[1] == "2.jpg,cat,0.5"
+    assert not partial.exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").touch()
+    assert latte("predict", model, "photos", "--output=file/labels.csv") == 2
+    Path("labels.csv").mkdir()
+    Path("labels.csv/mine").touch()
+    assert latte("predict", model, "photos", "--output=labels.csv") == 2
+    said = capsys.readouterr().err
+    assert said.count("cannot be written") == 2
+    assert "the rows so far are in it" in said
+    assert Path("labels.csv.partial").is_file()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "latte", "predict", str(model), "-", "-o", "rows.jsonl",
+         "--format=jsonl", "--batch-size=1", "--quiet"],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env=environment(tmp_path),
+    )  # fmt: skip
+    assert process.stdin is not None
+    partial = tmp_path / "rows.jsonl.partial"
+    deadline = time.monotonic() + 120
+    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
+        process.stdin.write("photos/000.png\n" * 200)
+        process.stdin.flush()
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    rows = partial.read_text().splitlines()
+    assert "stopped by Ctrl-C" in said
+    assert all(json.loads(row)["image"] == "photos/000.png" for row in rows)
+    assert not (tmp_path / "rows.jsonl").exists()
