@@ -90,8 +90,9 @@ def get(
 ) -> None:
     """Download, verify, unpack, bring into CoOp's layout; check.
 
-    Where CoOp's split file is absent, one is made by its rules, and called a stand-in. Run it again after a cut: it goes on where it stopped. Archives that you put into the folder
-    yourself are taken instead of a download.
+    Where CoOp's split file is absent, one is made by its rules, and called a stand-in. Run it
+    again after a cut: it goes on where it stopped. Archives that you put into the folder yourself
+    are taken instead of a download.
     """
     from latte.cli.progress import make_progress
     from latte.data.published.facts import find_facts
