@@ -33,10 +33,13 @@ from latte.interfaces.prototypes import (
 )
 from latte.interfaces.results import (
     ClassAccuracy,
+    Confusion,
     Described,
     Evaluation,
     GalleryEntry,
     Interval,
+    LabelFlow,
+    LearnerPrototypes,
     Reporter,
     RunResults,
 )
@@ -48,6 +51,7 @@ __all__ = [
     "ClassFeatureRefresh",
     "Classifier",
     "Component",
+    "Confusion",
     "Context",
     "Dataset",
     "DescribeRequest",
@@ -65,9 +69,11 @@ __all__ = [
     "HeldBack",
     "ImageReference",
     "Interval",
+    "LabelFlow",
     "LabelStream",
     "LabelledImage",
     "LatteError",
+    "LearnerPrototypes",
     "Loss",
     "NoOptions",
     "Options",

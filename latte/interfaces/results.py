@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
+from latte.interfaces.prototypes import Classifier
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,35 @@ class GalleryEntry:
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """How many evaluation images of one class a classifier gave to one class, maybe the same."""
+
+    true: int
+    predicted: int
+    images: int
+
+
+@dataclass(frozen=True)
+class LabelFlow:
+    """How many training images have this frozen and this adapted pseudo-label, maybe the same."""
+
+    frozen: int
+    adapted: int
+    images: int
+
+
+@dataclass(frozen=True)
+class LearnerPrototypes:
+    """One learner's class prototypes, on the CPU, in the joint embedding space of width D."""
+
+    learner: str
+    before: Classifier
+    """The frozen CLIP's class texts (C, D): what zero-shot classifies with."""
+    after: Classifier
+    """The adapted ones (C·K, D)."""
+
+
+@dataclass(frozen=True)
 class RunResults:
     """Everything that a report may state: measured by this run, or None."""
 
@@ -98,6 +128,16 @@ class RunResults:
     """What the recipe's guard said; None without a guard."""
     held_back: tuple[HeldBack, ...] = ()
     """What each of the recipe's gates did to each description, in the recipe's order of both."""
+    confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
+    """`zero-shot` and `adapted` on the evaluation split: the pairs of classes that occur, largest
+    number of images first; empty without labels."""
+    label_flows: tuple[LabelFlow, ...] = ()
+    """The pairs of pseudo-labels that occur among all training images, largest first."""
+    prototypes: tuple[LearnerPrototypes, ...] = ()
+    """Of each learner, in the recipe's order."""
+    peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
+    """By stage, in MiB: of the GPU where there is one, else of the process, which keeps what
+    earlier stages freed. Stages whose peak is not known are left out."""
 
 
 class Reporter(Component[OptionsT]):

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from latte.interfaces import Interval
 from latte.report.numbers import MINUS, NARROW_SPACE
 from latte.report.series import Sample, Series
-from latte.report.svg import Drawing, Scale
+from latte.report.svg import Drawing, Scale, shortened
 
 Format = Callable[[float, float], str]
 """Writes a tick's value, given the distance between ticks."""
@@ -89,7 +89,7 @@ def _anchor(x: float, scale: Scale) -> str:
 def _interval_row(
     drawing: Drawing, scale: Scale, row: IntervalRow, top: float, width: float
 ) -> None:
-    drawing.text((4, top + 16), _shortened(row.label), "label")
+    drawing.text((4, top + 16), shortened(row.label, _LONGEST_LABEL), "label")
     drawing.text((width - 4, top + 16), row.text, "value", "end")
     y, interval = top + 30, row.interval
     drawing.line((scale(interval.low), y), (scale(interval.high), y), f"whisker {row.css_class}")
@@ -196,7 +196,3 @@ def _digits(step: float) -> int:
 def _fixed(value: float, step: float) -> str:
     text = f"{value:.{_digits(step)}f}"
     return text.replace("-", MINUS)
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"

@@ -1,0 +1,87 @@
+"""A map of classes: where each was, where it is now, and names where there is room for them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from latte.report.svg import Drawing, Point, Scale, shortened
+
+_WIDTH, _HEIGHT, _ROOM = 680, 480, 26
+_LONGEST = 22
+_LETTER = 7.0
+"""Width of a letter, roughly: names that might overlap are left out."""
+_MANY = 150
+"""So many classes are drawn with smaller dots."""
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """One class's way from one place to another, or to several."""
+
+    name: str
+    before: Point
+    after: tuple[Point, ...]
+    tip: str
+
+
+def point_map(points: Sequence[MapPoint], label: str) -> Markup:
+    """Distances are to the same scale on both axes. Names are given to the first points first."""
+    drawing = Drawing(_WIDTH, _HEIGHT, label, "chart map")
+    drawing.bar((0.5, 0.5), _WIDTH - 1, _HEIGHT - 1, "frame")
+    x, y = _scales(points)
+    radius = 3.0 if len(points) > _MANY else 4.5
+    places = [(_at(one.before, x, y), [_at(end, x, y) for end in one.after]) for one in points]
+    for before, after in places:
+        for end in after:
+            drawing.line(before, end, "move")
+    for one, (before, after) in zip(points, places, strict=True):
+        drawing.circle(before, radius - 1, "dot zero-shot", one.tip)
+        for end in after:
+            drawing.circle(end, radius, "dot adapted", one.tip)
+    _write_names(drawing, [one.name for one in points], [after[0] for _, after in places])
+    return drawing.markup()
+
+
+def _scales(points: Sequence[MapPoint]) -> tuple[Scale, Scale]:
+    known = [end for one in points for end in (one.before, *one.after)]
+    lows = [min(point[axis] for point in known) for axis in (0, 1)]
+    highs = [max(point[axis] for point in known) for axis in (0, 1)]
+    sizes = (_WIDTH - 2 * _ROOM, _HEIGHT - 2 * _ROOM)
+    unit = max((high - low) / size for low, high, size in zip(lows, highs, sizes, strict=True))
+    reach = [max(unit, 1e-12) * size / 2 for size in sizes]
+    middles = [(low + high) / 2 for low, high in zip(lows, highs, strict=True)]
+    return (
+        Scale(middles[0] - reach[0], middles[0] + reach[0], _ROOM, _WIDTH - _ROOM),
+        Scale(middles[1] - reach[1], middles[1] + reach[1], _HEIGHT - _ROOM, _ROOM),
+    )
+
+
+def _at(point: Point, x: Scale, y: Scale) -> Point:
+    return x(point[0]), y(point[1])
+
+
+def _write_names(drawing: Drawing, names: Sequence[str], places: Sequence[Point]) -> None:
+    taken: list[tuple[float, float, float, float]] = []
+    for name, (x, y) in zip(names, places, strict=True):
+        text = shortened(name, _LONGEST)
+        width = _text_width(text)
+        left = x + 8 if x + 8 + width < _WIDTH - 4 else x - 8 - width
+        box = (left, y - 8, left + width, y + 8)
+        if left > 2 and not any(_overlap(box, other) for other in taken):
+            taken.append(box)
+            drawing.text((left, y + 4), text, "label")
+
+
+def _text_width(text: str) -> float:
+    wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
+    return _LETTER * (len(text) + wide)
+
+
+def _overlap(
+    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
