@@ -12,6 +12,7 @@ from latte.interfaces.descriptions import (
     Scope,
 )
 from latte.interfaces.errors import LatteError, RecipeErrors
+from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Guard, Verdict
 from latte.interfaces.labels import (
@@ -61,6 +62,7 @@ __all__ = [
     "DescriptionType",
     "Evaluation",
     "FeatureBank",
+    "Figures",
     "GalleryEntry",
     "Gate",
     "GateSubject",
@@ -89,7 +91,9 @@ __all__ = [
     "Reporter",
     "RoundInfo",
     "RunResults",
+    "RunStart",
     "Scope",
+    "StageEnd",
     "Supervision",
     "TrainableGroup",
     "TrainingStart",

@@ -42,7 +42,8 @@ def point_map(points: Sequence[MapPoint], label: str) -> Markup:
         drawing.circle(before, radius - 1, "dot zero-shot", one.tip)
         for end in after:
             drawing.circle(end, radius, "dot adapted", one.tip)
-    _write_names(drawing, [one.name for one in points], [after[0] for _, after in places])
+    names = [one.name for one in points]
+    _write_names(drawing, names, [after[0] for _, after in places], radius)
     return drawing.markup()
 
 
@@ -64,13 +65,15 @@ def _at(point: Point, x: Scale, y: Scale) -> Point:
     return x(point[0]), y(point[1])
 
 
-def _write_names(drawing: Drawing, names: Sequence[str], places: Sequence[Point]) -> None:
-    taken: list[tuple[float, float, float, float]] = []
+def _write_names(
+    drawing: Drawing, names: Sequence[str], places: Sequence[Point], radius: float
+) -> None:
+    taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in places]
     for name, (x, y) in zip(names, places, strict=True):
         text = shortened(name, _LONGEST)
         width = _text_width(text)
         left = x + 8 if x + 8 + width < _WIDTH - 4 else x - 8 - width
-        box = (left, y - 8, left + width, y + 8)
+        box = (left, y - 7, left + width, y + 7)
         if left > 2 and not any(_overlap(box, other) for other in taken):
             taken.append(box)
             drawing.text((left, y + 4), text, "label")
