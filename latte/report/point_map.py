@@ -42,8 +42,9 @@ def point_map(points: Sequence[MapPoint], label: str) -> Markup:
         drawing.circle(before, radius - 1, "dot zero-shot", one.tip)
         for end in after:
             drawing.circle(end, radius, "dot adapted", one.tip)
-    names = [one.name for one in points]
-    _write_names(drawing, names, [after[0] for _, after in places], radius)
+    dots = [dot for before, after in places for dot in (before, *after)]
+    names = [(one.name, after[0]) for one, (_, after) in zip(points, places, strict=True)]
+    _write_names(drawing, names, dots, radius)
     return drawing.markup()
 
 
@@ -66,10 +67,10 @@ def _at(point: Point, x: Scale, y: Scale) -> Point:
 
 
 def _write_names(
-    drawing: Drawing, names: Sequence[str], places: Sequence[Point], radius: float
+    drawing: Drawing, names: Sequence[tuple[str, Point]], dots: Sequence[Point], radius: float
 ) -> None:
-    taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in places]
-    for name, (x, y) in zip(names, places, strict=True):
+    taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in dots]
+    for name, (x, y) in names:
         text = shortened(name, _LONGEST)
         width = _text_width(text)
         left = x + 8 if x + 8 + width < _WIDTH - 4 else x - 8 - width

@@ -25,19 +25,19 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
         """A new file; what an interrupted run logged from `step` on is marked as superseded."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(
             log_dir=str(_folder(run.folder)),
             purge_step=step,
             flush_secs=self.options.flush_seconds,
         )
         recipe = json.dumps(run.recipe, indent=2, ensure_ascii=False, default=str)
         indented = "\n".join(f"    {line}" for line in recipe.splitlines())
-        self._writer.add_text("recipe", indented, step)  # type: ignore[no-untyped-call]
+        self._writer.add_text("recipe", indented, step)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """One scalar for each figure."""
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, step)
 
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
         """Scalars of the last step."""
@@ -45,7 +45,7 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
 
     def end(self, *, failed: bool) -> None:
         """Write what is left."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def files(self, folder: Path) -> list[Path]:
         """The event files."""

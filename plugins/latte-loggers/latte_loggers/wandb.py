@@ -52,8 +52,11 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.summary.update(dict(values))
 
     def end(self, *, failed: bool) -> None:
-        """Wait until everything is written or sent."""
+        """Wait until everything is written or sent: `finish` alone returns before it is on disk."""
+        import wandb
+
         self._wandb.finish(exit_code=1 if failed else 0)
+        wandb.teardown()
 
     def files(self, folder: Path) -> list[Path]:
         """What `wandb sync` takes; online W&B's own copy of it."""

@@ -75,7 +75,7 @@ def test_a_missing_package_is_refused_before_the_run(
     assert caught.value.hint == f"pip install 'latte-loggers[{spec.name}]'"
 
 
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+def scalars(folder: Path) -> dict[str, list[tuple[int, Any]]]:
     """As TensorBoard itself reads them."""
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
