@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from latte.report.numbers import percent, plural
-from latte.report.svg import Drawing, shortened
+from latte.report.svg import Drawing, shortened, text_width
 
 Cells = Mapping[tuple[int, int], int]
 """Images by row and column."""
 
-_MARGIN = 128
-"""Room for names at the left and above."""
 _LONGEST = 19
 _FAINTEST = 0.15
 
@@ -21,17 +19,19 @@ _FAINTEST = 0.15
 def heat_map(cells: Cells, names: Sequence[str], label: str) -> Markup:
     """Shades are shares of a row, so that rare classes are as visible as frequent ones."""
     size = min(30, max(14, 420 // len(names)))
-    side = _MARGIN + size * len(names)
+    texts = [shortened(name, _LONGEST) for name in names]
+    margin = 14 + round(max(map(text_width, texts)))
+    side = margin + size * len(names)
     drawing = Drawing(side + 4, side + 4, label, "chart heat")
-    for index, name in enumerate(names):
-        middle = _MARGIN + size * (index + 0.5)
-        drawing.text((_MARGIN - 6, middle + 4), shortened(name, _LONGEST), "tick", "end")
-        drawing.text((middle + 4, _MARGIN - 6), shortened(name, _LONGEST), "tick", turned=True)
-    drawing.bar((_MARGIN, _MARGIN), side - _MARGIN, side - _MARGIN, "frame")
+    for index, text in enumerate(texts):
+        middle = margin + size * (index + 0.5)
+        drawing.text((margin - 6, middle + 4), text, "tick", "end")
+        drawing.text((middle + 4, margin - 6), text, "tick", turned=True)
+    drawing.bar((margin, margin), side - margin, side - margin, "frame")
     totals = _row_totals(cells)
     for (row, column), images in sorted(cells.items()):
         drawing.bar(
-            (_MARGIN + size * column, _MARGIN + size * row),
+            (margin + size * column, margin + size * row),
             size - 1,
             size - 1,
             "right" if row == column else "wrong",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from latte.report.svg import Drawing, Point, Scale, shortened
+from latte.report.svg import Drawing, Point, Scale, shortened, text_width
 
 _WIDTH, _HEIGHT, _ROOM = 680, 480, 26
 _LONGEST = 22
-_LETTER = 7.0
-"""Width of a letter, roughly: names that might overlap are left out."""
 _MANY = 150
 """So many classes are drawn with smaller dots."""
 
@@ -29,7 +26,10 @@ class MapPoint:
 
 
 def point_map(points: Sequence[MapPoint], label: str) -> Markup:
-    """Distances are to the same scale on both axes. Names are given to the first points first."""
+    """Distances are to the same scale on both axes. Names are given to the first points first.
+
+    Names that might overlap others are left out.
+    """
     drawing = Drawing(_WIDTH, _HEIGHT, label, "chart map")
     drawing.bar((0.5, 0.5), _WIDTH - 1, _HEIGHT - 1, "frame")
     x, y = _scales(points)
@@ -72,17 +72,12 @@ def _write_names(
     taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in dots]
     for name, (x, y) in names:
         text = shortened(name, _LONGEST)
-        width = _text_width(text)
+        width = text_width(text)
         left = x + 8 if x + 8 + width < _WIDTH - 4 else x - 8 - width
         box = (left, y - 7, left + width, y + 7)
         if left > 2 and not any(_overlap(box, other) for other in taken):
             taken.append(box)
             drawing.text((left, y + 4), text, "label")
-
-
-def _text_width(text: str) -> float:
-    wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
-    return _LETTER * (len(text) + wide)
 
 
 def _overlap(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -13,6 +14,8 @@ Point = tuple[float, float]
 
 _SAME = 1e-9
 """Values that differ by no more than this share of their size are drawn as equal."""
+
+_LETTER = 7.0
 
 
 class Drawing:
@@ -141,6 +144,12 @@ class Scale:
 def shortened(text: str, longest: int) -> str:
     """At most `longest` characters of a text."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def text_width(text: str) -> float:
+    """How wide a text of 12 pixels is, roughly: letters as broad ones, East Asian ones double."""
+    wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
+    return _LETTER * (len(text) + wide)
 
 
 def _tip(element: ElementTree.Element, tip: str | None) -> None:

@@ -1,7 +1,8 @@
 "use strict";
 const MINUS = "\u2212";
+const NAMESPACE = document.querySelector("svg")?.namespaceURI;
 const svg = (tag, attributes) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  const element = document.createElementNS(NAMESPACE, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   return element;
 };
