@@ -65,6 +65,7 @@ def _section(title: str, rows: Sequence[Row], path: Path | None) -> dict[str, An
         "title": title,
         "lines": [line for row in rows for line in _lines(row, path)],
         "chart": _gain_chart(title, rows),
+        "shows_seeds": any(_seed_gains(row) for row in rows),
         "courses": courses(rows),
         "differences": differences(rows),
     }

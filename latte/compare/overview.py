@@ -31,12 +31,13 @@ class Overview:
 
 
 def overview(rows: Sequence[Row]) -> Overview | None:
-    """None where there is one dataset only, for which the table of the runs says it all."""
-    titles = dataset_titles(rows)
+    """None where one dataset only has labels: the table of its runs says it all."""
+    labelled = [row for row in rows if row.adapted]
+    titles = dataset_titles(labelled)
     if len(titles) < 2:
         return None
-    found = {(row.name, row.data.digest): row for row in rows}
-    best = {digest: _best(rows, digest) for digest in titles}
+    found = {(row.name, row.data.digest): row for row in labelled}
+    best = {digest: _best(labelled, digest) for digest in titles}
     return Overview(
         tuple(titles.values()),
         tuple(
@@ -44,7 +45,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
                 one_line(name),
                 tuple(_cell(found.get((name, digest)), best[digest]) for digest in titles),
             )
-            for name in dict.fromkeys(row.name for row in rows)
+            for name in dict.fromkeys(row.name for row in labelled)
         ),
     )
 

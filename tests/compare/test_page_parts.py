@@ -57,7 +57,7 @@ def test_several_datasets_get_a_table_of_methods_by_datasets(tmp_path: Path) -> 
 
 
 def test_one_dataset_needs_no_overview(tmp_path: Path) -> None:
-    assert overview(runs(tmp_path, {})) is None
+    assert overview(runs(tmp_path, {}, {"right": None})) is None
 
 
 def test_reports_below_and_beside_the_page_are_linked(tmp_path: Path) -> None:
