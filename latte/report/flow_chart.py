@@ -17,7 +17,7 @@ _LINE = 19
 """A class needs so much height for its name."""
 _TALLEST = 260
 """All ribbons on top of each other."""
-_LONGEST = 26
+_LONGEST = 22
 
 
 @dataclass(frozen=True)
