@@ -15,6 +15,10 @@ _MANY = 150
 """So many classes are drawn with smaller dots."""
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
 @dataclass(frozen=True)
 class MapPoint:
     """One class's way from one place to another, or to several."""
@@ -70,17 +74,31 @@ def _write_names(
     drawing: Drawing, names: Sequence[tuple[str, Point]], dots: Sequence[Point], radius: float
 ) -> None:
     taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in dots]
-    for name, (x, y) in names:
+    for name, place in names:
         text = shortened(name, _LONGEST)
-        width = text_width(text)
-        left = x + 8 if x + 8 + width < _WIDTH - 4 else x - 8 - width
-        box = (left, y - 7, left + width, y + 7)
-        if left > 2 and not any(_overlap(box, other) for other in taken):
+        free = (
+            box
+            for box in _boxes(place, text_width(text))
+            if _inside(box) and not any(_overlap(box, other) for other in taken)
+        )
+        box = next(free, None)
+        if box is not None:
             taken.append(box)
-            drawing.text((left, y + 4), text, "label")
+            drawing.text((box[0], box[1] + 11), text, "label")
 
 
-def _overlap(
-    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
-) -> bool:
+def _boxes(place: Point, width: float) -> tuple[Box, ...]:
+    """Where a name of this width may stand: right, left, above or below its dot."""
+    x, y = place
+    middle = x - width / 2
+    corners = ((x + 8, y - 7), (x - 8 - width, y - 7), (middle, y - 21), (middle, y + 7))
+    return tuple((left, top, left + width, top + 14) for left, top in corners)
+
+
+def _inside(box: Box) -> bool:
+    left, top, right, bottom = box
+    return left > 2 and top > 2 and right < _WIDTH - 2 and bottom < _HEIGHT - 2
+
+
+def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
