@@ -15,6 +15,7 @@ from latte.describe.types import GroupDescription, ImageDescription
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
 from latte.registry.spec import API_VERSION, ComponentSpec, Kind, hookimpl
+from latte.report.plain import without_secrets
 
 if TYPE_CHECKING:
     from latte.adapt.centroids import CentroidPrototypes as CentroidPrototypes
@@ -40,6 +41,7 @@ __all__ = [
     "SourceOptions",
     "hookimpl",
     "read_class_names",
+    "without_secrets",
     *_WITH_TORCH,
 ]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from latte.adapt.checkpoint import load_checkpoint, save_checkpoint
 from latte.adapt.constant_features import BankFeatures, keep_constant_features
 from latte.adapt.learner import Learner
-from latte.adapt.metrics import MetricsLog
+from latte.adapt.metrics import Listen, MetricsLog
 from latte.adapt.optimizer import learning_rate_factor, set_learning_rate
 from latte.adapt.step import StepInputs, StepOutcome, training_step
 from latte.backbone.encode import encode_cached_images
@@ -63,6 +63,8 @@ class Training:
     """Figures of the learners as they are, where labelled images exist."""
     bank_features: BankFeatures | None = None
     """Features of the bank's texts by the frozen CLIP; None: encoded here, where they are used."""
+    listen: Listen | None = None
+    """Told of rows once they are written."""
 
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
@@ -85,7 +87,7 @@ def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one."""
     _start(training, progress)
     step = load_checkpoint(training.folder / "checkpoints", training.learners, training.labelers)
-    log = MetricsLog(training.folder / "metrics.jsonl", step)
+    log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
     total = training.total_steps
     if step:
         progress.say(f"train: continuing after step {step} of {total}")

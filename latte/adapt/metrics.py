@@ -8,12 +8,14 @@ bytes, whether or not it was interrupted.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from latte.files import write_text
 from latte.interfaces import LatteError
+
+Listen = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -37,15 +39,18 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 class MetricsLog:
     """Appends rows; opened for a run that continues after `last_step` steps."""
 
-    def __init__(self, path: Path, last_step: int) -> None:
+    def __init__(self, path: Path, last_step: int, listen: Listen | None = None) -> None:
         kept = [row for row in read_metrics(path) if row["step"] <= last_step] if last_step else []
         write_text(path, "".join(_line(row) for row in kept))
         self._path = path
+        self._listen = listen
 
     def append(self, rows: list[Mapping[str, Any]]) -> None:
-        """Write `rows` and hand them to the operating system."""
+        """Write `rows` and hand them to the operating system, then to whoever listens."""
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(_line(row) for row in rows)
+        if self._listen is not None:
+            self._listen(rows)
 
 
 def _line(row: Mapping[str, Any]) -> str:

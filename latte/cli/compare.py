@@ -66,7 +66,7 @@ def _write_files(comparison: Comparison, csv: Path | None, html: Path | None) ->
     if html:
         from latte.compare.html import page
 
-        _write(html, page(comparison))
+        _write(html, page(comparison, html))
 
 
 def _write(path: Path, text: str) -> None:

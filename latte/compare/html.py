@@ -14,6 +14,10 @@ from markupsafe import Markup
 
 from latte.compare import cells
 from latte.compare.comparison import Comparison, dataset_titles, notes
+from latte.compare.courses import courses
+from latte.compare.differences import differences
+from latte.compare.links import report_link
+from latte.compare.overview import overview
 from latte.compare.rows import Result, Row
 from latte.report.charts import IntervalRow, interval_chart, points_tick
 from latte.report.numbers import duration, plural, points, points_range
@@ -22,9 +26,10 @@ from latte.report.plain import one_line, printable
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def page(comparison: Comparison) -> str:
-    """The whole page as HTML."""
+def page(comparison: Comparison, path: Path | None = None) -> str:
+    """The whole page as HTML; where its `path` is known, it links to reports that lie near."""
     style = files("latte.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+    script = (_TEMPLATES / "compare.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -34,39 +39,48 @@ def page(comparison: Comparison) -> str:
     )
     text = environment.get_template("page.html").render(
         runs=plural(sum(len(row.seeds) for row in comparison.rows), "run"),
-        sections=_sections(comparison),
+        overview=overview(comparison.rows),
+        sections=_sections(comparison, path),
         shows_published=comparison.published is not None,
         shows_memory=any(row.peak_memory_mb is not None for row in comparison.rows),
         notes=notes(comparison),
         skipped=comparison.skipped,
         style=Markup(style),
+        script=Markup(script),
         style_hash=_content_hash(style),
+        script_hash=_content_hash(script),
     )
     return printable(text)
 
 
-def _sections(comparison: Comparison) -> list[dict[str, Any]]:
+def _sections(comparison: Comparison, path: Path | None) -> list[dict[str, Any]]:
     return [
-        _section(title, [row for row in comparison.rows if row.data.digest == digest])
+        _section(title, [row for row in comparison.rows if row.data.digest == digest], path)
         for digest, title in dataset_titles(comparison.rows).items()
     ]
 
 
-def _section(title: str, rows: Sequence[Row]) -> dict[str, Any]:
+def _section(title: str, rows: Sequence[Row], path: Path | None) -> dict[str, Any]:
     return {
         "title": title,
-        "lines": [line for row in rows for line in _lines(row)],
+        "lines": [line for row in rows for line in _lines(row, path)],
         "chart": _gain_chart(title, rows),
+        "shows_seeds": any(_seed_gains(row) for row in rows),
+        "courses": courses(rows),
+        "differences": differences(rows),
     }
 
 
-def _lines(row: Row) -> list[dict[str, Any]]:
+def _lines(row: Row, path: Path | None) -> list[dict[str, Any]]:
     images = row.data.images
     own = {
         "kind": "adapted",
         "name": one_line(row.method),
         "labels": row.labels,
-        "seeds": ", ".join(map(str, row.seeds)),
+        "seeds": [
+            (seed, report_link(path, folder) if path else None)
+            for seed, folder in zip(row.seeds, row.folders, strict=True)
+        ],
         "zero_shot": cells.baseline(row.zero_shot, images),
         **_figures(row.adapted, images),
         "published": cells.published(row.published),
@@ -80,7 +94,7 @@ def _lines(row: Row) -> list[dict[str, Any]]:
             "kind": "control",
             "name": one_line(name),
             "labels": (),
-            "seeds": f"{result.top1.runs} of {len(row.seeds)}",
+            "seeds": [(f"{result.top1.runs} of {len(row.seeds)}", None)],
             **_figures(result, images),
             **nothing,
             "stages": [],
@@ -104,17 +118,27 @@ def _figures(result: Result | None, images: int) -> dict[str, str]:
 def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
     drawn = [
         IntervalRow(
-            printable(name), result.gain, points(result.gain.value, row.data.images), css_class
+            printable(name),
+            result.gain,
+            points(result.gain.value, row.data.images),
+            css_class,
+            dots,
         )
         for row in rows
         if row.adapted
-        for name, result, css_class in (
-            (row.name, row.adapted, "adapted"),
-            *((f"control {name}", result, "control") for name, result in row.controls.items()),
+        for name, result, css_class, dots in (
+            (row.name, row.adapted, "adapted", _seed_gains(row)),
+            *((f"control {name}", one, "control", ()) for name, one in row.controls.items()),
         )
     ]
     label = f"Gain over zero-shot on {title}, with 95 % intervals; the table has the same numbers"
     return interval_chart(drawn, printable(label), points_tick, reference=0.0) if drawn else None
+
+
+def _seed_gains(row: Row) -> tuple[float, ...]:
+    """Nothing for a single one, which is the value itself."""
+    gains = tuple(run.adapted.gain.value for run in row.runs if run.adapted)
+    return gains if len(gains) > 1 else ()
 
 
 def _content_hash(text: str) -> str:

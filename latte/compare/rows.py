@@ -52,6 +52,8 @@ class Row:
     """Somebody else's top-1, as a fraction."""
     has_oracle: bool = False
     """Whether the row or one of its controls used labels of training images."""
+    runs: tuple[Run, ...] = ()
+    """Those that the row averages, by seed."""
 
     @property
     def name(self) -> str:
@@ -141,6 +143,7 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
         peak_memory_mb=max(memory, default=None),
         folders=tuple(run.folder for run in runs),
         has_oracle=any(one.oracle for run in runs for one in (run, *run.controls.values())),
+        runs=tuple(runs),
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from latte.compare.reading import flattened, read_json, read_nodes
 from latte.files import digest_json
-from latte.interfaces import Interval, LatteError
+from latte.interfaces import ClassAccuracy, Interval, LatteError
 from latte.report.oracle import is_oracle
 from latte.report.plain import without_secrets
 from latte.run.folder import RunFolder
@@ -62,6 +65,17 @@ class Run:
     seconds: Mapping[str, float]
     """By stage, in order."""
     peak_memory_mb: float | None
+    classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
+    """Of `zero-shot` and `adapted`, in label order; empty without an evaluation split."""
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """In label order, as the run's prototypes have them; None where there are none."""
+        path = RunFolder(self.folder).prototypes
+        try:
+            with safe_open(path, framework="np") as file:
+                return tuple(json.loads(file.metadata()["latte"])["class_names"])
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+            return None
 
 
 def read_run(path: Path) -> Run:
@@ -103,6 +117,7 @@ def _read(folder: RunFolder) -> Run:
         oracle=is_oracle(recipe),
         seconds=_seconds(folder),
         peak_memory_mb=_peak_memory(folder),
+        classes={name: _classes(scores[name]) for name in ("zero-shot", "adapted") if scores},
     )
 
 
@@ -116,6 +131,10 @@ def _data(folder: RunFolder, recipe: Mapping[str, Any], scores: Mapping[str, Any
 def _score(row: Mapping[str, Any]) -> Score:
     gain = {end: float(row["gain"][end]) for end in ("value", "low", "high")}
     return Score(float(row["top1"]["value"]), Interval(**gain))
+
+
+def _classes(row: Mapping[str, Any]) -> tuple[ClassAccuracy, ...]:
+    return tuple(ClassAccuracy(int(one["correct"]), int(one["images"])) for one in row["classes"])
 
 
 def _settings(folder: RunFolder, recipe: Mapping[str, Any]) -> dict[str, Any]:

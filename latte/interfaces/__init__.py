@@ -12,6 +12,7 @@ from latte.interfaces.descriptions import (
     Scope,
 )
 from latte.interfaces.errors import LatteError, RecipeErrors
+from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Guard, Verdict
 from latte.interfaces.labels import (
@@ -34,10 +35,13 @@ from latte.interfaces.prototypes import (
 from latte.interfaces.results import (
     Calibration,
     ClassAccuracy,
+    Confusion,
     Described,
     Evaluation,
     GalleryEntry,
     Interval,
+    LabelFlow,
+    LearnerPrototypes,
     Reporter,
     RunResults,
 )
@@ -50,6 +54,7 @@ __all__ = [
     "ClassFeatureRefresh",
     "Classifier",
     "Component",
+    "Confusion",
     "Context",
     "Dataset",
     "DescribeRequest",
@@ -59,6 +64,7 @@ __all__ = [
     "DescriptionType",
     "Evaluation",
     "FeatureBank",
+    "Figures",
     "GalleryEntry",
     "Gate",
     "GateSubject",
@@ -67,9 +73,11 @@ __all__ = [
     "HeldBack",
     "ImageReference",
     "Interval",
+    "LabelFlow",
     "LabelStream",
     "LabelledImage",
     "LatteError",
+    "LearnerPrototypes",
     "Loss",
     "NoOptions",
     "Options",
@@ -85,7 +93,9 @@ __all__ = [
     "Reporter",
     "RoundInfo",
     "RunResults",
+    "RunStart",
     "Scope",
+    "StageEnd",
     "Supervision",
     "TrainableGroup",
     "TrainingStart",

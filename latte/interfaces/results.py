@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
+from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
+from latte.interfaces.prototypes import Classifier
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,35 @@ class GalleryEntry:
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """How many evaluation images of one class a classifier gave to one class, maybe the same."""
+
+    true: int
+    predicted: int
+    images: int
+
+
+@dataclass(frozen=True)
+class LabelFlow:
+    """How many training images have this frozen and this adapted pseudo-label, maybe the same."""
+
+    frozen: int
+    adapted: int
+    images: int
+
+
+@dataclass(frozen=True)
+class LearnerPrototypes:
+    """One learner's class prototypes, on the CPU, in the joint embedding space of width D."""
+
+    learner: str
+    before: Classifier
+    """The frozen CLIP's class texts (C, D): what zero-shot classifies with."""
+    after: Classifier
+    """The adapted ones (C·K, D)."""
+
+
+@dataclass(frozen=True)
 class RunResults:
     """Everything that a report may state: measured by this run, or None."""
 
@@ -123,11 +154,57 @@ class RunResults:
     """What each of the recipe's gates did to each description, in the recipe's order of both."""
     calibration: Calibration | None = None
     """How confidence was set; None in runs of versions that did not."""
+    confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
+    """`zero-shot` and `adapted` on the evaluation split: the pairs of classes that occur, largest
+    number of images first; empty without labels."""
+    label_flows: tuple[LabelFlow, ...] = ()
+    """The pairs of pseudo-labels that occur among all training images, largest first."""
+    prototypes: tuple[LearnerPrototypes, ...] = ()
+    """Of each learner, in the recipe's order."""
+    peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
+    """By stage, in MiB: of the GPU where there is one, else of the process, which keeps what
+    earlier stages freed. Stages whose peak is not known are left out."""
 
 
 class Reporter(Component[OptionsT]):
-    """Writes something that people read or other programs load."""
+    """Writes something that people read or other programs load.
+
+    `report` is all that a reporter needs. The other methods are called while a run goes on, in
+    the order in which they stand here, on the same object; they do nothing unless overridden.
+    `latte report` calls `report` alone, so that it must not rely on them. An exception in one of
+    them costs no run: it is one line of warning, and this reporter hears nothing more of that run.
+    Controls of a recipe are runs of their own that no reporter hears of.
+    """
+
+    def on_run_start(self, run: RunStart) -> None:
+        """The recipe and its images are known; nothing has been computed yet."""
+
+    def on_stage_start(self, stage: str) -> None:
+        """Stage `data`, `zero-shot`, `describe`, `train`, `evaluate` or `report` begins to work."""
+
+    def on_steps(self, steps: Sequence[Figures]) -> None:
+        """Training steps, in order: those that `metrics.jsonl` has just got, never one by one.
+
+        They come when a checkpoint is written or an epoch ends, so that hearing of them makes no
+        device wait. A run that is continued goes on after its last checkpoint: steps that were sent
+        after it come again, with equal figures and numbers.
+        """
+
+    def on_epoch_end(self, epoch: Figures) -> None:
+        """An epoch is over; has `top1`, `confidence` and `margin` where it was evaluated."""
+
+    def on_stage_end(self, stage: StageEnd) -> None:
+        """A stage is finished; called without `on_stage_start` for one that is reused."""
 
     @abstractmethod
     def report(self, results: RunResults) -> list[Path]:
         """Write files below `results.folder` (temporary name, then rename); returns their paths."""
+
+    def on_run_end(self) -> None:
+        """All stages that were asked for are finished; `report` was called if it was one."""
+
+    def on_run_failure(self, error: BaseException) -> None:
+        """The run ends with `error`, which may be a `KeyboardInterrupt`; instead of `on_run_end`.
+
+        A process that is killed says nothing: do not rely on hearing how a run ended.
+        """

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from latte.interfaces import Interval
 from latte.report.numbers import MINUS, NARROW_SPACE
 from latte.report.series import Sample, Series
-from latte.report.svg import Drawing, Scale
+from latte.report.svg import Drawing, Scale, shortened
 
 Format = Callable[[float, float], str]
 """Writes a tick's value, given the distance between ticks."""
@@ -51,6 +51,8 @@ class IntervalRow:
     text: str
     """The value in words, at the right end of the line."""
     css_class: str
+    dots: tuple[float, ...] = ()
+    """Single measurements, such as those of seeds, of which the interval is made."""
 
 
 def interval_chart(
@@ -60,7 +62,7 @@ def interval_chart(
     width, row_height, bottom = 420, 44, 30
     height = len(rows) * row_height + bottom
     drawing = Drawing(width, height, label, "chart")
-    ends = [end for row in rows for end in (row.interval.low, row.interval.high)]
+    ends = [end for row in rows for end in (row.interval.low, row.interval.high, *row.dots)]
     scale = Scale.around([*ends, *([] if reference is None else [reference])], 4, width - 4)
     _vertical_grid(drawing, scale, height - bottom, tick)
     if reference is not None:
@@ -89,11 +91,13 @@ def _anchor(x: float, scale: Scale) -> str:
 def _interval_row(
     drawing: Drawing, scale: Scale, row: IntervalRow, top: float, width: float
 ) -> None:
-    drawing.text((4, top + 16), _shortened(row.label), "label")
+    drawing.text((4, top + 16), shortened(row.label, _LONGEST_LABEL), "label")
     drawing.text((width - 4, top + 16), row.text, "value", "end")
     y, interval = top + 30, row.interval
     drawing.line((scale(interval.low), y), (scale(interval.high), y), f"whisker {row.css_class}")
     drawing.circle((scale(interval.value), y), 5, f"dot {row.css_class}")
+    for value in row.dots:
+        drawing.circle((scale(value), y), 2.5, "dot seed")
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ class Reference:
     label: str
 
 
+_FEW = 30
+"""So many points of a curve are marked by dots."""
 _CHART = (420, 230)
 _FRAME = (58, 12, 12, 40)
 """Left, top, right and bottom margin of a line chart."""
@@ -113,9 +119,35 @@ def line_chart(
     series: Series, label: str, tick: Format, reference: Reference | None = None
 ) -> Markup:
     """A figure over steps; a thinned series has a band from smallest to largest value."""
+    drawing, x, y = _framed(series.samples, label, tick, reference)
+    _draw_curve(drawing, series, x, y)
+    return drawing.markup()
+
+
+def lines_chart(
+    lines: Sequence[tuple[str, Series]],
+    label: str,
+    tick: Format,
+    reference: Reference | None = None,
+) -> Markup:
+    """The same figure of several runs, each a line of the style class that stands before it."""
+    samples = [sample for _, series in lines for sample in series.samples]
+    drawing, x, y = _framed(samples, label, tick, reference)
+    for css_class, series in lines:
+        points = [(x(sample.step), y(sample.value)) for sample in series.samples]
+        drawing.polyline(points, f"line {css_class}")
+        if len(points) <= _FEW:
+            for point in points:
+                drawing.circle(point, 2.5, f"point {css_class}")
+    return drawing.markup()
+
+
+def _framed(
+    samples: Sequence[Sample], label: str, tick: Format, reference: Reference | None
+) -> tuple[Drawing, Scale, Scale]:
+    """An empty chart that has room for all samples, and its scales."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
-    samples = series.samples
     x = _step_scale(samples, left, width - right)
     ends = [end for sample in samples for end in (sample.low, sample.high)]
     extra = [] if reference is None else [reference.value]
@@ -123,13 +155,13 @@ def line_chart(
     _axes(drawing, x, y, tick)
     if reference is not None:
         _draw_reference(drawing, x, y, reference)
-    _draw_curve(drawing, series, x, y)
-    return drawing.markup()
+    return drawing, x, y
 
 
 def _step_scale(samples: Sequence[Sample], start: float, end: float) -> Scale:
     """From the first step to the last, without room at the sides."""
-    first, last = samples[0].step, samples[-1].step
+    steps = [sample.step for sample in samples]
+    first, last = min(steps), max(steps)
     return Scale(first, last, start, end) if first < last else Scale.around([first], start, end)
 
 
@@ -162,7 +194,7 @@ def _draw_curve(drawing: Drawing, series: Series, x: Scale, y: Scale) -> None:
         drawing.polygon(upper + lower, "band")
     points = [(x(sample.step), y(sample.value)) for sample in samples]
     drawing.polyline(points, "curve")
-    for point in points if len(points) <= 30 else points[-1:]:
+    for point in points if len(points) <= _FEW else points[-1:]:
         drawing.circle(point, 3, "dot adapted")
 
 
@@ -196,7 +228,3 @@ def _digits(step: float) -> int:
 def _fixed(value: float, step: float) -> str:
     text = f"{value:.{_digits(step)}f}"
     return text.replace("-", MINUS)
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"

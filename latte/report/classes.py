@@ -10,7 +10,7 @@ from markupsafe import Markup
 from latte.interfaces import ClassAccuracy, RunResults
 from latte.report.charts import change_bar, count_bars
 from latte.report.headline import ADAPTED, ZERO_SHOT, named
-from latte.report.numbers import MINUS, bare_percent, count, points
+from latte.report.numbers import bare_percent, points, signed_count
 
 LISTED = 8
 """Classes in each of the short lists; the complete table has all."""
@@ -97,9 +97,7 @@ class LabelRow:
     @property
     def change(self) -> str:
         """Adapted minus frozen, with its sign."""
-        difference = self.adapted - self.frozen
-        sign = "+" if difference > 0 else MINUS if difference < 0 else ""
-        return sign + count(abs(difference))
+        return signed_count(self.adapted - self.frozen)
 
 
 @dataclass(frozen=True)

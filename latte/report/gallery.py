@@ -43,6 +43,13 @@ class Card:
     frozen: ShownLabel
     adapted: ShownLabel
     truth: str | None
+    labels: tuple[int, ...]
+    """Every class that the card names, once."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether adapting gave the image another label."""
+        return self.frozen.name != self.adapted.name
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class Gallery:
     """The cards, and what all entries of a run's gallery say about its pseudo-labels."""
 
     cards: tuple[Card, ...]
+    classes: tuple[tuple[int, str], ...]
+    """Label and name of the classes on the cards, by name."""
     kept: str | None
     """How many training images the adapted model labels as the frozen one did."""
     audit: str | None
@@ -59,14 +68,21 @@ class Gallery:
 def gallery(results: RunResults, images: int, size: int) -> Gallery:
     """The first `images` entries, pictures `size` pixels long; see `HtmlOptions`."""
     thumbnails = Thumbnails()
-    cards = (
+    cards = tuple(
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
     )
     audit = _audit(results.gallery, is_oracle(results.recipe))
-    return Gallery(tuple(cards), _kept(results.gallery), audit)
+    return Gallery(cards, _classes(cards, results.class_names), _kept(results.gallery), audit)
+
+
+def _classes(cards: Sequence[Card], names: Sequence[str]) -> tuple[tuple[int, str], ...]:
+    labels = {label for card in cards for label in card.labels}
+    named = ((label, one_line(names[label])) for label in labels)
+    return tuple(sorted(named, key=lambda item: (item[1].lower(), item[0])))
 
 
 def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int) -> Card:
+    labels = (entry.frozen_label, entry.adapted_label, entry.true_label)
     return Card(
         id=entry.image.id,
         picture=thumbnails.whole(entry.image, size),
@@ -77,6 +93,7 @@ def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, siz
         frozen=_label(names, entry.frozen_label, entry.true_label),
         adapted=_label(names, entry.adapted_label, entry.true_label),
         truth=None if entry.true_label is None else names[entry.true_label],
+        labels=tuple(dict.fromkeys(label for label in labels if label is not None)),
     )
 
 

@@ -15,23 +15,34 @@ from latte.files import write_text
 from latte.interfaces import Evaluation, Reporter, RunResults
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.classes import MOST_CLASSES, class_changes, label_counts
+from latte.report.confusion import confusions
 from latte.report.curves import curves
 from latte.report.facts import method_facts, run_facts
+from latte.report.flows import flows
 from latte.report.gallery import gallery
 from latte.report.gates import gate_rows
 from latte.report.guard import guard_note
 from latte.report.headline import ADAPTED, ZERO_SHOT, headline
 from latte.report.loading import loading_code
-from latte.report.numbers import count, duration, percent, percent_range, points, points_range
+from latte.report.numbers import (
+    count,
+    duration,
+    megabytes,
+    percent,
+    percent_range,
+    points,
+    points_range,
+)
 from latte.report.options import HtmlOptions
 from latte.report.oracle import oracle_note
 from latte.report.plain import as_yaml, printable
+from latte.report.prototypes import prototype_maps
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 class HtmlReporter(Reporter[HtmlOptions]):
-    """Writes `report/index.html`: accuracy, curves, classes, pseudo-labels, gallery, recipe."""
+    """Writes `report/index.html`: all that a run measured, and a sample of what it saw."""
 
     def report(self, results: RunResults) -> list[Path]:
         """Write the page; see `Reporter`."""
@@ -72,6 +83,9 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
         "changes": class_changes(results),
         "most_classes": MOST_CLASSES,
         "labels": label_counts(results.class_names, results.pseudo_label_counts),
+        "confusions": confusions(results),
+        "flows": flows(results),
+        "prototypes": prototype_maps(results),
         "gates": gate_rows(results.held_back),
         "gallery": gallery(results, options.gallery, options.thumbnail),
         "method": method_facts(results.recipe),
@@ -140,7 +154,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=count, duration=duration)
+    environment.filters.update(count=count, duration=duration, megabytes=megabytes)
     return environment
 
 

@@ -17,6 +17,19 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", NARROW_SPACE)
 
 
+def signed_count(number: int) -> str:
+    """3 -> `+3`; a difference of two counts, without a sign where there is none."""
+    sign = "+" if number > 0 else MINUS if number < 0 else ""
+    return sign + count(abs(number))
+
+
+def megabytes(number: float) -> str:
+    """`812 MB`, `12.3 GB`; thousands of what `peak_memory_mb` counts in."""
+    if number < 1000:
+        return f"{number:.0f}{NARROW_SPACE}MB"
+    return f"{number / 1000:.1f}{NARROW_SPACE}GB"
+
+
 def decimals(images: int) -> int:
     """Digits after the point that a percentage of `images` images can carry."""
     return 1 if images > _COARSEST_FOR_DECIMALS else 0

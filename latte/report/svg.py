@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -13,6 +14,8 @@ Point = tuple[float, float]
 
 _SAME = 1e-9
 """Values that differ by no more than this share of their size are drawn as equal."""
+
+_LETTER = 7.0
 
 
 class Drawing:
@@ -42,18 +45,57 @@ class Drawing:
         """A filled area."""
         self._add("polygon", css_class, points=_point_list(points))
 
-    def circle(self, centre: Point, radius: float, css_class: str) -> None:
-        """A dot."""
-        self._add("circle", css_class, cx=_n(centre[0]), cy=_n(centre[1]), r=_n(radius))
+    def circle(self, centre: Point, radius: float, css_class: str, tip: str | None = None) -> None:
+        """A dot; `tip` is shown while a pointer is over it."""
+        x, y = centre
+        _tip(self._add("circle", css_class, cx=_n(x), cy=_n(y), r=_n(radius)), tip)
 
-    def bar(self, corner: Point, width: float, height: float, css_class: str) -> None:
+    def bar(
+        self,
+        corner: Point,
+        width: float,
+        height: float,
+        css_class: str,
+        *,
+        opacity: float | None = None,
+        tip: str | None = None,
+    ) -> None:
         """A rectangle from its upper left corner."""
-        sizes = {"width": _n(width), "height": _n(height)}
-        self._add("rect", css_class, x=_n(corner[0]), y=_n(corner[1]), **sizes)
+        values = {"width": _n(width), "height": _n(height)}
+        if opacity is not None:
+            values["fill-opacity"] = f"{opacity:.2f}"
+        _tip(self._add("rect", css_class, x=_n(corner[0]), y=_n(corner[1]), **values), tip)
 
-    def text(self, position: Point, text: str, css_class: str, anchor: str = "start") -> None:
-        """One line of text; its direction does not leak into its surroundings."""
-        where = {"x": _n(position[0]), "y": _n(position[1]), "text-anchor": anchor}
+    def ribbon(
+        self, start: Point, end: Point, width: float, css_class: str, tip: str | None = None
+    ) -> None:
+        """A band that runs from one upper left corner to one upper right corner in an S."""
+        (x1, y1), (x2, y2) = start, end
+        middle = (x1 + x2) / 2
+        upper = [(middle, y1), (middle, y2), (x2, y2)]
+        lower = [(middle, y2 + width), (middle, y1 + width), (x1, y1 + width)]
+        steps = (
+            f"M{_point_list([start])}",
+            f"C{_point_list(upper)}",
+            f"V{_n(y2 + width)}",
+            f"C{_point_list(lower)}Z",
+        )
+        _tip(self._add("path", css_class, d=" ".join(steps)), tip)
+
+    def text(
+        self,
+        position: Point,
+        text: str,
+        css_class: str,
+        anchor: str = "start",
+        *,
+        turned: bool = False,
+    ) -> None:
+        """One line of text, upwards where `turned`; its direction does not leak out."""
+        x, y = _n(position[0]), _n(position[1])
+        where = {"x": x, "y": y, "text-anchor": anchor}
+        if turned:
+            where["transform"] = f"rotate(-90 {x} {y})"
         self._add("text", css_class, **where).text = f"\u2068{text}\u2069"
 
     def markup(self) -> Markup:
@@ -97,6 +139,22 @@ class Scale:
         rough = (self.high - self.low) / wanted
         magnitude = 10.0 ** math.floor(math.log10(rough))
         return magnitude * min((1, 2, 5, 10), key=lambda factor: _apart(factor, rough / magnitude))
+
+
+def shortened(text: str, longest: int) -> str:
+    """At most `longest` characters of a text."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def text_width(text: str) -> float:
+    """How wide a text of 12 pixels is, roughly: letters as broad ones, East Asian ones double."""
+    wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
+    return _LETTER * (len(text) + wide)
+
+
+def _tip(element: ElementTree.Element, tip: str | None) -> None:
+    if tip is not None:
+        ElementTree.SubElement(element, "title").text = tip
 
 
 def _apart(one: float, other: float) -> float:

@@ -8,12 +8,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
+from safetensors import safe_open
+
 from latte.adapt.metrics import read_metrics
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import Evaluation, GalleryEntry, RunResults
+from latte.interfaces import (
+    Classifier,
+    Evaluation,
+    GalleryEntry,
+    LearnerPrototypes,
+    RunResults,
+)
+from latte.run.adapted import load_classifiers
 from latte.run.calibrating import read_calibration
+from latte.run.confusions import confusions, label_flows
 from latte.run.describing import load_bank
 from latte.run.evaluating import PseudoLabels, read_evaluations, read_pseudo_labels
+from latte.run.folder import RunFolder
 from latte.run.gating import read_held_back
 from latte.run.guarding import read_verdict
 from latte.run.identity import STAGES
@@ -47,12 +59,33 @@ def collect_results(
         verdict=read_verdict(folder),
         held_back=read_held_back(folder),
         calibration=read_calibration(folder),
+        confusions=confusions(folder, images),
+        label_flows=label_flows(labels),
+        prototypes=_prototypes(folder),
+        peak_memory_mb=_peak_memory(workspace),
     )
 
 
 def _seconds(workspace: Workspace) -> dict[str, float]:
     records = {stage: workspace.folder.finished(stage) for stage in STAGES[:-1]}
     return {stage: record.seconds for stage, record in records.items() if record}
+
+
+def _peak_memory(workspace: Workspace) -> dict[str, float]:
+    records = {stage: workspace.folder.finished(stage) for stage in STAGES[:-1]}
+    return {
+        stage: record.peak_memory_mb
+        for stage, record in records.items()
+        if record and record.peak_memory_mb is not None
+    }
+
+
+def _prototypes(folder: RunFolder) -> tuple[LearnerPrototypes, ...]:
+    with safe_open(folder.zero_shot, framework="pt") as tensors:
+        weights = tensors.get_tensor("class_features")
+    before = Classifier(weights, torch.arange(len(weights)))
+    _, classifiers = load_classifiers(folder)
+    return tuple(LearnerPrototypes(name, before, after) for name, after in classifiers.items())
 
 
 def _with_controls(

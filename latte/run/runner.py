@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from latte.files import digest, write_json, write_text
-from latte.interfaces import Evaluation, Progress, RunResults
+from latte.interfaces import Evaluation, Progress, RunResults, RunStart
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
+from latte.report.plain import without_secrets
 from latte.run.adapted import Adapted, load_adapted, save_adapted
 from latte.run.describing import describe, load_bank
 from latte.run.environment import describe_environment
@@ -59,7 +60,7 @@ def run_recipe(
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
-    with folder.lock():
+    with folder.lock(), workspace.listeners.run():
         if ask_again:
             folder.forget(["describe"])
         return _Runner(workspace, STAGES.index(until), ask_again).run()
@@ -97,6 +98,7 @@ class _Runner:
         began = time.perf_counter()
         images = find_images(self.workspace)
         self._write_records()
+        self.workspace.listeners.run_started(self._run_start(images))
         self.fingerprints = _fingerprints(self.workspace, images)
         self._forget_changed()
         zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: load_zero_shot(self.folder.zero_shot))
@@ -149,8 +151,8 @@ class _Runner:
 
         def work() -> Sequence[Path]:
             written: list[Path] = []
-            for choice in self.workspace.recipe.reporters:
-                written += self.workspace.build(choice).report(results)
+            for reporter in self.workspace.listeners.reporters:
+                written += reporter.report(results)
             return written
 
         self._stage("report", work)
@@ -172,10 +174,13 @@ class _Runner:
         self, stage: str, work: Callable[[], Sequence[Path]], began: float | None = None
     ) -> None:
         """Do `work` unless its result is there, and note that it is finished."""
+        listeners = self.workspace.listeners
         record = self.folder.finished(stage)
         if record is not None:
             self.progress.say(f"{stage}: reused, done before in {record.seconds:.1f} s")
+            listeners.stage_finished(stage, record.seconds, reused=True)
             return
+        listeners.stage_started(stage)
         began = time.perf_counter() if began is None else began
         device = self.workspace.device
         start_measuring(device)
@@ -184,6 +189,7 @@ class _Runner:
         memory = peak_memory_mb(device)
         record = StageRecord(self.fingerprints[stage], seconds, tuple(outputs), memory)
         self.folder.finish(stage, record)
+        listeners.stage_finished(stage, seconds, reused=False)
 
     def _forget_changed(self) -> None:
         """A changed stage is done again, and so is everything after it: also its checkpoints."""
@@ -196,6 +202,15 @@ class _Runner:
                 self.progress.say(f"{stage}: its inputs have changed, so it is done again")
                 self.folder.forget(STAGES[index:])
                 return
+
+    def _run_start(self, images: Images) -> RunStart:
+        return RunStart(
+            name=self.workspace.recipe.general.name,
+            folder=self.folder.path,
+            recipe=without_secrets(self.workspace.recipe.resolved),
+            seed=self.workspace.seed,
+            class_names=images.class_names,
+        )
 
     def _write_records(self) -> None:
         recipe, workspace = self.workspace.recipe, self.workspace

@@ -59,6 +59,7 @@ def train_learners(
         evaluation_batch_size=recipe.evaluate.batch_size,
         evaluate=_evaluation(workspace, images, zero_shot) if images.labels else None,
         bank_features=texts.every,
+        listen=workspace.listeners.rows,
     )
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")

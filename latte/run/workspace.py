@@ -15,6 +15,7 @@ from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
 from latte.run.folder import RunFolder
 from latte.run.identity import run_hash
+from latte.run.listeners import Listeners
 
 if TYPE_CHECKING:
     from latte.backbone.open_clip import OpenClipBackbone
@@ -118,6 +119,12 @@ class Workspace:
     def dataset(self) -> Dataset[Any]:
         """The recipe's dataset."""
         return cast("Dataset[Any]", self.build(self.recipe.dataset))
+
+    @cached_property
+    def listeners(self) -> Listeners:
+        """The recipe's reporters, which hear of the run; a control has none."""
+        chosen = [] if self._parent else self.recipe.reporters
+        return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
     def build(self, choice: Choice, options: Any = None) -> Any:
         """The component that the recipe chose; with other `options` in place of the recipe's."""

@@ -24,6 +24,8 @@ HOSTILE_NAMES = (
     "a\tb\\n",
     "W" * 300,
     "\u202emirrored",
+    "</style></script><script>alert(1)</script>",
+    "javascript:alert(1)",
 )
 """Class names that people have, and some that only trouble has."""
 

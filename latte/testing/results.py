@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from latte.interfaces import (
     ClassAccuracy,
+    Classifier,
+    Confusion,
     Described,
     Evaluation,
     GalleryEntry,
     Interval,
+    LabelFlow,
+    LearnerPrototypes,
     RunResults,
 )
-from latte.testing.fixtures import tiny_images
+from latte.testing.fixtures import tiny_images, unit_rows
 
 CLASSES = ("cat", "dog", "fish")
 
@@ -52,12 +58,42 @@ def run_results(folder: Path) -> RunResults:
         evaluations=(before, after),
         gallery=_gallery(folder / "photos"),
         pseudo_label_counts=((2, 3), (2, 2), (2, 1)),
+        confusions={"zero-shot": _confusions(10, 8, 12), "adapted": _confusions(14, 10, 12)},
+        label_flows=(
+            LabelFlow(0, 0, 2),
+            LabelFlow(1, 1, 2),
+            LabelFlow(2, 0, 1),
+            LabelFlow(2, 2, 1),
+        ),
+        prototypes=(LearnerPrototypes("main", _classifier(1), _classifier(2)),),
+        peak_memory_mb={"train": 512.0},
     )
 
 
 def without_evaluation(results: RunResults) -> RunResults:
     """The same run on a dataset that nobody labelled; nothing was trained or drawn either."""
-    return replace(results, evaluations=(), gallery=(), metrics=(), seconds={})
+    return replace(
+        results,
+        evaluations=(),
+        gallery=(),
+        metrics=(),
+        seconds={},
+        confusions={},
+        label_flows=(),
+        prototypes=(),
+        peak_memory_mb={},
+    )
+
+
+def _confusions(*right: int) -> tuple[Confusion, ...]:
+    """Of 20 images a class; the wrong ones are taken for the next class."""
+    own = [Confusion(label, label, images) for label, images in enumerate(right)]
+    wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
+    return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))
+
+
+def _classifier(seed: int) -> Classifier:
+    return Classifier(unit_rows(len(CLASSES), seed=seed), torch.arange(len(CLASSES)))
 
 
 def _evaluation(name: str, right: tuple[int, ...], gain: Interval | None) -> Evaluation:

@@ -7,16 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from latte.interfaces import (
     ClassAccuracy,
+    Classifier,
+    Confusion,
     Context,
     Described,
     Evaluation,
     GalleryEntry,
     ImageReference,
     Interval,
+    LabelFlow,
+    LearnerPrototypes,
     RunResults,
 )
 
@@ -43,6 +48,31 @@ def evaluation(
 ZERO_SHOT = evaluation("zero-shot", BEFORE)
 ADAPTED = evaluation("adapted", AFTER, Interval(0.045, 0.0125, 0.0775))
 CONTROL = evaluation("without-descriptions", (110, 60, 58), Interval(0.02, -0.01, 0.05))
+
+
+def confusions(right: Sequence[int]) -> tuple[Confusion, ...]:
+    """Of the `COUNTS` images, the wrong ones are taken for the next class."""
+    found = [Confusion(label, label, number) for label, number in enumerate(right)]
+    found += [
+        Confusion(label, (label + 1) % 3, COUNTS[label] - number)
+        for label, number in enumerate(right)
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.images, one.true, one.predicted)))
+
+
+FLOWS = (
+    LabelFlow(0, 0, 4000),
+    LabelFlow(1, 1, 4000),
+    LabelFlow(2, 1, 1345),
+    LabelFlow(0, 1, 2000),
+    LabelFlow(2, 0, 1000),
+)
+
+PROTOTYPES = (
+    Classifier(torch.eye(3), torch.arange(3)),
+    Classifier(torch.tensor([[1.0, 0, 0], [0, 0.6, 0.8], [0, 0, 1.0]]), torch.arange(3)),
+)
+"""The second of three orthogonal ones has moved towards the third."""
 
 
 def steps(number: int, **figures: float) -> list[dict[str, Any]]:
@@ -124,6 +154,10 @@ def run_results(folder: Path, **changes: Any) -> RunResults:
         evaluations=(ZERO_SHOT, ADAPTED, CONTROL),
         gallery=gallery(folder / "images"),
         pseudo_label_counts=((6000, 5000), (4000, 7345), (2345, 0)),
+        confusions={"zero-shot": confusions(BEFORE), "adapted": confusions(AFTER)},
+        label_flows=FLOWS,
+        prototypes=(LearnerPrototypes("main", *PROTOTYPES),),
+        peak_memory_mb={"train": 12345.0},
     )
     return replace(results, **changes)
 

@@ -24,11 +24,23 @@ from tests.report.examples import (
     steps,
 )
 
-SECTIONS = ("result", "curves", "classes", "labels", "gallery", "recipe")
+SECTIONS = (
+    "result",
+    "curves",
+    "classes",
+    "confusions",
+    "labels",
+    "prototypes",
+    "gallery",
+    "recipe",
+)
 LOADING = ("src", "href", "srcset", "data", "action", "poster", "xlink:href", "background")
 
 HOSTILE = (
     "<script>alert(1)</script>",
+    "javascript:alert(1)",
+    "</title></script><img src=x onerror=alert(1)>",
+    "\u2066\u202e\u2069 \u200f",
     "{{ 7 * 7 }}{% raw %}",
     "\"'><img src=x onerror=alert(1)>",
     "</style><svg onload=alert(1)>",
@@ -127,6 +139,7 @@ def test_top5_is_shown_only_where_it_can_fail(tmp_path: Path) -> None:
         evaluations=(six,),
         pseudo_label_counts=((1, 1),) * 6,
         gallery=(),
+        prototypes=(),
     )
 
     assert "Top-5" in document(results).by_id("result").one("thead").text
@@ -151,7 +164,7 @@ def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
     assert "no labelled evaluation split" in found.one("p", "verdict").text
     result = found.by_id("result")
     assert not list(result.all("table"))
-    assert "Of 3 sampled training images, the adapted model gives 2 (67 %)" in result.words
+    assert "The adapted model gives 4 345 of 12 345 training images (35.2 %)" in result.words
     assert "Top-1" not in found.by_id("curves").text
     assert "Label agreement" in found.by_id("curves").text
     assert "needs a labelled evaluation split" in found.by_id("classes").text
@@ -211,7 +224,7 @@ def test_a_class_without_evaluation_images_claims_nothing(tmp_path: Path) -> Non
 
 def test_pseudo_labels_are_counted_by_class(tmp_path: Path) -> None:
     section = document(run_results(tmp_path)).by_id("labels")
-    gained, lost, complete = section.all("table")
+    gained, lost, complete, _ = section.all("table")
 
     assert rows(gained) == [["red fox", "4 000 → 7 345", "", "+3 345"]]
     assert rows(lost) == [
@@ -296,7 +309,8 @@ def test_the_recipe_section_states_how_the_run_was_made(tmp_path: Path) -> None:
 
     assert "model: hf-hub:someone/some-clip" in section.text
     assert "torch: 2.13.0" in section.text
-    assert ["describe", "13 min 32 s"] in rows(section.one("table", "times"))
+    assert ["describe", "13 min 32 s", "–"] in rows(section.one("table", "times"))
+    assert rows(section.one("table", "times"))[1][2] == "12.3 GB"
     assert "local-dir:" in next(section.all("pre")).text
     facts = document(run_results(tmp_path)).by_id("result").one("dl", "facts")
     assert [fact.words for fact in facts.all("div")] == [

@@ -2,11 +2,17 @@
 for (const filter of document.querySelectorAll("[data-filter]")) {
   const items = [...document.querySelectorAll(filter.dataset.filter)];
   const texts = items.map((item) => item.textContent.toLocaleLowerCase());
+  const search = filter.querySelector("input[type=search]");
+  const label = filter.querySelector("select");
+  const changed = filter.querySelector("input[type=checkbox]");
+  const fits = (item, text) =>
+    search.value.toLocaleLowerCase().split(/\s+/).every((word) => text.includes(word)) &&
+    (!label || !label.value || item.dataset.labels.split(" ").includes(label.value)) &&
+    (!changed || !changed.checked || "changed" in item.dataset);
   filter.hidden = false;
-  filter.querySelector("input").addEventListener("input", (event) => {
-    const words = event.target.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+  filter.addEventListener("input", () => {
     items.forEach((item, index) => {
-      item.hidden = !words.every((word) => texts[index].includes(word));
+      item.hidden = !fits(item, texts[index]);
     });
     const shown = items.filter((item) => !item.hidden).length;
     filter.querySelector("output").textContent = `${shown} of ${items.length}`;

@@ -1,0 +1,151 @@
+"""What the loggers share: a log is begun at the first figure, and made up for where there is none.
+
+`latte report` tells a reporter nothing but results, so that a run which was not followed gets its
+log from the rows that it recorded.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+from latte.api import (
+    Context,
+    Figures,
+    LatteError,
+    OptionsT,
+    Reporter,
+    RunResults,
+    RunStart,
+    StageEnd,
+    without_secrets,
+)
+
+_POSITIONS = ("event", "step", "epoch")
+
+
+class LoggingReporter(Reporter[OptionsT]):
+    """Sends figures to a log as they come, and a summary at the end."""
+
+    package: ClassVar[str]
+    """What has to be installed, which is also the name of the extra."""
+
+    def __init__(self, options: OptionsT, context: Context) -> None:
+        super().__init__(options, context)
+        if find_spec(self.package) is None:
+            raise LatteError(
+                f"the reporter `{self.package}` needs the package {self.package}",
+                hint=f"pip install 'latte-loggers[{self.package}]'",
+            )
+        self._run: RunStart | None = None
+        self._open = False
+
+    @abstractmethod
+    def begin(self, run: RunStart, step: int) -> None:
+        """Open the log of this run; `step` is the first that will come."""
+
+    @abstractmethod
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Figures of one step."""
+
+    @abstractmethod
+    def summarise(self, step: int, values: Mapping[str, float]) -> None:
+        """Figures of the finished run."""
+
+    @abstractmethod
+    def end(self, *, failed: bool) -> None:
+        """Close what `begin` opened."""
+
+    @abstractmethod
+    def files(self, folder: Path) -> list[Path]:
+        """What lies in the run folder of this logger."""
+
+    def on_run_start(self, run: RunStart) -> None:
+        """Keep it for the first figure: a run that is reused needs no log of its own."""
+        self._run = run
+
+    def on_steps(self, steps: Sequence[Figures]) -> None:
+        """Log them; see `Reporter`."""
+        for one in steps:
+            self._log(one.step, "train", one.values)
+
+    def on_epoch_end(self, epoch: Figures) -> None:
+        """Log it; see `Reporter`."""
+        self._log(epoch.step, "epoch", {**epoch.values, "number": float(epoch.epoch)})
+
+    def on_stage_end(self, stage: StageEnd) -> None:
+        """Nothing: how long stages took is part of the summary."""
+
+    def report(self, results: RunResults) -> list[Path]:
+        """Log the summary, and before it what nobody logged; see `Reporter`."""
+        if self._open or not self.files(results.folder):
+            if not self._open:
+                self._catch_up(results)
+            self.summarise(_last_step(results), summary(results))
+            self._close(failed=False)
+        return self.files(results.folder)
+
+    def on_run_end(self) -> None:
+        """Close a log that got no report, as with `--until train`."""
+        self._close(failed=False)
+
+    def on_run_failure(self, error: BaseException) -> None:
+        """Close the log as that of a failed run."""
+        self._close(failed=True)
+
+    def _catch_up(self, results: RunResults) -> None:
+        recipe = without_secrets(results.recipe)
+        seed = int(results.recipe.get("seed", 0))
+        run = RunStart(results.name, results.folder, recipe, seed, results.class_names)
+        self._run = run
+        self._begin(run, 1)
+        for row in results.metrics:
+            kind = "train" if row["event"] == "step" else "epoch"
+            self._log(row["step"], kind, {**_values(row), **_epoch_number(row)})
+
+    def _log(self, step: int, prefix: str, values: Mapping[str, float]) -> None:
+        if not self._open and self._run is not None:
+            self._begin(self._run, step)
+        self.log(step, {f"{prefix}/{name}": value for name, value in values.items()})
+
+    def _begin(self, run: RunStart, step: int) -> None:
+        self.begin(run, step)
+        self._open = True
+
+    def _close(self, *, failed: bool) -> None:
+        if self._open:
+            self._open = False
+            self.end(failed=failed)
+
+
+def summary(results: RunResults) -> dict[str, float]:
+    """Accuracies, gains, sizes and times, by names with slashes."""
+    found: dict[str, float] = {}
+    for one in results.evaluations:
+        start = f"result/{one.name}"
+        found |= {f"{start}/top1": one.top1.value, f"{start}/mean_per_class": one.mean_per_class}
+        if one.gain is not None:
+            found |= {
+                f"{start}/gain": one.gain.value,
+                f"{start}/gain_low": one.gain.low,
+                f"{start}/gain_high": one.gain.high,
+            }
+    changed = sum(flow.images for flow in results.label_flows if flow.frozen != flow.adapted)
+    if results.label_flows:
+        found["result/changed_pseudo_labels"] = changed / results.training_images
+    return found | {f"seconds/{stage}": value for stage, value in results.seconds.items()}
+
+
+def _values(row: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in row.items() if name not in _POSITIONS}
+
+
+def _epoch_number(row: Mapping[str, Any]) -> dict[str, float]:
+    return {"number": float(row["epoch"])} if row["event"] == "epoch" else {}
+
+
+def _last_step(results: RunResults) -> int:
+    return max((int(row["step"]) for row in results.metrics), default=0)

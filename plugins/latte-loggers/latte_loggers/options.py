@@ -1,0 +1,40 @@
+"""Options of the loggers, apart from them so that nothing heavy is imported."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from latte.api import Options
+
+
+class TensorBoardOptions(Options):
+    """Event files lie in `tensorboard/` of the run folder."""
+
+    flush_seconds: int = Field(
+        default=30, ge=1, description="figures reach the disk after so many seconds at the latest"
+    )
+
+
+class WandbOptions(Options):
+    """No option holds a key: that is what WANDB_API_KEY or `wandb login` are for."""
+
+    project: str = Field(default="latte", min_length=1, description="the project on W&B")
+    entity: str | None = Field(default=None, description="user or team; none: your default one")
+    mode: Literal["offline", "online"] = Field(
+        default="offline",
+        description="offline: files in the run folder that `wandb sync` uploads when you like; "
+        "online: figures and recipe leave this machine while the run goes on",
+    )
+    tags: tuple[str, ...] = Field(default=(), description="tags of the run")
+
+
+class TrackioOptions(Options):
+    """The database lies in `trackio/` of the run folder; nothing leaves this machine."""
+
+    project: str = Field(
+        default="latte",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="the project: letters, digits, - and _",
+    )

@@ -1,0 +1,56 @@
+"""TensorBoard event files, written by torch's own writer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latte.api import RunStart
+from latte_loggers.logger import LoggingReporter
+from latte_loggers.options import TensorBoardOptions
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
+    """`tensorboard --logdir runs` shows all runs below `runs`, while they go on."""
+
+    package = "tensorboard"
+    _writer: SummaryWriter
+
+    def begin(self, run: RunStart, step: int) -> None:
+        """A new file; what an interrupted run logged from `step` on is marked as superseded."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(
+            log_dir=str(_folder(run.folder)),
+            purge_step=step,
+            flush_secs=self.options.flush_seconds,
+        )
+        recipe = json.dumps(run.recipe, indent=2, ensure_ascii=False, default=str)
+        indented = "\n".join(f"    {line}" for line in recipe.splitlines())
+        self._writer.add_text("recipe", indented, step)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """One scalar for each figure."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def summarise(self, step: int, values: Mapping[str, float]) -> None:
+        """Scalars of the last step."""
+        self.log(step, values)
+
+    def end(self, *, failed: bool) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+    def files(self, folder: Path) -> list[Path]:
+        """The event files."""
+        return sorted(_folder(folder).glob("events.out.tfevents.*"))
+
+
+def _folder(run: Path) -> Path:
+    return run / "tensorboard"

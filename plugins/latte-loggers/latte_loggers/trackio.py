@@ -1,0 +1,73 @@
+"""Trackio, in a process of its own: it keeps one folder for all that a process logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from latte.api import LatteError, RunStart
+from latte_loggers.logger import LoggingReporter
+from latte_loggers.options import TrackioOptions
+
+_PATIENCE = 120
+"""Seconds that the process may take to write what is left."""
+_REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL", "TRACKIO_BUCKET_ID")
+"""Variables that would send figures to other machines."""
+
+
+class TrackioReporter(LoggingReporter[TrackioOptions]):
+    """`TRACKIO_DIR=RUN/trackio trackio show` opens the dashboard of a run."""
+
+    package = "trackio"
+    _process: subprocess.Popen[str]
+
+    def begin(self, run: RunStart, step: int) -> None:
+        """Start the process; see `trackio_process`."""
+        folder = _folder(run.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = {name: value for name, value in os.environ.items() if name not in _REMOTE}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "latte_loggers.trackio_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "trackio.log").open("w"),
+            text=True,
+            env={**kept, "TRACKIO_DIR": str(folder)},
+        )
+        self._send({"project": self.options.project, "name": run.folder.name, "config": run.recipe})
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """One row."""
+        self._send({"step": step, "values": dict(values)})
+
+    def summarise(self, step: int, values: Mapping[str, float]) -> None:
+        """A row of the last step: Trackio has no summary."""
+        self.log(step, values)
+
+    def end(self, *, failed: bool) -> None:
+        """Wait until everything is in the database."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        code = self._process.wait(_PATIENCE)
+        if code:
+            raise LatteError(
+                f"Trackio ended with code {code}", hint="its last words: trackio/trackio.log"
+            )
+
+    def files(self, folder: Path) -> list[Path]:
+        """The database."""
+        return sorted(_folder(folder).glob("*.db"))
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(message, default=str) + "\n")
+        self._process.stdin.flush()
+
+
+def _folder(run: Path) -> Path:
+    return run / "trackio"

@@ -1,0 +1,30 @@
+"""Reads a run and its rows as JSON lines from standard input, and gives them to Trackio."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def main() -> None:
+    """Until standard input ends."""
+    import trackio
+
+    start = json.loads(sys.stdin.readline())
+    trackio.init(
+        project=start["project"],
+        name=start["name"],
+        config=start["config"],
+        resume="allow",
+        embed=False,
+        auto_log_gpu=False,
+        auto_log_cpu=False,
+    )
+    for line in sys.stdin:
+        row = json.loads(line)
+        trackio.log(row["values"], step=row["step"])
+    trackio.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Weights & Biases, offline unless the recipe asks for more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latte.api import RunStart
+from latte_loggers.logger import LoggingReporter
+from latte_loggers.options import WandbOptions
+
+if TYPE_CHECKING:
+    import wandb
+
+
+class WandbReporter(LoggingReporter[WandbOptions]):
+    """The run's name is that of its folder, so that a resumed run continues its log."""
+
+    package = "wandb"
+    _wandb: wandb.Run
+
+    def begin(self, run: RunStart, step: int) -> None:
+        """Start W&B's own process; no host name, user name, git state or code is collected."""
+        import wandb
+
+        online = self.options.mode == "online"
+        run.folder.mkdir(parents=True, exist_ok=True)
+        self._wandb = wandb.init(
+            project=self.options.project,
+            entity=self.options.entity,
+            mode=self.options.mode,
+            id=re.sub(r"[^\w.-]", "-", run.folder.name),
+            name=run.folder.name,
+            group=run.name,
+            tags=list(self.options.tags),
+            dir=str(run.folder),
+            resume="allow" if online else None,
+            config={**run.recipe, "seed": run.seed, "classes": len(run.class_names)},
+            settings=_private(wandb),
+        )
+        self._wandb.define_metric("step", hidden=True)
+        self._wandb.define_metric("*", step_metric="step")
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """One row; rows carry their own step, for a resumed run repeats some."""
+        self._wandb.log({**values, "step": step})
+
+    def summarise(self, step: int, values: Mapping[str, float]) -> None:
+        """Into the run's summary, where W&B's tables look."""
+        self._wandb.summary.update(dict(values))
+
+    def end(self, *, failed: bool) -> None:
+        """Wait until everything is written or sent: `finish` alone returns before it is on disk."""
+        import wandb
+
+        self._wandb.finish(exit_code=1 if failed else 0)
+        wandb.teardown()
+
+    def files(self, folder: Path) -> list[Path]:
+        """What `wandb sync` takes; online W&B's own copy of it."""
+        return sorted((folder / "wandb").glob("*run-*/*.wandb"))
+
+
+def _private(wandb: Any) -> Any:
+    return wandb.Settings(
+        console="off",
+        host="hidden",
+        disable_git=True,
+        disable_code=True,
+        save_code=False,
+        silent=True,
+        x_disable_meta=True,
+        x_save_requirements=False,
+        x_disable_machine_info=True,
+        x_disable_stats=True,
+    )

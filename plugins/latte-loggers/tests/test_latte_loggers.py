@@ -1,0 +1,225 @@
+"""What loggers write is read back: event files, W&B's offline files, Trackio's database."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from latte_loggers import latte_components
+
+from latte.api import ComponentSpec, Figures, LatteError, RunStart
+from latte.registry.registry import load_registry
+from latte.testing import ReporterContract
+from latte.testing.fixtures import make_context
+from latte.testing.reporter import tell
+from latte.testing.results import run_results
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What W&B keeps for its user lies elsewhere, and it has a key that must stay secret."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+
+
+def reporter(name: str, folder: Path, **options: Any) -> Any:
+    registry = load_registry()
+    found = registry.get("reporter", name)
+    chosen = registry.options_model(found).model_validate(options)
+    return registry.load(found)(chosen, make_context(folder / "recipe"))
+
+
+class TestTensorBoard(ReporterContract):
+    component = "tensorboard"
+    options: ClassVar = {"flush_seconds": 10}
+
+
+@pytest.mark.slow
+class TestWandb(ReporterContract):
+    component = "wandb"
+    options: ClassVar = {"project": "pets", "tags": ["a"]}
+
+    @pytest.fixture(autouse=True)
+    def installed(self) -> None:
+        pytest.importorskip("wandb")
+
+
+@pytest.mark.slow
+class TestTrackio(ReporterContract):
+    component = "trackio"
+    options: ClassVar = {"project": "pets"}
+
+    @pytest.fixture(autouse=True)
+    def installed(self) -> None:
+        pytest.importorskip("trackio")
+
+
+@pytest.mark.parametrize("spec", [*latte_components()], ids=lambda spec: spec.name)
+def test_a_missing_package_is_refused_before_the_run(
+    spec: ComponentSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte_loggers.logger.find_spec", lambda name: None)
+    with pytest.raises(LatteError, match=spec.name) as caught:
+        reporter(spec.name, tmp_path)
+    assert caught.value.hint == f"pip install 'latte-loggers[{spec.name}]'"
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, Any]]]:
+    """As TensorBoard itself reads them."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder / "tensorboard"))
+    found.Reload()
+    return {
+        tag: [(one.step, pytest.approx(one.value)) for one in found.Scalars(tag)]
+        for tag in found.Tags()["scalars"]
+    }
+
+
+def texts(folder: Path) -> str:
+    """Everything in the event files, as far as it is text."""
+    return "".join(
+        path.read_bytes().decode("utf-8", "ignore") for path in (folder / "tensorboard").iterdir()
+    )
+
+
+@pytest.fixture
+def tensorboard() -> None:
+    pytest.importorskip("tensorboard")
+
+
+@pytest.mark.usefixtures("tensorboard")
+def test_tensorboard_has_steps_epochs_and_the_result(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    files = tell(reporter("tensorboard", tmp_path), results)
+    found = scalars(results.folder)
+    assert [path.parent for path in files] == [results.folder / "tensorboard"]
+    assert dict(found["train/loss"]) == {1: 2.0, 2: 1.0}
+    assert found["epoch/top1"] == [(2, 0.6)]
+    assert found["result/adapted/gain_low"] == [(2, 0.02)]
+    assert found["seconds/train"] == [(2, 2.5)]
+
+
+@pytest.mark.usefixtures("tensorboard")
+def test_a_resumed_run_supersedes_the_steps_that_it_repeats(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    start = RunStart("pets", results.folder, {}, 0, ("cat",))
+    for first, last in ((1, 4), (3, 6)):
+        one = reporter("tensorboard", tmp_path)
+        one.on_run_start(start)
+        one.on_steps([Figures(step, 0, {"loss": 1 / step}) for step in range(first, last + 1)])
+        one.on_run_failure(KeyboardInterrupt())
+    assert [step for step, _ in scalars(results.folder)["train/loss"]] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.usefixtures("tensorboard")
+def test_a_report_alone_makes_the_whole_log_once(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    first = reporter("tensorboard", tmp_path).report(results)
+    content = [path.read_bytes() for path in first]
+    again = reporter("tensorboard", tmp_path).report(results)
+    assert (again, [path.read_bytes() for path in again]) == (first, content)
+    assert scalars(results.folder)["train/loss"] == [(1, 2.0), (2, 1.0)]
+
+
+@pytest.mark.usefixtures("tensorboard")
+def test_a_run_without_training_has_a_log_of_its_result(tmp_path: Path) -> None:
+    results = replace(run_results(tmp_path), metrics=())
+    one = reporter("tensorboard", tmp_path)
+    one.on_run_start(RunStart("pets", results.folder, {}, 0, ()))
+    one.report(results)
+    assert scalars(results.folder)["result/adapted/top1"] == [(0, 0.6)]
+
+
+@pytest.mark.usefixtures("tensorboard")
+def test_secrets_of_the_recipe_are_not_logged(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    recipe = {**results.recipe, "describer": {"use": "remote", "api_key": KEY}}
+    reporter("tensorboard", tmp_path).report(replace(results, recipe=recipe))
+    assert '"api_key": "(hidden)"' in texts(results.folder)
+    assert KEY not in texts(results.folder)
+
+
+def records(path: Path) -> Iterator[Any]:
+    """Of a .wandb file: LevelDB's log format, in blocks of 32 KiB, after a header of 7 bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, place, parts = path.read_bytes(), 7, b""
+    while place + 7 <= len(data):
+        if place % 32768 > 32768 - 7:
+            place += 32768 - place % 32768
+        length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
+        parts += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):
+            yield Record.FromString(parts)
+            parts = b""
+
+
+@pytest.mark.slow
+def test_wandb_offline_has_the_figures_and_no_secret(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    results = run_results(tmp_path)
+    recipe = {**results.recipe, "describer": {"use": "remote", "token": KEY}}
+    (file,) = tell(reporter("wandb", tmp_path), results)
+    found = [*records(file)]
+    rows = [
+        {item.key or item.nested_key[-1]: json.loads(item.value_json) for item in one.history.item}
+        for one in found
+        if one.WhichOneof("record_type") == "history"
+    ]
+    assert [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row] == [
+        (1, 2.0),
+        (1, 2.0),
+        (2, 1.0),
+    ]
+    assert [row["epoch/top1"] for row in rows if "epoch/top1" in row] == [0.6]
+    (run,) = [one.run for one in found if one.WhichOneof("record_type") == "run"][:1]
+    assert (run.run_id, run.project, run.host) == ("run", "latte", "hidden")
+    again = replace(results, recipe=recipe, folder=tmp_path / "other")
+    reporter("wandb", tmp_path).report(again)
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
+    assert not [*tmp_path.rglob("requirements.txt")]
+
+
+@pytest.mark.slow
+def test_wandb_marks_a_failed_run(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    results = run_results(tmp_path)
+    tell(reporter("wandb", tmp_path), results, ends=False)
+    (file,) = (results.folder / "wandb").glob("offline-run-*/*.wandb")
+    exits = [one.exit.exit_code for one in records(file) if one.WhichOneof("record_type") == "exit"]
+    assert exits == [1]
+
+
+@pytest.mark.slow
+def test_trackio_has_the_figures_and_stays_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("trackio")
+    monkeypatch.setenv("TRACKIO_SPACE_ID", "somebody/else")
+    results = run_results(tmp_path)
+    (file,) = tell(reporter("trackio", tmp_path), results)
+    with sqlite3.connect(file) as database:
+        rows = database.execute(
+            "SELECT run_name, step, metrics FROM metrics ORDER BY id"
+        ).fetchall()
+        (config,) = database.execute("SELECT config FROM configs").fetchone()
+    figures = [(step, json.loads(metrics)) for _, step, metrics in rows]
+    assert {name for name, _, _ in rows} == {"run"}
+    assert [step for step, row in figures if "train/loss" in row] == [1, 1, 2]
+    assert figures[-1][1]["result/adapted/top1"] == 0.6
+    assert json.loads(config)["name"] == "pets"

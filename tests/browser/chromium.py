@@ -1,0 +1,164 @@
+"""A headless Chromium, driven over a pipe by its DevTools protocol."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FOUND = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+)
+
+_ON_3_AND_4 = 'exec "$@" 3<&8 4>&9 8<&- 9>&-'
+
+
+class Page:
+    """One open page, and everything that went on in it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], reading: int, writing: int) -> None:
+        self._process = process
+        self._reading, self._writing = reading, writing
+        self._number, self._received = 0, b""
+        self.events: list[dict[str, Any]] = []
+        target = self._send("Target.createTarget", url="about:blank")["targetId"]
+        attached = self._send("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """A DevTools command to this page, and its result."""
+        return self._send(method, self._session, **parameters)
+
+    def show(self, width: int, *, dark: bool = False, height: int = 800) -> None:
+        """As on a screen of this width, in CSS pixels; a narrow one is a phone's."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def open(self, path: Path) -> None:
+        """Open a file and wait until it is loaded."""
+        self.events.clear()
+        self.call("Page.navigate", url=path.absolute().as_uri())
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self._receive()
+
+    def evaluate(self, script: str) -> Any:
+        """The value of a JavaScript expression in the page."""
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def screenshot(self, path: Path) -> None:
+        """The whole page as a PNG."""
+        taken = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(taken["data"]))
+
+    def complaints(self) -> list[str]:
+        """Errors and warnings of console, policy and scripts."""
+        methods = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+        return [json.dumps(one["params"]) for one in self.events if one["method"] in methods]
+
+    def requests(self) -> list[str]:
+        """Addresses that were asked for, apart from the page itself and what is inside it."""
+        sent = (
+            one["params"] for one in self.events if one["method"] == "Network.requestWillBeSent"
+        )
+        return [
+            one["request"]["url"]
+            for one in sent
+            if one.get("type") != "Document" and not one["request"]["url"].startswith("data:")
+        ]
+
+    def _send(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        if session:
+            message["sessionId"] = session
+        os.write(self._writing, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer["error"]
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._received:
+            chunk = os.read(self._reading, 1 << 20)
+            assert chunk, "Chromium has ended"
+            self._received += chunk
+        line, _, self._received = self._received.partition(b"\0")
+        message: dict[str, Any] = json.loads(line)
+        if "method" in message:
+            self.events.append(message)
+        return message
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Page]:
+    """A new Chromium with an empty profile; needs `FOUND`."""
+    assert FOUND
+    from_us, to_chromium = os.pipe()
+    from_chromium, to_us = os.pipe()
+    process = subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            'exec "$@" 3<&8 4>&9 8<&- 9>&-',
+            "sh",
+            FOUND,
+            *_FLAGS,
+            f"--user-data-dir={profile}",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(8, 9),
+        preexec_fn=lambda: _place(from_us, to_us),
+    )
+    os.close(from_us)
+    os.close(to_us)
+    try:
+        yield Page(process, from_chromium, to_chromium)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(to_chromium)
+        os.close(from_chromium)
+
+
+def _place(reading: int, writing: int) -> None:
+    """At descriptors 8 and 9, without treading on each other."""
+    kept = os.dup(reading), os.dup(writing)
+    while min(kept) < 10:
+        kept = os.dup(kept[0]), os.dup(kept[1])
+    os.dup2(kept[0], 8)
+    os.dup2(kept[1], 9)

@@ -1,0 +1,273 @@
+"""The pages in a real browser: nothing asked for, nothing complained about, readable and usable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from latte.compare.comparison import compare_runs
+from latte.compare.html import page as compare_page
+from latte.interfaces import (
+    Classifier,
+    Confusion,
+    Described,
+    Interval,
+    LabelFlow,
+    LearnerPrototypes,
+    RunResults,
+)
+from latte.report.html import page as report_page
+from latte.report.options import HtmlOptions
+from latte.testing.fixtures import unit_rows
+from tests.browser.chromium import FOUND, Page, chromium
+from tests.compare.folders import run_folder, write
+from tests.report.examples import evaluation, run_results
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(FOUND is None, reason="there is no Chromium on this machine"),
+]
+
+HOSTILE = (
+    "<script>window.hacked = 1</script>",
+    "</style></script><img src=https://example.org/x.png onerror='window.hacked = 1'>",
+    "javascript:window.hacked=1",
+    "\"'><svg onload=window.hacked=1>",
+    "\u202eright to left\u202c مرحبا",
+    "W" * 300,
+)
+
+OVERFLOW = "document.documentElement.scrollWidth - window.innerWidth"
+
+# WCAG 2.2, 1.4.3: contrast of each text with what is painted behind it.
+FAINT_TEXTS = """
+(() => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = colour.slice(0, 3).map((value) => value / 255)
+      .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const colour = numbers(getComputedStyle(one).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return numbers(getComputedStyle(document.body).backgroundColor);
+  };
+  const faint = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !element.checkVisibility()) continue;
+    if (element.closest("script, style, title, noscript, option")) continue;
+    const style = getComputedStyle(element);
+    const inPicture = element.namespaceURI.endsWith("svg");
+    const own = numbers(inPicture ? style.fill : style.color);
+    const colours = [light(own), light(behind(element))];
+    const ratio = (Math.max(...colours) + 0.05) / (Math.min(...colours) + 0.05);
+    const text = texts.currentNode.data.trim().slice(0, 40);
+    if (ratio < 4.5) faint.push(`${ratio.toFixed(2)}: ${text}`);
+  }
+  return faint;
+})()
+"""
+
+OPEN_ALL = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with chromium(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+def many_classes(folder: Path, classes: int) -> RunResults:
+    """A run on so many classes, with flows, confusions and a moved prototype for each."""
+    results = run_results(folder)
+    names = tuple(f"{HOSTILE[label % 6]} {label}" for label in range(classes))
+    images = (20,) * classes
+    before = evaluation("zero-shot", (10,) * classes, images=images)
+    after = evaluation("adapted", (12,) * classes, Interval(0.1, 0.05, 0.15), images)
+    rows = tuple(
+        Confusion(label, (label + step) % classes, 10 - step)
+        for label in range(classes)
+        for step in (0, 1, 3)
+    )
+    weights = unit_rows(classes, width=32, seed=1)
+    moved = torch.nn.functional.normalize(weights + 0.4 * unit_rows(classes, width=32, seed=2))
+    owners = torch.arange(classes)
+    described = {HOSTILE[0]: Described(" ".join(HOSTILE))}
+    return replace(
+        results,
+        name=HOSTILE[1],
+        class_names=names,
+        evaluations=(before, after),
+        confusions={"zero-shot": rows, "adapted": rows},
+        label_flows=tuple(
+            LabelFlow(label, (label + 3) % classes, 9 - label % 7) for label in range(classes)
+        ),
+        prototypes=(
+            LearnerPrototypes("main", Classifier(weights, owners), Classifier(moved, owners)),
+        ),
+        pseudo_label_counts=((5, 6),) * classes,
+        gallery=tuple(replace(one, descriptions=described) for one in results.gallery),
+    )
+
+
+def without_labels(folder: Path) -> RunResults:
+    """Nobody labelled anything."""
+    results = run_results(folder)
+    gallery = tuple(replace(one, true_label=None) for one in results.gallery)
+    steps = tuple(row for row in results.metrics if row["event"] == "step")
+    return replace(results, evaluations=(), confusions={}, gallery=gallery, metrics=steps)
+
+
+def report(folder: Path, kind: str) -> Path:
+    """A page for so many classes, or for a run without labels."""
+    results = without_labels(folder) if kind == "none" else many_classes(folder, int(kind))
+    path = folder / "index.html"
+    path.write_text(report_page(results, HtmlOptions()), encoding="utf-8")
+    return path
+
+
+def comparison(folder: Path) -> Path:
+    """Two methods, one with two seeds, on five classes with hostile names."""
+    for number, (name, seed, right) in enumerate(
+        (("a", 0, 640), ("a", 1, 650), (HOSTILE[0], 0, 690))
+    ):
+        settings = {"name": name, "seed": seed}
+        run = run_folder(folder / "runs" / f"{number}", right=(600, right), settings=settings)
+        scores = json.loads((run / "evaluation.json").read_text())
+        for score in scores:
+            score["classes"] = [{"correct": 3 + number, "images": 10}] * 5
+        scores[1]["classes"][2] = {"correct": 9 - number, "images": 10}
+        write(run / "evaluation.json", json.dumps(scores))
+        rows = [{"event": "step", "step": step, "epoch": 0, "loss": 1 / step} for step in (1, 2, 3)]
+        write(run / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write(run / "report" / "index.html", "<!doctype html>")
+        about = json.dumps({"class_names": HOSTILE[:5], "learners": ["main"]})
+        save_file({"x": torch.zeros(1)}, run / "prototypes.safetensors", {"latte": about})
+    path = folder / "compare.html"
+    path.write_text(compare_page(compare_runs([folder / "runs"]), path), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(params=["10", "100", "1000", "none", "comparison"])
+def page_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return (
+        comparison(tmp_path) if request.param == "comparison" else report(tmp_path, request.param)
+    )
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_page_is_quiet_fits_and_can_be_read(
+    browser: Page, page_file: Path, width: int, dark: bool
+) -> None:
+    browser.show(width, dark=dark)
+    browser.open(page_file)
+    browser.evaluate(OPEN_ALL)
+    assert browser.evaluate(OVERFLOW) == 0
+    assert browser.evaluate(FAINT_TEXTS) == []
+    assert browser.evaluate("typeof window.hacked") == "undefined"
+    assert browser.requests() == []
+    assert browser.complaints() == []
+
+
+def test_the_browser_would_notice(browser: Page, tmp_path: Path) -> None:
+    """A page that breaks every rule above: the tests of this file can fail."""
+    path = tmp_path / "bad.html"
+    path.write_text(
+        "<!doctype html><body style='background:#fff'><p style='color:#bbb;width:2000px'>faint</p>"
+        "<img src='missing.png'><script>window.hacked = 1; throw new Error('x')</script>"
+    )
+    browser.show(1280)
+    browser.open(path)
+    assert browser.evaluate(OVERFLOW) > 0
+    assert browser.evaluate(FAINT_TEXTS) == ["1.92: faint"]
+    assert browser.requests()
+    assert browser.complaints()
+
+
+SHOWN = "[...document.querySelectorAll('#cards > li')].filter((one) => !one.hidden).length"
+
+
+def typed(selector: str, value: str) -> str:
+    """A script that does what typing or choosing does."""
+    return (
+        f"(() => {{ const one = document.querySelector({json.dumps(selector)});"
+        f" one.value = {json.dumps(value)};"
+        " one.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    )
+
+
+def test_the_gallery_is_searched_by_text_class_and_change(browser: Page, tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(report_page(run_results(tmp_path), HtmlOptions()), encoding="utf-8")
+    browser.show(1280)
+    browser.open(path)
+    assert browser.evaluate(SHOWN) == 3
+    browser.evaluate(typed("#gallery-filter", "SNOW fox"))
+    assert browser.evaluate(SHOWN) == 1
+    assert browser.evaluate("document.querySelector('#gallery output').textContent") == "1 of 3"
+    browser.evaluate(typed("#gallery-filter", ""))
+    browser.evaluate(typed("#gallery-class", "0"))
+    assert browser.evaluate(SHOWN) == 2
+    browser.evaluate("document.querySelector('#gallery-changed').click()")
+    assert browser.evaluate(SHOWN) == 1
+    browser.evaluate(typed("#gallery-class", "2"))
+    assert browser.evaluate(SHOWN) == 0
+
+
+def test_every_control_can_be_reached_with_the_keyboard(browser: Page, tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(report_page(run_results(tmp_path), HtmlOptions()), encoding="utf-8")
+    browser.show(1280)
+    browser.open(path)
+    focused = "document.activeElement.id || document.activeElement.className"
+    reached = []
+    for _ in range(60):
+        for kind in ("keyDown", "keyUp"):
+            browser.call("Input.dispatchKeyEvent", type=kind, key="Tab", windowsVirtualKeyCode=9)
+        reached.append(browser.evaluate(focused))
+        if "gallery-changed" in reached:
+            break
+    assert reached[0] == "skip"
+    assert {"gallery-filter", "gallery-class", "gallery-changed"} <= set(reached)
+    assert "scroll" in reached
+
+
+def test_two_methods_are_chosen_and_compared_class_by_class(browser: Page, tmp_path: Path) -> None:
+    browser.show(1280)
+    browser.open(comparison(tmp_path))
+    table = "[...document.querySelectorAll('[data-classes] tbody tr')].map((one) => one.innerText)"
+    served = browser.evaluate(table)
+    browser.evaluate(typed("[data-classes] input", ""))
+    assert browser.evaluate(table) == served
+    browser.evaluate(typed("[data-classes] select", "0"))
+    chosen = browser.evaluate(table)
+    assert chosen != served
+    assert len(chosen) == 5
+    browser.evaluate(typed("[data-classes] input", "JAVASCRIPT"))
+    assert len(browser.evaluate(table)) == 1
+    assert browser.evaluate("typeof window.hacked") == "undefined"
+    assert browser.complaints() == []
+
+
+def test_a_page_prints_without_its_controls(browser: Page, tmp_path: Path) -> None:
+    path = report(tmp_path, "10")
+    browser.show(1280)
+    browser.open(path)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    hidden = "[...document.querySelectorAll('nav, .filter')].every((one) => !one.checkVisibility())"
+    assert browser.evaluate(hidden)
+    printed = browser.call("Page.printToPDF", preferCSSPageSize=True)
+    browser.call("Emulation.setEmulatedMedia", media="")
+    assert len(printed["data"]) > 10_000

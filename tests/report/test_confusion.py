@@ -1,0 +1,91 @@
+"""The confusions of a run: counted right, drawn small, and absent where nobody has labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.interfaces import Confusion
+from latte.report.confusion import DRAWN, chosen_classes, confusions
+from latte.report.heat_map import heat_map
+from tests.report.document import parse
+from tests.report.examples import run_results
+
+pairs = st.dictionaries(
+    st.tuples(st.integers(0, 79), st.integers(0, 79)), st.integers(1, 50), max_size=60
+)
+
+
+def test_pairs_are_listed_by_number_and_by_change(tmp_path: Path) -> None:
+    found = confusions(run_results(tmp_path))
+    assert found is not None
+    assert found.errors == (180, 162)
+    assert [(one.true, one.predicted, one.before, one.after) for one in found.frequent] == [
+        ("red fox", "barn owl", 60, 72),
+        ("tabby cat", "red fox", 100, 70),
+        ("barn owl", "tabby cat", 20, 20),
+    ]
+    assert [(one.true, one.change, one.share) for one in found.changed] == [
+        ("tabby cat", "−30", "35.0\u202f%"),
+        ("red fox", "+12", "60.0\u202f%"),
+    ]
+
+
+def test_without_labels_there_are_none(tmp_path: Path) -> None:
+    assert confusions(run_results(tmp_path, confusions={})) is None
+
+
+def test_few_classes_keep_their_order() -> None:
+    assert chosen_classes({(2, 0): 5}, DRAWN) == [*range(DRAWN)]
+
+
+@given(pairs)
+def test_of_many_classes_the_most_confused_are_drawn_once(
+    cells: dict[tuple[int, int], int],
+) -> None:
+    order = chosen_classes(cells, 80)
+    assert len(order) == len(set(order)) == DRAWN
+    errors = dict.fromkeys(range(80), 0)
+    for (true, predicted), images in cells.items():
+        if true != predicted:
+            errors[true] += images
+            errors[predicted] += images
+    assert max(errors[one] for one in range(80) if one not in order) <= min(
+        errors[one] for one in order
+    )
+
+
+def test_classes_that_are_confused_stand_side_by_side() -> None:
+    cells = {(5, 70): 9, (70, 5): 3, (5, 30): 2, (30, 11): 4, (40, 41): 1}
+    order = chosen_classes(cells, 100)
+    assert order[:4] == [5, 70, 30, 11]
+
+
+def test_a_picture_of_a_thousand_classes_stays_small(tmp_path: Path) -> None:
+    rows = tuple(Confusion(label, (7 * label) % 1000, 1 + label % 5) for label in range(1000))
+    results = replace(
+        run_results(tmp_path),
+        class_names=tuple(f"class {label}" for label in range(1000)),
+        confusions={"zero-shot": rows, "adapted": rows},
+    )
+    found = confusions(results)
+    assert found is not None
+    for _, picture in found.pictures:
+        assert len(picture) < 60_000
+        assert "970 others" in picture
+    total = sum(one.images for one in rows)
+    drawn = parse(str(found.pictures[0][1]))
+    tips = [title.words for title in drawn.all("title")]
+    assert sum(int(tip.rpartition(": ")[2].split()[0]) for tip in tips) == total
+
+
+def test_a_square_says_what_it_stands_for() -> None:
+    picture = parse(str(heat_map({(0, 0): 3, (0, 1): 1}, ["a", "b"], "matrix")))
+    right, wrong = [*picture.all("rect")][1:]
+    assert right.attributes["class"] == "right"
+    assert right.words == "a → a: 3 of 4 images (75 %)"
+    assert wrong.words == "a → b: 1 of 4 images (25 %)"
+    assert float(right.attributes["fill-opacity"]) > float(wrong.attributes["fill-opacity"])

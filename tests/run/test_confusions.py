@@ -1,0 +1,63 @@
+"""What a run counted agrees with what it measured, and can be read from an older run's folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from latte.interfaces import RunResults
+from tests.run.runs import run
+
+
+def finished(recipe: Path, *overrides: str) -> RunResults:
+    _, results, _ = run(recipe, *overrides)
+    assert results is not None
+    return results
+
+
+def test_confusions_are_the_accuracies_in_detail(recipe: Path) -> None:
+    results = finished(recipe)
+    assert set(results.confusions) == {"zero-shot", "adapted"}
+    for one in results.evaluations:
+        rows = results.confusions[one.name]
+        own = {cell.true: cell.images for cell in rows if cell.true == cell.predicted}
+        totals: Counter[int] = Counter()
+        for cell in rows:
+            totals[cell.true] += cell.images
+        assert [own.get(label, 0) for label in range(3)] == [c.correct for c in one.classes]
+        assert [totals[label] for label in range(3)] == [c.images for c in one.classes]
+        assert [cell.images for cell in rows] == sorted((c.images for c in rows), reverse=True)
+
+
+def test_flows_are_the_counts_of_pseudo_labels_in_detail(recipe: Path) -> None:
+    results = finished(recipe)
+    for side, name in enumerate(("frozen", "adapted")):
+        counts: Counter[int] = Counter()
+        for flow in results.label_flows:
+            counts[getattr(flow, name)] += flow.images
+        assert [counts[label] for label in range(3)] == [
+            pair[side] for pair in results.pseudo_label_counts
+        ]
+    assert sum(flow.images for flow in results.label_flows) == results.training_images
+
+
+def test_prototypes_are_there_before_and_after(recipe: Path) -> None:
+    (learner,) = finished(recipe).prototypes
+    assert learner.learner == "main"
+    assert learner.before.weights.shape == learner.after.weights.shape == (3, 16)
+    assert not torch.equal(learner.before.weights, learner.after.weights)
+    assert torch.allclose(learner.before.weights.norm(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_without_labels_there_are_flows_and_no_confusions(recipe: Path) -> None:
+    results = finished(recipe, "dataset.evaluation=null")
+    assert results.confusions == {}
+    assert sum(flow.images for flow in results.label_flows) == results.training_images
+
+
+def test_memory_is_known_by_stage_where_the_system_tells(recipe: Path) -> None:
+    results = finished(recipe)
+    assert set(results.peak_memory_mb) in (set(), set(results.seconds))
+    assert all(value > 0 for value in results.peak_memory_mb.values())

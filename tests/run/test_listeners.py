@@ -1,0 +1,241 @@
+"""Reporters hear of a run while it goes on, and can do it no harm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.interfaces import Figures, LatteError, StageEnd
+from latte.registry.registry import load_registry
+from latte.run import training
+from latte.run.listeners import Listeners
+from tests.conftest import RecordedProgress
+from tests.run.runs import run
+
+PLUGIN = '''\
+"""A reporter that writes down what it hears, and fails where it is told to."""
+
+import json
+import os
+
+from latte.api import ComponentSpec, Options, Reporter, hookimpl
+
+
+@hookimpl
+def latte_components():
+    return [
+        ComponentSpec(
+            kind="reporter",
+            name="diary",
+            target="latte_diary:Diary",
+            options="latte_diary:DiaryOptions",
+            summary="writes down what it hears",
+        )
+    ]
+
+
+class DiaryOptions(Options):
+    fails_in: str = ""
+    api_key: str = ""
+
+
+class Diary(Reporter[DiaryOptions]):
+    def note(self, hook, *details):
+        with open(os.environ["DIARY"], "a") as file:
+            file.write(json.dumps([hook, *details]) + "\\n")
+        if hook == self.options.fails_in:
+            raise ValueError("two\\nlines")
+
+    def report(self, results):
+        self.note("report")
+        path = results.folder / "diary.txt"
+        path.write_text("x")
+        return [path]
+
+    def on_run_start(self, run):
+        self.note("run_start", run.name, str(run.folder), run.seed, run.recipe["reporters"])
+
+    def on_stage_start(self, stage):
+        self.note("stage_start", stage)
+
+    def on_stage_end(self, stage):
+        self.note("stage_end", stage.stage, stage.reused)
+
+    def on_steps(self, steps):
+        assert all(type(value) is float for one in steps for value in one.values.values())
+        self.note("steps", [one.step for one in steps], sorted(steps[0].values))
+
+    def on_epoch_end(self, epoch):
+        self.note("epoch_end", epoch.epoch, epoch.step, sorted(epoch.values))
+
+    def on_run_end(self):
+        self.note("run_end")
+
+    def on_run_failure(self, error):
+        self.note("run_failure", type(error).__name__)
+'''
+
+
+class Diary:
+    """What the reporter wrote down."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[list[Any]]:
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.path.unlink(missing_ok=True)
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def diary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Diary]:
+    folder = tmp_path / "plugin"
+    about = folder / "latte_diary-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "latte_diary.py").write_text(PLUGIN)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: latte-diary\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[latte.plugins]\nlatte_diary = latte_diary\n")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("DIARY", str(tmp_path / "diary.jsonl"))
+    load_registry.cache_clear()
+    yield Diary(tmp_path / "diary.jsonl")
+    load_registry.cache_clear()
+
+
+def reporters(recipe: Path, text: str) -> Path:
+    recipe.write_text(f"{recipe.read_text()}reporters: [{text}, html]\n")
+    return recipe
+
+
+STAGES = ["data", "zero-shot", "describe", "train", "evaluate", "report"]
+
+
+def test_a_run_is_told_from_beginning_to_end(recipe: Path, diary: Diary) -> None:
+    folder, _, _ = run(reporters(recipe, "diary"))
+    heard = diary.read()
+    figures = ["agreement", "learning_rate", "logit_scale", "loss"]
+    assert heard[0][:4] == ["run_start", "squares", str(folder), 0]
+    assert [one[1] for one in heard if one[0] == "stage_start"] == STAGES
+    assert [one[1:] for one in heard if one[0] == "stage_end"] == [[one, False] for one in STAGES]
+    training = heard[heard.index(["stage_start", "train"]) + 1 :]
+    assert training[:6] == [
+        ["steps", [1, 2], figures],
+        ["steps", [3], figures],
+        ["epoch_end", 0, 3, ["confidence", "margin", "top1"]],
+        ["steps", [4], figures],
+        ["steps", [5, 6], figures],
+        ["epoch_end", 1, 6, ["confidence", "margin", "top1"]],
+    ]
+    assert heard[-4:] == [
+        ["stage_start", "report"],
+        ["report"],
+        ["stage_end", "report", False],
+        ["run_end"],
+    ]
+
+
+def test_finished_stages_are_told_as_reused(recipe: Path, diary: Diary) -> None:
+    run(reporters(recipe, "diary"), until="evaluate")
+    assert diary.read()[-1] == ["run_end"]
+    run(recipe)
+    heard = diary.read()[1:]
+    reused = [["stage_end", one, True] for one in STAGES[:-1]]
+    assert heard[:5] == reused
+    assert heard[5:] == [
+        ["stage_start", "report"],
+        ["report"],
+        ["stage_end", "report", False],
+        ["run_end"],
+    ]
+
+
+def test_a_failing_reporter_costs_one_line_and_no_run(recipe: Path, diary: Diary) -> None:
+    folder, results, progress = run(reporters(recipe, "{use: diary, fails_in: steps}"))
+    assert results is not None
+    assert (folder / "report" / "index.html").exists()
+    assert [line for line in progress.lines if "warning" in line] == [
+        "warning: reporter diary failed in on_steps (ValueError: two lines); "
+        "the run goes on without telling it more"
+    ]
+    heard = [one[0] for one in diary.read()]
+    assert heard.count("steps") == 1
+    assert heard[-1] == "report"
+
+
+def test_a_run_that_fails_says_so(
+    recipe: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise LatteError("no room")
+
+    monkeypatch.setattr("latte.run.runner.train_learners", fail)
+    with pytest.raises(LatteError, match="no room"):
+        run(reporters(recipe, "diary"))
+    assert diary.read()[-2:] == [["stage_start", "train"], ["run_failure", "LatteError"]]
+
+
+def test_controls_are_runs_that_nobody_hears_of(recipe: Path, diary: Diary) -> None:
+    reporters(recipe, "diary").write_text(
+        f"{recipe.read_text()}controls: {{alone: {{descriptions: [class], describer: null}}}}\n"
+    )
+    run(recipe)
+    heard = diary.read()
+    assert [one[1] for one in heard if one[0] == "stage_end"] == STAGES
+    assert sum(one[0] == "run_start" for one in heard) == 1
+
+
+def test_secrets_are_hidden_from_reporters(recipe: Path, diary: Diary) -> None:
+    run(reporters(recipe, "{use: diary, api_key: s3cret}"), until="data")
+    (start,) = [one for one in diary.read() if one[0] == "run_start"]
+    assert start[4][0]["api_key"] == "(hidden)"
+
+
+def test_a_resumed_run_repeats_the_steps_after_its_checkpoint(
+    recipe: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(100))
+
+    def diagnose(*arguments: Any) -> Any:
+        if next(calls) == 1:
+            raise LatteError("stopped")
+        return real(*arguments)
+
+    real = training.diagnose
+    monkeypatch.setattr(training, "diagnose", diagnose)
+    with pytest.raises(LatteError, match="stopped"):
+        run(reporters(recipe, "diary"))
+    before = [one[1] for one in diary.read() if one[0] == "steps"]
+    run(recipe)
+    after = [one[1] for one in diary.read() if one[0] == "steps"]
+    assert (before, after) == ([[1, 2], [3], [4], [5, 6]], [[5, 6]])
+
+
+def test_rows_are_told_as_figures() -> None:
+    class Kept:
+        def __init__(self) -> None:
+            self.heard: list[Any] = []
+
+        def on_steps(self, steps: Any) -> None:
+            self.heard += steps
+
+        def on_epoch_end(self, epoch: Any) -> None:
+            self.heard.append(epoch)
+
+        def on_stage_end(self, stage: Any) -> None:
+            self.heard.append(stage)
+
+    kept = Kept()
+    listeners = Listeners([("kept", kept)], RecordedProgress())  # type: ignore[list-item]
+    listeners.rows([{"event": "step", "step": 1, "epoch": 0, "loss": 2}])
+    listeners.rows([{"event": "epoch", "step": 1, "epoch": 0, "top1": 0.5}])
+    listeners.stage_finished("train", 2.0, reused=True)
+    assert kept.heard == [
+        Figures(1, 0, {"loss": 2.0}),
+        Figures(1, 0, {"top1": 0.5}),
+        StageEnd("train", 2.0, reused=True),
+    ]
