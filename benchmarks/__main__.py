@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASUREMENTS = ("step", "loader")
+MEASUREMENTS = ("step", "epoch", "loader", "describe", "reclip")
 
 
 def main(arguments: list[str]) -> None:

@@ -16,7 +16,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     """The measurement changes settings of the whole process."""
     threads = torch.get_num_threads()
     monkeypatch.setattr(step, "keep_freed_memory", lambda: True)
-    monkeypatch.setattr(step, "_peak", lambda dtype: 1e9)
+    monkeypatch.setattr(step, "cpu_peak", lambda dtype: 1e9)
     yield
     torch.set_num_threads(threads)
 
