@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> None:
         for side in sides:
             side.measure()
         _compare(sides, options.precision)
-    _report(options, sides, cpu_peak(_dtype(options.precision)))
+    _report(options, sides, cpu_peak(precision_dtype(options.precision)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,16 +106,18 @@ def _build(name: str, problem: Problem, precision: Any) -> Step:
     tokenizer = SimpleTokenizer(context_length=problem.config["text_cfg"]["context_length"])
     if name == "latte":
         return LatteStep(problem, tokenizer, precision, LEARNING_RATE)
-    return ReferenceStep(problem, tokenizer, _arithmetic(precision), LEARNING_RATE)
+    return ReferenceStep(problem, tokenizer, arithmetic(precision), LEARNING_RATE)
 
 
-def _arithmetic(precision: str) -> Callable[[], AbstractContextManager[Any]]:
+def arithmetic(precision: str) -> Callable[[], AbstractContextManager[Any]]:
+    """Around a textbook's forward pass."""
     if precision == "fp32":
         return nullcontext
     return lambda: torch.autocast("cpu", dtype=torch.bfloat16)
 
 
-def _dtype(precision: str) -> torch.dtype:
+def precision_dtype(precision: str) -> torch.dtype:
+    """In which the products of a step are taken."""
     return torch.float32 if precision == "fp32" else torch.bfloat16
 
 
