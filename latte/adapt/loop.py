@@ -23,6 +23,15 @@ from latte.adapt.learner import Learner
 from latte.adapt.metrics import MetricsLog
 from latte.adapt.optimizer import learning_rate_factor, set_learning_rate
 from latte.adapt.step import StepInputs, StepOutcome, training_step
+from latte.adapt.timing import (
+    CHECKPOINTS,
+    EVALUATION,
+    ROUNDS,
+    WAITING,
+    timed,
+    timed_items,
+    timed_step,
+)
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
 from latte.data.cache import ImageCache
@@ -121,7 +130,8 @@ def _epoch(
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
     if done == 0:
-        _begin_round(training, epoch, progress)
+        with timed(ROUNDS):
+            _begin_round(training, epoch, progress)
     settings = training.settings
     batches = epoch_batches(len(training.images), settings.batch_size, training.inputs.seed, epoch)[
         done : done + total - step
@@ -129,8 +139,9 @@ def _epoch(
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
     with contextlib.closing(_views(training, batches, epoch)) as views:
-        for indices, pixels in views:
-            figures = _step(training, indices, pixels, epoch, step)
+        for indices, pixels in timed_items(WAITING, views):
+            with timed_step(len(indices)):
+                figures = _step(training, indices, pixels, epoch, step)
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
             task.advance(1, epoch=epoch, loss=shown.of(figures))
@@ -142,7 +153,8 @@ def _epoch(
                 _end_epoch(training, step, epoch, log)
             if step % settings.checkpoint_every == 0 or step == total:
                 folder = training.folder / "checkpoints"
-                save_checkpoint(folder, step, training.learners, training.labelers)
+                with timed(CHECKPOINTS):
+                    save_checkpoint(folder, step, training.learners, training.labelers)
     return step
 
 
@@ -228,7 +240,8 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
     every = training.settings.evaluate_every
     if training.evaluate is not None and every and (epoch + 1) % every == 0:
         _refresh_class_features(training, ("epoch", "step"))
-        figures = training.evaluate(training.learners)
+        with timed(EVALUATION):
+            figures = training.evaluate(training.learners)
     log.append([{"event": "epoch", "epoch": epoch, "step": step, **figures}])
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from latte.adapt.timing import wait_for
+
 _SIDES = {"cpu": 2048, "cuda": 8192}
 """Large enough that nothing but the product counts."""
 _REPEATS = 5
@@ -39,9 +41,3 @@ def product_rate(
             wait_for(device)
             seconds.append(clock() - start)
     return 2 * side**3 / max(min(seconds), 1e-9)
-
-
-def wait_for(device: str) -> None:
-    """Until a GPU has done what it was given; elsewhere it has been done already."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
