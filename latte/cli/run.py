@@ -60,9 +60,10 @@ def run(
 
 def _print_results(results: RunResults, folder: Path) -> None:
 
-    from latte.report.terminal import summary_table
+    from latte.report.terminal import cost_line, summary_table
 
     typer.echo(summary_table(results))
+    typer.echo(cost_line(results))
     for title, path in (
         ("report", folder / "report" / "index.html"),
         ("model", folder / "model"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,8 @@ class RunResults:
     """What the recipe's guard said; None without a guard."""
     held_back: tuple[HeldBack, ...] = ()
     """What each of the recipe's gates did to each description, in the recipe's order of both."""
+    peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
+    """MiB by stage, of the GPU or without one of the process; empty where it is not known."""
 
 
 class Reporter(Component[OptionsT]):

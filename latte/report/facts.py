@@ -23,7 +23,15 @@ def run_facts(results: RunResults) -> list[Fact]:
     ]
     if results.seconds:
         facts.append(("Time", duration(sum(results.seconds.values()))))
+    if results.peak_memory_mb:
+        facts.append(("Peak memory", peak_memory(results.peak_memory_mb)))
     return facts
+
+
+def peak_memory(of_stages: Mapping[str, float]) -> str:
+    """`1 604 MiB, in stage train`: the largest of all stages."""
+    stage = max(of_stages, key=lambda name: of_stages[name])
+    return f"{count(round(of_stages[stage]))} MiB, in stage {stage}"
 
 
 def steps(results: RunResults) -> int:

@@ -45,12 +45,19 @@ def collect_results(
         pseudo_label_counts=_counts(labels, len(images.class_names)),
         verdict=read_verdict(folder),
         held_back=read_held_back(folder),
+        peak_memory_mb=_peak_memory(workspace),
     )
 
 
 def _seconds(workspace: Workspace) -> dict[str, float]:
     records = {stage: workspace.folder.finished(stage) for stage in STAGES[:-1]}
     return {stage: record.seconds for stage, record in records.items() if record}
+
+
+def _peak_memory(workspace: Workspace) -> dict[str, float]:
+    records = {stage: workspace.folder.finished(stage) for stage in STAGES[:-1]}
+    known = {stage: record.peak_memory_mb for stage, record in records.items() if record}
+    return {stage: value for stage, value in known.items() if value is not None}
 
 
 def _with_controls(
