@@ -19,6 +19,7 @@ from torch import Tensor
 
 from latte.adapt.checkpoint import load_checkpoint, save_checkpoint
 from latte.adapt.constant_features import BankFeatures, keep_constant_features
+from latte.adapt.fitting import fit_learners, lack_explained
 from latte.adapt.learner import Learner
 from latte.adapt.metrics import MetricsLog
 from latte.adapt.optimizer import learning_rate_factor, set_learning_rate
@@ -26,6 +27,7 @@ from latte.adapt.step import StepInputs, StepOutcome, training_step
 from latte.adapt.timing import (
     CHECKPOINTS,
     EVALUATION,
+    FITTING,
     ROUNDS,
     WAITING,
     timed,
@@ -81,7 +83,7 @@ class Training:
     @property
     def steps_per_epoch(self) -> int:
         """ceil(N / batch size): every image is seen once an epoch."""
-        return math.ceil(len(self.images) / self.settings.batch_size)
+        return math.ceil(len(self.images) / self.settings.images_a_step)
 
     @property
     def total_steps(self) -> int:
@@ -93,6 +95,8 @@ class Training:
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one."""
     _start(training, progress)
+    with timed(FITTING):
+        fit_learners(training, progress)
     step = load_checkpoint(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step)
     total = training.total_steps
@@ -133,14 +137,14 @@ def _epoch(
         with timed(ROUNDS):
             _begin_round(training, epoch, progress)
     settings = training.settings
-    batches = epoch_batches(len(training.images), settings.batch_size, training.inputs.seed, epoch)[
-        done : done + total - step
-    ]
+    batches = epoch_batches(
+        len(training.images), settings.images_a_step, training.inputs.seed, epoch
+    )[done : done + total - step]
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
     with contextlib.closing(_views(training, batches, epoch)) as views:
         for indices, pixels in timed_items(WAITING, views):
-            with timed_step(len(indices)):
+            with timed_step(len(indices)), lack_explained(training.settings):
                 figures = _step(training, indices, pixels, epoch, step)
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})

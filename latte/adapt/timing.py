@@ -28,9 +28,8 @@ BACKWARD = "backward"
 OPTIMISER = "optimiser"
 PARTS = (WAITING, IMAGES, TEXTS, LABELS, BACKWARD, OPTIMISER)
 """Of a training step."""
-ROUNDS, EVALUATION, CHECKPOINTS, REST = "start of epochs", "evaluation", "checkpoints", "rest"
-BESIDE = (ROUNDS, EVALUATION, CHECKPOINTS, REST)
-"""What a training does beside its steps."""
+ROUNDS, EVALUATION, CHECKPOINTS = "start of epochs", "evaluation", "checkpoints"
+FITTING, REST = "finding what fits", "rest"
 
 _COUNTED_STEP, _TRACED_STEPS = 1, (2, 3)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from latte.interfaces import RunResults
+from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.report.numbers import count, duration, plural
 from latte.report.plain import one_line
 
@@ -89,7 +90,9 @@ def _training(train: Mapping[str, Any]) -> str:
     optimizer = _mapping(train.get("optimizer"))
     parts = []
     if "batch_size" in train:
-        parts.append(f"batches of {plural(int(train['batch_size']), 'image')}")
+        size = train["batch_size"]
+        number = PUBLISHED_BATCH_SIZE if size == "auto" else int(size)
+        parts.append(f"batches of {plural(number, 'image')}")
     if "name" in optimizer:
         parts.append(str(optimizer["name"]))
     if "learning_rate" in optimizer:

@@ -36,7 +36,7 @@ def train_learners(
             workspace.build(choice.loss) if choice.loss else None,
             choice.settings.optimizer or recipe.train.optimizer,
             recipe.train.precision,
-            recipe.train.micro_batch_size,
+            recipe.train.part_size,
         )
         for choice in recipe.learners
     ]
