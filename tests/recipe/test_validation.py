@@ -17,7 +17,8 @@ REMOTE = "describer: {{use: remote, model: x, {0}}}\n"
         ("batch_size: null", "batch_size: expected a whole number or auto, got nothing (null)"),
         (
             'batch_size: "512"',
-            'batch_size: expected a whole number or auto, got the text "512"\n  Remove the quotes: 512',
+            'batch_size: expected a whole number or auto, got the text "512"\n'
+            "  Remove the quotes: 512",
         ),
         (
             "batch_size: 1_000",
