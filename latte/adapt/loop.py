@@ -37,6 +37,7 @@ from latte.adapt.timing import (
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
 from latte.data.cache import ImageCache
+from latte.data.device_views import DeviceViews
 from latte.data.seeds import seed_from
 from latte.data.views import TrainingView
 from latte.interfaces import (
@@ -74,6 +75,9 @@ class Training:
     """Figures of the learners as they are, where labelled images exist."""
     bank_features: BankFeatures | None = None
     """Features of the bank's texts by the frozen CLIP; None: encoded here, where they are used."""
+
+    device_views: DeviceViews | None = None
+    """Where images are resident on the device: their views in place of `view`'s."""
 
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
@@ -168,6 +172,8 @@ def _views(
     """Indices (B,) and pixels of each batch; no pixels where no learner would look at them."""
     if all(learner.constant_features is not None for learner in training.learners):
         yield from ((indices, None) for indices in batches)
+    elif training.device_views is not None:
+        yield from training.device_views.batches(batches, epoch)
     else:
         yield from training_batches(training.images, training.view, batches, epoch)
 

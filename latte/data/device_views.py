@@ -13,13 +13,11 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from latte.data.cache import ImageCache
 from latte.data.device_colours import change_colours
 from latte.data.draws import Draw
 from latte.data.kernel import resizes_tall_first
 from latte.data.prefetch import ordered_map
 from latte.data.views import TrainingView, normalise
-from latte.interfaces import Progress
 
 _VIEWS_AT_ONCE = 64
 """Crops of so many images are padded to one size."""
@@ -62,25 +60,6 @@ class DeviceViews:
             change_colours(views, some)
             parts.append(normalise(views, pixel_format))
         return torch.cat(parts)
-
-
-def resident_images(
-    images: ImageCache, device: torch.device, budget: int | None, progress: Progress
-) -> list[Tensor] | None:
-    """All images as (H, W, 3) uint8 on `device`, or None if they take more than `budget` bytes."""
-    kept: list[Tensor] = []
-    left = budget
-    with progress.task("images to the device", len(images), "images") as task:
-        for index in range(len(images)):
-            pixels = images.pixels(index)
-            if left is not None:
-                left -= pixels.nbytes
-                if left < 0:
-                    return None
-            # A copy, for the cache hands out what may only be read.
-            kept.append(torch.tensor(pixels, device=device))
-            task.advance()
-    return kept
 
 
 def resized_crops(images: Sequence[Tensor], draws: Sequence[Draw], size: int) -> Tensor:

@@ -92,6 +92,14 @@ class TrainSettings(Options):
     augment: AugmentSettings | None = Field(
         default=AugmentSettings(), description="random views; none: the evaluation view"
     )
+    augment_on: Literal["auto", "device", "cpu"] = Field(
+        default="auto",
+        description=(
+            "where random views are made. cpu: by Pillow or to its bits. device: from images that "
+            "stay there, a batch at once, equal up to rounding. auto: device on a CUDA GPU whose "
+            "memory takes the images, else cpu"
+        ),
+    )
     precision: Precision = Field(
         default="auto",
         description=(

@@ -16,9 +16,10 @@ from torch import Tensor
 from latte.data.batches import training_batches
 from latte.data.cache import ImageCache
 from latte.data.device_colours import change_colours
-from latte.data.device_views import DeviceViews, bicubic_weights, resident_images, resized_crops
+from latte.data.device_views import DeviceViews, bicubic_weights, resized_crops
 from latte.data.draws import Change, Draw, draw_view
 from latte.data.pillow_views import drawn_pixels
+from latte.data.resident import resident_images
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
@@ -119,13 +120,6 @@ def test_a_view_depends_on_seed_epoch_and_index_and_on_no_batch(cache: ImageCach
     torch.testing.assert_close(again[1], first[1], atol=0.02, rtol=0)
     assert all(torch.equal(a, b) for a, b in zip(first.values(), views([0, 1, 2, 3], 1).values()))  # noqa: B905
     assert not torch.equal(views([3], 2)[3], first[3])
-
-
-def test_images_that_take_too_much_are_not_kept(cache: ImageCache) -> None:
-    bytes_each = 90 * 70 * 3
-    progress = SilentProgress()
-    assert resident_images(cache, CPU, 9 * bytes_each, progress) is not None
-    assert resident_images(cache, CPU, 9 * bytes_each - 1, progress) is None
 
 
 def test_everything_is_made_where_the_images_are() -> None:
