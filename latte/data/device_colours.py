@@ -82,8 +82,9 @@ def _blended(start: Tensor, end: Tensor, factor: Tensor) -> Tensor:
 
 def _gray(views: Tensor) -> Tensor:
     """(B, 3, S, S) -> (B, 1, S, S), as Pillow weighs colours."""
-    red, green, blue = views.int().split(1, dim=1)
-    return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).float()
+    red, green, blue = views.int().unbind(dim=1)
+    gray: Tensor = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
+    return gray[:, None].float()
 
 
 _CHANGES: Mapping[Change, Callable[[Tensor, Tensor], Tensor]] = {
