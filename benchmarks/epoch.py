@@ -26,7 +26,6 @@ from benchmarks.latte_step import LatteStep
 from benchmarks.loader import filled_cache, write_images
 from benchmarks.measuring import (
     Timed,
-    counting_operations,
     cpu_peak,
     memory_line,
     ratio_line,
@@ -37,6 +36,7 @@ from benchmarks.step import LEARNING_RATE, TOLERANCE, arithmetic, precision_dtyp
 from benchmarks.step_problem import Problem, make_problem
 from latte.adapt.learner import Learner
 from latte.adapt.loop import Training, train
+from latte.adapt.operations import counting_operations
 from latte.cli.progress import QuietProgress
 from latte.data.batches import epoch_batches
 from latte.data.cache import ImageCache

@@ -6,13 +6,12 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from statistics import median
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from latte.adapt.operations import counting_operations
 from latte.run.product_rate import product_rate
 
 ResultT = TypeVar("ResultT")
@@ -48,11 +47,6 @@ class Timed:
     def share_of(self, peak: float) -> str:
         """Of the rate of a plain product, `peak` operations a second of CPU."""
         return f"{100 * self.flops / median(self.cpu) / peak:.0f} % of the product's rate"
-
-
-def counting_operations() -> AbstractContextManager[Any]:
-    """Counts floating-point operations in products, convolutions, attention and gradients."""
-    return FlopCounterMode(display=False)
 
 
 def cpu_peak(dtype: torch.dtype = torch.float32) -> float:

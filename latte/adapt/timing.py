@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from latte.adapt.operations import counting_operations
+
 ItemT = TypeVar("ItemT")
 
 WAITING = "waiting for images"
@@ -42,9 +44,12 @@ class StepTimes:
     images: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By part, waiting included; a part inside another counts for itself alone."""
+    cpu_seconds: float = 0.0
+    """Of all threads of the process."""
 
-    def add(self, images: int, seconds: dict[str, float]) -> None:
+    def add(self, images: int, seconds: dict[str, float], cpu_seconds: float) -> None:
         """One more step."""
+        self.cpu_seconds += cpu_seconds
         self.steps += 1
         self.images += images
         for part, value in seconds.items():
@@ -69,7 +74,8 @@ class Stopwatch:
         self._trace = trace
         self._pending: dict[str, float] = defaultdict(float)
         self._open = REST
-        self._mark = time.perf_counter()
+        self._pending_cpu = 0.0
+        self._mark, self._cpu_mark = time.perf_counter(), time.process_time()
         self._counter: FlopCounterMode | None = None
         self._counted = 0
         self._profiler: Any = None
@@ -97,7 +103,7 @@ class Stopwatch:
         number = self.steps + 1
         with self.part(LABELS), ExitStack() as stack:
             if number == _COUNTED_STEP:
-                self._counter = stack.enter_context(FlopCounterMode(display=False))
+                self._counter = stack.enter_context(counting_operations())
             if self._trace is not None and number == _TRACED_STEPS[0]:
                 self._start_trace()
             yield
@@ -106,8 +112,9 @@ class Stopwatch:
             if number == _TRACED_STEPS[-1]:
                 self.close()
         looked_into = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
-        (self.looked_into if looked_into else self.measured).add(images, self._pending)
-        self._pending = defaultdict(float)
+        times = self.looked_into if looked_into else self.measured
+        times.add(images, self._pending, self._pending_cpu)
+        self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
         """Write the trace, if one is under way, and charge what is left."""
@@ -130,9 +137,10 @@ class Stopwatch:
     def _charge(self) -> None:
         """What has passed since the last time belongs to the part that is open."""
         wait_for(self._device)
-        now = time.perf_counter()
+        now, cpu_now = time.perf_counter(), time.process_time()
         (self._pending if self._open in PARTS else self.beside)[self._open] += now - self._mark
-        self._mark = now
+        self._pending_cpu += cpu_now - self._cpu_mark if self._open in PARTS else 0.0
+        self._mark, self._cpu_mark = now, cpu_now
         if self._counter is not None:
             total = self._counter.get_total_flops()
             self.operations[self._open] += total - self._counted

@@ -51,6 +51,7 @@ def _step_lines(profile: Mapping[str, Any], steps: Mapping[str, Any]) -> list[st
     kind = "timed alone" if ordinary else "while operations were counted, which takes longer"
     trained = [stage["reused"] for stage in profile["stages"] if stage["name"] == "train"]
     earlier = " of an earlier run" if any(trained) else ""
+    of_cpu = " of CPU" if profile["device"] == "cpu" else ""
     peak = steps["product_gflop_a_second"]
     lines = [
         "",
@@ -63,21 +64,16 @@ def _step_lines(profile: Mapping[str, Any], steps: Mapping[str, Any]) -> list[st
             "100 %",
             three_digits(steps["gflop_a_second"]),
         ),
-        f"{three_digits(steps['images_a_second'])} images/s, "
-        f"{three_digits(steps['gflop_an_image'])} GFLOP an image; {steps_share(steps)} of the",
-        f"{three_digits(peak)} GFLOP/s that a large {profile['arithmetic']} product reaches here, "
-        f"{profile['threads']} threads",
+        f"{three_digits(steps['images_a_second'])} images/s; "
+        f"{three_digits(steps['gflop_an_image'])} GFLOP an image",
+        f"{100 * steps['share_of_product']:.0f} % of what a large {profile['arithmetic']} product "
+        f"reaches: {three_digits(peak)} GFLOP a second{of_cpu}",
     ]
     if ordinary:
         lines.append(
             f"{steps['looked_into']} more steps were counted or traced, and left out of this"
         )
     return lines
-
-
-def steps_share(steps: Mapping[str, Any]) -> str:
-    """What a step reaches of the rate of a plain product."""
-    return f"{100 * steps['gflop_a_second'] / steps['product_gflop_a_second']:.0f} %"
 
 
 def _part_row(part: Mapping[str, Any], steps: Mapping[str, Any]) -> str:
