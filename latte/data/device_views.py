@@ -52,11 +52,12 @@ class DeviceViews:
     def views(self, indices: Tensor, draws: Sequence[Draw]) -> Tensor:
         """Normalised views (B, 3, S, S) float32."""
         pixel_format = self._view.pixel_format
-        parts = []
+        size = pixel_format.size
+        parts = [torch.empty(0, 3, size, size, device=self._images[0].device)]
         for first in range(0, len(draws), _VIEWS_AT_ONCE):
             some = draws[first : first + _VIEWS_AT_ONCE]
             rows = indices[first : first + _VIEWS_AT_ONCE].tolist()
-            views = resized_crops([self._images[row] for row in rows], some, pixel_format.size)
+            views = resized_crops([self._images[row] for row in rows], some, size)
             change_colours(views, some)
             parts.append(normalise(views, pixel_format))
         return torch.cat(parts)

@@ -131,6 +131,13 @@ def test_everything_is_made_where_the_images_are() -> None:
     assert views.shape == (3, 3, 32, 32)
 
 
+def test_a_batch_without_images_has_no_views(cache: ImageCache) -> None:
+    device = on_device(cache, TrainingView(FORMAT, AugmentSettings(), seed=3))
+    ((indices, views),) = device.batches([torch.arange(0)], epoch=0)
+    assert len(indices) == 0
+    assert views.shape == (0, 3, 32, 32)
+
+
 def test_batches_that_are_not_wanted_any_more_leave_no_thread(cache: ImageCache) -> None:
     batches = on_device(cache, TrainingView(FORMAT, STRONG, seed=0)).batches(
         [torch.tensor([index]) for index in range(9)], epoch=0
