@@ -11,6 +11,7 @@ from latte.data.views import TrainingView
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.settings import TrainSettings
 
+_TYPES = ("cpu", "cuda")
 SHARE = 0.25
 """Of a GPU's memory, whoever uses the rest: so that another run on it decides alike."""
 
@@ -25,7 +26,7 @@ def make_device_views(
     """Views on the device, where the settings want them and images fit; None: on the CPU.
 
     Raises:
-        LatteError: where they must be on the device, and do not fit there.
+        LatteError: where they must be on the device, and do not fit there or cannot be made there.
     """
     place = torch.device(device)
     trains = settings.max_steps > 0 and settings.max_epochs > 0
@@ -34,6 +35,12 @@ def make_device_views(
     )
     if settings.augment is None or not trains or not wanted:
         return None
+    if place.type not in _TYPES:
+        raise LatteError(
+            f"views cannot be made on {device}, which lacks numbers of 64 bits",
+            where="train.augment_on",
+            hint="write `augment_on: cpu`, or `auto`",
+        )
     kept = resident_images(images, place, _budget(place), progress)
     if kept is not None:
         progress.say(f"train: {len(kept)} images stay on {device}, where their views are made")

@@ -64,6 +64,13 @@ def test_images_that_must_be_there_and_do_not_fit_are_an_error(
         made(cache, SilentProgress(), augment_on="device")
 
 
+def test_a_device_without_64_bits_is_refused(cache: ImageCache) -> None:
+    train = TrainSettings(augment_on="device")
+    view = TrainingView(FORMAT, train.augment, seed=0)
+    with pytest.raises(LatteError, match="cannot be made on mps"):
+        make_device_views(view, cache, "mps", train, SilentProgress())
+
+
 def test_a_device_that_runs_out_of_memory_leaves_views_to_the_cpu(
     cache: ImageCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

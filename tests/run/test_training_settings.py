@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,13 @@ def test_views_on_the_device_repeat_to_the_bit_and_are_another_run(
     second, _, _ = run(recipe, *settings, output=tmp_path / "second")
     assert_same_results(first, second)
     assert on_cpu.name != first.name
+
+
+def test_a_batch_that_fits_gives_the_bits_of_one_that_was_not_tried(
+    recipe: Path, tmp_path: Path
+) -> None:
+    tried, _, _ = run(recipe, *QUICK, "train.micro_batch_size=auto", output=tmp_path / "auto")
+    plain, _, _ = run(recipe, *QUICK, output=tmp_path / "plain")
+    assert_same_results(tried, plain)
+    record = json.loads((tried / "checkpoints" / "fitting.json").read_text())
+    assert record == {"main": {"micro_batch_size": None, "gradient_checkpointing": False}}
