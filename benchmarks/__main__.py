@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASUREMENTS = ("step", "loader", "scale", "unknown")
+MEASUREMENTS = ("step", "epoch", "loader", "describe", "reclip", "scale", "unknown")
 
 
 def main(arguments: list[str]) -> None:

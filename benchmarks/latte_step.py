@@ -60,17 +60,17 @@ class LatteStep:
             class_texts=class_texts(TEMPLATE, problem.class_names),
             seed=0,
         )
-        start = TrainingStart(
+        self.start = TrainingStart(
             tuple(problem.class_names),
             problem.prototypes,
             problem.prototypes[problem.frozen_labels],
             problem.frozen_labels,
             _no_features,
         )
-        aggregator.start(start)
+        aggregator.start(self.start)
         aggregator.end_round(RoundInfo({}), "main")
         for labeler in self.inputs.labelers:
-            labeler.start(start)
+            labeler.start(self.start)
 
     @property
     def model(self) -> Any:

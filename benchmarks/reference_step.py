@@ -51,16 +51,20 @@ class ReferenceStep:
 
     def step(self) -> float:
         """One step on the problem's batch; returns the loss."""
+        return self.step_on(range(len(self.problem.pixels)), self.problem.pixels)
+
+    def step_on(self, rows: Sequence[int], pixels: Tensor) -> float:
+        """One step on some of the problem's images, whose views are `pixels`; returns the loss."""
         problem = self.problem
         with self.arithmetic():
-            images = self.model.encode_image(problem.pixels, normalize=True)
+            images = self.model.encode_image(pixels, normalize=True)
         images = images.float()
         current = (images.detach() @ self.prototypes.T).argmax(dim=1).tolist()
-        frozen = problem.frozen_labels.tolist()
+        frozen = problem.frozen_labels[list(rows)].tolist()
         current_templates = self.encode([self.template(label) for label in current])
         frozen_templates = self.encode([self.template(label) for label in frozen])
-        captions = self.encode(problem.captions)
-        group_captions = self.encode(problem.group_captions)
+        captions = self.encode([problem.captions[row] for row in rows])
+        group_captions = self.encode([problem.group_captions[row] for row in rows])
 
         current_targets = self.targets(current, [current_templates, captions, group_captions])
         frozen_targets = self.targets(frozen, [frozen_templates, captions, group_captions])

@@ -9,9 +9,7 @@ same losses and prototypes.
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from statistics import median
@@ -20,9 +18,9 @@ from typing import Any, Protocol
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.latte_step import LatteStep
+from benchmarks.measuring import Timed, cpu_peak, memory_line, ratio_line, say
 from benchmarks.reference_step import ReferenceStep
 from benchmarks.step_problem import Problem, make_problem
 from latte.run.memory import keep_freed_memory
@@ -47,32 +45,24 @@ class Step(Protocol):
         """One step; returns the loss."""
 
 
-class Side:
+class Side(Timed):
     """A step with what was measured of it."""
 
     def __init__(self, name: str, step: Step) -> None:
-        self.name = name
+        super().__init__(name)
         self.step = step
         self.loss = float("nan")
-        self.wall: list[float] = []
-        self.cpu: list[float] = []
         self.tokens = 0
-        self.flops = 0
 
-    def warm_up(self) -> None:
+    def begin(self) -> None:
         """A step in which tokens and floating-point operations are counted."""
         handle = self.step.model.token_embedding.register_forward_pre_hook(self._count_tokens)
-        with FlopCounterMode(display=False) as counter:
-            self.loss = self.step.step()
+        self.loss = self.warm_up(self.step.step)
         handle.remove()
-        self.flops = counter.get_total_flops()
 
     def measure(self) -> None:
         """One step by the clock."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.loss = self.step.step()
-        self.wall.append(time.perf_counter() - wall)
-        self.cpu.append(time.process_time() - cpu)
+        self.loss = self.run(self.step.step)
 
     def _count_tokens(self, module: torch.nn.Module, given: tuple[Tensor]) -> None:
         self.tokens += given[0].numel()
@@ -90,13 +80,13 @@ def main(arguments: Sequence[str]) -> None:
         if options.side in ("both", name)
     ]
     for side in sides:
-        side.warm_up()
+        side.begin()
     _compare(sides, options.precision)
     for _ in range(options.rounds):
         for side in sides:
             side.measure()
         _compare(sides, options.precision)
-    _report(options, sides, _peak(_dtype(options.precision)))
+    _report(options, sides, cpu_peak(precision_dtype(options.precision)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,16 +106,18 @@ def _build(name: str, problem: Problem, precision: Any) -> Step:
     tokenizer = SimpleTokenizer(context_length=problem.config["text_cfg"]["context_length"])
     if name == "latte":
         return LatteStep(problem, tokenizer, precision, LEARNING_RATE)
-    return ReferenceStep(problem, tokenizer, _arithmetic(precision), LEARNING_RATE)
+    return ReferenceStep(problem, tokenizer, arithmetic(precision), LEARNING_RATE)
 
 
-def _arithmetic(precision: str) -> Callable[[], AbstractContextManager[Any]]:
+def arithmetic(precision: str) -> Callable[[], AbstractContextManager[Any]]:
+    """Around a textbook's forward pass."""
     if precision == "fp32":
         return nullcontext
     return lambda: torch.autocast("cpu", dtype=torch.bfloat16)
 
 
-def _dtype(precision: str) -> torch.dtype:
+def precision_dtype(precision: str) -> torch.dtype:
+    """In which the products of a step are taken."""
     return torch.float32 if precision == "fp32" else torch.bfloat16
 
 
@@ -141,17 +133,6 @@ def _compare(sides: Sequence[Side], precision: str) -> None:
         sys.exit(f"the two steps differ: loss by {loss:.1e}, prototypes by {prototypes:.1e}")
 
 
-def _peak(dtype: torch.dtype, side: int = 2048) -> float:
-    """Floating-point operations a second of CPU of a large product, the best of five."""
-    factors = torch.randn(2, side, side).to(dtype)
-    seconds = []
-    for _ in range(5):
-        start = time.process_time()
-        factors[0] @ factors[1]
-        seconds.append(time.process_time() - start)
-    return 2 * side**3 / min(seconds)
-
-
 def _report(options: argparse.Namespace, sides: Sequence[Side], peak: float) -> None:
     lines = [
         f"{options.shape}, {options.precision}, batch {options.batch}, threads {options.threads}, "
@@ -164,18 +145,14 @@ def _report(options: argparse.Namespace, sides: Sequence[Side], peak: float) -> 
             f"{side.name}: {seconds:.3f} s a step ({cpu:.3f} s of CPU), "
             f"{options.batch / seconds:.2f} images/s, {side.tokens / options.batch:.1f} tokens and "
             f"{side.flops / options.batch / 1e9:.2f} GFLOP an image, "
-            f"{100 * side.flops / cpu / peak:.0f} % of the product's rate"
+            f"{side.share_of(peak)}"
         )
     if len(sides) == 2:
         textbook, latte = sides
         loss, prototypes = _differences(sides)
         lines += [
-            f"ratio: {median(textbook.wall) / median(latte.wall):.2f} by the clock, "
-            f"{median(textbook.cpu) / median(latte.cpu):.2f} in CPU time, "
-            f"{textbook.flops / latte.flops:.2f} in operations",
+            ratio_line(textbook, latte),
             f"difference after {options.rounds + 1} steps: loss {loss:.1e}, "
             f"prototypes {prototypes:.1e}",
         ]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    lines.append(f"peak memory of the process: {memory:.2f} GiB")
-    sys.stdout.write("\n".join(lines) + "\n")
+    say([*lines, memory_line()])

@@ -19,13 +19,25 @@ from torch import Tensor
 
 from latte.adapt.checkpoint import load_checkpoint, save_checkpoint
 from latte.adapt.constant_features import BankFeatures, keep_constant_features
+from latte.adapt.fitting import fit_learners, lack_explained
 from latte.adapt.learner import Learner
 from latte.adapt.metrics import Listen, MetricsLog
 from latte.adapt.optimizer import learning_rate_factor, set_learning_rate
 from latte.adapt.step import StepInputs, StepOutcome, training_step
+from latte.adapt.timing import (
+    CHECKPOINTS,
+    EVALUATION,
+    FITTING,
+    ROUNDS,
+    WAITING,
+    timed,
+    timed_items,
+    timed_step,
+)
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
 from latte.data.cache import ImageCache
+from latte.data.device_views import DeviceViews
 from latte.data.seeds import seed_from
 from latte.data.views import TrainingView
 from latte.interfaces import (
@@ -66,6 +78,9 @@ class Training:
     listen: Listen | None = None
     """Told of rows once they are written."""
 
+    device_views: DeviceViews | None = None
+    """Where images are resident on the device: their views in place of `view`'s."""
+
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
         """The pseudo-labelers, which all learners share."""
@@ -74,7 +89,7 @@ class Training:
     @property
     def steps_per_epoch(self) -> int:
         """ceil(N / batch size): every image is seen once an epoch."""
-        return math.ceil(len(self.images) / self.settings.batch_size)
+        return math.ceil(len(self.images) / self.settings.images_a_step)
 
     @property
     def total_steps(self) -> int:
@@ -86,6 +101,8 @@ class Training:
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one."""
     _start(training, progress)
+    with timed(FITTING):
+        fit_learners(training, progress)
     step = load_checkpoint(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
     total = training.total_steps
@@ -123,16 +140,18 @@ def _epoch(
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
     if done == 0:
-        _begin_round(training, epoch, progress)
+        with timed(ROUNDS):
+            _begin_round(training, epoch, progress)
     settings = training.settings
-    batches = epoch_batches(len(training.images), settings.batch_size, training.inputs.seed, epoch)[
-        done : done + total - step
-    ]
+    batches = epoch_batches(
+        len(training.images), settings.images_a_step, training.inputs.seed, epoch
+    )[done : done + total - step]
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
     with contextlib.closing(_views(training, batches, epoch)) as views:
-        for indices, pixels in views:
-            figures = _step(training, indices, pixels, epoch, step)
+        for indices, pixels in timed_items(WAITING, views):
+            with timed_step(len(indices)), lack_explained(training.settings):
+                figures = _step(training, indices, pixels, epoch, step)
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
             task.advance(1, epoch=epoch, loss=shown.of(figures))
@@ -144,7 +163,8 @@ def _epoch(
                 _end_epoch(training, step, epoch, log)
             if step % settings.checkpoint_every == 0 or step == total:
                 folder = training.folder / "checkpoints"
-                save_checkpoint(folder, step, training.learners, training.labelers)
+                with timed(CHECKPOINTS):
+                    save_checkpoint(folder, step, training.learners, training.labelers)
     return step
 
 
@@ -154,6 +174,8 @@ def _views(
     """Indices (B,) and pixels of each batch; no pixels where no learner would look at them."""
     if all(learner.constant_features is not None for learner in training.learners):
         yield from ((indices, None) for indices in batches)
+    elif training.device_views is not None:
+        yield from training.device_views.batches(batches, epoch)
     else:
         yield from training_batches(training.images, training.view, batches, epoch)
 
@@ -230,7 +252,8 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
     every = training.settings.evaluate_every
     if training.evaluate is not None and every and (epoch + 1) % every == 0:
         _refresh_class_features(training, ("epoch", "step"))
-        figures = training.evaluate(training.learners)
+        with timed(EVALUATION):
+            figures = training.evaluate(training.learners)
     log.append([{"event": "epoch", "epoch": epoch, "step": step, **figures}])
 
 

@@ -13,6 +13,7 @@ from latte.adapt.cached_gradients import towers_of
 from latte.adapt.description_features import description_features
 from latte.adapt.learner import Learner
 from latte.adapt.texts import StepTexts
+from latte.adapt.timing import BACKWARD, IMAGES, OPTIMISER, timed
 from latte.adapt.towers import Towers
 from latte.backbone.class_texts import ClassTexts
 from latte.describe.bank import DescriptionBank
@@ -46,7 +47,8 @@ def training_step(
 ) -> StepOutcome:
     """Forward, backward, optimiser, prototypes: pixels (B, 3, S, S) of the images in `batch`."""
     towers = towers_of(learner)
-    image_features = towers.encode_images(batch.indices, pixels)
+    with timed(IMAGES):
+        image_features = towers.encode_images(batch.indices, pixels)
     supervisions = _supervise(learner, towers, inputs, batch, image_features.detach())
     loss = _total_loss(learner, image_features, supervisions)
     if learner.optimizer is not None and loss.requires_grad:
@@ -107,12 +109,14 @@ def _update(
     learner: Learner, optimizer: torch.optim.Optimizer, towers: Towers, loss: Tensor
 ) -> None:
     optimizer.zero_grad(set_to_none=True)
-    towers.backward(learner.scaler.scaled(loss))
-    if learner.gradient_clip is not None:
-        learner.scaler.unscale(optimizer)
-        torch.nn.utils.clip_grad_norm_(learner.parameters.values(), learner.gradient_clip)
-    learner.scaler.step(optimizer)
-    learner.backbone.clamp_logit_scale()
+    with timed(BACKWARD):
+        towers.backward(learner.scaler.scaled(loss))
+    with timed(OPTIMISER):
+        if learner.gradient_clip is not None:
+            learner.scaler.unscale(optimizer)
+            torch.nn.utils.clip_grad_norm_(learner.parameters.values(), learner.gradient_clip)
+        learner.scaler.step(optimizer)
+        learner.backbone.clamp_logit_scale()
 
 
 def _agreement(streams: Sequence[LabelStream]) -> Tensor | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from latte.adapt.timing import TEXTS, timed
+
 
 class StepTexts:
     """Text features of one step, with gradient where the text tower trains."""
@@ -21,7 +23,8 @@ class StepTexts:
         new = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if new:
             self._rows.update({text: len(self._rows) + at for at, text in enumerate(new)})
-            self._features = [torch.cat([*self._features, self._encode(new)])]
+            with timed(TEXTS):
+                self._features = [torch.cat([*self._features, self._encode(new)])]
         if not self._features:
             return self._encode([])
         rows = torch.tensor([self._rows[text] for text in texts])

@@ -8,7 +8,7 @@ rows of one sequence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock, Transformer
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from latte.backbone.attention import attend
 
@@ -37,19 +38,43 @@ def can_run(transformer: nn.Module) -> bool:
     return (
         type(transformer) is Transformer
         and transformer.batch_first
-        and not transformer.grad_checkpointing
         and all(_is_plain(block) for block in transformer.resblocks)
     )
 
 
 def run_blocks(transformer: Any, states: Tensor, packing: Packing) -> Tensor:
-    """Rows (T, W) through all blocks -> (N, W), the rows that are read."""
+    """Rows (T, W) through all blocks -> (N, W), the rows that are read.
+
+    With `grad_checkpointing` a block keeps its input alone, and runs again on the way back.
+    """
     *blocks, last = transformer.resblocks
+    again = transformer.grad_checkpointing and torch.is_grad_enabled()
     for block in blocks:
-        attended = _attention(block.attn, block.ln_1(states), packing)
-        states = _behind_attention(block, states, attended)
-    attended = _attention_of_read(last.attn, last.ln_1(states), packing)
-    return _behind_attention(last, states.index_select(0, packing.read), attended)
+        states = _run(_block, block, states, packing, again=again)
+    return _run(_last_block, last, states, packing, again=again)
+
+
+def _run(
+    function: Callable[[Any, Tensor, Packing], Tensor],
+    block: Any,
+    states: Tensor,
+    packing: Packing,
+    *,
+    again: bool,
+) -> Tensor:
+    if not again:
+        return function(block, states, packing)
+    return checkpoint(function, block, states, packing, use_reentrant=False)  # type: ignore[no-any-return]
+
+
+def _block(block: Any, states: Tensor, packing: Packing) -> Tensor:
+    attended = _attention(block.attn, block.ln_1(states), packing)
+    return _behind_attention(block, states, attended)
+
+
+def _last_block(block: Any, states: Tensor, packing: Packing) -> Tensor:
+    attended = _attention_of_read(block.attn, block.ln_1(states), packing)
+    return _behind_attention(block, states.index_select(0, packing.read), attended)
 
 
 def _is_plain(block: nn.Module) -> bool:

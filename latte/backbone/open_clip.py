@@ -160,6 +160,11 @@ class OpenClipBackbone(Backbone):
         self._trains = bool(chosen)
         return chosen
 
+    def recompute_activations(self) -> bool:
+        """Blocks run again on the way back: latte's short ways here, open_clip's own elsewhere."""
+        self.model.set_grad_checkpointing(True)
+        return True
+
     def fork(self) -> OpenClipBackbone:
         """An independent, frozen copy with the same weights and fingerprint."""
         _ = self.fingerprint

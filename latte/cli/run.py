@@ -10,7 +10,7 @@ import typer
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption
 
 if TYPE_CHECKING:
-    from latte.interfaces import Progress
+    from latte.interfaces import Progress, RunResults
     from latte.recipe.model import Recipe
     from latte.registry.registry import Registry
 
@@ -25,6 +25,9 @@ def run(
         bool, typer.Option("--dry-run", help="Say what would be done and reused; do nothing.")
     ] = False,
     limit: LimitOption = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Measure where the time goes; show it at the end.")
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Adapt a CLIP to the images of a recipe; finished stages are reused."""
@@ -46,14 +49,21 @@ def run(
 
     folder = run_folder(loaded, limit).path
     typer.echo(f"run folder: {_shown(folder)}")
-    results = run_recipe(loaded, registry, progress, until=last, limit=limit)
+    results = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
     if results is None:
         typer.echo(f"stopped after stage {last}; the same command without --until continues")
-        return
+    else:
+        _print_results(results, folder)
+    if profile:
+        _print_profile(folder)
 
-    from latte.report.terminal import summary_table
+
+def _print_results(results: RunResults, folder: Path) -> None:
+
+    from latte.report.terminal import cost_line, summary_table
 
     typer.echo(summary_table(results))
+    typer.echo(cost_line(results))
     for title, path in (
         ("report", folder / "report" / "index.html"),
         ("model", folder / "model"),
@@ -61,6 +71,13 @@ def run(
     ):
         if path.exists():
             typer.echo(f"{title}: {_shown(path)}")
+
+
+def _print_profile(folder: Path) -> None:
+    from latte.cli.profile import profile_lines
+
+    path = folder / "profile.json"
+    typer.echo("\n".join(["", *profile_lines(path), f"profile: {_shown(path)}"]))
 
 
 def _print_plan(recipe: Recipe, registry: Registry, progress: Progress, limit: int | None) -> None:

@@ -35,6 +35,11 @@ class Draw:
     """A factor each (0: nothing is left of it, 1: as it was); hue in turns; nothing for gray."""
 
 
+def amount_of(change: Change, amount: float) -> float:
+    """What `amount` comes to: torchvision turns hues in steps of 1/255, rounded towards zero."""
+    return int(amount * 255) % 256 if change is Change.HUE else amount
+
+
 def draw_view(width: int, height: int, augment: AugmentSettings, random: Random) -> Draw:
     """Draw a view of an image of `width` x `height` pixels."""
     box = crop_box(width, height, augment.crop_scale, random)

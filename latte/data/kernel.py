@@ -21,7 +21,7 @@ import numpy
 from numpy.typing import NDArray
 from PIL import Image
 
-from latte.data.draws import Change, Draw, draw_view
+from latte.data.draws import Draw, amount_of, draw_view
 from latte.data.pillow_views import drawn_pixels
 from latte.interfaces.settings import AugmentSettings
 
@@ -60,7 +60,7 @@ class ViewKernel:
         """
         left, top, width, height = draw.box
         kinds = numpy.array([change for change, _ in draw.changes], dtype=numpy.int32)
-        amounts = numpy.array([_amount(*change) for change in draw.changes], dtype=numpy.float64)
+        amounts = numpy.array([amount_of(*change) for change in draw.changes], dtype=numpy.float64)
         row = 3 * pixels.shape[1]
         failed = self._view(
             pixels.ctypes.data + top * row + 3 * left,
@@ -92,7 +92,7 @@ def _verified_kernel() -> ViewKernel | None:
     library = _compiled(compiler)
     if library is None:
         return None
-    kernel = ViewKernel(library, _resizes_tall_first())
+    kernel = ViewKernel(library, resizes_tall_first())
     return kernel if all(_repeats_pillow(kernel, *size) for size in _CHECKED_SIZES) else None
 
 
@@ -112,7 +112,9 @@ def _compiled(compiler: str) -> ctypes.CDLL | None:
     return None
 
 
-def _resizes_tall_first() -> bool:
+@cache
+def resizes_tall_first() -> bool:
+    """Whether the installed Pillow resizes heights first where they shrink far more."""
     image = Image.fromarray(_noise(30, 90))
     once = image.resize((16, 16), Image.Resampling.BICUBIC)
     rows_first = image.resize((16, 90), Image.Resampling.BICUBIC)
@@ -135,8 +137,3 @@ def _repeats_pillow(kernel: ViewKernel, width: int, height: int) -> bool:
 
 def _noise(width: int, height: int) -> NDArray[numpy.uint8]:
     return numpy.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=numpy.uint8)
-
-
-def _amount(change: Change, amount: float) -> float:
-    # torchvision turns hues in steps of 1/255, rounded towards zero, and wraps at 256.
-    return int(amount * 255) % 256 if change is Change.HUE else amount

@@ -56,7 +56,7 @@ def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
 
 
 def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
-    """Pixels (B, 3, S, S) uint8 -> float32 of the same shape, contiguous."""
+    """Pixels (B, 3, S, S) from 0 to 255 -> float32 of the same shape, contiguous."""
     scaled = pixels.contiguous().to(torch.float32).div_(255)
     mean = torch.tensor(pixel_format.mean, device=pixels.device).view(3, 1, 1)
     std = torch.tensor(pixel_format.std, device=pixels.device).view(3, 1, 1)
@@ -107,6 +107,11 @@ class TrainingView:
         """Compile what makes views fast now, and not after some hundred of them."""
         self._written = _VIEWS_WITHOUT_KERNEL
         view_kernel()
+
+    def draw(self, width: int, height: int, index: int, epoch: int) -> Draw:
+        """What is shown of training image `index`; only with `augment`."""
+        assert self.augment is not None, "the evaluation view is not drawn"
+        return self._draw(width, height, self.augment, index, epoch)
 
     def _draw(
         self, width: int, height: int, augment: AugmentSettings, index: int, epoch: int

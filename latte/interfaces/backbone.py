@@ -60,6 +60,13 @@ class Backbone(ABC):
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Let `group` train and freeze the rest; returns what trains, by name."""
 
+    def recompute_activations(self) -> bool:
+        """Keep less for the way back, and compute it a second time there; whether that is so now.
+
+        Features and gradients stay what they are, up to rounding.
+        """
+        return False
+
     @abstractmethod
     def fork(self) -> Backbone:
         """An independent copy with the same weights and fingerprint, everything frozen."""

@@ -11,6 +11,7 @@ from latte.interfaces.component import Options
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
+PUBLISHED_BATCH_SIZE = 512
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
@@ -72,7 +73,13 @@ class OptimizerSettings(Options):
 class TrainSettings(Options):
     """How long and how training runs; defaults follow LatteCLIP's supplementary material."""
 
-    batch_size: PositiveInt = Field(default=512, description="images a step")
+    batch_size: PositiveInt | Literal["auto"] = Field(
+        default=PUBLISHED_BATCH_SIZE,
+        description=(
+            "images a step; all images where there are fewer. auto: the published 512, in parts "
+            "that fit into memory, as with `micro_batch_size: auto`"
+        ),
+    )
     max_steps: int = Field(
         default=2000, ge=0, description="stop after so many steps; 0: no training"
     )
@@ -85,6 +92,14 @@ class TrainSettings(Options):
     augment: AugmentSettings | None = Field(
         default=AugmentSettings(), description="random views; none: the evaluation view"
     )
+    augment_on: Literal["auto", "device", "cpu"] = Field(
+        default="auto",
+        description=(
+            "where random views are made. cpu: by Pillow or to its bits. device: from images that "
+            "stay there, a batch at once, equal up to rounding. auto: device on a CUDA GPU whose "
+            "memory takes the images, else cpu"
+        ),
+    )
     precision: Precision = Field(
         default="auto",
         description=(
@@ -94,12 +109,21 @@ class TrainSettings(Options):
             "bf16 blurs features more than the published learning rate moves them"
         ),
     )
-    micro_batch_size: PositiveInt | None = Field(
+    micro_batch_size: PositiveInt | Literal["auto"] | None = Field(
         default=None,
         description=(
             "images or texts that pass through a tower at once, for a batch that does not fit into "
             "memory: labels, loss and prototypes still see all of it, and each tower runs forward "
-            "twice; none: the whole batch"
+            "twice. none: the whole batch. auto: the whole batch if it fits, else the largest of "
+            "half, quarter and so on that does, found by trying before the first step"
+        ),
+    )
+    gradient_checkpointing: bool | Literal["auto"] = Field(
+        default="auto",
+        description=(
+            "keep what goes into a block and compute the rest again on the way back: less memory, "
+            "one more forward pass. auto: only where parts are found by trying, and one image at a "
+            "time does not fit"
         ),
     )
     refresh_captions: PositiveInt | None = Field(
@@ -114,6 +138,22 @@ class TrainSettings(Options):
     evaluate_every: int = Field(
         default=1, ge=0, description="epochs between evaluations where labels exist; 0: at the end"
     )
+
+    @property
+    def images_a_step(self) -> int:
+        """`batch_size` as a number."""
+        return PUBLISHED_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
+
+    @property
+    def fits_by_trying(self) -> bool:
+        """Whether the largest part that memory holds is looked for."""
+        auto = self.batch_size == "auto" and self.micro_batch_size is None
+        return auto or self.micro_batch_size == "auto"
+
+    @property
+    def part_size(self) -> int | None:
+        """`micro_batch_size`, where it is a number."""
+        return None if self.micro_batch_size == "auto" else self.micro_batch_size
 
 
 class EvaluateSettings(Options):

@@ -50,8 +50,9 @@ def in_words(value: Any) -> str:
 def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None]:
     """What is wrong with `node`, and what to do: `errors` are all those at its place."""
     expected = [EXPECTED[error["type"]] for error in errors if error["type"] in EXPECTED]
-    if len(expected) == len(errors):
-        return wrong_type(expected, node)
+    choices = [error["ctx"]["expected"] for error in errors if error["type"] == "literal_error"]
+    if expected and len(expected) + len(choices) == len(errors):
+        return wrong_type([*expected, *(choice.strip("'") for choice in choices)], node)
     first = next(error for error in errors if error["type"] not in EXPECTED)
     context = first.get("ctx", {})
     if first["type"] in ("literal_error", "enum"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from latte.interfaces import RunResults
+from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.report.numbers import count, duration, plural
 from latte.report.plain import one_line
 
@@ -23,7 +24,15 @@ def run_facts(results: RunResults) -> list[Fact]:
     ]
     if results.seconds:
         facts.append(("Time", duration(sum(results.seconds.values()))))
+    if results.peak_memory_mb:
+        facts.append(("Peak memory", peak_memory(results.peak_memory_mb)))
     return facts
+
+
+def peak_memory(of_stages: Mapping[str, float]) -> str:
+    """`1 604 MiB, in stage train`: the largest of all stages."""
+    stage = max(of_stages, key=lambda name: of_stages[name])
+    return f"{count(round(of_stages[stage]))} MiB, in stage {stage}"
 
 
 def steps(results: RunResults) -> int:
@@ -81,7 +90,9 @@ def _training(train: Mapping[str, Any]) -> str:
     optimizer = _mapping(train.get("optimizer"))
     parts = []
     if "batch_size" in train:
-        parts.append(f"batches of {plural(int(train['batch_size']), 'image')}")
+        size = train["batch_size"]
+        number = PUBLISHED_BATCH_SIZE if size == "auto" else int(size)
+        parts.append(f"batches of {plural(number, 'image')}")
     if "name" in optimizer:
         parts.append(str(optimizer["name"]))
     if "learning_rate" in optimizer:

@@ -7,12 +7,14 @@ import unicodedata
 from collections.abc import Sequence
 
 from latte.interfaces import Evaluation, RunResults
+from latte.report.facts import peak_memory
 from latte.report.guard import guard_note
 from latte.report.headline import headline
 from latte.report.numbers import (
     MINUS,
     NARROW_SPACE,
     bare_percent,
+    duration,
     points,
     points_range,
 )
@@ -38,6 +40,14 @@ def summary_lines(results: RunResults) -> list[str]:
         if text:
             lines += textwrap.wrap(_plain(text), WIDTH)
     return lines
+
+
+def cost_line(results: RunResults) -> str:
+    """Time and memory of the run, as far as they are known; empty where neither is."""
+    parts = [f"time: {duration(sum(results.seconds.values()))}"] if results.seconds else []
+    if results.peak_memory_mb:
+        parts.append(f"peak memory: {_plain(peak_memory(results.peak_memory_mb))}")
+    return "; ".join(parts)
 
 
 def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:

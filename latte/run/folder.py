@@ -89,6 +89,16 @@ class RunFolder:
         return self.path / "gates.json"
 
     @property
+    def profile(self) -> Path:
+        """Where the time of the run went, where somebody asked."""
+        return self.path / "profile.json"
+
+    @property
+    def trace(self) -> Path:
+        """Two training steps in the format of chrome://tracing, where somebody asked."""
+        return self.path / "trace.json.gz"
+
+    @property
     def metrics(self) -> Path:
         """A row for each step and epoch."""
         return self.path / "metrics.jsonl"

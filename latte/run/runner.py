@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -24,6 +25,7 @@ from latte.run.identity import STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
 from latte.run.memory import keep_freed_memory
 from latte.run.oracle import oracle_labels
+from latte.run.profile import RunProfile, write_profile
 from latte.run.results import collect_results
 from latte.run.training import train_learners
 from latte.run.usage import peak_memory_mb, start_measuring
@@ -52,18 +54,24 @@ def run_recipe(
     limit: int | None = None,
     output: Path | None = None,
     ask_again: bool = False,
+    profile: bool = False,
 ) -> RunResults | None:
     """Run the stages up to `until`; what is finished and unchanged is reused.
 
     `output` takes the place of the recipe's. `ask_again` describes again, and asks what describers
-    refused in an earlier run. Returns the results after stage `report`.
+    refused in an earlier run. `profile` measures where the time goes, into `profile.json`. Returns
+    the results after stage `report`.
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     with folder.lock(), workspace.listeners.run():
         if ask_again:
             folder.forget(["describe"])
-        return _Runner(workspace, STAGES.index(until), ask_again).run()
+        measured = RunProfile(workspace) if profile else None
+        results = _Runner(workspace, STAGES.index(until), ask_again, measured).run()
+        if measured is not None:
+            write_profile(folder, measured)
+        return results
 
 
 def plan_run(
@@ -85,12 +93,19 @@ def plan_run(
 class _Runner:
     """One pass over the stages of one run."""
 
-    def __init__(self, workspace: Workspace, last: int, ask_again: bool = False) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        last: int,
+        ask_again: bool = False,
+        profile: RunProfile | None = None,
+    ) -> None:
         self.workspace = workspace
         self.folder = workspace.folder
         self.progress = workspace.progress
         self.last = last
         self.ask_again = ask_again
+        self.profile = profile
 
     def run(self) -> RunResults | None:
         """Stages in order; an earlier stage's result is loaded only if a later one needs it."""
@@ -179,17 +194,22 @@ class _Runner:
         if record is not None:
             self.progress.say(f"{stage}: reused, done before in {record.seconds:.1f} s")
             listeners.stage_finished(stage, record.seconds, reused=True)
+            if self.profile is not None:
+                self.profile.note(stage, record, reused=True)
             return
         listeners.stage_started(stage)
         began = time.perf_counter() if began is None else began
         device = self.workspace.device
         start_measuring(device)
-        outputs = [self.folder.relative(path) for path in work()]
+        with self.profile.stage(stage) if self.profile else nullcontext():
+            outputs = [self.folder.relative(path) for path in work()]
         seconds = round(time.perf_counter() - began, 3)
         memory = peak_memory_mb(device)
         record = StageRecord(self.fingerprints[stage], seconds, tuple(outputs), memory)
         self.folder.finish(stage, record)
         listeners.stage_finished(stage, seconds, reused=False)
+        if self.profile is not None:
+            self.profile.note(stage, record, reused=False)
 
     def _forget_changed(self) -> None:
         """A changed stage is done again, and so is everything after it: also its checkpoints."""

@@ -10,6 +10,7 @@ from latte.adapt.learner import Learner, build_learner
 from latte.adapt.loop import Evaluate, Training, train
 from latte.adapt.step import StepInputs
 from latte.backbone.encode import encode_cached_images
+from latte.data.resident import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.diagnostics import diagnose
@@ -36,7 +37,7 @@ def train_learners(
             workspace.build(choice.loss) if choice.loss else None,
             choice.settings.optimizer or recipe.train.optimizer,
             recipe.train.precision,
-            recipe.train.micro_batch_size,
+            recipe.train.part_size,
         )
         for choice in recipe.learners
     ]
@@ -48,18 +49,22 @@ def train_learners(
         class_texts=images.class_texts,
         seed=workspace.seed,
     )
+    view = TrainingView(workspace.frozen_clip.pixel_format, recipe.train.augment, workspace.seed)
     training = Training(
         settings=recipe.train,
         inputs=inputs,
         start=_start(workspace, images, zero_shot, texts),
         images=images.training.cache,
-        view=TrainingView(workspace.frozen_clip.pixel_format, recipe.train.augment, workspace.seed),
+        view=view,
         learners=learners,
         folder=workspace.folder.path,
         evaluation_batch_size=recipe.evaluate.batch_size,
         evaluate=_evaluation(workspace, images, zero_shot) if images.labels else None,
         bank_features=texts.every,
         listen=workspace.listeners.rows,
+        device_views=make_device_views(
+            view, images.training.cache, workspace.device, recipe.train, workspace.progress
+        ),
     )
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")

@@ -153,7 +153,7 @@ def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
         part.loss,
         settings.optimizer,
         settings.precision,
-        settings.micro_batch_size,
+        settings.part_size,
     )
 
 

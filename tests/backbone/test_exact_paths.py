@@ -141,11 +141,44 @@ def test_image_towers_that_read_more_are_left_to_open_clip(config: dict[str, Any
         torch.testing.assert_close(backbone.encode_images(batch), expected, atol=1e-6, rtol=0)
 
 
-def test_a_tower_that_recomputes_its_activations_is_left_to_open_clip() -> None:
-    model = build_clip(models.TINY_CLIP).model
-    model.set_grad_checkpointing(True)
-    backbone = OpenClipBackbone(model, models.TINY_CLIP, lambda texts: torch.zeros(0))
-    assert (backbone.text_path, backbone.image_path) == ("cut", "full")
+def saved_bytes(backbone: OpenClipBackbone, batch: Tensor) -> int:
+    """What autograd holds after a forward pass of both towers, without weights."""
+    weights = {weight.data_ptr() for weight in backbone.model.parameters()}
+    held: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in weights:
+            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+        kept = backbone.encode_images(batch), backbone.encode_texts(TEXTS)
+    assert all(features.requires_grad for features in kept)
+    return sum(held.values())
+
+
+def test_recomputed_activations_give_the_same_gradients_from_less_memory() -> None:
+    plain, again = (build_clip(models.TINY_CLIP) for _ in range(2))
+    assert again.recompute_activations()
+    assert (again.text_path, again.image_path) == ("packed", "class token")
+    batch, found = pixels(plain, 3), []
+    for backbone in (plain, again):
+        weights = backbone.train_only("all")
+        features = torch.cat([backbone.encode_images(batch), backbone.encode_texts(TEXTS)])
+        (features @ features.T).square().sum().backward()
+        found.append({name: weight.grad for name, weight in weights.items()})
+    for name, gradient in found[0].items():
+        if gradient is not None:
+            torch.testing.assert_close(found[1][name], gradient, atol=1e-6, rtol=1e-5)
+    assert any(gradient is not None for gradient in found[0].values())
+    assert saved_bytes(again, batch) < saved_bytes(plain, batch) / 2
+
+
+def test_towers_that_are_left_to_open_clip_recompute_too() -> None:
+    backbone = build_clip(next(iter(UNKNOWN_IMAGES.values())))
+    assert backbone.image_path == "full"
+    assert backbone.recompute_activations()
+    assert backbone.model.visual.transformer.grad_checkpointing
 
 
 def test_dropped_patches_are_dropped_on_the_short_way_too() -> None:

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-from benchmarks import step
 from benchmarks.__main__ import main
 
 TINY = ["step", "--shape", "tiny", "--batch", "5", "--rounds", "1"]
-
-
-@pytest.fixture(autouse=True)
-def as_before(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """The measurement changes settings of the whole process."""
-    threads = torch.get_num_threads()
-    monkeypatch.setattr(step, "keep_freed_memory", lambda: True)
-    monkeypatch.setattr(step, "_peak", lambda dtype: 1e9)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

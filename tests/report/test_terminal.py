@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import Interval
-from latte.report.terminal import WIDTH, evaluation_lines, summary_lines, summary_table
+from latte.report.terminal import WIDTH, cost_line, evaluation_lines, summary_lines, summary_table
 from tests.report.examples import ADAPTED, CONTROL, ZERO_SHOT, run_results
 
 
@@ -65,3 +65,10 @@ def test_an_oracle_is_marked_below_its_verdict(tmp_path: Path) -> None:
 def columns(text: str) -> int:
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+
+
+def test_time_and_memory_are_told_as_far_as_they_are_known(tmp_path: Path) -> None:
+    known = run_results(tmp_path, peak_memory_mb={"describe": 900.4, "train": 1604.4})
+    assert cost_line(known) == "time: 1 h 41 min; peak memory: 1 604 MiB, in stage train"
+    assert cost_line(run_results(tmp_path)) == "time: 1 h 41 min"
+    assert cost_line(run_results(tmp_path, seconds={})) == ""

@@ -37,11 +37,14 @@ def identity(path: Path, *overrides: str) -> tuple[str, str]:
 
 def test_defaults_that_are_written_out_change_nothing(recipe_path: Path) -> None:
     written = [f"train.{name}=null" for name in OPTIONAL]
-    assert identity(recipe_path, *written, "train.precision=auto") == identity(recipe_path)
+    written += ["train.precision=auto", "train.gradient_checkpointing=auto"]
+    assert identity(recipe_path, *written) == identity(recipe_path)
 
 
 def test_each_setting_and_each_precision_is_another_run(recipe_path: Path) -> None:
     changes = [f"train.{name}=2" for name in OPTIONAL]
+    changes += ["train.batch_size=auto", "train.micro_batch_size=auto"]
+    changes += ["train.gradient_checkpointing=true", "train.augment_on=device"]
     changes += [f"train.precision={name}" for name in ("fp32", "tf32", "bf16", "fp16")]
     found = {identity(recipe_path), *(identity(recipe_path, one) for one in changes)}
     assert len({run for run, _ in found}) == len(changes) + 1

@@ -37,18 +37,12 @@ SIZES = ((500, 375), (375, 500), (640, 480), (400, 400))
 
 def main(given: Sequence[str] | None = None) -> None:
     """Time every batch size in every round, so that a busy machine slows all alike."""
-    arguments = _arguments(given)
+    arguments = parse(given)
     sizes = [int(size) for size in arguments.batch_sizes.split(",")]
-    options = LlavaOptions(
-        model=arguments.model or arguments.shape,
-        resolution=arguments.resolution,
-        dtype=arguments.dtype,
-        max_new_tokens=arguments.max_new_tokens,
-    )
-    replica, questions = _prepare(arguments, options)
+    replica, questions = prepare(arguments)
     _say(
         f"{arguments.model or arguments.shape} on {arguments.device}, {replica.model.dtype}, "
-        f"{options.resolution}, {len(questions)} images, {options.max_new_tokens} tokens each, "
+        f"{arguments.resolution}, {len(questions)} images, {arguments.max_new_tokens} tokens each, "
         f"median of {arguments.rounds}; torch {torch.__version__}"
     )
     for size in sizes:
@@ -64,7 +58,8 @@ def main(given: Sequence[str] | None = None) -> None:
         _say(f"peak GPU memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
 
 
-def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+def parse(given: Sequence[str] | None) -> argparse.Namespace:
+    """What is to be measured."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -81,9 +76,14 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def _prepare(
-    arguments: argparse.Namespace, options: LlavaOptions
-) -> tuple[Replica, list[Question]]:
+def prepare(arguments: argparse.Namespace) -> tuple[Replica, list[Question]]:
+    """The model, and a question about each of the made-up images."""
+    options = LlavaOptions(
+        model=arguments.model or arguments.shape,
+        resolution=arguments.resolution,
+        dtype=arguments.dtype,
+        max_new_tokens=arguments.max_new_tokens,
+    )
     view, model_type, model = (_random if arguments.shape else _stored)(arguments, options)
     # Random weights end a text early or never; a text of always the same length compares.
     model.generation_config.min_new_tokens = options.max_new_tokens

@@ -28,7 +28,7 @@ def main() -> None:
     """Time the stages of one label propagation of one learner."""
     arguments = _arguments()
     options = LabelPropagationOptions()
-    texts, images = _features(arguments.images, arguments.classes, arguments.width)
+    texts, images = features(arguments.images, arguments.classes, arguments.width)
     _say(f"{arguments.images} images, {arguments.classes} classes, width {arguments.width}")
     _say(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     _say(f"before: {_peak_megabytes():.0f} MB")
@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor]:
+def features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor]:
     """Unit texts (C, D), and images (N, D) scattered around them."""
     generator = torch.Generator().manual_seed(0)
     texts = normalize(torch.randn(classes, width, generator=generator), dim=1)

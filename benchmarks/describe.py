@@ -1,0 +1,128 @@
+"""Describing images in batches, as latte does, against one image after the other.
+
+The same model, prompt and images on both sides, every text of the same length; both take turns in
+one process, and both must write the same texts. The default is latte-tiny's LMM; `--shape` takes
+random weights of another (see `python -m latte_llava.benchmark --help`). In fewer bits than fp32 a
+batch may round differently and so choose another word: the number of equal texts is printed then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import torch
+from latte_llava import benchmark
+from latte_llava.replica import Question, Replica
+from latte_llava.schedule import answer_all
+
+from benchmarks.measuring import Timed, cpu_peak, memory_line, ratio_line, say
+from latte.registry.registry import load_registry
+from latte.run.memory import keep_freed_memory
+
+_PLUGIN = "plugin:"
+
+
+class Side(Timed):
+    """All images in batches of one size."""
+
+    def __init__(self, replica: Replica, questions: Sequence[Question], size: int) -> None:
+        super().__init__(f"batch {size}")
+        self.size = size
+        self.tokens = 0
+        self.texts: list[str] = []
+        self._replica = replica
+        self._questions = questions
+
+    def begin(self) -> None:
+        """Describe all images once, and count tokens and operations."""
+        handle = self._replica.model.get_input_embeddings().register_forward_pre_hook(self._count)
+        self.texts = self.warm_up(self._answer)
+        handle.remove()
+
+    def measure(self) -> None:
+        """Describe all images by the clock."""
+        self.texts = self.run(self._answer)
+
+    def _answer(self) -> list[str]:
+        self._replica.limit = self.size
+        return answer_all([self._replica], self._questions, lambda tokens: None)
+
+    def _count(self, module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        self.tokens += given[0].numel()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse, measure, print."""
+    options = _parser().parse_args(arguments)
+    keep_freed_memory()
+    torch.set_num_threads(options.threads)
+    replica, questions = benchmark.prepare(benchmark.parse(_of_plugin(options)))
+    sizes = {"both": (1, options.batch), "one": (1,), "batch": (options.batch,)}[options.side]
+    sides = [Side(replica, questions, size) for size in sizes]
+    _in_turns(sides, options.rounds)
+    dtype = replica.model.dtype
+    if len({*map(tuple, (side.texts for side in sides))}) > 1 and dtype == torch.float32:
+        sys.exit("a batch wrote other texts than one image after the other")
+    _report(options, sides, dtype, cpu_peak(dtype))
+
+
+def _in_turns(sides: Sequence[Side], rounds: int) -> None:
+    turns: list[Callable[[Side], None]] = [Side.begin, *[Side.measure] * rounds]
+    for turn in turns:
+        for side in sides:
+            turn(side)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks describe", description=__doc__)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--model", default="plugin:tiny-lmm", help="plugin:NAME or a folder")
+    what.add_argument("--shape", help="random weights of this shape, in place of a model")
+    parser.add_argument("--images", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--max-new-tokens", type=int, default=20)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument(
+        "--side", choices=("both", "one", "batch"), default="both", help="one, for its peak memory"
+    )
+    return parser
+
+
+def _of_plugin(options: argparse.Namespace) -> list[str]:
+    """The options as latte-llava's own measurement takes them."""
+    name = options.model.removeprefix(_PLUGIN)
+    model = str(load_registry().model_folder(name)) if name != options.model else name
+    what = ["--shape", options.shape] if options.shape else ["--model", model]
+    return [
+        *what,
+        *("--images", str(options.images), "--max-new-tokens", str(options.max_new_tokens)),
+        *("--device", "cpu", "--dtype", options.dtype),
+    ]
+
+
+def _report(
+    options: argparse.Namespace, sides: Sequence[Side], dtype: torch.dtype, peak: float
+) -> None:
+    images = options.images
+    lines = [
+        f"{options.shape or options.model}, {dtype}, {images} images, {options.max_new_tokens} "
+        f"tokens each, threads {options.threads}, medians of {options.rounds} rounds, "
+        f"torch {torch.__version__}",
+        f"a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP a second of CPU",
+    ]
+    for side in sides:
+        seconds, cpu = median(side.wall), median(side.cpu)
+        lines.append(
+            f"{side.name}: {images / seconds:.2f} images/s ({1000 * cpu / images:.1f} ms of CPU "
+            f"an image), {side.tokens / images:.0f} tokens and {side.flops / images / 1e9:.2f} "
+            f"GFLOP an image, {side.share_of(peak)}"
+        )
+    if len(sides) == 2:
+        equal = sum(a == b for a, b in zip(*(side.texts for side in sides), strict=True))
+        lines += [ratio_line(*sides), f"equal texts: {equal} of {images}"]
+    say([*lines, memory_line()])

@@ -1,0 +1,285 @@
+"""A whole training epoch, from JPEG files to prototypes: latte's engine against the textbook.
+
+Both see the same images, views, batches, texts and weights. The textbook's loop opens and decodes a
+file, makes the view with Pillow, and takes its step; latte decodes once, into its cache on disk,
+which is filled before (the first epoch of all costs that once more), and prepares images while it
+trains. Epochs take turns in one process; in fp32 both must end with the same prototypes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.latte_step import LatteStep
+from benchmarks.loader import filled_cache, write_images
+from benchmarks.measuring import (
+    Timed,
+    cpu_peak,
+    memory_line,
+    ratio_line,
+    say,
+)
+from benchmarks.reference_step import ReferenceStep
+from benchmarks.step import LEARNING_RATE, TOLERANCE, arithmetic, precision_dtype
+from benchmarks.step_problem import Problem, make_problem
+from latte.adapt.learner import Learner
+from latte.adapt.loop import Training, train
+from latte.adapt.operations import counting_operations
+from latte.cli.progress import QuietProgress
+from latte.data.batches import epoch_batches
+from latte.data.cache import ImageCache
+from latte.data.views import TrainingView
+from latte.interfaces import PixelFormat
+from latte.interfaces.settings import AugmentSettings, OptimizerSettings, TrainSettings
+from latte.run.memory import keep_freed_memory
+
+SEED = 0
+_SIDES = ("textbook", "latte")
+
+
+class Finished(Exception):  # noqa: N818 - nothing went wrong
+    """Raised out of latte's loop after the last epoch that is measured."""
+
+
+class Textbook:
+    """The plain loop; one call is one epoch."""
+
+    def __init__(self, step: ReferenceStep, view: TrainingView, images: ImageCache) -> None:
+        self.step = step
+        self.timed = Timed("textbook")
+        self._view = view
+        self._images = images.images
+
+    def epoch(self, number: int, batch_size: int) -> None:
+        """All images once."""
+        self.step.epoch_start = self.step.prototypes.clone()
+        for rows in epoch_batches(len(self._images), batch_size, SEED, number):
+            views = [self._load(row, number) for row in rows.tolist()]
+            self.step.step_on(rows.tolist(), torch.stack(views))
+
+    def _load(self, row: int, epoch: int) -> Tensor:
+        path = self._images[row].path
+        assert path is not None
+        with Image.open(path) as image:
+            return self._view(image.convert("RGB"), row, epoch)
+
+
+class Latte:
+    """Latte's loop, which hands over after each epoch as it does to evaluate."""
+
+    def __init__(
+        self, step: LatteStep, view: TrainingView, images: ImageCache, batch_size: int, folder: Path
+    ) -> None:
+        self.step = step
+        self.timed = Timed("latte")
+        self._batch_size = batch_size
+        self._view = view
+        self._images = images
+        self._folder = folder
+
+    def epochs(self, rounds: int, between: Any) -> None:
+        """One epoch that is counted, then `rounds` by the clock; `between(number)` after each."""
+        counter = counting_operations()
+        counter.__enter__()
+        marks: list[tuple[float, float]] = []
+
+        def after_an_epoch(learners: Sequence[Learner]) -> Mapping[str, float]:
+            now = _now()
+            number = len(self.timed.wall) + bool(marks)
+            if marks:
+                self.timed.wall.append(now[0] - marks[-1][0])
+                self.timed.cpu.append(now[1] - marks[-1][1])
+            else:
+                counter.__exit__(None, None, None)
+                self.timed.flops = counter.get_total_flops()
+            between(number)
+            if len(self.timed.wall) == rounds:
+                raise Finished
+            marks.append(_now())
+            return {}
+
+        try:
+            train(self._training(rounds + 2, after_an_epoch), QuietProgress())
+        except Finished:
+            return
+
+    def _training(self, epochs: int, evaluate: Any) -> Training:
+        settings = TrainSettings(
+            batch_size=self._batch_size,
+            max_epochs=epochs,
+            schedule="constant",
+            optimizer=OptimizerSettings(learning_rate=LEARNING_RATE),
+            checkpoint_every=10**6,
+        )
+        return Training(
+            settings=settings,
+            inputs=self.step.inputs,
+            start=self.step.start,
+            images=self._images,
+            view=self._view,
+            learners=[self.step.learner],
+            folder=self._folder,
+            evaluation_batch_size=64,
+            evaluate=evaluate,
+        )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse, measure, print."""
+    options = _parser().parse_args(arguments)
+    keep_freed_memory()
+    torch.set_num_threads(options.threads)
+    problem = make_problem(options.shape, options.images)
+    with TemporaryDirectory(prefix="latte-benchmark-") as name:
+        folder = Path(name)
+        images = write_images(folder / "images", options.images)
+        cache, filling = filled_cache(images, folder / "pixels")
+        textbook, latte = _sides(options, problem, cache, folder)
+        tokens = _run(options, textbook, latte)
+    _report(options, [one for one in (textbook, latte) if one], tokens, filling)
+
+
+def _sides(
+    options: argparse.Namespace, problem: Problem, cache: ImageCache, folder: Path
+) -> tuple[Textbook | None, Latte | None]:
+    text = problem.config["text_cfg"]
+    tokenizer = SimpleTokenizer(context_length=text["context_length"])
+    cfg = problem.model.visual.preprocess_cfg
+    pixel_format = PixelFormat(cfg["size"], tuple(cfg["mean"]), tuple(cfg["std"]))
+    views = [TrainingView(pixel_format, AugmentSettings(), SEED) for _ in _SIDES]
+    views[1].prepare()
+    textbook, latte = None, None
+    if options.side in ("both", "textbook"):
+        step = ReferenceStep(problem, tokenizer, arithmetic(options.precision), LEARNING_RATE)
+        textbook = Textbook(step, views[0], cache)
+    if options.side in ("both", "latte"):
+        own = LatteStep(problem, tokenizer, options.precision, LEARNING_RATE)
+        latte = Latte(own, views[1], cache, options.batch, folder / "run")
+    return textbook, latte
+
+
+def _run(
+    options: argparse.Namespace, textbook: Textbook | None, latte: Latte | None
+) -> dict[str, int]:
+    """Epochs in turns; returns tokens that went through the text tower in the first of each."""
+    tokens: dict[str, int] = {}
+
+    def plain(number: int) -> None:
+        if textbook is not None:
+            turn = textbook.timed.run if number else textbook.timed.warm_up
+            with _CountedTokens(textbook.step.model, tokens, "textbook", active=not number):
+                turn(lambda: textbook.epoch(number, options.batch))
+        if textbook is not None and latte is not None:
+            _compare(options.precision, textbook, latte)
+
+    if latte is None:
+        for number in range(options.rounds + 1):
+            plain(number)
+        return tokens
+    with _CountedTokens(latte.step.model, tokens, "latte", active=True) as counted:
+
+        def between(number: int) -> None:
+            counted.stop()
+            plain(number)
+
+        latte.epochs(options.rounds, between)
+    return tokens
+
+
+class _CountedTokens:
+    """Counts tokens until it is stopped."""
+
+    def __init__(self, model: Any, found: dict[str, int], name: str, *, active: bool) -> None:
+        self._found = found
+        self._name = name
+        embedding = model.token_embedding
+        self._handle = embedding.register_forward_pre_hook(self._count) if active else None
+
+    def __enter__(self) -> _CountedTokens:
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Count no more."""
+        if self._handle is not None:
+            self._handle.remove()
+
+    def _count(self, module: torch.nn.Module, given: tuple[Tensor]) -> None:
+        self._found[self._name] = self._found.get(self._name, 0) + given[0].numel()
+
+
+def _compare(precision: str, textbook: Textbook, latte: Latte) -> None:
+    difference = _difference(textbook, latte)
+    if precision == "fp32" and difference > TOLERANCE:
+        sys.exit(f"the two epochs differ: prototypes by {difference:.1e}")
+
+
+def _difference(textbook: Textbook, latte: Latte) -> float:
+    return (textbook.step.prototypes - latte.step.prototypes).abs().max().item()
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks epoch", description=__doc__)
+    parser.add_argument("--shape", default="ViT-B-32", help="open_clip's name, or tiny")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--images", type=int, default=32, help="JPEGs of 500 x 375 (%(default)s)")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--side", choices=("both", *_SIDES), default="both", help="one alone, for its peak memory"
+    )
+    return parser
+
+
+def _report(
+    options: argparse.Namespace,
+    sides: Sequence[Textbook | Latte],
+    tokens: Mapping[str, int],
+    filling: float,
+) -> None:
+    peak = cpu_peak(precision_dtype(options.precision))
+    lines = [
+        f"{options.shape}, {options.precision}, {options.images} images, batch {options.batch}, "
+        f"threads {options.threads}, medians of {options.rounds} epochs, torch {torch.__version__}",
+        f"a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP a second of CPU",
+    ]
+    lines += [_line(side.timed, options.images, tokens, peak) for side in sides]
+    if len(sides) == 2:
+        textbook, latte = sides
+        assert isinstance(textbook, Textbook)
+        assert isinstance(latte, Latte)
+        lines += [
+            ratio_line(textbook.timed, latte.timed),
+            f"difference after {options.rounds + 1} epochs: prototypes "
+            f"{_difference(textbook, latte):.1e}",
+        ]
+    once = f"filling latte's image cache, once: {1000 * filling / options.images:.2f} ms an image"
+    say([*lines, once, memory_line()])
+
+
+def _line(timed: Timed, images: int, tokens: Mapping[str, int], peak: float) -> str:
+    wall, cpu = median(timed.wall), median(timed.cpu)
+    return (
+        f"{timed.name}: {wall:.2f} s an epoch ({cpu:.2f} s of CPU), {images / wall:.2f} images/s, "
+        f"{tokens[timed.name] / images:.1f} tokens and {timed.flops / images / 1e9:.2f} GFLOP "
+        f"an image, {timed.share_of(peak)}"
+    )

@@ -1,0 +1,157 @@
+"""`latte run --profile`: where the time of each stage and of a training step went."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latte.adapt.precision import Arithmetic, choose_arithmetic, tf32_products
+from latte.adapt.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring
+from latte.files import write_json
+from latte.run.folder import RunFolder, StageRecord
+from latte.run.product_rate import product_rate
+from latte.run.workspace import Workspace
+
+_DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class RunProfile:
+    """What a run tells while it works; nothing of it reaches a result or an identity."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.device = workspace.device
+        self.arithmetic = choose_arithmetic(
+            workspace.recipe.train.precision, torch.device(self.device)
+        )
+        self.stages: dict[str, tuple[StageRecord, bool]] = {}
+        """Of each stage its record, and whether it was reused."""
+        self.watch: Stopwatch | None = None
+        """None where no training was done."""
+        self._trace = workspace.folder.trace
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Around the work of a stage."""
+        if name != "train":
+            yield
+            return
+        self.watch = Stopwatch(self.device, self._trace)
+        with measuring(self.watch):
+            yield
+
+    def note(self, stage: str, record: StageRecord, *, reused: bool) -> None:
+        """A stage is finished, or was already."""
+        self.stages[stage] = (record, reused)
+
+
+def write_profile(folder: RunFolder, profile: RunProfile) -> None:
+    """Write `profile.json`; where no stage was done, it stays what an earlier run measured."""
+    if folder.profile.exists() and all(reused for _, reused in profile.stages.values()):
+        earlier = json.loads(folder.profile.read_text(encoding="utf-8"))
+        reused = [{**stage, "reused": True} for stage in earlier["stages"]]
+        write_json(folder.profile, {**earlier, "stages": reused})
+        return
+    watch = profile.watch
+    done = watch is not None and watch.steps > 0
+    write_json(
+        folder.profile,
+        {
+            "device": profile.device,
+            "arithmetic": profile.arithmetic,
+            "threads": torch.get_num_threads(),
+            "stages": _stages(folder, profile),
+            "beside_steps": dict(watch.beside) if watch else {},
+            "steps": _steps(profile, watch) if watch is not None and done else None,
+            "trace": folder.relative(folder.trace) if done and folder.trace.exists() else None,
+        },
+    )
+
+
+def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
+    training, evaluation = (_lines(p) for p in (folder.training_images, folder.evaluation_images))
+    trained = (
+        profile.watch.measured.images + profile.watch.looked_into.images if profile.watch else 0
+    )
+    both = training + evaluation
+    images = {
+        "data": both,
+        "zero-shot": both,
+        "describe": training,
+        "train": trained,
+        "evaluate": both,
+    }
+    return [
+        {
+            "name": name,
+            "reused": reused,
+            "seconds": record.seconds,
+            "images_a_second": _rate(0 if reused else images.get(name, 0), record.seconds),
+            "peak_memory_mb": record.peak_memory_mb,
+        }
+        for name, (record, reused) in profile.stages.items()
+    ]
+
+
+def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
+    """Of the steps that were only timed; of all, where there were no such."""
+    times = watch.measured if watch.measured.steps else watch.looked_into
+    counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
+    an_image = {part: watch.operations[part] / counted_images for part in PARTS}
+    # On a CPU that others use, too, its own time is what compares.
+    on_cpu = profile.device == "cpu"
+    peak = _product_rate(profile, time.process_time if on_cpu else time.perf_counter)
+    seconds = times.cpu_seconds if on_cpu else sum(times.seconds.values())
+    rate = sum(an_image.values()) * times.images / seconds if seconds else 0.0
+    return {
+        "steps": times.steps,
+        "timed_alone": times is watch.measured,
+        "images": times.images,
+        "seconds": sum(times.seconds.values()),
+        "images_a_second": _rate(times.images, sum(times.seconds.values())),
+        "waiting_share": times.seconds[WAITING] / sum(times.seconds.values()),
+        "gflop_an_image": sum(an_image.values()) / 1e9,
+        "gflop_a_second": _gflops(sum(an_image.values()), times, None),
+        "cpu_seconds": times.cpu_seconds,
+        "share_of_product": rate / peak,
+        "product_gflop_a_second": peak / 1e9,
+        "looked_into": watch.looked_into.steps,
+        "looked_into_seconds": sum(watch.looked_into.seconds.values()),
+        "parts": [
+            {
+                "name": part,
+                "seconds": times.seconds[part],
+                "gflop_an_image": an_image[part] / 1e9,
+                "gflop_a_second": _gflops(an_image[part], times, part),
+            }
+            for part in PARTS
+        ],
+    }
+
+
+def _gflops(an_image: float, times: StepTimes, part: str | None) -> float:
+    seconds = sum(times.seconds.values()) if part is None else times.seconds[part]
+    return an_image * times.images / seconds / 1e9 if seconds else 0.0
+
+
+def _product_rate(profile: RunProfile, clock: Callable[[], float]) -> float:
+    dtype = _DTYPES.get(profile.arithmetic, torch.float32)
+    if profile.arithmetic == "tf32":
+        return product_rate(profile.device, dtype, clock=clock, inside=tf32_products)
+    return product_rate(profile.device, dtype, clock=clock)
+
+
+def _rate(images: int, seconds: float) -> float | None:
+    return images / seconds if images and seconds else None
+
+
+def _lines(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for _ in file)

@@ -1,0 +1,146 @@
+"""Views made for a batch at once, on the device, are Pillow's but for rounding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import numpy
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+from latte.data.batches import training_batches
+from latte.data.cache import ImageCache
+from latte.data.device_colours import change_colours
+from latte.data.device_views import DeviceViews, bicubic_weights, resized_crops
+from latte.data.draws import Change, Draw, draw_view
+from latte.data.pillow_views import drawn_pixels
+from latte.data.resident import resident_images
+from latte.data.views import TrainingView
+from latte.interfaces import PixelFormat
+from latte.interfaces.settings import AugmentSettings
+from tests.data.pictures import SilentProgress, picture, references
+
+FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
+CPU = torch.device("cpu")
+STRONG = AugmentSettings(crop_scale=(0.3, 1.0), jitter=(0.9, 0.9, 0.9, 0.5), jitter_probability=1.0)
+
+
+def array(seed: int, width: int, height: int, *, smooth: bool = True) -> Tensor:
+    if smooth:
+        return torch.from_numpy(numpy.array(picture(seed, width, height)))
+    noise = numpy.random.default_rng(seed).integers(0, 256, (height, width, 3), numpy.uint8)
+    return torch.from_numpy(noise)
+
+
+def by_pillow(pixels: Tensor, draw: Draw, size: int) -> Tensor:
+    return drawn_pixels(Image.fromarray(pixels.numpy()), draw, size).float()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 200), st.integers(1, 200)), min_size=1, max_size=5),
+    st.integers(5, 60),
+    st.integers(0, 2**31),
+    st.booleans(),
+)
+def test_crops_of_a_batch_are_pillows_to_one_of_255(
+    sizes: list[tuple[int, int]], size: int, seed: int, smooth: bool
+) -> None:
+    images = [array(seed % 99 + at, *one, smooth=smooth) for at, one in enumerate(sizes)]
+    plain = STRONG.model_copy(update={"jitter_probability": 0.0, "grayscale_probability": 0.0})
+    draws = [draw_view(*one, plain, Random(seed + at)) for at, one in enumerate(sizes)]
+    found = resized_crops(images, draws, size)
+    for view, image, draw in zip(found, images, draws, strict=True):
+        assert (view - by_pillow(image, draw, size)).abs().max() <= 2
+        assert torch.equal(view, view.round())
+
+
+@pytest.mark.parametrize("change", list(Change))
+def test_every_colour_changes_as_pillow_changes_it(change: Change) -> None:
+    steps = range(0, 256, 15)
+    colours = [(r, g, b) for r in steps for g in steps for b in steps]
+    square = torch.tensor(numpy.resize(numpy.array(colours, numpy.uint8), (70, 70, 3)))
+    amounts = (-0.5, -0.1, 0.0, 0.03, 0.5) if change is Change.HUE else (0.0, 0.5, 1.0, 1.7)
+    draws = [Draw((0, 0, 70, 70), ((change, amount),)) for amount in amounts]
+    views = square.permute(2, 0, 1).float().repeat(len(draws), 1, 1, 1)
+    change_colours(views, draws)
+    for view, draw in zip(views, draws, strict=True):
+        assert torch.equal(view, by_pillow(square, draw, 70))
+
+
+def test_weights_of_a_row_add_up_to_one_and_none_lie_beyond_it() -> None:
+    weights = bicubic_weights([7, 300, 32], 32, CPU)
+    assert weights.shape == (3, 32, 300)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 32))
+    assert not weights[0, :, 7:].any()
+    torch.testing.assert_close(weights[2, :, :32], torch.eye(32))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> ImageCache:
+    return ImageCache(references(tmp_path, 9, width=90, height=70))
+
+
+def on_device(cache: ImageCache, view: TrainingView) -> DeviceViews:
+    images = resident_images(cache, CPU, None, SilentProgress())
+    assert images is not None
+    return DeviceViews(view, images)
+
+
+def test_views_are_those_of_the_processor_up_to_rounding(cache: ImageCache) -> None:
+    view = TrainingView(FORMAT, AugmentSettings(), seed=3)
+    batches = [torch.tensor([4, 0, 7, 2]), torch.tensor([8, 1, 3])]
+    found = list(on_device(cache, view).batches(batches, epoch=2))
+    expected = list(training_batches(cache, view, batches, epoch=2))
+    one = 1 / 255 / torch.tensor(FORMAT.std).view(3, 1, 1)
+    for (indices, views), (others, pixels) in zip(found, expected, strict=True):
+        assert torch.equal(indices, others)
+        assert views.dtype == pixels.dtype
+        steps = ((views - pixels) / one).abs()
+        assert steps.mean() < 0.05
+        # A hue on the edge of a step falls on its other side where a value differs by one.
+        assert (steps > 3).float().mean() < 0.001
+
+
+def test_a_view_depends_on_seed_epoch_and_index_and_on_no_batch(cache: ImageCache) -> None:
+    device = on_device(cache, TrainingView(FORMAT, AugmentSettings(), seed=3))
+
+    def views(batch: list[int], epoch: int) -> dict[int, Tensor]:
+        ((indices, made),) = device.batches([torch.tensor(batch)], epoch)
+        return dict(zip(indices.tolist(), made, strict=True))
+
+    first, again = views([0, 1, 2, 3], 1), views([3, 1], 1)
+    # Crops are padded to the largest of a batch, which adds zeros to sums.
+    torch.testing.assert_close(again[3], first[3], atol=0.02, rtol=0)
+    torch.testing.assert_close(again[1], first[1], atol=0.02, rtol=0)
+    assert all(torch.equal(a, b) for a, b in zip(first.values(), views([0, 1, 2, 3], 1).values()))  # noqa: B905
+    assert not torch.equal(views([3], 2)[3], first[3])
+
+
+def test_everything_is_made_where_the_images_are() -> None:
+    """A tensor that is made elsewhere cannot be combined with one on the device `meta`."""
+    images = [torch.empty(70, 90, 3, dtype=torch.uint8, device="meta") for _ in range(3)]
+    device = DeviceViews(TrainingView(FORMAT, STRONG, seed=0), images)
+    ((_, views),) = device.batches([torch.tensor([2, 0, 1])], epoch=0)
+    assert views.device.type == "meta"
+    assert views.shape == (3, 3, 32, 32)
+
+
+def test_a_batch_without_images_has_no_views(cache: ImageCache) -> None:
+    device = on_device(cache, TrainingView(FORMAT, AugmentSettings(), seed=3))
+    ((indices, views),) = device.batches([torch.arange(0)], epoch=0)
+    assert len(indices) == 0
+    assert views.shape == (0, 3, 32, 32)
+
+
+def test_batches_that_are_not_wanted_any_more_leave_no_thread(cache: ImageCache) -> None:
+    batches = on_device(cache, TrainingView(FORMAT, STRONG, seed=0)).batches(
+        [torch.tensor([index]) for index in range(9)], epoch=0
+    )
+    next(batches)
+    batches.close()

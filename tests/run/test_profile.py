@@ -1,0 +1,82 @@
+"""`latte run --profile` says where the time went, and changes nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from latte.cli.profile import profile_lines
+from latte.run import profile as profiles
+from tests.run.runs import assert_same_results, run
+
+
+@pytest.fixture(autouse=True)
+def known_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "product_rate", lambda *a, **k: 1e9)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "profile.json").read_text())
+    return found
+
+
+def test_a_profile_changes_neither_results_nor_identity(recipe: Path, tmp_path: Path) -> None:
+    plain, _, _ = run(recipe, output=tmp_path / "plain")
+    folder, _, _ = run(recipe, output=tmp_path / "profiled", profile=True)
+    assert folder.name == plain.name
+    assert_same_results(plain, folder)
+    assert not (plain / "profile.json").exists()
+    found = read(folder)
+    assert [one["name"] for one in found["stages"]][:2] == ["data", "zero-shot"]
+    assert found["steps"]["steps"] == 3
+    assert found["steps"]["timed_alone"]
+    assert found["steps"]["images"] == 12
+    assert sum(part["seconds"] for part in found["steps"]["parts"]) == pytest.approx(
+        found["steps"]["seconds"]
+    )
+    train = next(one for one in found["stages"] if one["name"] == "train")
+    told = found["steps"]["seconds"] + found["steps"]["looked_into_seconds"]
+    assert told + sum(found["beside_steps"].values()) == pytest.approx(train["seconds"], abs=0.5)
+    assert (folder / found["trace"]).exists()
+
+
+def test_what_was_reused_is_called_so(recipe: Path) -> None:
+    folder, _, _ = run(recipe, profile=True)
+    steps = read(folder)["steps"]
+    run(recipe, profile=True)
+    again = read(folder)
+    assert all(stage["reused"] for stage in again["stages"])
+    assert again["steps"] == steps
+    lines = profile_lines(folder / "profile.json")
+    assert any(line.startswith("train (reused)") for line in lines)
+    assert any("training steps of an earlier run" in line for line in lines)
+
+
+def test_a_run_that_was_not_measured_has_no_steps_to_show(recipe: Path) -> None:
+    run(recipe)
+    folder, _, _ = run(recipe, profile=True)
+    assert read(folder)["steps"] is None
+    assert "training was reused, so that no step was measured" in "\n".join(
+        profile_lines(folder / "profile.json")
+    )
+
+
+def test_too_few_steps_are_shown_with_what_was_counted(recipe: Path) -> None:
+    folder, _, _ = run(recipe, "train.max_steps=1", profile=True)
+    assert not read(folder)["steps"]["timed_alone"]
+    assert any("takes longer" in line for line in profile_lines(folder / "profile.json"))
+
+
+def test_the_table_fits_a_terminal(recipe: Path, tmp_path: Path) -> None:
+    from latte.cli.main import app
+
+    result = CliRunner().invoke(app, ["run", str(recipe), "--profile", "--quiet"])
+    assert result.exit_code == 0, result.output
+    table = result.output[result.output.index("stage   ") :].splitlines()
+    assert max(map(len, table[:-1])) <= 80
+    for word in ("waiting for images", "image tower", "optimiser", "whole step", "peak memory"):
+        assert word in result.output
