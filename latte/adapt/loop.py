@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latte.adapt.checkpoint import load_checkpoint, save_checkpoint
+from latte import processes
+from latte.adapt.checkpoint import keep_checkpoint, resume
 from latte.adapt.constant_features import BankFeatures, keep_constant_features
 from latte.adapt.learner import Learner
 from latte.adapt.metrics import MetricsLog
@@ -84,7 +85,7 @@ class Training:
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one."""
     _start(training, progress)
-    step = load_checkpoint(training.folder / "checkpoints", training.learners, training.labelers)
+    step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step)
     total = training.total_steps
     if step:
@@ -101,6 +102,8 @@ def train(training: Training, progress: Progress) -> None:
 def _start(training: Training, progress: Progress) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
+        if processes.count() > 1:
+            learner.find_what_trains()
         if training.total_steps:
             keep_constant_features(
                 learner,
@@ -142,18 +145,26 @@ def _epoch(
                 _end_epoch(training, step, epoch, log)
             if step % settings.checkpoint_every == 0 or step == total:
                 folder = training.folder / "checkpoints"
-                save_checkpoint(folder, step, training.learners, training.labelers)
+                keep_checkpoint(folder, step, training.learners, training.labelers)
     return step
 
 
 def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
-    """Indices (B,) and pixels of each batch; no pixels where no learner would look at them."""
+    """Indices (B,) and pixels of each batch; no pixels where no learner would look at them.
+
+    Of several processes each gets the pixels of its own share.
+    """
     if all(learner.constant_features is not None for learner in training.learners):
         yield from ((indices, None) for indices in batches)
     else:
-        yield from training_batches(training.images, training.view, batches, epoch)
+        own = [processes.share(indices) for indices in batches]
+        with contextlib.closing(
+            training_batches(training.images, training.view, own, epoch)
+        ) as views:
+            for indices, (_, pixels) in zip(batches, views, strict=True):
+                yield indices, pixels
 
 
 def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
