@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption
+from latte.cli.together import together
 
 if TYPE_CHECKING:
-    from latte.interfaces import Progress
+    from latte.interfaces import Progress, RunResults
     from latte.recipe.model import Recipe
     from latte.registry.registry import Registry
 
@@ -27,7 +29,23 @@ def run(
     limit: LimitOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Adapt a CLIP to the images of a recipe; finished stages are reused."""
+    """Adapt a CLIP to the images of a recipe; finished stages are reused.
+
+    Started by torchrun, the processes work on one run together.
+    """
+    with together() as speaks:
+        _run(recipe, set_ or (), until, dry_run, limit, quiet, speaks)
+
+
+def _run(
+    recipe: Path,
+    overrides: Sequence[str],
+    until: str,
+    dry_run: bool,
+    limit: int | None,
+    quiet: bool,
+    speaks: bool,
+) -> None:
     from latte.cli.progress import make_progress
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
@@ -35,18 +53,25 @@ def run(
 
     last = check_stage(until)
     registry = load_registry()
-    loaded = load_recipe(recipe, registry, set_ or ())
-    progress = make_progress(quiet)
+    loaded = load_recipe(recipe, registry, overrides)
+    progress = make_progress(quiet or not speaks)
     if dry_run:
-        _print_plan(loaded, registry, progress, limit)
+        if speaks:
+            _print_plan(loaded, registry, progress, limit)
         return
 
     from latte.run.runner import run_recipe
     from latte.run.workspace import run_folder
 
     folder = run_folder(loaded, limit).path
-    typer.echo(f"run folder: {_shown(folder)}")
+    if speaks:
+        typer.echo(f"run folder: {_shown(folder)}")
     results = run_recipe(loaded, registry, progress, until=last, limit=limit)
+    if speaks:
+        _print_results(results, folder, last)
+
+
+def _print_results(results: RunResults | None, folder: Path, last: str) -> None:
     if results is None:
         typer.echo(f"stopped after stage {last}; the same command without --until continues")
         return

@@ -10,6 +10,7 @@ from typing import Any
 from latte.describe.asking import Answer, ask
 from latte.describe.plan import Plan
 from latte.describe.shard import Shard
+from latte.describe.together import exchanged, own_share
 from latte.describe.store import DescriptionStore, StoredText
 from latte.interfaces import Describer, DescribeRequest, LatteError, Progress
 
@@ -52,16 +53,18 @@ def generate(
     Each batch is durable before the next is asked, so an interrupted run continues where it was,
     and what other processes store meanwhile is not asked again. A refusal is an answer, which is
     kept and served, unless `ask_again`; a request that fails is recorded with its reason, and
-    asked again by the next run. Raises `LatteError` where not a single request got a text (of a
+    asked again by the next run. Processes of one run ask for a share each, and all get all answers.
+    Raises `LatteError` where not a single request got a text (of a
     shard: where all failed), or where too many fail in a row.
     """
     store.refresh()
     keys = [request.key for request in plan.requests if shard is None or shard.holds(request.key)]
-    written = _Asking(describer, plan, store, progress, ask_again).answer(keys)
+    written = _Asking(describer, plan, store, progress, ask_again).answer(own_share(keys))
+    written, spent = exchanged(store, keys, written, describer.counters)
     result = _result(plan, keys, written, store)
     _check_any(result, keys, store, whole=shard is None)
     if keys:
-        progress.say(f"{_summary(result, describer.counters)}; see {store.folder}")
+        progress.say(f"{_summary(result, spent)}; see {store.folder}")
     return result
 
 

@@ -3,7 +3,8 @@
 Values that are equal in all processes are worked out by each. What is large is shared: a process
 does every `count`-th item, and rows are gathered. Only the first process writes and speaks. Waits
 that may be long go through the key-value store that torchrun keeps; tensors go through
-torch.distributed, whose calls fail when they take longer than `patience`.
+torch.distributed, whose calls fail when they take longer than `patience`. Importing this loads no
+torch; `latte.processes.joined` does.
 """
 
 from latte.processes.ending import EndedElsewhere
@@ -20,7 +21,6 @@ from latte.processes.group import (
     tensors_of_first,
     wait_for_all,
 )
-from latte.processes.joined import joined
 from latte.processes.start import PATIENCE_VARIABLE, Start, local_device, start_of
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "gather_rows",
     "gather_values",
     "is_first",
-    "joined",
     "local_device",
     "of_first",
     "rank",

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count as numbers
-from typing import Any, TypeVar, overload
-
-import torch
-from torch import Tensor
-from torch import distributed as torch_distributed
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from latte.processes.ending import Lost
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
@@ -109,11 +108,13 @@ def gather_rows(own: Tensor, total: int) -> Tensor:
     """
     if _group is None:
         return own
+    import torch
+
     padded = own.new_zeros(-(-total // _group.count), *own.shape[1:])
     padded[: len(own)] = own.detach()
     parts = [torch.empty_like(padded) for _ in range(_group.count)]
     with _lost_if_it_fails():
-        torch_distributed.all_gather(parts, padded)
+        torch.distributed.all_gather(parts, padded)
     return torch.stack(parts, dim=1).flatten(0, 1)[:total]
 
 
@@ -121,6 +122,8 @@ def gather_values(own: ValueT) -> list[ValueT]:
     """What each process gives, plain JSON of any size, in the order of their numbers."""
     if _group is None:
         return [own]
+    import torch
+
     data = torch.frombuffer(bytearray(json.dumps(own), "utf-8"), dtype=torch.uint8)
     sizes = gather_rows(torch.tensor([len(data)]), _group.count).tolist()
     padded = data.new_zeros(1, max(sizes))
@@ -149,16 +152,20 @@ def any_of_all(flags: Sequence[bool]) -> list[bool]:
     """For each flag, whether it is set in any process."""
     if _group is None or not flags:
         return list(flags)
+    import torch
+
     found = torch.tensor(flags, dtype=torch.uint8)
     with _lost_if_it_fails():
-        torch_distributed.all_reduce(found, torch_distributed.ReduceOp.MAX)
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
     return [bool(flag) for flag in found.tolist()]
 
 
 def _of_first_process(own: Tensor) -> Tensor:
+    import torch
+
     found = own.detach().clone(memory_format=torch.contiguous_format)
     with _lost_if_it_fails():
-        torch_distributed.broadcast(found.reshape(-1).view(torch.uint8), src=0)
+        torch.distributed.broadcast(found.reshape(-1).view(torch.uint8), src=0)
     return found
 
 
@@ -176,9 +183,11 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def _sum_bucket(bucket: Sequence[Tensor]) -> Iterator[Tensor]:
+    import torch
+
     flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
     with _lost_if_it_fails():
-        torch_distributed.all_reduce(flat)
+        torch.distributed.all_reduce(flat)
     parts = torch.split(flat, [tensor.numel() for tensor in bucket])
     return (part.view(tensor.shape) for part, tensor in zip(parts, bucket, strict=True))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
 
+from latte import processes
 from latte.interfaces import Context, Dataset, LatteError, Progress
 from latte.recipe.model import Choice, Recipe
 from latte.registry.plugin import Registered
@@ -79,8 +80,11 @@ class Workspace:
 
     @cached_property
     def device(self) -> str:
-        """The torch device; `auto` takes a GPU where there is one. Raises `LatteError`."""
-        return find_device(self.recipe.general.device)
+        """The torch device; `auto` takes a GPU where there is one. Raises `LatteError`.
+
+        A process that torchrun started takes its own.
+        """
+        return find_device(processes.local_device(self.recipe.general.device))
 
     @cached_property
     def context(self) -> Context:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from latte import processes
+from latte.processes.joined import joined
 from latte.adapt.loop import Training, train
 from tests.adapt.doubles import AgreementLabeler, MaskedCrossEntropy, StepTemplates
 from tests.adapt.driver import CONTEXT
@@ -98,7 +99,7 @@ def main(folder: Path) -> None:
     """Every training; stopped ones, of which one goes on here; what each process ends with."""
     start = processes.start_of(os.environ)
     assert start is not None
-    with processes.joined(start):
+    with joined(start):
         count = processes.count()
         for name in (*TRAININGS, "latteclip"):
             run = f"{count}/{name}"
