@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -26,6 +27,8 @@ def kept_features(
     `identity` must say all that they depend on: the CLIP, and what it encodes, in order. `name` is
     what progress is told. A damaged file is written anew.
     """
+    if torch.are_deterministic_algorithms_enabled():
+        identity = ("deterministic", *identity)
     path = cache / "features" / f"{digest(*identity)}.safetensors"
     if processes.of_first(lambda: _is_whole(path)):
         features = load_file(path)["features"]

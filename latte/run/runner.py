@@ -24,6 +24,7 @@ from latte.run.identity import STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
 from latte.run.memory import keep_freed_memory
 from latte.run.oracle import oracle_labels
+from latte.run.repeatable import repeatable
 from latte.run.results import collect_results
 from latte.run.sharing import share_folder, take_device
 from latte.run.training import train_learners
@@ -61,7 +62,9 @@ def run_recipe(
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
-    with folder.lock():
+    if processes.count() > 1:
+        progress.say(f"{processes.count()} processes; progress shows the first one's share")
+    with repeatable(recipe.general.deterministic), folder.lock():
         if ask_again:
             folder.forget(["describe"])
         return _Runner(workspace, STAGES.index(until), ask_again).run()

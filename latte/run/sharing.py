@@ -29,8 +29,19 @@ def share_folder(folder: RunFolder) -> None:
 
 
 def take_device(device: str) -> None:
-    """Make a GPU this process's own, as NCCL wants it, where there are several processes."""
-    if processes.count() > 1 and device.startswith("cuda"):
-        import torch
+    """Make a GPU this process's own, as NCCL wants it, where there are several processes.
 
-        torch.cuda.set_device(device)
+    Raises `LatteError` for a device that several processes cannot work on together.
+    """
+    kind = device.partition(":")[0]
+    if processes.count() == 1 or kind == "cpu":
+        return
+    if kind != "cuda" or device != processes.local_device("cuda"):
+        raise LatteError(
+            f"{processes.count()} processes cannot work on `{device}` together",
+            where="device",
+            hint="write `device: auto`: each process takes a GPU of its own; or `device: cpu`",
+        )
+    import torch
+
+    torch.cuda.set_device(device)

@@ -80,6 +80,7 @@ def assert_same_rows(found: Path, expected: Path) -> None:
     one, other = rows(found), rows(expected)
     assert len(one) == len(other)
     for mine, its in zip(one, other, strict=True):
+        assert mine.pop("event") == its.pop("event")
         assert mine == pytest.approx(its, abs=TOLERANCE, rel=TOLERANCE)
 
 
