@@ -10,7 +10,24 @@ from contextlib import contextmanager
 
 import typer
 
+from latte.interfaces import LatteError
 from latte.processes import EndedElsewhere, start_of
+
+_FOR_SEVERAL = ("run", "describe")
+
+
+def refuse_several_processes(command: str) -> None:
+    """Raise `LatteError`, in the first process alone, where torchrun starts another command."""
+    start = start_of(os.environ)
+    if start is None or command in _FOR_SEVERAL:
+        return
+    error = LatteError(
+        f"`latte {command}` is for one process, and torchrun started {start.count}",
+        hint=f"start it without torchrun; for several are: {', '.join(_FOR_SEVERAL)}",
+    )
+    if start.rank:
+        raise typer.Exit(error.exit_code)
+    raise error
 
 
 @contextmanager

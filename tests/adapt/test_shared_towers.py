@@ -68,10 +68,12 @@ def rows(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Keys' biases have no gradient but rounding, which Adam takes for one."""
+def assert_close(
+    found: dict[str, Tensor], expected: dict[str, Tensor], exact: bool = False
+) -> None:
+    """Adam makes much of small gradients, and of those that are nothing but rounding."""
     for name, value in expected.items():
-        tolerance = 20 * TOLERANCE if name.endswith("in_proj_bias") else TOLERANCE
+        tolerance = TOLERANCE if exact or name.endswith("prototypes") else 20 * TOLERANCE
         difference = float((found[name] - value).abs().max())
         assert difference <= tolerance, name
 
@@ -89,7 +91,8 @@ def test_losses_prototypes_and_weights_are_those_of_one_process(
     folder: Path, together: Path, alone: dict[str, dict[str, Tensor]], name: str
 ) -> None:
     assert_same_rows(together / name, folder / "1" / name)
-    assert_close(load_file(together / name / "of-0.safetensors"), alone[name])
+    found = load_file(together / name / "of-0.safetensors")
+    assert_close(found, alone[name], exact=name in ("sgd", "clipped"))
 
 
 @pytest.mark.parametrize("name", TRAININGS)

@@ -50,7 +50,7 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
     "one-image": lambda: settings(batch_size=1),
     "images-alone": lambda: {"parts": [latteclip_part(trainable="visual_layer_norms")]},
     "texts-alone": lambda: {"parts": [latteclip_part(trainable="text_layer_norms")]},
-    "no-views": lambda: settings(augment=None),
+    "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
     "clipped": lambda: settings(
         optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, gradient_clip=0.1)
     ),
