@@ -70,7 +70,7 @@ class SharedTowers(Towers):
         return features
 
     def _count_once(self) -> None:
-        """What the loss reaches without the towers, as the logit scale, has its gradient in full."""
+        """What the loss reaches without towers, as the logit scale, has its gradient in full."""
         if not processes.is_first():
             for parameter in self._learner.parameters.values():
                 parameter.grad = None
@@ -104,7 +104,5 @@ def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
     """
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(
-            seed_from("share", torch.initial_seed() % 2**63, processes.rank(), place)
-        )
+        torch.manual_seed(seed_from("share", torch.initial_seed() % 2**63, processes.rank(), place))
         yield

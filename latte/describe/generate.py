@@ -10,8 +10,8 @@ from typing import Any
 from latte.describe.asking import Answer, ask
 from latte.describe.plan import Plan
 from latte.describe.shard import Shard
-from latte.describe.together import exchanged, own_share
 from latte.describe.store import DescriptionStore, StoredText
+from latte.describe.together import exchanged, own_share
 from latte.interfaces import Describer, DescribeRequest, LatteError, Progress
 
 GIVE_UP_AFTER = 32

@@ -1,4 +1,4 @@
-"""Processes of one run that describe: each asks for its share, and waits for the others' answers."""
+"""Processes of one run that describe: each asks for its share, and waits for the others'."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ ENDED = "ended"
 GO_ON = "the same command goes on from where this stopped, also with another number of processes"
 
 
-class Lost(BaseException):  # noqa: N818 - an event, which no `except Exception` may swallow
+class Lost(BaseException):  # so that no `except Exception` swallows it
     """Another process does not answer, or this one was told to end."""
 
 
 class EndedElsewhere(LatteError):  # noqa: N818 - the error is another process's
-    """This process ends because another one failed, which has said why."""
+    """Another process failed and has said why, so that its own end needs no word."""
 
 
 def told(store: Any, rank: int, error: BaseException) -> BaseException:

@@ -106,7 +106,7 @@ def gather_rows(own: Tensor, total: int) -> Tensor:
 
     They come without gradient, on the device of `own`.
     """
-    if _group is None:
+    if _group is None or total == 0:
         return own
     import torch
 
@@ -129,9 +129,7 @@ def gather_values(own: ValueT) -> list[ValueT]:
     padded = data.new_zeros(1, max(sizes))
     padded[0, : len(data)] = data
     rows = gather_rows(padded, _group.count)
-    return [
-        json.loads(row[:size].numpy().tobytes()) for row, size in zip(rows, sizes, strict=True)
-    ]
+    return [json.loads(row[:size].numpy().tobytes()) for row, size in zip(rows, sizes, strict=True)]
 
 
 def tensors_of_first(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -164,6 +162,8 @@ def _of_first_process(own: Tensor) -> Tensor:
     import torch
 
     found = own.detach().clone(memory_format=torch.contiguous_format)
+    if not found.numel():
+        return found
     with _lost_if_it_fails():
         torch.distributed.broadcast(found.reshape(-1).view(torch.uint8), src=0)
     return found

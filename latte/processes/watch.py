@@ -87,7 +87,7 @@ class Watch:
         now = time.monotonic()
         if now < self._next_beat:
             return
-        self._next_beat = now + _BEAT_SECONDS
+        self._next_beat = now + min(_BEAT_SECONDS, self._patience / 4)
         self._beats += 1
         self._store.set(_key(self._rank), str(self._beats))
         for other in range(self._count):

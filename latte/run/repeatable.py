@@ -1,8 +1,8 @@
 """`deterministic: true`: the same bits again on a GPU, for what that costs.
 
-On a CPU runs repeat to the bit anyway. On a GPU some operations add numbers in no fixed order, which
-is faster; here torch takes others, or raises where there are none. What it costs depends on the
-model; nothing here has been measured on a GPU.
+On a CPU runs repeat to the bit anyway. On a GPU some operations add numbers in no fixed order,
+which is faster; here torch takes others, or raises where there are none. What it costs depends on
+the model; nothing here has been measured on a GPU.
 """
 
 from __future__ import annotations

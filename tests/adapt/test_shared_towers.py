@@ -104,7 +104,9 @@ def test_all_processes_end_with_the_same_bits(together: Path, name: str) -> None
 
 
 def test_the_same_number_of_processes_gives_the_same_bits(together: Path) -> None:
-    runs = [load_file(together / name / "of-0.safetensors") for name in ("latteclip", "latteclip-again")]
+    runs = [
+        load_file(together / name / "of-0.safetensors") for name in ("latteclip", "latteclip-again")
+    ]
     assert_same_bits(*runs)
     assert rows(together / "latteclip") == rows(together / "latteclip-again")
 

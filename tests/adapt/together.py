@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import save_file
 
 from latte import processes
-from latte.processes.joined import joined
 from latte.adapt.loop import Training, train
+from latte.interfaces import NoOptions
+from latte.interfaces.settings import OptimizerSettings
+from latte.processes.joined import joined
 from tests.adapt.doubles import AgreementLabeler, MaskedCrossEntropy, StepTemplates
 from tests.adapt.driver import CONTEXT
 from tests.adapt.engine import SETTINGS, Part, latteclip_part, make_training, with_settings
 from tests.adapt.test_loop import outcome, reclip_parts
 from tests.backbone.models import open_model
 from tests.conftest import RecordedProgress, RecordedTask
-from latte.interfaces import NoOptions
-from latte.interfaces.settings import OptimizerSettings
 
 STOPPED_AFTER = 5
 

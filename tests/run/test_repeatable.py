@@ -1,4 +1,4 @@
-"""`deterministic: true`: torch is told, a run of its own comes of it, and what cannot be is said."""
+"""`deterministic: true`: torch is told, the run is one of its own, and what cannot be is said."""
 
 from __future__ import annotations
 

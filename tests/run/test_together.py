@@ -38,10 +38,10 @@ class Together:
 
     def __init__(self, recipe: Path, folder: Path, count: int, *changes: str, **env: str) -> None:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        arguments = ["--nproc-per-node", str(count), "-m", "latte", "run", str(recipe), "--quiet"]
         options = [option for change in changes for option in ("--set", change)]
         self.process = subprocess.Popen(
-            [*command, "--nproc-per-node", str(count)]
-            + ["-m", "latte", "run", str(recipe), "--quiet", *options],
+            [*command, *arguments, *options],
             cwd=folder,
             env={**environment(folder), "PYTHONPATH": str(REPOSITORY), **env},
             stdout=subprocess.PIPE,
@@ -197,11 +197,11 @@ def test_killed_while_describing_no_text_is_lost_and_nobody_waits(
 
 
 FAILING = '''
-import os
+import os, time
 from latte.api import ComponentSpec, Describer, LatteError, NoOptions, hookimpl
 
 class Failing(Describer):
-    """Fails in the second process alone."""
+    """Fails in the processes that FAILS names, and in the second takes SLOW seconds a batch."""
     fingerprint = "failing-1"
     max_images = 4
 
@@ -211,6 +211,8 @@ class Failing(Describer):
             raise LatteError("this machine has no such model", hint="install it")
 
     def describe(self, requests):
+        if os.environ["RANK"] == "1":
+            time.sleep(float(os.environ.get("SLOW", "0")))
         return ["a picture" for request in requests]
 
 @hookimpl
@@ -219,21 +221,41 @@ def latte_components():
 '''
 
 
+def failing(recipe: Path, folder: Path, fails: str, **env: str) -> Together:
+    """A run by two processes with the describer `failing`."""
+    about = folder / "plugin" / "failing_describer-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "plugin" / "failing_describer.py").write_text(FAILING)
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: failing-describer\nVersion: 1.0\n"
+    )
+    (about / "entry_points.txt").write_text(
+        "[latte.plugins]\nfailing_describer = failing_describer\n"
+    )
+    path = f"{folder / 'plugin'}{os.pathsep}{REPOSITORY}"
+    changes = {"PYTHONPATH": path, "FAILS": fails, **env}
+    return Together(recipe, folder, 2, "describer=failing", **changes)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fails", ["1", "0", "01"])
 def test_an_error_is_told_once_and_ends_all(recipe: Path, tmp_path: Path, fails: str) -> None:
     folder = folder_of(tmp_path, "together")
-    about = folder / "plugin" / "failing_describer-1.0.dist-info"
-    about.mkdir(parents=True)
-    (folder / "plugin" / "failing_describer.py").write_text(FAILING)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: failing-describer\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[latte.plugins]\nfailing_describer = failing_describer\n")
-    path = f"{folder / 'plugin'}{os.pathsep}{REPOSITORY}"
-    failed = Together(recipe, folder, 2, "describer=failing", PYTHONPATH=path, FAILS=fails)
+    failed = failing(recipe, folder, fails)
     code, _, complaints = failed.end(timeout=60)
     assert code != 0
     assert complaints == ["error: this machine has no such model", "  install it"]
     assert leftovers(folder) == []
+
+
+@pytest.mark.slow
+def test_nobody_is_impatient_with_a_process_that_describes_for_long(
+    recipe: Path, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, "together")
+    slow = failing(recipe, folder, "-", SLOW="25", LATTE_PATIENCE="15")
+    code, _, complaints = slow.end()
+    assert (code, complaints) == (0, [])
 
 
 @pytest.mark.slow
