@@ -23,9 +23,9 @@ from tests.run.scripted import Noting
 REPOSITORY = Path(__file__).parents[2]
 CONTROL = "controls={plain: {descriptions: [class], describer: null}}"
 LONG = (
-    "train.max_epochs=40",
+    "train.max_epochs=20",
     "train.checkpoint_every=1",
-    "train.evaluate_every=20",
+    "train.evaluate_every=10",
     "train.optimizer.learning_rate=1.0e-5",
 )
 """Long enough to be killed on the way."""
@@ -130,7 +130,7 @@ def test_one_process_is_killed_the_others_end_and_another_number_goes_on(
     assert [line for line in complaints if line == LOST] == [LOST]
     assert any("the same command goes on" in line for line in complaints)
     assert leftovers(folder) == []
-    assert 7 <= steps(folder) < 120
+    assert 7 <= steps(folder) < 60
     found, _, progress = run(recipe, *LONG, output=folder / "runs")
     assert any(line.startswith("train: continuing after step") for line in progress.lines)
     assert_close_results(found, expected)
@@ -203,6 +203,7 @@ from latte.api import ComponentSpec, Describer, LatteError, NoOptions, hookimpl
 class Failing(Describer):
     """Fails in the processes that FAILS names, and in the second takes SLOW seconds a batch."""
     fingerprint = "failing-1"
+    batch_size = 64
     max_images = 4
 
     def __init__(self, options, context):
