@@ -66,7 +66,7 @@ class Together:
             time.sleep(0.005)
         os.kill(self.worker(rank), signal.SIGKILL)
 
-    def end(self, timeout: float = 120) -> tuple[int, str, list[str]]:
+    def end(self, timeout: float = 300) -> tuple[int, str, list[str]]:
         """Exit code, what was printed, and latte's own lines among the complaints."""
         output, complaints = self.process.communicate(timeout=timeout)
         return self.process.returncode, output, _without_torchrun(complaints)
@@ -125,7 +125,7 @@ def test_one_process_is_killed_the_others_end_and_another_number_goes_on(
     folder = folder_of(tmp_path, "together")
     killed = Together(recipe, folder, 2, *LONG)
     killed.kill_when(1, lambda: steps(folder) >= 7)
-    code, _, complaints = killed.end(timeout=60)
+    code, _, complaints = killed.end(timeout=120)
     assert code != 0
     assert [line for line in complaints if line == LOST] == [LOST]
     assert any("the same command goes on" in line for line in complaints)
@@ -166,7 +166,7 @@ def test_the_first_is_killed_and_the_same_number_goes_on_to_the_bit(
     assert Together(recipe, whole, 2, *LONG).end()[0] == 0
     killed = Together(recipe, folder, 2, *LONG)
     killed.kill_when(0, lambda: steps(folder) >= 7)
-    code, _, complaints = killed.end(timeout=60)
+    code, _, complaints = killed.end(timeout=120)
     assert code != 0
     assert complaints.count(LOST) == 1
     assert Together(recipe, folder, 2, *LONG).end()[0] == 0
@@ -185,7 +185,7 @@ def test_killed_while_describing_no_text_is_lost_and_nobody_waits(
     killed = Together(recipe, folder, 2, use, **changes)
     killed.kill_when(1, lambda: len(noting.asked) >= 6)
     began = time.monotonic()
-    code, _, complaints = killed.end(timeout=60)
+    code, _, complaints = killed.end(timeout=120)
     assert code != 0
     assert complaints.count(LOST) == 1
     assert time.monotonic() - began < 30
@@ -243,7 +243,7 @@ def failing(recipe: Path, folder: Path, fails: str, **env: str) -> Together:
 def test_an_error_is_told_once_and_ends_all(recipe: Path, tmp_path: Path, fails: str) -> None:
     folder = folder_of(tmp_path, "together")
     failed = failing(recipe, folder, fails)
-    code, _, complaints = failed.end(timeout=60)
+    code, _, complaints = failed.end(timeout=120)
     assert code != 0
     assert complaints == ["error: this machine has no such model", "  install it"]
     assert leftovers(folder) == []
