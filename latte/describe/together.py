@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +9,6 @@ from latte import processes
 from latte.describe.shard import Shard
 from latte.describe.store import DescriptionStore
 from latte.interfaces import LatteError
-
-_APPEARS_WITHIN = 90.0
-"""Seconds in which a file that another machine wrote appears: network file systems take their
-time to look again."""
 
 
 def own_share(keys: Sequence[str]) -> Sequence[str]:
@@ -48,14 +43,13 @@ def _answers(store: DescriptionStore, keys: Sequence[str]) -> int:
 
 
 def _find(store: DescriptionStore, keys: Sequence[str], expected: int) -> None:
-    deadline = time.monotonic() + _APPEARS_WITHIN
-    store.refresh()
-    while _answers(store, keys) < expected:
-        if time.monotonic() > deadline:
-            raise LatteError(
-                "descriptions that another process wrote do not appear here",
-                where=str(store.folder),
-                hint="all machines of a run must share the folder that LATTE_CACHE names",
-            )
-        time.sleep(0.2)
+    def are_there() -> bool:
         store.refresh()
+        return _answers(store, keys) >= expected
+
+    if not processes.appears(are_there):
+        raise LatteError(
+            "descriptions that another process wrote do not appear here",
+            where=str(store.folder),
+            hint="all machines of a run must share the folder that LATTE_CACHE names",
+        )

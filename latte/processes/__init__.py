@@ -7,6 +7,7 @@ torch.distributed, whose calls fail when they take longer than `patience`. Impor
 torch; `latte.processes.joined` does.
 """
 
+from latte.processes.appearing import appears
 from latte.processes.ending import EndedElsewhere
 from latte.processes.group import (
     any_of_all,
@@ -28,6 +29,7 @@ __all__ = [
     "EndedElsewhere",
     "Start",
     "any_of_all",
+    "appears",
     "count",
     "gather_rows",
     "gather_values",

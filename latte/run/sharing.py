@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from latte import processes
 from latte.interfaces import LatteError
 from latte.run.folder import RunFolder
-
-_APPEARS_WITHIN = 90.0
-"""Seconds: network file systems take their time to look again."""
 
 
 def share_folder(folder: RunFolder) -> None:
@@ -17,15 +12,12 @@ def share_folder(folder: RunFolder) -> None:
     if processes.count() == 1:
         return
     sign = processes.of_first(folder.sign)
-    deadline = time.monotonic() + _APPEARS_WITHIN
-    while not folder.shows(sign):
-        if time.monotonic() > deadline:
-            raise LatteError(
-                "this process does not see the run folder of the first one",
-                where=str(folder.path),
-                hint="all machines of a run must share the folder `output`, and LATTE_CACHE",
-            )
-        time.sleep(0.2)
+    if not processes.appears(lambda: folder.shows(sign)):
+        raise LatteError(
+            "this process does not see the run folder of the first one",
+            where=str(folder.path),
+            hint="all machines of a run must share the folder `output`, and LATTE_CACHE",
+        )
 
 
 def take_device(device: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,8 +37,16 @@ LOST = "error: this run has stopped: another of its processes has ended"
 class Together:
     """`latte run` by several processes, which torchrun starts in `folder`."""
 
-    def __init__(self, recipe: Path, folder: Path, count: int, *changes: str, **env: str) -> None:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    def __init__(
+        self,
+        recipe: Path,
+        folder: Path,
+        count: int,
+        *changes: str,
+        meeting: Sequence[str] = ("--standalone",),
+        **env: str,
+    ) -> None:
+        command = [sys.executable, "-m", "torch.distributed.run", *meeting]
         arguments = ["--nproc-per-node", str(count), "-m", "latte", "run", str(recipe), "--quiet"]
         options = [option for change in changes for option in ("--set", change)]
         self.process = subprocess.Popen(
@@ -49,14 +58,17 @@ class Together:
             text=True,
         )
 
-    def worker(self, rank: int) -> int:
-        """The process id of one of the processes."""
+    def workers(self) -> dict[int, int]:
+        """Process ids by rank."""
         agent = self.process.pid
         children = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
+        found = {}
         for child in children:
-            if f"RANK={rank}\0" in Path(f"/proc/{child}/environ").read_text():
-                return int(child)
-        raise AssertionError(f"no process has number {rank}")
+            told = Path(f"/proc/{child}/environ").read_text().split("\0")
+            for value in told:
+                if value.startswith("RANK="):
+                    found[int(value.removeprefix("RANK="))] = int(child)
+        return found
 
     def kill_when(self, rank: int, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 120
@@ -64,7 +76,7 @@ class Together:
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < deadline, "the moment to kill never came"
             time.sleep(0.005)
-        os.kill(self.worker(rank), signal.SIGKILL)
+        os.kill(self.workers()[rank], signal.SIGKILL)
 
     def end(self, timeout: float = 300) -> tuple[int, str, list[str]]:
         """Exit code, what was printed, and latte's own lines among the complaints."""
@@ -194,6 +206,33 @@ def test_killed_while_describing_no_text_is_lost_and_nobody_waits(
     assert Together(recipe, folder, 2, use, **changes).end()[0] == 0
     assert len(set(noting.asked)) == 24
     assert len(noting.asked) <= 24 + before, "at most what was not stored is asked again"
+
+
+@pytest.mark.slow
+def test_a_process_is_killed_on_one_of_two_machines_and_both_end(
+    recipe: Path, tmp_path: Path
+) -> None:
+    """Two torchruns on one machine stand for two machines: neither knows the other's processes."""
+    folder = folder_of(tmp_path, "together")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    meeting = ("--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-id", "squares")
+    meeting = (*meeting, "--rdzv-endpoint", f"localhost:{port}")
+    long = (*LONG, "train.max_epochs=400")
+    machines = [Together(recipe, folder, 1, *long, meeting=meeting) for _ in range(2)]
+    deadline = time.monotonic() + 240
+    while steps(folder) < 7:
+        assert all(one.process.poll() is None for one in machines)
+        assert time.monotonic() < deadline, "the moment to kill never came"
+        time.sleep(0.01)
+    victim, survivor = sorted(machines, key=lambda one: 1 not in one.workers())
+    os.kill(victim.workers()[1], signal.SIGKILL)
+    code, _, complaints = survivor.end(timeout=120)
+    assert code != 0
+    assert complaints.count(LOST) == 1
+    assert victim.end(timeout=120)[0] != 0
+    assert leftovers(folder) == []
 
 
 FAILING = '''
