@@ -95,14 +95,20 @@ def colour_images(tmp_path: Path) -> Callable[..., Path]:
         size: tuple[int, int] = (40, 36),
         folder: str = "images",
     ) -> Path:
-        root = tmp_path / folder
-        for name in classes:
-            (root / name).mkdir(parents=True)
-            for number in range(per_class):
-                _colour_image(name, number, size).save(root / name / f"{number:03}.jpg", quality=90)
-        return root
+        return write_colour_images(tmp_path / folder, classes, per_class, size)
 
     return write
+
+
+def write_colour_images(
+    root: Path, classes: Sequence[str], per_class: int, size: tuple[int, int]
+) -> Path:
+    """Write `root/<colour>/<number>.jpg`; returns `root`."""
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for number in range(per_class):
+            _colour_image(name, number, size).save(root / name / f"{number:03}.jpg", quality=90)
+    return root
 
 
 def _colour_image(colour: str, number: int, size: tuple[int, int]) -> Image.Image:

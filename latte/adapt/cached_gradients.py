@@ -16,16 +16,18 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from latte import processes
 from latte.adapt.learner import Learner
 from latte.adapt.precision import backward_in
+from latte.adapt.shared_towers import SharedTowers
 from latte.adapt.towers import Towers
 
 
 def towers_of(learner: Learner) -> Towers:
     """The towers for one step of `learner`."""
-    if learner.micro_batch_size is None:
-        return Towers(learner)
-    return CachedTowers(learner, learner.micro_batch_size)
+    size = learner.micro_batch_size
+    towers = Towers(learner) if size is None else CachedTowers(learner, size)
+    return towers if processes.count() == 1 else SharedTowers(learner, towers)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from latte import processes
 from latte.adapt.learner import Learner
 from latte.files import sync_folder
 from latte.interfaces import LatteError, PseudoLabeler
@@ -25,12 +26,46 @@ KEPT = 2
 _FILE = "state.safetensors"
 
 
+def keep_checkpoint(
+    folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> None:
+    """Save one and, of several processes, let the first alone do so and the others agree with it.
+
+    What GPUs add up in no fixed order differs in its last bits from process to process; so no
+    difference outlasts a checkpoint, and a run that goes on from one is a run that never stopped.
+    """
+    if processes.is_first():
+        save_checkpoint(folder, step, learners, labelers)
+    if processes.count() > 1:
+        for learner in learners:
+            prototypes = processes.tensors_of_first(learner.aggregator.state())
+            learner.aggregator.load_state(prototypes)
+        for labeler in labelers:
+            labeler.load_state(processes.tensors_of_first(labeler.state()))
+
+
+def resume(
+    folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> int:
+    """See `load_checkpoint`; several processes go on from the one that the first found whole."""
+    step = processes.of_first(lambda: load_checkpoint(folder, learners, labelers))
+    if step and not processes.is_first():
+        found = load_checkpoint(folder, learners, labelers, only=step)
+        if found != step:
+            raise LatteError(
+                f"a process does not find the checkpoint of step {step}",
+                where=str(folder),
+                hint="all machines of a run must share its folder",
+            )
+    return step
+
+
 def save_checkpoint(
     folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> None:
     """Write `folder/step-NNNNNN` as it is after `step` steps, and remove old ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"step-{step:06d}"
+    target = folder / _name(step)
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -45,10 +80,16 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+    folder: Path,
+    learners: Sequence[Learner],
+    labelers: Sequence[PseudoLabeler[Any]],
+    only: int | None = None,
 ) -> int:
-    """Restore the newest checkpoint that is whole; returns its step, or 0 without one."""
-    for checkpoint in reversed(_checkpoints(folder)):
+    """Restore the newest checkpoint that is whole; returns its step, or 0 without one.
+
+    With `only`, no other than that of this step.
+    """
+    for checkpoint in reversed(_checkpoints(folder, only)):
         try:
             tensors = load_file(checkpoint / _FILE)
         except (OSError, SafetensorError):
@@ -65,8 +106,12 @@ def load_checkpoint(
     return 0
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"))
+def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
+    return sorted(folder.glob("step-*" if only is None else _name(only)))
+
+
+def _name(step: int) -> str:
+    return f"step-{step:06d}"
 
 
 def _tensors(

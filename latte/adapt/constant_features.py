@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from latte import processes
 from latte.adapt.kept_texts import KeptTexts, RefreshedTexts
 from latte.adapt.learner import Learner
 from latte.adapt.step import StepInputs
@@ -57,4 +58,8 @@ def _refreshed(learner: Learner, inputs: StepInputs, lifetime: int) -> Refreshed
     bank = inputs.bank
     names = [name for name in inputs.descriptions if name not in bank.of_class]
     like = torch.empty(0, learner.backbone.embedding_width, device=learner.device)
-    return RefreshedTexts(bank.unique_texts, names, learner.encode_texts, lifetime, like)
+
+    def encode(texts: Sequence[str]) -> Tensor:
+        return processes.gather_rows(learner.encode_texts(processes.share(texts)), len(texts))
+
+    return RefreshedTexts(bank.unique_texts, names, encode, lifetime, like)

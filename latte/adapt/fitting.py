@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from latte import processes
 from latte.adapt.learner import Learner
 from latte.adapt.memory_limit import free_memory
 from latte.adapt.precision import backward_in
@@ -82,8 +83,10 @@ def fit_learners(training: Training, progress: Progress) -> None:
     before, found = _read(path), {}
     for learner in training.learners:
         worst = worst_step(training, learner)
-        found[learner.name] = _fit(learner, worst, before.get(learner.name), settings, progress)
-    write_json(path, {name: asdict(one) for name, one in found.items()})
+        own = _fit(learner, worst, before.get(learner.name), settings, progress)
+        found[learner.name] = _agreed(learner, own)
+    if processes.is_first():
+        write_json(path, {name: asdict(one) for name, one in found.items()})
 
 
 def worst_step(training: Training, learner: Learner) -> Worst:
@@ -96,7 +99,19 @@ def worst_step(training: Training, learner: Learner) -> Worst:
     longest = sorted(texts, key=len, reverse=True)[:most]
     if learner.aggregator.class_features_refresh == "step" and learner.text_tower_trains:
         longest = sorted({*longest, *inputs.class_texts}, key=lambda one: (-len(one), one))
-    return Worst(0 if learner.constant_features is not None else size, longest)
+    images = 0 if learner.constant_features is not None else len(processes.share(range(size)))
+    return Worst(images, processes.share(longest))
+
+
+def _agreed(learner: Learner, own: Found) -> Found:
+    """What fits all processes of a run: the smallest part that any of them found."""
+    found = [Found(**one) for one in processes.gather_values(asdict(own))]
+    sizes = [one.micro_batch_size for one in found if one.micro_batch_size is not None]
+    learner.micro_batch_size = min(sizes, default=None)
+    again = any(one.gradient_checkpointing for one in found)
+    if again and not own.gradient_checkpointing:
+        learner.backbone.recompute_activations()
+    return Found(learner.micro_batch_size, again)
 
 
 def _fit(

@@ -92,6 +92,10 @@ class Learner:
         with torch.enable_grad():
             return self.backbone.encode_texts(["a photo"]).requires_grad
 
+    def find_what_trains(self) -> None:
+        """Now, by a forward pass, and not within a step, whose dropout it would change."""
+        _ = self.image_tower_trains, self.text_tower_trains
+
     def similarities(self, image_features: Tensor) -> Tensor:
         """Unit features (B, D) -> cosine similarities (B, C), without gradient."""
         with torch.no_grad():

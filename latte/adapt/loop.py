@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latte.adapt.checkpoint import load_checkpoint, save_checkpoint
+from latte import processes
+from latte.adapt.checkpoint import keep_checkpoint, resume
 from latte.adapt.constant_features import BankFeatures, keep_constant_features
 from latte.adapt.fitting import fit_learners, lack_explained
 from latte.adapt.learner import Learner
@@ -103,7 +104,7 @@ def train(training: Training, progress: Progress) -> None:
     _start(training, progress)
     with timed(FITTING):
         fit_learners(training, progress)
-    step = load_checkpoint(training.folder / "checkpoints", training.learners, training.labelers)
+    step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
     total = training.total_steps
     if step:
@@ -120,6 +121,8 @@ def train(training: Training, progress: Progress) -> None:
 def _start(training: Training, progress: Progress) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
+        if processes.count() > 1:
+            learner.find_what_trains()
         if training.total_steps:
             keep_constant_features(
                 learner,
@@ -164,17 +167,30 @@ def _epoch(
             if step % settings.checkpoint_every == 0 or step == total:
                 folder = training.folder / "checkpoints"
                 with timed(CHECKPOINTS):
-                    save_checkpoint(folder, step, training.learners, training.labelers)
+                    keep_checkpoint(folder, step, training.learners, training.labelers)
     return step
 
 
 def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
-    """Indices (B,) and pixels of each batch; no pixels where no learner would look at them."""
+    """Indices (B,) and pixels of each batch; no pixels where no learner would look at them.
+
+    Of several processes each gets the pixels of its own share.
+    """
     if all(learner.constant_features is not None for learner in training.learners):
         yield from ((indices, None) for indices in batches)
-    elif training.device_views is not None:
+        return
+    own = [processes.share(indices) for indices in batches]
+    with contextlib.closing(_own_views(training, own, epoch)) as views:
+        for indices, (_, pixels) in zip(batches, views, strict=True):
+            yield indices, pixels
+
+
+def _own_views(
+    training: Training, batches: Sequence[Tensor], epoch: int
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    if training.device_views is not None:
         yield from training.device_views.batches(batches, epoch)
     else:
         yield from training_batches(training.images, training.view, batches, epoch)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from latte import processes
 from latte.files import write_text
 from latte.interfaces import LatteError
 
@@ -37,16 +38,23 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 class MetricsLog:
-    """Appends rows; opened for a run that continues after `last_step` steps."""
+    """Appends rows; opened for a run that continues after `last_step` steps.
+
+    Of several processes the first writes.
+    """
 
     def __init__(self, path: Path, last_step: int, listen: Listen | None = None) -> None:
-        kept = [row for row in read_metrics(path) if row["step"] <= last_step] if last_step else []
-        write_text(path, "".join(_line(row) for row in kept))
         self._path = path
         self._listen = listen
+        if not processes.is_first():
+            return
+        kept = [row for row in read_metrics(path) if row["step"] <= last_step] if last_step else []
+        write_text(path, "".join(_line(row) for row in kept))
 
     def append(self, rows: list[Mapping[str, Any]]) -> None:
         """Write `rows` and hand them to the operating system, then to whoever listens."""
+        if not processes.is_first():
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(_line(row) for row in rows)
         if self._listen is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from latte import processes
 from latte.backbone.class_texts import ClassTexts
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
@@ -49,15 +50,33 @@ def encode_image_batches(
 def encode_cached_images(
     backbone: Backbone, images: ImageCache, batch_size: int, progress: Progress, name: str
 ) -> Tensor:
-    """Unit features (N, D) of the evaluation views of all `images`, on the CPU."""
-    batches = evaluation_batches(images, backbone.pixel_format, batch_size)
-    return encode_image_batches(backbone, batches, len(images), progress, name)
+    """Unit features (N, D) of the evaluation views of all `images`, on the CPU.
+
+    Several processes encode a share each, of which progress shows the first's.
+    """
+    own = processes.share(range(len(images)))
+    found = evaluation_batches(images, backbone.pixel_format, batch_size, own)
+    batches = ((indices // processes.count(), pixels) for indices, pixels in found)
+    features = encode_image_batches(backbone, batches, len(own), progress, name)
+    processes.wait_for_all()
+    return processes.gather_rows(features, len(images))
 
 
 def encode_many_texts(
     backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
 ) -> Tensor:
-    """Unit features (M, D) of M distinct texts, on the CPU, without gradient."""
+    """Unit features (M, D) of M distinct texts, on the CPU, without gradient.
+
+    Several processes encode a share each, of which progress shows the first's.
+    """
+    features = _encode_texts(backbone, processes.share(texts), progress, name)
+    processes.wait_for_all()
+    return processes.gather_rows(features, len(texts))
+
+
+def _encode_texts(
+    backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
+) -> Tensor:
     parts = [torch.empty(0, backbone.embedding_width)]
     with torch.no_grad(), progress.task(name, len(texts), "texts") as task:
         for first in range(0, len(texts), _TEXTS_A_PART):

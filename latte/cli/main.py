@@ -22,6 +22,7 @@ from latte.cli.errors import (
     print_unexpected,
     silence_broken_pipe,
 )
+from latte.cli.together import refuse_several_processes
 from latte.interfaces import LatteError
 from latte.registry.load import import_target
 from latte.registry.suggest import did_you_mean
@@ -78,6 +79,7 @@ class CommandGroup(TyperGroup):
         if args[0] not in COMMANDS:
             hint = f"{did_you_mean(args[0], COMMANDS)} All commands: latte --help".strip()
             raise LatteError(f'there is no command "{args[0]}"', hint=hint)
+        refuse_several_processes(args[0])
         return super().resolve_command(ctx, args)
 
 

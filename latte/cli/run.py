@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption
+from latte.cli.together import together
 
 if TYPE_CHECKING:
     from latte.interfaces import Progress, RunResults
@@ -30,7 +32,24 @@ def run(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Adapt a CLIP to the images of a recipe; finished stages are reused."""
+    """Adapt a CLIP to the images of a recipe; finished stages are reused.
+
+    Started by torchrun, the processes work on one run together.
+    """
+    with together() as speaks:
+        _run(recipe, set_ or (), until, dry_run, limit, profile, quiet, speaks)
+
+
+def _run(
+    recipe: Path,
+    overrides: Sequence[str],
+    until: str,
+    dry_run: bool,
+    limit: int | None,
+    profile: bool,
+    quiet: bool,
+    speaks: bool,
+) -> None:
     from latte.cli.progress import make_progress
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
@@ -38,18 +57,22 @@ def run(
 
     last = check_stage(until)
     registry = load_registry()
-    loaded = load_recipe(recipe, registry, set_ or ())
-    progress = make_progress(quiet)
+    loaded = load_recipe(recipe, registry, overrides)
+    progress = make_progress(quiet or not speaks)
     if dry_run:
-        _print_plan(loaded, registry, progress, limit)
+        if speaks:
+            _print_plan(loaded, registry, progress, limit)
         return
 
     from latte.run.runner import run_recipe
     from latte.run.workspace import run_folder
 
     folder = run_folder(loaded, limit).path
-    typer.echo(f"run folder: {_shown(folder)}")
+    if speaks:
+        typer.echo(f"run folder: {_shown(folder)}")
     results = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
+    if not speaks:
+        return
     if results is None:
         typer.echo(f"stopped after stage {last}; the same command without --until continues")
     else:
@@ -59,7 +82,6 @@ def run(
 
 
 def _print_results(results: RunResults, folder: Path) -> None:
-
     from latte.report.terminal import cost_line, summary_table
 
     typer.echo(summary_table(results))

@@ -18,7 +18,7 @@ from latte.report.plain import without_secrets
 from latte.run.folder import RunFolder
 from latte.run.identity import NOT_IDENTITY, STAGES
 
-NOT_COMPARED = ("name", "seed", "oracle", *NOT_IDENTITY)
+NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
 """Keys of a recipe that change where and how a run works or what is said about it, not what it
 finds; name and seed, which rows are named and averaged by; and what marks an oracle."""
 

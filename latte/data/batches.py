@@ -34,9 +34,12 @@ def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> list[Tensor
 
 
 def evaluation_batches(
-    cache: ImageCache, pixel_format: PixelFormat, batch_size: int
+    cache: ImageCache, pixel_format: PixelFormat, batch_size: int, only: range | None = None
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32."""
+    """Every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32.
+
+    With `only`, none but the images with these indices.
+    """
 
     def build(images: Executor, indices: list[int]) -> Tensor:
         view = partial(cache.evaluation_pixels, pixel_format=pixel_format)
@@ -44,8 +47,9 @@ def evaluation_batches(
             torch.from_numpy(numpy.stack(list(images.map(view, indices)))), pixel_format
         )
 
-    indices = torch.arange(len(cache))
-    batches = [indices[i : i + batch_size] for i in range(0, len(cache), batch_size)]
+    chosen = range(len(cache)) if only is None else only
+    indices = torch.arange(chosen.start, chosen.stop, chosen.step)
+    batches = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
     return _prefetched(batches, build, cache)
 
 

@@ -138,6 +138,11 @@ class DiskStore:
             except OSError as error:
                 self._give_up(error)
 
+    def look_again(self) -> None:
+        """Find also what other processes have kept meanwhile."""
+        with self._lock:
+            self._open_shards()
+
     def _open_shards(self) -> None:
         with contextlib.suppress(OSError):
             for path in sorted(self._folder.glob(f"*{TEMPORARY_SUFFIX}")):

@@ -11,6 +11,7 @@ from latte.describe.asking import Answer, ask
 from latte.describe.plan import Plan
 from latte.describe.shard import Shard
 from latte.describe.store import DescriptionStore, StoredText
+from latte.describe.together import exchanged, own_share
 from latte.interfaces import Describer, DescribeRequest, LatteError, Progress
 
 GIVE_UP_AFTER = 32
@@ -52,18 +53,23 @@ def generate(
     Each batch is durable before the next is asked, so an interrupted run continues where it was,
     and what other processes store meanwhile is not asked again. A refusal is an answer, which is
     kept and served, unless `ask_again`; a request that fails is recorded with its reason, and
-    asked again by the next run. Raises `LatteError` where not a single request got a text (of a
+    asked again by the next run. Processes of one run ask for a share each, and all get all answers.
+    Raises `LatteError` where not a single request got a text (of a
     shard: where all failed), or where too many fail in a row.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan.requests))
     if shard is not None:
         rows = array("i", (row for row in rows if shard.holds(plan.requests.key(row))))
-    written = _Asking(describer, plan, store, progress, ask_again).answer(rows)
+    own = own_share(rows, plan.requests.key)
+    written = _Asking(describer, plan, store, progress, ask_again).answer(own)
+    written, spent = exchanged(
+        store, rows, plan.requests.key, written=written, spent=describer.counters
+    )
     result = _result(plan, rows, written, store)
     _check_any(result, plan, rows, store, whole=shard is None)
     if rows:
-        progress.say(f"{_summary(result, describer.counters)}; see {store.folder}")
+        progress.say(f"{_summary(result, spent)}; see {store.folder}")
     return result
 
 

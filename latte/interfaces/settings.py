@@ -184,6 +184,13 @@ class GeneralSettings(Options):
     seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for everything random")
     output: str = Field(default="runs", description="where run folders go, from the current folder")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
+    deterministic: bool = Field(
+        default=False,
+        description=(
+            "the same bits again on a GPU, too: torch's deterministic algorithms, which are slower "
+            "or missing for some operations (an error then). On a CPU runs repeat to the bit anyway"
+        ),
+    )
     requires: tuple[str, ...] = Field(
         default=(), description='plugin packages this recipe needs, like "latte-tiny>=0.1"'
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from latte import processes
 from latte.data.images import open_image
 from latte.describe.bank import DescriptionBank
 from latte.describe.generate import GenerateResult, generate
@@ -36,15 +37,18 @@ def build_descriptions(workspace: Workspace, template: str) -> dict[str, Descrip
 
 def describe(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, ask_again: bool = False
-) -> DescriptionBank:
+) -> DescriptionBank | None:
     """Serve texts from the store and have the rest written; the bank goes to the run folder.
 
     `ask_again` asks also what was refused in an earlier run. What the recipe's gates hold back
-    stays in the store and does not reach the bank.
+    stays in the store and does not reach the bank. Several processes ask for a share each, and the
+    first makes the bank; the others get None.
     """
     descriptions = build_descriptions(workspace, images.template)
     training = training_set(workspace, images, zero_shot)
     plans, results = ask_all(workspace, training, descriptions, ask_again=ask_again)
+    if not processes.is_first():
+        return None
     results = hold_back(workspace, plans, results, descriptions)
     bank = DescriptionBank.from_plans(training, plans, results, descriptions)
     bank.save(workspace.folder.descriptions)

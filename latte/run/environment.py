@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from latte import __version__
+from latte import __version__, processes
 from latte.recipe.model import Choice, Recipe
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "pillow", "safetensors")
@@ -29,6 +29,7 @@ def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
         "device_name": _device_name(device),
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
+        "processes": processes.count(),
         "seed": recipe.general.seed,
     }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from latte import processes
 from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
 from latte.evaluate.metrics import evaluate_predictions, from_json, to_json
@@ -51,6 +52,8 @@ def evaluate(
             (zero_shot.evaluation, images.evaluation.cache, "label test images"),
         )
     ]
+    if not processes.is_first():
+        return []
     evaluations = compare(images, zero_shot, similarities[1]) if images.labels else []
     write_json(folder.evaluation, [to_json(one) for one in evaluations])
     calibration = calibrate(workspace, zero_shot, adapted.logit_scale, similarities, images.labels)

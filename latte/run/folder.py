@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from latte import processes
 from latte.files import write_json
 from latte.interfaces import LatteError
 
@@ -157,11 +159,14 @@ class RunFolder:
         return record if all((self.path / name).exists() for name in record.outputs) else None
 
     def finish(self, stage: str, record: StageRecord) -> None:
-        """Note that `stage` is finished."""
-        write_json(self.path / "state.json", {**self._state(), stage: asdict(record)})
+        """Note that `stage` is finished; the first of several processes does."""
+        if processes.is_first():
+            write_json(self.path / "state.json", {**self._state(), stage: asdict(record)})
 
     def forget(self, stages: Sequence[str]) -> None:
-        """Note that `stages` are to be done again."""
+        """Note that `stages` are to be done again; the first of several processes does."""
+        if not processes.is_first():
+            return
         kept = {name: value for name, value in self._state().items() if name not in stages}
         write_json(self.path / "state.json", kept)
 
@@ -170,7 +175,9 @@ class RunFolder:
         return path.relative_to(self.path).as_posix()
 
     def keep_checkpoints_of(self, fingerprint: str) -> None:
-        """Remove checkpoints of a training whose inputs were others."""
+        """Remove checkpoints of a training whose inputs were others; the first process does."""
+        if not processes.is_first():
+            return
         note = self.checkpoints / "fingerprint.json"
         if note.exists() and json.loads(note.read_text(encoding="utf-8")) == fingerprint:
             return
@@ -181,10 +188,14 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Keep other processes out of this folder; the lock ends with the process, however it ends.
 
-        Raises `LatteError` if somebody else is at work here.
+        Of several processes of one run the first holds it. Raises `LatteError` if somebody else is
+        at work here.
         """
+        if not processes.is_first():
+            yield
+            return
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        with self._lock.open("w") as file:
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -195,6 +206,23 @@ class RunFolder:
                         hint="wait for it, or change the recipe's `seed` or `output`",
                     ) from error
             yield
+
+    def sign(self) -> str:
+        """Leave a new sign in the lock, by which another process knows that it sees this folder."""
+        sign = secrets.token_hex(8)
+        self._lock.write_text(sign, encoding="ascii")
+        return sign
+
+    def shows(self, sign: str) -> bool:
+        """Whether this is the folder that was signed so."""
+        try:
+            return self._lock.read_text(encoding="ascii") == sign
+        except OSError:
+            return False
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
 
     def _state(self) -> dict[str, Any]:
         path = self.path / "state.json"

@@ -21,6 +21,10 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Eight hex digits that change with everything that a run's model depends on."""
     kept = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
+    # A run that promises to repeat reuses nothing of one that does not; without the promise there
+    # is no such key, as there was none when older folders were named.
+    if not kept.get("deterministic"):
+        kept.pop("deterministic", None)
     return digest_json({"recipe": kept, "limit": limit})[:8]
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from latte import processes
 from latte.backbone.class_texts import ClassTexts
 from latte.data.decoded import DecodedImages
 from latte.data.disk import DiskStore, bound_from_environment
-from latte.data.scan import Scan, scan_images, write_skipped
+from latte.data.scan import Scan, write_skipped
+from latte.data.shared_scan import scan_together
 from latte.files import digest_json, write_lines
 from latte.interfaces import LatteError
 from latte.run.workspace import Workspace
@@ -70,12 +72,11 @@ def find_images(workspace: Workspace) -> Images:
     cache = workspace.context.cache_dir
     decoded = DecodedImages(cache / "decoded")
     kept = DiskStore(cache / "pixels", bound_from_environment(), progress.say)
-    scanned = scan_images(training, progress, "check images", verified=decoded.keys, kept=kept)
+    scanned = scan_together(training, progress, "check images", decoded.keys, kept)
     test_images = [one.image for one in labelled]
-    evaluated = scan_images(
-        test_images, progress, "check test images", verified=decoded.keys, kept=kept
-    )
-    decoded.note([*scanned.keys, *evaluated.keys])
+    evaluated = scan_together(test_images, progress, "check test images", decoded.keys, kept)
+    if processes.is_first():
+        decoded.note([*scanned.keys, *evaluated.keys])
     if not scanned.images:
         raise LatteError(
             f"none of {len(training)} training images can be read",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from latte import processes
 from latte.files import digest, write_atomically
 from latte.interfaces import Progress
 
@@ -25,15 +27,28 @@ def kept_features(
     `identity` must say all that they depend on: the CLIP, and what it encodes, in order. `name` is
     what progress is told. A damaged file is written anew.
     """
+    if torch.are_deterministic_algorithms_enabled():
+        identity = ("deterministic", *identity)
     path = cache / "features" / f"{digest(*identity)}.safetensors"
-    if path.exists():
-        try:
-            features = load_file(path)["features"]
-            progress.say(f"{name}: {len(features)} features reused from the cache")
-            return features
-        except (SafetensorError, KeyError, OSError):
-            path.unlink(missing_ok=True)
+    if processes.of_first(lambda: _is_whole(path)):
+        features = load_file(path)["features"]
+        progress.say(f"{name}: {len(features)} features reused from the cache")
+        return features
     features = encode()
-    with write_atomically(path) as temporary:
-        save_file({"features": features}, temporary)
+    if processes.is_first():
+        with write_atomically(path) as temporary:
+            save_file({"features": features}, temporary)
     return features
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether there are features; a damaged file is removed."""
+    if not path.exists():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            file.get_slice("features")
+    except (SafetensorError, OSError):
+        path.unlink(missing_ok=True)
+        return False
+    return True

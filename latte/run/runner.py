@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from latte import processes
 from latte.files import digest, write_json, write_text
 from latte.interfaces import Evaluation, Progress, RunResults, RunStart
 from latte.recipe.dump import dump_yaml
@@ -26,7 +27,9 @@ from latte.run.images import Images, find_images, write_images
 from latte.run.memory import keep_freed_memory
 from latte.run.oracle import oracle_labels
 from latte.run.profile import RunProfile, write_profile
+from latte.run.repeatable import repeatable
 from latte.run.results import collect_results
+from latte.run.sharing import share_folder, take_device
 from latte.run.training import train_learners
 from latte.run.usage import peak_memory_mb, start_measuring
 from latte.run.workspace import Workspace, run_folder
@@ -64,10 +67,12 @@ def run_recipe(
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
-    with folder.lock(), workspace.listeners.run():
+    if processes.count() > 1:
+        progress.say(f"{processes.count()} processes; progress shows the first one's share")
+    with repeatable(recipe.general.deterministic), folder.lock(), workspace.listeners.run():
         if ask_again:
             folder.forget(["describe"])
-        measured = RunProfile(workspace) if profile else None
+        measured = RunProfile(workspace) if profile and processes.is_first() else None
         results = _Runner(workspace, STAGES.index(until), ask_again, measured).run()
         if measured is not None:
             write_profile(folder, measured)
@@ -110,17 +115,20 @@ class _Runner:
     def run(self) -> RunResults | None:
         """Stages in order; an earlier stage's result is loaded only if a later one needs it."""
         keep_freed_memory()
+        take_device(self.workspace.device)
         began = time.perf_counter()
+        share_folder(self.folder)
         images = find_images(self.workspace)
-        self._write_records()
         self.workspace.listeners.run_started(self._run_start(images))
         self.fingerprints = _fingerprints(self.workspace, images)
-        self._forget_changed()
+        if processes.is_first():
+            self._write_records()
+            self._forget_changed()
         zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: load_zero_shot(self.folder.zero_shot))
         bank = _Lazy(lambda: load_bank(self.workspace, images))
         adapted = _Lazy(lambda: load_adapted(self.folder, self.workspace.device, self.progress))
         stages: Mapping[str, Callable[[], Sequence[Path]]] = {
-            "data": lambda: write_images(self.workspace, images),
+            "data": lambda: _by_first(lambda: write_images(self.workspace, images)),
             "zero-shot": lambda: self._zero_shot(images, zero_shot),
             "describe": lambda: self._describe(images, zero_shot, bank),
             "train": lambda: self._train(images, zero_shot, bank, adapted),
@@ -132,14 +140,18 @@ class _Runner:
         return self._report(images) if STAGES.index("report") <= self.last else None
 
     def _zero_shot(self, images: Images, kept: _Lazy[ZeroShot]) -> Sequence[Path]:
-        kept.value = compute_zero_shot(self.workspace, images)
-        save_zero_shot(self.folder.zero_shot, kept.value)
+        found = compute_zero_shot(self.workspace, images)
+        if processes.is_first():
+            kept.value = found
+            save_zero_shot(self.folder.zero_shot, found)
         return [self.folder.zero_shot]
 
     def _describe(
         self, images: Images, zero_shot: _Lazy[ZeroShot], kept: _Lazy[Any]
     ) -> Sequence[Path]:
-        judge(self.workspace, zero_shot())
+        if processes.is_first():
+            judge(self.workspace, zero_shot())
+        processes.wait_for_all()
         kept.value = describe(self.workspace, images, zero_shot(), self.ask_again)
         gates = [self.folder.gates] if self.workspace.recipe.gates else []
         return [self.folder.descriptions, *gates]
@@ -147,25 +159,30 @@ class _Runner:
     def _train(
         self, images: Images, zero_shot: _Lazy[ZeroShot], bank: _Lazy[Any], kept: _Lazy[Adapted]
     ) -> Sequence[Path]:
-        environment = describe_environment(self.workspace.recipe, self.workspace.device)
-        write_json(self.folder.environment, environment)
+        if processes.is_first():
+            environment = describe_environment(self.workspace.recipe, self.workspace.device)
+            write_json(self.folder.environment, environment)
         # Asking again can change texts without changing what they depend on.
         texts = digest(self.folder.descriptions.read_bytes())
         self.folder.keep_checkpoints_of(digest(self.fingerprints["train"], texts))
         if is_held_back(self.folder):
-            kept.value = zero_shot_model(self.workspace, images, zero_shot())
-            write_text(self.folder.metrics, "")
+            kept.value = found = zero_shot_model(self.workspace, images, zero_shot())
+            if processes.is_first():
+                write_text(self.folder.metrics, "")
         else:
-            kept.value = train_learners(self.workspace, images, zero_shot(), bank())
-        return [*save_adapted(self.folder, kept.value), self.folder.metrics]
+            kept.value = found = train_learners(self.workspace, images, zero_shot(), bank())
+        return [*_by_first(lambda: save_adapted(self.folder, found)), self.folder.metrics]
 
-    def _report(self, images: Images) -> RunResults:
+    def _report(self, images: Images) -> RunResults | None:
         """Controls, then reporters. Results are collected whether or not the pages are reused."""
         controls = self._controls()
-        results = collect_results(self.workspace, images, controls)
+        first = processes.is_first()
+        results = collect_results(self.workspace, images, controls) if first else None
 
         def work() -> Sequence[Path]:
             written: list[Path] = []
+            if results is None:
+                return written
             for reporter in self.workspace.listeners.reporters:
                 written += reporter.report(results)
             return written
@@ -182,7 +199,8 @@ class _Runner:
             with folder.lock():
                 control = self.workspace.control(recipe, folder)
                 _Runner(control, STAGES.index("evaluate")).run()
-            evaluations[name] = read_evaluations(folder)
+            if processes.is_first():
+                evaluations[name] = read_evaluations(folder)
         return evaluations
 
     def _stage(
@@ -190,11 +208,11 @@ class _Runner:
     ) -> None:
         """Do `work` unless its result is there, and note that it is finished."""
         listeners = self.workspace.listeners
-        record = self.folder.finished(stage)
-        if record is not None:
-            self.progress.say(f"{stage}: reused, done before in {record.seconds:.1f} s")
-            listeners.stage_finished(stage, record.seconds, reused=True)
-            if self.profile is not None:
+        before = processes.of_first(lambda: self._seconds_of(stage))
+        if before is not None:
+            self.progress.say(f"{stage}: reused, done before in {before:.1f} s")
+            listeners.stage_finished(stage, before, reused=True)
+            if self.profile is not None and (record := self.folder.finished(stage)):
                 self.profile.note(stage, record, reused=True)
             return
         listeners.stage_started(stage)
@@ -210,6 +228,12 @@ class _Runner:
         listeners.stage_finished(stage, seconds, reused=False)
         if self.profile is not None:
             self.profile.note(stage, record, reused=False)
+        processes.wait_for_all()
+
+    def _seconds_of(self, stage: str) -> float | None:
+        """How long `stage` took, if it is finished."""
+        record = self.folder.finished(stage)
+        return None if record is None else record.seconds
 
     def _forget_changed(self) -> None:
         """A changed stage is done again, and so is everything after it: also its checkpoints."""
@@ -243,6 +267,11 @@ class _Runner:
                 "origins": dict(recipe.origins),
             },
         )
+
+
+def _by_first(work: Callable[[], Sequence[Path]]) -> Sequence[Path]:
+    """What the first of several processes writes."""
+    return work() if processes.is_first() else []
 
 
 class _Lazy(Generic[ResultT]):

@@ -6,8 +6,7 @@ the run's, so that nobody waits for a lock.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from latte.describe.shard import Shard
 from latte.interfaces import Progress
@@ -61,7 +60,7 @@ def describe_shard(
     keep_freed_memory()
     whole = run_folder(recipe, limit).path
     folder = RunFolder(whole / "shards" / f"{shard.index}-of-{shard.count}")
-    workspace = Workspace(on_local_device(recipe), registry, progress, folder, limit=limit)
+    workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     with folder.lock():
         images = find_images(workspace)
         zero_shot = compute_zero_shot(workspace, images)
@@ -82,14 +81,3 @@ def describe_shard(
         refused=sum(one.refused for one in found),
         failed=sum(one.failed for one in found),
     )
-
-
-def on_local_device(recipe: Recipe) -> Recipe:
-    """`recipe` on the GPU that `torchrun` gave to this process, where it says `device: auto`."""
-    import torch
-
-    rank = os.environ.get("LOCAL_RANK", "")
-    if recipe.general.device != "auto" or not rank.isdecimal() or not torch.cuda.is_available():
-        return recipe
-    general = recipe.general.model_copy(update={"device": f"cuda:{rank}"})
-    return replace(recipe, general=general)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import platformdirs
 
+from latte import processes
 from latte.interfaces import Context, Dataset, LatteError, Progress
 from latte.recipe.model import Choice, Recipe
 from latte.registry.plugin import Registered
@@ -80,8 +81,11 @@ class Workspace:
 
     @cached_property
     def device(self) -> str:
-        """The torch device; `auto` takes a GPU where there is one. Raises `LatteError`."""
-        return find_device(self.recipe.general.device)
+        """The torch device; `auto` takes a GPU where there is one. Raises `LatteError`.
+
+        A process that torchrun started takes its own.
+        """
+        return find_device(processes.local_device(self.recipe.general.device))
 
     @cached_property
     def context(self) -> Context:
@@ -122,8 +126,12 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters, which hear of the run; a control has none."""
-        chosen = [] if self._parent else self.recipe.reporters
+        """The recipe's reporters, which hear of the run.
+
+        A control has none, and of several processes the first alone has any.
+        """
+        silent = self._parent is not None or not processes.is_first()
+        chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
     def build(self, choice: Choice, options: Any = None) -> Any:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
+from latte.interfaces import LatteError
+from latte.processes import local_device
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.run.sharding import on_local_device
 from tests.run.runs import run
 from tests.run.scripted import Noting
 
@@ -104,10 +105,11 @@ def test_torchrun_gives_every_process_a_shard_of_its_own(
         ("auto", "3", False, "auto"),
         ("auto", None, True, "auto"),
         ("cpu", "3", True, "cpu"),
+        ("cuda", "1", True, "cuda:1"),
+        ("cuda:0", "1", True, "cuda:0"),
     ],
 )
 def test_each_process_on_a_machine_takes_its_own_gpu(
-    recipe: Path,
     monkeypatch: pytest.MonkeyPatch,
     device: str,
     rank: str | None,
@@ -117,8 +119,17 @@ def test_each_process_on_a_machine_takes_its_own_gpu(
     if rank is not None:
         monkeypatch.setenv("LOCAL_RANK", rank)
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpus)
-    loaded = load_recipe(recipe, load_registry(), [f"device={device}"])
-    assert on_local_device(loaded).general.device == expected
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert local_device(device) == expected
+
+
+def test_more_processes_than_gpus_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "4")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    with pytest.raises(LatteError, match="process 5 on a machine with 4 GPU"):
+        local_device("cuda")
+    assert local_device("cpu") == "cpu"
 
 
 def test_a_wrong_shard_is_told_before_anything_is_read(

@@ -1,0 +1,60 @@
+"""What several processes read, put together, is what one reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy
+import pytest
+
+from latte.data.disk import DiskStore
+from latte.data.scan import scan_images
+from latte.data.shared_scan import _in_order, _whole, scan_together
+from latte.interfaces import ImageReference
+from tests.conftest import RecordedProgress
+
+
+@pytest.fixture
+def images(colour_images: Callable[..., Path]) -> list[ImageReference]:
+    """Seven images, of which the third and the last cannot be read."""
+    paths = sorted(colour_images(per_class=3).rglob("*.jpg"))[:7]
+    for path in (paths[2], paths[6]):
+        path.write_bytes(b"nothing")
+    return [ImageReference(path.name + path.parent.name, path) for path in paths]
+
+
+def kept(folder: Path) -> DiskStore:
+    return DiskStore(folder, 2**26, lambda line: None)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_images_keys_and_failures_are_those_of_one_process(
+    images: list[ImageReference],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+    count: int,
+) -> None:
+    expected = scan_images(images, silent_progress, "scan")
+    assert (len(expected.images), len(expected.skipped)) == (5, 2)
+    shares = []
+    first = kept(tmp_path / "pixels")
+    for rank in range(count):
+        own = images[rank::count]
+        store = first if rank == 0 else kept(tmp_path / "pixels")
+        scan = scan_images(own, silent_progress, "scan", kept=store)
+        shares.append(list(_in_order(own, scan)))
+    first.look_again()
+    found = _whole(images, shares, first)
+    assert found == expected
+    for index in range(len(found.images)):
+        assert found.keys[index] in first, "what another process kept is found"
+        numpy.testing.assert_array_equal(found.cache.pixels(index), expected.cache.pixels(index))
+
+
+def test_alone_it_is_a_scan(
+    images: list[ImageReference], tmp_path: Path, silent_progress: RecordedProgress
+) -> None:
+    expected = scan_images(images, silent_progress, "scan")
+    found = scan_together(images, silent_progress, "scan", (), kept(tmp_path / "pixels"))
+    assert found == expected

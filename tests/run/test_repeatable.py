@@ -1,0 +1,89 @@
+"""`deterministic: true`: torch is told, the run is one of its own, and what cannot be is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latte.adapt.labelers import CurrentLabeler
+from latte.interfaces import LatteError
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from latte.run.identity import run_hash
+from latte.run.repeatable import repeatable
+from tests.run.runs import assert_same_results, run
+
+QUICK = ("train.max_epochs=1",)
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+
+
+def switches() -> tuple[bool, bool, bool]:
+    cudnn = torch.backends.cudnn
+    return torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
+
+
+def test_switches_are_on_within_the_block_and_as_before_after_it() -> None:
+    before = switches()
+    with repeatable(True):
+        assert switches() == (True, True, False)
+    assert switches() == before
+    with repeatable(False):
+        assert switches() == before
+    with pytest.raises(ValueError, match="mine"), repeatable(True):
+        raise ValueError("mine")
+    assert switches() == before
+
+
+def test_cublas_is_told_unless_the_user_has_told_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    with repeatable(True):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    with repeatable(True):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_what_torch_cannot_do_deterministically_is_a_mistake_of_the_recipe() -> None:
+    missing = "put_ does not have a deterministic implementation, but you set"
+    with pytest.raises(LatteError, match="take `deterministic: true` out"), repeatable(True):
+        raise RuntimeError(missing)
+    with pytest.raises(RuntimeError, match="another"), repeatable(True):
+        raise RuntimeError("another")
+
+
+def test_a_deterministic_run_is_another_run_and_the_others_keep_their_names(recipe: Path) -> None:
+    def hashed(*changes: str) -> str:
+        return run_hash(load_recipe(recipe, load_registry(), changes), None)
+
+    assert hashed("deterministic=false") == hashed()
+    assert hashed("deterministic=true") != hashed()
+    resolved = {**load_recipe(recipe, load_registry()).resolved}
+    assert resolved["deterministic"] is False
+
+
+def test_the_whole_run_is_deterministic_and_takes_no_features_of_one_that_is_not(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _, _ = run(recipe, *QUICK, output=tmp_path / "plain")
+    seen: list[bool] = []
+    assign = CurrentLabeler.assign
+
+    def watched(*given: Any) -> Any:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return assign(*given)
+
+    monkeypatch.setattr(CurrentLabeler, "assign", watched)
+    exact, _, progress = run(recipe, *QUICK, "deterministic=true", output=tmp_path / "exact")
+    assert seen
+    assert all(seen)
+    assert not [line for line in progress.lines if "reused from the cache" in line]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert_same_results(exact, plain)

@@ -1,0 +1,305 @@
+"""`torchrun -m latte run`: several processes, one run; also when one of them dies or fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.run.runs import assert_same_results, environment, run
+from tests.run.scripted import Noting
+
+REPOSITORY = Path(__file__).parents[2]
+CONTROL = "controls={plain: {descriptions: [class], describer: null}}"
+LONG = (
+    "train.max_epochs=20",
+    "train.checkpoint_every=1",
+    "train.evaluate_every=10",
+    "train.optimizer.learning_rate=1.0e-5",
+)
+"""Long enough to be killed on the way."""
+TOLERANCE = 1e-5
+LOST = "error: this run has stopped: another of its processes has ended"
+
+
+class Together:
+    """`latte run` by several processes, which torchrun starts in `folder`."""
+
+    def __init__(
+        self,
+        recipe: Path,
+        folder: Path,
+        count: int,
+        *changes: str,
+        meeting: Sequence[str] = ("--standalone",),
+        **env: str,
+    ) -> None:
+        command = [sys.executable, "-m", "torch.distributed.run", *meeting]
+        arguments = ["--nproc-per-node", str(count), "-m", "latte", "run", str(recipe), "--quiet"]
+        options = [option for change in changes for option in ("--set", change)]
+        self.process = subprocess.Popen(
+            [*command, *arguments, *options],
+            cwd=folder,
+            env={**environment(folder), "PYTHONPATH": str(REPOSITORY), **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def workers(self) -> dict[int, int]:
+        """Process ids by rank."""
+        agent = self.process.pid
+        children = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
+        found = {}
+        for child in children:
+            told = Path(f"/proc/{child}/environ").read_text().split("\0")
+            for value in told:
+                if value.startswith("RANK="):
+                    found[int(value.removeprefix("RANK="))] = int(child)
+        return found
+
+    def kill_when(self, rank: int, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not ready():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline, "the moment to kill never came"
+            time.sleep(0.005)
+        os.kill(self.workers()[rank], signal.SIGKILL)
+
+    def end(self, timeout: float = 300) -> tuple[int, str, list[str]]:
+        """Exit code, what was printed, and latte's own lines among the complaints."""
+        output, complaints = self.process.communicate(timeout=timeout)
+        return self.process.returncode, output, _without_torchrun(complaints)
+
+
+def _without_torchrun(text: str) -> list[str]:
+    """Nothing but what latte says; torchrun adds its own account of who ended how."""
+    own = text.partition("Traceback (most recent call last)")[0].splitlines()
+    return [line for line in own if line and not re.match(r"[WEI]\d{4} |\*", line)]
+
+
+def steps(folder: Path) -> int:
+    """Of the newest checkpoint below `folder`."""
+    found = [path.name for path in folder.glob("runs/*/checkpoints/step-*")]
+    return max((int(name.removeprefix("step-")) for name in found), default=0)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Files that were begun and not finished."""
+    return [path for path in folder.rglob("*.tmp") if "checkpoints" not in path.parts]
+
+
+def the_run(folder: Path) -> Path:
+    (found,) = (folder / "runs").iterdir()
+    return found
+
+
+def assert_close_results(found: Path, expected: Path) -> None:
+    """Numbers differ by rounding, texts and labels do not."""
+    one, other = (load_file(each / "prototypes.safetensors") for each in (found, expected))
+    for name, value in other.items():
+        torch.testing.assert_close(one[name], value, rtol=0, atol=TOLERANCE)
+    rows = [_metrics(each) for each in (found, expected)]
+    assert len(rows[0]) == len(rows[1])
+    for mine, its in zip(*rows, strict=True):
+        assert mine.pop("event") == its.pop("event")
+        assert mine == pytest.approx(its, rel=TOLERANCE, abs=TOLERANCE)
+    for name in ("descriptions.jsonl", "pseudo_labels.csv"):
+        assert (found / name).read_bytes() == (expected / name).read_bytes()
+
+
+def _metrics(run: Path) -> Sequence[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def folder_of(tmp_path: Path, name: str) -> Path:
+    folder = tmp_path / name
+    folder.mkdir()
+    return folder
+
+
+def test_one_process_is_killed_the_others_end_and_another_number_goes_on(
+    recipe: Path, tmp_path: Path
+) -> None:
+    expected, _, _ = run(recipe, *LONG, output=tmp_path / "alone")
+    folder = folder_of(tmp_path, "together")
+    killed = Together(recipe, folder, 2, *LONG)
+    killed.kill_when(1, lambda: steps(folder) >= 7)
+    code, _, complaints = killed.end(timeout=120)
+    assert code != 0
+    assert [line for line in complaints if line == LOST] == [LOST]
+    assert any("the same command goes on" in line for line in complaints)
+    assert leftovers(folder) == []
+    assert 7 <= steps(folder) < 60
+    found, _, progress = run(recipe, *LONG, output=folder / "runs")
+    assert any(line.startswith("train: continuing after step") for line in progress.lines)
+    assert_close_results(found, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_processes_leave_what_one_leaves(recipe: Path, tmp_path: Path, count: int) -> None:
+    expected, _, _ = run(recipe, CONTROL, output=tmp_path / "alone")
+    folder = folder_of(tmp_path, "together")
+    code, output, complaints = Together(recipe, folder, count, CONTROL).end()
+    assert (code, complaints) == (0, [])
+    found = the_run(folder)
+    assert output.count("run folder: ") == output.count("report: ") == 1
+    assert_close_results(found, expected)
+    names = [
+        {path.relative_to(each).as_posix() for path in each.rglob("*") if path.is_file()}
+        for each in (found, expected)
+    ]
+    assert names[0] == names[1]
+
+    before = {path: path.stat().st_mtime_ns for path in found.rglob("*.safetensors")}
+    code, output, complaints = Together(recipe, folder, count, CONTROL).end()
+    assert (code, complaints) == (0, [])
+    assert {path: path.stat().st_mtime_ns for path in found.rglob("*.safetensors")} == before
+
+
+@pytest.mark.slow
+def test_the_first_is_killed_and_the_same_number_goes_on_to_the_bit(
+    recipe: Path, tmp_path: Path
+) -> None:
+    whole, folder = folder_of(tmp_path, "whole"), folder_of(tmp_path, "killed")
+    assert Together(recipe, whole, 2, *LONG).end()[0] == 0
+    killed = Together(recipe, folder, 2, *LONG)
+    killed.kill_when(0, lambda: steps(folder) >= 7)
+    code, _, complaints = killed.end(timeout=120)
+    assert code != 0
+    assert complaints.count(LOST) == 1
+    assert Together(recipe, folder, 2, *LONG).end()[0] == 0
+    assert_same_results(the_run(folder), the_run(whole))
+
+
+@pytest.mark.slow
+def test_killed_while_describing_no_text_is_lost_and_nobody_waits(
+    recipe: Path, tmp_path: Path, noting: Noting
+) -> None:
+    folder = folder_of(tmp_path, "together")
+    hold = folder / "hold"
+    hold.touch()
+    changes = {"PYTHONPATH": f"{noting.plugin}{os.pathsep}{REPOSITORY}", "HOLD": str(hold)}
+    use = "describer={use: noting, batch: 2}"
+    killed = Together(recipe, folder, 2, use, **changes)
+    killed.kill_when(1, lambda: len(noting.asked) >= 6)
+    began = time.monotonic()
+    code, _, complaints = killed.end(timeout=120)
+    assert code != 0
+    assert complaints.count(LOST) == 1
+    assert time.monotonic() - began < 30
+    hold.unlink()
+    before = len(noting.asked)
+    assert Together(recipe, folder, 2, use, **changes).end()[0] == 0
+    assert len(set(noting.asked)) == 24
+    assert len(noting.asked) <= 24 + before, "at most what was not stored is asked again"
+
+
+@pytest.mark.slow
+def test_a_process_is_killed_on_one_of_two_machines_and_both_end(
+    recipe: Path, tmp_path: Path
+) -> None:
+    """Two torchruns on one machine stand for two machines: neither knows the other's processes."""
+    folder = folder_of(tmp_path, "together")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    meeting = ("--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-id", "squares")
+    meeting = (*meeting, "--rdzv-endpoint", f"localhost:{port}")
+    long = (*LONG, "train.max_epochs=400")
+    machines = [Together(recipe, folder, 1, *long, meeting=meeting) for _ in range(2)]
+    deadline = time.monotonic() + 240
+    while steps(folder) < 7:
+        assert all(one.process.poll() is None for one in machines)
+        assert time.monotonic() < deadline, "the moment to kill never came"
+        time.sleep(0.01)
+    victim, survivor = sorted(machines, key=lambda one: 1 not in one.workers())
+    os.kill(victim.workers()[1], signal.SIGKILL)
+    code, _, complaints = survivor.end(timeout=120)
+    assert code != 0
+    assert complaints.count(LOST) == 1
+    assert victim.end(timeout=120)[0] != 0
+    assert leftovers(folder) == []
+
+
+FAILING = '''
+import os, time
+from latte.api import ComponentSpec, Describer, LatteError, NoOptions, hookimpl
+
+class Failing(Describer):
+    """Fails in the processes that FAILS names, and in the second takes SLOW seconds a batch."""
+    fingerprint = "failing-1"
+    batch_size = 64
+    max_images = 4
+
+    def __init__(self, options, context):
+        super().__init__(options, context)
+        if os.environ["RANK"] in os.environ["FAILS"]:
+            raise LatteError("this machine has no such model", hint="install it")
+
+    def describe(self, requests):
+        if os.environ["RANK"] == "1":
+            time.sleep(float(os.environ.get("SLOW", "0")))
+        return ["a picture" for request in requests]
+
+@hookimpl
+def latte_components():
+    return [ComponentSpec("describer", "failing", "failing_describer:Failing", "for tests")]
+'''
+
+
+def failing(recipe: Path, folder: Path, fails: str, **env: str) -> Together:
+    """A run by two processes with the describer `failing`."""
+    about = folder / "plugin" / "failing_describer-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "plugin" / "failing_describer.py").write_text(FAILING)
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: failing-describer\nVersion: 1.0\n"
+    )
+    (about / "entry_points.txt").write_text(
+        "[latte.plugins]\nfailing_describer = failing_describer\n"
+    )
+    path = f"{folder / 'plugin'}{os.pathsep}{REPOSITORY}"
+    changes = {"PYTHONPATH": path, "FAILS": fails, **env}
+    return Together(recipe, folder, 2, "describer=failing", **changes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fails", ["1", "0", "01"])
+def test_an_error_is_told_once_and_ends_all(recipe: Path, tmp_path: Path, fails: str) -> None:
+    folder = folder_of(tmp_path, "together")
+    failed = failing(recipe, folder, fails)
+    code, _, complaints = failed.end(timeout=120)
+    assert code != 0
+    assert complaints == ["error: this machine has no such model", "  install it"]
+    assert leftovers(folder) == []
+
+
+@pytest.mark.slow
+def test_nobody_is_impatient_with_a_process_that_describes_for_long(
+    recipe: Path, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, "together")
+    slow = failing(recipe, folder, "-", SLOW="25", LATTE_PATIENCE="15")
+    code, _, complaints = slow.end()
+    assert (code, complaints) == (0, [])
+
+
+@pytest.mark.slow
+def test_a_mistake_in_the_recipe_is_told_once(recipe: Path, tmp_path: Path) -> None:
+    code, _, complaints = Together(recipe, tmp_path, 2, "train.batch_sise=3").end()
+    assert code != 0
+    assert len([line for line in complaints if line.startswith("error: ")]) == 1
