@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from latte.cli.shared import SubcommandGroup
 from latte.interfaces import LatteError
-from latte.registry.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from latte.describe.store import StoredText
-
-
-class SubcommandGroup(TyperGroup):
-    """Answers an unknown command with the nearest."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that `args` begins with. Raises `LatteError` for an unknown one."""
-        if args[0] not in self.commands:
-            suggestion = did_you_mean(args[0], self.commands)
-            hint = f"{suggestion} All commands: {ctx.command_path} --help".strip()
-            raise LatteError(f'there is no command "{ctx.command_path} {args[0]}"', hint=hint)
-        return super().resolve_command(ctx, args)
 
 
 descriptions = typer.Typer(

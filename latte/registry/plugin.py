@@ -9,7 +9,7 @@ from latte.registry.spec import ComponentSpec
 
 BUILTIN_DISTRIBUTION = "latte-clip"
 
-Status = Literal["ok", "broken", "incompatible", "blocked"]
+Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Plugin:
     """Name of the pip package, normalised: lower case, `-` between words."""
     version: str
     status: Status
-    """`blocked`: left out by the environment variable `LATTE_PLUGINS`, never loaded."""
+    """`blocked`: left out by the environment variable `LATTE_PLUGINS`; `disabled`: by
+    `latte plugins disable`. Both are never loaded."""
     error: str | None = None
     """One line, for every status but `ok`."""
     detail: str | None = None
