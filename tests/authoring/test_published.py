@@ -60,8 +60,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=True)
     interpreter = folder / "bin" / "python"
     packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
-    borrowed = Path(packages) / "borrowed.pth"
-    borrowed.write_text(sysconfig.get_path("purelib") + "\n")
+    ours = [one for one in sys.path if Path(one).name in ("site-packages", "dist-packages")]
+    (Path(packages) / "borrowed.pth").write_text("\n".join(ours) + "\n")
     wheels = tmp_path_factory.mktemp("wheels")
     install(interpreter, [build(ROOT, wheels), build(ROOT / "plugins/latte-tiny", wheels)])
     return interpreter
