@@ -12,7 +12,7 @@ from latte.describe.options import GroupOptions, ImageOptions
 from latte.describe.types import GroupDescription, ImageDescription
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
-from latte.registry.spec import API_VERSION, ComponentSpec, Kind, hookimpl
+from latte.registry.spec import API_VERSION, CommandSpec, ComponentSpec, Kind, hookimpl
 
 if TYPE_CHECKING:
     from latte.adapt.centroids import CentroidPrototypes as CentroidPrototypes
@@ -28,6 +28,7 @@ _WITH_TORCH = {
 __all__ = [
     *_interfaces,
     "API_VERSION",
+    "CommandSpec",
     "ComponentSpec",
     "GroupDescription",
     "GroupOptions",

@@ -114,14 +114,14 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
         _check_entry_point(one, installed)
         with contextlib.redirect_stdout(sys.stderr):
             declared = _declarations(one.entry_point.load())
-        specs = check_declarations(declared)
+        specs, commands = check_declarations(declared)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         if strict or one.builtin:
             _raise(one, error)
         return _failed(one, error, declared)
-    return Plugin(key, one.distribution, one.version, "ok", specs=specs)
+    return Plugin(key, one.distribution, one.version, "ok", specs=specs, commands=commands)
 
 
 def _raise(one: _Installed, error: BaseException) -> NoReturn:
@@ -180,10 +180,13 @@ def _declarations(plugin: ModuleType) -> tuple[object, ...]:
         raise LatteError(_unknown_hook(manager, plugin, known)) from error
     if not manager.get_hookcallers(plugin):
         raise LatteError(f"it implements no hook: mark {known[0]}() with @hookimpl")
-    answers = manager.hook.latte_components()
-    if not answers:
-        raise LatteError("its latte_components() returned None, not ComponentSpecs")
-    return tuple(spec for specs in answers for spec in specs)
+    declared: list[object] = []
+    for caller in manager.get_hookcallers(plugin) or ():
+        answers = caller()
+        if not answers:
+            raise LatteError(f"its {caller.name}() returned None, not a list of specs")
+        declared += [spec for specs in answers for spec in specs]
+    return tuple(declared)
 
 
 def _unknown_hook(manager: pluggy.PluginManager, plugin: object, known: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import CommandSpec, ComponentSpec
 
 BUILTIN_DISTRIBUTION = "latte-clip"
 
@@ -30,6 +30,8 @@ class Plugin:
     """The traceback, where an exception made the plugin `broken`."""
     specs: tuple[ComponentSpec, ...] = ()
     """What it declares; a plugin that is not `ok` may have declared some before it failed."""
+    commands: tuple[CommandSpec, ...] = ()
+    """What it adds to the command line."""
 
     @property
     def package(self) -> str:
