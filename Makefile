@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test lint check slow install format clean
+.PHONY: demo test lint check slow docs plugins install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
@@ -19,6 +19,12 @@ lint: install
 	$(BIN)/lint-imports
 
 check: lint test
+
+docs: install
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
+
+plugins: install
+	$(BIN)/python -m pytest -m slow tests/authoring
 
 slow: install
 	$(BIN)/python -m pytest -m slow
@@ -36,4 +42,4 @@ install: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv docs/_build docs/reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

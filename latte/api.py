@@ -14,7 +14,7 @@ from latte.describe.options import GroupOptions, ImageOptions
 from latte.describe.types import GroupDescription, ImageDescription
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
-from latte.registry.spec import API_VERSION, ComponentSpec, Kind, hookimpl
+from latte.registry.spec import API_VERSION, CommandSpec, ComponentSpec, Kind, hookimpl
 from latte.report.plain import without_secrets
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     *_interfaces,
     "API_VERSION",
     "ClassLookup",
+    "CommandSpec",
     "ComponentSpec",
     "GroupDescription",
     "GroupOptions",

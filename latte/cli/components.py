@@ -11,12 +11,11 @@ from rich.text import Text
 
 from latte.cli.options import OptionRow, default_in_words, option_rows
 from latte.cli.output import plain_table, print_json, results
-from latte.interfaces import LatteError
+from latte.cli.shared import known_kind
 from latte.registry.origin import find_origin
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry, load_registry
-from latte.registry.spec import KINDS, Kind
-from latte.registry.suggest import did_you_mean
+from latte.registry.spec import KINDS
 
 
 def components(
@@ -25,22 +24,12 @@ def components(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the components that recipes can name, or show one with its options."""
-    chosen = None if kind is None else _known_kind(kind)
+    chosen = None if kind is None else known_kind(kind)
     registry = load_registry()
     if chosen is None or name is None:
         _list(registry.all(chosen), json=json)
     else:
         _show(registry, registry.get(chosen, name), json=json)
-
-
-def _known_kind(kind: str) -> Kind:
-    if kind in KINDS:
-        return kind
-    suggestion = did_you_mean(kind, KINDS)
-    raise LatteError(
-        f'there is no kind of component called "{kind}"',
-        hint=f"{suggestion} All kinds: {', '.join(KINDS)}".strip(),
-    )
 
 
 def _list(found: Sequence[Registered], *, json: bool) -> None:

@@ -22,9 +22,10 @@ from latte.cli.errors import (
     print_unexpected,
     silence_broken_pipe,
 )
+from latte.cli.plugin_commands import plugin_commands, provider, the_command
 from latte.cli.together import refuse_several_processes
 from latte.interfaces import LatteError
-from latte.registry.load import import_target
+from latte.registry.load import import_target, one_line
 from latte.registry.suggest import did_you_mean
 
 COMMANDS = {
@@ -56,15 +57,19 @@ a command that fails to import takes no other command with it."""
 
 
 class CommandGroup(TyperGroup):
-    """Finds commands in `COMMANDS`."""
+    """Finds commands in `COMMANDS`, then among those of plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the help."""
-        return list(COMMANDS)
+        return [*COMMANDS, *plugin_commands(COMMANDS)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command called `cmd_name`, or None."""
-        return _command(cmd_name) if cmd_name in COMMANDS else None
+        if cmd_name in COMMANDS:
+            return _command(cmd_name, COMMANDS[cmd_name])
+        if cmd_name not in plugin_commands(COMMANDS):
+            return None
+        return _of_a_plugin(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands with the whole first sentence of their help, not cut to a line."""
@@ -73,11 +78,16 @@ class CommandGroup(TyperGroup):
         }
         with formatter.section("Commands"):
             formatter.write_dl(list(helps.items()))
+        added = {name: one.summary for name, one in plugin_commands(COMMANDS).items()}
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(list(added.items()))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that `args` begins with. Raises `LatteError` for an unknown one."""
-        if args[0] not in COMMANDS:
-            hint = f"{did_you_mean(args[0], COMMANDS)} All commands: latte --help".strip()
+        if args[0] not in COMMANDS and args[0] not in self.list_commands(ctx):
+            suggestion = did_you_mean(args[0], self.list_commands(ctx))
+            hint = f"{suggestion} All commands: latte --help".strip()
             raise LatteError(f'there is no command "{args[0]}"', hint=hint)
         refuse_several_processes(args[0])
         return super().resolve_command(ctx, args)
@@ -91,9 +101,21 @@ app = typer.Typer(
 )
 
 
+def _of_a_plugin(name: str) -> Any:
+    """What a plugin's module raises while it is imported is that plugin's fault, and said so."""
+    spec = the_command(name)
+    try:
+        return _command(name, spec.target)
+    except Exception as error:
+        raise LatteError(
+            f'"latte {name}" of {provider(name)} cannot be used: {one_line(error)}',
+            hint="the fault is in that package: upgrade it, or tell its authors",
+        ) from error
+
+
 @functools.cache
-def _command(name: str) -> Any:
-    target = import_target(COMMANDS[name])
+def _command(name: str, where: str) -> Any:
+    target = import_target(where)
     if isinstance(target, typer.Typer):
         return typer.main.get_command(target)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -1,29 +1,140 @@
-"""`latte plugins`: which packages provide components, and whether they work."""
+"""`latte plugins`: which packages provide components, whether they work, and making new ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from latte.cli.output import plain_table, print_json, results
-from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
-from latte.registry.spec import KINDS
+from latte.cli.shared import known_kind
+from latte.cli.subcommands import SubcommandGroup
+from latte.interfaces import LatteError
+from latte.registry.discovery import discover_plugins, installed_distributions
+from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
+from latte.registry.spec import KINDS, Kind
+from latte.registry.suggest import did_you_mean
+
+plugins = typer.Typer(
+    name="plugins",
+    cls=SubcommandGroup,
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+NameArgument = Annotated[str, typer.Argument(help="The package, as pip calls it.")]
 
 
-def plugins(
+@plugins.callback()
+def list_plugins(
+    context: typer.Context,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with tracebacks.")] = False,
 ) -> None:
-    """List installed plugins, what they provide, and what is wrong with broken ones."""
+    """List installed plugins; make, check, disable and enable them."""
+    if context.invoked_subcommand is not None:
+        return
     found = discover_plugins()
     if json:
         print_json([asdict(plugin) for plugin in found])
     else:
-        _print_table(found)
+        print_table(found)
+
+
+@plugins.command("new")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="What pip will call it, as in latte-colours.")],
+    kind: Annotated[str, typer.Option(help=f"One of: {', '.join(KINDS)}.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to; default: a folder of that name.")
+    ] = None,
+) -> None:
+    """Write a complete package: a working component, its tests, a recipe that uses it."""
+    from latte.authoring.names import plugin_names
+    from latte.authoring.write import write_plugin
+
+    names, chosen = plugin_names(name), known_kind(kind)
+    _check_is_new(names.component, chosen)
+    folder = output or Path(names.distribution)
+    for file in write_plugin(names, chosen, folder):
+        typer.echo(f"  {folder / file}")
+    build = f"  python {folder / 'build_model.py'}\n" if chosen == "model" else ""
+    typer.echo(
+        f"next:\n{build}  python -m pip install -e '{folder}[dev]'\n"
+        f"  python -m pytest {folder}\n  latte check {folder / 'recipe.yaml'}"
+    )
+
+
+@plugins.command("check")
+def check(
+    name: NameArgument,
+    tests: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run these tests in place of the plain contract suite."),
+    ] = None,
+    no_contract: Annotated[
+        bool, typer.Option("--no-contract", help="Run no tests: models stay unloaded.")
+    ] = False,
+) -> None:
+    """Look a plugin over: imports, interface version, options, dependencies, contract suite."""
+    from latte.authoring.check import Finding, check_plugin
+    from latte.authoring.contracts import run_contracts, run_tests
+    from latte.registry.registry import Registry
+
+    found = discover_plugins()
+    plugin = next(one for one in found if one.distribution == _known(name))
+    registry = Registry(found)
+    findings: list[Finding] = []
+
+    def show(finding: Finding) -> None:
+        findings.append(finding)
+        state = "FAILED" if finding.problem else "skipped" if finding.skipped else "ok"
+        typer.echo(f"{state:<8} {finding.subject}: {finding.check}")
+        for line in (finding.problem or finding.skipped or "").splitlines():
+            typer.echo(f"         {line}")
+
+    for finding in check_plugin(registry, plugin):
+        show(finding)
+    if tests is not None:
+        show(run_tests(plugin, tests))
+    elif not no_contract:
+        for finding in run_contracts(registry, plugin):
+            show(finding)
+    failed = sum(finding.problem is not None for finding in findings)
+    if failed:
+        raise LatteError(f"{failed} of {len(findings)} checks failed", where=plugin.package)
+
+
+@plugins.command("disable")
+def disable(name: NameArgument) -> None:
+    """Leave a plugin out of every latte command, until it is enabled again."""
+    from latte.registry.disabled import read_disabled, write_disabled
+
+    distribution = _known(name)
+    if distribution == BUILTIN_DISTRIBUTION:
+        raise LatteError("latte's own components cannot be disabled")
+    path = write_disabled(read_disabled() | {distribution})
+    typer.echo(f"{distribution} is left out from now on ({path})")
+
+
+@plugins.command("enable")
+def enable(name: NameArgument) -> None:
+    """Use a disabled plugin again."""
+    from packaging.utils import canonicalize_name
+
+    from latte.registry.disabled import read_disabled, write_disabled
+
+    disabled, distribution = read_disabled(), canonicalize_name(name)
+    if distribution not in disabled:
+        hint = f"{did_you_mean(distribution, disabled)} Disabled: {', '.join(sorted(disabled))}"
+        raise LatteError(f"{distribution} is not disabled", hint=hint.strip() if disabled else None)
+    write_disabled(disabled - {distribution})
+    typer.echo(f"{distribution} is used from now on")
 
 
 def provided(plugin: Plugin) -> str:
@@ -32,7 +143,8 @@ def provided(plugin: Plugin) -> str:
     return "\n".join(f"{kind}: {', '.join(names[kind])}" for kind in KINDS if names[kind])
 
 
-def _print_table(found: Sequence[Plugin]) -> None:
+def print_table(found: Sequence[Plugin]) -> None:
+    """A row a plugin; broken ones are red on a terminal."""
     table = plain_table("plugin", "version", "status", "provides")
     for plugin in found:
         content = provided(plugin) if plugin.status == "ok" else plugin.error or ""
@@ -42,3 +154,26 @@ def _print_table(found: Sequence[Plugin]) -> None:
     console.print(table)
     if any(plugin.detail for plugin in found):
         console.print("\nTracebacks: latte plugins --json", style="dim")
+
+
+def _known(name: str) -> str:
+    """The installed plugin called `name`. Raises `LatteError`."""
+    from packaging.utils import canonicalize_name
+
+    installed, wanted = installed_distributions(), canonicalize_name(name)
+    if wanted in installed:
+        return wanted
+    hint = f"{did_you_mean(wanted, installed)} Installed: {', '.join(installed)}".strip()
+    raise LatteError(f'no installed plugin is called "{name}"', hint=hint)
+
+
+def _check_is_new(component: str, kind: Kind) -> None:
+    """A second component of one name would make recipes that use the first ambiguous."""
+    from latte.registry.registry import load_registry
+
+    rivals = [one for one in load_registry().all(kind) if one.spec.name == component]
+    if rivals:
+        raise LatteError(
+            f'{rivals[0].package} has a {kind} called "{component}"',
+            hint=f"recipes would have to say which: try latte-my-{component}",
+        )

@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from latte.interfaces import LatteError
+from latte.registry.spec import KINDS, Kind
+from latte.registry.suggest import did_you_mean
+
 
 def chosen_recipe(path: Path) -> Path:
     """`path`, or where there is no such file the recipe of that name which comes with latte."""
@@ -45,3 +49,14 @@ LimitOption = Annotated[
     typer.Option(min=2, help="Use at most so many training and test images: a quick look."),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def known_kind(kind: str) -> Kind:
+    """`kind`, if there is such a kind of component. Raises `LatteError` with the nearest."""
+    if kind in KINDS:
+        return kind
+    suggestion = did_you_mean(kind, KINDS)
+    raise LatteError(
+        f'there is no kind of component called "{kind}"',
+        hint=f"{suggestion} All kinds: {', '.join(KINDS)}".strip(),
+    )

@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 
 from latte.interfaces import LatteError
 from latte.registry.checks import IncompatiblePluginError, check_declarations
+from latte.registry.disabled import read_disabled
 from latte.registry.load import one_line
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.spec import ENTRY_POINT_GROUP, ComponentSpec, Hooks
@@ -42,16 +43,26 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
     """Every installed plugin, latte's own components first, then by package name.
 
     `LATTE_PLUGINS` restricts loading to the packages that it lists (separated by commas; an empty
-    value leaves the built-in components alone). With `LATTE_STRICT_PLUGINS=1` a broken plugin's
-    error is raised. A fault in latte's own components always is.
+    value leaves the built-in components alone); without it, what the user disabled is left out.
+    With `LATTE_STRICT_PLUGINS=1` a broken plugin's error is raised. A fault in latte's own
+    components always is.
     """
     installed = _installed()
-    allowed = _allowed(installed, environment.get("LATTE_PLUGINS"))
+    setting = environment.get("LATTE_PLUGINS")
+    disabled = read_disabled(environment) if setting is None else frozenset()
+    allowed = _allowed(installed, setting) - disabled
     strict = environment.get("LATTE_STRICT_PLUGINS") == "1"
     return tuple(
-        _load(one, installed, strict=strict) if one.distribution in allowed else _blocked(one)
+        _load(one, installed, strict=strict)
+        if one.builtin or one.distribution in allowed
+        else _blocked(one, disabled=one.distribution in disabled)
         for one in installed
     )
+
+
+def installed_distributions() -> tuple[str, ...]:
+    """Names of the packages that offer components, latte itself first; imports none of them."""
+    return tuple(dict.fromkeys(one.distribution for one in _installed()))
 
 
 def _installed() -> list[_Installed]:
@@ -85,13 +96,14 @@ def _allowed(installed: Sequence[_Installed], setting: str | None) -> set[str]:
     return wanted | {BUILTIN_DISTRIBUTION}
 
 
-def _blocked(one: _Installed) -> Plugin:
+def _blocked(one: _Installed, *, disabled: bool) -> Plugin:
+    reason = f"use it again: latte plugins enable {one.distribution}"
     return Plugin(
         one.entry_point.name,
         one.distribution,
         one.version,
-        "blocked",
-        error="left out by LATTE_PLUGINS",
+        "disabled" if disabled else "blocked",
+        error=reason if disabled else "left out by LATTE_PLUGINS",
     )
 
 
@@ -102,14 +114,14 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
         _check_entry_point(one, installed)
         with contextlib.redirect_stdout(sys.stderr):
             declared = _declarations(one.entry_point.load())
-        specs = check_declarations(declared)
+        specs, commands = check_declarations(declared)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         if strict or one.builtin:
             _raise(one, error)
         return _failed(one, error, declared)
-    return Plugin(key, one.distribution, one.version, "ok", specs=specs)
+    return Plugin(key, one.distribution, one.version, "ok", specs=specs, commands=commands)
 
 
 def _raise(one: _Installed, error: BaseException) -> NoReturn:
@@ -168,10 +180,13 @@ def _declarations(plugin: ModuleType) -> tuple[object, ...]:
         raise LatteError(_unknown_hook(manager, plugin, known)) from error
     if not manager.get_hookcallers(plugin):
         raise LatteError(f"it implements no hook: mark {known[0]}() with @hookimpl")
-    answers = manager.hook.latte_components()
-    if not answers:
-        raise LatteError("its latte_components() returned None, not ComponentSpecs")
-    return tuple(spec for specs in answers for spec in specs)
+    declared: list[object] = []
+    for caller in manager.get_hookcallers(plugin) or ():
+        answers = caller()
+        if not answers:
+            raise LatteError(f"its {caller.name}() returned None, not a list of specs")
+        declared += [spec for specs in answers for spec in specs]
+    return tuple(declared)
 
 
 def _unknown_hook(manager: pluggy.PluginManager, plugin: object, known: Sequence[str]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import CommandSpec, ComponentSpec
 
 BUILTIN_DISTRIBUTION = "latte-clip"
 
-Status = Literal["ok", "broken", "incompatible", "blocked"]
+Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,16 @@ class Plugin:
     """Name of the pip package, normalised: lower case, `-` between words."""
     version: str
     status: Status
-    """`blocked`: left out by the environment variable `LATTE_PLUGINS`, never loaded."""
+    """`blocked`: left out by the environment variable `LATTE_PLUGINS`; `disabled`: by
+    `latte plugins disable`. Both are never loaded."""
     error: str | None = None
     """One line, for every status but `ok`."""
     detail: str | None = None
     """The traceback, where an exception made the plugin `broken`."""
     specs: tuple[ComponentSpec, ...] = ()
     """What it declares; a plugin that is not `ok` may have declared some before it failed."""
+    commands: tuple[CommandSpec, ...] = ()
+    """What it adds to the command line."""
 
     @property
     def package(self) -> str:

@@ -51,10 +51,29 @@ class ComponentSpec:
     api_version: int = API_VERSION
 
 
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """One command, `latte NAME`, declared without importing it.
+
+    `target` is `"package.module:name"`: a function whose annotations typer reads, or a
+    `typer.Typer` of further commands. It is imported when the command is called, not by the help.
+    """
+
+    name: str
+    target: str
+    summary: str
+    api_version: int = API_VERSION
+
+
 class Hooks:
     """Everything that a plugin may implement."""
 
     @hookspec
     def latte_components(self) -> Iterable[ComponentSpec]:
         """The components that this package provides."""
+        raise NotImplementedError
+
+    @hookspec
+    def latte_commands(self) -> Iterable[CommandSpec]:
+        """The commands that this package adds to `latte`; a name that is taken is refused."""
         raise NotImplementedError

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 
 from latte.api import Describer, DescribeRequest, Kind, Refusal
 from latte.testing.component import ComponentContract
@@ -99,3 +104,69 @@ class DescriberContract(ComponentContract):
         used = self.make(tmp_path / "used")
         used.describe(self.requests(tmp_path))
         used.close()
+
+    def test_an_unreadable_image_gets_no_text(self, tmp_path: Path) -> None:
+        """It fails, or is refused; afterwards the describer answers as if nothing had happened."""
+        requests, describer = self.requests(tmp_path), self.make(tmp_path)
+
+        def fail(image: Image.Image) -> Image.Image:
+            raise OSError("the file is gone")
+
+        broken, opened = _watched(requests[:1], fail)
+        try:
+            answers = describer.describe(broken)
+        except Exception:
+            answers = []
+        written = [answer for answer in answers if not isinstance(answer, Refusal)]
+        assert not (opened and written), f"it wrote {written} about an image that cannot be read"
+        again = describer.describe(requests)
+        expected = self.make(tmp_path).describe(requests)
+        assert again == expected, "after a failure it writes other texts"
+
+    def test_it_can_be_interrupted(self, tmp_path: Path) -> None:
+        """Ctrl-C while images are being opened ends `describe`, and it can be closed then."""
+        describer = self.make(tmp_path)
+
+        def interrupt(image: Image.Image) -> Image.Image:
+            os.kill(os.getpid(), signal.SIGINT)
+            return image
+
+        requests, opened = _watched(self.requests(tmp_path)[:1], interrupt)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            describer.describe(requests)
+            # The signal may arrive a moment after the answer.
+            time.sleep(0.5 if opened else 0)
+            stopped = False
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert stopped or not opened, "it swallows KeyboardInterrupt"
+        if opened:
+            describer.close()
+
+
+def _watched(
+    requests: Sequence[DescribeRequest], then: Callable[[Image.Image], Image.Image]
+) -> tuple[list[DescribeRequest], list[str]]:
+    """Requests whose images go through `then` as they are opened, and the keys of those opened."""
+    opened: list[str] = []
+
+    def watched(key: str, usual: Callable[[], Image.Image]) -> Callable[[], Image.Image]:
+        def open_image() -> Image.Image:
+            opened.append(key)
+            return then(usual())
+
+        return open_image
+
+    asked = [
+        replace(
+            one,
+            images=tuple(
+                replace(image, open=watched(image.key, image.open)) for image in one.images
+            ),
+        )
+        for one in requests
+    ]
+    return asked, opened

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from latte.interfaces import (
     Classifier,
+    Describer,
+    DescribeRequest,
     LabelStream,
     NoOptions,
     PrototypeAggregator,
@@ -43,3 +45,18 @@ class FixedPrototypes(PrototypeAggregator[NoOptions]):
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """There is nothing to restore."""
+
+
+class EchoDescriber(Describer[NoOptions]):
+    """Answers with the question and the keys of the images: what was asked can be read off."""
+
+    max_images = 4
+
+    @property
+    def fingerprint(self) -> str:
+        """There is nothing to set."""
+        return "echo-1"
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        """One text for each request."""
+        return [f"{one.prompt} {[image.key for image in one.images]}" for one in requests]

@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,14 +14,25 @@ Latte = Callable[..., CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def latte_in_zoo(zoo: Path) -> Latte:
     """Run `latte` in a fresh process that sees every package of the zoo, good and bad."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(zoo), "PYTHONPATH": str(zoo)}
 
     @cache
     def run(*arguments: str, plugins: str | None = None) -> CompletedProcess[str]:
-        chosen = {} if plugins is None else {"LATTE_PLUGINS": plugins}
-        command = [sys.executable, "-c", "from latte.cli.main import main; main()", *arguments]
-        return subprocess.run(
-            command, env=environment | chosen, capture_output=True, text=True, check=False
-        )
+        return _run(zoo, arguments, {} if plugins is None else {"LATTE_PLUGINS": plugins})
 
     return run
+
+
+@pytest.fixture
+def latte_of_a_user(zoo: Path, tmp_path: Path) -> Latte:
+    """The same with a configuration folder, `tmp_path`, that commands may change."""
+
+    def run(*arguments: str) -> CompletedProcess[str]:
+        return _run(zoo, arguments, {"LATTE_CONFIG": str(tmp_path)})
+
+    return run
+
+
+def _run(zoo: Path, arguments: Sequence[str], chosen: Mapping[str, str]) -> CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(zoo), "PYTHONPATH": str(zoo), **chosen}
+    command = [sys.executable, "-c", "from latte.cli.main import main; main()", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,14 +51,69 @@ def test_plugins_that_are_left_out_are_listed_too(latte_in_zoo: Latte) -> None:
 def test_a_broken_row_is_red_on_a_terminal(
     zoo: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from latte.cli.plugins import plugins
+    from latte.cli.plugins import print_table
+    from latte.registry.discovery import discover_plugins
 
     monkeypatch.syspath_prepend(str(zoo))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    plugins()
+    print_table(discover_plugins())
     lines = capsys.readouterr().out.splitlines()
     red = "\x1b[31m"
     assert red in next(line for line in lines if "latte-exits" in line)
     assert red not in next(line for line in lines if "latte-good" in line)
+
+
+def test_a_disabled_plugin_is_left_out_until_it_is_enabled(latte_of_a_user: Latte) -> None:
+    assert latte_of_a_user("plugins", "disable", "Latte_Good").returncode == 0
+    plugin = rows(latte_of_a_user)["latte-good"]
+    assert (plugin["status"], plugin["error"]) == (
+        "disabled",
+        "use it again: latte plugins enable latte-good",
+    )
+    wrong = latte_of_a_user("plugins", "enable", "latte-godo")
+    assert wrong.returncode == 2
+    assert 'Did you mean "latte-good"?' in wrong.stderr
+    assert latte_of_a_user("plugins", "enable", "latte-good").returncode == 0
+    assert rows(latte_of_a_user)["latte-good"]["status"] == "ok"
+
+
+def test_a_damaged_list_of_disabled_plugins_is_a_message(
+    latte_of_a_user: Latte, tmp_path: Path
+) -> None:
+    (tmp_path / "plugins.json").write_text("[]")
+    listed = latte_of_a_user("plugins")
+    assert listed.returncode == 2
+    assert "plugins.json" in listed.stderr
+
+
+def test_latte_itself_cannot_be_disabled(latte_in_zoo: Latte) -> None:
+    refused = latte_in_zoo("plugins", "disable", "latte-clip")
+    assert refused.returncode == 2
+    assert "cannot be disabled" in refused.stderr
+
+
+def test_a_new_plugin_needs_a_kind_and_a_name_of_its_own(
+    latte_in_zoo: Latte, tmp_path: Path
+) -> None:
+    typo = latte_in_zoo("plugins", "new", "latte-x", "--kind", "gatte")
+    assert 'Did you mean "gate"?' in typo.stderr
+    rival = latte_in_zoo("plugins", "new", "latte-contrastive", "--kind", "loss")
+    assert "latte-my-contrastive" in rival.stderr
+    folder = tmp_path / "out"
+    made = latte_in_zoo("plugins", "new", "latte-x", "--kind", "gate", "--output", str(folder))
+    assert made.returncode == 0
+    assert f"python -m pytest {folder}" in made.stdout
+
+
+def test_check_names_every_fault_of_a_plugin(latte_in_zoo: Latte) -> None:
+    checked = latte_in_zoo("plugins", "check", "latte-good", "--no-contract")
+    assert checked.returncode == 2
+    lines = checked.stdout.splitlines()
+    assert "ok       latte-good 1.2: is found, and made for this plugin interface" in lines
+    assert "FAILED   latte-good: bounds the versions of latte-clip" in lines
+    assert any(line.startswith("ok       loss hinge") for line in lines)
+    assert any(line.startswith("FAILED   model gone") for line in lines)
+    future = latte_in_zoo("plugins", "check", "latte-future", "--no-contract")
+    assert "incompatible" in future.stdout

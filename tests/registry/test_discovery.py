@@ -32,7 +32,11 @@ def test_a_good_plugin_is_listed_with_its_normalised_name_and_version(registry: 
         ("latte-misspelt", "broken", 'no hook latte_componets(). Did you mean "latte_components"?'),
         ("latte-unmarked", "broken", "mark latte_components() with @hookimpl"),
         ("latte-silent", "broken", "latte_components() returned None"),
-        ("latte-strings", "broken", "must return ComponentSpecs, but gave a str"),
+        (
+            "latte-strings",
+            "broken",
+            "must return ComponentSpecs or CommandSpecs, but one gave a str",
+        ),
         ("latte-future", "incompatible", "version 99 of the plugin interface"),
         ("latte-doubled", "broken", 'declares 2 components of kind loss named "double"'),
         ("latte-bad-kind", "broken", 'unknown kind "lose". Did you mean "loss"?'),

@@ -31,6 +31,20 @@ def plugin(*specs: str) -> str:
     return PLUGIN.format(specs="\n".join(f"        {one}," for one in specs))
 
 
+COMMANDS = """
+from latte.api import CommandSpec, hookimpl
+
+@hookimpl
+def latte_commands():
+    return [{specs}]
+"""
+
+
+def commands(**targets: str) -> str:
+    specs = [f"CommandSpec({name!r}, {to!r}, 'says {name}')" for name, to in targets.items()]
+    return COMMANDS.format(specs=", ".join(specs))
+
+
 @dataclass(frozen=True)
 class Package:
     """A distribution with one import package, which has a `plugin` module and perhaps others."""
@@ -150,6 +164,39 @@ ZOO = [
         ),
         {"losses": LOSS_MODULE, "options": "import a_package_that_nobody_has"},
     ),
+    Package(
+        "latte-talks",
+        "latte_talks",
+        commands(
+            shout="latte_talks.words:shout",
+            words="latte_talks.words:words",
+            both="latte_talks.words:shout",
+            gone="latte_talks.nothing:gone",
+            run="latte_talks.words:shout",
+        ),
+        {
+            "words": """
+    import typer
+
+    words = typer.Typer()
+
+    @words.command()
+    def count(text: str) -> None:
+        "Count the words of a text."
+        print(len(text.split()))
+
+    @words.command()
+    def first(text: str) -> None:
+        "Print the first word of a text."
+        print(text.split()[0])
+
+    def shout(text: str, times: int = 1) -> None:
+        "Print a text in capitals."
+        print(text.upper() * times)
+    """
+        },
+    ),
+    Package("latte-echoes", "latte_echoes", commands(both="latte_echoes.words:echo")),
     Package("latte-unimportable", "latte_unimportable", "import a_package_that_nobody_has"),
     Package("latte-exits", "latte_exits", "print('bye')\nraise SystemExit(3)"),
     Package(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -130,3 +131,29 @@ class Leaky(Echo):
 class TestItCannotBeClosed(Fault, DescriberContract):
     broken = Leaky
     fails: ClassVar = {"it_can_be_closed"}
+
+
+class Careless(Echo):
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        for request in requests:
+            with contextlib.suppress(OSError):
+                request.images[0].open()
+        return super().describe(requests)
+
+
+class TestItDescribesWhatItCannotRead(Fault, DescriberContract):
+    broken = Careless
+    fails: ClassVar = {"an_unreadable_image_gets_no_text"}
+
+
+class Stubborn(Echo):
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        with contextlib.suppress(KeyboardInterrupt):
+            for request in requests:
+                request.images[0].open()
+        return super().describe(requests)
+
+
+class TestItCannotBeInterrupted(Fault, DescriberContract):
+    broken = Stubborn
+    fails: ClassVar = {"it_can_be_interrupted"}

@@ -1,0 +1,87 @@
+"""The public interface as text; `python -m tests.api_surface` writes it, after a wanted change."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+import latte.api
+import latte.testing
+
+FILE = Path(__file__).parents[1] / "docs" / "plugin-interface.txt"
+
+
+def surface() -> str:
+    """Every public name with its signature, fields and methods, one a line."""
+    modules = ((latte.api, latte.api.__all__), (latte.testing, latte.testing.__all__))
+    lines = [
+        line
+        for module, names in modules
+        for name in sorted(names)
+        for line in _described(f"{module.__name__}.{name}", getattr(module, name))
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def mark(text: str) -> str:
+    """Eight hex digits that the changelog names."""
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def _described(name: str, value: Any) -> Iterator[str]:
+    if get_args(value):
+        yield f"{name} = {' | '.join(map(repr, get_args(value)))}"
+    elif inspect.isclass(value):
+        bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
+        yield f"class {name}({bases})"
+        yield from (f"  {line}" for line in sorted(_members(value)))
+    elif inspect.isfunction(value):
+        yield f"def {name}{_signature(value)}"
+    else:
+        yield f"{name} = {value if isinstance(value, int) else type(value).__name__}"
+
+
+def _members(owner: type) -> Iterator[str]:
+    """What the class itself defines and shows: fields with defaults, methods, properties."""
+    made = dataclasses.is_dataclass(owner)
+    if made:
+        yield f"__init__{_signature(owner)}"
+    else:
+        yield from _fields(owner)
+    for name, member in vars(owner).items():
+        if name.startswith("_") and (made or name not in ("__init__", "__call__")):
+            continue
+        abstract = "abstract " if getattr(member, "__isabstractmethod__", False) else ""
+        if inspect.isfunction(member):
+            yield f"{abstract}def {name}{_signature(member)}"
+        elif isinstance(member, property) and member.fget:
+            yield f"{abstract}property {name}{_signature(member.fget)}"
+
+
+def _fields(owner: type) -> Iterator[str]:
+    defaults = vars(owner)
+    if issubclass(owner, BaseModel):
+        required = {name for name, field in owner.model_fields.items() if field.is_required()}
+        defaults = {name: field.default for name, field in owner.model_fields.items()}
+        defaults = {name: value for name, value in defaults.items() if name not in required}
+    for name, annotation in inspect.get_annotations(owner).items():
+        if not name.startswith("_"):
+            yield f"{name}: {annotation}" + (f" = {defaults[name]!r}" if name in defaults else "")
+
+
+def _signature(value: Any) -> str:
+    """Without addresses, which change from one process to the next."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(value)))
+
+
+if __name__ == "__main__":
+    written = surface()
+    FILE.write_text(written, encoding="utf-8")
+    print(f"{FILE}: now name (interface {mark(written)}) in a line of CHANGELOG.md")  # noqa: T201

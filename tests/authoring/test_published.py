@@ -1,0 +1,104 @@
+"""What a stranger does: a package of each kind, its wheel, its tests, a run that uses it.
+
+Everything happens in an environment that has latte's own wheels; third-party packages come from
+the environment of these tests.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from latte.registry.spec import KINDS, Kind
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """The output of a command that must succeed."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ended = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+def build(source: Path, wheels: Path) -> Path:
+    """The wheel of the package in `source`."""
+    before = {*wheels.glob("*.whl")}
+    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "-q"]
+    run(sys.executable, "-m", "pip", "wheel", *options, "-w", wheels, source, cwd=wheels)
+    (wheel,) = {*wheels.glob("*.whl")} - before
+    return wheel
+
+
+def install(python: Path, wheels: Sequence[Path]) -> None:
+    """Put wheels into the environment of `python`."""
+    options = ["--no-deps", "--no-index", "--disable-pip-version-check", "-q"]
+    run(python, "-m", "pip", "install", *options, *wheels, cwd=python.parent)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheels of latte and latte-tiny."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=True)
+    interpreter = folder / "bin" / "python"
+    packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
+    ours = [one for one in sys.path if Path(one).name in ("site-packages", "dist-packages")]
+    (Path(packages) / "borrowed.pth").write_text("\n".join(ours) + "\n")
+    wheels = tmp_path_factory.mktemp("wheels")
+    install(interpreter, [build(ROOT, wheels), build(ROOT / "plugins/latte-tiny", wheels)])
+    return interpreter
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_package_is_published_and_used(kind: Kind, python: Path, tmp_path: Path) -> None:
+    latte = python.with_name("latte")
+    settings = {"LATTE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    name = f"latte-own-{kind}"
+    run(latte, "plugins", "new", name, "--kind", kind, cwd=tmp_path)
+    if kind == "model":
+        run(python, "build_model.py", cwd=tmp_path / name)
+    install(python, [build(tmp_path / name, tmp_path)])
+    try:
+        passed = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path / name)
+        assert " passed" in passed
+        tests = ["--tests", f"{name}/tests"] if kind == "dataset" else []
+        checked = run(latte, "plugins", "check", name, *tests, cwd=tmp_path)
+        assert "FAILED" not in checked
+        if kind == "dataset":
+            settings["PHOTOS"] = str(photos(tmp_path))
+        ran = run(
+            latte, "run", tmp_path / name / "recipe.yaml", "--limit", "40", cwd=tmp_path, **settings
+        )
+        assert "report:" in ran
+    finally:
+        run(python, "-m", "pip", "uninstall", "-q", "-y", name, cwd=tmp_path)
+    assert name not in run(latte, "plugins", cwd=tmp_path)
+
+
+def photos(folder: Path) -> Path:
+    """What the recipe of the dataset asks for: photos, and labelled ones of two classes."""
+    root = folder / "photos"
+    for place, part in enumerate(("train", "test/cup", "test/chair")):
+        (root / part).mkdir(parents=True)
+        for number in range(4):
+            image = Image.new("RGB", (40, 40), (60 * number, 80 * place, 90))
+            image.save(root / part / f"{number}.png")
+    return root

@@ -1,0 +1,50 @@
+"""Commands of plugins stand beside latte's own, and harm none."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Latte
+
+
+def test_a_plugin_adds_a_command_with_options(latte_in_zoo: Latte) -> None:
+    shouted = latte_in_zoo("shout", "hallo", "--times", "2")
+    assert (shouted.returncode, shouted.stdout) == (0, "HALLOHALLO\n")
+    assert "Print a text in capitals." in latte_in_zoo("shout", "--help").stdout
+
+
+def test_a_plugin_adds_a_command_with_commands(latte_in_zoo: Latte) -> None:
+    assert latte_in_zoo("words", "count", "a b c").stdout == "3\n"
+
+
+def test_the_help_lists_them_apart_and_imports_none(latte_in_zoo: Latte) -> None:
+    shown = latte_in_zoo("--help")
+    assert shown.returncode == 0
+    own, _, added = shown.stdout.partition("Commands of plugins:")
+    assert "says shout" in added
+    assert "says gone" in added
+    assert "says run" not in added
+    assert "says" not in own
+
+
+def test_latte_s_own_command_cannot_be_replaced(latte_in_zoo: Latte) -> None:
+    assert "Adapt a CLIP" in latte_in_zoo("run", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("both", '"latte both" is provided by latte-echoes 1.0 and latte-talks 1.0'),
+        ("gone", '"latte gone" of latte-talks 1.0 cannot be used: ModuleNotFoundError'),
+        ("shuot", 'Did you mean "shout"?'),
+    ],
+)
+def test_what_cannot_be_called_says_why(latte_in_zoo: Latte, command: str, words: str) -> None:
+    called = latte_in_zoo(command)
+    assert called.returncode == 2
+    assert words in called.stderr
+    assert "Traceback" not in called.stderr
+
+
+def test_a_wrong_list_of_plugins_does_not_take_the_help_away(latte_in_zoo: Latte) -> None:
+    assert latte_in_zoo("--help", plugins="no-such-plugin").returncode == 0

@@ -1,0 +1,54 @@
+"""Every page for people, and what can be typed or pasted from it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "plugins").glob("*/README.md"),
+    ]
+)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+_LATTE = re.compile(r"(?:^|\s)(?:\S*/)?latte\s")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One `latte ...` of a page."""
+
+    page: str
+    line: str
+
+    @property
+    def arguments(self) -> list[str]:
+        """What stands behind `latte`, as the shell would hand it over."""
+        start = _LATTE.search(self.line)
+        assert start is not None
+        words = shlex.split(self.line[start.end() :], comments=True)
+        stops = [place for place, word in enumerate(words) if word in ("|", ">", "&&", ";", "&")]
+        return words[: stops[0]] if stops else words
+
+
+def blocks(page: Path, language: str) -> Iterator[str]:
+    """The code blocks of a page in one language."""
+    for found in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if found[1] == language:
+            yield found[2]
+
+
+def commands() -> Iterator[Command]:
+    """Every line of every console block that calls latte."""
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                if _LATTE.search(line) and not line.startswith(("#", "git ")):
+                    yield Command(page.relative_to(ROOT).as_posix(), " ".join(line.split()))

@@ -1,0 +1,40 @@
+"""Every command that a page shows exists, with the options that it shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import typer
+
+from latte.cli.main import app
+from tests.docs.pages import Command, commands
+
+SHOWN = list(commands())
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(SHOWN) > 25
+
+
+@pytest.mark.parametrize("command", SHOWN, ids=lambda one: f"{one.page}: {one.line}"[:90])
+def test_a_command_can_be_typed(command: Command) -> None:
+    """Parsed to the end by the real command line, without being run."""
+    parse(typer.main.get_command(app), "latte", command.arguments)
+
+
+def parse(group: Any, name: str, arguments: list[str]) -> None:
+    """Walk down the groups of commands. Raises what the command line would print."""
+    with group.make_context(name, list(arguments)) as context:
+        if not hasattr(group, "resolve_command"):
+            return
+        rest = [*getattr(context, "_protected_args", ()), *context.args]
+        if rest:
+            name, command, below = group.resolve_command(context, rest)
+            parse(command, str(name), below)
+
+
+@pytest.mark.parametrize("wrong", ["run recipe.yaml --no-such-option", "plugins nwe x", "runn"])
+def test_a_wrong_command_would_be_found(wrong: str) -> None:
+    with pytest.raises(Exception, match=r"no-such-option|there is no command"):
+        parse(typer.main.get_command(app), "latte", wrong.split())

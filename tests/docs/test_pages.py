@@ -1,0 +1,74 @@
+"""Pages say what is so: messages exist, recipes are valid, examples work."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from tests.docs.pages import PAGES, ROOT, blocks
+from tests.testing.packages import run_python, write_package
+
+TROUBLE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+MESSAGES = sorted(
+    {
+        part
+        for row in re.findall(r"^\| (`.*?) \|", TROUBLE, flags=re.MULTILINE)
+        for part in re.findall(r"`([^`]+)`", row)
+    }
+)
+SOURCES = "\n".join(
+    path.read_text(encoding="utf-8")
+    for folder in ("latte", "plugins")
+    for path in (ROOT / folder).rglob("*.py")
+    if "tests" not in path.parts
+)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_that_is_explained_is_one_of_ours(message: str) -> None:
+    joined = re.sub(r'"\s*\n\s*f?"', "", SOURCES)
+    parts = [re.escape(part.strip()).replace(r"\ ", r"\s+") for part in message.split("…")]
+    assert re.search(".{1,60}?".join(parts), joined), message
+
+
+def test_the_quick_start_s_recipe_is_valid(tmp_path: Path) -> None:
+    (recipe,) = blocks(ROOT / "docs/quickstart.md", "yaml")
+    path = tmp_path / "birds.yaml"
+    path.write_text(recipe, encoding="utf-8")
+    assert load_recipe(path, load_registry(), ()).general.name == "birds"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_page_names_a_machine() -> None:
+    for page in PAGES:
+        found = re.search(r"(?<![\w.])/(work|home|root|tmp)/\w", page.read_text(encoding="utf-8"))
+        assert not found, f"{page.name}: {found}"
+
+
+def test_the_command_of_a_plugin_works_as_shown(tmp_path: Path) -> None:
+    (module,) = blocks(ROOT / "docs/writing-plugins.md", "python")
+    files = {"latte_words.py": module}
+    write_package(tmp_path, "latte-words", {"latte_words": "latte_words"}, files)
+    program = "from latte.cli.main import main; main()"
+    counted = run_python(tmp_path, "-c", program, "count-words", "one two three")
+    assert (counted.returncode, counted.stdout) == (0, "3\n"), counted.stderr
+
+
+@pytest.mark.slow
+def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    options = ["-q", "-W", "-b", "html", str(ROOT / "docs"), str(tmp_path / "pages")]
+    built = run_python(ROOT, "-m", "sphinx", *options)
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "pages/reference/recipe.html").is_file(), sys.version

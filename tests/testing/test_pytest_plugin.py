@@ -1,0 +1,54 @@
+"""The fixtures reach a stranger's tests, and cost nothing where nobody asks for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from latte.api import Context, DescribeRequest, ImageReference
+from latte.testing import DescriberContract, StubClip
+from latte.testing.doubles import EchoDescriber
+from latte.testing.fixtures import described_images
+
+STRANGER = """
+import sys
+
+def test_it_stays_light():
+    assert "latte" not in sys.modules or "torch" not in sys.modules
+
+def test_it_explains_failures(latte_context):
+    import latte.testing.describer as rewritten
+    assert "@pytest_ar" in vars(rewritten)
+"""
+
+
+class TestEcho(DescriberContract):
+    def build(self) -> tuple[type[EchoDescriber], object]:  # type: ignore[override]
+        from latte.api import NoOptions
+
+        return EchoDescriber, NoOptions()
+
+
+def test_the_fixtures_fit_together(
+    latte_context: Context,
+    latte_clip: StubClip,
+    latte_images: list[ImageReference],
+    latte_describer: EchoDescriber,
+    tmp_path: Path,
+) -> None:
+    assert latte_context.frozen_clip().fingerprint == latte_clip.fingerprint
+    assert len({image.read_bytes() for image in latte_images}) == 6
+    (image,) = described_images(tmp_path / "one", 1)
+    assert image.key in latte_describer.describe([DescribeRequest((image,), "What?")])[0]
+
+
+@pytest.mark.slow
+def test_a_stranger_gets_them_without_importing_torch(tmp_path: Path) -> None:
+    (tmp_path / "test_stranger.py").write_text(STRANGER)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert "2 passed" in ended.stdout
