@@ -73,12 +73,19 @@ def reproduce(
 
     from latte.cli.reproduced import print_table
 
-    print_table(read, cells, absent, changed=bool(changes) or limit is not None)
+    print_table(read, cells, absent, changed=limit is not None or _change_results(changes))
     if failures:
         from latte.cli.sweep import print_failures
 
         print_failures(failures, len(planned))
         raise typer.Exit(1)
+
+
+def _change_results(changes: Mapping[str, str]) -> bool:
+    """Whether any of the values is about more than where and how fast runs work."""
+    from latte.run.identity import NOT_IDENTITY
+
+    return any(key.partition(".")[0] not in (*NOT_IDENTITY, "seed") for key in changes)
 
 
 def _plan(

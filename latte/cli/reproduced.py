@@ -39,12 +39,12 @@ def print_table(
             for (name, row), own in numbers.items()
             if name == dataset and own
         ]
-        _print_rows(_title(dataset, cells), rows)
+        _print_rows(_title(dataset, cells), rows, judged=not changed)
     averages = [
         found for row in table.settings.rows if (found := _average(row, numbers, table.published))
     ]
     if len({dataset for dataset, _ in numbers}) > 1:
-        _print_rows("average over these datasets", averages)
+        _print_rows("average over these datasets", averages, judged=not changed)
     shown = [*dict.fromkeys(dataset for dataset, _ in numbers)]
     for note in _notes(table.published, shown, absent, changed=changed):
         typer.echo("\n" + "\n".join(wrapped(one_line(note), WIDTH)))
@@ -71,7 +71,7 @@ def _finished(cells: Sequence[Cell]) -> list[Run]:
     return [read_run(run.folder.path) for cell in cells for run in cell.runs if run.finished]
 
 
-def _print_rows(title: str, rows: Sequence[Beside]) -> None:
+def _print_rows(title: str, rows: Sequence[Beside], *, judged: bool) -> None:
     console = results()
     console.print()
     console.print(Text(title, style="bold"))
@@ -79,20 +79,19 @@ def _print_rows(title: str, rows: Sequence[Beside]) -> None:
     for column in table.columns[1:-1]:
         column.justify = "right"
     for row in rows:
-        table.add_row(*map(Text, _cells(row)))
+        table.add_row(*map(Text, (*_cells(row), (row.verdict or "") if judged else "")))
     console.print(table)
 
 
 def _cells(row: Beside) -> tuple[str, ...]:
     if row.published is None or row.difference is None:
-        return (f"  {row.row}", _number(row.own), _ABSENT, "", "", "")
+        return (f"  {row.row}", _number(row.own), _ABSENT, "", "")
     return (
         f"  {row.row}",
         _number(row.own),
         f"{100 * row.published:.2f}",
         f"{100 * row.difference:+.2f}",
         f"{100 * row.tolerance:.1f}",
-        "agrees" if row.agrees else "differs",
     )
 
 
@@ -109,16 +108,18 @@ def _notes(
         for name in datasets
         if (found := tolerance(name, published)) > LEAST_TOLERANCE
     ]
-    notes = [f"Left out: {name}: {reason}." for name, reason in absent.items()]
+    left_out = "; ".join(f"{name} ({reason})" for name, reason in absent.items())
+    notes = [f"Left out: {left_out}."] if absent else []
     if changed:
         notes.append(
             "These runs were changed by --limit, --with or --set: they are not the published ones, "
-            "and differences say nothing."
+            "differences say nothing, and nothing is judged."
         )
     return [
         *notes,
         "Top-1 in percent. ours: the mean over seeds with its 95 % t-interval; one seed has none.",
-        "agrees: the difference is at most the tolerance plus the interval over our seeds. "
+        "agrees: the difference is at most the tolerance; unclear: it is more, but by less than "
+        "the interval over our seeds, so that more seeds would tell; differs: by more than that. "
         "Spreads are not published, so the tolerance is a guess from the published numbers: "
         f"{100 * LEAST_TOLERANCE:.0f} point, or twice the standard deviation of the method's "
         f"published variants on the dataset where that is more ({', '.join(wide) or 'nowhere'}). "

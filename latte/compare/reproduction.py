@@ -6,10 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Literal
 
 from latte.compare.published import Published
 from latte.compare.run import Run
 from latte.compare.statistics import mean_interval
+
+Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
 """Top-1, as a fraction: what other texts of the LMM and another run move a number by, at least."""
@@ -41,11 +44,14 @@ class Beside:
         return None if self.published is None else self.own.mean - self.published
 
     @property
-    def agrees(self) -> bool | None:
-        """Whether the difference is within the tolerance and the interval over our seeds."""
+    def verdict(self) -> Verdict | None:
+        """Whether the numbers agree within the tolerance; unclear where our seeds leave it open."""
         if self.difference is None:
             return None
-        return abs(self.difference) <= self.tolerance + (self.own.reach or 0.0)
+        excess = abs(self.difference) - self.tolerance
+        if excess <= 0:
+            return "agrees"
+        return "unclear" if excess <= (self.own.reach or 0.0) else "differs"
 
 
 def measured(runs: Sequence[Run]) -> Own | None:
