@@ -85,11 +85,11 @@ class PublishedOptions(SourceOptions):
         description="the dataset's folder; without it, the folder of CoOp's name below the one in "
         "the environment variable LATTE_DATA (latte datasets show NAME)",
     )
-    template: str = Field(
+    template: str | tuple[str, ...] = Field(
         default="released",
         description="sentence that stands for a class: `released` as LatteCLIP's code has it, "
         "`coop` as CoOp's has it, `supplement` as LatteCLIP's supplement says (a photo of a "
-        "{class}.), or your own with {class}",
+        "{class}.), or your own with {class}; of a list, a class is the mean of all",
     )
     split: str | None = Field(
         default=None,
@@ -98,8 +98,10 @@ class PublishedOptions(SourceOptions):
 
     @field_validator("template")
     @classmethod
-    def _names_the_class(cls, template: str) -> str:
-        if template not in ("released", "coop", "supplement") and "{class}" not in template:
+    def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        templates = (template,) if isinstance(template, str) else template
+        own = [one for one in templates if one not in ("released", "coop", "supplement")]
+        if not templates or not all("{class}" in one for one in own):
             raise ValueError(
                 'it must be released, coop or supplement, or contain {class}, as in "a {class}."'
             )

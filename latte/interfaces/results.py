@@ -159,8 +159,8 @@ class RunResults:
     number of images first; empty without labels."""
     label_flows: tuple[LabelFlow, ...] = ()
     """The pairs of pseudo-labels that occur among all training images, largest first."""
-    prototypes: tuple[LearnerPrototypes, ...] = ()
-    """Of each learner, in the recipe's order."""
+    prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
+    """Of each learner, in the recipe's order; tensors, which `==` leaves out."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
     """By stage, in MiB: of the GPU where there is one, else of the process, which keeps what
     earlier stages freed. Stages whose peak is not known are left out."""

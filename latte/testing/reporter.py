@@ -43,13 +43,7 @@ class ReporterContract(ComponentContract):
         before = _outside(folder, results.folder)
         files = reporter.report(results)
         assert _outside(folder, results.folder) == before, "it wrote outside results.folder"
-        assert isinstance(files, list), "report() must return a list"
-        assert files, "report() must return the paths that it wrote"
-        for file in files:
-            assert isinstance(file, Path), f"{file!r} is no Path"
-            assert file.exists(), f"{file} does not exist"
-            inside = file.resolve().is_relative_to(results.folder.resolve())
-            assert inside, f"{file} is not in results.folder"
+        _check(files, results.folder)
 
     def test_it_writes_into_the_run_folder_alone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,8 +85,10 @@ class ReporterContract(ComponentContract):
         current.mkdir(exist_ok=True)
         monkeypatch.chdir(current)
         before = _outside(folder, results.folder)
-        tell(reporter, results, ends=ends)
+        files = tell(reporter, results, ends=ends)
         assert _outside(folder, results.folder) == before, "it wrote outside results.folder"
+        if ends:
+            _check(files, results.folder)
 
 
 def tell(reporter: Reporter[Any], results: RunResults, *, ends: bool = True) -> list[Path]:
@@ -151,6 +147,17 @@ def hostile(results: RunResults) -> RunResults:
 
 def _classifier(classes: int, seed: int) -> Classifier:
     return Classifier(unit_rows(classes, seed=seed), torch.arange(classes))
+
+
+def _check(files: object, folder: Path) -> None:
+    """What `report` must return."""
+    assert isinstance(files, list), "report() must return a list"
+    assert files, "report() must return the paths that it wrote"
+    for file in files:
+        assert isinstance(file, Path), f"{file!r} is no Path"
+        assert file.exists(), f"{file} does not exist"
+        inside = file.resolve().is_relative_to(folder.resolve())
+        assert inside, f"{file} is not in results.folder"
 
 
 def _outside(folder: Path, run: Path) -> dict[Path, str]:

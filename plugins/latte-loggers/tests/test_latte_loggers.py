@@ -44,6 +44,10 @@ class TestTensorBoard(ReporterContract):
     component = "tensorboard"
     options: ClassVar = {"flush_seconds": 10}
 
+    @pytest.fixture(autouse=True)
+    def installed(self) -> None:
+        pytest.importorskip("tensorboard")
+
 
 @pytest.mark.slow
 class TestWandb(ReporterContract):

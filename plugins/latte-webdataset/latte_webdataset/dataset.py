@@ -54,7 +54,13 @@ class WebDataset(Dataset[WebDatasetOptions]):
     @property
     def template(self) -> str:
         """The sentence that stands for a class."""
-        return self.options.template
+        return self.templates[0]
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All sentences that stand for a class together."""
+        template = self.options.template
+        return (template,) if isinstance(template, str) else template
 
     def training_images(self) -> Sequence[ImageReference]:
         """The images of the training shards, sorted by id; no label is read."""

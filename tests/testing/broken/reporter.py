@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from latte.interfaces import NoOptions, Reporter, RunResults
+from latte.interfaces import Figures, NoOptions, Reporter, RunResults, RunStart
 from latte.testing import ModelContract, ReporterContract
 from tests.testing.broken.fault import Fault
 
@@ -14,6 +15,8 @@ REPORTS = {
     "it_can_report_again",
     "labels_may_be_missing",
     "names_may_be_hostile",
+    "it_may_hear_of_the_run",
+    "the_run_may_fail",
 }
 
 
@@ -78,6 +81,30 @@ class FileForEachClass(Text):
 class TestNamesBecomeFiles(Fault, ReporterContract):
     broken = FileForEachClass
     fails: ClassVar = {"names_may_be_hostile"}
+
+
+class Loud(Text):
+    def on_steps(self, steps: Sequence[Figures]) -> None:
+        Path("log.txt").write_text(f"{steps[-1].step}", encoding="utf-8")
+
+
+class TestItWritesElsewhereWhileTheRunGoesOn(Fault, ReporterContract):
+    broken = Loud
+    fails: ClassVar = {"it_may_hear_of_the_run", "the_run_may_fail"}
+
+
+class Locking(Text):
+    def on_run_start(self, run: RunStart) -> None:
+        (run.folder / "lock").mkdir()
+
+    def on_run_end(self) -> None:
+        for lock in self.context.base_dir.parent.glob("run/lock"):
+            lock.rmdir()
+
+
+class TestItStaysLockedAfterAFailure(Fault, ReporterContract):
+    broken = Locking
+    fails: ClassVar = {"the_run_may_fail"}
 
 
 class TestNoSuchModel(ModelContract):
