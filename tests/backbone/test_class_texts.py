@@ -66,6 +66,6 @@ def test_the_gradient_reaches_every_sentence_of_a_class() -> None:
         return rows
 
     texts = ClassTexts((("a", "b"), ("c",)))
-    texts.features(encode)[:, 0].sum().backward()
+    texts.features(encode)[:, 0].sum().backward()  # type: ignore[no-untyped-call]
     assert rows.grad is not None
     assert (rows.grad.abs().sum(dim=1) > 0).all()
