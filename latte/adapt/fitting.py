@@ -98,7 +98,9 @@ def worst_step(training: Training, learner: Learner) -> Worst:
     most = size * len(names) * max(1, len(inputs.labelers))
     longest = sorted(texts, key=len, reverse=True)[:most]
     if learner.aggregator.class_features_refresh == "step" and learner.text_tower_trains:
-        longest = sorted({*longest, *inputs.class_texts.sentences}, key=lambda one: (-len(one), one))
+        longest = sorted(
+            {*longest, *inputs.class_texts.sentences}, key=lambda one: (-len(one), one)
+        )
     images = 0 if learner.constant_features is not None else len(processes.share(range(size)))
     return Worst(images, processes.share(longest))
 
