@@ -28,15 +28,9 @@ def _found(calibration: Calibration) -> str:
         f"Scores are the softmax of {calibration.scale:.3g} times cosine similarity, in place of "
         f"the model's own logit scale of {calibration.logit_scale:.3g} (temperature "
         f"{calibration.temperature:.2f}). It comes from zero-shot's word, not from true labels: it "
-<<<<<<< HEAD
-        "makes the mean "
-        f"confidence on {count(calibration.images)} training images equal to the accuracy that the "
-        f"probabilities of zero-shot allow, {100 * calibration.expected_accuracy:.0f} %."
-=======
         f"makes the mean confidence on {count(calibration.images)} training images equal to the "
         "accuracy that the probabilities of zero-shot allow, "
         f"{100 * calibration.expected_accuracy:.0f} %."
->>>>>>> export
     )
 
 
