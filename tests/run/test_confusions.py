@@ -17,8 +17,7 @@ def finished(recipe: Path, *overrides: str) -> RunResults:
     return results
 
 
-def test_confusions_are_the_accuracies_in_detail(recipe: Path) -> None:
-    results = finished(recipe)
+def confusions_are_the_accuracies_in_detail(results: RunResults) -> None:
     assert set(results.confusions) == {"zero-shot", "adapted"}
     for one in results.evaluations:
         rows = results.confusions[one.name]
@@ -31,8 +30,7 @@ def test_confusions_are_the_accuracies_in_detail(recipe: Path) -> None:
         assert [cell.images for cell in rows] == sorted((c.images for c in rows), reverse=True)
 
 
-def test_flows_are_the_counts_of_pseudo_labels_in_detail(recipe: Path) -> None:
-    results = finished(recipe)
+def flows_are_the_counts_of_pseudo_labels_in_detail(results: RunResults) -> None:
     for side, name in enumerate(("frozen", "adapted")):
         counts: Counter[int] = Counter()
         for flow in results.label_flows:
@@ -43,8 +41,8 @@ def test_flows_are_the_counts_of_pseudo_labels_in_detail(recipe: Path) -> None:
     assert sum(flow.images for flow in results.label_flows) == results.training_images
 
 
-def test_prototypes_are_there_before_and_after(recipe: Path) -> None:
-    (learner,) = finished(recipe).prototypes
+def prototypes_are_there_before_and_after(results: RunResults) -> None:
+    (learner,) = results.prototypes
     assert learner.learner == "main"
     assert learner.before.weights.shape == learner.after.weights.shape == (3, 16)
     assert not torch.equal(learner.before.weights, learner.after.weights)
@@ -57,7 +55,14 @@ def test_without_labels_there_are_flows_and_no_confusions(recipe: Path) -> None:
     assert sum(flow.images for flow in results.label_flows) == results.training_images
 
 
-def test_memory_is_known_by_stage_where_the_system_tells(recipe: Path) -> None:
-    results = finished(recipe)
+def memory_is_known_by_stage_where_the_system_tells(results: RunResults) -> None:
     assert set(results.peak_memory_mb) in (set(), set(results.seconds))
     assert all(value > 0 for value in results.peak_memory_mb.values())
+
+
+def test_what_a_run_counted_agrees_with_what_it_measured(recipe: Path) -> None:
+    results = finished(recipe)
+    confusions_are_the_accuracies_in_detail(results)
+    flows_are_the_counts_of_pseudo_labels_in_detail(results)
+    prototypes_are_there_before_and_after(results)
+    memory_is_known_by_stage_where_the_system_tells(results)
