@@ -1,0 +1,27 @@
+"""Commands that torchrun has started several times."""
+
+from __future__ import annotations
+
+import pytest
+
+from latte.cli.main import run_command_line
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", 1), ("1", 0)])
+def test_a_command_for_one_process_says_so_once(
+    rank: str, said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run_command_line(["sweep", "birds.yaml"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("`latte sweep` is for one process, and torchrun started 2") == said
+
+
+def test_one_process_of_torchrun_is_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert run_command_line(["run", "missing.yaml"]) == 2
+    assert "missing.yaml" in capsys.readouterr().err
