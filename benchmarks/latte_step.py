@@ -20,7 +20,7 @@ from latte.adapt.options import (
     MomentumOptions,
 )
 from latte.adapt.step import StepInputs, training_step
-from latte.backbone.encode import class_texts
+from latte.backbone.class_texts import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.texts import Tokenizer
 from latte.describe.bank import DescriptionBank
@@ -57,7 +57,7 @@ class LatteStep:
             ],
             bank=_bank(problem),
             descriptions=["class", "image", "group"],
-            class_texts=class_texts(TEMPLATE, problem.class_names),
+            class_texts=ClassTexts.of([TEMPLATE], [[name] for name in problem.class_names]),
             seed=0,
         )
         self.start = TrainingStart(

@@ -45,7 +45,7 @@ from latte.interfaces import (
 from latte.report.card import card
 from latte.report.html import page
 from latte.report.options import HtmlOptions
-from latte.run.adapted import Adapted, Member
+from latte.run.adapted import Adapted, Member, save_classifiers
 from latte.run.evaluating import evaluate
 from latte.run.folder import RunFolder
 from latte.run.images import Images, write_images
@@ -162,6 +162,7 @@ class World:
             seed=0,
             build=lambda choice, options=None: kinds[choice.label],
             dataset=SimpleNamespace(audit_labels=dict),
+            frozen_clip=SimpleNamespace(logit_scale=torch.tensor(100.0)),
         )
 
     @property
@@ -315,6 +316,7 @@ def evaluate_model(world: World) -> None:
     backbone: Any = SimpleNamespace(logit_scale=torch.tensor(100.0))
     member = Member("main", backbone, Classifier(texts, torch.arange(len(texts))))
     adapted = Adapted(world.class_names, (member,))
+    save_classifiers(world.run, adapted)
     evaluate(world.workspace, world.images, world.zero_shot, adapted)
 
 

@@ -76,6 +76,11 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
     """Write the model folder(s) and `prototypes.safetensors`."""
     for member in adapted.members:
         member.backbone.save(_model_folder(folder, member.name, len(adapted.members)))
+    return [folder.model, save_classifiers(folder, adapted)]
+
+
+def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
+    """Write `prototypes.safetensors`; returns its path."""
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
         tensors[f"{member.name}.weights"] = member.classifier.weights.contiguous()
@@ -88,7 +93,7 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(folder.prototypes) as temporary:
         save_file(tensors, temporary, metadata=metadata)
-    return [folder.model, folder.prototypes]
+    return folder.prototypes
 
 
 def load_adapted(folder: RunFolder, device: str, progress: Progress | None) -> Adapted:

@@ -40,12 +40,13 @@ def test_it_shows_every_value_and_where_it_comes_from(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = output(capsys, recipe, "--set", "seed=3").splitlines()
-    assert lines[:15] == [
+    assert lines[:16] == [
         "# r.yaml is valid. With every default, and where each value comes from:",
         "name: r                                       # default",
         "seed: 3                                       # --set",
         "output: runs                                  # default",
         "device: auto                                  # default",
+        "deterministic: false                          # default",
         "requires: []                                  # default",
         "oracle: false                                 # default",
         "backbone:",
