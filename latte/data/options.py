@@ -25,10 +25,15 @@ class SourceOptions(Options):
         "Of a list, a class is the mean of all; where a text is wanted, the first is taken",
     )
 
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The sentences of `template`, be it one or a list."""
+        return _several(self.template)
+
     @field_validator("template")
     @classmethod
     def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        templates = (template,) if isinstance(template, str) else template
+        templates = _several(template)
         if not templates or not all("{class}" in one for one in templates):
             raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
         if len({*templates}) < len(templates):
@@ -99,10 +104,14 @@ class PublishedOptions(SourceOptions):
     @field_validator("template")
     @classmethod
     def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        templates = (template,) if isinstance(template, str) else template
+        templates = _several(template)
         own = [one for one in templates if one not in ("released", "coop", "supplement")]
         if not templates or not all("{class}" in one for one in own):
             raise ValueError(
                 'it must be released, coop or supplement, or contain {class}, as in "a {class}."'
             )
         return template
+
+
+def _several(template: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (template,) if isinstance(template, str) else template

@@ -39,8 +39,7 @@ class ImageSource(Dataset[SourceOptionsT]):
     @property
     def templates(self) -> tuple[str, ...]:
         """All sentences that stand for a class together."""
-        template = self.options.template
-        return (template,) if isinstance(template, str) else template
+        return self.options.templates
 
     @property
     def class_aliases(self) -> Sequence[Sequence[str]]:

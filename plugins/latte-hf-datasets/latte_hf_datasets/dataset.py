@@ -45,8 +45,7 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
     @property
     def templates(self) -> tuple[str, ...]:
         """All sentences that stand for a class together."""
-        template = self.options.template
-        return (template,) if isinstance(template, str) else template
+        return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
         """The rows of `train`, in their order, which is that of their ids."""

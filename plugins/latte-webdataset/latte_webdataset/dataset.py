@@ -59,8 +59,7 @@ class WebDataset(Dataset[WebDatasetOptions]):
     @property
     def templates(self) -> tuple[str, ...]:
         """All sentences that stand for a class together."""
-        template = self.options.template
-        return (template,) if isinstance(template, str) else template
+        return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
         """The images of the training shards, sorted by id; no label is read."""
