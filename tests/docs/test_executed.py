@@ -1,0 +1,129 @@
+"""Every command that a page shows is run, in a folder that has what the pages speak of.
+
+Runs are made small (a few photos, one step, one seed) and use the tiny CLIP; apart from that the
+shell gets the line as it is written. What cannot be run anywhere is named below, with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from latte_tiny.dataset import IMAGES
+
+from tests.backbone.models import TINY_CLIP, build_clip
+from tests.docs.pages import ROOT, Command, blocks, commands
+
+pytestmark = pytest.mark.slow
+
+NOT_HERE = {
+    "latte run sun397": "asks a large LMM about 19,850 images",
+    "latte datasets get dtd": "downloads; tests/data/published/test_get.py has a server",
+    "LATTE_DATA=/data latte reproduce": "needs the ten datasets; tests/cli/test_reproduce.py",
+    ".venv/bin/latte components": "tests/testing/test_contributing.py runs it",
+    "latte plugins check latte-mine": "tests/authoring/test_published.py runs it",
+    "latte run follow.yaml": "plugins/latte-loggers/tests run it",
+    "latte run caltech.yaml": "needs the whole of Caltech-101",
+}
+EXPECTED_CODES = {"latte datasets check dtd": 2}
+SMALL = "--set train.max_steps=1 --set train.batch_size=12"
+TINY = "--set 'backbone={model: \"plugin:tiny\"}'"
+
+
+def shown() -> list[Command]:
+    """Each line once, in the order of the pages."""
+    return list({command.line: command for command in commands()}.values())
+
+
+def prepared(command: Command) -> str:
+    """The line for the shell: without its comment, in small."""
+    line = re.sub(r"\s+#\s.*$", "", command.line).removeprefix(".venv/bin/")
+    line = re.sub(r"(--seeds) [\d,]+", r"\1 0", line)
+    line = re.sub(r"(--set descriptions\S+?=\d+),\S+", r"\1", line)
+    line = line.replace("OUT/grey/split.json", "SPLIT").replace("OUT/grey", "IMAGES,")
+    line = line.replace("IMAGES,}", "IMAGES}").replace(
+        "split: SPLIT", f"split: {IMAGES}/split.json"
+    )
+    line = line.replace("root: IMAGES", f"root: {IMAGES}").replace("-node 4", "-node 2")
+    if re.search(r"latte (run|sweep|describe) ", line):
+        line += "" if "--limit" in line else " --limit 24"
+        line += "" if re.search("max_steps|zero-shot.yaml|training-free", line) else f" {SMALL}"
+        line += f" {TINY}" if "adapt.yaml" in line and "plugin:tiny" not in line else ""
+    return f"rm -f my.yaml; {line}" if "my.yaml" in line else line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos, class names, recipes and two finished runs, under the names of the pages."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    photos = sorted((IMAGES / "train").glob("*.jpg"))
+    for place, name in enumerate(("photos/cup", "photos/chair", "labelled/cup", "labelled/chair")):
+        (folder / name).mkdir(parents=True)
+        for photo in photos[12 * place : 12 * place + 12]:
+            shutil.copy(photo, folder / name)
+    shutil.copytree(folder / "photos/cup", folder / "more-photos")
+    (folder / "classes.txt").write_text("cup\nchair\n")
+    birds = next(iter(blocks(ROOT / "docs/quickstart.md", "yaml")))
+    tiny = birds.replace(
+        "{model: ViT-B-32, pretrained: laion2b_s34b_b79k}", '{model: "plugin:tiny"}'
+    )
+    (folder / "birds.yaml").write_text(tiny)
+    run(folder, f"latte run birds.yaml --limit 24 {SMALL} --set output=made")
+    (folder / "runs").mkdir()
+    next((folder / "made").glob("birds-*")).rename(folder / "runs/birds-1a2b3c4d")
+    # The page on exports speaks of a CLIP that transformers knows: a vision transformer.
+    build_clip(TINY_CLIP).save(folder / "vit")
+    (folder / "animals.yaml").write_text(tiny.replace("plugin:tiny", "local-dir:vit"))
+    run(
+        folder,
+        f"latte run animals.yaml --limit 24 {SMALL} --set output=made --set describer=null "
+        "--set descriptions=[class]",
+    )
+    next((folder / "made").glob("animals-*")).rename(folder / "runs/animals-1a2b3c4d")
+    for name, photo in zip(("cat", "dog"), photos, strict=False):
+        shutil.copy(photo, folder / "photos" / f"{name}.jpg")
+    return folder
+
+
+def run(folder: Path, line: str, expected: int = 0) -> None:
+    """Run a line in a shell; its code must be the `expected` one."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "LATTE_CACHE": str(folder / "cache"),
+        "HOME": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
+    ended = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == expected, f"{line}\n{ended.stdout}\n{ended.stderr}"
+
+
+@pytest.mark.parametrize(
+    "command", shown(), ids=lambda one: f"{one.page}: {' '.join(one.line.split())}"[:100]
+)
+def test_a_command_does_what_the_page_says(command: Command, folder: Path) -> None:
+    excused = [why for start, why in NOT_HERE.items() if command.line.startswith(start)]
+    if excused:
+        pytest.skip(excused[0])
+    expected = next(
+        (code for start, code in EXPECTED_CODES.items() if command.line.startswith(start)), 0
+    )
+    run(folder, prepared(command), expected)
+
+
+def test_nothing_is_excused_that_no_page_shows() -> None:
+    for start in [*NOT_HERE, *EXPECTED_CODES]:
+        assert any(command.line.startswith(start) for command in shown()), start
