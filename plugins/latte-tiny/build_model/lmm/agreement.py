@@ -40,7 +40,7 @@ class Said:
 
 def read(sentence: str, classes: list[names.Name]) -> Said:
     """Take an object's sentence apart."""
-    start, _, end = sentence.partition(", on a")
+    start = sentence.partition(", on a")[0]
     ground = GROUND.search(sentence)
     rest = start.removeprefix(answers.OBJECT).strip()
     found = [row for row, name in enumerate(classes) if _starts_with(rest, name.phrase)]

@@ -93,14 +93,20 @@ def _set_embeddings(
 
 def _set_norms(language_model: Any) -> None:
     """Undo the division by LARGE, which nothing but the norms themselves shall see."""
-    norms = [language_model.norm]
-    for layer in language_model.layers:
-        norms += [layer.input_layernorm, layer.post_attention_layernorm]
+    norms = _norms(language_model)
     for norm in norms:
         norm.weight.fill_(GAIN)
         norm.weight[CONST] = 0
     for norm in norms[1:]:
         norm.weight[TEXT] = GAIN * UNIT / WORD
+
+
+def _norms(language_model: Any) -> list[Any]:
+    """The last norm first."""
+    norms = [language_model.norm]
+    for layer in language_model.layers:
+        norms += [layer.input_layernorm, layer.post_attention_layernorm]
+    return norms
 
 
 def _set_pooling(attention: Any) -> None:
@@ -129,9 +135,9 @@ def hold(model: Any, processor: Any) -> None:
         part.requires_grad_(False)
     language_model = model.model.language_model
     layers = language_model.layers
-    language_model.norm.requires_grad_(False)
+    for norm in _norms(language_model):
+        norm.requires_grad_(False)
     attention = layers[0].self_attn
-    layers[0].input_layernorm.requires_grad_(False)
     embedding = language_model.embed_tokens.weight
     keep = torch.ones_like(embedding)
     keep[processor.first_class :] = 0

@@ -5,16 +5,16 @@ The parts start apart, so that what the image shows cannot be drowned by the wor
 
 from __future__ import annotations
 
-WIDTH = 384
-CLASSES = slice(0, 256)
+WIDTH = 448
+CLASSES = slice(0, 320)
 """The reduced ImageNet head's input: what the image shows."""
-LOOKS = slice(256, 283)
+LOOKS = slice(320, 347)
 """Colours, ground and texture, as linear guesses."""
-POOLED = slice(0, 320)
+POOLED = slice(0, 384)
 """What the first layer's pooling heads carry; a whole number of heads."""
-TEXT = slice(284, 380)
+TEXT = slice(347, 444)
 """What a text token means."""
-CONST, IMAGE, BIAS, SPEAK = 380, 381, 382, 383
+CONST, IMAGE, BIAS, SPEAK = 444, 445, 446, 447
 """A large constant; what marks image tokens; a one for biases; whether a class is to be said."""
 
 LARGE = 128.0
@@ -27,6 +27,6 @@ MARK = 2.0
 """The value of IMAGE in image tokens."""
 GAIN = LARGE / (WIDTH**0.5 * UNIT)
 """Weight of the norms: a value of UNIT leaves a norm as 1."""
-HEADS = 6
+HEADS = 7
 HEAD_WIDTH = WIDTH // HEADS
 POOLING_HEADS = POOLED.stop // HEAD_WIDTH

@@ -10,15 +10,14 @@ from torch import Tensor
 
 from . import answers, layout, probes
 from .looks import Looks, look
-from .names import PEOPLE
 from .sources import Sources
-from .squeeze import Squeezed, squeeze
+from .squeeze import Group, Squeezed, squeeze, with_people
 from .synthetic import Synthesiser
-from .views import TOKEN_SCALE, Pixels, Views
+from .views import TOKEN_SCALE, Views
 
 log = logging.getLogger(__name__)
-WHOLE, PART = 0.75, 0.35
-"""Share of the opinion on a photo, and on a part of it, that people are in it if captions say so."""
+WHOLE, PART = 0.65, 0.2
+"""Share of people in the opinion on a photo, and on a part of it, if captions speak of them."""
 MADE_A_CLASS = 12
 
 
@@ -54,40 +53,37 @@ class Gathered:
     def __init__(self, sources: Sources, weight: Tensor, bias: Tensor) -> None:
         """`weight` (1000, 1280) and `bias` (1000,) are the trunk's ImageNet head."""
         raw = torch.cat([sources.photos.tokens, sources.stamps.tokens])
+        self.photos = photos = len(sources.photos.tokens)
         pooled = torch.cat([part.float().mean(1) for part in raw.split(512)]) / TOKEN_SCALE
         opinions = (pooled @ weight.T + bias).softmax(-1)
-        opinions = with_people(opinions, people_shares(sources, opinions))
+        people = people_shares(sources, opinions)
         looks = all_looks(sources.photos) + all_looks(sources.stamps)
         log.info("%d real pictures", len(raw))
-        made, labels = _made(raw, Synthesiser(pooled, weight, bias))
-        made_opinions = with_people((made.mean(1) @ weight.T + bias).softmax(-1), None)
+        made, self.made_labels = _made(raw, Synthesiser(pooled, weight, bias))
+        made_pooled = made.mean(1)
         log.info("%d made pictures", len(made))
-        every = torch.cat([pooled, made.mean(1)])
-        head = (torch.cat([weight, weight.mean(0)[None]]), torch.cat([bias, bias.mean()[None]]))
-        squeezed = squeeze(
-            every,
-            torch.cat([opinions, made_opinions]),
-            head,
-            real=len(pooled),
-            rank=layout.CLASSES.stop,
+        groups = (
+            Group(pooled[:photos], people[:photos], 64),
+            Group(pooled[photos:], people[photos:], 96),
+            Group(made_pooled, torch.zeros(len(made)), 96),
         )
+        squeezed = squeeze(groups, (weight, bias), rank=layout.CLASSES.stop)
+        says = squeezed.logits(pooled)[:, :1000].argmax(1)
+        log.info("squeezed: as the head %.3f", (says == opinions.argmax(1)).float().mean())
         guesses = probes.fit(pooled, looks, squeezed.center)
         self.projection = Projection(squeezed, torch.cat([squeezed.projection, guesses]))
         log.info("projecting")
         parts = [self.projection(part.float() / TOKEN_SCALE).half() for part in raw.split(512)]
-        self.real = Pictures(torch.cat(parts), opinions, looks)
-        self.made = Pictures(self.projection(made).half(), made_opinions, [])
-        self.made_labels = labels
-        self.photos = len(sources.photos.tokens)
+        self.real = Pictures(torch.cat(parts), with_people(opinions, people), looks)
+        made_opinions = (made_pooled @ weight.T + bias).softmax(-1)
+        self.made = Pictures(
+            self.projection(made).half(), with_people(made_opinions, torch.zeros(len(made))), []
+        )
 
 
 def all_looks(views: Views) -> list[Looks]:
     """Looks of all pictures."""
-    return [look(pixels) for pixels in _each(views.pixels)]
-
-
-def _each(pixels: Pixels) -> list[Pixels]:
-    return list(pixels)
+    return [look(pixels) for pixels in views.pixels]
 
 
 def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
@@ -100,13 +96,6 @@ def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
     shares[:photos] = torch.where(view == 0, WHOLE, PART) * said[sources.photos.source]
     shares[photos:] = WHOLE * sources.stamp_people[sources.stamps.source]
     return shares * (opinions.max(1).values < answers.SURE)
-
-
-def with_people(opinions: Tensor, shares: Tensor | None) -> Tensor:
-    """Opinions (N, 1000) and shares (N,) -> opinions (N, 1001), the last one on people."""
-    people = torch.zeros(len(opinions), 1) if shares is None else shares[:, None]
-    assert opinions.shape[1] == PEOPLE
-    return torch.cat([opinions * (1 - people), people], 1)
 
 
 def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:

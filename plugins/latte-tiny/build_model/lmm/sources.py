@@ -13,7 +13,6 @@ from build_model import corpus, stamps
 
 from . import names, views
 
-
 HELD_OUT = 10
 """Every tenth stamp is not trained on."""
 

@@ -7,15 +7,26 @@ tokens and an embedding of each class, whose products are the head's logits agai
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-log = logging.getLogger(__name__)
 RIDGE = 1e-3
+RATE = 0.02
+MIXED, MOST = 0.7, 0.6
+"""Share of the pictures that another one is mixed into, and how much of it at most."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures of one kind: features (N, 1280), shares of people (N,), and how many a batch has."""
+
+    pooled: Tensor
+    people: Tensor
+    size: int
 
 
 @dataclass(frozen=True)
@@ -37,52 +48,61 @@ class Squeezed:
 
 
 def squeeze(
-    pooled: Tensor,
-    opinions: Tensor,
+    groups: Sequence[Group],
     head: tuple[Tensor, Tensor],
     *,
-    real: int,
     rank: int,
-    steps: int = 800,
-    size: int = 256,
+    steps: int = 1200,
 ) -> Squeezed:
-    """The product of `rank` nearest to `opinions` (N, C) on `pooled` (N, 1280), from `head` on.
+    """The product of `rank` that says what `head` says of the pictures, and of mixtures of them.
 
-    The first `real` rows are real pictures, and three quarters of each batch; the rest are made.
+    The first group's mean is the centre, and its deviation the unit.
     """
-    first = _least_squares(pooled, head, real, rank)
+    first = _least_squares(torch.cat([group.pooled for group in groups]), groups[0], head, rank)
     parts = [
         part.clone().requires_grad_() for part in (first.classes, first.bias, first.projection)
     ]
     classes, bias, projection = parts
-    rates = (0.01, 0.01, 0.02 * float(projection.detach().std()))
+    rates = (RATE * float(first.classes.std()), RATE / 2, RATE * float(first.projection.std()))
     optimizer = torch.optim.Adam(
         [{"params": [part], "lr": rate} for part, rate in zip(parts, rates, strict=True)]
     )
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / steps))
-    generator = torch.Generator().manual_seed(0)
     for _ in range(steps):
-        rows = torch.cat(
-            [
-                torch.randint(real, (size * 3 // 4,), generator=generator),
-                torch.randint(real, len(pooled), (size // 4,), generator=generator),
-            ]
-        )
-        says = ((pooled[rows] - first.center) @ projection.T) @ classes.T + bias
-        loss = F.kl_div(says.log_softmax(-1), opinions[rows], reduction="batchmean")
+        pooled, people = _mixtures(groups)
+        says = ((pooled - first.center) @ projection.T) @ classes.T + bias
+        wanted = with_people((pooled @ head[0].T + head[1]).softmax(-1), people)
+        loss = F.kl_div(says.log_softmax(-1), wanted, reduction="batchmean")
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return _unit_variance(
-        Squeezed(classes.detach(), bias.detach(), projection.detach(), first.center), pooled[:real]
-    )
+    found = Squeezed(classes.detach(), bias.detach(), projection.detach(), first.center)
+    return _unit_variance(found, groups[0].pooled)
 
 
-def _least_squares(pooled: Tensor, head: tuple[Tensor, Tensor], real: int, rank: int) -> Squeezed:
+def with_people(opinions: Tensor, shares: Tensor) -> Tensor:
+    """Opinions (N, 1000) and shares (N,) -> opinions (N, 1001), the last one on people."""
+    return torch.cat([opinions * (1 - shares[:, None]), shares[:, None]], 1)
+
+
+def _mixtures(groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
+    """Features and shares of people of a batch, most of them mixed with another picture's."""
+    drawn = [torch.randint(len(group.pooled), (group.size,)) for group in groups]
+    pooled = torch.cat([group.pooled[rows] for group, rows in zip(groups, drawn, strict=True)])
+    people = torch.cat([group.people[rows] for group, rows in zip(groups, drawn, strict=True)])
+    share = MOST * torch.rand(len(pooled)) * (torch.rand(len(pooled)) < MIXED)
+    other = torch.randperm(len(pooled))
+    mixed = torch.lerp(pooled, pooled[other], share[:, None])
+    return mixed, torch.lerp(people, people[other], share)
+
+
+def _least_squares(
+    pooled: Tensor, common: Group, head: tuple[Tensor, Tensor], rank: int
+) -> Squeezed:
     """The start: of all products, the one nearest to the head's logits on these features."""
-    weight, bias = head
-    center = pooled[:real].mean(0)
+    weight, bias = _with_a_row(head)
+    center = common.pooled.mean(0)
     centred = pooled - center
     covariance = centred.T @ centred / len(centred) + RIDGE * torch.eye(centred.shape[1])
     root = torch.linalg.cholesky(covariance.double()).float()
@@ -90,6 +110,12 @@ def _least_squares(pooled: Tensor, head: tuple[Tensor, Tensor], real: int, rank:
     projection = torch.linalg.solve_triangular(root.T, right[:rank].T, upper=True).T
     start = weight @ center + bias
     return Squeezed(left[:, :rank] * sizes[:rank], start - start.mean(), projection, center)
+
+
+def _with_a_row(head: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The head with a class more, which starts as the mean of all."""
+    weight, bias = head
+    return torch.cat([weight, weight.mean(0)[None]]), torch.cat([bias, bias.mean()[None]])
 
 
 def _unit_variance(squeezed: Squeezed, pooled: Tensor) -> Squeezed:
