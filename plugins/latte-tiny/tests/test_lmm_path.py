@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -11,24 +12,28 @@ from latte_tiny import PACKAGE
 TOKENS, CHANNELS, CLASSES = 36, 1280, 1001
 
 
+def module(name: str) -> Any:
+    """A module of the build scripts."""
+    return importlib.import_module(f"build_model.{name}")
+
+
 @pytest.fixture
-def lmm(monkeypatch: pytest.MonkeyPatch) -> Any:
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The package of build scripts, which is not installed but lies beside `latte_tiny`."""
     for needed in ("transformers", "timm"):
         pytest.importorskip(needed, reason="the LMM is built with it")
     if not (PACKAGE.parent / "build_model").exists():
         pytest.skip("the build scripts are not here")
     monkeypatch.syspath_prepend(PACKAGE.parent)
-    import build_model.lmm.model
-
-    return build_model.lmm
+    return module
 
 
 @pytest.fixture
-def projection(lmm: Any) -> Any:
+def projection(scripts: Any) -> Any:
     """Random, of the scale of a real one."""
-    from build_model.lmm import layout, pictures, squeeze
-
+    layout, pictures, squeeze = (
+        scripts(f"lmm.{name}") for name in ("layout", "pictures", "squeeze")
+    )
     torch.manual_seed(0)
     rank, read = layout.CLASSES.stop, layout.LOOKS.stop
     rows = torch.randn(read, CHANNELS) * 0.05
@@ -40,12 +45,12 @@ def projection(lmm: Any) -> Any:
 
 def built(projection: Any) -> tuple[Any, Any]:
     import timm
-    from build_model.image_tower import TRUNK
-    from build_model.lmm import answers, construct, layout, model
 
+    answers, construct = module("lmm.answers"), module("lmm.construct")
+    layout, model = module("lmm.layout"), module("lmm.model")
     phrases = [f" class{row}" for row in range(CLASSES)]
     processor = model.new_processor([*answers.OBJECT_PROMPTS, answers.OBJECT] * 9, phrases)
-    lmm = model.new_model(timm.create_model(TRUNK), processor)
+    lmm = model.new_model(timm.create_model(module("image_tower").TRUNK), processor)
     width = layout.TEXT.stop - layout.TEXT.start
     construct.set_all(lmm, processor, projection, torch.randn(processor.first_class, width))
     return lmm, processor
@@ -54,8 +59,7 @@ def built(projection: Any) -> tuple[Any, Any]:
 @torch.no_grad()
 def class_logits(lmm: Any, processor: Any, tokens: torch.Tensor) -> torch.Tensor:
     """Logits of all classes (B, C) after the words that open an answer."""
-    from build_model.lmm import answers, packing
-
+    answers, packing = module("lmm.answers"), module("lmm.packing")
     question = packing.prefix_ids(processor, answers.OBJECT_PROMPTS[0], 1)
     ids = torch.tensor(question + packing.text_ids(processor, " " + answers.OBJECT))
     inputs = lmm.get_input_embeddings()(ids).expand(len(tokens), -1, -1).clone()
@@ -78,10 +82,8 @@ def test_the_untrained_lmm_says_of_a_class_what_the_squeezed_head_says(projectio
 
 
 def test_what_was_set_stays_when_the_rest_is_trained(projection: Any) -> None:
-    from build_model.lmm import construct
-
     lmm, processor = built(projection)
-    construct.hold(lmm, processor)
+    module("lmm.construct").hold(lmm, processor)
     tokens = torch.rand(4, TOKENS, CHANNELS) * 2
     before = class_logits(lmm, processor, tokens)
     trained = [p for p in lmm.parameters() if p.requires_grad]
@@ -94,9 +96,8 @@ def test_what_was_set_stays_when_the_rest_is_trained(projection: Any) -> None:
     assert (centred(after) - centred(before)).abs().max() < 0.1 * centred(before).std()
 
 
-def test_mixtures_keep_the_shares_of_people_between_none_and_all(lmm: Any) -> None:
-    from build_model.lmm import squeeze
-
+def test_mixtures_keep_the_shares_of_people_between_none_and_all(scripts: Any) -> None:
+    squeeze = scripts("lmm.squeeze")
     group = squeeze.Group(torch.rand(50, 8), torch.rand(50).round(), 20)
     pooled, people = squeeze._mixtures([group, group])
     assert pooled.shape == (40, 8)
