@@ -16,6 +16,10 @@ NAME_REPEATS = 20
 """How often a class name counts in the vocabulary's statistics, against captions once."""
 
 
+OBJECTS = 0.45
+"""Share of the steps before captions get more of them."""
+
+
 def corpus(found: sources.Sources) -> list[str]:
     """What the vocabulary is made from: captions, names, and the words around them."""
     texts = [" " + answers.tidy(text) for captions in found.captions for text in captions]
@@ -35,7 +39,7 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, required=True, help="Tux Paint's folder of stamps")
     parser.add_argument("--cache", type=Path, required=True, help="tokens kept between runs")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder")
-    parser.add_argument("--steps", type=int, default=3000, help="steps of training")
+    parser.add_argument("--steps", type=int, default=2900, help="steps of training")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -50,7 +54,19 @@ def main() -> None:
     lmm = model.new_model(trunk, processor)
     construct.set_all(lmm, processor, gathered.projection, model.meanings(processor))
     drawn = batches.Batches(gathered, found.captions, found.photos.source, found.classes)
-    train.fit(lmm, processor, drawn, options.out, steps=options.steps)
+    construct.hold(lmm, processor)
+    first, second = round(OBJECTS * options.steps), round((1 - OBJECTS) * options.steps)
+    train.fit(lmm, processor, drawn, options.out, steps=first, mix=train.OBJECTS_FIRST, rate=6e-4)
+    train.fit(
+        lmm,
+        processor,
+        drawn,
+        options.out,
+        steps=second,
+        mix=train.MORE_SCENES,
+        rate=5e-4,
+        seed=1,
+    )
 
 
 if __name__ == "__main__":

@@ -13,12 +13,11 @@ from typing import Any
 import torch
 
 from .batches import Batches
-from .construct import hold
 from .model import write
 from .packing import loss_of
 
 log = logging.getLogger(__name__)
-MIX = {
+OBJECTS_FIRST = {
     "scene": 0.14,
     "photo": 0.28,
     "stamp": 0.22,
@@ -28,7 +27,18 @@ MIX = {
     "made-group": 0.06,
     "made-several": 0.03,
 }
-FINE_FROM = 0.85
+"""How often a batch of each kind is drawn."""
+MORE_SCENES = {
+    "scene": 0.46,
+    "photo": 0.18,
+    "stamp": 0.12,
+    "made": 0.1,
+    "group": 0.05,
+    "several": 0.02,
+    "made-group": 0.04,
+    "made-several": 0.03,
+}
+FINE_FROM = 0.9
 """Share of the steps after which pictures are shown by all of their tokens."""
 
 
@@ -39,20 +49,23 @@ def fit(
     folder: Path,
     *,
     steps: int,
+    mix: dict[str, float],
+    rate: float,
     size: int = 16,
-    rate: float = 6e-4,
     seed: int = 0,
 ) -> None:
-    """Train what `hold` leaves free for so many steps, and write `folder` now and then."""
+    """Train what is not held for so many steps, and write `folder` now and then.
+
+    In the last tenth, pictures are shown by all of their tokens.
+    """
     torch.manual_seed(seed)
     draw = random.Random(seed)
-    hold(model, processor)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_rates(model, rate), weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share(step, steps))
     recent: dict[str, list[float]] = defaultdict(list)
     for step in range(steps):
-        kind = draw.choices(list(MIX), list(MIX.values()))[0]
+        kind = draw.choices(list(mix), list(mix.values()))[0]
         smaller = "group" in kind or "several" in kind
         batch = batches.batch(kind, size // 2 if smaller else size, fine=step >= FINE_FROM * steps)
         with torch.autocast("cpu", torch.bfloat16):
@@ -67,7 +80,7 @@ def fit(
             losses = " ".join(f"{k} {sum(v) / len(v):.2f}" for k, v in sorted(recent.items()))
             log.info("step %d, %.0f CPU s: %s", step + 1, time.process_time(), losses)
             recent.clear()
-        if step % 200 == 199:
+        if step % 500 == 499:
             write(model, processor, folder)
     write(model, processor, folder)
 
