@@ -56,9 +56,6 @@ def _work(name: str, seconds: int, folder: Path) -> None:
     import atheris  # type: ignore[import-not-found, unused-ignore]
 
     with atheris.instrument_imports(include=["latte", "latte_webdataset", "yaml", "tarfile"]):
-        import latte_webdataset.labels
-        import latte_webdataset.samples
-
         from fuzz.targets import TARGETS, attempt
     target = TARGETS[name]
     corpus, findings = folder / name / "corpus", folder / name / "findings"

@@ -24,7 +24,7 @@ descriptions: [class, image, {use: group, size: 4}]
 labels: [current, frozen]
 prototypes: {use: momentum, momentum: 0.99}
 loss: contrastive
-train: {batch_size: 8, max_steps: 1e1}
+train: {batch_size: 8, max_steps: 10, optimizer: {learning_rate: 1e-6}}
 """
 _OTHERS = (
     b"dataset: {use: folder, root: '${NAME:-x}', classes: &c [a, b]}\n"
@@ -51,8 +51,8 @@ def recipes() -> Iterator[bytes]:
 
 def overrides() -> Iterator[bytes]:
     """Lines, each one `--set`."""
-    yield b"train.max_steps=5\ndescriptions.1={use: group, size: 2}\nlabels=[current]"
-    yield b"describer.use=phrases\ndataset.root=${NAME}\ncontrols.a.seed=1\nlearners.0.name=x"
+    yield b"train.max_steps=5\ndescriptions.2={use: group, size: 2}\nlabels=[current]"
+    yield b"describer.use=phrases\ndataset.root=${NAME}\ncontrols.a.descriptions=[class]"
 
 
 def splits() -> Iterator[bytes]:
@@ -82,7 +82,10 @@ def tars() -> Iterator[bytes]:
         file = io.BytesIO()
         with tarfile.open(fileobj=file, mode="w", format=dialect) as tar:
             members = {"a.jpg": b"jpg", "a.cls": b"1", "b.jpg": b"", "b.json": b'{"label": "cat"}'}
-            for name, content in {**members, "d" * 90 + "/" + "x" * 60 + ".png": "é".encode()}.items():
+            for name, content in {
+                **members,
+                "d" * 90 + "/" + "x" * 60 + ".png": "é".encode(),
+            }.items():
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))

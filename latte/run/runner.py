@@ -33,7 +33,7 @@ from latte.run.sharing import share_folder, take_device
 from latte.run.training import train_learners
 from latte.run.usage import peak_memory_mb, start_measuring
 from latte.run.workspace import Workspace, run_folder
-from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
+from latte.run.zero_shot import ZeroShot, compute_zero_shot, save_zero_shot, zero_shot_of
 
 ResultT = TypeVar("ResultT")
 
@@ -124,7 +124,7 @@ class _Runner:
         if processes.is_first():
             self._write_records()
             self._forget_changed()
-        zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: load_zero_shot(self.folder.zero_shot))
+        zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: zero_shot_of(self.folder.zero_shot, images))
         bank = _Lazy(lambda: load_bank(self.workspace, images))
         adapted = _Lazy(lambda: load_adapted(self.folder, self.workspace.device, self.progress))
         stages: Mapping[str, Callable[[], Sequence[Path]]] = {
