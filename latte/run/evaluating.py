@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from latte.run.calibrating import calibrate, write_calibration
 from latte.run.folder import RunFolder
 from latte.run.guarding import is_held_back
 from latte.run.images import Images
-from latte.run.stored import explained, read_stored
+from latte.run.stored import explained
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -97,15 +96,6 @@ def compare(images: Images, zero_shot: ZeroShot, adapted: Similarities) -> list[
     ]
 
 
-def read_evaluations(folder: RunFolder) -> list[Evaluation]:
-    """What stage `evaluate` measured. Raises `LatteError` for a damaged file."""
-    found = read_stored(folder.evaluation, list[Evaluation])
-    with explained(folder.evaluation):
-        for one in found:
-            _check_evaluation(one)
-    return found
-
-
 def read_pseudo_labels(folder: RunFolder, class_names: Sequence[str]) -> PseudoLabels:
     """What stage `evaluate` said about the training images.
 
@@ -122,19 +112,6 @@ def read_pseudo_labels(folder: RunFolder, class_names: Sequence[str]) -> PseudoL
         pairs = ((frozen, adapted) for _, frozen, adapted in rows)
         labels = array("l", (index_of[name] for pair in pairs for name in pair))
     return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]))
-
-
-def _check_evaluation(found: Evaluation) -> None:
-    """Raise `ValueError` for numbers that no evaluation has."""
-    right = [one.correct <= one.images and one.correct >= 0 for one in found.classes]
-    total = sum(one.images for one in found.classes)
-    shares = [found.top5, found.mean_per_class]
-    for interval in filter(None, (found.top1, found.gain)):
-        shares += [interval.value, interval.low, interval.high]
-    if not all(right) or total != found.images:
-        raise ValueError(f"{found.name}: its counts do not add up")
-    if not all(math.isfinite(share) and abs(share) <= 1 + 1e-9 for share in shares):
-        raise ValueError(f"{found.name}: a share is not between 0 and 1")
 
 
 def _predictions(

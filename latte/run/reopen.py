@@ -9,7 +9,8 @@ from latte.interfaces import Evaluation, LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.run.adapted import Adapted, load_adapted
-from latte.run.evaluating import adapted_similarities, compare, read_evaluations
+from latte.run.evaluating import adapted_similarities, compare
+from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.images import find_images
 from latte.run.memory import keep_freed_memory

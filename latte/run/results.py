@@ -23,7 +23,8 @@ from latte.run.adapted import load_classifiers
 from latte.run.calibrating import read_calibration
 from latte.run.confusions import confusions, label_flows
 from latte.run.describing import load_bank
-from latte.run.evaluating import PseudoLabels, read_evaluations, read_pseudo_labels
+from latte.run.evaluating import PseudoLabels, read_pseudo_labels
+from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.gating import read_held_back
 from latte.run.guarding import read_verdict

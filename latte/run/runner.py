@@ -19,7 +19,8 @@ from latte.report.plain import without_secrets
 from latte.run.adapted import Adapted, load_adapted, save_adapted
 from latte.run.describing import describe, load_bank
 from latte.run.environment import describe_environment
-from latte.run.evaluating import evaluate, read_evaluations
+from latte.run.evaluating import evaluate
+from latte.run.evaluations import read_evaluations
 from latte.run.folder import StageRecord
 from latte.run.guarding import is_held_back, judge, zero_shot_model
 from latte.run.identity import STAGES, stage_fingerprints

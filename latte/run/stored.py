@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,16 +26,17 @@ StoredT = TypeVar("StoredT")
 def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> StoredT:
     """The value of type `kind` in a JSON file. Raises `LatteError` if it holds none."""
     with explained(path, hint):
-        return _adapter(kind).validate_json(_bytes(path), strict=True)
+        return TypeAdapter(kind).validate_json(_bytes(path), strict=True)
 
 
 def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> list[StoredT]:
     """A value of type `kind` on each line. Raises `LatteError` with the first line that is none."""
     found: list[StoredT] = []
+    adapter = TypeAdapter(kind)
     with explained(path, hint), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             with explained(path, hint, number):
-                found.append(_adapter(kind).validate_json(line, strict=True))
+                found.append(adapter.validate_json(line, strict=True))
     return found
 
 
@@ -101,8 +101,3 @@ def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else str(first["msg"])
-
-
-@cache
-def _adapter(kind: type[StoredT]) -> TypeAdapter[StoredT]:
-    return TypeAdapter(kind)

@@ -137,6 +137,7 @@ def _image_features(
         workspace.context.cache_dir,
         (clip.fingerprint, *keys),
         lambda: encode_cached_images(clip, images, size, progress, name),
+        (len(keys), clip.embedding_width),
         progress,
         name,
     )
