@@ -96,7 +96,7 @@ def load_checkpoint(
             continue
         try:
             _restore(tensors, learners, labelers)
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise LatteError(
                 f"the checkpoint does not fit this recipe ({error})",
                 where=str(checkpoint),
@@ -107,7 +107,8 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    return sorted(folder.glob("step-*" if only is None else _name(only)))
+    found = folder.glob("step-*" if only is None else _name(only))
+    return sorted(one for one in found if one.name.removeprefix("step-").isdecimal())
 
 
 def _name(step: int) -> str:
@@ -141,6 +142,8 @@ def _restore(
         weights = _below(tensors, f"{learner.name}/weights")
         with torch.no_grad():
             for name, parameter in learner.parameters.items():
+                if parameter.shape != weights[name].shape:
+                    raise ValueError(f"{name} has another shape")
                 parameter.copy_(weights[name])
         learner.aggregator.load_state(_below(tensors, f"{learner.name}/prototypes"))
         if learner.kept_texts is not None:
