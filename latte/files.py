@@ -61,9 +61,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def digest(*parts: str | bytes) -> str:
     """A 128-bit hex digest of `parts`; ("ab", "c") and ("a", "bc") differ."""
+    return digest_stream(part.encode() if isinstance(part, str) else part for part in parts)
+
+
+def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
+    """`digest` of parts of which no two need to be in memory at once; views are of bytes."""
     hasher = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+    for data in parts:
         hasher.update(len(data).to_bytes(8, "little"))
         hasher.update(data)
     return hasher.hexdigest()

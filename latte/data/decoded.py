@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -16,11 +17,20 @@ class DecodedImages:
         self.keys = frozenset(
             key
             for path in folder.glob("*.txt")
-            for key in path.read_text(encoding="utf-8").splitlines()
+            for key in _read(path)
         )
 
     def note(self, keys: Collection[str]) -> None:
-        """Remember `keys` for later runs."""
+        """Remember `keys` for later runs; where that fails, they decode the images again."""
         new = sorted({*keys} - self.keys)
         if new:
-            write_text(self._folder / f"{digest(*new)}.txt", "\n".join(new) + "\n")
+            with contextlib.suppress(OSError):
+                write_text(self._folder / f"{digest(*new)}.txt", "\n".join(new) + "\n")
+
+
+def _read(path: Path) -> list[str]:
+    """Lines that a crash or a disk has damaged are keys of no image, and do no harm."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
