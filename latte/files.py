@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ def _read_umask() -> int:
 
 
 _UMASK = _read_umask()
+_ABANDONED_SECONDS = 86_400.0
+"""No file takes that long to write."""
 
 
 @contextmanager
@@ -40,6 +43,17 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> None:
+    """Remove files directly in `folder` that a process had begun for `write_atomically`.
+
+    With `older_than` -inf all of them, whatever the clock says: where nobody else can be writing.
+    """
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

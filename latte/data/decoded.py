@@ -14,11 +14,7 @@ class DecodedImages:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.keys = frozenset(
-            key
-            for path in folder.glob("*.txt")
-            for key in _read(path)
-        )
+        self.keys = frozenset(key for path in folder.glob("*.txt") for key in _read(path))
 
     def note(self, keys: Collection[str]) -> None:
         """Remember `keys` for later runs; where that fails, they decode the images again."""

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from latte import processes
-from latte.files import digest, write_atomically
+from latte.files import digest, remove_leftovers, write_atomically
 from latte.interfaces import Progress
 from latte.tensor_files import DamagedTensorsError, load_tensors, save_tensors
 
@@ -52,6 +52,7 @@ def _read(path: Path) -> Tensor | None:
 def _keep(path: Path, features: Tensor, progress: Progress, name: str) -> None:
     """For later runs; a cache that cannot be written is no reason for this one to fail."""
     try:
+        remove_leftovers(path.parent)
         with write_atomically(path) as temporary:
             save_tensors(temporary, {"features": features})
     except (OSError, SafetensorError) as error:
