@@ -6,21 +6,22 @@ state; and it holds only what training changes, so frozen weights are not in it.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from latte import processes
 from latte.adapt.learner import Learner
 from latte.files import sync_folder
 from latte.interfaces import LatteError, PseudoLabeler
+from latte.tensor_files import DamagedTensorsError, load_tensors, save_tensors
 
+_log = logging.getLogger("latte.train")
 KEPT = 2
 """The newest, and one more in case the newest was damaged."""
 _FILE = "state.safetensors"
@@ -69,8 +70,7 @@ def save_checkpoint(
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    tensors = {name: value.contiguous() for name, value in _tensors(learners, labelers).items()}
-    save_file(tensors, temporary / _FILE, metadata={"step": str(step)})
+    save_tensors(temporary / _FILE, _tensors(learners, labelers))
     sync_folder(temporary)
     if target.exists():
         shutil.rmtree(target)
@@ -91,8 +91,9 @@ def load_checkpoint(
     """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:
-            tensors = load_file(checkpoint / _FILE)
-        except (OSError, SafetensorError):
+            tensors = load_tensors(checkpoint / _FILE)
+        except (OSError, DamagedTensorsError) as error:
+            _log.warning("train: %s is damaged and not used: %s", checkpoint, error)
             continue
         try:
             _restore(tensors, learners, labelers)

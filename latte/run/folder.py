@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from latte import processes
-from latte.files import write_json
+from latte.files import remove_leftovers, write_json
 from latte.interfaces import LatteError
 from latte.run.stored import read_stored
 
@@ -204,6 +205,7 @@ class RunFolder:
                         where=str(self.path),
                         hint="wait for it, or change the recipe's `seed` or `output`",
                     ) from error
+                self._remove_leftovers()
             yield
 
     def refuse_links(self) -> None:
@@ -223,6 +225,11 @@ class RunFolder:
                         where=str(path),
                         hint="replace it by what it points at, or remove it",
                     )
+
+    def _remove_leftovers(self) -> None:
+        """What a killed process had begun; only whoever holds the lock writes here."""
+        for place in (self.path, self.path / "data", self.model, *self.model.glob("*/")):
+            remove_leftovers(place, older_than=-math.inf)
 
     def sign(self) -> str:
         """Leave a new sign in the lock, by which another process knows that it sees this folder."""

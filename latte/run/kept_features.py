@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from latte import processes
-from latte.files import digest, write_atomically
+from latte.files import digest, remove_leftovers, write_atomically
 from latte.interfaces import Progress
+from latte.tensor_files import DamagedTensorsError, load_tensors, save_tensors
 
 
 def kept_features(
@@ -31,27 +32,37 @@ def kept_features(
     if torch.are_deterministic_algorithms_enabled():
         identity = ("deterministic", *identity)
     path = cache / "features" / f"{digest(*identity)}.safetensors"
-    if processes.of_first(lambda: _is_whole(path, shape)):
-        features = load_file(path)["features"]
+    found = _read(path, shape) if processes.is_first() else None
+    if processes.of_first(lambda: found is not None):
+        features = load_tensors(path)["features"] if found is None else found
         progress.say(f"{name}: {len(features)} features reused from the cache")
         return features
     features = encode()
     if processes.is_first():
-        with write_atomically(path) as temporary:
-            save_file({"features": features}, temporary)
+        _keep(path, features, progress, name)
     return features
 
 
-def _is_whole(path: Path, shape: tuple[int, int]) -> bool:
-    """Whether there are such features; a damaged file is removed."""
+def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
+    """The features, if they are there and whole; a damaged file is removed."""
     if not path.exists():
-        return False
+        return None
     try:
-        with safe_open(path, framework="pt") as file:
-            features = file.get_slice("features")
-            found = features.get_dtype() == "F32" and tuple(features.get_shape()) == shape
-    except (SafetensorError, OSError):
-        found = False
-    if not found:
-        path.unlink(missing_ok=True)
-    return found
+        features = load_tensors(path).get("features")
+    except (DamagedTensorsError, OSError):
+        features = None
+    if features is None or features.dtype != torch.float32 or tuple(features.shape) != shape:
+        with suppress(OSError):
+            path.unlink()
+        return None
+    return features
+
+
+def _keep(path: Path, features: Tensor, progress: Progress, name: str) -> None:
+    """For later runs; a cache that cannot be written is no reason for this one to fail."""
+    try:
+        remove_leftovers(path.parent)
+        with write_atomically(path) as temporary:
+            save_tensors(temporary, {"features": features})
+    except (OSError, SafetensorError) as error:
+        progress.say(f"{name}: features are not kept: {path.parent} cannot be written: {error}")
