@@ -51,13 +51,13 @@ def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> O
     place, random, count = site.place(), Random(1), 0
     for stage in STAGES:
         ended = interrupt(site, place, stage, random, number)
-        if ended is None:
-            continue
+        if ended is None or (ended.code == -number and "report: " in ended.output):
+            continue  # it came too late: all was done, and Python was about to end
         count += 1
         assert ended.code == code, (stage, ended.code, ended.output)
         assert "Traceback" not in ended.output, ended.output
         assert f"{word} A run goes on" in ended.output, ended.output
-        assert place.leftovers() == []
+        assert not place.leftovers(), place.leftovers()
     place.finish()
     saw = f"{word} A run goes on from where it stopped when it is started again. (exit {code})"
     return outcome(fault, [place], site.whole(), count, saw)

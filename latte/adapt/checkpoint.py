@@ -70,11 +70,14 @@ def save_checkpoint(
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    save_tensors(temporary / _FILE, _tensors(learners, labelers))
-    sync_folder(temporary)
-    if target.exists():
-        shutil.rmtree(target)
-    temporary.rename(target)
+    try:
+        save_tensors(temporary / _FILE, _tensors(learners, labelers))
+        sync_folder(temporary)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     for old in _checkpoints(folder)[:-KEPT]:
         shutil.rmtree(old)
 
