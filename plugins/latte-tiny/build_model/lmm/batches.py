@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,148 +11,150 @@ from torch import Tensor
 
 from . import answers
 from .names import Name
-from .pictures import Pictures
+from .pictures import Gathered, Pictures, blocks
 
-GROUP = 4
+MEMBERS = 4
+CELL = [6 * row + column for row in (0, 2, 4) for column in (0, 2, 4)]
+"""The places in a picture's 36 of which nine are shown."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens (B, images, 36, 1280), the question, and as many answers for each of B rows."""
+    """Tokens (B, images, T, CLASSES and LOOKS), the question, and as many answers for each row.
+
+    `places` are the T places that the tokens take among an image's 36; `opinions` (B, C) is what
+    the head says; answers that are not `whole` break off where nothing is known.
+    """
 
     tokens: Tensor
+    places: list[int]
     prompt: str
     answers: list[list[str]]
+    opinions: Tensor
+    whole: bool = True
 
 
 class Batches:
-    """Draws batches of seven kinds."""
+    """Draws batches of seven kinds; `fine` ones show all 36 tokens of a picture, others nine."""
 
-    def __init__(self, pictures: Pictures) -> None:
-        self.pictures = pictures
-        self.draw = pictures.draw
-        self.classes = pictures.sources.classes
-        per_photo = pictures.photos // len(pictures.sources.captions)
-        self.whole = list(range(0, pictures.photos, per_photo))
-        self.by_class = pictures.by_class(GROUP)
+    def __init__(
+        self, gathered: Gathered, captions: list[list[str]], source: Tensor, names: list[Name]
+    ) -> None:
+        """`captions` of each photo, and the photo (views,) that each view was taken from."""
+        self.real, self.made = gathered.real, gathered.made
+        self.made_labels = gathered.made_labels
+        self.photos, self.names = gathered.photos, names
+        self.captions, self.source = captions, source
+        self.draw = random.Random(0)
+        self.whole = list(range(0, self.photos, self.photos // len(captions)))
+        self.alike = self._by_class()
 
-    def batch(self, kind: str, size: int) -> Batch:
-        """One of: scene, photo, stamp, made (synthetic), group, made-group, several."""
-        make: dict[str, Callable[[int], Batch]] = {
+    def batch(self, kind: str, size: int, *, fine: bool) -> Batch:
+        """One of: scene, photo, stamp, made, group, made-group, several, made-several."""
+        make: dict[str, Callable[[int, bool], Batch]] = {
             "scene": self._scene,
-            "photo": self._photo,
-            "stamp": self._stamp,
+            "photo": lambda size, fine: self._objects(range(self.photos), size, fine),
+            "stamp": lambda size, fine: self._objects(
+                range(self.photos, len(self.real.looks)), size, fine
+            ),
             "made": self._made,
-            "group": self._group,
-            "made-group": self._made_group,
-            "several": self._several,
+            "group": lambda size, fine: self._group(size, grid=True),
+            "several": lambda size, fine: self._group(size, grid=False),
+            "made-group": lambda size, fine: self._made_group(size, grid=True),
+            "made-several": lambda size, fine: self._made_group(size, grid=False),
         }
-        return make[kind](size)
+        return make[kind](size, fine)
 
-    def _scene(self, size: int) -> Batch:
+    def _scene(self, size: int, fine: bool) -> Batch:
         rows = self.draw.choices(self.whole, k=size)
         texts = [
-            [answers.tidy(text) for text in self.draw.sample(self.pictures.captions(row), 3)]
+            [answers.tidy(text) for text in self.draw.sample(self._captions(row), 2)]
             for row in rows
         ]
-        return self._single(rows, answers.SCENE_PROMPTS, texts)
+        return self._real(rows, answers.SCENE_PROMPTS, texts, fine)
 
-    def _photo(self, size: int) -> Batch:
-        rows = [self.draw.randrange(self.pictures.photos) for _ in range(size)]
-        return self._single(
-            rows, answers.OBJECT_PROMPTS, [self._photo_answers(row) for row in rows]
-        )
+    def _objects(self, among: range, size: int, fine: bool) -> Batch:
+        rows = [self.draw.choice(among) for _ in range(size)]
+        texts = []
+        for row in rows:
+            label = int(self.real.opinions[row].argmax())
+            texts.append([answers.object_answer(label, self.names[label], self.real.looks[row])])
+        return self._real(rows, answers.OBJECT_PROMPTS, texts, fine)
 
-    def _photo_answers(self, row: int) -> list[str]:
-        """People where the captions speak of them and the head is not sure; else what it says."""
-        opinion, captions = self.pictures.probabilities[row], self.pictures.captions(row)
-        if answers.shows_people(captions) and opinion.max() < answers.SURE:
-            return [answers.people_answer(self.pictures.looks(row))]
-        return [self._from_head(row)]
+    def _real(
+        self, rows: list[int], prompts: tuple[str, ...], texts: list[list[str]], fine: bool
+    ) -> Batch:
+        tokens = self.real.shown(rows)
+        places = list(range(36)) if fine else CELL
+        tokens = tokens if fine else blocks(tokens)
+        opinions = self.real.opinions[rows]
+        return Batch(tokens[:, None], places, self._prompt(prompts), texts, opinions)
 
-    def _stamp(self, size: int) -> Batch:
-        stamps = self.pictures.sources.stamps.source
-        chosen = [self.draw.randrange(len(stamps)) for _ in range(size)]
-        texts = [
-            [
-                answers.stamp_answer(
-                    self.pictures.sources.stamp_names[int(stamps[one])],
-                    self.pictures.probabilities[self.pictures.photos + one],
-                    self.classes,
-                    self.pictures.looks(self.pictures.photos + one),
-                )
-            ]
-            for one in chosen
-        ]
-        return self._single(
-            [self.pictures.photos + one for one in chosen], answers.OBJECT_PROMPTS, texts
-        )
+    def _made(self, size: int, fine: bool) -> Batch:
+        rows = [self.draw.randrange(len(self.made.tokens)) for _ in range(size)]
+        opinions = self.made.opinions[rows]
+        texts = [[self._broken_off(answers.OBJECT, opinion)] for opinion in opinions]
+        prompt = self._prompt(answers.OBJECT_PROMPTS)
+        tokens = self.made.shown(rows)[:, None]
+        return Batch(tokens, CELL, prompt, texts, opinions, whole=False)
 
-    def _made(self, size: int) -> Batch:
-        rows = self.pictures.any(size)
-        labels = torch.randint(1000, (size,))
-        tokens = self.pictures.synthesiser.push(self.pictures.tokens(rows), labels, whole=False)
-        texts = [
-            [answers.object_answer(int(label), self._name(label), self.pictures.looks(row))]
-            for row, label in zip(rows, labels, strict=True)
-        ]
-        return Batch(tokens[:, None], self._prompt(answers.OBJECT_PROMPTS), texts)
+    def _broken_off(self, opening: str, opinion: Tensor) -> str:
+        label = int(opinion.argmax())
+        return answers.named(opening, label, self.names[label]) + ","
 
-    def _group(self, size: int) -> Batch:
-        groups, texts = self._alike(size)
-        cells = torch.stack([self.pictures.tokens(rows) for rows in groups])
-        return Batch(_quadrants(cells)[:, None], self._prompt(answers.GROUP_PROMPTS), texts)
+    def _group(self, size: int, *, grid: bool) -> Batch:
+        labels = self.draw.choices(list(self.alike), k=size)
+        groups = [self.draw.choices(self.alike[label], k=MEMBERS) for label in labels]
+        opinions = torch.stack([_shared(self.real, rows) for rows in groups])
+        texts = []
+        for rows, opinion in zip(groups, opinions, strict=True):
+            label, looks = int(opinion.argmax()), [self.real.looks[row] for row in rows]
+            texts.append([answers.group_answer(label, self.names[label], looks)])
+        cells = torch.stack([blocks(self.real.shown(rows)) for rows in groups])
+        return self._laid_out(cells, texts, opinions, grid=grid, whole=True)
 
-    def _several(self, size: int) -> Batch:
-        groups, texts = self._alike(max(1, size // 2))
-        cells = torch.stack([self.pictures.tokens(rows) for rows in groups])
-        return Batch(cells, self._prompt(answers.GROUP_PROMPTS), texts)
+    def _made_group(self, size: int, *, grid: bool) -> Batch:
+        labels = [self.draw.randrange(1000) for _ in range(size)]
+        groups = [self._made_of(label) for label in labels]
+        opinions = torch.stack([_shared(self.made, rows) for rows in groups])
+        texts = [[self._broken_off(answers.GROUP, opinion)] for opinion in opinions]
+        cells = torch.stack([self.made.shown(rows) for rows in groups])
+        return self._laid_out(cells, texts, opinions, grid=grid, whole=False)
 
-    def _made_group(self, size: int) -> Batch:
-        groups = [self.pictures.any(GROUP) for _ in range(size)]
-        cells = torch.stack([self.pictures.tokens(rows) for rows in groups])
-        labels = torch.randint(1000, (size,))
-        tokens = self.pictures.synthesiser.push(_quadrants(cells), labels, whole=True)
-        texts = [
-            [
-                answers.group_answer(
-                    int(label), self._name(label), [self.pictures.looks(row) for row in rows]
-                )
-            ]
-            for rows, label in zip(groups, labels, strict=True)
-        ]
-        return Batch(tokens[:, None], self._prompt(answers.GROUP_PROMPTS), texts)
+    def _made_of(self, label: int) -> list[int]:
+        return self.draw.choices((self.made_labels == label).nonzero()[:, 0].tolist(), k=MEMBERS)
 
-    def _alike(self, size: int) -> tuple[list[list[int]], list[list[str]]]:
-        """Groups of pictures of which the head says the same, and what they share."""
-        labels = self.draw.choices(list(self.by_class), k=size)
-        groups = [self.draw.choices(self.by_class[label], k=GROUP) for label in labels]
-        texts = [
-            [
-                answers.group_answer(
-                    int(label), self._name(label), [self.pictures.looks(row) for row in rows]
-                )
-            ]
-            for label, rows in zip(labels, groups, strict=True)
-        ]
-        return groups, texts
+    def _laid_out(
+        self, cells: Tensor, texts: list[list[str]], opinions: Tensor, *, grid: bool, whole: bool
+    ) -> Batch:
+        """Cells (B, 4, 9, W) in one picture or as four of them."""
+        prompt = self._prompt(answers.GROUP_PROMPTS)
+        if grid:
+            return Batch(_quadrants(cells), list(range(36)), prompt, texts, opinions, whole)
+        return Batch(cells, CELL, prompt, texts, opinions, whole)
 
-    def _single(self, rows: list[int], prompts: tuple[str, ...], texts: list[list[str]]) -> Batch:
-        return Batch(self.pictures.tokens(rows)[:, None], self._prompt(prompts), texts)
-
-    def _from_head(self, row: int) -> str:
-        opinion = self.pictures.probabilities[row]
-        return answers.from_head(opinion, self.classes, self.pictures.looks(row))
+    def _captions(self, row: int) -> list[str]:
+        return self.captions[int(self.source[row])]
 
     def _prompt(self, prompts: tuple[str, ...]) -> str:
-        return prompts[0] if self.draw.random() < 0.75 else self.draw.choice(prompts[1:])
+        return prompts[0] if self.draw.random() < 0.6 else self.draw.choice(prompts[1:])
 
-    def _name(self, label: Tensor | int) -> Name:
-        return self.classes[int(label)]
+    def _by_class(self) -> dict[int, list[int]]:
+        """Rows of which the head is sure, by class, for classes with enough rows."""
+        best = self.real.opinions.max(1)
+        found: dict[int, list[int]] = {}
+        for row in (best.values >= answers.SURE).nonzero()[:, 0].tolist():
+            found.setdefault(int(best.indices[row]), []).append(row)
+        return {label: rows for label, rows in found.items() if len(rows) >= MEMBERS}
+
+
+def _shared(pictures: Pictures, rows: list[int]) -> Tensor:
+    """What the head says of the mean of several pictures' features (C,)."""
+    return pictures.opinions[rows].clamp_min(1e-9).log().mean(0).softmax(-1)
 
 
 def _quadrants(cells: Tensor) -> Tensor:
-    """Tokens of four pictures (B, 4, 36, 1280) -> tokens as of a two by two grid (B, 36, 1280)."""
-    count, _, _, channels = cells.shape
-    small = cells.view(count, 2, 2, 3, 2, 3, 2, channels).mean((4, 6))
-    return small.permute(0, 1, 3, 2, 4, 5).reshape(count, 36, channels)
+    """Tokens of four pictures (B, 4, 9, W) -> tokens of a two by two grid (B, 1, 36, W)."""
+    count, _, _, width = cells.shape
+    grid = cells.view(count, 2, 2, 3, 3, width).permute(0, 1, 3, 2, 4, 5)
+    return grid.reshape(count, 1, 36, width)

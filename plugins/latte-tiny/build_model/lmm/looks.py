@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+COLOURS_TEXT = "black white grey red pink brown beige orange yellow green blue purple"
+COLOURS = COLOURS_TEXT.split()
+"""All that `colour_name` says."""
 SMALL = 48
 """Pixels a side: colours need no detail, and this makes them quick to count."""
 PLAIN_DEVIATION = 14.0

@@ -22,11 +22,12 @@ from transformers import (
 from build_model import teacher
 from build_model.image_tower import IMAGE_SIZE, MEAN, STD, TRUNK
 
-WIDTH, LAYERS, HEADS, HIDDEN, VOCABULARY = 256, 4, 4, 768, 4096
+from .layout import HEADS, TEXT, WIDTH
+
+LAYERS, HIDDEN, VOCABULARY = 3, 512, 3072
 STRIDE = 32
 IMAGE_TOKENS = (IMAGE_SIZE // STRIDE) ** 2
 PAD, BEGIN, END, IMAGE = "<pad>", "<s>", "</s>", "<image>"
-EMBEDDING_DEVIATION = 0.04
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() }}: "
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -125,20 +126,15 @@ def new_model(trunk: nn.Module, processor: LlavaProcessor) -> FastVlmForConditio
     return model
 
 
-@torch.no_grad()
-def start_from_meaning(
-    model: FastVlmForConditionalGeneration, processor: LlavaProcessor, class_vectors: Tensor
-) -> None:
-    """Let a token's embedding be its string's meaning, and a class's its row (1000, W)."""
+def meanings(processor: LlavaProcessor) -> Tensor:
+    """The meaning of each text token's string (V, TEXT), as MiniLM has it."""
     tokenizer = processor.tokenizer
     strings = [tokenizer.decode([token]).strip() or "." for token in range(processor.first_class)]
-    meanings = teacher.encode(strings)
-    meanings = meanings - meanings.mean(0)
-    reduced = meanings @ torch.linalg.svd(meanings, full_matrices=False).Vh[:WIDTH].T
-    reduced = reduced / reduced.std(0).clamp_min(1e-4).sqrt()
-    embedding = model.get_input_embeddings().weight
-    embedding[: processor.first_class] = reduced / reduced.std() * EMBEDDING_DEVIATION
-    embedding[processor.class_ids] = class_vectors / class_vectors.std() * EMBEDDING_DEVIATION
+    vectors = teacher.encode(strings)
+    vectors = vectors - vectors.mean(0)
+    width = TEXT.stop - TEXT.start
+    reduced = vectors @ torch.linalg.svd(vectors, full_matrices=False).Vh[:width].T
+    return reduced / reduced.std(0).clamp_min(1e-4).sqrt()
 
 
 def write(model: FastVlmForConditionalGeneration, processor: LlavaProcessor, folder: Path) -> None:

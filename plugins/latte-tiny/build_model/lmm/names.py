@@ -46,6 +46,10 @@ TEXTURES = {
 """How members of a WordNet kind usually feel or look."""
 
 
+PEOPLE = 1000
+"""The index after ImageNet's classes, which have none for people."""
+
+
 @dataclass(frozen=True)
 class Name:
     """A class: `plain` as open_clip calls it, the `kind` it belongs to, its usual `texture`."""
@@ -54,16 +58,31 @@ class Name:
     kind: str | None
     texture: str | None
 
+    @property
+    def phrase(self) -> str:
+        """The name as a sentence needs it: a beagle, an airliner, people."""
+        if self.plain == "people":
+            return self.plain
+        lower = self.plain.lower()
+        return f"{'an' if lower[0] in 'aeiou' else 'a'} {lower}"
+
+
+def plain_names() -> list[Name]:
+    """ImageNet's classes in the order of the head's outputs, then people, by their names alone."""
+    short = [re.sub(r" \(.*?\)", "", plain).strip() for plain in IMAGENET_CLASSNAMES]
+    return [Name(plain, None, None) for plain in [*short, "people"]]
+
 
 def class_names(wordnet: Path) -> list[Name]:
-    """One `Name` for each ImageNet class, in the order of the head's outputs."""
+    """The same with their kinds and textures."""
     lemmas, parents = _taxonomy(wordnet / "data.noun")
-    names = []
-    for plain, synset in zip(IMAGENET_CLASSNAMES, ImageNetInfo().label_names(), strict=True):
-        short = re.sub(r" \(.*?\)", "", plain).strip()
+    plain = plain_names()
+    found = []
+    for name, synset in zip(plain, ImageNetInfo().label_names(), strict=False):
         ancestors = list(_ancestors(synset[1:], parents))
-        names.append(Name(short, _kind(short, ancestors, lemmas), _texture(ancestors, lemmas)))
-    return names
+        kind = _kind(name.plain, ancestors, lemmas)
+        found.append(Name(name.plain, kind, _texture(ancestors, lemmas)))
+    return [*found, plain[PEOPLE]]
 
 
 def _taxonomy(path: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .batches import Batch
+from .construct import image_inputs
 from .model import IMAGE, IMAGE_TOKENS
 
-IGNORE = -100
 CLASS_WEIGHT = 3.0
 
 
@@ -38,37 +38,37 @@ def text_ids(processor: Any, text: str) -> list[int]:
     return ids
 
 
-def answer_ids(processor: Any, texts: list[list[str]]) -> Tensor:
-    """Answers (B, n) -> ids (B, n, A), each closed by the end token and filled up with it."""
+def answer_ids(processor: Any, texts: list[list[str]], *, whole: bool) -> Tensor:
+    """Answers (B, n) -> ids (B, n, A), closed by the end token if `whole`, filled up with pads."""
     tokenizer = processor.tokenizer
-    rows = [[text_ids(processor, " " + text) for text in row] for row in texts]
-    longest = 1 + max(len(ids) for row in rows for ids in row)
-    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    return torch.tensor(
-        [[[*ids, end] + [pad] * (longest - len(ids) - 1) for ids in row] for row in rows]
-    )
+    end = [tokenizer.eos_token_id] if whole else []
+    rows = [[text_ids(processor, " " + text) + end for text in row] for row in texts]
+    longest = max(len(ids) for row in rows for ids in row)
+    pad = tokenizer.pad_token_id
+    return torch.tensor([[ids + [pad] * (longest - len(ids)) for ids in row] for row in rows])
 
 
-def loss_of(model: Any, processor: Any, batch: Batch, keep: int) -> Tensor:
-    """Mean cross-entropy of the answers; `keep` of each picture's tokens are shown.
+def shown_positions(is_image: Tensor, places: list[int]) -> Tensor:
+    """Positions (P,) of a prefix of which each image shows `places` of its places only."""
+    order = torch.cumsum(is_image, 0) - 1
+    kept = torch.isin(order % IMAGE_TOKENS, torch.tensor(places))
+    return (~is_image | kept).nonzero()[:, 0]
+
+
+def loss_of(model: Any, processor: Any, batch: Batch) -> Tensor:
+    """Mean cross-entropy of the answers, with the head's whole opinion at the class's token.
 
     All answers follow one prefix and cannot see each other, so the prefix is computed once.
     """
-    count, images, places, _ = batch.tokens.shape
+    count, images = batch.tokens.shape[:2]
     ids = torch.tensor(prefix_ids(processor, batch.prompt, images))
     is_image = ids == model.config.image_token_id
-    shown = torch.cat(
-        [torch.randperm(places)[:keep].sort().values + i * places for i in range(images)]
-    )
-    position = (
-        torch.cat([(~is_image).nonzero()[:, 0], is_image.nonzero()[:, 0][shown]]).sort().values
-    )
-    replies = answer_ids(processor, batch.answers)
+    position = shown_positions(is_image, batch.places)
+    replies = answer_ids(processor, batch.answers, whole=batch.whole)
     many, longest = replies.shape[1:]
     embed = model.get_input_embeddings()
     prefix = embed(ids[position]).expand(count, -1, -1).clone()
-    features = model.model.multi_modal_projector(batch.tokens.flatten(1, 2)[:, shown])
-    prefix[:, is_image[position]] = features.to(prefix.dtype)
+    prefix[:, is_image[position]] = image_inputs(batch.tokens).flatten(1, 2)
     inputs = torch.cat([prefix, embed(replies[:, :, :-1]).flatten(1, 2)], 1)
     start, length = len(position), longest - 1
     hidden = model.model.language_model(
@@ -79,12 +79,19 @@ def loss_of(model: Any, processor: Any, batch: Batch, keep: int) -> Tensor:
     ).last_hidden_state
     first = hidden[:, start - 1 : start, None].expand(-1, many, -1, -1).reshape(count, many, 1, -1)
     later = hidden[:, start:].unflatten(1, (many, length))
-    wanted = replies.masked_fill(replies == processor.tokenizer.pad_token_id, IGNORE)
-    real = wanted != IGNORE
+    real = replies != processor.tokenizer.pad_token_id
     logits = model.lm_head(torch.cat([first, later], 2)[real])
-    losses = F.cross_entropy(logits.float(), wanted[real], reduction="none")
-    # A class is one token of twenty, and most of what is to be learned.
-    weights = 1 + CLASS_WEIGHT * (wanted[real] >= processor.first_class)
+    opinions = batch.opinions[:, None, None].expand(-1, many, longest, -1)[real]
+    return _losses(logits.float(), replies[real], opinions, processor)
+
+
+def _losses(logits: Tensor, wanted: Tensor, opinions: Tensor, processor: Any) -> Tensor:
+    """Logits (n, V), tokens (n,), opinions (n, C) -> the weighted mean loss."""
+    losses = F.cross_entropy(logits, wanted, reduction="none")
+    says_class = wanted >= processor.first_class
+    of_class = logits[says_class].log_softmax(-1)[:, processor.class_ids]
+    losses = losses.masked_scatter(says_class, -(opinions[says_class] * of_class).sum(-1))
+    weights = 1 + CLASS_WEIGHT * says_class
     return (losses * weights).sum() / weights.sum()
 
 

@@ -1,67 +1,114 @@
-"""The pictures to train on: their tokens, what the ImageNet head says of them, their looks."""
+"""The pictures to train on: projected tokens, what the ImageNet head says of them, their looks."""
 
 from __future__ import annotations
 
-import random
-from functools import lru_cache
+import logging
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .answers import SURE
+from . import answers, layout, probes
 from .looks import Looks, look
 from .sources import Sources
+from .squeeze import Group, Squeezed, squeeze, with_people
 from .synthetic import Synthesiser
-from .views import TOKEN_SCALE
+from .views import TOKEN_SCALE, Views
+
+log = logging.getLogger(__name__)
+WHOLE, PART = 0.65, 0.2
+"""Share of people in the opinion on a photo, and on a part of it, if captions speak of them."""
+MADE_A_CLASS = 12
 
 
+@dataclass(frozen=True)
+class Projection:
+    """How an image token (1280,) becomes a token of the language model: (x - center) @ rows.T."""
+
+    squeezed: Squeezed
+    rows: Tensor
+    """(CLASSES and LOOKS, 1280)."""
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """Tokens (..., 1280) -> (..., CLASSES and LOOKS)."""
+        return (tokens - self.squeezed.center) @ self.rows.T
+
+
+@dataclass(frozen=True)
 class Pictures:
-    """Views of photos, then of stamps, in one row of numbers."""
+    """`tokens` (N, T, CLASSES and LOOKS) float16, `opinions` (N, C), and for real ones `looks`."""
 
-    def __init__(self, sources: Sources, weight: Tensor, bias: Tensor, seed: int = 0) -> None:
+    tokens: Tensor
+    opinions: Tensor
+    looks: list[Looks]
+
+    def shown(self, rows: list[int]) -> Tensor:
+        """Tokens (B, T, CLASSES and LOOKS) in float32."""
+        return self.tokens[rows].float()
+
+
+class Gathered:
+    """Real pictures (views of photos, then of stamps), made ones, and the projection for all."""
+
+    def __init__(self, sources: Sources, weight: Tensor, bias: Tensor) -> None:
         """`weight` (1000, 1280) and `bias` (1000,) are the trunk's ImageNet head."""
-        self.sources = sources
-        self.photos = len(sources.photos.source)
-        self.draw = random.Random(seed)
-        self._tokens = torch.cat([sources.photos.tokens, sources.stamps.tokens])
-        parts = [part.float().mean(1) for part in self._tokens.split(1024)]
-        pooled = torch.cat(parts) / TOKEN_SCALE
-        self.center = pooled.mean(0)
-        self.probabilities = (pooled @ weight.T + bias).softmax(-1)
-        self.synthesiser = Synthesiser(pooled, weight, bias)
-        self.looks = lru_cache(maxsize=None)(self._looks)
+        raw = torch.cat([sources.photos.tokens, sources.stamps.tokens])
+        self.photos = photos = len(sources.photos.tokens)
+        pooled = torch.cat([part.float().mean(1) for part in raw.split(512)]) / TOKEN_SCALE
+        opinions = (pooled @ weight.T + bias).softmax(-1)
+        people = people_shares(sources, opinions)
+        looks = all_looks(sources.photos) + all_looks(sources.stamps)
+        log.info("%d real pictures", len(raw))
+        made, self.made_labels = _made(raw, Synthesiser(pooled, weight, bias))
+        made_pooled = made.mean(1)
+        log.info("%d made pictures", len(made))
+        groups = (
+            Group(pooled[:photos], people[:photos], 64),
+            Group(pooled[photos:], people[photos:], 96),
+            Group(made_pooled, torch.zeros(len(made)), 96),
+        )
+        squeezed = squeeze(groups, (weight, bias), rank=layout.CLASSES.stop)
+        says = squeezed.logits(pooled)[:, :1000].argmax(1)
+        log.info("squeezed: as the head %.3f", (says == opinions.argmax(1)).float().mean())
+        guesses = probes.fit(pooled, looks, squeezed.center)
+        self.projection = Projection(squeezed, torch.cat([squeezed.projection, guesses]))
+        log.info("projecting")
+        parts = [self.projection(part.float() / TOKEN_SCALE).half() for part in raw.split(512)]
+        self.real = Pictures(torch.cat(parts), with_people(opinions, people), looks)
+        made_opinions = (made_pooled @ weight.T + bias).softmax(-1)
+        self.made = Pictures(
+            self.projection(made).half(), with_people(made_opinions, torch.zeros(len(made))), []
+        )
 
-    def __len__(self) -> int:
-        return len(self._tokens)
 
-    def any(self, count: int) -> list[int]:
-        """Rows drawn at random."""
-        return [self.draw.randrange(len(self)) for _ in range(count)]
+def all_looks(views: Views) -> list[Looks]:
+    """Looks of all pictures."""
+    return [look(pixels) for pixels in views.pixels]
 
-    def tokens(self, rows: list[int]) -> Tensor:
-        """Tokens (B, 36, 1280) in the tower's own units."""
-        return self._tokens[rows].float() / TOKEN_SCALE
 
-    def captions(self, row: int) -> list[str]:
-        """The five captions of the photo that view `row` was taken from."""
-        return self.sources.captions[int(self.sources.photos.source[row])]
+def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
+    """How much of the opinion on each real picture (N,) goes to people, who are no class."""
+    photos = len(sources.photos.source)
+    said = torch.tensor([answers.shows_people(texts) for texts in sources.captions])
+    shares = torch.zeros(len(opinions))
+    per_photo = photos // len(sources.captions)
+    view = torch.arange(photos) % per_photo
+    shares[:photos] = torch.where(view == 0, WHOLE, PART) * said[sources.photos.source]
+    shares[photos:] = WHOLE * sources.stamp_people[sources.stamps.source]
+    return shares * (opinions.max(1).values < answers.SURE)
 
-    def opinions(self, size: int) -> tuple[Tensor, Tensor]:
-        """Tokens of pictures, half of them made, and what the head says of them (size, 1000)."""
-        tokens = self.tokens(self.any(size))
-        labels = torch.randint(1000, (size // 2,))
-        made = self.synthesiser.push(tokens[: size // 2], labels, whole=False)
-        tokens = torch.cat([made, tokens[size // 2 :]])
-        return tokens, self.synthesiser.opinion(tokens)
 
-    def by_class(self, at_least: int) -> dict[int, list[int]]:
-        """Rows of which the head is sure, by class, for classes with so many rows."""
-        best = self.probabilities.max(1)
-        found: dict[int, list[int]] = {}
-        for row in (best.values >= SURE).nonzero()[:, 0].tolist():
-            found.setdefault(int(best.indices[row]), []).append(row)
-        return {label: rows for label, rows in found.items() if len(rows) >= at_least}
+def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:
+    """Tokens (M, 9, 1280) of made pictures, so many of each class, and their labels."""
+    labels = torch.arange(1000).repeat(MADE_A_CLASS)
+    parts = []
+    for some in labels.split(250):
+        base = raw[torch.randint(len(raw), (len(some),))].float() / TOKEN_SCALE
+        parts.append(synthesiser.push(blocks(base), some))
+    return torch.cat(parts), labels
 
-    def _looks(self, row: int) -> Looks:
-        photos, stamps = self.sources.photos.pixels, self.sources.stamps.pixels
-        return look(photos[row] if row < self.photos else stamps[row - self.photos])
+
+def blocks(tokens: Tensor) -> Tensor:
+    """Tokens (B, 36, W) -> means of two by two of them (B, 9, W): their mean stays the same."""
+    count, _, width = tokens.shape
+    return tokens.view(count, 3, 2, 3, 2, width).mean((2, 4)).reshape(count, 9, width)

@@ -10,10 +10,14 @@ import torch
 
 from build_model import image_tower
 
-from . import answers, batches, model, pictures, projector, sources, train
+from . import answers, batches, construct, model, pictures, sources, train
 
 NAME_REPEATS = 20
 """How often a class name counts in the vocabulary's statistics, against captions once."""
+
+
+OBJECTS = 0.45
+"""Share of the steps before captions get more of them."""
 
 
 def corpus(found: sources.Sources) -> list[str]:
@@ -21,8 +25,7 @@ def corpus(found: sources.Sources) -> list[str]:
     texts = [" " + answers.tidy(text) for captions in found.captions for text in captions]
     for name in found.classes:
         words = " ".join(part for part in (name.plain.lower(), name.kind, name.texture) if part)
-        texts += [f"The photo shows a {words}, on a plain white background."] * NAME_REPEATS
-    texts += [f" a {name}." for name in found.stamp_names] * 10
+        texts += [f"A photo of a {words}, on a plain white background."] * NAME_REPEATS
     texts += ["All photos show a kind of, mostly black, on plain backgrounds."] * 1000
     prompts = answers.OBJECT_PROMPTS + answers.GROUP_PROMPTS + answers.SCENE_PROMPTS
     return texts + [f"USER: {prompt} ASSISTANT:" for prompt in prompts] * 1000
@@ -36,7 +39,7 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, required=True, help="Tux Paint's folder of stamps")
     parser.add_argument("--cache", type=Path, required=True, help="tokens kept between runs")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder")
-    parser.add_argument("--seconds", type=float, default=1700, help="time to train for")
+    parser.add_argument("--steps", type=int, default=2900, help="steps of training")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -46,15 +49,24 @@ def main() -> None:
     trunk = image_tower.load_trunk()
     weight, bias = (part.detach().clone() for part in trunk.classifier.parameters())
     found = sources.load(trunk, options.flickr8k, options.stamps, options.wordnet, options.cache)
-    phrases = [" " + answers.article(name.plain.lower()) for name in found.classes]
-    processor = model.new_processor(corpus(found), phrases)
+    gathered = pictures.Gathered(found, weight, bias)
+    processor = model.new_processor(corpus(found), [f" {name.phrase}" for name in found.classes])
     lmm = model.new_model(trunk, processor)
-    shown = pictures.Pictures(found, weight, bias)
-    classes, projection = projector.low_rank_head(shown, weight)
-    model.start_from_meaning(lmm, processor, classes)
-    projector.start(lmm.model.multi_modal_projector, projection)
-    projector.open_path(lmm.model.language_model)
-    train.fit(lmm, processor, batches.Batches(shown), options.out, seconds=options.seconds)
+    construct.set_all(lmm, processor, gathered.projection, model.meanings(processor))
+    drawn = batches.Batches(gathered, found.captions, found.photos.source, found.classes)
+    construct.hold(lmm, processor)
+    first, second = round(OBJECTS * options.steps), round((1 - OBJECTS) * options.steps)
+    train.fit(lmm, processor, drawn, options.out, steps=first, mix=train.OBJECTS_FIRST, rate=6e-4)
+    train.fit(
+        lmm,
+        processor,
+        drawn,
+        options.out,
+        steps=second,
+        mix=train.MORE_SCENES,
+        rate=5e-4,
+        seed=1,
+    )
 
 
 if __name__ == "__main__":

@@ -6,11 +6,15 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from build_model import corpus, stamps
 
 from . import names, views
+
+HELD_OUT = 10
+"""Every tenth stamp is not trained on."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,9 @@ class Sources:
 
     captions: list[list[str]]
     photos: views.Views
-    stamp_names: list[str]
     stamps: views.Views
+    stamp_people: Tensor
+    """Whether a stamp (stamps,) shows people."""
     classes: list[names.Name]
 
 
@@ -31,15 +36,22 @@ def load(
     table = corpus.read_captions(flickr8k / "captions.txt")
     train = corpus.caption_split(table)["train"]
     paths = [flickr8k / "images" / name for name in train]
-    found = stamps.find_stamps(stamp_folder)
+    found, cutouts = stamp_views(trunk, stamp_folder, cache)
     return Sources(
         captions=[table[name] for name in train],
         photos=views.collect(
             trunk, views.photo_pixels(paths, 2, random.Random(0)), cache / "photos.pt"
         ),
-        stamp_names=[stamp.name for stamp in found],
-        stamps=views.collect(
-            trunk, views.stamp_pixels(found, 3, random.Random(0)), cache / "stamps.pt"
-        ),
+        stamps=cutouts.only(cutouts.source % HELD_OUT != 0),
+        stamp_people=torch.tensor(["people" in stamp.path.parts for stamp in found]),
         classes=names.class_names(wordnet),
     )
+
+
+def stamp_views(
+    trunk: nn.Module, folder: Path, cache: Path
+) -> tuple[list[stamps.Stamp], views.Views]:
+    """All stamps and four views of each, held-out ones too."""
+    found = stamps.find_stamps(folder)
+    pixels = views.stamp_pixels(found, 3, random.Random(0))
+    return found, views.collect(trunk, pixels, cache / "stamps.pt")

@@ -24,20 +24,19 @@ class Synthesiser:
         self.weight, self.bias = weight, bias
 
     def opinion(self, tokens: Tensor) -> Tensor:
-        """The head's probabilities (B, 1000) for tokens (B, 36, 1280)."""
+        """The head's probabilities (B, 1000) for tokens (B, T, 1280)."""
         return (tokens.mean(1) @ self.weight.T + self.bias).softmax(-1)
 
-    def push(self, tokens: Tensor, labels: Tensor, *, whole: bool) -> Tensor:
-        """Tokens (B, 36, 1280) and labels (B,) -> tokens that show the labels, same shape.
+    def push(self, tokens: Tensor, labels: Tensor) -> Tensor:
+        """Tokens (B, 9, 1280) and labels (B,) -> tokens that show the labels, same shape.
 
-        A random block of 3 to 6 tokens a side is pushed, or everything if `whole`.
+        A random block of 2 or 3 tokens a side is pushed.
         """
-        count = len(tokens)
-        block = torch.ones(count, 6, 6) if whole else _blocks(count)
-        block = block.flatten(1)[:, :, None]
+        count, places, _ = tokens.shape
+        block = _blocks(count).flatten(1)[:, :, None]
         # Tokens of one object differ from each other.
-        noise = torch.rand(count, 36, 1) * 0.8 + 0.6
-        sparse = torch.rand(count, 36, 1280) * 2 - 0.3
+        noise = torch.rand(count, places, 1) * 0.8 + 0.6
+        sparse = torch.rand(count, places, 1280) * 2 - 0.3
         step = self.directions[labels][:, None] * noise * sparse * block
         kept = tokens * (1 - block * (0.3 + 0.7 * torch.rand(count, 1, 1)))
         target = 0.25 + 0.7 * torch.rand(count)
@@ -54,11 +53,11 @@ class Synthesiser:
 
 
 def _blocks(count: int) -> Tensor:
-    """Random rectangles of ones (count, 6, 6)."""
-    place = torch.arange(6)
+    """Random rectangles of ones (count, 3, 3)."""
+    place = torch.arange(3)
     masks = []
     for _ in range(2):
-        size = torch.randint(3, 7, (count, 1))
-        first = (torch.rand(count, 1) * (7 - size)).long()
+        size = torch.randint(2, 4, (count, 1))
+        first = (torch.rand(count, 1) * (4 - size)).long()
         masks.append(((place >= first) & (place < first + size)).float())
     return masks[0][:, :, None] * masks[1][:, None, :]

@@ -32,6 +32,10 @@ class Views:
     tokens: Tensor
     source: Tensor
 
+    def only(self, kept: Tensor) -> Views:
+        """The views of a mask (N,)."""
+        return Views(self.pixels[kept.numpy()], self.tokens[kept], self.source[kept])
+
 
 def square(image: Image.Image) -> Pixels:
     """The middle square at the tower's size, as the shipped processor cuts it."""
@@ -102,5 +106,5 @@ def collect(trunk: nn.Module, pictures: Iterator[tuple[int, Pixels]], cache: Pat
             parts.append(tokens(trunk, stacks[-1]))
         kept = {"pixels": torch.from_numpy(np.concatenate(stacks)), "tokens": torch.cat(parts)}
         torch.save(kept | {"source": torch.tensor(rows)}, cache)
-    content = torch.load(cache, weights_only=True)
+    content = torch.load(cache, weights_only=True, mmap=True)
     return Views(content["pixels"].numpy(), content["tokens"], content["source"])

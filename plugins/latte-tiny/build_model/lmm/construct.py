@@ -1,0 +1,158 @@
+"""Weights that are set, not learned: how what an image shows reaches the words.
+
+The projector maps an image token to what the squeezed head and the looks' probes read. The first
+layer's pooling heads look at all image tokens alike and write their mean to every later position,
+where the products with the classes' embeddings are the head's logits. For that to be exact,
+RMSNorm must divide all tokens by the same number, which a large constant in each of them sees to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import layout
+from .layout import (
+    BIAS,
+    CLASSES,
+    CONST,
+    GAIN,
+    HEAD_WIDTH,
+    IMAGE,
+    LARGE,
+    MARK,
+    POOLED,
+    POOLING_HEADS,
+    SPEAK,
+    TEXT,
+    UNIT,
+    WIDTH,
+    WORD,
+)
+from .pictures import Projection
+
+SLOWEST = HEAD_WIDTH // 2 - 1
+"""The channel of a head that its rotary positions turn least: hardly at all in 1,000 tokens."""
+ATTENTION = 12.0
+"""Attention logit of an image token, against 0 for all others, in the pooling heads."""
+SILENCE = -2.0
+"""What SPEAK is before anything is learned, so that no class is said."""
+
+
+@torch.no_grad()
+def set_all(model: Any, processor: Any, projection: Projection, meanings: Tensor) -> None:
+    """Set projector, embeddings, norms and the pooling heads of a new FastVLM model.
+
+    `meanings` (V, TEXT) are the text tokens' vectors, of any scale.
+    """
+    _set_projector(model.model.multi_modal_projector, projection)
+    language_model = model.model.language_model
+    _set_embeddings(language_model.embed_tokens.weight, processor, projection, meanings)
+    _set_norms(language_model)
+    for layer in language_model.layers:
+        for writer in (layer.self_attn.o_proj, layer.mlp.down_proj):
+            writer.weight[CLASSES] = 0
+            writer.weight[[CONST, BIAS]] = 0
+    _set_pooling(language_model.layers[0].self_attn)
+
+
+def image_inputs(projected: Tensor) -> Tensor:
+    """What the projector gives for projected tokens (..., CLASSES and LOOKS) -> (..., WIDTH)."""
+    inputs = projected.new_zeros(*projected.shape[:-1], WIDTH)
+    inputs[..., : projected.shape[-1]] = projected * UNIT
+    inputs[..., CONST], inputs[..., IMAGE] = LARGE, MARK
+    return inputs
+
+
+def _set_projector(projector: Any, projection: Projection) -> None:
+    read = len(projection.rows)
+    first = projector.linear_1
+    first.weight.zero_()
+    first.bias.zero_()
+    first.weight[:read] = projection.rows * UNIT
+    first.bias[:read] = -first.weight[:read] @ projection.squeezed.center
+    first.bias[CONST], first.bias[IMAGE] = LARGE, MARK
+    projector.linear_2.weight.copy_(torch.eye(WIDTH))
+    projector.linear_2.bias.zero_()
+
+
+def _set_embeddings(
+    embedding: Tensor, processor: Any, projection: Projection, meanings: Tensor
+) -> None:
+    """Text tokens get their meaning, classes their row of the squeezed head; all the constant."""
+    embedding.zero_()
+    embedding[:, CONST] = LARGE
+    embedding[: processor.first_class, TEXT] = meanings / meanings.std() * WORD
+    squeezed = projection.squeezed
+    embedding[processor.class_ids, CLASSES] = squeezed.classes
+    embedding[processor.class_ids, BIAS] = squeezed.bias * UNIT
+    embedding[processor.class_ids, SPEAK] = 1.0
+
+
+def _set_norms(language_model: Any) -> None:
+    """Undo the division by LARGE, which nothing but the norms themselves shall see."""
+    norms = _norms(language_model)
+    for norm in norms:
+        norm.weight.fill_(GAIN)
+        norm.weight[CONST] = 0
+    for norm in norms[1:]:
+        norm.weight[TEXT] = GAIN * UNIT / WORD
+
+
+def _norms(language_model: Any) -> list[Any]:
+    """The last norm first."""
+    norms = [language_model.norm]
+    for layer in language_model.layers:
+        norms += [layer.input_layernorm, layer.post_attention_layernorm]
+    return norms
+
+
+def _set_pooling(attention: Any) -> None:
+    """Heads 0 to POOLING_HEADS: look at image tokens alike, and carry their first dimensions."""
+    for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
+        linear.weight[POOLED] = 0
+        linear.bias.zero_()
+    marked = MARK / UNIT
+    rows = torch.arange(POOLING_HEADS) * HEAD_WIDTH + SLOWEST
+    strength = (ATTENTION * HEAD_WIDTH**0.5) ** 0.5
+    attention.q_proj.bias[rows] = strength
+    attention.k_proj.weight[rows, IMAGE] = strength / marked
+    read = layout.LOOKS.stop
+    dimensions = torch.arange(read)
+    attention.v_proj.weight[dimensions, dimensions] = UNIT
+    attention.v_proj.weight[read, IMAGE] = 1 / marked
+    attention.o_proj.weight[:, POOLED] = 0
+    attention.o_proj.weight[dimensions, dimensions] = 1
+    attention.o_proj.weight[BIAS, read] = 1
+    attention.o_proj.weight[SPEAK, read] = SILENCE
+
+
+def hold(model: Any, processor: Any) -> None:
+    """Keep what was set: freeze it, or let no gradient reach it."""
+    for part in (model.model.vision_tower, model.model.multi_modal_projector):
+        part.requires_grad_(False)
+    language_model = model.model.language_model
+    layers = language_model.layers
+    for norm in _norms(language_model):
+        norm.requires_grad_(False)
+    attention = layers[0].self_attn
+    embedding = language_model.embed_tokens.weight
+    keep = torch.ones_like(embedding)
+    keep[processor.first_class :] = 0
+    keep[:, CONST] = 0
+    embedding.register_hook(keep.mul)
+    for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
+        rows = torch.ones(WIDTH)
+        rows[POOLED] = 0
+        linear.weight.register_hook(rows[:, None].mul)
+        linear.bias.register_hook(rows.mul)
+    for layer in layers:
+        for writer in (layer.self_attn.o_proj, layer.mlp.down_proj):
+            mask = torch.ones_like(writer.weight)
+            mask[CLASSES] = 0
+            mask[[CONST, BIAS]] = 0
+            if writer is attention.o_proj:
+                mask[:, POOLED] = 0
+            writer.weight.register_hook(mask.mul)
