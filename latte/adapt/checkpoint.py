@@ -78,8 +78,10 @@ def save_checkpoint(
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    for old in _checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    kept = _checkpoints(folder)[-KEPT:]
+    for old in folder.glob("step-*"):
+        if old not in kept:
+            shutil.rmtree(old)
 
 
 def load_checkpoint(
@@ -111,8 +113,10 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
+    """Those with content: a kill can come while an old one is being removed."""
     found = folder.glob("step-*" if only is None else _name(only))
-    return sorted(one for one in found if one.name.removeprefix("step-").isdecimal())
+    numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
+    return sorted(one for one in numbered if (one / _FILE).exists())
 
 
 def _name(step: int) -> str:

@@ -228,7 +228,8 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         """What a killed process had begun; only whoever holds the lock writes here."""
-        for place in (self.path, self.path / "data", self.model, *self.model.glob("*/")):
+        below = [path for path in self.path.rglob("*") if path.is_dir() and not path.is_symlink()]
+        for place in (self.path, *below):
             remove_leftovers(place, older_than=-math.inf)
 
     def sign(self) -> str:
