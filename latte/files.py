@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ def _read_umask() -> int:
 
 
 _UMASK = _read_umask()
+_ABANDONED_SECONDS = 86_400.0
+"""No file takes that long to write."""
 
 
 @contextmanager
@@ -42,6 +45,17 @@ def write_atomically(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> None:
+    """Remove files directly in `folder` that a process had begun for `write_atomically`.
+
+    With `older_than` -inf all of them, whatever the clock says: where nobody else can be writing.
+    """
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with write_atomically(path) as temporary:
@@ -61,9 +75,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def digest(*parts: str | bytes) -> str:
     """A 128-bit hex digest of `parts`; ("ab", "c") and ("a", "bc") differ."""
+    return digest_stream(part.encode() if isinstance(part, str) else part for part in parts)
+
+
+def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
+    """`digest` of parts of which no two need to be in memory at once; views are of bytes."""
     hasher = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+    for data in parts:
         hasher.update(len(data).to_bytes(8, "little"))
         hasher.update(data)
     return hasher.hexdigest()

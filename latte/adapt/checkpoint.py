@@ -6,21 +6,22 @@ state; and it holds only what training changes, so frozen weights are not in it.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from latte import processes
 from latte.adapt.learner import Learner
 from latte.files import sync_folder
 from latte.interfaces import LatteError, PseudoLabeler
+from latte.tensor_files import DamagedTensorsError, load_tensors, save_tensors
 
+_log = logging.getLogger("latte.train")
 KEPT = 2
 """The newest, and one more in case the newest was damaged."""
 _FILE = "state.safetensors"
@@ -69,14 +70,18 @@ def save_checkpoint(
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    tensors = {name: value.contiguous() for name, value in _tensors(learners, labelers).items()}
-    save_file(tensors, temporary / _FILE, metadata={"step": str(step)})
-    sync_folder(temporary)
-    if target.exists():
-        shutil.rmtree(target)
-    temporary.rename(target)
-    for old in _checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    try:
+        save_tensors(temporary / _FILE, _tensors(learners, labelers))
+        sync_folder(temporary)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    kept = _checkpoints(folder)[-KEPT:]
+    for old in folder.glob("step-*"):
+        if old not in kept:
+            shutil.rmtree(old)
 
 
 def load_checkpoint(
@@ -91,12 +96,13 @@ def load_checkpoint(
     """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:
-            tensors = load_file(checkpoint / _FILE)
-        except (OSError, SafetensorError):
+            tensors = load_tensors(checkpoint / _FILE)
+        except (OSError, DamagedTensorsError) as error:
+            _log.warning("train: %s is damaged and not used: %s", checkpoint, error)
             continue
         try:
             _restore(tensors, learners, labelers)
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise LatteError(
                 f"the checkpoint does not fit this recipe ({error})",
                 where=str(checkpoint),
@@ -107,7 +113,10 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    return sorted(folder.glob("step-*" if only is None else _name(only)))
+    """Those with content: a kill can come while an old one is being removed."""
+    found = folder.glob("step-*" if only is None else _name(only))
+    numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
+    return sorted(one for one in numbered if (one / _FILE).exists())
 
 
 def _name(step: int) -> str:
@@ -141,6 +150,8 @@ def _restore(
         weights = _below(tensors, f"{learner.name}/weights")
         with torch.no_grad():
             for name, parameter in learner.parameters.items():
+                if parameter.shape != weights[name].shape:
+                    raise ValueError(f"{name} has another shape")
                 parameter.copy_(weights[name])
         learner.aggregator.load_state(_below(tensors, f"{learner.name}/prototypes"))
         if learner.kept_texts is not None:

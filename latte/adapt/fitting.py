@@ -8,7 +8,6 @@ does not, but has the process killed; there a few samples are tried, and the res
 from __future__ import annotations
 
 import gc
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from latte import processes
@@ -266,8 +266,8 @@ def _state_bytes(learner: Learner) -> int:
 
 def _read(path: Path) -> dict[str, Found]:
     try:
-        return {name: Found(**one) for name, one in json.loads(path.read_bytes()).items()}
-    except (OSError, ValueError, TypeError):
+        return TypeAdapter(dict[str, Found]).validate_json(path.read_bytes(), strict=True)
+    except (OSError, ValueError):
         return {}
 
 

@@ -24,13 +24,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows = []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            rows.append(_row(line))
+        except (ValueError, RecursionError) as error:
             raise LatteError(
-                "this line is not JSON",
+                f"this line is no row of metrics ({error})",
                 where=f"{path}:{number}",
                 hint="remove the run folder to start again; descriptions are kept elsewhere",
             ) from error
@@ -59,6 +59,18 @@ class MetricsLog:
             file.writelines(_line(row) for row in rows)
         if self._listen is not None:
             self._listen(rows)
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """What a line says. Raises `ValueError` if it is not what `MetricsLog` writes."""
+    row = json.loads(line)
+    if not isinstance(row, dict) or row.get("event") not in ("step", "epoch"):
+        raise ValueError("it is neither a step nor an epoch")
+    if not all(type(row.get(name)) is int for name in ("step", "epoch")):
+        raise ValueError("its step or epoch is not a whole number")
+    if not all(isinstance(value, int | float) for name, value in row.items() if name != "event"):
+        raise ValueError("a figure is not a number")
+    return row
 
 
 def _line(row: Mapping[str, Any]) -> str:

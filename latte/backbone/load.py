@@ -10,6 +10,7 @@ from open_clip.factory import create_model, get_tokenizer
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.source import ModelSource, find_model
+from latte.backbone.strangers import brings_code, kept_in_bounds
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BackboneSettings
 
@@ -25,6 +26,7 @@ def load_backbone(
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
     Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
+    No code that a model brings is run, and a folder reaches no network.
 
     Args:
         settings: the recipe's `backbone`.
@@ -39,8 +41,9 @@ def load_backbone(
     source = find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=cache_dir)
     cache = str(cache_dir) if cache_dir else None
     try:
-        model = _create(source, cache)
-        tokenizer = get_tokenizer(source.name, cache_dir=cache)
+        with kept_in_bounds(offline=source.is_folder):
+            model = _create(source, cache)
+            tokenizer = get_tokenizer(source.name, cache_dir=cache)
     except Exception as error:  # whatever open_clip, timm or transformers raise for a bad folder
         raise _not_loaded(settings, source, error) from error
     return OpenClipBackbone(
@@ -74,6 +77,12 @@ def _create(source: ModelSource, cache: str | None) -> Any:
 
 
 def _not_loaded(settings: BackboneSettings, source: ModelSource, error: Exception) -> LatteError:
+    if brings_code(error):
+        return LatteError(
+            f"{settings.model} brings code of its own, which latte never runs",
+            where="backbone",
+            hint="use a model whose towers and tokenizer transformers itself has",
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and lines[0].startswith("Error(s) in loading state_dict"):
         more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""

@@ -18,6 +18,7 @@ from open_clip.pretrained import (
     list_pretrained_tags_by_model,
 )
 
+from latte.backbone.strangers import refuse_unsafe
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BackboneSettings
 
@@ -42,6 +43,11 @@ class ModelSource:
     """What the weight tag says about pixels."""
     text_folder: Path | None = None
     """Where the configuration of a Hugging Face text tower lies, if it lies in the model folder."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder on this machine, which must have all that it needs."""
+        return self.name.startswith("local-dir:")
 
 
 def find_model(
@@ -72,6 +78,8 @@ def find_model(
             source = _on_hub(rest, cache_dir)
         case _:
             source = _by_name(settings, base_dir, cache_dir)
+    if schema in ("local-dir", "plugin", "hf-hub"):
+        refuse_unsafe(source.config, settings.model, _WHERE)
     _require_transformers(source)
     return source
 

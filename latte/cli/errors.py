@@ -31,6 +31,11 @@ def print_interrupted() -> None:
     _print("", "Interrupted. A run goes on from where it stopped when it is started again.")
 
 
+def print_terminated() -> None:
+    """Say that SIGTERM was understood."""
+    _print("", "Terminated. A run goes on from where it stopped when it is started again.")
+
+
 def print_unexpected(error: BaseException) -> None:
     """Print the traceback of an error that nobody foresaw, and whose fault it is."""
     traceback.print_exception(error)

@@ -19,9 +19,11 @@ from latte.cli.errors import (
     WarningHandler,
     print_error,
     print_interrupted,
+    print_terminated,
     print_unexpected,
     silence_broken_pipe,
 )
+from latte.cli.faults import TERMINATED, ended_by_sigterm, fault_of_the_machine
 from latte.cli.plugin_commands import plugin_commands, provider, the_command
 from latte.cli.together import refuse_several_processes
 from latte.interfaces import LatteError
@@ -151,7 +153,20 @@ def main() -> None:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; returns the exit code and raises nothing that people should see."""
-    logging.getLogger("latte").handlers = [WarningHandler(logging.WARNING)]
+    with ended_by_sigterm() as signals:
+        code = _run_command_line(arguments)
+    if code != INTERRUPTED:
+        return code
+    if signals:
+        print_terminated()
+        return TERMINATED
+    print_interrupted()
+    return code
+
+
+def _run_command_line(arguments: Sequence[str]) -> int:
+    shown = logging.getLogger("latte")
+    shown.handlers, shown.propagate = [WarningHandler(logging.WARNING)], False
     try:
         command = typer.main.get_command(app)
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
@@ -163,15 +178,17 @@ def run_command_line(arguments: Sequence[str]) -> int:
         print_error(_usage_error(error))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        result = INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         silence_broken_pipe()
         return BROKEN_PIPE
     except Exception as error:
-        print_unexpected(error)
-        return UNEXPECTED
-    if result == INTERRUPTED:
-        print_interrupted()
+        fault = fault_of_the_machine(error)
+        if fault is None:
+            print_unexpected(error)
+            return UNEXPECTED
+        print_error(fault)
+        return fault.exit_code
     return result if isinstance(result, int) else 0
 
 

@@ -12,9 +12,11 @@ from safetensors import SafetensorError, safe_open
 
 from latte.compare.reading import flattened, read_json, read_nodes
 from latte.files import digest_json
-from latte.interfaces import ClassAccuracy, Interval, LatteError
+from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
+from latte.recipe.components import is_label
 from latte.report.oracle import is_oracle
 from latte.report.plain import without_secrets
+from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.identity import NOT_IDENTITY, STAGES
 
@@ -103,7 +105,7 @@ def _refuse_unfinished(folder: RunFolder) -> None:
 
 def _read(folder: RunFolder) -> Run:
     recipe = read_nodes(folder.recipe).plain()
-    scores = {row["name"]: row for row in read_json(folder.evaluation)}
+    scores = {one.name: one for one in read_evaluations(folder)}
     data = _data(folder, recipe, scores)
     return Run(
         folder=folder.path,
@@ -111,30 +113,27 @@ def _read(folder: RunFolder) -> Run:
         seed=int(recipe["seed"]),
         data=data,
         settings=_settings(folder, recipe),
-        zero_shot=float(scores["zero-shot"]["top1"]["value"]) if scores else None,
+        zero_shot=scores["zero-shot"].top1.value if scores else None,
         adapted=_score(scores["adapted"]) if scores else None,
         controls=_controls(folder, recipe, data),
         oracle=is_oracle(recipe),
         seconds=_seconds(folder),
         peak_memory_mb=_peak_memory(folder),
-        classes={name: _classes(scores[name]) for name in ("zero-shot", "adapted") if scores},
+        classes={name: scores[name].classes for name in ("zero-shot", "adapted") if scores},
     )
 
 
-def _data(folder: RunFolder, recipe: Mapping[str, Any], scores: Mapping[str, Any]) -> Data:
+def _data(folder: RunFolder, recipe: Mapping[str, Any], scores: Mapping[str, Evaluation]) -> Data:
     name = str(recipe["dataset"]["use"]).rpartition("/")[2]
     lines = sorted(folder.evaluation_images.read_text(encoding="utf-8").splitlines())
-    classes = len(scores["zero-shot"]["classes"]) if scores else None
+    classes = len(scores["zero-shot"].classes) if scores else None
     return Data(name, len(lines), digest_json([lines, classes]))
 
 
-def _score(row: Mapping[str, Any]) -> Score:
-    gain = {end: float(row["gain"][end]) for end in ("value", "low", "high")}
-    return Score(float(row["top1"]["value"]), Interval(**gain))
-
-
-def _classes(row: Mapping[str, Any]) -> tuple[ClassAccuracy, ...]:
-    return tuple(ClassAccuracy(int(one["correct"]), int(one["images"])) for one in row["classes"])
+def _score(found: Evaluation) -> Score:
+    if found.gain is None:
+        raise KeyError("gain")
+    return Score(found.top1.value, found.gain)
 
 
 def _settings(folder: RunFolder, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +155,7 @@ def _settings(folder: RunFolder, recipe: Mapping[str, Any]) -> dict[str, Any]:
 def _controls(folder: RunFolder, recipe: Mapping[str, Any], data: Data) -> dict[str, Run]:
     """The recipe's own controls, where these are finished and saw the same images."""
     found = {}
-    for name in recipe.get("controls") or {}:
+    for name in filter(is_label, map(str, recipe.get("controls") or {})):
         run = _newest_run(folder.controls / name)
         if run and run.adapted and run.data == data:
             found[str(name)] = run

@@ -149,7 +149,7 @@ class DiskStore:
                 if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
                     path.unlink(missing_ok=True)
             for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-                with contextlib.suppress(OSError, ValueError):
+                with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
                     self._add(Shard(path))
 
     def _add(self, shard: Shard) -> None:

@@ -120,7 +120,10 @@ class Shard:
         if magic != _MAGIC or zlib.crc32(index) != checksum:
             raise ValueError("not a shard")
         entries = {}
-        for name, offset, *shape, stored in json.loads(index):
+        for name, *numbers in json.loads(index):
+            if not isinstance(name, str) or not all(_is_size(one) for one in numbers):
+                raise ValueError("not a shard")
+            offset, *shape, stored = numbers
             entries[name] = Entry(offset, tuple(shape), stored)
             if offset + entries[name].size > end - length:
                 raise ValueError("not a shard")
@@ -135,3 +138,7 @@ class Shard:
                 return None
             self._checked.add(name)
         return pixels.reshape(entry.shape)
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and value >= 0

@@ -53,6 +53,8 @@ def read_bank(path: Path, labels: Sequence[str], classes: int) -> Iterator[BankL
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
                 yield _parse(text, f"{path}:{number}", labels, classes)
+    except UnicodeDecodeError as error:
+        raise _damaged(str(path), "not UTF-8 text") from error
     except OSError as error:
         raise LatteError(
             f"descriptions cannot be read: {error.strerror or error}",
@@ -89,18 +91,35 @@ def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> BankLi
         fields: dict[str, Any] = json.loads(text)
         described = {label: fields["descriptions"][label] for label in labels}
         line = BankLine(
-            id=fields["id"],
+            id=_text(fields["id"]),
             frozen_label=int(fields["frozen_label"]),
             frozen_class=fields["frozen_class"],
             texts={label: _read_said(of) for label, of in described.items()},
-            groups={label: tuple(of["group"]) for label, of in described.items() if "group" in of},
+            groups={
+                label: tuple(map(_text, of["group"]))
+                for label, of in described.items()
+                if "group" in of
+            },
             numbers={label: int(of["number"]) for label, of in described.items() if "number" in of},
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
     if not 0 <= line.frozen_label < classes:
         raise _damaged(where, f"frozen label {line.frozen_label} of {classes} classes")
     return line
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("an id is no text")
+    return value
 
 
 def _damaged(where: str, why: str) -> LatteError:

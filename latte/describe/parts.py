@@ -7,15 +7,26 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from latte.interfaces import LatteError
 
 SCHEMA = 1
+_KINDS: Mapping[str, type | UnionType] = {
+    "key": str,
+    "text": str | None,
+    "failure": str | None,
+    "describer": str,
+    "prompt": str,
+    "images": list,
+    "layout": str,
+    "sample": int,
+}
 
 
 def part_files(folder: Path) -> list[Path]:
@@ -62,7 +73,11 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         return None
-    if not isinstance(record.get("key"), str) or not isinstance(record.get("text"), str | None):
+    if not {"key", "text"} <= record.keys() or not all(
+        isinstance(value, _KINDS.get(name, object)) for name, value in record.items()
+    ):
+        return None
+    if not all(isinstance(image, str) for image in record.get("images", ())):
         return None
     return record
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from latte.compare.run import Run
@@ -19,9 +17,11 @@ from latte.interfaces import Classifier, Evaluation, LatteError, Progress
 from latte.registry.registry import Registry
 from latte.run.adapted import load_classifiers
 from latte.run.describing import build_descriptions
-from latte.run.evaluating import read_evaluations, read_pseudo_labels
+from latte.run.evaluating import read_pseudo_labels
+from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.reopen import open_workspace
+from latte.run.stored import explained, read_json_lines, same_count
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot
 
@@ -58,20 +58,20 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
     folder = workspace.folder
     _refuse_incomplete(workspace)
     names, prototypes = load_classifiers(folder)
-    try:
-        zero_shot = load_zero_shot(folder.zero_shot)
-    except SafetensorError as error:
-        raise LatteError(f"this file is damaged ({error})", where=str(folder.zero_shot)) from error
+    zero_shot = load_zero_shot(folder.zero_shot)
+    adapted = read_pseudo_labels(folder, names).adapted
+    test_labels = _test_labels(folder.evaluation_images, len(names))
+    _refuse_misfits(folder, len(names), zero_shot, adapted, test_labels)
     clip = clips.of(workspace)
     return Subject(
         run=run,
         class_names=names,
         zero_shot=zero_shot,
         logit_scale=clip.logit_scale,
-        adapted_labels=torch.tensor(read_pseudo_labels(folder, names).adapted),
+        adapted_labels=torch.tensor(adapted),
         prototypes=prototypes,
         texts=_texts(workspace, names, zero_shot, clip),
-        test_labels=_test_labels(folder.evaluation_images),
+        test_labels=test_labels,
         evaluations=tuple(read_evaluations(folder)),
     )
 
@@ -98,7 +98,9 @@ def _texts(
 ) -> Texts:
     template = workspace.dataset.template
     kinds = build_descriptions(workspace, template)
-    bank = DescriptionBank.load(workspace.folder.descriptions, class_names, template, kinds)
+    path = workspace.folder.descriptions
+    bank = DescriptionBank.load(path, class_names, template, kinds)
+    same_count(path, "training images", [len(bank), len(zero_shot.training)])
     return Texts(
         features=clip.encode(bank.unique_texts, workspace.progress),
         rows={name: bank.own_rows(name)[:, 0] for name in kinds},
@@ -113,6 +115,30 @@ def _texts(
     )
 
 
-def _test_labels(path: Path) -> Tensor:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return torch.tensor([json.loads(line)["label"] for line in lines], dtype=torch.int64)
+def _refuse_misfits(
+    folder: RunFolder,
+    classes: int,
+    zero_shot: ZeroShot,
+    adapted: Sequence[int],
+    test_labels: Tensor,
+) -> None:
+    """Raise `LatteError` where files of one run are about different images or classes."""
+    path = folder.zero_shot
+    same_count(path, "training images", [len(zero_shot.training), len(adapted)])
+    same_count(path, "test images", [len(zero_shot.evaluation), len(test_labels)])
+    same_count(path, "classes", [len(zero_shot.class_features), classes])
+
+
+@dataclass(frozen=True)
+class _TestImage:
+    """What is needed of a line about an evaluation image."""
+
+    label: int
+
+
+def _test_labels(path: Path, classes: int) -> Tensor:
+    labels = [one.label for one in read_json_lines(path, _TestImage)]
+    with explained(path):
+        if any(label not in range(classes) for label in labels):
+            raise ValueError(f"a label is none of {classes} classes")
+    return torch.tensor(labels, dtype=torch.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -57,22 +56,8 @@ def is_correct(similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Plain data that `json.dump` takes; `from_json` restores it exactly."""
+    """Plain data that `json.dump` takes, and from which it can be restored exactly."""
     return asdict(evaluation)
-
-
-def from_json(data: Mapping[str, Any]) -> Evaluation:
-    """Restore what `to_json` returned, also after a round trip through a JSON file."""
-    gain = data["gain"]
-    return Evaluation(
-        name=data["name"],
-        images=data["images"],
-        top1=Interval(**data["top1"]),
-        top5=data["top5"],
-        mean_per_class=data["mean_per_class"],
-        classes=tuple(ClassAccuracy(**one) for one in data["classes"]),
-        gain=None if gain is None else Interval(**gain),
-    )
 
 
 def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:

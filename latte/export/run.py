@@ -27,11 +27,14 @@ def export_run(run: Path, format_: Format, output: Path | None, progress: Progre
     Without `output` it is `export/FORMAT` below the run folder, and written anew each time.
 
     Raises:
-        LatteError: if there is no trained model, something else at `output`, no such package, or
-            nothing in the format that can hold the model.
+        LatteError: if there is no trained model, something else at `output`, no such package,
+            nothing in the format that can hold the model, or a link that leads out of the run
+            folder where that is written to.
     """
     folder, adapted, _ = load_adapted_run(run, "cpu", progress)
     exported = Exported(folder.path.name, adapted, read_calibration(folder))
     progress.say(f"exporting to {format_}")
+    if output is None:
+        folder.refuse_links()
     place = output or folder.path / "export" / format_
     return _EXPORTS[format_](exported, place, replace=output is None)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -19,7 +18,9 @@ from latte.evaluate.similarities import Similarities
 from latte.files import write_atomically
 from latte.interfaces import Backbone, Classifier, LatteError, Progress
 from latte.interfaces.settings import BackboneSettings
+from latte.recipe.components import is_label
 from latte.run.folder import RunFolder
+from latte.run.stored import metadata, open_tensors
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def load_adapted(folder: RunFolder, device: str, progress: Progress | None) -> A
 def load_classifiers(folder: RunFolder) -> tuple[tuple[str, ...], dict[str, Classifier]]:
     """Class names, and each learner's prototypes, without the models that belong to them.
 
-    Raises `LatteError` where there are none.
+    Raises `LatteError` where there are none, or damaged ones.
     """
     if not folder.prototypes.exists():
         raise LatteError(
@@ -119,13 +120,34 @@ def load_classifiers(folder: RunFolder) -> tuple[tuple[str, ...], dict[str, Clas
             where=str(folder.path),
             hint="give the folder that `latte run` named at its end, or run its recipe to the end",
         )
-    with safe_open(folder.prototypes, framework="pt") as file:
-        about = json.loads(file.metadata()["latte"])
-        classifiers = {
-            name: Classifier(file.get_tensor(f"{name}.weights"), file.get_tensor(f"{name}.owners"))
-            for name in about["learners"]
-        }
-    return tuple(about["class_names"]), classifiers
+    with open_tensors(folder.prototypes) as file:
+        about = metadata(file)
+        names, learners = _texts(about["class_names"]), _texts(about["learners"])
+        if not learners or not all(map(is_label, learners)):
+            raise ValueError("a learner has a name that no recipe can give it")
+        classifiers = {name: _classifier(file, name, len(names)) for name in learners}
+    return names, classifiers
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """The distinct texts of a list. Raises `ValueError` for anything else."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("its names are not a list of texts")
+    if len(set(value)) < len(value):
+        raise ValueError("a name occurs twice")
+    return tuple(value)
+
+
+def _classifier(file: Any, learner: str, classes: int) -> Classifier:
+    """One learner's prototypes. Raises `ValueError` where they are not of `classes` classes."""
+    weights, owners = (file.get_tensor(f"{learner}.{part}") for part in ("weights", "owners"))
+    if weights.ndim != 2 or not weights.is_floating_point() or not weights.isfinite().all():
+        raise ValueError(f"the prototypes of {learner} are not a matrix of finite numbers")
+    if owners.dtype != torch.int64 or owners.shape != weights.shape[:1]:
+        raise ValueError(f"the prototypes of {learner} do not have one class each")
+    if owners.unique().tolist() != [*range(classes)]:
+        raise ValueError(f"the prototypes of {learner} are not those of {classes} classes")
+    return Classifier(weights, owners)
 
 
 def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:

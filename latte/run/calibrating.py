@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -14,6 +14,7 @@ from latte.evaluate.similarities import Similarities
 from latte.files import write_json
 from latte.interfaces import Calibration
 from latte.run.folder import RunFolder
+from latte.run.stored import explained, read_stored
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -56,10 +57,17 @@ def write_calibration(folder: RunFolder, calibration: Calibration) -> None:
 
 
 def read_calibration(folder: RunFolder) -> Calibration | None:
-    """What `write_calibration` wrote; None in runs of versions that did not."""
+    """What `write_calibration` wrote; None in runs of versions that did not.
+
+    Raises `LatteError` for a damaged file.
+    """
     if not folder.calibration.exists():
         return None
-    return Calibration(**json.loads(folder.calibration.read_text(encoding="utf-8")))
+    found = read_stored(folder.calibration, Calibration)
+    with explained(folder.calibration):
+        if not all(math.isfinite(one) and one > 0 for one in (found.scale, found.logit_scale)):
+            raise ValueError("a scale is not a positive number")
+    return found
 
 
 def _measured(found: Calibration, similarities: Similarities, labels: Tensor) -> Calibration:

@@ -6,23 +6,27 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 
-import torch
-from safetensors import safe_open
-
-from latte.interfaces import Classifier, Confusion, LabelFlow
+from latte.interfaces import Confusion, LabelFlow
 from latte.run.evaluating import PseudoLabels
 from latte.run.folder import RunFolder
 from latte.run.images import Images
+from latte.run.stored import explained, same_count
+from latte.run.zero_shot import ZeroShot, frozen_labels
 
 
-def confusions(folder: RunFolder, images: Images) -> dict[str, tuple[Confusion, ...]]:
-    """Of the zero-shot and of the adapted model; empty without an evaluation split."""
+def confusions(
+    folder: RunFolder, images: Images, zero_shot: ZeroShot
+) -> dict[str, tuple[Confusion, ...]]:
+    """Of the zero-shot and of the adapted model; empty without an evaluation split.
+
+    Raises `LatteError` where the predictions are damaged.
+    """
     if not images.labels:
         return {}
-    return {
-        "zero-shot": _count(images.labels, _zero_shot_classes(folder)),
-        "adapted": _count(images.labels, _predicted_classes(folder, images.class_names)),
-    }
+    before = frozen_labels(zero_shot.evaluation, zero_shot.class_features).tolist()
+    after = _predicted_classes(folder, images.class_names)
+    same_count(folder.predictions, "test images", [len(after), len(images.labels)])
+    return {"zero-shot": _count(images.labels, before), "adapted": _count(images.labels, after)}
 
 
 def label_flows(labels: PseudoLabels) -> tuple[LabelFlow, ...]:
@@ -40,15 +44,10 @@ def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int,
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _zero_shot_classes(folder: RunFolder) -> list[int]:
-    with safe_open(folder.zero_shot, framework="pt") as tensors:
-        features = tensors.get_tensor("evaluation")
-        weights = tensors.get_tensor("class_features")
-    classifier = Classifier(weights, torch.arange(len(weights)))
-    return [int(label) for label in classifier.similarities(features).argmax(dim=1)]
-
-
 def _predicted_classes(folder: RunFolder, class_names: Sequence[str]) -> list[int]:
     label_of = {name: label for label, name in enumerate(class_names)}
-    with folder.predictions.open(encoding="utf-8", newline="") as file:
-        return [label_of[row["class_1"]] for row in csv.DictReader(file)]
+    with (
+        explained(folder.predictions),
+        folder.predictions.open(encoding="utf-8", newline="") as file,
+    ):
+        return [label_of[row["class_1"]] for row in csv.DictReader(file, strict=True)]

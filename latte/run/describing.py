@@ -13,11 +13,12 @@ from latte.describe.options import with_template
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.shard import Shard
 from latte.describe.store import DescriptionStore
-from latte.interfaces import Describer, DescriptionType
+from latte.interfaces import Describer, DescriptionType, LatteError
 from latte.run.gating import hold_back
 from latte.run.guarding import is_held_back
 from latte.run.images import Images
 from latte.run.oracle import oracle_labels, tell_shortfall
+from latte.run.stored import DO_AGAIN
 from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import ZeroShot
 
@@ -121,7 +122,13 @@ def ask_all(
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
-    """The bank that an earlier run of this folder wrote."""
+    """The bank that an earlier run of this folder wrote.
+
+    Raises `LatteError` for a file that is damaged, or about other images.
+    """
     descriptions = build_descriptions(workspace, images.template)
     path = workspace.folder.descriptions
-    return DescriptionBank.load(path, images.class_names, images.template, descriptions)
+    bank = DescriptionBank.load(path, images.class_names, images.template, descriptions)
+    if bank.ids != tuple(image.id for image in images.training.images):
+        raise LatteError("this file is not about this run's images", where=str(path), hint=DO_AGAIN)
+    return bank

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 from latte import processes
 from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
-from latte.evaluate.metrics import evaluate_predictions, from_json, to_json
+from latte.evaluate.metrics import evaluate_predictions, to_json
 from latte.evaluate.predictions import Prediction, predict_rows, write_predictions
 from latte.evaluate.similarities import Similarities
 from latte.files import write_atomically, write_json
@@ -25,8 +24,11 @@ from latte.run.calibrating import calibrate, write_calibration
 from latte.run.folder import RunFolder
 from latte.run.guarding import is_held_back
 from latte.run.images import Images
+from latte.run.stored import explained
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
+
+_PSEUDO_LABELS = ("image", "zero_shot", "adapted")
 
 
 @dataclass(frozen=True)
@@ -94,19 +96,21 @@ def compare(images: Images, zero_shot: ZeroShot, adapted: Similarities) -> list[
     ]
 
 
-def read_evaluations(folder: RunFolder) -> list[Evaluation]:
-    """What stage `evaluate` measured."""
-    rows = json.loads(folder.evaluation.read_text(encoding="utf-8"))
-    return [from_json(row) for row in rows]
-
-
 def read_pseudo_labels(folder: RunFolder, class_names: Sequence[str]) -> PseudoLabels:
-    """What stage `evaluate` said about the training images."""
+    """What stage `evaluate` said about the training images.
+
+    Raises `LatteError` for a damaged file, or one about other classes.
+    """
     index_of = {name: index for index, name in enumerate(class_names)}
-    with folder.pseudo_labels.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        next(rows)
-        labels = array("l", (index_of[name] for _, *names in rows for name in names))
+    with (
+        explained(folder.pseudo_labels),
+        folder.pseudo_labels.open(encoding="utf-8", newline="") as file,
+    ):
+        rows = csv.reader(file, strict=True)
+        if next(rows, None) != list(_PSEUDO_LABELS):
+            raise ValueError("its first line does not name its columns")
+        pairs = ((frozen, adapted) for _, frozen, adapted in rows)
+        labels = array("l", (index_of[name] for pair in pairs for name in pair))
     return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]))
 
 
@@ -135,7 +139,7 @@ def _write_pseudo_labels(
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(("image", "zero_shot", "adapted"))
+        writer.writerow(_PSEUDO_LABELS)
         for image, before, after in zip(images.training.images, frozen, adapted, strict=True):
             writer.writerow((image.id, names[before], names[after]))
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import math
+import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from latte import processes
-from latte.files import write_json
+from latte.files import remove_leftovers, write_json
 from latte.interfaces import LatteError
+from latte.run.stored import read_stored
 
 try:
     import fcntl
 except ImportError:  # Windows: no advisory locks, so nobody watches for a second process
     fcntl = None  # type: ignore[assignment]
+
+
+_STATE_HINT = "remove it: finished stages are then done again, descriptions are kept"
 
 
 @dataclass(frozen=True)
@@ -147,28 +152,22 @@ class RunFolder:
 
     def finished(self, stage: str) -> StageRecord | None:
         """The record of `stage`, if it is finished and what it wrote is still there."""
-        values = self._state().get(stage)
-        if values is None:
+        record = self._state().get(stage)
+        if record is None:
             return None
-        record = StageRecord(
-            values["fingerprint"],
-            values["seconds"],
-            tuple(values["outputs"]),
-            values.get("peak_memory_mb"),
-        )
         return record if all((self.path / name).exists() for name in record.outputs) else None
 
     def finish(self, stage: str, record: StageRecord) -> None:
         """Note that `stage` is finished; the first of several processes does."""
         if processes.is_first():
-            write_json(self.path / "state.json", {**self._state(), stage: asdict(record)})
+            self._write_state({**self._state(), stage: record})
 
     def forget(self, stages: Sequence[str]) -> None:
         """Note that `stages` are to be done again; the first of several processes does."""
         if not processes.is_first():
             return
         kept = {name: value for name, value in self._state().items() if name not in stages}
-        write_json(self.path / "state.json", kept)
+        self._write_state(kept)
 
     def relative(self, path: Path) -> str:
         """`path` as state.json names it."""
@@ -179,7 +178,7 @@ class RunFolder:
         if not processes.is_first():
             return
         note = self.checkpoints / "fingerprint.json"
-        if note.exists() and json.loads(note.read_text(encoding="utf-8")) == fingerprint:
+        if note.exists() and _noted(note) == fingerprint:
             return
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         write_json(note, fingerprint)
@@ -189,13 +188,14 @@ class RunFolder:
         """Keep other processes out of this folder; the lock ends with the process, however it ends.
 
         Of several processes of one run the first holds it. Raises `LatteError` if somebody else is
-        at work here.
+        at work here, or if what is written here would end up elsewhere.
         """
         if not processes.is_first():
             yield
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("w") as file:
+        self.refuse_links()
+        with self._open_lock("a") as file:
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -205,12 +205,38 @@ class RunFolder:
                         where=str(self.path),
                         hint="wait for it, or change the recipe's `seed` or `output`",
                     ) from error
+                self._remove_leftovers()
             yield
+
+    def refuse_links(self) -> None:
+        """Raise `LatteError` for a link out of this folder, which somebody may have sent.
+
+        Everything below it is a run's to overwrite, and nothing beyond it.
+        """
+        inside = self.path.resolve()
+        for place, folders, files in os.walk(self.path):
+            for name in (*folders, *files):
+                path = Path(place, name)
+                if path.is_symlink() and not (
+                    path != self._lock and _target(path).is_relative_to(inside)
+                ):
+                    raise LatteError(
+                        "this link leads out of the run folder, and nothing is written through it",
+                        where=str(path),
+                        hint="replace it by what it points at, or remove it",
+                    )
+
+    def _remove_leftovers(self) -> None:
+        """What a killed process had begun; only whoever holds the lock writes here."""
+        below = [path for path in self.path.rglob("*") if path.is_dir() and not path.is_symlink()]
+        for place in (self.path, *below):
+            remove_leftovers(place, older_than=-math.inf)
 
     def sign(self) -> str:
         """Leave a new sign in the lock, by which another process knows that it sees this folder."""
         sign = secrets.token_hex(8)
-        self._lock.write_text(sign, encoding="ascii")
+        with self._open_lock("w") as file:
+            file.write(sign)
         return sign
 
     def shows(self, sign: str) -> bool:
@@ -220,20 +246,35 @@ class RunFolder:
         except OSError:
             return False
 
+    def _open_lock(self, mode: str) -> IO[str]:
+        def itself(path: str, flags: int) -> int:
+            return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+        return open(self._lock, mode, encoding="ascii", opener=itself)
+
     @property
     def _lock(self) -> Path:
         return self.path / ".lock"
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, StageRecord]:
         path = self.path / "state.json"
-        if not path.exists():
-            return {}
-        try:
-            state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise LatteError(
-                "this file is damaged",
-                where=str(path),
-                hint="remove it: finished stages are then done again, descriptions are kept",
-            ) from error
-        return state
+        return read_stored(path, dict[str, StageRecord], _STATE_HINT) if path.exists() else {}
+
+    def _write_state(self, state: Mapping[str, StageRecord]) -> None:
+        plain = {stage: asdict(record) for stage, record in state.items()}
+        write_json(self.path / "state.json", plain)
+
+
+def _noted(path: Path) -> str | None:
+    """A fingerprint that was noted; a damaged note is none."""
+    try:
+        return read_stored(path, str)
+    except LatteError:
+        return None
+
+
+def _target(link: Path) -> Path:
+    try:
+        return link.resolve()
+    except (OSError, RuntimeError):
+        return link.parent.resolve()  # a loop of links leads nowhere

@@ -65,6 +65,7 @@ class FrozenTexts:
             self._workspace.context.cache_dir,
             (clip.fingerprint, "texts", *texts),
             lambda: encode_many_texts(clip, texts, progress, told),
+            (len(texts), clip.embedding_width),
             progress,
             told,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -14,6 +13,7 @@ from latte.describe.plan import Plan
 from latte.files import write_json
 from latte.interfaces import DescriptionType, HeldBack
 from latte.run.folder import RunFolder
+from latte.run.stored import read_stored
 from latte.run.workspace import Workspace
 
 
@@ -40,8 +40,7 @@ def read_held_back(folder: RunFolder) -> tuple[HeldBack, ...]:
     """What gates held back in this run, by description and gate; empty without gates."""
     if not folder.gates.exists():
         return ()
-    records = json.loads(folder.gates.read_text(encoding="utf-8"))
-    return tuple(HeldBack(**record) for record in records)
+    return tuple(read_stored(folder.gates, list[HeldBack]))
 
 
 def summary(records: Sequence[HeldBack]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import torch
@@ -12,6 +11,7 @@ from latte.interfaces import Classifier, Verdict
 from latte.run.adapted import Adapted, Member
 from latte.run.folder import RunFolder
 from latte.run.images import Images
+from latte.run.stored import read_stored
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -34,7 +34,7 @@ def read_verdict(folder: RunFolder) -> Verdict | None:
     """What the guard said in this run; None without a guard."""
     if not folder.verdict.exists():
         return None
-    return Verdict(**json.loads(folder.verdict.read_text(encoding="utf-8")))
+    return read_stored(folder.verdict, Verdict)
 
 
 def is_held_back(folder: RunFolder) -> bool:

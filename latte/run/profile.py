@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from latte.adapt.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring
 from latte.files import write_json
 from latte.run.folder import RunFolder, StageRecord
 from latte.run.product_rate import product_rate
+from latte.run.stored import explained, read_stored
 from latte.run.workspace import Workspace
 
 _DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -53,8 +53,9 @@ class RunProfile:
 def write_profile(folder: RunFolder, profile: RunProfile) -> None:
     """Write `profile.json`; where no stage was done, it stays what an earlier run measured."""
     if folder.profile.exists() and all(reused for _, reused in profile.stages.values()):
-        earlier = json.loads(folder.profile.read_text(encoding="utf-8"))
-        reused = [{**stage, "reused": True} for stage in earlier["stages"]]
+        earlier = read_stored(folder.profile, dict[str, Any])
+        with explained(folder.profile):
+            reused = [{**stage, "reused": True} for stage in earlier["stages"]]
         write_json(folder.profile, {**earlier, "stages": reused})
         return
     watch = profile.watch

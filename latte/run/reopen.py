@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from latte.interfaces import Evaluation, LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.run.adapted import Adapted, load_adapted
-from latte.run.evaluating import adapted_similarities, compare, read_evaluations
+from latte.run.evaluating import adapted_similarities, compare
+from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.images import find_images
 from latte.run.memory import keep_freed_memory
 from latte.run.results import collect_results
+from latte.run.stored import read_stored
 from latte.run.workspace import Workspace, find_device, run_folder
 from latte.run.zero_shot import compute_zero_shot
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is needed of `source.json`."""
+
+    recipe: str
+    limit: int | None
 
 
 def open_folder(path: Path) -> RunFolder:
@@ -32,9 +41,9 @@ def open_folder(path: Path) -> RunFolder:
 def open_workspace(path: Path, registry: Registry, progress: Progress) -> Workspace:
     """The run at `path` with the recipe that it ran, whose relative paths keep their meaning."""
     folder = open_folder(path)
-    source = json.loads(folder.source.read_text(encoding="utf-8"))
-    recipe = replace(load_recipe(folder.recipe, registry), path=Path(source["recipe"]))
-    return Workspace(recipe, registry, progress, folder, limit=source["limit"])
+    source = read_stored(folder.source, _Source, "run its recipe again, which writes it anew")
+    recipe = replace(load_recipe(folder.recipe, registry), path=Path(source.recipe))
+    return Workspace(recipe, registry, progress, folder, limit=source.limit)
 
 
 def load_adapted_run(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
-from safetensors import safe_open
 
 from latte.adapt.metrics import read_metrics
 from latte.describe.bank import DescriptionBank
@@ -24,13 +23,16 @@ from latte.run.adapted import load_classifiers
 from latte.run.calibrating import read_calibration
 from latte.run.confusions import confusions, label_flows
 from latte.run.describing import load_bank
-from latte.run.evaluating import PseudoLabels, read_evaluations, read_pseudo_labels
+from latte.run.evaluating import PseudoLabels, read_pseudo_labels
+from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.gating import read_held_back
 from latte.run.guarding import read_verdict
 from latte.run.identity import STAGES
 from latte.run.images import Images
+from latte.run.stored import read_stored, same_count
 from latte.run.workspace import Workspace
+from latte.run.zero_shot import ZeroShot, zero_shot_of
 
 GALLERY = 200
 """Reporters choose from so many training images, drawn from the seed."""
@@ -39,15 +41,21 @@ GALLERY = 200
 def collect_results(
     workspace: Workspace, images: Images, controls: Mapping[str, Sequence[Evaluation]]
 ) -> RunResults:
-    """Everything that a report may state about a run whose stages are finished."""
+    """Everything that a report may state about a run whose stages are finished.
+
+    Raises `LatteError` for a file of the run that is damaged, or about other images.
+    """
     folder = workspace.folder
     labels = read_pseudo_labels(folder, images.class_names)
+    counts = [len(labels.adapted), len(images.training.images)]
+    same_count(folder.pseudo_labels, "training images", counts)
     bank = load_bank(workspace, images)
+    zero_shot = zero_shot_of(folder.zero_shot, images)
     return RunResults(
         folder=folder.path,
         name=workspace.recipe.general.name,
         recipe=workspace.recipe.resolved,
-        environment=json.loads(folder.environment.read_text(encoding="utf-8")),
+        environment=read_stored(folder.environment, dict[str, Any]),
         class_names=images.class_names,
         training_images=len(images.training.images),
         skipped_images=images.skipped,
@@ -59,9 +67,9 @@ def collect_results(
         verdict=read_verdict(folder),
         held_back=read_held_back(folder),
         calibration=read_calibration(folder),
-        confusions=confusions(folder, images),
+        confusions=confusions(folder, images, zero_shot),
         label_flows=label_flows(labels),
-        prototypes=_prototypes(folder),
+        prototypes=_prototypes(folder, zero_shot),
         peak_memory_mb=_peak_memory(workspace),
     )
 
@@ -80,9 +88,8 @@ def _peak_memory(workspace: Workspace) -> dict[str, float]:
     }
 
 
-def _prototypes(folder: RunFolder) -> tuple[LearnerPrototypes, ...]:
-    with safe_open(folder.zero_shot, framework="pt") as tensors:
-        weights = tensors.get_tensor("class_features")
+def _prototypes(folder: RunFolder, zero_shot: ZeroShot) -> tuple[LearnerPrototypes, ...]:
+    weights = zero_shot.class_features
     before = Classifier(weights, torch.arange(len(weights)))
     _, classifiers = load_classifiers(folder)
     return tuple(LearnerPrototypes(name, before, after) for name, after in classifiers.items())

@@ -19,7 +19,8 @@ from latte.report.plain import without_secrets
 from latte.run.adapted import Adapted, load_adapted, save_adapted
 from latte.run.describing import describe, load_bank
 from latte.run.environment import describe_environment
-from latte.run.evaluating import evaluate, read_evaluations
+from latte.run.evaluating import evaluate
+from latte.run.evaluations import read_evaluations
 from latte.run.folder import StageRecord
 from latte.run.guarding import is_held_back, judge, zero_shot_model
 from latte.run.identity import STAGES, stage_fingerprints
@@ -33,7 +34,7 @@ from latte.run.sharing import share_folder, take_device
 from latte.run.training import train_learners
 from latte.run.usage import peak_memory_mb, start_measuring
 from latte.run.workspace import Workspace, run_folder
-from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
+from latte.run.zero_shot import ZeroShot, compute_zero_shot, save_zero_shot, zero_shot_of
 
 ResultT = TypeVar("ResultT")
 
@@ -124,7 +125,7 @@ class _Runner:
         if processes.is_first():
             self._write_records()
             self._forget_changed()
-        zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: load_zero_shot(self.folder.zero_shot))
+        zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: zero_shot_of(self.folder.zero_shot, images))
         bank = _Lazy(lambda: load_bank(self.workspace, images))
         adapted = _Lazy(lambda: load_adapted(self.folder, self.workspace.device, self.progress))
         stages: Mapping[str, Callable[[], Sequence[Path]]] = {

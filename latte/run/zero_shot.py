@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images, encode_class_texts
@@ -17,6 +17,7 @@ from latte.files import write_atomically
 from latte.interfaces import Progress
 from latte.run.images import Images
 from latte.run.kept_features import kept_features
+from latte.run.stored import explained, open_tensors, same_count
 from latte.run.workspace import Workspace
 
 _SAME = 1 - 5e-6
@@ -92,8 +93,37 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
 
 
 def load_zero_shot(path: Path) -> ZeroShot:
-    """Read what `save_zero_shot` wrote."""
-    return ZeroShot(**load_file(path))
+    """Read what `save_zero_shot` wrote. Raises `LatteError` for a damaged file."""
+    with open_tensors(path) as file:
+        found = ZeroShot(*(file.get_tensor(one.name) for one in fields(ZeroShot)))
+    with explained(path):
+        _check(found)
+    return found
+
+
+def zero_shot_of(path: Path, images: Images) -> ZeroShot:
+    """The same, of a run's `images`. Raises `LatteError` for a file about others."""
+    found = load_zero_shot(path)
+    same_count(path, "training images", [len(found.training), len(images.training.images)])
+    same_count(path, "test images", [len(found.evaluation), len(images.evaluation.images)])
+    same_count(path, "classes", [len(found.class_features), len(images.class_names)])
+    return found
+
+
+def _check(found: ZeroShot) -> None:
+    """Raise `ValueError` for tensors that do not go together."""
+    features = (found.training, found.evaluation, found.class_features)
+    if not all(one.dtype == torch.float32 and one.ndim == 2 for one in features):
+        raise ValueError("features are not matrices of fp32")
+    if len({one.shape[1] for one in features}) > 1:
+        raise ValueError("features have several widths")
+    if not all(one.isfinite().all() for one in features):
+        raise ValueError("a feature is not a finite number")
+    labels, classes = found.frozen_labels, len(found.class_features)
+    if labels.dtype != torch.int64 or labels.shape != found.training.shape[:1]:
+        raise ValueError("it does not have one label for each training image")
+    if not bool(((labels >= 0) & (labels < classes)).all()):
+        raise ValueError(f"a label is none of {classes} classes")
 
 
 def _image_features(
@@ -107,6 +137,7 @@ def _image_features(
         workspace.context.cache_dir,
         (clip.fingerprint, *keys),
         lambda: encode_cached_images(clip, images, size, progress, name),
+        (len(keys), clip.embedding_width),
         progress,
         name,
     )

@@ -9,11 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from latte.evaluate.intervals import accuracy_interval
-from latte.evaluate.metrics import evaluate_predictions, from_json, is_correct, to_json
-from latte.interfaces import ClassAccuracy, Interval, LatteError
+from latte.evaluate.metrics import evaluate_predictions, is_correct, to_json
+from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
 
 
 @st.composite
@@ -129,4 +130,8 @@ class TestMistakes:
 def test_json_restores_an_evaluation_exactly(case: tuple[Tensor, Tensor], paired: bool) -> None:
     baseline = torch.zeros(len(case[1]), dtype=torch.bool) if paired else None
     evaluation = evaluate_predictions("adapted", *case, baseline)
-    assert from_json(json.loads(json.dumps(to_json(evaluation)))) == evaluation
+    assert _restored(json.dumps(to_json(evaluation))) == evaluation
+
+
+def _restored(text: str) -> Evaluation:
+    return TypeAdapter(Evaluation).validate_json(text, strict=True)

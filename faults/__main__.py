@@ -1,0 +1,61 @@
+"""`python -m faults [--times N] [--only NAME]`: make faults happen, and print what came of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from faults import clocks, damage, disks, interruptions, memory, network, processes
+from faults.outcome import NotPermittedError, Outcome, skipped, table
+from faults.site import Site
+
+FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
+    "kill": interruptions.killed,
+    "signals": interruptions.told_to_end,
+    "twice": interruptions.twice_at_once,
+    "disk": disks.full,
+    "limit": disks.limited,
+    "read-only": disks.read_only,
+    "clock": clocks.jumps,
+    "checkpoint": damage.checkpoints,
+    "cache": damage.caches,
+    "memory": memory.lacking,
+    "network": network.gone,
+    "processes": processes.one_of_two,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 1 if anything was lost, differs, or was told badly."""
+    parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
+    parser.add_argument("--times", type=int, default=8, help="kills in all (default 8)")
+    parser.add_argument("--only", choices=FAULTS, action="append", help="may be repeated")
+    parser.add_argument("--folder", type=Path, help="for all runs (default: a temporary one)")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="latte-faults-") as temporary:
+        site = Site((options.folder or Path(temporary)).absolute())
+        outcomes = [
+            one for name in options.only or FAULTS for one in happen(name, site, options.times)
+        ]
+    print(table(outcomes))  # noqa: T201 - what this command is for
+    return 0 if all(one.is_good for one in outcomes) else 1
+
+
+def happen(name: str, site: Site, times: int) -> list[Outcome]:
+    """What came of one fault; what went wrong while it happened is a bad outcome, too."""
+    print(f"{name} ...", file=sys.stderr)  # noqa: T201
+    try:
+        return FAULTS[name](site, times)
+    except NotPermittedError as error:
+        return [skipped(name, str(error))]
+    except AssertionError as error:
+        traceback.print_exc()
+        return [Outcome(name, 1, " ".join(str(error).split())[:300], same="failed")]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

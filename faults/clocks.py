@@ -1,0 +1,64 @@
+"""Clocks that jump between runs and during one; the program libfaketime lies about the time."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from faults.outcome import NotPermittedError, Outcome, outcome
+from faults.place import Place
+from faults.site import Site
+
+_YEAR = 365 * 86_400
+
+
+def jumps(site: Site, times: int) -> list[Outcome]:
+    """A year back and a year ahead between parts of a run; back and forth during one."""
+    library = _library()
+    rows = []
+    for fault, first, then in (
+        ("clock back a year", 0, -_YEAR),
+        ("clock ahead a year", 0, _YEAR),
+    ):
+        place = site.place()
+        for offset, ready in ((first, _describing), (then, _training)):
+            place.interrupt_when(partial(ready, place), **_clock(place, library, offset))
+        place.finish(**_clock(place, library, then))
+        rows.append(outcome(fault, [place], site.whole(), 1, "nothing (exit 0)"))
+    place = site.place()
+    process = place.start(**_clock(place, library, 0))
+    for stage, offset in (("describe", -_YEAR), ("train", _YEAR), ("controls", -5)):
+        assert place.wait_until(lambda stage=stage: stage in place.began(), process)
+        _set(place, offset)
+    ended = place.end(process)
+    assert ended.code == 0, ended.output
+    return [*rows, outcome("clock jumps in a run", [place], site.whole(), 3, "nothing (exit 0)")]
+
+
+def _describing(place: Place) -> bool:
+    return len(place.asked()) >= 6
+
+
+def _training(place: Place) -> bool:
+    return place.steps() >= 4
+
+
+def _clock(place: Place, library: Path, offset: int) -> dict[str, str]:
+    _set(place, offset)
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(place.folder / "clock"),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def _set(place: Place, offset: int) -> None:
+    (place.folder / "clock").write_text(f"{offset:+d}\n")
+
+
+def _library() -> Path:
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found:
+        raise NotPermittedError("needs libfaketime (Debian: apt-get install libfaketime)")
+    return found[0]

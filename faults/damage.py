@@ -1,0 +1,89 @@
+"""Files that were whole once: checkpoints and the cache, cut off or with a bit turned."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from faults.outcome import Outcome, outcome
+from faults.place import Place, asked_in_vain
+from faults.site import Site
+
+Damage = Callable[[Path], None]
+
+
+def cut(path: Path) -> None:
+    """Half of the file is gone."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def emptied(path: Path) -> None:
+    """The file is there, and has nothing in it."""
+    path.write_bytes(b"")
+
+
+def turned(path: Path) -> None:
+    """One bit of the last tenth is another."""
+    data = bytearray(path.read_bytes())
+    data[-1 - len(data) // 20] ^= 4
+    path.write_bytes(bytes(data))
+
+
+DAMAGES: Mapping[str, Damage] = {"cut": cut, "emptied": emptied, "one bit turned": turned}
+
+
+def checkpoints(site: Site, times: int) -> list[Outcome]:
+    """The newest checkpoint, and both of them."""
+    rows = []
+    for name, damage in DAMAGES.items():
+        for count, which in ((1, "newest"), (2, "both")):
+            place = site.place()
+            place.kill_when(lambda place=place: place.steps() >= 7)
+            found = sorted(place.run_folder.glob("checkpoints/step-*/state.safetensors"))
+            for path in found[-count:]:
+                damage(path)
+            ended = place.run()
+            assert ended.code == 0, ended.output
+            warnings = [line for line in ended.output.splitlines() if line.startswith("warning")]
+            assert len(warnings) == count, ended.output
+            what = warnings[0].partition("checkpoints/")[2]
+            saw = f"warning: ...{what} (exit 0)"
+            rows.append(outcome(f"{which} checkpoint: {name}", [place], site.whole(), 1, saw))
+    return rows
+
+
+def caches(site: Site, times: int) -> list[Outcome]:
+    """Everything in the cache; what it held is made again, and of texts only what is gone."""
+    rows = []
+    for name, damage in DAMAGES.items():
+        place = site.place()
+        place.finish()
+        shutil.rmtree(place.folder / "runs")
+        files = sorted(path for path in place.cache.rglob("*") if path.is_file())
+        lines = sum(len(path.read_bytes().splitlines()) for path in files if _has_texts(path))
+        for path in files:
+            damage(path)
+        kept = sum(_whole_lines(path) for path in files if _has_texts(path))
+        ended = place.run()
+        assert ended.code == 0, ended.output
+        again = asked_in_vain(place, site.whole())
+        assert again <= lines - kept, f"{again} texts were asked again, {lines - kept} were gone"
+        place.interruptions += lines  # what was damaged had to be asked again
+        rows.append(outcome(f"cache: {name}", [place], site.whole(), len(files), _said(place)))
+    return rows
+
+
+def _said(place: Place) -> str:
+    return "nothing (exit 0)"
+
+
+def _has_texts(path: Path) -> bool:
+    return path.suffix == ".jsonl"
+
+
+def _whole_lines(path: Path) -> int:
+    """How many lines still are what was written: JSON, each of one length or another."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    return sum(line.endswith(b"}\n") for line in lines) - 1

@@ -1,0 +1,105 @@
+"""`kill -9`, SIGINT and SIGTERM at random moments of every stage, and two runs at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from faults.outcome import Outcome, outcome
+from faults.place import Ended, Place
+from faults.site import Site
+
+START = "start"
+STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "controls", "report")
+
+
+def killed(site: Site, times: int) -> list[Outcome]:
+    """`kill -9`, from before the first stage to after the last, `times` in all."""
+    done: Counter[str] = Counter()
+    places: dict[str, list[Place]] = {}
+    random = Random(0)
+    while done.total() < times:
+        place = site.place()
+        for stage in (START, *STAGES):
+            if done.total() < times and interrupt(site, place, stage, random, signal.SIGKILL):
+                done[stage] += 1
+                places.setdefault(stage, []).append(place)
+        place.finish()
+    whole = site.whole()
+    return [
+        outcome(f"kill -9: {stage}", places[stage], whole, done[stage], "Killed (exit -9)")
+        for stage in (START, *STAGES)
+        if done[stage]
+    ]
+
+
+def told_to_end(site: Site, times: int) -> list[Outcome]:
+    """Ctrl-C, and SIGTERM as schedulers send it, in every stage."""
+    return [
+        _told_to_end(site, f"{name}: every stage", number, code, word)
+        for name, number, code, word in (
+            ("SIGINT", signal.SIGINT, 130, "Interrupted."),
+            ("SIGTERM", signal.SIGTERM, 143, "Terminated."),
+        )
+    ]
+
+
+def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> Outcome:
+    place, random, count = site.place(), Random(1), 0
+    for stage in STAGES:
+        ended = interrupt(site, place, stage, random, number)
+        if ended is None or (ended.code == -number and "report: " in ended.output):
+            continue  # it came too late: all was done, and Python was about to end
+        count += 1
+        assert ended.code == code, (stage, ended.code, ended.output)
+        assert "Traceback" not in ended.output, ended.output
+        assert f"{word} A run goes on" in ended.output, ended.output
+        assert not place.leftovers(), place.leftovers()
+    place.finish()
+    saw = f"{word} A run goes on from where it stopped when it is started again. (exit {code})"
+    return outcome(fault, [place], site.whole(), count, saw)
+
+
+def twice_at_once(site: Site, times: int) -> list[Outcome]:
+    """A second run of the same recipe while the first is at work."""
+    place = site.place()
+    first = place.start()
+    assert place.wait_until(lambda: "describe" in place.began(), first)
+    stages = place.stages
+    kept = stages.read_text()
+    second = place.end(place.start())
+    stages.write_text(kept)
+    assert second.code == 2, second.output
+    ended = place.end(first)
+    assert ended.code == 0, ended.output
+    return [outcome("two runs at once", [place], site.whole(), 1, second)]
+
+
+def interrupt(site: Site, place: Place, stage: str, random: Random, number: int) -> Ended | None:
+    """Start, and send the signal at a random moment of `stage`; None where it was over before."""
+    pause = random.uniform(0, _seconds(site, stage))
+    ready = (lambda: True) if stage == START else (lambda: stage in place.began())
+    return place.interrupt_when(_after(ready, pause), number)
+
+
+def _seconds(site: Site, stage: str) -> float:
+    """How long `stage` took in the undisturbed run; of the start, importing."""
+    if stage == START:
+        return 2.0
+    began = site.whole().began()
+    following = [when for other, when in began.items() if when > began[stage]]
+    return min(following, default=began[stage] + 0.3) - began[stage]
+
+
+def _after(ready: Callable[[], bool], pause: float) -> Callable[[], bool]:
+    since: list[float] = []
+
+    def reached() -> bool:
+        if not since and ready():
+            since.append(time.monotonic())
+        return bool(since) and time.monotonic() - since[0] >= pause
+
+    return reached

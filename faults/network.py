@@ -1,0 +1,46 @@
+"""No network: a server that is not there, and models that would have to be downloaded."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from faults.outcome import Outcome, seen
+from faults.place import ALL_STAGES, Ended, Place
+from faults.site import Site
+
+
+def gone(site: Site, times: int) -> list[Outcome]:
+    """Each ends with code 2 and leaves nothing half-written; back on, the run goes on."""
+    closed = f"http://127.0.0.1:{_closed_port()}"
+    describer = f"{{use: openai, model: m, base_url: '{closed}/v1'}}"
+    offline = {"HF_ENDPOINT": closed, "HF_HUB_DISABLE_TELEMETRY": "1"}
+    place, rows = site.place(), []
+    for fault, change, settings in (
+        ("openai: no server", f"--set=describer={describer}", {}),
+        ("hub model, no network", "--set=backbone={model: 'hf-hub:nobody/nothing'}", offline),
+        (
+            "open_clip tag, the same",
+            "--set=backbone={model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
+            offline,
+        ),
+    ):
+        place.changes = [*ALL_STAGES, change]
+        rows.append(_row(fault, place, place.run(**_without_proxies(), **settings)))
+    return rows
+
+
+def _row(fault: str, place: Place, ended: Ended) -> Outcome:
+    assert ended.code == 2, ended.output
+    left = place.leftovers() if (place.folder / "runs").exists() else []
+    return Outcome(fault, 1, seen(ended), f"left: {left}" if left else "nothing", "yes")
+
+
+def _without_proxies() -> dict[str, str]:
+    return {name: "" for name in os.environ if name.lower().endswith("_proxy")}
+
+
+def _closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,0 +1,85 @@
+"""What came of a fault, and the table that says so in 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from faults.place import Ended, Place, asked_in_vain, differences
+
+_WIDTHS = (22, 5, 31, 8, 10)
+_HEADS = ("fault", "times", "what the user saw", "lost?", "identical?")
+
+
+class NotPermittedError(Exception):
+    """The machine does not let the fault happen; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row."""
+
+    fault: str
+    times: int
+    saw: str
+    lost: str = "nothing"
+    """What was done again though it had been done, or was left half-written."""
+    same: str = "yes"
+    """Whether the results of the run that followed are those of an undisturbed one."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether latte did as it promises."""
+        return self.lost == "nothing" and self.same == "yes"
+
+
+def skipped(fault: str, why: str) -> Outcome:
+    """A row for what could not be tried here."""
+    return Outcome(fault, 0, f"not tried: {why}")
+
+
+def outcome(
+    fault: str, places: Sequence[Place], expected: Place, times: int, ended: Ended | str
+) -> Outcome:
+    """Compare what is in `places` in the end with `expected`."""
+    different = sorted({one for place in places for one in differences(place, expected)})
+    in_vain = sum(asked_in_vain(place, expected) for place in places)
+    left = [one for place in places for one in place.leftovers()]
+    lost = [f"{in_vain} texts"] if in_vain else []
+    lost += [f"left: {', '.join(left)}"] if left else []
+    return Outcome(
+        fault,
+        times,
+        ended if isinstance(ended, str) else seen(ended),
+        "; ".join(lost) or "nothing",
+        f"no: {', '.join(different)}" if different else "yes",
+    )
+
+
+def seen(ended: Ended) -> str:
+    """Exit code and message; a traceback is a bug."""
+    assert "Traceback" not in ended.output, ended.output
+    return f"{ended.said} (exit {ended.code})"
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Rows of at most 80 columns."""
+    rows = [_row(_HEADS), _row(["-" * width for width in _WIDTHS])]
+    for one in outcomes:
+        times = str(one.times) if one.times else "-"
+        tried = (one.lost, one.same) if one.times else ("-", "-")
+        rows.append(_row((one.fault, times, one.saw, *tried)))
+    return "\n".join(rows)
+
+
+def _row(cells: Sequence[str]) -> str:
+    folded = [
+        textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, _WIDTHS, strict=True)
+    ]
+    lines = [
+        " ".join(part.ljust(width) for part, width in zip(parts, _WIDTHS, strict=True)).rstrip()
+        for parts in zip_longest(*folded, fillvalue="")
+    ]
+    return "\n".join(lines)

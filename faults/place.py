@@ -1,0 +1,187 @@
+"""A folder with a recipe of seconds, its own cache, and `latte run` in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.run.runs import environment, result_bytes
+
+REPOSITORY = Path(__file__).parents[1]
+PLUGIN = Path(__file__).parent / "plugin"
+BATCH = 2
+"""Requests that the describer of `plugin/` is asked at once."""
+PATIENCE = 300.0
+"""Seconds; a process that takes longer hangs."""
+ALL_STAGES = (
+    "--set=describer=slow",
+    "--set=reporters=[html, stages]",
+    "--set=controls={plain: {descriptions: [class], describer: null}}",
+    "--set=train.max_epochs=6",
+    "--set=train.checkpoint_every=1",
+    "--set=train.evaluate_every=3",
+)
+
+
+class Ended:
+    """How a process ended, and what it said."""
+
+    def __init__(self, code: int, output: str) -> None:
+        self.code = code
+        self.output = output
+
+    @property
+    def said(self) -> str:
+        """The first line of its complaint, without the path that it begins with."""
+        complaints = [line for line in self.output.splitlines() if line.startswith("error: ")]
+        return complaints[0].removeprefix("error: ") if complaints else ""
+
+
+class Place:
+    """Where one fault happens; `recipe` is read, never written."""
+
+    def __init__(self, recipe: Path, folder: Path, changes: Sequence[str] = ALL_STAGES) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.changes = changes
+        self.interruptions = 0
+        folder.mkdir(parents=True)
+
+    def start(
+        self, *more: str, wrapped: Sequence[str] = (), **settings: str
+    ) -> subprocess.Popen[str]:
+        """`latte run`, behind the command `wrapped`, with further options and settings."""
+        self.stages.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "latte", "run", str(self.recipe), "--quiet"]
+        return subprocess.Popen(
+            [*wrapped, *command, *self.changes, *more],
+            cwd=self.folder,
+            env={**self.environment(), **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def environment(self) -> Mapping[str, str]:
+        """Of every process here."""
+        return {
+            **environment(self.folder),
+            "PYTHONPATH": f"{PLUGIN}{os.pathsep}{REPOSITORY}",
+            "FAULTS_ASKED": str(self.folder / "asked.txt"),
+            "FAULTS_STAGES": str(self.stages),
+        }
+
+    def end(self, process: subprocess.Popen[str]) -> Ended:
+        """Wait for `process`."""
+        output, _ = process.communicate(timeout=PATIENCE)
+        return Ended(process.returncode, output)
+
+    def run(self, *more: str, wrapped: Sequence[str] = (), **settings: str) -> Ended:
+        """Start, and wait for the end."""
+        return self.end(self.start(*more, wrapped=wrapped, **settings))
+
+    def finish(self, *more: str, **settings: str) -> Path:
+        """Run to the end; the run folder."""
+        ended = self.run(*more, **settings)
+        assert ended.code == 0, ended.output
+        return self.run_folder
+
+    def interrupt_when(
+        self, ready: Callable[[], bool], number: int = signal.SIGKILL, **settings: str
+    ) -> Ended | None:
+        """Start, and send the signal once `ready`; None where the process ended before that."""
+        process = self.start(**settings)
+        if not self.wait_until(ready, process):
+            ended = self.end(process)
+            assert ended.code == 0, ended.output
+            return None
+        process.send_signal(number)
+        self.interruptions += 1
+        return self.end(process)
+
+    def kill_when(self, ready: Callable[[], bool]) -> None:
+        """`kill -9` once `ready`, which must come before the end."""
+        ended = self.interrupt_when(ready)
+        assert ended is not None, "the moment to kill never came"
+        assert ended.code == -signal.SIGKILL, ended.output
+
+    def wait_until(self, ready: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
+        """Whether `ready` came before the end of `process`."""
+        deadline = time.monotonic() + PATIENCE
+        while not ready():
+            if process.poll() is not None:
+                return False
+            assert time.monotonic() < deadline, "the moment never came"
+            time.sleep(0.002)
+        return process.poll() is None
+
+    @property
+    def run_folder(self) -> Path:
+        """The only one."""
+        (found,) = (self.folder / "runs").iterdir()
+        return found
+
+    @property
+    def cache(self) -> Path:
+        """`LATTE_CACHE`."""
+        return self.folder / "cache"
+
+    @property
+    def stages(self) -> Path:
+        """Where the process of the moment notes which stages it has begun."""
+        return self.folder / "stages.txt"
+
+    def began(self) -> dict[str, float]:
+        """Stages of the process of the moment, and when they began."""
+        if not self.stages.exists():
+            return {}
+        lines = self.stages.read_text().split("\n")[:-1]
+        return {stage: float(when) for stage, when in (line.split() for line in lines)}
+
+    def asked(self) -> list[str]:
+        """What the describer was asked so far, again and again if so."""
+        path = self.folder / "asked.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def steps(self) -> int:
+        """Of the newest checkpoint of the run itself, its controls left out."""
+        found = [path.name for path in self.folder.glob("runs/*/checkpoints/step-*")]
+        return max((int(name.removeprefix("step-")) for name in found), default=0)
+
+    def leftovers(self) -> list[str]:
+        """Files below the run folder that were begun and not finished."""
+        return [
+            path.relative_to(self.folder).as_posix()
+            for path in (self.folder / "runs").rglob("*.tmp")
+        ]
+
+
+def differences(found: Place, expected: Place) -> list[str]:
+    """What is not equal to the bit in the end: results of the run and of its controls."""
+    pairs = [(found.run_folder, expected.run_folder)]
+    for control in sorted(expected.run_folder.glob("controls/*/*/")):
+        pairs.append((found.run_folder / control.relative_to(expected.run_folder), control))
+    different = []
+    for mine, its in pairs:
+        one, other = result_bytes(mine), result_bytes(its)
+        different += [f"{mine.name}/{name}" for name in one if one[name] != other[name]]
+    if not (found.run_folder / "report" / "index.html").is_file():
+        different.append("report/index.html")
+    return different
+
+
+def asked_in_vain(found: Place, expected: Place) -> int:
+    """Requests that were asked again though their texts had been written down.
+
+    A kill can fall between an answer and its record: that one batch is nobody's loss.
+    """
+    times = Counter(found.asked())
+    missing = {*expected.asked()} - times.keys()
+    again = sum(times.values()) - len(times)
+    return len(missing) + max(0, again - BATCH * found.interruptions)

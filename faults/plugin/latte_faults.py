@@ -1,0 +1,75 @@
+"""A describer that takes its time, a loss that runs out of memory, a reporter that says where."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from latte.api import (
+    ComponentSpec,
+    Describer,
+    DescribeRequest,
+    NoOptions,
+    Reporter,
+    RunResults,
+    StageEnd,
+    hookimpl,
+)
+
+
+@hookimpl
+def latte_components() -> list[ComponentSpec]:
+    """The three."""
+    return [
+        ComponentSpec("describer", "slow", "latte_faults:Slow", "for tests"),
+        ComponentSpec("reporter", "stages", "latte_faults:Stages", "for tests"),
+        ComponentSpec(
+            "loss",
+            "starving",
+            "latte_faults_loss:Starving",
+            "for tests",
+            options="latte.adapt.options:ContrastiveOptions",
+        ),
+    ]
+
+
+class Slow(Describer[NoOptions]):
+    """Notes in the file `FAULTS_ASKED` all that it is asked."""
+
+    batch_size = 2
+    fingerprint = "slow-1"
+    max_images = 4
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        """The contents of the images, as good as a description."""
+        time.sleep(float(os.environ.get("FAULTS_PAUSE", "0.05")))
+        if len(requests) > 1 and "FAULTS_STARVE_DESCRIBER" in os.environ:
+            import torch
+
+            raise torch.OutOfMemoryError("simulated")
+        texts = ["pictures " + " ".join(i.key[:6] for i in r.images) for r in requests]
+        with Path(os.environ["FAULTS_ASKED"]).open("a") as file:
+            file.writelines(
+                f"{text}|{one.prompt}\n" for text, one in zip(texts, requests, strict=True)
+            )
+        return texts
+
+
+class Stages(Reporter[NoOptions]):
+    """Notes in the file `FAULTS_STAGES` which stage has begun and when."""
+
+    def on_stage_start(self, stage: str) -> None:
+        """A line a stage."""
+        with Path(os.environ["FAULTS_STAGES"]).open("a") as file:
+            file.write(f"{stage} {time.monotonic()}\n")
+
+    def on_stage_end(self, stage: StageEnd) -> None:
+        """Controls come between the evaluation and the report."""
+        if stage.stage == "evaluate":
+            self.on_stage_start("controls")
+
+    def report(self, results: RunResults) -> Sequence[Path]:
+        """Nothing."""
+        return []

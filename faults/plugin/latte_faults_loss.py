@@ -1,0 +1,29 @@
+"""The loss `contrastive` on a GPU that is too small at one step."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latte.adapt.contrastive import ContrastiveLoss
+from latte.interfaces import Supervision
+
+
+class Starving(ContrastiveLoss):
+    """Lacks memory after the steps that the file `FAULTS_STARVE` says; that file is then gone."""
+
+    calls = 0
+
+    def __call__(
+        self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
+    ) -> Tensor:
+        """As `contrastive`, or `torch.OutOfMemoryError`."""
+        self.calls += 1
+        note = Path(os.environ.get("FAULTS_STARVE", ""))
+        if note.is_file() and self.calls > int(note.read_text()):
+            note.unlink()
+            raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
+        return super().__call__(image_features, supervision, logit_scale)

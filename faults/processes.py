@@ -1,0 +1,40 @@
+"""Two processes of torchrun, of which one is killed."""
+
+from __future__ import annotations
+
+from faults.outcome import Outcome, outcome
+from faults.place import ALL_STAGES, PLUGIN, REPOSITORY, Ended, Place
+from faults.site import Site
+from tests.run.test_together import LOST, Together
+
+_CHANGES = tuple(change.removeprefix("--set=") for change in ALL_STAGES)
+
+
+def one_of_two(site: Site, times: int) -> list[Outcome]:
+    """Either is killed while they train, and the same number of processes goes on."""
+    whole = _together(site.place(), site)
+    rows = []
+    for rank in (0, 1):
+        place = site.place()
+        killed = _start(place, site)
+        killed.kill_when(rank, lambda place=place: place.steps() >= 4)
+        code, _, complaints = killed.end(timeout=120)
+        assert code != 0
+        assert complaints.count(LOST) == 1, complaints
+        place.interruptions += 2  # each of the two had a batch
+        saw = f"{LOST.removeprefix('error: ')} (exit {code})"
+        _together(place, site)
+        rows.append(outcome(f"torchrun: rank {rank} of 2", [place], whole, 1, saw))
+    return rows
+
+
+def _start(place: Place, site: Site) -> Together:
+    settings = dict(place.environment()) | {"PYTHONPATH": f"{PLUGIN}:{REPOSITORY}"}
+    return Together(site.recipe, place.folder, 2, *_CHANGES, **settings)
+
+
+def _together(place: Place, site: Site) -> Place:
+    code, _, complaints = _start(place, site).end()
+    ended = Ended(code, "\n".join(complaints))
+    assert ended.code == 0, ended.output
+    return place

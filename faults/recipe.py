@@ -1,0 +1,24 @@
+"""The recipe that all faults happen to: coloured squares, a tiny CLIP, every stage in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.backbone.models import TINY_CLIP, build_clip
+from tests.conftest import write_colour_images
+from tests.run.conftest import RECIPE
+
+
+def write_recipe(folder: Path) -> Path:
+    """Recipe, images and model; returns the recipe's path."""
+    clip = folder / "clip"
+    clip.mkdir(parents=True)
+    build_clip(TINY_CLIP).save(clip)
+    colours = ("red", "green", "blue")
+    images = write_colour_images(folder / "images", colours, per_class=4, size=(40, 36))
+    for number, name in enumerate(colours):
+        (images / name).rename(images / f"part-{number}")
+    write_colour_images(folder / "test", colours, per_class=3, size=(38, 38))
+    path = folder / "squares.yaml"
+    path.write_text(RECIPE.format(clip=clip))
+    return path

@@ -1,0 +1,6 @@
+"""Coverage-guided fuzzing of everything that reads what strangers wrote.
+
+`python -m fuzz TARGET --seconds N` runs one target; `python -m fuzz --list` names them. It needs
+atheris (`pip install 'latte-clip[fuzz]'`); the same targets run without it, on hypothesis' inputs,
+in `tests/fuzz`.
+"""

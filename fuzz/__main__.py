@@ -1,0 +1,91 @@
+"""`python -m fuzz TARGET --seconds N`: libFuzzer's search for inputs that break a reader.
+
+It goes on after a finding, tells each kind of failure once, and keeps the input in the folder of
+findings. Ends with code 1 if there was any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import traceback
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def main() -> int:
+    """Read the command line, and fuzz in a process of its own, for libFuzzer ends it itself."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
+    parser.add_argument("target", nargs="?", help="what to fuzz; see --list")
+    parser.add_argument("--list", action="store_true", help="name the targets")
+    parser.add_argument("--seconds", type=int, default=60, help="how long")
+    parser.add_argument("--folder", type=Path, default=Path(".fuzz"), help="corpus and findings")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if find_spec("atheris") is None and not given.list:
+        sys.stderr.write("fuzzing needs atheris: pip install 'latte-clip[fuzz]'\n")
+        return 2
+    if given.worker:
+        _work(given.target, given.seconds, given.folder)
+    from fuzz.targets import TARGETS
+
+    if given.list or given.target not in TARGETS:
+        sys.stdout.write("\n".join(TARGETS) + "\n")
+        return 0 if given.list else 2
+    return _watch(given.target, given.seconds, given.folder)
+
+
+def _watch(target: str, seconds: int, folder: Path) -> int:
+    command = [sys.executable, "-m", "fuzz", target, "--worker"]
+    command += ["--seconds", str(seconds), "--folder", str(folder)]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", ended.stderr)
+    findings = sorted((folder / target / "findings").glob("*.txt"))
+    executions = f"{int(runs[1]):,}" if runs else "an unknown number of"
+    sys.stdout.write(f"{target}: {executions} executions, {len(findings)} findings\n")
+    for finding in findings:
+        sys.stdout.write(f"  {finding}\n")
+    if not runs:
+        sys.stderr.write(ended.stderr[-3000:])
+    return 1 if findings or not runs else 0
+
+
+def _work(name: str, seconds: int, folder: Path) -> None:
+    import atheris  # type: ignore[import-not-found, unused-ignore]
+
+    with atheris.instrument_imports(include=["latte", "latte_webdataset", "yaml", "tarfile"]):
+        from fuzz.targets import TARGETS, attempt
+    target = TARGETS[name]
+    corpus, findings = folder / name / "corpus", folder / name / "findings"
+    for place in (corpus, findings):
+        place.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.seeds()):
+        (corpus / f"seed-{number}").write_bytes(seed)
+
+    def once(data: bytes) -> None:
+        try:
+            attempt(target, data)
+        except (Exception, RecursionError) as error:
+            _keep(findings, data, error)
+
+    once(b"")
+    arguments = [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-print_final_stats=1"]
+    arguments += ["-timeout=20", "-rss_limit_mb=3000", f"-artifact_prefix={findings}/"]
+    atheris.Setup(arguments, once)
+    atheris.Fuzz()
+
+
+def _keep(findings: Path, data: bytes, error: BaseException) -> None:
+    """The input and the traceback, once for each kind of failure."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    name = f"{type(error).__name__}-{Path(last.filename).stem}-{last.lineno}"
+    told = findings / f"{name}.txt"
+    if not told.exists():
+        (findings / f"{name}.input").write_bytes(data)
+        told.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

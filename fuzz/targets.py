@@ -1,0 +1,186 @@
+"""What is fuzzed: functions that take any bytes and may end with nothing but a `LatteError`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuzz import seeds
+from latte.data.images import MAX_PIXELS, decode_image
+from latte.data.published.variants import VARIANTS, read_variants
+from latte.data.sources.listed import ListedPaths
+from latte.data.sources.split_file import SPLIT_NAMES, names_by_label, read_splits
+from latte.data.sources.tables import iterate_rows
+from latte.describe.archive import Archive
+from latte.describe.exchange import import_texts
+from latte.describe.overview import holdings, statistics
+from latte.describe.store import DescriptionStore
+from latte.interfaces import LatteError
+from latte.recipe.dump import dump_yaml
+from latte.recipe.load import load_recipe
+from latte.recipe.mistakes import Mistakes
+from latte.recipe.tree import TreeBuilder
+from latte.recipe.yaml import compose
+from latte.registry.registry import load_registry
+
+VARIABLES = {"NAME": "value", "HARD": "a: [b, ${NAME} \n"}
+"""The environment that fuzzed recipes see."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One reader."""
+
+    run: Callable[[bytes, Path], None]
+    """Given any bytes and an empty folder; raises `LatteError` for what it refuses."""
+    seeds: Callable[[], Iterable[bytes]]
+    """What it accepts, to begin with."""
+
+
+def attempt(target: Target, data: bytes) -> None:
+    """Run `target` once; whatever it raises but `LatteError` is a finding."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            target.run(data, Path(folder))
+        except LatteError as error:
+            str(error).encode("utf-8", "surrogateescape")
+
+
+def _recipe(data: bytes, folder: Path) -> None:
+    """A recipe that is valid stays the same when it is written and read again."""
+    path = folder / "recipe.yaml"
+    path.write_bytes(data)
+    registry = load_registry()
+    loaded = load_recipe(path, registry, environment=VARIABLES)
+    path.write_text(dump_yaml(loaded.resolved), encoding="utf-8")
+    again = load_recipe(path, registry, environment={})
+    assert repr(again.resolved) == repr(loaded.resolved), "another recipe after writing"
+
+
+def _overrides(data: bytes, folder: Path) -> None:
+    path = folder / "recipe.yaml"
+    path.write_bytes(seeds.RECIPE)
+    changes = data.decode("utf-8", "surrogateescape").split("\n")
+    load_recipe(path, load_registry(), changes, environment=VARIABLES)
+
+
+def _yaml(data: bytes, folder: Path) -> None:
+    document = compose(data.decode("utf-8", "replace"), "fuzz")
+    if document is not None:
+        TreeBuilder("fuzz", VARIABLES, Mistakes()).build(document).plain()
+
+
+def _split(data: bytes, folder: Path) -> None:
+    path = folder / "split.json"
+    path.write_bytes(data)
+    paths = ListedPaths(folder, absolute=False)
+    for entries in read_splits(path).values():
+        names_by_label(entries)
+        for entry in entries:
+            _refuse_outside(paths.reference(entry.path, entry.where).path, folder)
+
+
+def _variants(data: bytes, folder: Path) -> None:
+    names, _, rest = data.partition(b"\0")
+    (folder / VARIANTS).write_bytes(names)
+    for split in SPLIT_NAMES:
+        lines, _, rest = rest.partition(b"\0")
+        (folder / f"images_variant_{split}.txt").write_bytes(lines)
+    paths = ListedPaths(folder, absolute=False)
+    for entries in read_variants(folder).values():
+        for entry in entries:
+            _refuse_outside(paths.reference(entry.path, entry.where).path, folder)
+
+
+def _table(suffix: str) -> Callable[[bytes, Path], None]:
+    def run(data: bytes, folder: Path) -> None:
+        path = folder / f"table{suffix}"
+        path.write_bytes(data)
+        paths = ListedPaths(folder, absolute=True)
+        for row in iterate_rows(path):
+            paths.reference(row.text("path"), row.where)
+            row.optional_text("class")
+
+    return run
+
+
+def _tar(data: bytes, folder: Path) -> None:
+    from latte_webdataset.labels import LabelReader
+    from latte_webdataset.samples import read_index, read_span
+
+    path = folder / "shard.tar"
+    path.write_bytes(data)
+    labels, named = LabelReader("cls", ["cat", "dog"]), LabelReader("json:label", ["cat", "dog"])
+    for sample in read_index(path):
+        found = sample.image(("jpg", "png"), path)
+        if found is not None:
+            assert len(read_span(path, found[1])) <= len(data)
+        for reader in (labels, named):
+            try:
+                reader.read(sample, path)
+            except LatteError:
+                continue
+
+
+def _store(data: bytes, folder: Path) -> None:
+    (folder / "part-a.jsonl").write_bytes(data)
+    with DescriptionStore(folder) as store:
+        len(store)
+    archive = Archive(folder)
+    for found in archive.texts():
+        found.record.line()
+    holdings(archive)
+    statistics(archive)
+
+
+def _import(data: bytes, folder: Path) -> None:
+    """What an import takes, an export gives."""
+    path = folder / "texts.jsonl"
+    path.write_bytes(data)
+    done = import_texts(folder / "store", [path])
+    with DescriptionStore(folder / "store") as store:
+        assert len(store) == done.new - done.refused
+    again = import_texts(folder / "store", [path])
+    assert again.new == 0
+
+
+def _image(data: bytes, folder: Path) -> None:
+    image = decode_image(data)
+    assert image.mode == "RGB"
+    assert image.width * image.height <= MAX_PIXELS
+
+
+def _schema(data: bytes, folder: Path) -> None:
+    """What the loader takes, the schema for editors takes."""
+    path = folder / "recipe.yaml"
+    path.write_bytes(data)
+    load_recipe(path, load_registry(), environment={})
+    document = compose(data.decode("utf-8"), "fuzz")
+    assert document is not None
+    mistakes = Mistakes()
+    plain = TreeBuilder("fuzz", {}, mistakes).build(document).plain()
+    errors = [*seeds.validator().iter_errors(json.loads(json.dumps(plain)))]
+    assert not errors, errors[0].message
+
+
+def _refuse_outside(path: Path, folder: Path) -> None:
+    assert path.resolve().is_relative_to(folder.resolve()), f"{path} leaves its root"
+
+
+TARGETS: dict[str, Target] = {
+    "recipe": Target(_recipe, seeds.recipes),
+    "overrides": Target(_overrides, seeds.overrides),
+    "yaml": Target(_yaml, seeds.recipes),
+    "schema": Target(_schema, seeds.recipes),
+    "split": Target(_split, seeds.splits),
+    "variants": Target(_variants, seeds.variants),
+    "csv": Target(_table(".csv"), seeds.csv_tables),
+    "jsonl": Target(_table(".jsonl"), seeds.jsonl_tables),
+    "tar": Target(_tar, seeds.tars),
+    "store": Target(_store, seeds.stored),
+    "import": Target(_import, seeds.stored),
+    "image": Target(_image, seeds.images),
+}

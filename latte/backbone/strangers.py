@@ -1,0 +1,67 @@
+"""Model folders of strangers bring numbers: they run no code and reach no network."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from latte.interfaces import LatteError
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_TOKENIZER_OPTIONS = frozenset(
+    {"clean", "strip_sep_token", "language", "additional_special_tokens", "reduction_mask"}
+)
+"""What open_clip's own tokenizers take; it hands all else on to transformers."""
+
+
+def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
+    """Raise `LatteError` for a `model_cfg` that asks for more than building a model."""
+    text, vision = config["text_cfg"], config["vision_cfg"]
+    if not isinstance(text, Mapping) or not isinstance(vision, Mapping):
+        raise LatteError(f"{name} does not describe an open_clip model", where=where)
+    options = text.get("tokenizer_kwargs") or {}
+    unknown = sorted({*map(str, options)} - _TOKENIZER_OPTIONS)
+    if unknown:
+        raise LatteError(
+            f"{name} sets {unknown[0]} for its tokenizer, which latte does not pass on",
+            where=where,
+            hint="take it out of tokenizer_kwargs: only open_clip's own options are safe there",
+        )
+    tower = vision.get("timm_model_name")
+    if tower is not None and not _PLAIN_NAME.fullmatch(str(tower)):
+        raise LatteError(
+            f"{name} takes its image tower from {tower}",
+            where=where,
+            hint="only towers that timm itself has are built: timm_model_name without : and /",
+        )
+
+
+@contextmanager
+def kept_in_bounds(*, offline: bool) -> Iterator[None]:
+    """Inside, transformers runs no code that a model brings, and asks nobody whether it should.
+
+    With `offline`, the hub is not reached either: what is in its cache is still found.
+    """
+    with ExitStack() as stack:
+        if offline:
+            _set(stack, "huggingface_hub.constants", "HF_HUB_OFFLINE", True)
+        if find_spec("transformers") is not None:
+            # Above zero it asks at the terminal; at zero it refuses.
+            _set(stack, "transformers.dynamic_module_utils", "TIME_OUT_REMOTE_CODE", 0)
+        yield
+
+
+def brings_code(error: Exception) -> bool:
+    """Whether transformers refused because it would have to run a model's own code."""
+    return "trust_remote_code" in str(error) or "custom code" in str(error)
+
+
+def _set(stack: ExitStack, module: str, name: str, value: Any) -> None:
+    """Give a library's module constant another value until `stack` ends."""
+    owner = importlib.import_module(module)
+    stack.callback(setattr, owner, name, getattr(owner, name))
+    setattr(owner, name, value)

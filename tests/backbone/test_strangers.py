@@ -1,0 +1,114 @@
+"""Model folders of strangers run no code, reach no network and ask nobody."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.interfaces import LatteError
+from tests.backbone.models import open_model
+
+CONFIG = "open_clip_config.json"
+CODE = "from pathlib import Path\nPath({mark!r}).touch()\nclass Mine: pass\n"
+
+
+@pytest.fixture
+def folder(tiny_clip_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_clip_folder, tmp_path / "theirs"))
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What anybody looked up or connected to."""
+    found: list[Any] = []
+
+    def look_up(*where: Any, **_: Any) -> Any:
+        found.append(where)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket.socket, "connect", lambda _, where: look_up(where))
+    return found
+
+
+def change(folder: Path, part: str, **values: Any) -> None:
+    config = json.loads((folder / CONFIG).read_text())
+    config["model_cfg"][part] |= values
+    (folder / CONFIG).write_text(json.dumps(config))
+
+
+def refusal(folder: Path) -> LatteError:
+    with pytest.raises(LatteError) as error:
+        open_model(f"local-dir:{folder}", folder)
+    return error.value
+
+
+def bring_code(folder: Path) -> Path:
+    """Files with which transformers would run the folder's own Python; returns what it leaves."""
+    mark = folder / "it-ran"
+    (folder / "mine.py").write_text(CODE.format(mark=str(mark)))
+    automatic = {"AutoTokenizer": [None, "mine.Mine"], "AutoConfig": "mine.Mine"}
+    (folder / "config.json").write_text(json.dumps({"model_type": "mine", "auto_map": automatic}))
+    tokenizer = {"tokenizer_class": "Mine", "auto_map": automatic}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    return mark
+
+
+def test_a_tokenizer_cannot_be_told_to_trust_code(folder: Path, reached: list[Any]) -> None:
+    pytest.importorskip("transformers")
+    mark = bring_code(folder)
+    options = {"trust_remote_code": True}
+    change(folder, "text_cfg", hf_tokenizer_name="theirs", tokenizer_kwargs=options)
+    assert "trust_remote_code" in refusal(folder).what
+    assert not mark.exists()
+    assert not reached
+
+
+@pytest.mark.parametrize("key", ["hf_tokenizer_name", "hf_model_name"])
+def test_code_beside_a_model_is_refused_without_a_question(
+    folder: Path, key: str, reached: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    mark = bring_code(folder)
+    change(folder, "text_cfg", **{key: "theirs"})
+    assert "brings code of its own, which latte never runs" in refusal(folder).what
+    assert not mark.exists()
+    assert "mine" not in sys.modules
+    assert not reached
+
+
+def test_a_text_tower_that_is_elsewhere_is_not_fetched(folder: Path, reached: list[Any]) -> None:
+    pytest.importorskip("transformers")
+    change(folder, "text_cfg", hf_model_name="someone/tower", hf_pooler_type="mean_pooler")
+    assert refusal(folder).exit_code == 2
+    assert not reached
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/tower", "hf_hub:someone/tower", "../tower"])
+def test_an_image_tower_that_is_elsewhere_is_not_fetched(
+    folder: Path, name: str, reached: list[Any]
+) -> None:
+    change(folder, "vision_cfg", timm_model_name=name, timm_model_pretrained=True)
+    assert f"takes its image tower from {name}" in refusal(folder).what
+    assert not reached
+
+
+def test_a_tower_of_timm_starts_without_its_weights(folder: Path, reached: list[Any]) -> None:
+    change(folder, "vision_cfg", timm_model_name="resnet10t", timm_model_pretrained=True)
+    assert "do not fit the architecture" in refusal(folder).what
+    assert not reached
+
+
+@pytest.mark.parametrize("part", ["text_cfg", "vision_cfg"])
+def test_parts_of_another_type_are_told(folder: Path, part: str) -> None:
+    config = json.loads((folder / CONFIG).read_text())
+    config["model_cfg"][part] = ["x"]
+    (folder / CONFIG).write_text(json.dumps(config))
+    assert "does not describe an open_clip model" in refusal(folder).what
