@@ -127,6 +127,8 @@ def _data(folder: RunFolder, recipe: Mapping[str, Any], scores: Mapping[str, Eva
     name = str(recipe["dataset"]["use"]).rpartition("/")[2]
     lines = sorted(folder.evaluation_images.read_text(encoding="utf-8").splitlines())
     classes = len(scores["zero-shot"].classes) if scores else None
+    if scores and len(lines) != scores["zero-shot"].images:
+        raise ValueError(f"{folder.evaluation_images.name} is about {len(lines)} images")
     return Data(name, len(lines), digest_json([lines, classes]))
 
 
@@ -140,7 +142,7 @@ def _settings(folder: RunFolder, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The fingerprint of stage `zero-shot` covers images, labels and weights by their content."""
     compared = {key: value for key, value in recipe.items() if key not in NOT_COMPARED}
     environment = read_json(folder.environment)
-    zero_shot = folder.finished("zero-shot")
+    zero_shot = folder.recorded("zero-shot")
     if zero_shot is None:
         raise KeyError("zero-shot")
     return {
@@ -172,11 +174,11 @@ def _newest_run(folder: Path) -> Run | None:
 
 
 def _seconds(folder: RunFolder) -> dict[str, float]:
-    records = {stage: folder.finished(stage) for stage in STAGES}
+    records = {stage: folder.recorded(stage) for stage in STAGES}
     return {stage: float(record.seconds) for stage, record in records.items() if record}
 
 
 def _peak_memory(folder: RunFolder) -> float | None:
-    records = [folder.finished(stage) for stage in STAGES]
+    records = [folder.recorded(stage) for stage in STAGES]
     known = [one.peak_memory_mb for one in records if one and one.peak_memory_mb is not None]
     return max(known, default=None)

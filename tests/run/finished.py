@@ -20,6 +20,7 @@ guard: {{use: lead, at_least: 0.001}}
 describer: phrases
 descriptions: [class, image]
 gates: [refusal]
+trainable: visual_layer_norms
 labels: [current]
 prototypes: {{use: momentum, momentum: 0.9}}
 loss: contrastive
