@@ -16,6 +16,7 @@ from rich.segment import Segment
 from rich.table import Table
 
 from latte.report.plain import json_on_terminal, on_terminal
+from latte.secrecy import untold
 
 WIDTH = 80
 
@@ -56,8 +57,9 @@ def rows_stream() -> TextIO:
 
 
 def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
-    """Print `text` to stdout, or to stderr."""
-    typer.echo(on_terminal(str(text)), nl=nl, err=err)
+    """Print `text` to stdout, or to stderr, where no secret of the environment is told."""
+    shown = untold(str(text)) if err else str(text)
+    typer.echo(on_terminal(shown), nl=nl, err=err)
 
 
 def results() -> Console:

@@ -14,6 +14,7 @@ from latte.compare.reading import flattened, read_json, read_nodes
 from latte.files import digest_json
 from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
 from latte.recipe.components import is_label
+from latte.recipe.variables import AsWritten
 from latte.report.oracle import is_oracle
 from latte.report.plain import without_secrets
 from latte.run.evaluations import read_evaluations
@@ -104,7 +105,7 @@ def _refuse_unfinished(folder: RunFolder) -> None:
 
 
 def _read(folder: RunFolder) -> Run:
-    recipe = read_nodes(folder.recipe).plain()
+    recipe = read_nodes(folder.recipe, AsWritten()).plain()
     scores = {one.name: one for one in read_evaluations(folder)}
     data = _data(folder, recipe, scores)
     return Run(

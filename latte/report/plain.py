@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from latte.secrecy import without_passwords
+
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """What turns the direction of writing: pages keep it in its element, a terminal cannot."""
@@ -38,7 +40,10 @@ def one_line(text: str) -> str:
 
 
 def without_secrets(value: Any) -> Any:
-    """`value` with the texts of keys such as `api_key` hidden: reports get passed around."""
+    """`value` with the texts of keys such as `api_key`, and passwords in addresses, hidden.
+
+    Reports get passed around.
+    """
     if isinstance(value, Mapping):
         return {
             key: "(hidden)"
@@ -48,7 +53,7 @@ def without_secrets(value: Any) -> Any:
         }
     if isinstance(value, list | tuple):
         return [without_secrets(inner) for inner in value]
-    return value
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:
