@@ -76,9 +76,11 @@ class Run:
         path = RunFolder(self.folder).prototypes
         try:
             with safe_open(path, framework="np") as file:
-                return tuple(json.loads(file.metadata()["latte"])["class_names"])
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+                names = json.loads(file.metadata()["latte"])["class_names"]
+        except (OSError, KeyError, TypeError, ValueError, RecursionError, SafetensorError):
             return None
+        are_texts = isinstance(names, list) and all(isinstance(one, str) for one in names)
+        return tuple(names) if are_texts else None
 
 
 def read_run(path: Path) -> Run:

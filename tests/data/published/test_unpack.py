@@ -101,5 +101,5 @@ def test_an_encrypted_archive_is_named(tmp_path: Path) -> None:
         place = data.index(header) + (6 if header.endswith(b"\x04") else 8)
         data[place] |= 1
     path.write_bytes(data)
-    with pytest.raises(LatteError, match="cannot be unpacked(.|\n)*encrypted"):
+    with pytest.raises(LatteError, match=r"cannot be unpacked(.|\n)*encrypted"):
         unpack(path, tmp_path / "out", SilentProgress())
