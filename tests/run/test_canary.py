@@ -121,6 +121,7 @@ def found_in(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_file_and_no_message_has_it(
     recipe: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,14 +30,15 @@ def of_others(path: Path) -> None:
 
 
 def assert_same_with_damage(
-    damage: Callable[[Path], None], kind: str, run: FinishedRun, tmp_path: Path
+    damage: Callable[[Path], None], kinds: Sequence[str], run: FinishedRun, tmp_path: Path
 ) -> None:
     """A run with a damaged cache has the results of the one that filled it."""
     cache = shutil.copytree(run.cache, tmp_path / "cache")
-    files = sorted(cache.glob(kind))
-    assert files, f"no {kind} in the cache"
-    for path in files:
-        damage(path)
+    for kind in kinds:
+        files = sorted(cache.glob(kind))
+        assert files, f"no {kind} in the cache"
+        for path in files:
+            damage(path)
     output = tmp_path / "again"
     arguments = ["run", str(run.recipe), "--quiet", "--set", f"output={output}"]
     assert run_command_line(arguments) == 0
@@ -48,16 +49,15 @@ def assert_same_with_damage(
     shutil.rmtree(cache)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_garbage_is_made_again(
-    kind: str, finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_garbage_everywhere_is_made_again(
+    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
-    assert_same_with_damage(garbage, kind, finished_run, tmp_path)
+    assert_same_with_damage(garbage, KINDS, finished_run, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", [cut, empty, of_others, gone])
+@pytest.mark.parametrize("damage", [cut, empty, garbage, of_others, gone])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_damage_is_made_again(
     kind: str,
@@ -67,4 +67,4 @@ def test_every_damage_is_made_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
-    assert_same_with_damage(damage, kind, finished_run, tmp_path)
+    assert_same_with_damage(damage, [kind], finished_run, tmp_path)
