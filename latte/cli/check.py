@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.shared import RecipeArgument, SetOption
 
 
@@ -30,6 +31,6 @@ def check(
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
     elif plain:
-        typer.echo(dump_yaml(checked.resolved), nl=False)
+        echo(dump_yaml(checked.resolved), nl=False)
     else:
-        typer.echo(annotated(checked), nl=False)
+        echo(annotated(checked), nl=False)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.output import echo
+
 if TYPE_CHECKING:
     from latte.compare.comparison import Comparison
     from latte.interfaces import LatteError
@@ -49,13 +51,13 @@ def compare(
     else:
         from latte.compare.terminal import table
 
-        typer.echo(table(comparison))
+        echo(table(comparison))
 
 
 def print_skipped(skipped: Sequence[LatteError]) -> None:
     """Name on stderr what is not in the table."""
     for error in skipped:
-        typer.echo(f"skipped {error}", err=True)
+        echo(f"skipped {error}", err=True)
 
 
 def _write_files(comparison: Comparison, csv: Path | None, html: Path | None) -> None:
@@ -77,4 +79,4 @@ def _write(path: Path, text: str) -> None:
         write_text(path, text)
     except OSError as error:
         raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error
-    typer.echo(f"wrote {path}", err=True)
+    echo(f"wrote {path}", err=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ def describe(
         from latte.run.sharding import describe_shard
 
         done = describe_shard(loaded, registry, progress, share, limit=limit, ask_again=ask_again)
-        typer.echo(str(done))
+        echo(str(done))
         return
 
     from latte.run.runner import run_recipe
     from latte.run.workspace import run_folder
 
     run_recipe(loaded, registry, progress, until="describe", limit=limit, ask_again=ask_again)
-    typer.echo(str(run_folder(loaded, limit).descriptions))
+    echo(str(run_folder(loaded, limit).descriptions))
 
 
 def _share(chosen: str | None, progress: Progress) -> Shard | None:

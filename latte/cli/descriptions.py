@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.subcommands import SubcommandGroup
 from latte.interfaces import LatteError
 
@@ -42,7 +43,7 @@ PromptOption = Annotated[
 def overview(context: typer.Context) -> None:
     """List, show, export and import the texts that describers wrote."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 @descriptions.command("ls")
@@ -63,7 +64,7 @@ def list_(cache: CacheOption = None, json: JsonOption = False) -> None:
 
         print_holdings(found)
     else:
-        typer.echo(f"no descriptions in {archive.folder}")
+        echo(f"no descriptions in {archive.folder}")
 
 
 @descriptions.command()
@@ -144,7 +145,7 @@ def export(
 
     done = export_texts(Archive(store_folder(cache)), file, chosen, wanted)
     left_out = f", {done.left_out:,} left out as damaged" if done.left_out else ""
-    typer.echo(f"{done.texts:,} texts and {done.refused:,} refusals in {file}{left_out}")
+    echo(f"{done.texts:,} texts and {done.refused:,} refusals in {file}{left_out}")
 
 
 @descriptions.command("import")
@@ -163,9 +164,7 @@ def import_(
 
     done = import_texts(store_folder(cache, must_exist=False), files)
     failed = f", {done.failed:,} without an answer left out" if done.failed else ""
-    typer.echo(
-        f"{done.new:,} new ({done.refused:,} of them refusals), {done.kept:,} were there{failed}"
-    )
+    echo(f"{done.new:,} new ({done.refused:,} of them refusals), {done.kept:,} were there{failed}")
 
 
 def store_folder(cache: Path | None, *, must_exist: bool = True) -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.shared import QuietOption
 
 
@@ -39,4 +40,4 @@ def diagnose(
     else:
         from latte.diagnose.terminal import text
 
-        typer.echo(text(found))
+        echo(text(found))

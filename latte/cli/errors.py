@@ -7,10 +7,12 @@ import os
 import sys
 import traceback
 
-from rich.console import Console
 from rich.text import Text
 
+from latte.cli.output import SafeConsole
 from latte.interfaces import LatteError, RecipeErrors
+from latte.report.plain import on_terminal
+from latte.secrecy import untold
 
 INTERRUPTED = 130
 BROKEN_PIPE = 1
@@ -38,7 +40,7 @@ def print_terminated() -> None:
 
 def print_unexpected(error: BaseException) -> None:
     """Print the traceback of an error that nobody foresaw, and whose fault it is."""
-    traceback.print_exception(error)
+    sys.stderr.write(on_terminal(untold("".join(traceback.format_exception(error)))))
     blamed = any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ()))
     culprit = "the plugin named above" if blamed else "latte"
     _print("error: ", f"this is a bug in {culprit}; please report it with the lines above.")
@@ -58,5 +60,5 @@ class WarningHandler(logging.Handler):
 
 
 def _print(prefix: str, message: str, style: str = "bold red") -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble((prefix, style), message))
+    console = SafeConsole(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text.assemble((prefix, style), untold(message)))

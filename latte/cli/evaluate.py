@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from latte.cli.output import echo, print_json
 from latte.cli.shared import QuietOption, RunArgument
 
 
@@ -15,8 +16,6 @@ def evaluate(
     quiet: QuietOption = False,
 ) -> None:
     """Measure a run's saved model against zero-shot on its labelled images."""
-    import json
-
     from latte.cli.progress import make_progress
     from latte.evaluate.metrics import to_json
     from latte.registry.registry import load_registry
@@ -27,10 +26,10 @@ def evaluate(
     registry, progress = load_registry(), make_progress(quiet)
     evaluations = evaluate_run(run, registry, progress)
     if as_json:
-        typer.echo(json.dumps([to_json(one) for one in evaluations], indent=2, ensure_ascii=False))
+        print_json([to_json(one) for one in evaluations])
     else:
-        typer.echo("\n".join(evaluation_lines(evaluations)))
+        echo("\n".join(evaluation_lines(evaluations)))
     recipe = dict(open_workspace(run, registry, progress).recipe.resolved)
     note = oracle_note({**recipe, "controls": {}})
     if note:
-        typer.echo(note, err=as_json)
+        echo(note, err=as_json)

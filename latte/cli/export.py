@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.shared import QuietOption, RunArgument
 
 
@@ -32,4 +33,4 @@ def export(
     from latte.cli.progress import make_progress
     from latte.export.run import export_run
 
-    typer.echo(export_run(run, format_, output, make_progress(quiet)))
+    echo(export_run(run, format_, output, make_progress(quiet)))

@@ -24,6 +24,7 @@ from latte.cli.errors import (
     silence_broken_pipe,
 )
 from latte.cli.faults import TERMINATED, ended_by_sigterm, fault_of_the_machine
+from latte.cli.output import echo
 from latte.cli.plugin_commands import plugin_commands, provider, the_command
 from latte.cli.together import refuse_several_processes
 from latte.interfaces import LatteError
@@ -127,7 +128,7 @@ def _command(name: str, where: str) -> Any:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"latte {__version__}")
+        echo(f"latte {__version__}")
         raise typer.Exit
 
 
@@ -143,7 +144,7 @@ def latte(
 ) -> None:
     """Adapt CLIP to your own unlabelled images, with texts as the only teacher."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.interfaces import LatteError
 from latte.registry.suggest import did_you_mean
 
@@ -49,16 +50,16 @@ def new(
     registry = load_registry()
     chosen = choose(found, machine, registry, method)
     size = f", {found.size[0]} x {found.size[1]} pixels at the middle" if found.size else ""
-    typer.echo(f"images: {found.images:,}{size}")
-    typer.echo(f"classes: {len(found.class_names)}")
+    echo(f"images: {found.images:,}{size}")
+    echo(f"classes: {len(found.class_names)}")
     if found.evaluation:
-        typer.echo(f"labelled images: {found.labelled:,}")
-    typer.echo(f"machine: {machine}")
+        echo(f"labelled images: {found.labelled:,}")
+    echo(f"machine: {machine}")
     warnings = [f"look at this: {warning}" for warning in found.warnings()]
     for line in [*chosen.reasons, *warnings]:
-        typer.echo(fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+        echo(fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     _write_valid(output, recipe_text(found, chosen, output))
-    typer.echo(f"wrote {output}; next: latte run {output} --limit 200")
+    echo(f"wrote {output}; next: latte run {output} --limit 200")
 
 
 def _refuse_existing(output: Path) -> None:

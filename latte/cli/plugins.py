@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from latte.cli.output import plain_table, print_json, results
+from latte.cli.output import echo, plain_table, print_json, results
 from latte.cli.shared import known_kind
 from latte.cli.subcommands import SubcommandGroup
 from latte.interfaces import LatteError
@@ -62,9 +62,9 @@ def new_plugin(
     _check_is_new(names.component, chosen)
     folder = output or Path(names.distribution)
     for file in write_plugin(names, chosen, folder):
-        typer.echo(f"  {folder / file}")
+        echo(f"  {folder / file}")
     build = f"  python {folder / 'build_model.py'}\n" if chosen == "model" else ""
-    typer.echo(
+    echo(
         f"next:\n{build}  python -m pip install -e '{folder}[dev]'\n"
         f"  python -m pytest {folder}\n  latte check {folder / 'recipe.yaml'}"
     )
@@ -94,9 +94,9 @@ def check(
     def show(finding: Finding) -> None:
         findings.append(finding)
         state = "FAILED" if finding.problem else "skipped" if finding.skipped else "ok"
-        typer.echo(f"{state:<8} {finding.subject}: {finding.check}")
+        echo(f"{state:<8} {finding.subject}: {finding.check}")
         for line in (finding.problem or finding.skipped or "").splitlines():
-            typer.echo(f"         {line}")
+            echo(f"         {line}")
 
     for finding in check_plugin(registry, plugin):
         show(finding)
@@ -119,7 +119,7 @@ def disable(name: NameArgument) -> None:
     if distribution == BUILTIN_DISTRIBUTION:
         raise LatteError("latte's own components cannot be disabled")
     path = write_disabled(read_disabled() | {distribution})
-    typer.echo(f"{distribution} is left out from now on ({path})")
+    echo(f"{distribution} is left out from now on ({path})")
 
 
 @plugins.command("enable")
@@ -134,7 +134,7 @@ def enable(name: NameArgument) -> None:
         hint = f"{did_you_mean(distribution, disabled)} Disabled: {', '.join(sorted(disabled))}"
         raise LatteError(f"{distribution} is not disabled", hint=hint.strip() if disabled else None)
     write_disabled(disabled - {distribution})
-    typer.echo(f"{distribution} is used from now on")
+    echo(f"{distribution} is used from now on")
 
 
 def provided(plugin: Plugin) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from latte.cli.output import echo, rows_stream
 from latte.cli.shared import QuietOption, RunArgument
 from latte.interfaces import LatteError
 
@@ -74,11 +75,11 @@ def predict(
         rows = with_unknown(rows, unknown_below)
     rows = _watched(rows, progress, total, skipped)
     if output is None:
-        stream_predictions(sys.stdout, rows, format_)
+        stream_predictions(rows_stream(), rows, format_)
     else:
         write_rows(output, rows, format_)
     if skipped.count:
-        typer.echo(f"images left out: {skipped.count}", err=True)
+        echo(f"images left out: {skipped.count}", err=True)
         raise typer.Exit(SOME_SKIPPED)
 
 
@@ -95,7 +96,7 @@ class _Skipped:
 
 
 def _speaker(progress: Progress, quiet: bool) -> Callable[[str], None]:
-    return (lambda line: typer.echo(line, err=True)) if quiet else progress.say
+    return (lambda line: echo(line, err=True)) if quiet else progress.say
 
 
 def _count(images: Sequence[str]) -> int | None:

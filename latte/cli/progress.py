@@ -14,7 +14,10 @@ from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, T
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from latte.cli.output import SafeConsole
 from latte.interfaces import Progress, ProgressTask
+from latte.report.plain import on_terminal
+from latte.secrecy import untold
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -23,7 +26,7 @@ def make_progress(quiet: bool = False) -> Progress:
     """Bars on a terminal, plain lines in pipes, files and CI, and nothing at all if `quiet`."""
     if quiet:
         return QuietProgress()
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
     if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
         return RichProgress(console)
     return PlainProgress(sys.stderr)
@@ -67,7 +70,7 @@ class PlainProgress:
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self._stream.write(f"{line}\n")
+        self._stream.write(f"{on_terminal(untold(line))}\n")
         self._stream.flush()
 
 
@@ -98,7 +101,7 @@ class RichProgress:
 
     def say(self, line: str) -> None:
         """Print one line above the bars."""
-        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self._console.print(untold(line), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
         """A new display: one that is started again would overwrite the bars that it left."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.subcommands import SubcommandGroup
 from latte.interfaces import LatteError
 
@@ -30,7 +31,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def overview(context: typer.Context) -> None:
     """List, show and copy the recipes that come with latte; each runs by its name."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 @recipes.command("ls")
@@ -65,7 +66,7 @@ def show(
 
     path = find(name)
     if not resolved:
-        typer.echo(path.read_text(encoding="utf-8"), nl=False)
+        echo(path.read_text(encoding="utf-8"), nl=False)
         return
 
     from latte.recipe.dump import dump_yaml
@@ -78,7 +79,7 @@ def show(
             f'"{name}" is a part of recipes, and not whole itself',
             hint="Show what extends it, as in: latte recipes show sun397 --resolved",
         )
-    typer.echo(dump_yaml(load_recipe(path, load_registry()).resolved), nl=False)
+    echo(dump_yaml(load_recipe(path, load_registry()).resolved), nl=False)
 
 
 @recipes.command()
@@ -104,7 +105,7 @@ def copy(
         write_text(file, source.read_text(encoding="utf-8"))
     except OSError as error:
         raise LatteError(f"cannot be written ({error.strerror})", where=str(file)) from error
-    typer.echo(f"wrote {file}; look at it complete: latte check {file}")
+    echo(f"wrote {file}; look at it complete: latte check {file}")
 
 
 def _target(name: str, target: Path | None) -> Path:
@@ -129,5 +130,5 @@ def _print_groups(found: list[Entry]) -> None:
                 table.add_row(Text(f"  {entry.name}"), Text(entry.summary))
         console.print(table)
         console.print()
-    typer.echo("Run one by its name: latte run demo. Read it: latte recipes show demo.")
-    typer.echo("What they extend is listed too with --all.")
+    echo("Run one by its name: latte run demo. Read it: latte recipes show demo.")
+    echo("What they extend is listed too with --all.")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from latte.cli.output import echo
 from latte.cli.shared import QuietOption, RunArgument
 
 
@@ -15,6 +14,6 @@ def report(run: RunArgument, quiet: QuietOption = False) -> None:
     from latte.run.reopen import report_run
 
     results, files = report_run(run, load_registry(), make_progress(quiet))
-    typer.echo(summary_table(results))
+    echo(summary_table(results))
     for file in files:
-        typer.echo(str(file))
+        echo(str(file))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.shared import LimitOption, QuietOption
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ def _plan(
 def _print_plan(planned: Mapping[Path, tuple[Cell, PlannedRun]], absent: Mapping[str, str]) -> None:
     for path, (cell, run) in planned.items():
         state = "finished" if run.finished else "begun" if path.exists() else "to do"
-        typer.echo(f"{state:<8}  {path.name}  {_title(cell, run)}")
+        echo(f"{state:<8}  {path.name}  {_title(cell, run)}")
     for name, reason in absent.items():
-        typer.echo(f"left out: {name} ({reason})", err=True)
+        echo(f"left out: {name} ({reason})", err=True)
 
 
 def _title(cell: Cell, run: PlannedRun) -> str:
@@ -137,7 +138,7 @@ def _run(
     def announce(number: int, run: PlannedRun) -> None:
         if not quiet:
             title = _title(planned[number - 1][0], run)
-            typer.echo(f"[{number}/{len(planned)}] {title}", err=True)
+            echo(f"[{number}/{len(planned)}] {title}", err=True)
 
     try:
         return run_sweep(
@@ -145,10 +146,10 @@ def _run(
             registry,
             progress,
             on_start=announce,
-            on_failure=lambda failure: typer.echo(f"failed: {failure.run.title}", err=True),
+            on_failure=lambda failure: echo(f"failed: {failure.run.title}", err=True),
         )
     except SweepInterrupted as interrupt:
-        typer.echo(
+        echo(
             f"\nstopped after {interrupt.done} of {len(planned)} runs; the same command goes on",
             err=True,
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import typer
 from rich.text import Text
 
-from latte.cli.output import WIDTH, plain_table, results
+from latte.cli.output import WIDTH, echo, plain_table, results
 from latte.compare.published import Published
 from latte.compare.reproduction import (
     LEAST_TOLERANCE,
@@ -32,7 +31,7 @@ def print_table(
 ) -> None:
     """Every number that was measured, beside the published one where there is one."""
     numbers = {(cell.dataset, cell.row): _own(cell) for cell in cells}
-    typer.echo(one_line(table.settings.title))
+    echo(one_line(table.settings.title))
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
         rows = [
             beside(row, dataset, own, table.published)
@@ -47,7 +46,7 @@ def print_table(
         _print_rows("average over these datasets", averages, judged=not changed)
     shown = [*dict.fromkeys(dataset for dataset, _ in numbers)]
     for note in _notes(table.published, shown, absent, changed=changed):
-        typer.echo("\n" + "\n".join(wrapped(one_line(note), WIDTH)))
+        echo("\n" + "\n".join(wrapped(one_line(note), WIDTH)))
 
 
 def _own(cell: Cell) -> Own | None:

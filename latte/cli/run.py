@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption
 from latte.cli.together import together
 
@@ -69,12 +70,12 @@ def _run(
 
     folder = run_folder(loaded, limit).path
     if speaks:
-        typer.echo(f"run folder: {_shown(folder)}")
+        echo(f"run folder: {_shown(folder)}")
     results = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
     if not speaks:
         return
     if results is None:
-        typer.echo(f"stopped after stage {last}; the same command without --until continues")
+        echo(f"stopped after stage {last}; the same command without --until continues")
     else:
         _print_results(results, folder)
     if profile:
@@ -84,32 +85,32 @@ def _run(
 def _print_results(results: RunResults, folder: Path) -> None:
     from latte.report.terminal import cost_line, summary_table
 
-    typer.echo(summary_table(results))
-    typer.echo(cost_line(results))
+    echo(summary_table(results))
+    echo(cost_line(results))
     for title, path in (
         ("report", folder / "report" / "index.html"),
         ("model", folder / "model"),
         ("labels of your images", folder / "pseudo_labels.csv"),
     ):
         if path.exists():
-            typer.echo(f"{title}: {_shown(path)}")
+            echo(f"{title}: {_shown(path)}")
 
 
 def _print_profile(folder: Path) -> None:
     from latte.cli.profile import profile_lines
 
     path = folder / "profile.json"
-    typer.echo("\n".join(["", *profile_lines(path), f"profile: {_shown(path)}"]))
+    echo("\n".join(["", *profile_lines(path), f"profile: {_shown(path)}"]))
 
 
 def _print_plan(recipe: Recipe, registry: Registry, progress: Progress, limit: int | None) -> None:
     from latte.run.runner import plan_run
 
     folder, stages = plan_run(recipe, registry, progress, limit)
-    typer.echo(f"run folder: {_shown(folder)}")
+    echo(f"run folder: {_shown(folder)}")
     for stage in stages:
         what = f"reused (took {stage.seconds:.1f} s)" if stage.reused else "to do"
-        typer.echo(f"  {stage.name:<10} {what}")
+        echo(f"  {stage.name:<10} {what}")
 
 
 def _shown(path: Path) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from latte.cli.output import echo
+
 
 def schema(
     output: Annotated[
@@ -23,7 +25,7 @@ def schema(
 
     text = json.dumps(recipe_schema(load_registry()), indent=2, ensure_ascii=False) + "\n"
     if output is None:
-        typer.echo(text, nl=False)
+        echo(text, nl=False)
         return
 
     from latte.files import write_text
@@ -32,5 +34,5 @@ def schema(
         write_text(output, text)
     except OSError as error:
         raise LatteError(f"cannot be written ({error.strerror})", where=str(output)) from error
-    typer.echo(f"wrote {output}; first line of a recipe beside it, for VS Code's YAML extension:")
-    typer.echo(f"# yaml-language-server: $schema={output.name}")
+    echo(f"wrote {output}; first line of a recipe beside it, for VS Code's YAML extension:")
+    echo(f"# yaml-language-server: $schema={output.name}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.interfaces import LatteError
 from latte.registry.spec import KINDS, Kind
 from latte.registry.suggest import did_you_mean
@@ -19,7 +20,7 @@ def chosen_recipe(path: Path) -> Path:
     shipped = None if path.is_file() else shipped_path(path.as_posix())
     if shipped is None:
         return path
-    typer.echo(f"recipe: {shipped}, which comes with latte", err=True)
+    echo(f"recipe: {shipped}, which comes with latte", err=True)
     return shipped
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.output import echo
 from latte.cli.shared import LimitOption, QuietOption, chosen_recipes
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def sweep(
     registry = load_registry()
     numbers = parse_seeds(seeds) if seeds is not None else []
     planned = plan_sweep(recipes, set_ or (), numbers, registry, limit)
-    typer.echo(_summary(planned), err=True)
+    echo(_summary(planned), err=True)
     if dry_run:
         for run in planned:
-            typer.echo(_plan_line(run))
+            echo(_plan_line(run))
         return
 
     from latte.cli.progress import make_progress
@@ -67,7 +68,7 @@ def sweep(
 
     def announce(number: int, run: PlannedRun) -> None:
         if not quiet:
-            typer.echo(f"[{number}/{len(planned)}] {run.title}", err=True)
+            echo(f"[{number}/{len(planned)}] {run.title}", err=True)
 
     try:
         failures = run_sweep(
@@ -75,13 +76,11 @@ def sweep(
             registry,
             make_progress(quiet),
             on_start=announce,
-            on_failure=lambda failure: typer.echo(f"failed: {failure.run.title}", err=True),
+            on_failure=lambda failure: echo(f"failed: {failure.run.title}", err=True),
         )
     except SweepInterrupted as interrupt:
         again = _command(recipes, seeds, set_ or (), limit)
-        typer.echo(
-            f"\nstopped after {interrupt.done} of {len(planned)} runs; go on: {again}", err=True
-        )
+        echo(f"\nstopped after {interrupt.done} of {len(planned)} runs; go on: {again}", err=True)
         raise
     _print_comparison(planned)
     if failures:
@@ -115,16 +114,16 @@ def _print_comparison(planned: Sequence[PlannedRun]) -> None:
     if finished:
         comparison = compare_runs(finished)
         print_skipped(comparison.skipped)
-        typer.echo(table(comparison))
+        echo(table(comparison))
 
 
 def print_failures(failures: Sequence[Failure], runs: int) -> None:
     """Name each failed run on stderr, with why and how to run it alone."""
-    typer.echo(f"\n{len(failures)} of {runs} runs failed:", err=True)
+    echo(f"\n{len(failures)} of {runs} runs failed:", err=True)
     for failure in failures:
-        typer.echo(f"\n{failure.run.title}", err=True)
-        typer.echo(_indented(failure.error), err=True)
-        typer.echo(f"  alone: {failure.run.command}", err=True)
+        echo(f"\n{failure.run.title}", err=True)
+        echo(_indented(failure.error), err=True)
+        echo(f"  alone: {failure.run.command}", err=True)
 
 
 def _indented(text: str) -> str:

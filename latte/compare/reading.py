@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from latte.interfaces import LatteError
@@ -32,13 +33,16 @@ def find_file(path: Path) -> Path:
     return shipped[name]
 
 
-def read_nodes(path: Path) -> Node:
-    """A YAML file by the rules of recipes, with the line of each value. Raises `LatteError`."""
+def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Node:
+    """A YAML file by the rules of recipes, with the line of each value. Raises `LatteError`.
+
+    `environment` is where variables are looked up.
+    """
     document = compose(read_text(path), str(path))
     if document is None:
         return Node({}, Origin(str(path), 1))
     mistakes = Mistakes()
-    root = TreeBuilder(str(path), {}, mistakes).build(document)
+    root = TreeBuilder(str(path), environment, mistakes).build(document)
     mistakes.raise_if_any()
     return root
 

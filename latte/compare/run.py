@@ -14,6 +14,7 @@ from latte.compare.reading import flattened, read_json, read_nodes
 from latte.files import digest_json
 from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
 from latte.recipe.components import is_label
+from latte.recipe.variables import AsWritten
 from latte.report.oracle import is_oracle
 from latte.report.plain import without_secrets
 from latte.run.evaluations import read_evaluations
@@ -75,9 +76,11 @@ class Run:
         path = RunFolder(self.folder).prototypes
         try:
             with safe_open(path, framework="np") as file:
-                return tuple(json.loads(file.metadata()["latte"])["class_names"])
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError):
+                names = json.loads(file.metadata()["latte"])["class_names"]
+        except (OSError, KeyError, TypeError, ValueError, RecursionError, SafetensorError):
             return None
+        are_texts = isinstance(names, list) and all(isinstance(one, str) for one in names)
+        return tuple(names) if are_texts else None
 
 
 def read_run(path: Path) -> Run:
@@ -104,7 +107,7 @@ def _refuse_unfinished(folder: RunFolder) -> None:
 
 
 def _read(folder: RunFolder) -> Run:
-    recipe = read_nodes(folder.recipe).plain()
+    recipe = read_nodes(folder.recipe, AsWritten()).plain()
     scores = {one.name: one for one in read_evaluations(folder)}
     data = _data(folder, recipe, scores)
     return Run(
@@ -127,6 +130,8 @@ def _data(folder: RunFolder, recipe: Mapping[str, Any], scores: Mapping[str, Eva
     name = str(recipe["dataset"]["use"]).rpartition("/")[2]
     lines = sorted(folder.evaluation_images.read_text(encoding="utf-8").splitlines())
     classes = len(scores["zero-shot"].classes) if scores else None
+    if scores and len(lines) != scores["zero-shot"].images:
+        raise ValueError(f"{folder.evaluation_images.name} is about {len(lines)} images")
     return Data(name, len(lines), digest_json([lines, classes]))
 
 
@@ -140,7 +145,7 @@ def _settings(folder: RunFolder, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The fingerprint of stage `zero-shot` covers images, labels and weights by their content."""
     compared = {key: value for key, value in recipe.items() if key not in NOT_COMPARED}
     environment = read_json(folder.environment)
-    zero_shot = folder.finished("zero-shot")
+    zero_shot = folder.recorded("zero-shot")
     if zero_shot is None:
         raise KeyError("zero-shot")
     return {
@@ -172,11 +177,11 @@ def _newest_run(folder: Path) -> Run | None:
 
 
 def _seconds(folder: RunFolder) -> dict[str, float]:
-    records = {stage: folder.finished(stage) for stage in STAGES}
+    records = {stage: folder.recorded(stage) for stage in STAGES}
     return {stage: float(record.seconds) for stage, record in records.items() if record}
 
 
 def _peak_memory(folder: RunFolder) -> float | None:
-    records = [folder.finished(stage) for stage in STAGES]
+    records = [folder.recorded(stage) for stage in STAGES]
     known = [one.peak_memory_mb for one in records if one and one.peak_memory_mb is not None]
     return max(known, default=None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from latte.describe.cleaning import clean
 from latte.interfaces import Describer, DescribeRequest, LatteError, Refusal
+from latte.secrecy import untold
 
 ATTEMPTS = 3
 """How often a request that fails on its own is asked before it counts as failed."""
@@ -45,7 +46,7 @@ def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[
             if len(requests) > 1:
                 break
             if attempt == ATTEMPTS:
-                reason = clean(f"{type(error).__name__}: {error}")
+                reason = clean(untold(f"{type(error).__name__}: {error}"))
                 return [Answer(None, reason, crashed=True)]
     middle = len(requests) // 2
     return ask(describer, requests[:middle]) + ask(describer, requests[middle:])
@@ -67,6 +68,6 @@ def _checked(
 
 def _answer(text: str | Refusal) -> Answer:
     if isinstance(text, Refusal):
-        return Answer(None, clean(text.reason) or REFUSAL)
+        return Answer(None, clean(untold(text.reason)) or REFUSAL)
     cleaned = clean(text)
     return Answer(cleaned) if cleaned else Answer(None, REFUSAL)

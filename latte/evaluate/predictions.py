@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -112,12 +113,18 @@ def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction]) -> None:
 
 
 def _stream_csv(stream: TextIO, rows: Iterable[Prediction]) -> None:
-    writer = csv.writer(stream, lineterminator="\n")
     for number, row in enumerate(rows):
         if number == 0:
-            writer.writerow(["image", *_class_columns(len(row.classes))])
+            stream.write(_csv_line(["image", *_class_columns(len(row.classes))]))
         scores = (field for one in row.classes for field in (one.name, _rounded(one.score)))
-        writer.writerow([row.image, *scores])
+        stream.write(_csv_line([row.image, *scores]))
+
+
+def _csv_line(fields: Sequence[object]) -> str:
+    """A writer that ends lines with a line feed would leave carriage returns without quotes."""
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow(fields)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _class_columns(classes: int) -> Iterator[str]:

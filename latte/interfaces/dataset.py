@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from latte.interfaces.component import Component, OptionsT
+
+LARGEST_IMAGE = 2**30
+"""Bytes of a file; what decodes to a hundred million pixels has less."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -33,13 +38,22 @@ class ImageReference:
         return Path(self._path)
 
     def read_bytes(self) -> bytes:
-        """The encoded image. Raises `OSError`."""
+        """The encoded image. Raises `OSError`, also for what has no end, such as a pipe."""
         if self.span is None:
+            _refuse_endless(self.path)
             return self.path.read_bytes()
         start, length = self.span
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(length)
+
+
+def _refuse_endless(path: Path) -> None:
+    status = path.stat()
+    if stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
+    if status.st_size > LARGEST_IMAGE:
+        raise OSError(errno.EFBIG, f"it has more than {LARGEST_IMAGE:,} bytes", str(path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latte.recipe.node import KeyPath
-from latte.recipe.variables import escape
+from latte.recipe.variables import Written, escape
 
 WIDTH = 80
 _INDENT = 2
@@ -92,7 +92,7 @@ def _scalar(value: Any, *, is_key: bool = False) -> str:
         return _float(value)
     if isinstance(value, int):
         return str(value)
-    text = value if is_key else escape(value)
+    text = value if is_key or isinstance(value, Written) else escape(value)
     return text if _PLAIN.fullmatch(text) and not _MISREAD.fullmatch(text) else _quoted(text)
 
 

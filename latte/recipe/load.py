@@ -20,7 +20,7 @@ from latte.recipe.model import Recipe
 from latte.recipe.node import Node
 from latte.recipe.overrides import apply_overrides
 from latte.recipe.reader import RecipeReader
-from latte.recipe.resolve import origins, resolved_data
+from latte.recipe.resolve import origins, resolved_data, without_secret_values
 from latte.recipe.shipped import SUFFIXES, shipped_names
 from latte.registry.registry import Registry
 from latte.registry.suggest import nearest
@@ -67,7 +67,9 @@ def _read_recipe(
         own = mistakes.within(CONTROLS, name)
         variant = _read_variant(varied(written, control, registry), registry, own, path)
         mistakes.adopt(own)
-        changes[name] = with_written_names(control, registry).plain()
+        changes[name] = without_secret_values(
+            with_written_names(control, registry).plain(), control
+        )
         if variant:
             variants[name] = variant
     if recipe is None or not controls:
@@ -94,6 +96,7 @@ def _read_variant(
         lists_learners=lists_learners,
         lists_describers=root.child(DESCRIBERS) is not None,
     )
+    resolved = without_secret_values(resolved, root)
     return replace(recipe, resolved=resolved, origins=origins(resolved, root))
 
 

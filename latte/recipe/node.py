@@ -43,6 +43,8 @@ class Node:
     origin: Origin
     broken: bool = False
     """A mistake in this very value has been reported already."""
+    written: str | None = None
+    """The text before its variables were expanded, where one of them holds a secret."""
 
     def child(self, key: str | int) -> Node | None:
         """The value below `key` (of a mapping) or at index `key` (of a list), if there is one."""

@@ -10,6 +10,7 @@ from latte.recipe.components import written_name
 from latte.recipe.layout import BY, NAME, ONE_DESCRIBER, USE
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import DEFAULT, Node, dotted, find, leaves
+from latte.recipe.variables import Written
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
 
@@ -36,6 +37,21 @@ def resolved_data(
         "evaluate": _plain(recipe.evaluate),
         "reporters": [component(choice) for choice in recipe.reporters],
     }
+
+
+def without_secret_values(plain: Any, root: Node) -> Any:
+    """Plain data in which what was written with a secret variable stands as it was written."""
+    if isinstance(plain, str):
+        return plain if root.written is None else Written(root.written)
+    if isinstance(plain, Mapping):
+        return {key: _without_secret(below, root.child(key)) for key, below in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_without_secret(below, root.child(key)) for key, below in enumerate(plain)]
+    return plain
+
+
+def _without_secret(plain: Any, node: Node | None) -> Any:
+    return plain if node is None else without_secret_values(plain, node)
 
 
 def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:

@@ -143,7 +143,9 @@ class TreeBuilder:
         except LatteError as error:
             self.mistakes.add(origin, path, error.what, error.hint)
             return Node(text, origin, broken=True)
-        return Node(expansion.text, replace(origin, variables=expansion.variables))
+        written = text if expansion.is_secret else None
+        expanded = replace(origin, variables=expansion.variables)
+        return Node(expansion.text, expanded, written=written)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
         """Whether `text` can be written to a file again; half a surrogate pair cannot."""

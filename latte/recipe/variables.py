@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from latte.interfaces import LatteError
+from latte.secrecy import is_secret
 
 _REFERENCE = re.compile(
     r"(?P<escaped>\$\$\{)"
@@ -21,6 +23,22 @@ class Expansion:
 
     text: str
     variables: tuple[str, ...]
+    is_secret: bool = False
+    """Whether one of them may hold what must not be kept."""
+
+
+class Written(str):
+    """A text with variables that stays as it was written, for what they hold is a secret."""
+
+    __slots__ = ()
+
+
+class AsWritten(dict[str, str]):
+    """An environment in which every variable stands for itself."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """`${NAME}`"""
+        return f"${{{name}}}"
 
 
 def expand(text: str, environment: Mapping[str, str]) -> Expansion:
@@ -29,6 +47,7 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
     As in a shell, `:-` also stands in for a variable that is empty. Raises `LatteError`.
     """
     names: list[str] = []
+    secret = False
 
     def value_of(match: re.Match[str]) -> str:
         if match["escaped"]:
@@ -38,10 +57,13 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
                 f'"{match[0]}" is no variable',
                 hint="Write ${NAME} or ${NAME:-default}, without nesting; $${ is a plain ${.",
             )
+        nonlocal secret
         names.append(match["name"])
-        return _look_up(match["name"], match["default"], environment)
+        value = _look_up(match["name"], match["default"], environment)
+        secret = secret or is_secret(match["name"], value)
+        return value
 
-    return Expansion(_REFERENCE.sub(value_of, text), tuple(dict.fromkeys(names)))
+    return Expansion(_REFERENCE.sub(value_of, text), tuple(dict.fromkeys(names)), secret)
 
 
 def escape(text: str) -> str:

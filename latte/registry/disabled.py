@@ -25,9 +25,11 @@ def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]
     path = disabled_file(environment)
     try:
         names = json.loads(path.read_text(encoding="utf-8"))["disabled"]
+        if not isinstance(names, list):
+            raise TypeError("disabled is no list")
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LatteError(
             f"this file cannot be read ({error})",
             where=str(path),

@@ -9,13 +9,29 @@ from typing import Any
 
 import yaml
 
+from latte.secrecy import without_passwords
+
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""What turns the direction of writing: pages keep it in its element, a terminal cannot."""
 _SECRET = re.compile(r"(?i)(api_?key|token|secret|passw|credential|authorization)")
 
 
 def printable(text: str) -> str:
-    """`text` with every character that UTF-8, HTML or a terminal cannot take replaced by U+FFFD."""
+    """`text` with each character that UTF-8, HTML or a terminal cannot take replaced by U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def on_terminal(text: str) -> str:
+    """`text`, printable, and written in the direction in which the terminal writes."""
+    return _TURNING.sub("\ufffd", printable(text))
+
+
+def json_on_terminal(text: str) -> str:
+    """JSON that means the same as the JSON `text`, in characters that a terminal can take."""
+    for pattern in (_UNPRINTABLE, _TURNING):
+        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text
 
 
 def one_line(text: str) -> str:
@@ -24,7 +40,10 @@ def one_line(text: str) -> str:
 
 
 def without_secrets(value: Any) -> Any:
-    """`value` with the texts of keys such as `api_key` hidden: reports get passed around."""
+    """`value` with the texts of keys such as `api_key`, and passwords in addresses, hidden.
+
+    Reports get passed around.
+    """
     if isinstance(value, Mapping):
         return {
             key: "(hidden)"
@@ -34,7 +53,7 @@ def without_secrets(value: Any) -> Any:
         }
     if isinstance(value, list | tuple):
         return [without_secrets(inner) for inner in value]
-    return value
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:

@@ -62,7 +62,9 @@ def read_calibration(folder: RunFolder) -> Calibration | None:
     Raises `LatteError` for a damaged file.
     """
     if not folder.calibration.exists():
-        return None
+        record = folder.recorded("evaluate")
+        if record is None or folder.relative(folder.calibration) not in record.outputs:
+            return None
     found = read_stored(folder.calibration, Calibration)
     with explained(folder.calibration):
         if not all(math.isfinite(one) and one > 0 for one in (found.scale, found.logit_scale)):

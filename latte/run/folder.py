@@ -152,10 +152,14 @@ class RunFolder:
 
     def finished(self, stage: str) -> StageRecord | None:
         """The record of `stage`, if it is finished and what it wrote is still there."""
-        record = self._state().get(stage)
+        record = self.recorded(stage)
         if record is None:
             return None
         return record if all((self.path / name).exists() for name in record.outputs) else None
+
+    def recorded(self, stage: str) -> StageRecord | None:
+        """The record of `stage`, whether or not what it wrote is still there."""
+        return self._state().get(stage)
 
     def finish(self, stage: str, record: StageRecord) -> None:
         """Note that `stage` is finished; the first of several processes does."""

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
-from latte.adapt.checkpoint import KEPT
+from latte.adapt.checkpoint import KEPT, load_checkpoint
 from latte.adapt.loop import Training
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.interfaces import TrainableGroup
+from latte.interfaces import LatteError, TrainableGroup
 from tests.adapt.engine import SETTINGS, latteclip_part, make_training, with_settings
 from tests.adapt.test_loop import run
 from tests.conftest import RecordedProgress
@@ -77,3 +78,31 @@ def test_kept_captions_are_in_it_only_while_they_are_used(train: Callable[..., T
     tensors = load_file(newest / "state.safetensors")
     kept = len(tensors["main/texts/features"])
     assert 0 < kept < len(training.inputs.bank.unique_texts)
+
+
+def test_weights_of_another_shape_are_refused_and_not_stretched(
+    train: Callable[..., Training],
+) -> None:
+    """torch would copy a single number into a whole matrix."""
+    training = train("projections")
+    folder = training.folder / "checkpoints"
+    newest = max(path for path in folder.iterdir() if path.name.startswith("step-"))
+    tensors = load_file(newest / "state.safetensors")
+    name = next(name for name in tensors if "/weights/" in name and tensors[name].ndim == 2)
+    save_file(tensors | {name: torch.ones(1)}, newest / "state.safetensors")
+    with pytest.raises(LatteError, match="does not fit this recipe") as error:
+        load_checkpoint(folder, training.learners, training.inputs.labelers)
+    assert str(newest) in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 100])
+def test_the_one_before_takes_the_place_of_a_damaged_one(
+    train: Callable[..., Training], content: bytes
+) -> None:
+    training = train("projections")
+    folder = training.folder / "checkpoints"
+    (folder / "step-of-somebody").mkdir()
+    newest = max(path for path in folder.iterdir() if path.name[-1].isdecimal())
+    (newest / "state.safetensors").write_bytes(content)
+    found = load_checkpoint(folder, training.learners, training.inputs.labelers)
+    assert found == int(newest.name.removeprefix("step-")) - 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from latte.interfaces import LatteError
@@ -112,3 +114,27 @@ def test_parts_of_another_type_are_told(folder: Path, part: str) -> None:
     config["model_cfg"][part] = ["x"]
     (folder / CONFIG).write_text(json.dumps(config))
     assert "does not describe an open_clip model" in refusal(folder).what
+
+
+class Trap:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "weights.npy"])
+def test_objects_in_weights_of_numpy_are_not_unpickled(tmp_path: Path, name: str) -> None:
+    mark = tmp_path / "it-ran"
+    content = numpy.array([Trap(mark)], dtype=object)
+    path = tmp_path / name
+    if path.suffix == ".npz":
+        numpy.savez(path, x=content)
+    else:
+        numpy.save(path, content)
+    with pytest.raises(LatteError, match="open_clip cannot load ViT-B-32"):
+        open_model("ViT-B-32", tmp_path, name)
+    assert not mark.exists()

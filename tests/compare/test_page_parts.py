@@ -35,7 +35,11 @@ def with_classes(folder: Path, before: list[int], after: list[int], names: list[
     scores = json.loads((folder / "evaluation.json").read_text())
     for score, right in zip(scores, (before, after), strict=True):
         score["classes"] = [{"correct": one, "images": 10} for one in right]
+        score["images"] = 10 * len(right)
     write(folder / "evaluation.json", json.dumps(scores))
+    listed = folder / "data" / "evaluation.jsonl"
+    lines = listed.read_text().splitlines(keepends=True)
+    write(listed, "".join(lines[: 10 * len(before)]))
     about = json.dumps({"class_names": names, "learners": ["main"]})
     save_file({"x": torch.zeros(1)}, folder / "prototypes.safetensors", {"latte": about})
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from unittest.mock import patch
 
@@ -87,3 +88,18 @@ def test_reasons_are_written_as_csv(tmp_path: Path) -> None:
         rows = list(csv.reader(file))
     assert rows == [["id", "reason"], ["a,\nb.jpg", 'says "no"'], ["ü.jpg", "the file is empty"]]
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_never_ends_is_skipped(tmp_path: Path) -> None:
+    """A pipe among the images would be waited for, and a device read, for ever."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(2**30 + 1)
+    names = ("pipe.jpg", "device.jpg", "huge.jpg")
+    images = [ImageReference(name, tmp_path / name) for name in names]
+    skipped = scan_images(images, SilentProgress(), "reading").skipped
+    assert [one.reason for one in skipped] == [
+        *["the file cannot be read: it is a pipe or a device"] * 2,
+        "the file cannot be read: it has more than 1,073,741,824 bytes",
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from latte.registry.registry import load_registry
+from tests.run.finished import FinishedRun, copied, finish_one
 from tests.run.scripted import Noting
 
 RECIPE = """\
@@ -61,3 +62,15 @@ def noting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Noting]:
     load_registry.cache_clear()
     yield plugin
     load_registry.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> FinishedRun:
+    """A finished run; read it, do not write into it."""
+    return finish_one(tmp_path_factory.mktemp("finished"), tiny_clip_folder)
+
+
+@pytest.fixture
+def copied_run(finished_run: FinishedRun, tmp_path: Path) -> Path:
+    """A copy of `finished_run` that a test may damage."""
+    return copied(finished_run, tmp_path)

@@ -10,6 +10,7 @@ from latte.data.published.facts import Facts, all_facts
 from latte.data.sources.paths import read_text
 from latte.data.sources.split_file import SPLIT_NAMES, Splits, names_by_label
 from latte.files import digest
+from latte.interfaces import LatteError
 
 MADE_BY = "made_by"
 """A key that latte adds to the splits it makes; CoOp's readers do not look at it."""
@@ -30,7 +31,10 @@ def split_digest(splits: Splits) -> str:
 
 def maker(file: Path) -> str | None:
     """Who made this split file, if it says so. Raises `LatteError` if it cannot be read."""
-    content: Any = json.loads(read_text(file))
+    try:
+        content: Any = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise LatteError(f"malformed JSON: {error}", where=str(file)) from error
     found = content.get(MADE_BY) if isinstance(content, dict) else None
     return found if isinstance(found, str) else None
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,14 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 
     Without the latter, torchvision's names, which are the same.
     """
-    labels = [int(label) for label in _matlab(root / "imagelabels.mat", "labels")]
+    file = root / "imagelabels.mat"
     names = _flower_names(root / "cat_to_name.json")
-    return [
-        (f"image_{number:05}.jpg", label - 1, names[label - 1])
-        for number, label in enumerate(labels, start=1)
-    ]
+    with _as_expected(file):
+        labels = [int(label) for label in _matlab(file, "labels")]
+        return [
+            (f"image_{number:05}.jpg", label - 1, _at(names, label - 1))
+            for number, label in enumerate(labels, start=1)
+        ]
 
 
 def pets(root: Path) -> Official:
@@ -63,15 +66,18 @@ def pets(root: Path) -> Official:
 
 def cars(root: Path) -> Official:
     """The annotations of the devkit and of the test set; CoOp puts a car's year first."""
-    names = [
-        " ".join([name.split(" ")[-1], *name.split(" ")[:-1]])
-        for name in _matlab(root / "devkit" / "cars_meta.mat", "class_names")
-    ]
+    meta = root / "devkit" / "cars_meta.mat"
+    with _as_expected(meta):
+        names = [
+            " ".join([name.split(" ")[-1], *name.split(" ")[:-1]])
+            for name in _matlab(meta, "class_names")
+        ]
 
     def read(folder: str, file: Path) -> list[Labelled]:
-        rows = _matlab(file, "annotations")
-        labelled = [(row["fname"], int(row["class"]) - 1) for row in rows]
-        return [(f"{folder}/{image}", label, names[label]) for image, label in labelled]
+        with _as_expected(file):
+            rows = _matlab(file, "annotations")
+            labelled = [(row["fname"], int(row["class"]) - 1) for row in rows]
+            return [(f"{folder}/{image}", label, _at(names, label)) for image, label in labelled]
 
     test = root / "cars_test_annos_withlabels.mat"
     return read("cars_train", root / "devkit" / "cars_train_annos.mat"), read("cars_test", test)
@@ -136,11 +142,30 @@ def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
 
 def _flower_names(file: Path) -> Sequence[str]:
     if file.is_file():
-        by_label = json.loads(read_text(file))
-        return [by_label[str(label)] for label in range(1, len(by_label) + 1)]
+        with _as_expected(file):
+            by_label = json.loads(read_text(file))
+            return [str(by_label[str(label)]) for label in range(1, len(by_label) + 1)]
     from torchvision.datasets import Flowers102
 
     return list(Flowers102.classes)
+
+
+@contextmanager
+def _as_expected(file: Path) -> Iterator[None]:
+    """A list with another content than the published one is told as a `LatteError`."""
+    try:
+        yield
+    except LatteError:
+        raise
+    except Exception as error:  # scipy raises whatever a damaged file makes it stumble over
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise LatteError(f"is not as expected ({why[:200]})", where=str(file)) from error
+
+
+def _at(names: Sequence[str], label: int) -> str:
+    if label not in range(len(names)):
+        raise ValueError(f"there is no class {label + 1}")
+    return names[label]
 
 
 def _matlab(file: Path, variable: str) -> Sequence[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,13 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
         for line in file:
             fields: dict[str, Any] = json.loads(line)
             written = fields["descriptions"].items()
-            yield fields["id"], {name: of["text"] for name, of in written if of["text"]}
+            said = {name: next(filter(None, _said(of)), None) for name, of in written}
+            yield fields["id"], {name: text for name, text in said.items() if text}
+
+
+def _said(described: Mapping[str, Any]) -> Sequence[str | None]:
+    """All that was written: one text, or those of several prompts and samples."""
+    return described["texts"] if "texts" in described else [described["text"]]
 
 
 class ImagePaths:
@@ -88,9 +94,11 @@ class ImagePaths:
         self._roots = [*dict.fromkeys(root for one in self._known.items() if (root := _root(*one)))]
 
     def find(self, image: str) -> Path | None:
-        """The file of the image with this id; None if nobody knows."""
+        """The file of the image with this id; None if nobody knows, or if it leads elsewhere."""
         if image in self._known:
             return self._known[image]
+        if Path(image).is_absolute() or ".." in Path(image).parts:
+            return None
         paths = (root / image for root in self._roots)
         return next((path for path in paths if path.is_file()), None)
 

@@ -49,6 +49,7 @@ def test_both_kinds_are_unpacked_with_progress(tmp_path: Path) -> None:
         tarfile.TarInfo("a/../../outside.txt"),
         link("a/link", "../../outside.txt"),
         link("a/link", "/etc/passwd"),
+        link("a/link", "inside.txt"),
     ],
 )
 def test_a_tar_cannot_write_outside(member: tarfile.TarInfo, tmp_path: Path) -> None:
@@ -77,3 +78,28 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "page.zip").write_text("<html>")
     with pytest.raises(LatteError, match=r"page.zip: cannot be unpacked"):
         unpack(tmp_path / "page.zip", tmp_path / "out", SilentProgress())
+
+
+def test_an_archive_that_swells_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latte.data.published.unpack._ALWAYS_FINE", 1000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(10**6))
+    zeros = tarfile.TarInfo("zeros")
+    zeros.size = 10**6
+    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as archive:
+        archive.addfile(zeros, io.BytesIO(bytes(10**6)))
+    for name in ("bomb.zip", "bomb.tar.gz"):
+        with pytest.raises(LatteError, match="100 times its own size"):
+            unpack(tmp_path / name, tmp_path / "out", SilentProgress())
+    assert [*(tmp_path / "out").iterdir()] == []
+
+
+def test_an_encrypted_archive_is_named(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", "1.jpg")
+    data = bytearray(path.read_bytes())
+    for header in (b"PK\x03\x04", b"PK\x01\x02"):
+        place = data.index(header) + (6 if header.endswith(b"\x04") else 8)
+        data[place] |= 1
+    path.write_bytes(data)
+    with pytest.raises(LatteError, match=r"cannot be unpacked(.|\n)*encrypted"):
+        unpack(path, tmp_path / "out", SilentProgress())

@@ -1,0 +1,115 @@
+"""Nothing that strangers wrote commands the terminal, on any way to it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.text import Text
+
+from latte.cli import output
+from latte.cli.errors import print_error, print_unexpected
+from latte.cli.output import SafeConsole, SafeStream, echo, print_json, results, rows_stream
+from latte.cli.progress import PlainProgress, RichProgress, make_progress
+from latte.evaluate.predictions import ClassScore, Prediction, stream_predictions
+from latte.interfaces import LatteError
+
+HOSTILE = "a\x1b]0;owned\x07b\x1b[2Jc\x9b31md\re\x08f\u202eg\u2066h\x7f"
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+ECHOED = "a\ufffd]0;owned"
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def unexpected(text: str) -> None:
+    try:
+        fail(text)
+    except ValueError as error:
+        print_unexpected(error)
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        echo,
+        lambda text: echo(text, err=True),
+        lambda text: results().print(Text(text)),
+        lambda text: print_error(LatteError(text, where=text, hint=text)),
+        unexpected,
+        lambda text: PlainProgress(sys.stderr).say(text),
+        lambda text: make_progress().say(text),
+    ],
+)
+def test_lines_are_printed_without_it(
+    say: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(HOSTILE)
+    told = "".join(capsys.readouterr())
+    assert ECHOED in told
+    assert not COMMANDS.search(told)
+
+
+def test_bars_and_lines_above_them_are_printed_without_it() -> None:
+    screen = io.StringIO()
+    progress = RichProgress(SafeConsole(file=screen, force_terminal=True, width=200))
+    with progress.task(HOSTILE, 1, HOSTILE) as task:
+        task.advance(loss=HOSTILE)
+        progress.say(HOSTILE)
+    told = screen.getvalue()
+    assert ECHOED in told
+    for ours in (r"\x1b\[[0-9;?]*[mKAhlJH]", r"\r"):
+        told = re.sub(ours, "", told)
+    assert "owned" in told
+    assert not COMMANDS.search(told)
+
+
+def test_json_says_the_same_in_harmless_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({HOSTILE: HOSTILE})
+    told = capsys.readouterr().out
+    assert json.loads(told) == {HOSTILE: HOSTILE}
+    assert not COMMANDS.search(told)
+
+
+def test_rows_are_left_alone_on_their_way_to_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Prediction("a.jpg", (ClassScore(HOSTILE, 1.0, 0),))]
+    stream_predictions(rows_stream(), rows, "csv")
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert row["class_1"] == HOSTILE
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_rows_reach_a_terminal_without_it(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    master, slave = pty.openpty()
+    rows = [Prediction(HOSTILE, (ClassScore(HOSTILE, 1.0, 0),))]
+    with os.fdopen(slave, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        stream = rows_stream()
+        assert isinstance(stream, SafeStream)
+        stream_predictions(stream, rows, "csv" if form == "csv" else "jsonl")
+        terminal.flush()
+        told = ""
+        while "h\ufffd" not in told and "h\\u" not in told:
+            told += os.read(master, 10_000).decode()
+    os.close(master)
+    assert "owned" in told
+    assert not COMMANDS.search(told.replace("\r\n", "\n"))
+
+
+def test_commands_print_by_no_other_way() -> None:
+    """`typer.echo` and rich's own console would let everything through."""
+    folder = Path(output.__file__).parent
+    others = [path for path in folder.glob("*.py") if path.name != "output.py"]
+    assert len(others) > 20
+    ways = re.compile(r"typer\.echo|[^e]Console\(|print_exception|sys\.stdout\.write")
+    assert [path.name for path in others if ways.search(path.read_text(encoding="utf-8"))] == []

@@ -1,0 +1,96 @@
+"""Secret variables: a recipe that is kept names them, and does not say what they hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.interfaces import LatteError
+from latte.recipe.dump import dump_yaml
+from latte.recipe.load import load_recipe
+from latte.recipe.model import Recipe
+from latte.registry.registry import load_registry
+from latte.run.identity import run_hash
+
+SECRET = "hunter2-hunter2"
+RECIPE = """\
+dataset: {use: folder, root: "${HF_TOKEN}/${HERE}", classes: [a, b, "$${HF_TOKEN}"]}
+backbone: {model: ViT-B-32, pretrained: "${ADDRESS:-none}"}
+train: {max_steps: 0}
+controls:
+  other: {descriptions: [{use: class, template: "{class} ${HF_TOKEN}"}]}
+"""
+ENVIRONMENT = {"HF_TOKEN": SECRET, "HERE": "here", "ADDRESS": f"https://me:{SECRET}@x.org/w"}
+
+
+def load(path: Path, environment: dict[str, str] | None = None, *changes: str) -> Recipe:
+    return load_recipe(path, load_registry(), changes, environment or ENVIRONMENT)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_components_get_what_variables_hold(path: Path) -> None:
+    recipe = load(path)
+    assert recipe.dataset.options.root == f"{SECRET}/here"  # type: ignore[attr-defined]
+    assert recipe.backbone.pretrained == ENVIRONMENT["ADDRESS"]
+
+
+def test_what_is_kept_names_them(path: Path) -> None:
+    recipe = load(path)
+    kept = dump_yaml(recipe.resolved)
+    assert SECRET not in kept + json.dumps([recipe.resolved, dict(recipe.origins)])
+    assert recipe.resolved["dataset"]["root"] == "${HF_TOKEN}/${HERE}"
+    assert recipe.resolved["backbone"]["pretrained"] == "${ADDRESS:-none}"
+    assert recipe.resolved["dataset"]["classes"][2] == "${HF_TOKEN}"
+    assert "- {use: class" not in kept
+    assert '"{class} ${HF_TOKEN}"' in kept
+
+
+def test_the_kept_recipe_is_the_same_recipe(path: Path) -> None:
+    recipe = load(path)
+    path.write_text(dump_yaml(recipe.resolved))
+    again = load(path)
+    assert again.resolved == recipe.resolved
+    assert again.dataset.options == recipe.dataset.options
+    assert again.backbone == recipe.backbone
+    assert run_hash(again, None) == run_hash(recipe, None)
+
+
+def test_another_secret_is_no_other_run(path: Path) -> None:
+    other = load(path, {**ENVIRONMENT, "HF_TOKEN": "another-secret"})
+    assert run_hash(other, None) == run_hash(load(path), None)
+
+
+def test_other_variables_are_kept_expanded(path: Path) -> None:
+    path.write_text(RECIPE.replace("${HF_TOKEN}/", ""))
+    assert load(path).resolved["dataset"]["root"] == "here"
+
+
+def test_set_keeps_them_too(path: Path) -> None:
+    recipe = load(path, None, "dataset.template='{class} of ${HF_TOKEN}'")
+    assert SECRET not in json.dumps(recipe.resolved)
+
+
+def test_a_secret_that_is_not_set_is_named(path: Path) -> None:
+    with pytest.raises(LatteError, match="HF_TOKEN is not set"):
+        load(path, {"HERE": "x"})
+
+
+def test_mistakes_do_not_tell_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    path.write_text(RECIPE + 'seed: "${HF_TOKEN}"\nguard: "${HF_TOKEN}"\n')
+    assert run_command_line(["check", str(path)]) == 2
+    told = "".join(capsys.readouterr())
+    assert 'expected a whole number, got the text "${HF_TOKEN}"' in told
+    assert SECRET not in told

@@ -1,0 +1,64 @@
+"""One finished run of everything that a run can leave behind; tests damage copies of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from tests.conftest import write_colour_images
+
+RECIPE = """\
+name: squares
+dataset: {{use: folder, root: images, classes: [red, green, blue], evaluation: test}}
+backbone: {{model: "local-dir:{clip}"}}
+guard: {{use: lead, at_least: 0.001}}
+describer: phrases
+descriptions: [class, image]
+gates: [refusal]
+trainable: visual_layer_norms
+labels: [current]
+prototypes: {{use: momentum, momentum: 0.9}}
+loss: contrastive
+train:
+  batch_size: 4
+  max_epochs: 1
+  checkpoint_every: 1
+  optimizer: {{learning_rate: 1.0e-3}}
+"""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """Where it is; nobody may change it."""
+
+    folder: Path
+    recipe: Path
+    cache: Path
+
+
+def finish_one(place: Path, clip: Path) -> FinishedRun:
+    """Run `RECIPE` in `place`."""
+    write_colour_images(place / "images", ("red", "green", "blue"), 2, (40, 36))
+    for number, name in enumerate(("red", "green", "blue")):
+        (place / "images" / name).rename(place / "images" / f"part-{number}")
+    write_colour_images(place / "test", ("red", "green", "blue"), 2, (38, 38))
+    recipe = place / "squares.yaml"
+    recipe.write_text(RECIPE.format(clip=clip))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LATTE_CACHE", str(place / "cache"))
+        arguments = ["run", str(recipe), "--quiet", "--profile", "--set", f"output={place}/runs"]
+        assert run_command_line(arguments) == 0
+    (folder,) = (place / "runs").iterdir()
+    return FinishedRun(folder, recipe, place / "cache")
+
+
+def copied(run: FinishedRun, to: Path) -> Path:
+    """A copy of the run folder that a test may damage, below `to`."""
+    copy = shutil.copytree(run.folder, to / "runs" / run.folder.name, symlinks=True)
+    assert os.path.lexists(copy / "state.json")
+    return copy

@@ -1,0 +1,174 @@
+"""A secret that a run uses is in nothing that the run writes or says."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.registry.registry import load_registry
+from tests.conftest import write_colour_images
+
+CANARY = "canary-7f3a9c51e2"
+PASSWORD = "hunter2-5d21"
+PLUGIN = '''
+import os
+from pathlib import Path
+from latte.api import ComponentSpec, Describer, Options, Reporter, hookimpl
+
+
+class TellerOptions(Options):
+    api: str
+    mirror: str = ""
+
+
+class Teller(Describer[TellerOptions]):
+    """Needs a secret, and says what it should not when it fails."""
+
+    max_images = 4
+
+    @property
+    def fingerprint(self):
+        return "teller"
+
+    def describe(self, requests):
+        assert self.options.api == os.environ["SERVICE_TOKEN"]
+        if os.environ.get("BREAK"):
+            raise ValueError(f"401 from {self.options.mirror} with {self.options.api}")
+        return ["a text"] * len(requests)
+
+
+class Hearing(Reporter[TellerOptions]):
+    def on_run_start(self, run):
+        (Path(os.environ["HEARD"])).write_text(repr(run))
+
+    def report(self, results):
+        path = results.folder / "heard.txt"
+        path.write_text(repr(results))
+        return [path]
+
+
+@hookimpl
+def latte_components():
+    target = "latte_teller:"
+    options = target + "TellerOptions"
+    return [
+        ComponentSpec("describer", "teller", target + "Teller", "tells", options),
+        ComponentSpec("reporter", "hearing", target + "Hearing", "hears", options),
+    ]
+'''
+RECIPE = """\
+name: canary
+dataset: {{use: folder, root: images, classes: [red, green, blue], evaluation: test}}
+backbone: {{model: "local-dir:{clip}"}}
+describer: {{use: teller, api: "${{SERVICE_TOKEN}}", mirror: "${{MIRROR}}"}}
+descriptions: [class, image]
+trainable: visual_layer_norms
+labels: [current]
+prototypes: momentum
+loss: contrastive
+train: {{batch_size: 4, max_epochs: 1}}
+controls: {{plain: {{descriptions: [class]}}}}
+reporters: [html, model-card, {{use: hearing, api: "${{SERVICE_TOKEN}}"}}]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    plugin = tmp_path / "plugin"
+    plugin.mkdir()
+    (plugin / "latte_teller.py").write_text(PLUGIN)
+    info = plugin / "latte_teller-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: latte-teller\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[latte.plugins]\nlatte_teller = latte_teller\n")
+    monkeypatch.syspath_prepend(str(plugin))
+    monkeypatch.setenv("SERVICE_TOKEN", CANARY)
+    monkeypatch.setenv("MIRROR", f"https://me:{PASSWORD}@mirror.example/v1")
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HEARD", str(tmp_path / "heard.txt"))
+    monkeypatch.chdir(tmp_path)
+    write_colour_images(tmp_path / "images", ("red", "green", "blue"), 2, (40, 36))
+    for number, name in enumerate(("red", "green", "blue")):
+        (tmp_path / "images" / name).rename(tmp_path / "images" / f"part-{number}")
+    write_colour_images(tmp_path / "test", ("red", "green", "blue"), 2, (38, 38))
+    path = tmp_path / "canary.yaml"
+    path.write_text(RECIPE.format(clip=tiny_clip_folder))
+    load_registry.cache_clear()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def forget_plugin() -> object:
+    yield
+    sys.modules.pop("latte_teller", None)
+    load_registry.cache_clear()
+
+
+def found_in(folder: Path) -> list[str]:
+    """Files below `folder` that hold one of the secrets, packed ones unpacked."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        data = path.read_bytes() if path.is_file() else b""
+        data = gzip.decompress(data) if path.suffix == ".gz" else data
+        if any(secret.encode() in data for secret in (CANARY, PASSWORD)):
+            found.append(str(path.relative_to(folder)))
+    return found
+
+
+@pytest.mark.slow
+def test_no_file_and_no_message_has_it(
+    recipe: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+
+    def latte(*arguments: str, code: int = 0) -> None:
+        ended = run_command_line([*arguments])
+        said = capfd.readouterr()
+        told.append(said.out + said.err)
+        assert ended == code, told[-1]
+
+    latte("check", "canary.yaml")
+    latte("check", "canary.yaml", "--json")
+    latte("run", "canary.yaml", "--profile")
+    (folder,) = (tmp_path / "runs").iterdir()
+    latte("run", "canary.yaml")
+    assert "describe: reused" in told[-1]
+    for command in ("report", "evaluate", "diagnose"):
+        latte(command, str(folder))
+    latte("compare", str(folder), "--html", "page.html", "--csv", "table.csv")
+    latte("predict", str(folder), "test")
+    latte("descriptions", "ls")
+    latte("descriptions", "export", "texts.jsonl")
+    monkeypatch.setenv("LATTE_TOKEN", CANARY)
+    latte("doctor")
+    monkeypatch.setenv("BREAK", "1")
+    shutil.rmtree(tmp_path / "cache")
+    shutil.rmtree(folder)
+    latte("run", "canary.yaml", code=2)
+    assert "${SERVICE_TOKEN}" in told[-1]
+    assert [text for text in told if CANARY in text or PASSWORD in text] == []
+    assert (tmp_path / "heard.txt").read_text().startswith("RunStart")
+    assert found_in(tmp_path) == []
+
+
+def test_a_finished_run_has_it_nowhere_and_can_be_opened_again(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["run", "canary.yaml", "--quiet", "--profile"]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert (folder / "heard.txt").is_file()
+    assert found_in(tmp_path) == []
+    kept = (folder / "recipe.yaml").read_text()
+    assert 'api: "${SERVICE_TOKEN}"' in kept
+    assert 'mirror: "${MIRROR}"' in kept
+    monkeypatch.delenv("SERVICE_TOKEN")
+    assert run_command_line(["report", str(folder)]) == 2
+    assert "the environment variable SERVICE_TOKEN is not set" in capfd.readouterr().err
+    assert run_command_line(["compare", str(folder)]) == 0
+    assert os.environ["MIRROR"] not in capfd.readouterr().out

@@ -1,0 +1,206 @@
+"""Whatever is damaged in a run folder: a helpful error or the right result, never anything else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from latte.cli.main import run_command_line
+from tests.run.finished import FinishedRun, copied
+
+FILES = (
+    "source.json",
+    "state.json",
+    "environment.json",
+    "evaluation.json",
+    "guard.json",
+    "gates.json",
+    "calibration.json",
+    "profile.json",
+    "metrics.jsonl",
+    "descriptions.jsonl",
+    "data/evaluation.jsonl",
+    "pseudo_labels.csv",
+    "predictions.csv",
+    "zero_shot.safetensors",
+    "prototypes.safetensors",
+    "recipe.yaml",
+    "model/open_clip_config.json",
+    "model/open_clip_model.safetensors",
+    "checkpoints/fingerprint.json",
+    "checkpoints/step-000002/state.safetensors",
+)
+COMMANDS = ("run", "report", "predict", "compare", "diagnose", "evaluate")
+
+
+def cut(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 4 + b"\n\xff\xfe")
+
+
+def line_lost(path: Path) -> None:
+    """As if somebody had removed the last line, or a tensor had other columns.
+
+    A recipe without a line may be another recipe.
+    """
+    if path.suffix == ".safetensors":
+        save_file({"training": torch.zeros(2, 3), "x": torch.zeros(1)}, path, {"latte": "{}"})
+    elif path.suffix == ".yaml":
+        path.write_bytes(path.read_bytes() + b"]")
+    else:
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def other_types(path: Path) -> None:
+    """Well-formed, and something else altogether."""
+    if path.suffix == ".safetensors":
+        save_file({"x": torch.zeros(1)}, path)
+    elif path.suffix == ".csv":
+        path.write_text("image,zero_shot\na,\n")
+    elif path.name in ("evaluation.json", "gates.json"):
+        path.write_text('[{"name": 1, "images": "many", "classes": {"a": null}}]')
+    else:
+        path.write_text(
+            '{"recipe": 1, "model_cfg": 2, "event": 3, "data": [4], "a": {"b": [1e999]}}'
+        )
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+DAMAGES: tuple[Callable[[Path], None], ...] = (cut, empty, garbage, line_lost, other_types, gone)
+
+
+class Told:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+
+class Commands:
+    """Runs commands on copies of a finished run."""
+
+    def __init__(self, run: FinishedRun, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.run = run
+        self.place = place
+        self.capsys = capsys
+        self.photo = place / "photo.png"
+        Image.new("RGB", (40, 36), "red").save(self.photo)
+
+    @contextmanager
+    def copy(self) -> Iterator[Path]:
+        """A copy, which is gone afterwards: hundreds of models would fill a disk."""
+        try:
+            yield copied(self.run, self.place)
+        finally:
+            shutil.rmtree(self.place / "runs")
+
+    def __call__(self, command: str, folder: Path) -> Told:
+        arguments = {
+            "run": [self.run.recipe, "--set", f"output={folder.parent}", "--quiet"],
+            "predict": [folder, self.photo, "--quiet"],
+            "compare": [folder, "--csv", folder.parent / "table.csv"],
+            "diagnose": [folder, "--json", "--quiet"],
+            "evaluate": [folder, "--json", "--quiet"],
+        }.get(command, [folder])
+        self.capsys.readouterr()
+        code = run_command_line([command, *map(str, arguments)])
+        said = self.capsys.readouterr()
+        return Told(code, said.out.replace(str(folder), "RUN"), said.err)
+
+
+@pytest.fixture
+def commands(
+    finished_run: FinishedRun,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Commands:
+    monkeypatch.setenv("LATTE_CACHE", str(finished_run.cache))
+    return Commands(finished_run, tmp_path, capsys)
+
+
+def assert_right_or_told(commands: Commands, command: str, name: str, damages: list[str]) -> None:
+    with commands.copy() as folder:
+        expected = commands(command, folder)
+    assert expected.code == 0, expected.err
+    for damage in DAMAGES:
+        if damage.__name__ not in damages:
+            continue
+        with commands.copy() as folder:
+            damage(folder / name)
+            told = commands(command, folder)
+        what = f"{command} with {name} {damage.__name__}: {told.out}{told.err}"
+        assert "Traceback" not in told.err, what
+        if told.code == 0:
+            assert unchanging(told.out) == unchanging(expected.out), what
+        else:
+            assert told.code == 2, what
+            assert "error: " in told.err, what
+            assert Path(name).name in told.err or str(folder) in told.err, what
+
+
+def unchanging(text: str) -> str:
+    """Without what depends on the clock, and on files that are only there to be looked at."""
+    clock = ("time", "run folder", "stage", "profile", "wrote")
+    return "\n".join(line for line in text.splitlines() if not line.startswith(clock))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_report_is_right_or_refused(name: str, commands: Commands) -> None:
+    """The command that reads most; each file in one of the ways, by turns."""
+    turn = FILES.index(name) % 5
+    chosen = [damage.__name__ for damage in DAMAGES[:5]][turn]
+    assert_right_or_told(commands, "report", name, [chosen])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", FILES)
+def test_every_command_is_right_or_refuses(name: str, command: str, commands: Commands) -> None:
+    assert_right_or_told(commands, command, name, [one.__name__ for one in DAMAGES])
+
+
+def test_the_list_of_files_is_complete(finished_run: FinishedRun) -> None:
+    """What a run writes and latte reads again is damaged here; the rest is for people alone."""
+    there = {
+        path.relative_to(finished_run.folder).as_posix()
+        for path in finished_run.folder.rglob("*")
+        if path.is_file()
+    }
+    unread = {".lock", "data/training.jsonl", "data/skipped.csv", "model/README.md"}
+    unread |= {one for one in there if one.startswith(("report/", "checkpoints/step-", "trace"))}
+    assert there - {*FILES} - unread == set()
+    assert {*FILES} <= there
+
+
+def test_damage_is_told_with_what_to_do(commands: Commands) -> None:
+    with commands.copy() as folder:
+        evaluation = json.loads((folder / "evaluation.json").read_text())
+        evaluation[0]["classes"][0]["correct"] += 100
+        (folder / "evaluation.json").write_text(json.dumps(evaluation))
+        told = commands("report", folder)
+    assert told.code == 2
+    assert told.err.splitlines()[-2:] == [
+        f"error: {folder}/evaluation.json: this file is damaged (zero-shot: its counts do not add "
+        "up)",
+        "  remove it, and run the recipe again: what it held is then made anew",
+    ]

@@ -1,0 +1,173 @@
+"""Run folders from strangers: nothing is written beyond them, and nothing in them is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from latte.cli.main import run_command_line
+from latte.interfaces import LatteError
+from latte.run.folder import RunFolder
+from tests.run.finished import FinishedRun
+
+Check = Callable[..., str]
+
+
+@pytest.fixture
+def latte(capsys: pytest.CaptureFixture[str]) -> Check:
+    """Run `latte ARGUMENTS`, which must end with a helpful error; returns it."""
+
+    def call(*arguments: str | Path) -> str:
+        capsys.readouterr()
+        ended = run_command_line([str(one) for one in arguments])
+        said = capsys.readouterr()
+        assert ended == 2, said.out + said.err
+        assert "Traceback" not in said.err
+        return said.err
+
+    return call
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    """A folder that is none of the run's business."""
+    folder = tmp_path / "precious"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("dear")
+    return folder
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (40, 36), "red").save(path)
+    return path
+
+
+def assert_untouched(precious: Path) -> None:
+    assert [path.name for path in precious.iterdir()] == ["letter.txt"]
+    assert (precious / "letter.txt").read_text() == "dear"
+
+
+@pytest.mark.parametrize(
+    "name", [".lock", "data", "report", "model", "checkpoints", "state.json", "metrics.jsonl"]
+)
+@pytest.mark.parametrize("command", ["run", "report"])
+def test_nothing_is_written_through_a_link(
+    name: str,
+    command: str,
+    finished_run: FinishedRun,
+    copied_run: Path,
+    precious: Path,
+    latte: Check,
+) -> None:
+    path = copied_run / name
+    is_folder = path.is_dir()
+    path.rename(copied_run.parent / f"was-{name}")
+    path.symlink_to(precious if is_folder else precious / "letter.txt")
+    if name == "state.json":
+        path.unlink()
+        path.symlink_to(copied_run.parent / f"was-{name}")
+    of_run = [finished_run.recipe, "--set", f"output={copied_run.parent}"]
+    said = latte(command, *(of_run if command == "run" else [copied_run]), "--quiet")
+    assert "this link leads out of the run folder" in said
+    assert str(path) in said
+    assert_untouched(precious)
+
+
+def test_an_export_is_not_written_through_a_link(
+    copied_run: Path, precious: Path, latte: Check
+) -> None:
+    (copied_run / "export").symlink_to(precious)
+    assert "leads out" in latte("export", copied_run, "--format", "onnx", "--quiet")
+    assert_untouched(precious)
+
+
+def test_links_within_a_folder_stay(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / "elsewhere").mkdir(parents=True)
+    folder.checkpoints.symlink_to("elsewhere")
+    (folder.path / "loop").symlink_to("loop")
+    with folder.lock():
+        pass
+    assert folder.checkpoints.is_symlink()
+
+
+def test_a_lock_is_never_another_file(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    (folder.path / "mine").write_text("x")
+    (folder.path / ".lock").symlink_to("mine")
+    with pytest.raises(LatteError, match="link"), folder.lock():
+        pass
+    with pytest.raises(OSError):
+        folder.sign()
+    assert (folder.path / "mine").read_text() == "x"
+
+
+Notes = dict[str, Any]
+
+
+def change_prototypes(
+    folder: Path, change: Callable[[dict[str, torch.Tensor], Notes], object]
+) -> None:
+    path = folder / "prototypes.safetensors"
+    with safe_open(path, "pt") as file:
+        notes = json.loads(file.metadata()["latte"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    told = change(tensors, notes)
+    save_file(tensors, path, {"latte": json.dumps(notes if told is None else told)})
+
+
+def test_a_learner_cannot_be_called_like_a_path(
+    copied_run: Path, tiny_clip_folder: Path, photo: Path, latte: Check
+) -> None:
+    """Two learners have a folder each below `model`, named after them."""
+    outside = os.path.relpath(tiny_clip_folder, copied_run / "model")
+
+    def rename(tensors: dict[str, torch.Tensor], about: Notes) -> None:
+        for part in ("weights", "owners"):
+            tensors[f"{outside}.{part}"] = tensors[f"main.{part}"].clone()
+        about["learners"] = [outside, "main"]
+
+    change_prototypes(copied_run, rename)
+    said = latte("predict", copied_run, photo, "--quiet")
+    assert "a learner has a name that no recipe can give it" in said
+    assert "prototypes.safetensors" in said
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "told"),
+    [
+        ("owners", torch.tensor([0, 1, 9]), "not those of 3 classes"),
+        ("owners", torch.tensor([0, 1, 1]), "not those of 3 classes"),
+        ("owners", torch.tensor([-1, 1, 2]), "not those of 3 classes"),
+        ("owners", torch.zeros(3), "do not have one class each"),
+        ("owners", torch.arange(2), "do not have one class each"),
+        ("weights", torch.full((3, 16), torch.nan), "not a matrix of finite numbers"),
+        ("weights", torch.zeros(3, dtype=torch.int64), "not a matrix of finite numbers"),
+    ],
+)
+def test_prototypes_that_do_not_fit_are_refused(
+    part: str, value: torch.Tensor, told: str, copied_run: Path, photo: Path, latte: Check
+) -> None:
+    change_prototypes(copied_run, lambda tensors, _: tensors.update({f"main.{part}": value}))
+    assert told in latte("predict", copied_run, photo, "--quiet")
+
+
+@pytest.mark.parametrize("notes", [{}, {"class_names": 1}, {"class_names": ["a", "a"]}, [], 1])
+def test_notes_that_do_not_fit_are_refused(
+    notes: object, copied_run: Path, photo: Path, latte: Check
+) -> None:
+    change_prototypes(copied_run, lambda *_: notes)
+    said = latte("predict", copied_run, photo, "--quiet")
+    assert "prototypes.safetensors: this file is damaged" in said
