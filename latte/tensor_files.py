@@ -32,6 +32,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """What `save_tensors` wrote, on the CPU; a file without a digest is taken as it is.
 
+    Copies, aligned as torch aligns: kernels add in another order where memory begins elsewhere, so
+    what is read from the mapped file would give other last bits than what was written.
+
     Raises:
         DamagedTensorsError: if it is not what was written.
         OSError: if it cannot be read.
@@ -44,7 +47,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise DamagedTensorsError(str(error)) from error
     if written is not None and written != tensor_digest(tensors):
         raise DamagedTensorsError("its bytes are not those that were written")
-    return tensors
+    return {name: value.clone() for name, value in tensors.items()}
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
@@ -57,4 +60,4 @@ def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _bytes(value: Tensor) -> memoryview:
-    return memoryview(value.reshape(-1).view(torch.uint8).numpy())
+    return value.reshape(-1).view(torch.uint8).numpy().data

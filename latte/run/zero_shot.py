@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images, encode_class_texts
@@ -18,6 +17,7 @@ from latte.interfaces import Progress
 from latte.run.images import Images
 from latte.run.kept_features import kept_features
 from latte.run.workspace import Workspace
+from latte.tensor_files import load_tensors, save_tensors
 
 _SAME = 1 - 5e-6
 """Cosine similarity of texts that differ by rounding alone."""
@@ -86,14 +86,13 @@ def _earlier_twins(features: Tensor, rows: slice) -> Iterator[tuple[int, int]]:
 
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
     """Write the stage's artifact."""
-    tensors = {name: value.contiguous() for name, value in vars(zero_shot).items()}
     with write_atomically(path) as temporary:
-        save_file(tensors, temporary)
+        save_tensors(temporary, vars(zero_shot))
 
 
 def load_zero_shot(path: Path) -> ZeroShot:
     """Read what `save_zero_shot` wrote."""
-    return ZeroShot(**load_file(path))
+    return ZeroShot(**load_tensors(path))
 
 
 def _image_features(
