@@ -13,7 +13,7 @@ from faults.site import Site
 def gone(site: Site, times: int) -> list[Outcome]:
     """Each ends with code 2 and leaves nothing half-written; back on, the run goes on."""
     closed = f"http://127.0.0.1:{_closed_port()}"
-    describer = f"{{use: openai, model: m, base_url: '{closed}/v1', api_key: none}}"
+    describer = f"{{use: openai, model: m, base_url: '{closed}/v1'}}"
     offline = {"HF_ENDPOINT": closed, "HF_HUB_DISABLE_TELEMETRY": "1"}
     place, rows = site.place(), []
     for fault, change, settings in (

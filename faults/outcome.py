@@ -10,11 +10,13 @@ from itertools import zip_longest
 from faults.place import Ended, Place, asked_in_vain, differences
 
 _WIDTHS = (22, 5, 31, 8, 10)
+_SHOWN = 110
+"""Characters of a message."""
 _HEADS = ("fault", "times", "what the user saw", "lost?", "identical?")
 
 
 class NotPermittedError(Exception):
-    """This machine does not let the fault happen; the message says what is missing."""
+    """The machine does not let the fault happen; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def outcome(
 def seen(ended: Ended) -> str:
     """Exit code and message; a traceback is a bug."""
     assert "Traceback" not in ended.output, ended.output
-    return f"{ended.said} (exit {ended.code})"
+    return f"{textwrap.shorten(ended.said, _SHOWN, placeholder='...')} (exit {ended.code})"
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -93,7 +93,7 @@ class Place:
         return self.run_folder
 
     def interrupt_when(
-        self, ready: Callable[[], bool], number: int = signal.SIGKILL, **settings: str
+        self, ready: Callable[[], bool], number: int = signal.SIGKILL, /, **settings: str
     ) -> Ended | None:
         """Start, and send the signal once `ready`; None where the process ended before that."""
         process = self.start(**settings)
@@ -148,6 +148,14 @@ class Place:
         """What the describer was asked so far, again and again if so."""
         path = self.folder / "asked.txt"
         return path.read_text().splitlines() if path.exists() else []
+
+    def has_trained(self, steps: int) -> bool:
+        """Whether there is a checkpoint of so many steps or more."""
+        return self.steps() >= steps
+
+    def has_begun(self, stage: str) -> bool:
+        """Whether the process of the moment is in `stage` or beyond."""
+        return stage in self.began()
 
     def steps(self) -> int:
         """Of the newest checkpoint of the run itself, its controls left out."""

@@ -70,13 +70,18 @@ def save_checkpoint(
     temporary = folder / f".{target.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    save_tensors(temporary / _FILE, _tensors(learners, labelers))
-    sync_folder(temporary)
-    if target.exists():
-        shutil.rmtree(target)
-    temporary.rename(target)
-    for old in _checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    try:
+        save_tensors(temporary / _FILE, _tensors(learners, labelers))
+        sync_folder(temporary)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    kept = _checkpoints(folder)[-KEPT:]
+    for old in folder.glob("step-*"):
+        if old not in kept:
+            shutil.rmtree(old)
 
 
 def load_checkpoint(
@@ -108,7 +113,10 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    return sorted(folder.glob("step-*" if only is None else _name(only)))
+    """Those with content: a kill can come while an old one is being removed."""
+    found = folder.glob("step-*" if only is None else _name(only))
+    numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
+    return sorted(one for one in numbered if (one / _FILE).exists())
 
 
 def _name(step: int) -> str:

@@ -18,7 +18,10 @@ from latte.interfaces import LatteError
 
 TERMINATED = 128 + signal.SIGTERM
 _SPACE = "free some space and run the same command again: what was finished is kept"
-_RIGHTS = "give this user the right to read and write there, or choose another place: `output`, LATTE_CACHE"
+_RIGHTS = (
+    "give this user the right to read and write there, or choose another place: `output`, "
+    "LATTE_CACHE"
+)
 _MEMORY = "stop what else needs memory, or take smaller parts: lower "
 _HINTS = {
     errno.ENOSPC: _SPACE,

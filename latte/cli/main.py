@@ -165,7 +165,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:
-    logging.getLogger("latte").handlers = [WarningHandler(logging.WARNING)]
+    shown = logging.getLogger("latte")
+    shown.handlers, shown.propagate = [WarningHandler(logging.WARNING)], False
     try:
         command = typer.main.get_command(app)
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
