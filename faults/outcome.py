@@ -66,9 +66,14 @@ def seen(ended: Ended) -> str:
     return f"{textwrap.shorten(ended.said, _SHOWN, placeholder='...')} (exit {ended.code})"
 
 
+def heads() -> str:
+    """What stands above the rows."""
+    return "\n".join([_row(_HEADS), _row(["-" * width for width in _WIDTHS])])
+
+
 def table(outcomes: Sequence[Outcome]) -> str:
     """Rows of at most 80 columns."""
-    rows = [_row(_HEADS), _row(["-" * width for width in _WIDTHS])]
+    rows = []
     for one in outcomes:
         times = str(one.times) if one.times else "-"
         tried = (one.lost, one.same) if one.times else ("-", "-")
