@@ -39,6 +39,8 @@ def killed(site: Site, times: int) -> list[Outcome]:
 
 def told_to_end(site: Site, times: int) -> list[Outcome]:
     """Ctrl-C, and SIGTERM as schedulers send it, in every stage."""
+    # A shell lets what it starts with `&` ignore Ctrl-C, and so does everything that this starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return [
         _told_to_end(site, f"{name}: every stage", number, code, word)
         for name, number, code, word in (
