@@ -129,7 +129,7 @@ def test_the_core_alone_helps_lists_checks_and_runs(
     recipe = squares(tmp_path)
     assert "Adapt CLIP" in run(latte, "--help", cwd=tmp_path)
     assert "latte-tiny" not in run(latte, "plugins", cwd=tmp_path)
-    assert "demo" in run(latte, "recipes", cwd=tmp_path)
+    assert "demo" in run(latte, "recipes", "list", cwd=tmp_path)
     run(latte, "check", recipe, cwd=tmp_path, **settings)
     assert "report: " in run(latte, "run", recipe, cwd=tmp_path, **settings)
 

@@ -54,10 +54,26 @@ def install(python: Path, wheels: Sequence[Path]) -> None:
 def environment(folder: Path) -> Path:
     """The interpreter of a fresh environment; third-party packages come from that of the tests."""
     venv.create(folder, with_pip=True)
-    packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
-    borrowed = [one for one in sys.path if Path(one).name in ("site-packages", "dist-packages")]
-    (Path(packages) / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    borrowed = folder / "borrowed"
+    borrowed.mkdir()
+    for path in _third_party():
+        (borrowed / path.name).symlink_to(path)
+    (packages / "borrowed.pth").write_text(f"{borrowed}\n")
     return folder / "bin" / "python"
+
+
+def _third_party() -> list[Path]:
+    """What is installed beside these tests, without latte and its plugins."""
+    folders = [
+        Path(one) for one in sys.path if Path(one).name in ("site-packages", "dist-packages")
+    ]
+    found = {path.name: path for folder in reversed(folders) for path in folder.iterdir()}
+    return [
+        path
+        for name, path in found.items()
+        if path.suffix != ".pth" and not name.startswith(("latte", "_editable", "__pycache__"))
+    ]
 
 
 def names(wheel: Path) -> list[str]:
