@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from tests.packages.wheels import (
 pytestmark = pytest.mark.slow
 PLUGINS = [name for name in SOURCES if name != CORE]
 RECIPE = """\
-dataset: {use: folder, root: images, classes: [red, green], evaluation: images}
+dataset: {use: folder, root: images, classes: [red, green], evaluation: test}
 backbone: {model: "local-dir:clip"}
 describer: phrases
 descriptions: [class, image]
@@ -110,11 +111,11 @@ def squares(folder: Path) -> Path:
     """The recipe above with its images, and the model that latte-tiny ships, as a folder."""
     from PIL import Image
 
-    for colour in ("red", "green"):
-        (folder / "images" / colour).mkdir(parents=True)
+    for split, colour in product(("images", "test"), ("red", "green")):
+        (folder / split / colour).mkdir(parents=True)
         for number in range(4):
-            image = Image.new("RGB", (40 + number, 40), colour)
-            image.save(folder / "images" / colour / f"{number}.png")
+            size = (40 + number, 40 + len(split))
+            Image.new("RGB", size, colour).save(folder / split / colour / f"{number}.png")
     (folder / "clip").symlink_to(SOURCES["latte-tiny"] / "latte_tiny" / "clip")
     path = folder / "squares.yaml"
     path.write_text(RECIPE)
@@ -129,7 +130,7 @@ def test_the_core_alone_helps_lists_checks_and_runs(
     recipe = squares(tmp_path)
     assert "Adapt CLIP" in run(latte, "--help", cwd=tmp_path)
     assert "latte-tiny" not in run(latte, "plugins", cwd=tmp_path)
-    assert "demo" in run(latte, "recipes", "list", cwd=tmp_path)
+    assert "demo" in run(latte, "recipes", "ls", cwd=tmp_path)
     run(latte, "check", recipe, cwd=tmp_path, **settings)
     assert "report: " in run(latte, "run", recipe, cwd=tmp_path, **settings)
 
