@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,9 +39,10 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """The first line of its complaint, without the path that it begins with."""
+        """The first line of its complaint; paths begin below the place."""
         complaints = [line for line in self.output.splitlines() if line.startswith("error: ")]
-        return complaints[0].removeprefix("error: ") if complaints else ""
+        first = complaints[0].removeprefix("error: ") if complaints else ""
+        return re.sub(r"\S*/place-\d+/", "", first)
 
 
 class Place:
