@@ -72,6 +72,13 @@ def test_lack_of_memory_names_the_keys_to_lower(error: BaseException) -> None:
     assert "evaluate.batch_size" in str(found)
 
 
+def test_an_environment_without_torch_is_told_what_to_install() -> None:
+    found = fault_of_the_machine(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert found is not None
+    assert "pip install torch" in str(found)
+    assert fault_of_the_machine(ModuleNotFoundError("No module", name="elsewhere")) is None
+
+
 @pytest.mark.parametrize(
     "error", [FileNotFoundError(errno.ENOENT, "", "x"), RuntimeError("a slip"), ValueError()]
 )
