@@ -117,7 +117,9 @@ def load_classifiers(folder: RunFolder) -> tuple[tuple[str, ...], dict[str, Clas
     with safe_open(folder.prototypes, framework="pt") as file:
         about = json.loads(file.metadata()["latte"])
         classifiers = {
-            name: Classifier(file.get_tensor(f"{name}.weights"), file.get_tensor(f"{name}.owners"))
+            name: Classifier(
+                *(file.get_tensor(f"{name}.{part}").clone() for part in ("weights", "owners"))
+            )
             for name in about["learners"]
         }
     return tuple(about["class_names"]), classifiers
