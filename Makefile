@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test lint check slow docs plugins install format clean
+.PHONY: demo test lint check slow matrix faults docs plugins install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
@@ -28,6 +28,12 @@ plugins: install
 
 slow: install
 	$(BIN)/python -m pytest -m slow
+
+matrix: install
+	$(BIN)/python -m pytest -m "slow or not slow" tests/packages
+
+faults: install
+	$(BIN)/python -m faults
 
 format: install
 	$(BIN)/ruff format .

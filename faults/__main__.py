@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from faults import clocks, damage, disks, interruptions, memory, network, processes
-from faults.outcome import NotPermittedError, Outcome, skipped, table
+from faults.outcome import NotPermittedError, Outcome, heads, skipped, table
 from faults.site import Site
 
 FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
@@ -38,10 +38,12 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="latte-faults-") as temporary:
         site = Site((options.folder or Path(temporary)).absolute())
-        outcomes = [
-            one for name in options.only or FAULTS for one in happen(name, site, options.times)
-        ]
-    print(table(outcomes))  # noqa: T201 - what this command is for
+        print(heads())  # noqa: T201 - what this command is for
+        outcomes = []
+        for name in options.only or FAULTS:
+            found = happen(name, site, options.times)
+            print(table(found), flush=True)  # noqa: T201 - seen even if what follows is killed
+            outcomes += found
     return 0 if all(one.is_good for one in outcomes) else 1
 
 

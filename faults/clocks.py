@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -22,13 +23,15 @@ def jumps(site: Site, times: int) -> list[Outcome]:
     ):
         place = site.place()
         for offset, ready in ((first, _describing), (then, _training)):
-            place.interrupt_when(partial(ready, place), **_clock(place, library, offset))
+            place.interrupt_when(
+                partial(ready, place), signal.SIGKILL, **_clock(place, library, offset)
+            )
         place.finish(**_clock(place, library, then))
         rows.append(outcome(fault, [place], site.whole(), 1, "nothing (exit 0)"))
     place = site.place()
     process = place.start(**_clock(place, library, 0))
     for stage, offset in (("describe", -_YEAR), ("train", _YEAR), ("controls", -5)):
-        assert place.wait_until(lambda stage=stage: stage in place.began(), process)
+        assert place.wait_until(partial(place.has_begun, stage), process)
         _set(place, offset)
     ended = place.end(process)
     assert ended.code == 0, ended.output

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from faults.outcome import Outcome, outcome
-from faults.place import Place, asked_in_vain
+from faults.place import asked_in_vain
 from faults.site import Site
 
 Damage = Callable[[Path], None]
@@ -31,6 +32,7 @@ def turned(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+SERVED = "nothing (exit 0)"
 DAMAGES: Mapping[str, Damage] = {"cut": cut, "emptied": emptied, "one bit turned": turned}
 
 
@@ -40,7 +42,7 @@ def checkpoints(site: Site, times: int) -> list[Outcome]:
     for name, damage in DAMAGES.items():
         for count, which in ((1, "newest"), (2, "both")):
             place = site.place()
-            place.kill_when(lambda place=place: place.steps() >= 7)
+            place.kill_when(partial(place.has_trained, 7))
             found = sorted(place.run_folder.glob("checkpoints/step-*/state.safetensors"))
             for path in found[-count:]:
                 damage(path)
@@ -48,8 +50,8 @@ def checkpoints(site: Site, times: int) -> list[Outcome]:
             assert ended.code == 0, ended.output
             warnings = [line for line in ended.output.splitlines() if line.startswith("warning")]
             assert len(warnings) == count, ended.output
-            what = warnings[0].partition("checkpoints/")[2]
-            saw = f"warning: ...{what} (exit 0)"
+            what = warnings[0].partition("checkpoints/")[2].partition(":")[0]
+            saw = f"warning: {what} (exit 0)"
             rows.append(outcome(f"{which} checkpoint: {name}", [place], site.whole(), 1, saw))
     return rows
 
@@ -62,28 +64,20 @@ def caches(site: Site, times: int) -> list[Outcome]:
         place.finish()
         shutil.rmtree(place.folder / "runs")
         files = sorted(path for path in place.cache.rglob("*") if path.is_file())
-        lines = sum(len(path.read_bytes().splitlines()) for path in files if _has_texts(path))
+        texts = _lines(files)
         for path in files:
             damage(path)
-        kept = sum(_whole_lines(path) for path in files if _has_texts(path))
+        gone = len(texts - _lines(files))
         ended = place.run()
         assert ended.code == 0, ended.output
         again = asked_in_vain(place, site.whole())
-        assert again <= lines - kept, f"{again} texts were asked again, {lines - kept} were gone"
-        place.interruptions += lines  # what was damaged had to be asked again
-        rows.append(outcome(f"cache: {name}", [place], site.whole(), len(files), _said(place)))
+        assert again <= gone, f"{again} texts were asked again, {gone} were gone"
+        place.interruptions += gone
+        rows.append(outcome(f"cache: {name}", [place], site.whole(), len(files), SERVED))
     return rows
 
 
-def _said(place: Place) -> str:
-    return "nothing (exit 0)"
-
-
-def _has_texts(path: Path) -> bool:
-    return path.suffix == ".jsonl"
-
-
-def _whole_lines(path: Path) -> int:
-    """How many lines still are what was written: JSON, each of one length or another."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    return sum(line.endswith(b"}\n") for line in lines) - 1
+def _lines(files: Iterable[Path]) -> set[bytes]:
+    """Whole lines of the parts of a description store."""
+    parts = [path for path in files if path.suffix == ".jsonl"]
+    return {line for path in parts for line in path.read_bytes().splitlines(keepends=True)}

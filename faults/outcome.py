@@ -10,6 +10,8 @@ from itertools import zip_longest
 from faults.place import Ended, Place, asked_in_vain, differences
 
 _WIDTHS = (22, 5, 31, 8, 10)
+_SHOWN = 110
+"""Characters of a message."""
 _HEADS = ("fault", "times", "what the user saw", "lost?", "identical?")
 
 
@@ -61,12 +63,17 @@ def outcome(
 def seen(ended: Ended) -> str:
     """Exit code and message; a traceback is a bug."""
     assert "Traceback" not in ended.output, ended.output
-    return f"{ended.said} (exit {ended.code})"
+    return f"{textwrap.shorten(ended.said, _SHOWN, placeholder='...')} (exit {ended.code})"
+
+
+def heads() -> str:
+    """What stands above the rows."""
+    return "\n".join([_row(_HEADS), _row(["-" * width for width in _WIDTHS])])
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """Rows of at most 80 columns."""
-    rows = [_row(_HEADS), _row(["-" * width for width in _WIDTHS])]
+    rows = []
     for one in outcomes:
         times = str(one.times) if one.times else "-"
         tried = (one.lost, one.same) if one.times else ("-", "-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,9 +39,10 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """The first line of its complaint, without the path that it begins with."""
+        """The first line of its complaint; paths begin below the place."""
         complaints = [line for line in self.output.splitlines() if line.startswith("error: ")]
-        return complaints[0].removeprefix("error: ") if complaints else ""
+        first = complaints[0].removeprefix("error: ") if complaints else ""
+        return re.sub(r"\S*/place-\d+/", "", first)
 
 
 class Place:
@@ -93,7 +95,7 @@ class Place:
         return self.run_folder
 
     def interrupt_when(
-        self, ready: Callable[[], bool], number: int = signal.SIGKILL, **settings: str
+        self, ready: Callable[[], bool], number: int = signal.SIGKILL, /, **settings: str
     ) -> Ended | None:
         """Start, and send the signal once `ready`; None where the process ended before that."""
         process = self.start(**settings)
@@ -148,6 +150,14 @@ class Place:
         """What the describer was asked so far, again and again if so."""
         path = self.folder / "asked.txt"
         return path.read_text().splitlines() if path.exists() else []
+
+    def has_trained(self, steps: int) -> bool:
+        """Whether there is a checkpoint of so many steps or more."""
+        return self.steps() >= steps
+
+    def has_begun(self, stage: str) -> bool:
+        """Whether the process of the moment is in `stage` or beyond."""
+        return stage in self.began()
 
     def steps(self) -> int:
         """Of the newest checkpoint of the run itself, its controls left out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from faults.outcome import Outcome, outcome
 from faults.place import ALL_STAGES, PLUGIN, REPOSITORY, Ended, Place
 from faults.site import Site
@@ -17,7 +19,7 @@ def one_of_two(site: Site, times: int) -> list[Outcome]:
     for rank in (0, 1):
         place = site.place()
         killed = _start(place, site)
-        killed.kill_when(rank, lambda place=place: place.steps() >= 4)
+        killed.kill_when(rank, partial(place.has_trained, 4))
         code, _, complaints = killed.end(timeout=120)
         assert code != 0
         assert complaints.count(LOST) == 1, complaints

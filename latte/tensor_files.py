@@ -19,7 +19,7 @@ from latte.files import digest_stream
 _KEY = "digest"
 
 
-class DamagedTensorsError(Exception):
+class DamagedTensorsError(ValueError):
     """The file is cut, or holds other bytes than were written; the message says which."""
 
 
@@ -31,6 +31,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """What `save_tensors` wrote, on the CPU; a file without a digest is taken as it is.
+
+    Copies, aligned as torch aligns: kernels add in another order where memory begins elsewhere, so
+    what is read from the mapped file would give other last bits than what was written.
 
     Raises:
         DamagedTensorsError: if it is not what was written.
@@ -44,7 +47,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise DamagedTensorsError(str(error)) from error
     if written is not None and written != tensor_digest(tensors):
         raise DamagedTensorsError("its bytes are not those that were written")
-    return tensors
+    return {name: value.clone() for name, value in tensors.items()}
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import zeros
 
-from latte.files import digest, write_atomically, write_text
+from latte.files import digest, remove_leftovers, write_atomically, write_text
 
 
 def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -34,3 +36,17 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
 @given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
 def test_digests_differ_where_the_parts_differ(first: list[str], second: list[str]) -> None:
     assert (digest(*first) == digest(*second)) == (first == second)
+
+
+def test_leftovers_of_processes_that_were_killed_are_removed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    for name in (".old.txt.1-aa.tmp", ".young.txt.2-bb.tmp", "own.tmp", "file.txt"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / ".old.txt.1-aa.tmp", (0, 0))
+    (tmp_path / ".folder.tmp").mkdir()
+    remove_leftovers(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".young.txt.2-bb.tmp", "own.tmp", "file.txt", ".folder.tmp"}
+    remove_leftovers(tmp_path, older_than=-math.inf)
+    assert ".young.txt.2-bb.tmp" not in {path.name for path in tmp_path.iterdir()}

@@ -70,6 +70,6 @@ class Stages(Reporter[NoOptions]):
         if stage.stage == "evaluate":
             self.on_stage_start("controls")
 
-    def report(self, results: RunResults) -> Sequence[Path]:
+    def report(self, results: RunResults) -> list[Path]:
         """Nothing."""
         return []

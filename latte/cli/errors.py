@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.text import Text
 
@@ -57,6 +59,18 @@ class WarningHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
         _print("warning: ", record.getMessage(), style="yellow")
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Within the block latte's own warnings are shown, once: whoever set up logging, too."""
+    logger = logging.getLogger("latte")
+    before = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before
 
 
 def _print(prefix: str, message: str, style: str = "bold red") -> None:

@@ -74,7 +74,7 @@ def fault_of_the_machine(error: BaseException) -> LatteError | None:
     one: BaseException | None = error
     while one is not None and id(one) not in seen:
         seen.add(id(one))
-        found = _lack_of_memory(one) or _refusal_of_the_system(one)
+        found = _lack_of_memory(one) or _lack_of_torch(one) or _refusal_of_the_system(one)
         if found is not None:
             return found
         one = one.__cause__ or one.__context__
@@ -115,4 +115,14 @@ def _lack_of_memory(error: BaseException) -> LatteError | None:
         return LatteError("there is not enough memory", hint=_HINTS[errno.ENOMEM])
     if type(error).__name__ == "OutOfMemoryError":
         return LatteError("the GPU has not enough memory", hint=_HINTS[errno.ENOMEM])
+    return None
+
+
+def _lack_of_torch(error: BaseException) -> LatteError | None:
+    """An environment without what needs a choice of build, as after `pip install --no-deps`."""
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
+        return LatteError(
+            f"{error.name} is not installed in this environment",
+            hint="pip install torch torchvision, in the build for your GPU",
+        )
     return None

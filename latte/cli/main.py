@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -16,12 +15,12 @@ from latte.cli.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
     UNEXPECTED,
-    WarningHandler,
     print_error,
     print_interrupted,
     print_terminated,
     print_unexpected,
     silence_broken_pipe,
+    warnings_shown,
 )
 from latte.cli.faults import TERMINATED, ended_by_sigterm, fault_of_the_machine
 from latte.cli.output import echo
@@ -154,7 +153,7 @@ def main() -> None:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; returns the exit code and raises nothing that people should see."""
-    with ended_by_sigterm() as signals:
+    with ended_by_sigterm() as signals, warnings_shown():
         code = _run_command_line(arguments)
     if code != INTERRUPTED:
         return code
@@ -166,8 +165,6 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:
-    shown = logging.getLogger("latte")
-    shown.handlers, shown.propagate = [WarningHandler(logging.WARNING)], False
     try:
         command = typer.main.get_command(app)
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)

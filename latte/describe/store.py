@@ -195,8 +195,14 @@ class DescriptionStore:
             raise LatteError(
                 f"descriptions cannot be written: {error.strerror or error}",
                 where=str(self.folder),
-                hint="texts that were finished before are safe; free some space and run again",
+                hint=f"texts that were finished before are safe; {_remedy(error)}",
             ) from error
         except BaseException:
             self.close()
             raise
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space and run again"
+    return "let this user write there, or choose another place: LATTE_CACHE"

@@ -140,7 +140,11 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def _classifier(file: Any, learner: str, classes: int) -> Classifier:
     """One learner's prototypes. Raises `ValueError` where they are not of `classes` classes."""
-    weights, owners = (file.get_tensor(f"{learner}.{part}") for part in ("weights", "owners"))
+    weights, owners = (
+        # Copies, aligned as those that were saved: a mapped file gives other last bits.
+        file.get_tensor(f"{learner}.{part}").clone()
+        for part in ("weights", "owners")
+    )
     if weights.ndim != 2 or not weights.is_floating_point() or not weights.isfinite().all():
         raise ValueError(f"the prototypes of {learner} are not a matrix of finite numbers")
     if owners.dtype != torch.int64 or owners.shape != weights.shape[:1]:

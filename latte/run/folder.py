@@ -150,6 +150,11 @@ class RunFolder:
         """Run folders of the recipe's controls."""
         return self.path / "controls"
 
+    @property
+    def shards(self) -> Path:
+        """Folders of workers that describe side by side, each with a lock of its own."""
+        return self.path / "shards"
+
     def finished(self, stage: str) -> StageRecord | None:
         """The record of `stage`, if it is finished and what it wrote is still there."""
         record = self.recorded(stage)
@@ -232,9 +237,9 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         """What a killed process had begun; only whoever holds the lock writes here."""
-        below = [path for path in self.path.rglob("*") if path.is_dir() and not path.is_symlink()]
-        for place in (self.path, *below):
-            remove_leftovers(place, older_than=-math.inf)
+        for place, folders, _ in os.walk(self.path):
+            folders[:] = [name for name in folders if name != self.shards.name]
+            remove_leftovers(Path(place), older_than=-math.inf)
 
     def sign(self) -> str:
         """Leave a new sign in the lock, by which another process knows that it sees this folder."""

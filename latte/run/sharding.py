@@ -58,8 +58,8 @@ def describe_shard(
     A run of the recipe finds the texts afterwards, as does any other number of shards.
     """
     keep_freed_memory()
-    whole = run_folder(recipe, limit).path
-    folder = RunFolder(whole / "shards" / f"{shard.index}-of-{shard.count}")
+    whole = run_folder(recipe, limit)
+    folder = RunFolder(whole.shards / f"{shard.index}-of-{shard.count}")
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     with folder.lock():
         images = find_images(workspace)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images, encode_class_texts
@@ -17,8 +16,9 @@ from latte.files import write_atomically
 from latte.interfaces import Progress
 from latte.run.images import Images
 from latte.run.kept_features import kept_features
-from latte.run.stored import explained, open_tensors, same_count
+from latte.run.stored import explained, read_tensors, same_count
 from latte.run.workspace import Workspace
+from latte.tensor_files import save_tensors
 
 _SAME = 1 - 5e-6
 """Cosine similarity of texts that differ by rounding alone."""
@@ -87,16 +87,14 @@ def _earlier_twins(features: Tensor, rows: slice) -> Iterator[tuple[int, int]]:
 
 def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
     """Write the stage's artifact."""
-    tensors = {name: value.contiguous() for name, value in vars(zero_shot).items()}
     with write_atomically(path) as temporary:
-        save_file(tensors, temporary)
+        save_tensors(temporary, vars(zero_shot))
 
 
 def load_zero_shot(path: Path) -> ZeroShot:
     """Read what `save_zero_shot` wrote. Raises `LatteError` for a damaged file."""
-    with open_tensors(path) as file:
-        found = ZeroShot(*(file.get_tensor(one.name) for one in fields(ZeroShot)))
     with explained(path):
+        found = ZeroShot(**read_tensors(path))
         _check(found)
     return found
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from latte.adapt.checkpoint import KEPT, load_checkpoint
+from faults.damage import turned
+from latte.adapt.checkpoint import KEPT, load_checkpoint, save_checkpoint
 from latte.adapt.loop import Training
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError, TrainableGroup
@@ -106,3 +107,43 @@ def test_the_one_before_takes_the_place_of_a_damaged_one(
     (newest / "state.safetensors").write_bytes(content)
     found = load_checkpoint(folder, training.learners, training.inputs.labelers)
     assert found == int(newest.name.removeprefix("step-")) - 1
+
+
+def test_one_that_a_kill_left_half_removed_is_none_and_goes_with_the_next(
+    train: Callable[..., Training],
+) -> None:
+    training = train("projections", max_steps=3)
+    folder = training.folder / "checkpoints"
+    half = folder / "step-000009"
+    half.mkdir()
+    assert load_checkpoint(folder, training.learners, training.labelers) == 3
+    save_checkpoint(folder, 4, training.learners, training.labelers)
+    assert not half.exists()
+    assert [path.name for path in sorted(folder.glob("step-*"))] == ["step-000003", "step-000004"]
+
+
+def test_one_that_cannot_be_written_leaves_nothing_half_written(
+    train: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = train("projections", max_steps=3)
+    folder = training.folder / "checkpoints"
+    before = sorted(folder.rglob("*"))
+
+    def full(path: Path, tensors: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("latte.adapt.checkpoint.save_tensors", full)
+    with pytest.raises(OSError, match="no space"):
+        save_checkpoint(folder, 4, training.learners, training.labelers)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_turned_bit_is_noticed_and_the_one_before_is_used(
+    train: Callable[..., Training], caplog: pytest.LogCaptureFixture
+) -> None:
+    training = train("projections", max_steps=3)
+    folder = training.folder / "checkpoints"
+    turned(folder / "step-000003" / "state.safetensors")
+    assert load_checkpoint(folder, training.learners, training.labelers) == 2
+    assert "step-000003 is damaged and not used" in caplog.text

@@ -6,62 +6,21 @@ the environment of these tests.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
-import venv
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from latte.registry.spec import KINDS, Kind
+from tests.packages.wheels import ROOT, build, environment, install, run
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
-
-
-def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """The output of a command that must succeed."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ended = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env={**kept, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
-    return ended.stdout
-
-
-def build(source: Path, wheels: Path) -> Path:
-    """The wheel of the package in `source`."""
-    before = {*wheels.glob("*.whl")}
-    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "-q"]
-    run(sys.executable, "-m", "pip", "wheel", *options, "-w", wheels, source, cwd=wheels)
-    (wheel,) = {*wheels.glob("*.whl")} - before
-    return wheel
-
-
-def install(python: Path, wheels: Sequence[Path]) -> None:
-    """Put wheels into the environment of `python`."""
-    options = ["--no-deps", "--no-index", "--disable-pip-version-check", "-q"]
-    run(python, "-m", "pip", "install", *options, *wheels, cwd=python.parent)
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with the wheels of latte and latte-tiny."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    interpreter = folder / "bin" / "python"
-    packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
-    ours = [one for one in sys.path if Path(one).name in ("site-packages", "dist-packages")]
-    (Path(packages) / "borrowed.pth").write_text("\n".join(ours) + "\n")
+    interpreter = environment(tmp_path_factory.mktemp("environment"))
     wheels = tmp_path_factory.mktemp("wheels")
     install(interpreter, [build(ROOT, wheels), build(ROOT / "plugins/latte-tiny", wheels)])
     return interpreter

@@ -1,3 +1,4 @@
+import logging
 import os
 import subprocess
 import sys
@@ -38,6 +39,10 @@ def badly_plugged() -> None:
     raise error
 
 
+def warned() -> None:
+    logging.getLogger("latte.somewhere").warning("look at this")
+
+
 def finished_with_three(threshold: Annotated[int, typer.Option()] = 3) -> None:
     raise typer.Exit(threshold)
 
@@ -53,6 +58,7 @@ def latte(
         interrupted,
         buggy,
         badly_plugged,
+        warned,
         finished_with_three,
     ):
         monkeypatch.setitem(COMMANDS, function.__name__, f"{__name__}:{function.__name__}")
@@ -89,6 +95,17 @@ def test_control_c_ends_with_one_line(latte: Latte) -> None:
     assert (code, out) == (130, "")
     assert err.startswith("Interrupted.")
     assert err.count("\n") == 1
+
+
+def test_a_warning_is_shown_once_whoever_else_has_set_up_logging(
+    latte: Latte, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A library that logs to the root makes Python show all messages there, too."""
+    logger = logging.getLogger("latte")
+    before = logger.handlers, logger.propagate
+    assert latte("warned") == (0, "", "warning: look at this\n")
+    assert caplog.messages == []
+    assert (logger.handlers, logger.propagate) == before
 
 
 def test_an_unexpected_error_is_called_a_bug_and_keeps_its_traceback(latte: Latte) -> None:

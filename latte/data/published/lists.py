@@ -147,6 +147,12 @@ def _flower_names(file: Path) -> Sequence[str]:
             return [str(by_label[str(label)]) for label in range(1, len(by_label) + 1)]
     from torchvision.datasets import Flowers102
 
+    if not hasattr(Flowers102, "classes"):
+        raise LatteError(
+            "this torchvision does not know the names of the flowers",
+            where=str(file),
+            hint="put CoOp's file of names there, or: pip install 'torchvision>=0.22'",
+        )
     return list(Flowers102.classes)
 
 

@@ -88,7 +88,7 @@ def test_a_thumbnail_is_what_the_tiled_model_sees_as_the_whole(family: str) -> N
             vision_feature_select_strategy=config.vision_feature_select_strategy,
             return_dict=True,
         ).pooler_output[0]
-    torch.testing.assert_close(mine, theirs[:4])
+    torch.testing.assert_close(mine, theirs[:4], rtol=1e-4, atol=5e-5)
 
 
 def test_a_thumbnail_shows_what_a_crop_would_cut_off() -> None:

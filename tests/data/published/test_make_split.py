@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.datasets import Flowers102
 
 from latte.data.published.facts import find_facts
 from latte.data.published.lists import Labelled
@@ -131,9 +132,21 @@ def test_flowers_have_their_labels_in_a_matlab_file(tmp_path: Path) -> None:
 
 def test_without_their_file_flowers_have_torchvision_s_names(tmp_path: Path) -> None:
     scipy = pytest.importorskip("scipy.io")
+    if not hasattr(Flowers102, "classes"):
+        pytest.skip("this torchvision does not have them")
     scipy.savemat(tmp_path / "imagelabels.mat", {"labels": [[*[1] * 9, *[102] * 9]]})
     names = {*seen(made("flowers102", tmp_path)).values()}
     assert names == {(0, "pink primrose"), (101, "blackberry lily")}
+
+
+def test_an_older_torchvision_that_has_no_such_names_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scipy = pytest.importorskip("scipy.io")
+    monkeypatch.setattr("torchvision.datasets.Flowers102", type("Older", (), {}))
+    scipy.savemat(tmp_path / "imagelabels.mat", {"labels": [[*[1] * 9, *[102] * 9]]})
+    with pytest.raises(LatteError, match="names of the flowers"):
+        made("flowers102", tmp_path)
 
 
 def test_cars_have_their_year_first(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Real faults happen to real processes of `latte run`: `docs/faults.md`.
+
+The fast one is `tests/run/test_crashes.py`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from faults.__main__ import FAULTS, main
+from faults.outcome import NotPermittedError, Outcome
+from faults.site import Site
+
+
+def check(outcomes: list[Outcome]) -> None:
+    assert outcomes
+    assert [one for one in outcomes if not one.is_good] == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """One for all: the undisturbed run is made once."""
+    return Site(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_nothing_is_lost_and_the_results_are_the_same(name: str, site: Site) -> None:
+    try:
+        check(FAULTS[name](site, 16))
+    except NotPermittedError as error:
+        pytest.skip(str(error))
+
+
+def test_what_is_asked_for_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--only", "earthquake"])
+    assert "earthquake" in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""Whatever a package imports is among its dependencies; all of them have both bounds."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.packages.wheels import CORE, SOURCES
+
+PROVIDES = {"PIL": "pillow", "yaml": "pyyaml", "open_clip": "open-clip-torch", "latte": CORE}
+COMPANIONS = {
+    "markupsafe": "jinja2",
+    "pydantic_core": "pydantic",
+    "ftfy": "open-clip-torch",
+    "tokenizers": "transformers",
+}
+"""Modules of packages that another package always brings, and may not be had without it."""
+
+
+def project(name: str) -> dict[str, Any]:
+    text = (SOURCES[name] / "pyproject.toml").read_text(encoding="utf-8")
+    found: dict[str, Any] = tomllib.loads(text)["project"]
+    return found
+
+
+def requirements(name: str) -> list[Requirement]:
+    """Those of its extras, too."""
+    about = project(name)
+    extras = about.get("optional-dependencies", {}).values()
+    return [Requirement(one) for part in (about["dependencies"], *extras) for one in part]
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(folder: Path) -> dict[str, Path]:
+    """Top-level names that are imported anywhere in `folder`, and one file that does."""
+    found = {}
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update({one.name.partition(".")[0]: path for one in node.names})
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found[node.module.partition(".")[0]] = path
+    return found
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_is_imported_is_declared(name: str) -> None:
+    module = "latte" if name == CORE else name.replace("-", "_")
+    declared = {normal(one.name) for one in requirements(name)}
+    undeclared = {
+        top: path
+        for top, path in imported(SOURCES[name] / module).items()
+        if top != module
+        and top not in sys.stdlib_module_names
+        and normal(PROVIDES.get(top, COMPANIONS.get(top, top))) not in declared
+    }
+    assert undeclared == {}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_dependency_has_a_lower_and_an_upper_bound(name: str) -> None:
+    for one in requirements(name):
+        if one.extras and not one.specifier:
+            continue
+        signs = {bound.operator for bound in one.specifier}
+        assert ">=" in signs, str(one)
+        assert "<" in signs, str(one)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_plugin_asks_for_nothing_older_or_newer_than_the_core_does(name: str) -> None:
+    of_core = {normal(one.name): one.specifier for one in requirements(CORE)}
+    for one in requirements(name):
+        if normal(one.name) in of_core:
+            assert one.specifier == of_core[normal(one.name)], str(one)

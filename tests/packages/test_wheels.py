@@ -1,0 +1,154 @@
+"""What people install: wheels with all they need and nothing else, and each plugin can go again."""
+
+from __future__ import annotations
+
+import configparser
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from latte import __version__
+from tests.packages.wheels import (
+    CORE,
+    ROOT,
+    SOURCES,
+    build,
+    environment,
+    install,
+    metadata,
+    names,
+    run,
+    text,
+)
+
+pytestmark = pytest.mark.slow
+PLUGINS = [name for name in SOURCES if name != CORE]
+RECIPE = """\
+dataset: {use: folder, root: images, classes: [red, green], evaluation: test}
+backbone: {model: "local-dir:clip"}
+describer: phrases
+descriptions: [class, image]
+labels: [frozen, current]
+prototypes: momentum
+loss: contrastive
+train: {batch_size: 4, max_epochs: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("wheels")
+    return {name: build(source, folder) for name, source in SOURCES.items()}
+
+
+def module_of(name: str) -> str:
+    return "latte" if name == CORE else name.replace("-", "_")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_wheel_has_every_file_of_its_package_and_nothing_else(
+    name: str, wheels: dict[str, Path]
+) -> None:
+    module, found = module_of(name), names(wheels[name])
+    about = [one for one in found if ".dist-info/" in one]
+    source = SOURCES[name] / module
+    expected = {
+        f"{module}/{path.relative_to(source).as_posix()}"
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    if name == CORE:
+        recipes = ROOT / "recipes"
+        expected |= {
+            f"latte/_recipes/{path.relative_to(recipes).as_posix()}"
+            for path in recipes.rglob("*.yaml")
+        }
+    assert {*found} - {*about} == expected
+    assert f"{module}/py.typed" in expected
+    assert any(one.endswith("licenses/LICENSE") for one in about)
+    assert not any("__pycache__" in one or one.startswith("tests/") for one in found)
+
+
+def test_the_core_has_what_is_no_python(wheels: dict[str, Path]) -> None:
+    found = {*names(wheels[CORE])}
+    assert {"latte/data/views.c", "latte/data/published/table.toml"} <= found
+    assert {"latte/_recipes/demo.yaml", "latte/report/templates/page.html"} <= found
+    assert {"latte/describe/phrase_bank.txt", "latte/compare/templates/page.html"} <= found
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_metadata_say_what_an_index_shows(name: str, wheels: dict[str, Path]) -> None:
+    about = metadata(wheels[name])
+    assert about["Name"] == name
+    assert about["Version"] == __version__
+    assert about["Requires-Python"] == ">=3.11"
+    assert about["Summary"]
+    assert "Apache-2.0" in about["License-Expression"]
+    assert about["Description-Content-Type"] == "text/markdown"
+    assert str(about.get_payload()).strip().startswith("#")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_its_entry_point_is_called_like_its_module(name: str, wheels: dict[str, Path]) -> None:
+    points = configparser.ConfigParser()
+    points.read_string(text(wheels[name], "entry_points.txt"))
+    module = module_of(name)
+    assert dict(points["latte.plugins"]).keys() == {module}
+    if name == CORE:
+        assert points["console_scripts"]["latte"] == "latte.cli.main:main"
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> Path:
+    """An environment with the core alone."""
+    interpreter = environment(tmp_path_factory.mktemp("environment"))
+    install(interpreter, [wheels[CORE]])
+    return interpreter
+
+
+def squares(folder: Path) -> Path:
+    """The recipe above with its images, and the model that latte-tiny ships, as a folder."""
+    from PIL import Image
+
+    for split, colour in product(("images", "test"), ("red", "green")):
+        (folder / split / colour).mkdir(parents=True)
+        for number in range(4):
+            size = (40 + number, 40 + len(split))
+            Image.new("RGB", size, colour).save(folder / split / colour / f"{number}.png")
+    (folder / "clip").symlink_to(SOURCES["latte-tiny"] / "latte_tiny" / "clip")
+    path = folder / "squares.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_the_core_alone_helps_lists_checks_and_runs(
+    python: Path, tmp_path: Path, wheels: dict[str, Path]
+) -> None:
+    latte = python.with_name("latte")
+    settings = {"LATTE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    recipe = squares(tmp_path)
+    assert "Adapt CLIP" in run(latte, "--help", cwd=tmp_path)
+    assert "latte-tiny" not in run(latte, "plugins", cwd=tmp_path)
+    assert "demo" in run(latte, "recipes", "ls", cwd=tmp_path)
+    run(latte, "check", recipe, cwd=tmp_path, **settings)
+    assert "report: " in run(latte, "run", recipe, cwd=tmp_path, **settings)
+
+
+def test_each_plugin_comes_and_goes_and_takes_nothing_with_it(
+    python: Path, tmp_path: Path, wheels: dict[str, Path]
+) -> None:
+    latte = python.with_name("latte")
+    install(python, [wheels[name] for name in PLUGINS])
+    listed = run(latte, "plugins", cwd=tmp_path)
+    assert all(name in listed for name in PLUGINS)
+    recipe = squares(tmp_path)
+    for name in PLUGINS:
+        run(python, "-m", "pip", "uninstall", "-q", "-y", name, cwd=tmp_path)
+        try:
+            left = run(latte, "plugins", cwd=tmp_path)
+            assert name not in left
+            assert all(other in left for other in PLUGINS if other != name)
+            run(latte, "check", recipe, cwd=tmp_path)
+        finally:
+            install(python, [wheels[name]])

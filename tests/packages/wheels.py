@@ -1,0 +1,94 @@
+"""Wheels of the core and of every plugin, and environments that have some of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Sequence
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CORE = "latte-clip"
+SOURCES = {
+    CORE: ROOT,
+    **{path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))},
+}
+_PIP = ("--no-deps", "--disable-pip-version-check", "-q")
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """The output of a command that must succeed."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ended = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+def build(source: Path, wheels: Path) -> Path:
+    """The wheel of the package in `source`."""
+    before = {*wheels.glob("*.whl")}
+    command = [sys.executable, "-m", "pip", "wheel", *_PIP, "--no-build-isolation"]
+    run(*command, "-w", wheels, source, cwd=wheels)
+    (wheel,) = {*wheels.glob("*.whl")} - before
+    return wheel
+
+
+def install(python: Path, wheels: Sequence[Path]) -> None:
+    """Put wheels into the environment of `python`."""
+    run(python, "-m", "pip", "install", *_PIP, "--no-index", *wheels, cwd=python.parent)
+
+
+def environment(folder: Path) -> Path:
+    """The interpreter of a fresh environment; third-party packages come from that of the tests."""
+    venv.create(folder, with_pip=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    borrowed = folder / "borrowed"
+    borrowed.mkdir()
+    for path in _third_party():
+        (borrowed / path.name).symlink_to(path)
+    (packages / "borrowed.pth").write_text(f"{borrowed}\n")
+    return folder / "bin" / "python"
+
+
+def _third_party() -> list[Path]:
+    """What is installed beside these tests, without latte and its plugins."""
+    folders = [
+        Path(one) for one in sys.path if Path(one).name in ("site-packages", "dist-packages")
+    ]
+    found = {path.name: path for folder in reversed(folders) for path in folder.iterdir()}
+    return [
+        path
+        for name, path in found.items()
+        if path.suffix != ".pth" and not name.startswith(("latte", "_editable", "__pycache__"))
+    ]
+
+
+def names(wheel: Path) -> list[str]:
+    """Everything in it."""
+    with zipfile.ZipFile(wheel) as file:
+        return file.namelist()
+
+
+def text(wheel: Path, name: str) -> str:
+    """The file of its metadata that is called `name`."""
+    with zipfile.ZipFile(wheel) as file:
+        (path,) = [one for one in file.namelist() if one.endswith(f".dist-info/{name}")]
+        return file.read(path).decode()
+
+
+def metadata(wheel: Path) -> Message:
+    """What an index shows of it."""
+    return Parser().parsestr(text(wheel, "METADATA"))

@@ -1,0 +1,20 @@
+"""Whoever holds the lock of a run folder removes what killed processes had begun there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latte.run.folder import RunFolder
+
+LEFT = (".state.json.1-ab.tmp", "model/.weights.1-ab.tmp", "controls/plain/c-1/.x.1-ab.tmp")
+KEPT = ("state.tmp", "shards/1-of-2/.x.1-ab.tmp", "report/index.html")
+
+
+def test_what_was_begun_is_removed_but_not_that_of_shards_at_work(tmp_path: Path) -> None:
+    for name in (*LEFT, *KEPT):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with RunFolder(tmp_path).lock():
+        pass
+    assert not any((tmp_path / name).exists() for name in LEFT)
+    assert all((tmp_path / name).exists() for name in KEPT)
