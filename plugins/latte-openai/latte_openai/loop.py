@@ -14,11 +14,11 @@ class LoopThread:
     """Runs coroutines for callers without a loop, and for those in a notebook that has one."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        # With a factory of its own, for the caller's thread may have a loop that is to stay.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
         # A daemon: a program that is interrupted must not wait for it.
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="latte-openai", daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, name="latte-openai", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
@@ -31,8 +31,13 @@ class LoopThread:
             raise
 
     def close(self) -> None:
-        """Stop the loop and its thread."""
-        self.run(self._loop.shutdown_default_executor())
+        """Cancel what is still under way, and stop the loop and its thread.
+
+        Ctrl-C can come between the start of some work and the wait for it.
+        """
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
+
+    def _serve(self) -> None:
+        with self._runner:
+            self._loop.run_forever()
