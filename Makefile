@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test lint check slow matrix faults docs plugins install format clean
+.PHONY: demo test lint check slow matrix faults docs plugins processes install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
@@ -22,6 +22,9 @@ check: lint test
 
 docs: install
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
+
+processes: install
+	$(BIN)/python -m pytest -m processes tests/run tests/adapt
 
 plugins: install
 	$(BIN)/python -m pytest -m slow tests/authoring

@@ -36,9 +36,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     what is read from the mapped file would give other last bits than what was written.
 
     Raises:
-        DamagedTensorsError: if it is not what was written.
+        DamagedTensorsError: if it is not what was written, or no file.
         OSError: if it cannot be read.
     """
+    if not path.is_file():
+        raise DamagedTensorsError("there is no such file")
     try:
         with safe_open(path, framework="pt") as file:
             written = (file.metadata() or {}).get(_KEY)

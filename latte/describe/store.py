@@ -205,4 +205,6 @@ class DescriptionStore:
 def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "free some space and run again"
+    if error.errno == errno.EFBIG:
+        return "allow larger files (ulimit -f) and run again"
     return "let this user write there, or choose another place: LATTE_CACHE"

@@ -13,10 +13,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from latte.interfaces import LatteError
-from latte.tensor_files import load_tensors
 
 LARGEST_JSON = 2**28
 """Bytes; the largest that latte writes has some fifty for each class."""
@@ -53,14 +51,6 @@ def open_tensors(path: Path, hint: str = DO_AGAIN) -> Iterator[Any]:
             raise ValueError("there is no such file")
         with safe_open(path, framework="pt") as file:
             yield file
-
-
-def read_tensors(path: Path, hint: str = DO_AGAIN) -> dict[str, Tensor]:
-    """All tensors of a file that `save_tensors` wrote. Raises `LatteError` for a damaged one."""
-    with explained(path, hint):
-        if not path.is_file():
-            raise ValueError("there is no such file")
-        return load_tensors(path)
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from latte.files import write_atomically
 from latte.interfaces import Progress
 from latte.run.images import Images
 from latte.run.kept_features import kept_features
-from latte.run.stored import explained, read_tensors, same_count
+from latte.run.stored import explained, same_count
 from latte.run.workspace import Workspace
-from latte.tensor_files import save_tensors
+from latte.tensor_files import load_tensors, save_tensors
 
 _SAME = 1 - 5e-6
 """Cosine similarity of texts that differ by rounding alone."""
@@ -94,7 +94,7 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
 def load_zero_shot(path: Path) -> ZeroShot:
     """Read what `save_zero_shot` wrote. Raises `LatteError` for a damaged file."""
     with explained(path):
-        found = ZeroShot(**read_tensors(path))
+        found = ZeroShot(**load_tensors(path))
         _check(found)
     return found
 

@@ -17,6 +17,7 @@ from tests.adapt.test_loop import assert_same_bits, outcome
 from tests.adapt.together import TRAININGS, training
 from tests.conftest import RecordedProgress, write_colour_images
 
+pytestmark = pytest.mark.slow
 TOLERANCE = 1e-5
 
 
@@ -45,7 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> 
 
 
 @pytest.fixture(
-    scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)], ids="{} processes".format
+    scope="module",
+    params=[pytest.param(2, marks=pytest.mark.processes), 4],
+    ids="{} processes".format,
 )
 def together(request: pytest.FixtureRequest, folder: Path) -> Path:
     """What so many processes made of every training."""

@@ -63,7 +63,7 @@ def test_needed_bytes_an_image_are_bounded(
 
 @pytest.mark.parametrize(
     ("stage", "most"),
-    [("list_images", 300), ("scan", 420), ("write_lists", 420), ("plan", 720)],
+    [("list_images", 300), ("scan", 450), ("write_lists", 420), ("plan", 720)],
 )
 def test_stages_before_there_are_texts_need_less(
     slopes: tuple[dict[str, float], dict[str, float]], stage: str, most: float

@@ -44,7 +44,7 @@ def test_a_file_that_may_not_grow_ends_with_a_message_and_loses_nothing(tmp_path
     full = write(tmp_path, LIMIT)
     assert full.returncode == 1
     assert "descriptions cannot be written" in full.stderr
-    assert "free some space and run again" in full.stderr
+    assert "allow larger files (ulimit -f) and run again" in full.stderr
     (part,) = tmp_path.glob("part-*.jsonl")
     assert part.stat().st_size == LIMIT, "the limit was not met"
     store = DescriptionStore(tmp_path)

@@ -179,7 +179,10 @@ def test_a_run_that_was_stopped_says_what_finishes_it(squares: Path, latte: Latt
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("zero_shot.safetensors", "this run folder is broken (KeyError: 'zero-shot')"),
+        (
+            "zero_shot.safetensors",
+            "zero_shot.safetensors: this file is damaged (there is no such file)",
+        ),
         ("descriptions.jsonl", "stage `describe` of this run is not finished, or its files"),
         ("prototypes.safetensors", "stage `train` of this run"),
     ],

@@ -9,6 +9,8 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from faults.damage import turned
 from faults.place import BATCH, Place, differences
 
@@ -20,6 +22,8 @@ CHANGES = (
 )
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_killed_while_describing_and_while_training_nothing_is_lost(
     recipe: Path, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ def features(tmp_path: Path) -> Callable[[], tuple[Tensor, bool, RecordedProgres
             encoded.append(True)
             return FEATURES.clone()
 
-        found = kept_features(tmp_path, ("clip", "images"), encode, progress, "encode")
+        found = kept_features(tmp_path, ("clip", "images"), encode, (5, 7), progress, "encode")
         return found, bool(encoded), progress
 
     return get

@@ -130,6 +130,8 @@ def folder_of(tmp_path: Path, name: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_one_process_is_killed_the_others_end_and_another_number_goes_on(
     recipe: Path, tmp_path: Path
 ) -> None:
