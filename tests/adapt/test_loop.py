@@ -128,8 +128,13 @@ def reclip_parts() -> list[Part]:
     ]
 
 
-@pytest.mark.parametrize("stop_after", range(1, 8))
-@pytest.mark.parametrize("shape", ["latteclip", "two learners"])
+@pytest.mark.parametrize(
+    ("shape", "stop_after"),
+    [
+        *(("latteclip", steps) for steps in (1, 2, 4, 6, 7)),
+        *(("two learners", steps) for steps in (1, 3, 5, 7)),
+    ],
+)
 def test_stopping_and_resuming_equals_never_having_stopped(
     make: Make, monkeypatch: pytest.MonkeyPatch, stop_after: int, shape: str
 ) -> None:
