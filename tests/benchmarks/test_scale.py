@@ -7,11 +7,16 @@ count; features are not seen by it.
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.scale_stages import STAGES, World
+from latte.data import blocks
 
 MOST_KEPT = 1_200
 """Bytes an image after any stage, with two texts of 150 bytes about each."""
@@ -70,3 +75,33 @@ def test_stages_before_there_are_texts_need_less(
 ) -> None:
     _, peaks = slopes
     assert peaks[stage] < most
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers how many entries the largest floating-point result of any operation had."""
+
+    entries = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.is_floating_point():
+            self.entries = max(self.entries, result.numel())
+        return result
+
+
+def test_outside_of_training_no_tensor_has_an_entry_for_each_image_and_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, classes, labelled = 600, 50, 60
+    monkeypatch.setattr(blocks, "BLOCK_ENTRIES", 1_000)
+    world = World(tmp_path, images, classes, labelled, width=4)
+    largest = {}
+    for stage in STAGES:
+        with LargestTensor() as seen:
+            stage(world)
+        largest[stage.__name__] = seen.entries
+    del largest["train"]  # whose batch of 512 meets every class
+    assert largest["label"] == images * world.width
+    assert {name: size for name, size in largest.items() if size >= labelled * classes} == {}
