@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.scale_stages import STAGES, World
 from latte.data import blocks
+from latte.run import calibrating
 
 MOST_KEPT = 1_200
 """Bytes an image after any stage, with two texts of 150 bytes about each."""
@@ -96,6 +97,7 @@ def test_outside_of_training_no_tensor_has_an_entry_for_each_image_and_class(
 ) -> None:
     images, classes, labelled = 600, 50, 60
     monkeypatch.setattr(blocks, "BLOCK_ENTRIES", 1_000)
+    monkeypatch.setattr(calibrating, "_MOST_NUMBERS", 1_000)
     world = World(tmp_path, images, classes, labelled, width=4)
     largest = {}
     for stage in STAGES:
