@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from latte.recipe.components import is_label, unusable_label
-from latte.recipe.layout import CONTROL_KEYS, CONTROLS, SHARED, USE
+from latte.recipe.layout import CONTROL_KEYS, CONTROLS, SHARED
 from latte.recipe.merge import component_name, merged
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import KeyPath, Node
 from latte.recipe.wording import EXPECTED, wrong_type
+from latte.registry.keys import USE
 from latte.registry.registry import Registry
 
 _TAKEN = ("zero-shot", "adapted")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from latte.recipe.layout import LEARNERS, USE
+from latte.recipe.layout import LEARNERS
 from latte.recipe.node import DEFAULT, Node, Origin
+from latte.registry.keys import USE
 
 _DEFAULT = Origin(DEFAULT)
 _REPORTERS = ("html", "model-card")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from latte.recipe.layout import BY, ONE_DESCRIBER
+from latte.recipe.layout import ONE_DESCRIBER
 from latte.recipe.mistakes import Mistakes, suggestion
 from latte.recipe.model import Choice
 from latte.recipe.node import KeyPath, Node
+from latte.registry.keys import BY
 
 DESCRIBERS = "describers"
 DESCRIBER_KEYS = (ONE_DESCRIBER, DESCRIBERS)

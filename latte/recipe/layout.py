@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from latte.interfaces.settings import GeneralSettings
 from latte.recipe.node import KeyPath, Node
+from latte.registry.keys import USE
 from latte.registry.spec import Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)
@@ -57,16 +58,6 @@ KEYS = (
 """Every key at the top of a recipe, in the order of a resolved one."""
 CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, CONTROLS))
 LEARNER_KEYS = ("name", "trainable", "optimizer", "prototypes", "loss")
-
-USE = "use"
-NAME = "name"
-BY = "by"
-"""The key by which a description names the describer that it asks."""
-
-
-def reserved_keys(kind: Kind) -> tuple[str, ...]:
-    """Keys of a component of this kind that belong to the recipe, not to its options."""
-    return (USE, NAME, BY) if kind == "description" else (USE, NAME)
 
 
 def kind_at(path: KeyPath) -> Kind | None:

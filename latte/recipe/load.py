@@ -14,7 +14,7 @@ from latte.recipe.controls import controls_of, varied, with_written_names
 from latte.recipe.defaults import with_defaults
 from latte.recipe.describers import DESCRIBERS
 from latte.recipe.extends import RecipeFiles
-from latte.recipe.layout import CONTROLS, LEARNERS, NAME, spelled_out
+from latte.recipe.layout import CONTROLS, LEARNERS, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Recipe
 from latte.recipe.node import Node
@@ -22,6 +22,7 @@ from latte.recipe.overrides import apply_overrides
 from latte.recipe.reader import RecipeReader
 from latte.recipe.resolve import origins, resolved_data, without_secret_values
 from latte.recipe.shipped import SUFFIXES, shipped_names
+from latte.registry.keys import NAME
 from latte.registry.registry import Registry
 from latte.registry.suggest import nearest
 

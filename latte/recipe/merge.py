@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from latte.recipe.components import written_name
 from latte.recipe.describers import DESCRIBER_KEYS
-from latte.recipe.layout import CONTROLS, LEARNERS, ONE_LEARNER, REQUIRES, USE, kind_at
+from latte.recipe.layout import CONTROLS, LEARNERS, ONE_LEARNER, REQUIRES, kind_at
 from latte.recipe.node import KeyPath, Node
+from latte.registry.keys import USE
 from latte.registry.registry import Registry
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from latte.interfaces import LatteError
-from latte.recipe.layout import EXTENDS, USE, kind_at, spelled_out
+from latte.recipe.layout import EXTENDS, kind_at, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder
 from latte.recipe.yaml import compose
+from latte.registry.keys import USE
 
 _ORIGIN = Origin(OVERRIDE)
 

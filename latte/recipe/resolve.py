@@ -7,10 +7,11 @@ from typing import Any
 
 from latte.interfaces import Options
 from latte.recipe.components import written_name
-from latte.recipe.layout import BY, NAME, ONE_DESCRIBER, USE
+from latte.recipe.layout import ONE_DESCRIBER
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import DEFAULT, Node, dotted, find, leaves
 from latte.recipe.variables import Written
+from latte.registry.keys import BY, NAME, USE
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
 

@@ -20,19 +20,9 @@ from latte.interfaces.settings import (
     LearnerSettings,
     TrainSettings,
 )
-from latte.recipe.layout import (
-    BY,
-    CONTROL_KEYS,
-    CONTROLS,
-    EXTENDS,
-    LEARNERS,
-    NAME,
-    SEVERAL,
-    SINGLE,
-    USE,
-    reserved_keys,
-)
+from latte.recipe.layout import CONTROL_KEYS, CONTROLS, EXTENDS, LEARNERS, SEVERAL, SINGLE
 from latte.recipe.shipped import shipped_names
+from latte.registry.keys import BY, NAME, USE, reserved_keys
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind

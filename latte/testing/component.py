@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from latte.api import Component, Kind, LatteError, Options
+from latte.registry.keys import reserved_keys
 from latte.registry.plugin import Registered
 from latte.registry.registry import load_registry
 from latte.testing.fixtures import make_context
@@ -78,6 +79,12 @@ class ComponentContract:
         _, options = self.build()
         silent = [*_undescribed(type(options))]
         assert not silent, f"no description= for {', '.join(silent)}"
+
+    def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
+        """No recipe could set it: `use`, `name` and the like stand beside options."""
+        _, options = self.build()
+        taken = {*reserved_keys(self.kind)} & {*type(options).model_fields}
+        assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"
 
     def test_options_survive_a_resolved_recipe(self) -> None:
         """The recipe in a run folder holds the options as plain data and must mean the same."""
