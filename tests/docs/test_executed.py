@@ -32,6 +32,7 @@ NOT_HERE = {
 }
 EXPECTED_CODES = {"latte datasets check dtd": 2}
 SMALL = "--set train.max_steps=1 --set train.batch_size=12"
+UNTRAINED = re.compile("max_steps|zero-shot.yaml|training-free|groups-per-class")
 TINY = "--set 'backbone={model: \"plugin:tiny\"}'"
 
 
@@ -54,7 +55,7 @@ def prepared(command: Command) -> str:
         line += "" if "--limit" in line else " --limit 24"
         line += (
             ""
-            if re.search("max_steps|zero-shot.yaml|training-free|groups-per-class", line)
+            if UNTRAINED.search(line)
             else f" {SMALL}"
         )
         line += f" {TINY}" if "adapt.yaml" in line and "plugin:tiny" not in line else ""
