@@ -223,5 +223,5 @@ def _require_transformers(source: ModelSource) -> None:
         raise LatteError(
             f"{source.name} reads texts with {wanted}, which needs the package transformers",
             where=_WHERE,
-            hint='pip install "transformers>=5,<6"',
+            hint='pip install "transformers>=5.4,<6"',
         )

@@ -24,6 +24,8 @@ _LARGEST_FILE = 2**30
 
 _EXAMPLES = 2
 """Images that the model is traced with; one would be taken for a constant."""
+_MOST = 2**31 - 1
+"""Images of a batch; without a bound older versions of torch refuse a batch of any size."""
 
 
 class ImageClassifier(nn.Module):
@@ -109,7 +111,7 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
                 path,
                 input_names=["pixels"],
                 output_names=["probabilities", "features"],
-                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+                dynamic_shapes={"pixels": {0: torch.export.Dim("batch", max=_MOST)}},
                 opset_version=_OPSET,
                 dynamo=True,
                 external_data=_size(classifier) > _LARGEST_FILE,
