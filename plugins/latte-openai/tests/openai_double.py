@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -91,8 +92,7 @@ class ChatServer:
         self._now = 0
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), partial(_Handler, self))
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -133,6 +133,16 @@ class ChatServer:
                 self._now -= 1
 
 
+class _Server(ThreadingHTTPServer):
+    """Clients may go in the middle of a request, as when another request has failed."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -145,7 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self._chat.reply(self.path, dict(self.headers), b""))
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
         self._send(self._chat.reply(self.path, dict(self.headers), body))
 
     def _send(self, reply: Reply) -> None:
