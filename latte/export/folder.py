@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
 from safetensors.torch import save_file
 
 from latte.files import sync_folder, write_atomically
@@ -82,12 +84,16 @@ def write_prototypes(exported: Exported, path: Path) -> None:
         save_file(tensors, temporary, metadata=metadata)
 
 
-def require(package: str, extra: str) -> None:
-    """Raise `LatteError` unless `package`, which the extra brings, is installed."""
-    import importlib.util
-
-    if importlib.util.find_spec(package) is None:
+def require(package: str, extra: str, oldest: str = "0") -> None:
+    """Raise `LatteError` unless `package`, which the extra brings, is there and new enough."""
+    try:
+        found = Version(version(package))
+    except PackageNotFoundError:
+        found = None
+    if found is None or found < Version(oldest):
+        needed = package if oldest == "0" else f"{package} {oldest} or newer"
         raise LatteError(
-            f"this export needs the package {package}",
+            f"this export needs the package {needed}",
+            where=f"{package} {found}" if found else None,
             hint=f"pip install 'latte-clip[{extra}]'",
         )

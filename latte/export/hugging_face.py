@@ -26,7 +26,7 @@ def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> P
     Raises:
         LatteError: if transformers is missing, or its CLIP cannot hold the model.
     """
-    require("transformers", "transformers")
+    require("transformers", "transformers", "5.4")
     members = exported.adapted.members
     configs = [clip_config(_model(member)) for member in members]
     with whole_folder(folder, replace=replace) as temporary:

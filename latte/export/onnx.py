@@ -22,10 +22,12 @@ _OPSET = 18
 _LARGEST_FILE = 2**30
 """Bytes of weights; a file of more than 2 GiB cannot hold its own."""
 
+_TORCH = "2.10"
+"""Some before it write files that take batches of the traced size alone, and some none at all."""
+_ONNXSCRIPT = "0.6.2"
+"""Those before it cannot finish what torch writes."""
 _EXAMPLES = 2
 """Images that the model is traced with; one would be taken for a constant."""
-_MOST = 2**31 - 1
-"""Images of a batch; without a bound older versions of torch refuse a batch of any size."""
 
 
 class ImageClassifier(nn.Module):
@@ -64,10 +66,11 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
     """Write `folder` with `model.onnx`, `metadata.json`, the prototypes and a README.
 
     Raises:
-        LatteError: if onnx is missing, or learners take different pixels.
+        LatteError: if onnx is missing, torch too old, or learners take different pixels.
     """
     require("onnx", "onnx")
-    require("onnxscript", "onnx")
+    require("onnxscript", "onnx", _ONNXSCRIPT)
+    require("torch", "onnx", _TORCH)
     pixels = _pixel_format(exported)
     with whole_folder(folder, replace=replace) as temporary:
         _write_model(ImageClassifier(exported).eval(), pixels.size, temporary / MODEL)
@@ -111,7 +114,7 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
                 path,
                 input_names=["pixels"],
                 output_names=["probabilities", "features"],
-                dynamic_shapes={"pixels": {0: torch.export.Dim("batch", max=_MOST)}},
+                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
                 opset_version=_OPSET,
                 dynamo=True,
                 external_data=_size(classifier) > _LARGEST_FILE,

@@ -167,17 +167,6 @@ def test_a_tower_without_a_counterpart_is_named_with_what_to_use_instead(
     assert not (run / "export").exists()
 
 
-def test_without_transformers_the_error_says_what_installs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import importlib.util
-
-    run = write_run(tmp_path / "run", adapted({"main": TINY_CLIP}))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(LatteError, match=r"latte-clip\[transformers\]"):
-        export_run(run, "transformers", None, RecordedProgress())
-
-
 @pytest.mark.parametrize(("mode", "fits"), [("squash", True), ("longest", False)])
 def test_other_ways_of_resizing(mode: str, fits: bool, tmp_path: Path) -> None:
     from transformers import CLIPProcessor

@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,15 +208,20 @@ def without(*patterns: str) -> Callable[[Path], None]:
     return edit
 
 
+def projector_of(weights: Mapping[str, torch.Tensor]) -> str:
+    """Some versions of transformers write a prefix."""
+    return next(name for name in weights if name.endswith("multi_modal_projector.linear_1.weight"))
+
+
 def lacking_a_weight(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
-    weights.pop("multi_modal_projector.linear_1.weight")
+    weights.pop(projector_of(weights))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def of_another_size(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
-    name = "multi_modal_projector.linear_1.weight"
+    name = projector_of(weights)
     weights[name] = torch.cat([weights[name]] * 2)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 

@@ -1,0 +1,49 @@
+"""What an export needs and does not find, or finds too old, is named with what installs it."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+from latte.export.run import Format, export_run
+from latte.interfaces import LatteError
+from tests.backbone.models import TINY_CLIP
+from tests.conftest import RecordedProgress
+from tests.export.runs import adapted, write_run
+
+
+@pytest.mark.parametrize(
+    ("format_", "package", "found", "told"),
+    [
+        ("onnx", "onnx", None, "needs the package onnx\n"),
+        ("onnx", "onnxscript", None, "needs the package onnxscript 0.6.2 or newer"),
+        ("onnx", "onnxscript", "0.6.1", "onnxscript 0.6.1: this export needs"),
+        ("onnx", "torch", "2.9.1+cpu", "needs the package torch 2.10 or newer"),
+        ("transformers", "transformers", None, "needs the package transformers 5.4 or newer"),
+        ("transformers", "transformers", "5.3.0", "transformers 5.3.0: this export needs"),
+    ],
+)
+def test_it_is_told_before_anything_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    format_: Format,
+    package: str,
+    found: str | None,
+    told: str,
+) -> None:
+    def installed(name: str) -> str:
+        if name != package:
+            return version(name)
+        if found is None:
+            raise PackageNotFoundError(name)
+        return found
+
+    run = write_run(tmp_path / "run", adapted({"main": TINY_CLIP}))
+    monkeypatch.setattr("latte.export.folder.version", installed)
+    with pytest.raises(LatteError) as error:
+        export_run(run, format_, None, RecordedProgress())
+    assert told in str(error.value)
+    assert f"pip install 'latte-clip[{format_}]'" in str(error.value)
+    assert not (run / "export").exists()
