@@ -57,7 +57,10 @@ class PlainProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Print how far the task is, also when an exception ends it."""
+        """Print how far the task is, also when an exception ends it; nothing if there is none."""
+        if total == 0:
+            yield _QuietTask()
+            return
         task = _PlainTask(self.say, self._clock, name, total, unit, done)
         earlier = f", {done} done earlier" if done else ""
         self.say(f"{name}: {unit if total is None else f'{total} {unit}'}{earlier}")
@@ -86,8 +89,10 @@ class RichProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Show a bar, which stays on the screen when the task ends."""
-        identity = self._bars.add_task(name, total=total, completed=done, unit=unit, figures="")
+        """Show a bar, which stays on the screen when the task ends; none if there is no task."""
+        identity = self._bars.add_task(
+            name, total=total, completed=done, unit=unit, figures="", visible=total != 0
+        )
         self._open += 1
         self._bars.start()
         try:
