@@ -128,12 +128,12 @@ class TestRich:
             with progress.task("inner", total=2, unit="steps", done=1) as inner:
                 inner.advance()
             outer.advance()
-        with progress.task("later", total=0, unit="files"):
-            pass
+        with progress.task("later", total=1, unit="files") as later:
+            later.advance()
         finished, _, after = stream.getvalue().partition("later")
         assert "1/1 rounds" in finished
         assert "2/2 steps" in finished
-        assert "0/0 files" in after
+        assert "1/1 files" in after
         assert CURSOR_UP not in after, "a later bar overwrites earlier ones"
 
 
