@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test lint check slow matrix faults docs plugins processes install format clean
+.PHONY: demo test lint check slow matrix versions faults docs plugins processes install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
@@ -34,6 +34,9 @@ slow: install
 
 matrix: install
 	$(BIN)/python -m pytest -m "slow or not slow" tests/packages
+
+versions: install
+	$(BIN)/python -m tests.packages.versions
 
 faults: install
 	$(BIN)/python -m faults
