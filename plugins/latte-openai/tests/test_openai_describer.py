@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -179,9 +180,18 @@ def test_it_can_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
         assert one.describe(questions(tmp_path, "b")) == ["answer to b"]
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """As in a terminal: what a shell starts in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"), reason="signals cannot be sent to a thread here"
 )
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_stops_at_once_and_leaves_no_thread(tmp_path: Path) -> None:
     main = threading.main_thread().ident
     assert main is not None
