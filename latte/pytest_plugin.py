@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from latte.api import Context, ImageReference
-    from latte.testing import StubClip
+    from latte.testing import StubClip, TinyRuns
     from latte.testing.doubles import EchoDescriber
 
 pytest.register_assert_rewrite("latte.testing")
@@ -40,6 +40,14 @@ def latte_images(tmp_path: Path) -> list[ImageReference]:
     from latte.testing.fixtures import tiny_images
 
     return tiny_images(tmp_path / "images")
+
+
+@pytest.fixture
+def latte_runs(tmp_path: Path) -> TinyRuns:
+    """Runs whole recipes about coloured squares with a tiny CLIP, below `tmp_path`."""
+    from latte.testing.runs import TinyRuns
+
+    return TinyRuns(tmp_path)
 
 
 @pytest.fixture

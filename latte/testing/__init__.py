@@ -21,6 +21,8 @@ from latte.testing.loss import LossContract
 from latte.testing.model import ModelContract
 from latte.testing.prototypes import PrototypeAggregatorContract
 from latte.testing.reporter import ReporterContract
+from latte.testing.run import RunContract
+from latte.testing.runs import TinyRuns
 
 __all__ = [
     "ComponentContract",
@@ -34,5 +36,7 @@ __all__ = [
     "PrototypeAggregatorContract",
     "PseudoLabelerContract",
     "ReporterContract",
+    "RunContract",
     "StubClip",
+    "TinyRuns",
 ]

@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,20 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def modules(path: Path) -> Iterator[str]:
+    """What a file imports anywhere."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
 def imported(folder: Path) -> dict[str, Path]:
     """Top-level names that are imported anywhere in `folder`, and one file that does."""
-    found = {}
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found.update({one.name.partition(".")[0]: path for one in node.names})
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found[node.module.partition(".")[0]] = path
-    return found
+    return {
+        module.partition(".")[0]: path for path in folder.rglob("*.py") for module in modules(path)
+    }
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -88,3 +93,14 @@ def test_a_plugin_asks_for_nothing_older_or_newer_than_the_core_does(name: str) 
     for one in requirements(name):
         if normal(one.name) in of_core:
             assert one.specifier in of_core[normal(one.name)], str(one)
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name != CORE])
+def test_its_tests_use_what_every_author_of_a_plugin_may_use(name: str) -> None:
+    beyond = {
+        path.name: module
+        for path in (SOURCES[name] / "tests").glob("*.py")
+        for module in modules(path)
+        if module.startswith("latte.") and not module.startswith(("latte.api", "latte.testing"))
+    }
+    assert beyond == {}

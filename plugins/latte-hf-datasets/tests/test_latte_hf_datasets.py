@@ -17,9 +17,7 @@ from latte_hf_datasets.images import references  # noqa: E402
 from latte_hf_datasets.options import HuggingFaceOptions  # noqa: E402
 
 from latte.api import Context, LatteError  # noqa: E402
-from latte.recipe.load import load_recipe  # noqa: E402
-from latte.registry.registry import load_registry  # noqa: E402
-from latte.testing import DatasetContract, StubClip  # noqa: E402
+from latte.testing import DatasetContract, StubClip, TinyRuns  # noqa: E402
 
 _README = Path(__file__).parents[1] / "README.md"
 _README_RECIPES = re.findall(r"```yaml\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
@@ -222,10 +220,8 @@ def test_without_a_network_the_hub_is_one_error(
 
 @pytest.mark.parametrize("block", _README_RECIPES)
 def test_the_recipes_of_the_readme_are_valid(
-    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    block: str, latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_DATA", "data")
-    recipe = tmp_path / "recipe.yaml"
-    rest = 'backbone: {model: "plugin:tiny"}\nprototypes: templates\ntrain: {max_steps: 0}\n'
-    recipe.write_text(block + rest)
-    assert load_recipe(recipe, load_registry()).dataset.spec.name == "hf"
+    rest = 'backbone: {model: "local-dir:clip"}\nprototypes: templates\ntrain: {max_steps: 0}\n'
+    assert latte_runs.check(block + rest)["dataset"]["use"] == "latte-hf-datasets/hf"

@@ -14,9 +14,7 @@ import pytest
 from latte_loggers import latte_components
 
 from latte.api import ComponentSpec, Figures, LatteError, RunStart
-from latte.registry.registry import load_registry
 from latte.testing import ReporterContract
-from latte.testing.fixtures import make_context
 from latte.testing.reporter import tell
 from latte.testing.results import run_results
 
@@ -34,10 +32,9 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 def reporter(name: str, folder: Path, **options: Any) -> Any:
-    registry = load_registry()
-    found = registry.get("reporter", name)
-    chosen = registry.options_model(found).model_validate(options)
-    return registry.load(found)(chosen, make_context(folder / "recipe"))
+    contract = ReporterContract()
+    contract.component, contract.options = name, options  # type: ignore[misc]
+    return contract.make(folder / "recipe")
 
 
 class TestTensorBoard(ReporterContract):

@@ -9,24 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from open_clip.model import CLIP
 from openai_double import Asked, Reply, chat_server, echo, said, wrong
-from PIL import Image
-from safetensors.torch import save_file
 
-from latte.cli.main import run_command_line
-from latte.recipe.load import load_recipe
-from latte.registry.registry import load_registry
+from latte.testing import TinyRuns
 
 Describe = Callable[..., tuple[int, str]]
 KEY = "sk-proj-Qq9876543210_secret"
-CLIP_CONFIG: dict[str, Any] = {
-    "embed_dim": 16,
-    "quick_gelu": False,
-    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 1},
-    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
 RECIPE = """\
 dataset: {use: folder, root: images, classes: [red, green]}
 backbone: {model: "local-dir:clip"}
@@ -40,39 +28,23 @@ train: {batch_size: 4, max_epochs: 1}
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a tiny random CLIP and six images; everything is written below it."""
-    (tmp_path / "clip").mkdir()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = CLIP(**CLIP_CONFIG)
-    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, tmp_path / "clip" / "open_clip_model.safetensors")
-    config = {"model_cfg": CLIP_CONFIG, "preprocess_cfg": {"size": 32}}
-    (tmp_path / "clip" / "open_clip_config.json").write_text(json.dumps(config))
-    (tmp_path / "images").mkdir()
-    for number in range(6):
-        image = Image.new("RGB", (40, 36), ("red", "green")[number % 2])
-        image.paste((40 + 15 * number,) * 3, (number, 2 * number, number + 12, 30))
-        image.save(tmp_path / "images" / f"{number}.png")
-    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+def place(latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder below which everything is written; six of the squares are left."""
+    for image in sorted((latte_runs.folder / "images").iterdir())[6:]:
+        image.unlink()
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return latte_runs.folder
 
 
 @pytest.fixture
-def describe(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Describe:
+def describe(place: Path, latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch) -> Describe:
     """`latte describe` with a server and options; returns the exit code and all that it printed."""
 
     def run(url: str, options: str = "concurrency: 2") -> tuple[int, str]:
         monkeypatch.setenv("CHAT_URL", url)
         (place / "recipe.yaml").write_text(RECIPE.replace("OPTIONS", options))
-        code = run_command_line(["describe", "recipe.yaml"])
-        printed = capsys.readouterr()
-        return code, " ".join(f"{printed.out} {printed.err}".split())
+        said = latte_runs.latte("describe", "recipe.yaml")
+        return said.code, " ".join(f"{said.out} {said.err}".split())
 
     return run
 
@@ -181,15 +153,12 @@ def test_an_address_with_a_password_is_refused_and_the_password_not_repeated(
     assert KEY not in printed
 
 
-def test_the_recipes_of_the_readme_are_valid(tmp_path: Path) -> None:
+def test_the_recipes_of_the_readme_are_valid(latte_runs: TinyRuns) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     [recipe] = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
     describers = re.findall(r"`(\{use: openai.*?\})` \|$", readme, flags=re.MULTILINE)
     assert len(describers) == 7
-    path = tmp_path / "recipe.yaml"
     for one in ("{use: openai}", *describers):
         line = f"describer: {one}"
-        path.write_text(re.sub(r"^describer: .*$", line, recipe, flags=re.MULTILINE))
-        assert load_recipe(path, load_registry())
-    path.write_text(recipe)
-    assert load_recipe(path, load_registry())
+        assert latte_runs.check(re.sub(r"^describer: .*$", line, recipe, flags=re.MULTILINE))
+    assert latte_runs.check(recipe)

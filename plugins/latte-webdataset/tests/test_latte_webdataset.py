@@ -14,9 +14,7 @@ from latte_webdataset.options import WebDatasetOptions
 from pydantic import ValidationError
 
 from latte.api import Context, LatteError
-from latte.recipe.load import load_recipe
-from latte.registry.registry import load_registry
-from latte.testing import DatasetContract, StubClip
+from latte.testing import DatasetContract, StubClip, TinyRuns
 
 _README = Path(__file__).parents[1] / "README.md"
 _README_RECIPES = re.findall(r"```yaml\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
@@ -195,10 +193,8 @@ def test_a_template_without_class_is_refused() -> None:
 
 @pytest.mark.parametrize("block", _README_RECIPES)
 def test_the_recipes_of_the_readme_are_valid(
-    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    block: str, latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_DATA", "data")
-    recipe = tmp_path / "recipe.yaml"
-    rest = 'backbone: {model: "plugin:tiny"}\nprototypes: templates\ntrain: {max_steps: 0}\n'
-    recipe.write_text(block + rest)
-    assert load_recipe(recipe, load_registry()).dataset.spec.name == "webdataset"
+    rest = 'backbone: {model: "local-dir:clip"}\nprototypes: templates\ntrain: {max_steps: 0}\n'
+    assert latte_runs.check(block + rest)["dataset"]["use"] == "latte-webdataset/webdataset"

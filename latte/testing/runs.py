@@ -1,0 +1,146 @@
+"""Whole runs of recipes about a dozen coloured squares, in this process and within seconds.
+
+They go through the command line, as people's do; nothing else of latte is called.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from PIL import Image
+
+from latte.cli.main import run_command_line
+from latte.testing.tiny_clip import write_tiny_clip
+
+COLOURS = ("red", "green", "blue")
+SQUARES = """\
+dataset: {use: folder, root: images, classes: [red, green, blue], evaluation: test}
+backbone: {model: "local-dir:clip"}
+"""
+"""The two sections of a recipe that name what `TinyRuns` has in its folder."""
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class TinyRuns:
+    """A folder with 12 squares in `images`, six labelled ones in `test`, and a CLIP in `clip`.
+
+    The CLIP has random weights, width 16 and images of 32 pixels; it is a folder as open_clip's
+    `local-dir:` opens it. Caches and runs lie in the folder, too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write_tiny_clip(folder / "clip")
+        for number in range(12):
+            write_square(folder / "images" / f"{number:02}.png", COLOURS[number % 3], number)
+        for number in range(6):
+            colour = COLOURS[number % 3]
+            write_square(folder / "test" / colour / f"{number}.png", colour, number + 20)
+
+    def latte(self, *arguments: str) -> Said:
+        """Run `latte ARGUMENTS` in the folder."""
+        out, err = StringIO(), StringIO()
+        with ExitStack() as stack:
+            stack.enter_context(chdir(self.folder))
+            stack.enter_context(mock.patch.dict(os.environ, LATTE_CACHE=str(self.folder / "cache")))
+            stack.enter_context(redirect_stdout(out))
+            stack.enter_context(redirect_stderr(err))
+            code = run_command_line(arguments)
+        return Said(code, out.getvalue(), err.getvalue())
+
+    def check(self, recipe: str) -> Any:
+        """The recipe, given as text, with every default, as plain data.
+
+        Raises `AssertionError` with what `latte check` said if it is not valid.
+        """
+        said = self.latte("check", self._written(recipe), "--json")
+        assert said.code == 0, said.err
+        return json.loads(said.out)["recipe"]
+
+    def run(
+        self,
+        recipe: str,
+        *changes: str,
+        output: str = "runs",
+        until: str = "report",
+        stop_after: int | None = None,
+    ) -> Path:
+        """Run the recipe, given as text; returns its run folder.
+
+        Args:
+            recipe: all of it, or what comes after `SQUARES`.
+            changes: `KEY=VALUE`, as behind `--set`.
+            output: folder of run folders.
+            until: the last stage.
+            stop_after: Ctrl-C comes before the training step after so many; of several learners
+                each one's step counts.
+
+        Raises:
+            AssertionError: with what latte said, if the run does not end as it should.
+        """
+        options = [f"--set={one}" for one in (f"output={output}", *changes)]
+        with stopped_after(stop_after):
+            said = self.latte("run", self._written(recipe), "--until", until, *options)
+        expected = 0 if stop_after is None else _INTERRUPTED
+        assert said.code == expected, f"exit code {said.code}, not {expected}\n{said.err}"
+        (line,) = [one for one in said.out.splitlines() if one.startswith("run folder: ")]
+        return self.folder / line.removeprefix("run folder: ")
+
+    def _written(self, recipe: str) -> str:
+        whole = recipe if "dataset:" in recipe else SQUARES + recipe
+        (self.folder / "recipe.yaml").write_text(whole, encoding="utf-8")
+        return "recipe.yaml"
+
+
+def write_square(path: Path, colour: str, number: int) -> None:
+    """An image in `colour` with a grey bar, which differs by `number`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (40, 36), colour)
+    image.paste((40 + 8 * number,) * 3, (number, number, number + 12, 30))
+    image.save(path)
+
+
+def stopped_after(steps: int | None) -> mock._patch[Any] | ExitStack:
+    """Ctrl-C before the training step after `steps`; None: never."""
+    if steps is None:
+        return ExitStack()
+    from latte.adapt.step import training_step
+
+    left = iter(range(steps))
+
+    def step(*arguments: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return training_step(*arguments)
+
+    return mock.patch("latte.adapt.loop.training_step", step)
+
+
+def results(run: Path) -> dict[str, bytes]:
+    """What two runs that mean the same must have in common to the bit, by name."""
+    names = (
+        "descriptions.jsonl",
+        "evaluation.json",
+        "metrics.jsonl",
+        "predictions.csv",
+        "prototypes.safetensors",
+        "pseudo_labels.csv",
+    )
+    weights = [path.relative_to(run).as_posix() for path in run.glob("model/**/*.safetensors")]
+    return {name: (run / name).read_bytes() for name in sorted([*names, *weights])}

@@ -1,0 +1,70 @@
+"""The contract of whole runs passes for LatteCLIP, and finds what it is there to find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from latte.adapt.momentum import MomentumPrototypes
+from latte.api import TrainingStart
+from latte.testing import RunContract, TinyRuns
+
+RECIPE = """\
+describer: phrases
+descriptions: [class, image, {use: group, size: 2}]
+labels: [current, frozen]
+prototypes: momentum
+loss: contrastive
+train: {batch_size: 4, max_epochs: 2, checkpoint_every: 2, optimizer: {learning_rate: 1.0e-3}}
+"""
+
+
+class TestLatteClip(RunContract):
+    recipe = RECIPE
+    stops = (3,)
+
+
+class Contract(RunContract):
+    recipe = RECIPE
+    stops = (3,)
+
+
+def test_state_that_is_not_restored_is_found(
+    latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forget(self: MomentumPrototypes, state: Mapping[str, Tensor]) -> None:
+        pass
+
+    monkeypatch.setattr(MomentumPrototypes, "load_state", forget)
+    whole = latte_runs.run(RECIPE, output="whole")
+    with pytest.raises(AssertionError, match=r"step 3 these differ: .*prototypes\.safetensors"):
+        Contract().test_stopped_in_training_it_goes_on_to_the_same_bits(latte_runs, whole)
+
+
+def test_a_look_at_the_labels_is_found(
+    latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, place = MomentumPrototypes.start, latte_runs.folder / "test" / "red" / "0.png"
+
+    def peek(self: MomentumPrototypes, known: TrainingStart) -> None:
+        order = (0, 1, 2) if place.exists() else (2, 1, 0)
+        start(self, replace(known, class_features=known.class_features[list(order)]))
+
+    monkeypatch.setattr(MomentumPrototypes, "start", peek)
+    whole = latte_runs.run(RECIPE, output="whole")
+    with pytest.raises(AssertionError, match=r"with other labels these differ: .*prototypes"):
+        Contract().test_labels_of_test_images_change_nothing_that_is_learned(latte_runs, whole)
+    assert place.exists(), "the folders have their names again"
+
+
+def test_commands_end_with_what_they_said(latte_runs: TinyRuns, tmp_path: Path) -> None:
+    assert latte_runs.folder == tmp_path
+    assert latte_runs.check(RECIPE)["train"]["batch_size"] == 4
+    with pytest.raises(AssertionError, match="lables"):
+        latte_runs.check(f"lables: [frozen]\n{RECIPE}")
+    with pytest.raises(AssertionError, match="exit code 2, not 0"):
+        latte_runs.run(RECIPE, "train.batch_size=0")
