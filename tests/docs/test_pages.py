@@ -57,12 +57,20 @@ def test_no_page_names_a_machine() -> None:
 
 
 def test_the_command_of_a_plugin_works_as_shown(tmp_path: Path) -> None:
-    (module,) = blocks(ROOT / "docs/writing-plugins.md", "python")
+    module, _ = blocks(ROOT / "docs/writing-plugins.md", "python")
     files = {"latte_words.py": module}
     write_package(tmp_path, "latte-words", {"latte_words": "latte_words"}, files)
     program = "from latte.cli.main import main; main()"
     counted = run_python(tmp_path, "-c", program, "count-words", "one two three")
     assert (counted.returncode, counted.stdout) == (0, "3\n"), counted.stderr
+
+
+def test_the_run_in_a_test_works_as_shown(tmp_path: Path) -> None:
+    """With a labeler that is there."""
+    _, test = blocks(ROOT / "docs/writing-plugins.md", "python")
+    (tmp_path / "test_mine.py").write_text(test.replace("[mine]", "[current]"), encoding="utf-8")
+    ended = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
+    assert "1 passed" in ended.stdout, ended.stdout
 
 
 @pytest.mark.slow
