@@ -25,6 +25,7 @@ from latte.recipe.mistakes import Mistakes
 from latte.recipe.tree import TreeBuilder
 from latte.recipe.yaml import compose
 from latte.registry.registry import load_registry
+from latte.report.plain import on_terminal
 
 VARIABLES = {"NAME": "value", "HARD": "a: [b, ${NAME} \n"}
 """The environment that fuzzed recipes see."""
@@ -46,7 +47,7 @@ def attempt(target: Target, data: bytes) -> None:
         try:
             target.run(data, Path(folder))
         except LatteError as error:
-            str(error).encode("utf-8", "surrogateescape")
+            on_terminal(str(error)).encode()
 
 
 def _recipe(data: bytes, folder: Path) -> None:

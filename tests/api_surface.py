@@ -58,6 +58,8 @@ def _members(owner: type) -> Iterator[str]:
     for name, member in vars(owner).items():
         if name.startswith("_") and (made or name not in ("__init__", "__call__")):
             continue
+        if hasattr(member, "_pytestfixturefunction"):  # which pytest 8.3 still calls functions
+            continue
         abstract = "abstract " if getattr(member, "__isabstractmethod__", False) else ""
         if inspect.isfunction(member):
             yield f"{abstract}def {name}{_signature(member)}"
