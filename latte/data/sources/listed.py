@@ -39,7 +39,7 @@ class ListedPaths:
     def reference(self, entry: str, where: str) -> ImageReference:
         """The image that `entry` names. Raises `LatteError` for a path that leaves the root."""
         path = Path(entry)
-        if not entry.strip() or "\0" in entry:
+        if not entry.strip() or "\0" in entry or not _is_file_name(entry):
             raise LatteError(f"{entry!r} is not a path", where=where)
         if ".." in path.parts:
             raise self._refusal(f"{entry!r} goes up with ..", where)
@@ -68,6 +68,15 @@ class ListedPaths:
         return LatteError(
             what, where=where, hint=f"Paths start at {self.root} and must stay below it."
         )
+
+
+def _is_file_name(text: str) -> bool:
+    """JSON can hold half of a character, which no file system can."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]:

@@ -177,6 +177,7 @@ def test_malformed_csv_is_answered_with_its_line(
         ('{"path": "a.png"}\n{"path": \n', "images.jsonl:2: malformed JSON"),
         ('["a.png"]\n', "images.jsonl:1: each line must be a JSON object"),
         ('{"path": 3}\n', "images.jsonl:1: column 'path' holds 3, which is not a text"),
+        ('{"path": "\\ud800.png"}\n', "images.jsonl:1: '\\ud800.png' is not a path"),
         ('{"path": "a.png", "class": 1}\n', "images.jsonl:1: column 'class' holds 1"),
         ("[" * 100_000, "images.jsonl:1: malformed JSON"),
     ],
