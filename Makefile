@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test lint check slow matrix versions faults docs plugins processes install format clean
+.PHONY: demo test lint check slow pages matrix versions faults docs plugins processes install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
@@ -31,6 +31,9 @@ plugins: install
 
 slow: install
 	$(BIN)/python -m pytest -m slow
+
+pages: install
+	$(BIN)/python -m pytest -m slow tests/docs
 
 matrix: install
 	$(BIN)/python -m pytest -m "slow or not slow" tests/packages
