@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -116,10 +117,12 @@ def write_square(path: Path, colour: str, number: int) -> None:
     image.save(path)
 
 
-def stopped_after(steps: int | None) -> mock._patch[Any] | ExitStack:
-    """Ctrl-C before the training step after `steps`; None: never."""
+@contextmanager
+def stopped_after(steps: int | None) -> Iterator[None]:
+    """Within the block Ctrl-C comes before the training step after `steps`; None: never."""
     if steps is None:
-        return ExitStack()
+        yield
+        return
     from latte.adapt.step import training_step
 
     left = iter(range(steps))
@@ -129,7 +132,8 @@ def stopped_after(steps: int | None) -> mock._patch[Any] | ExitStack:
             raise KeyboardInterrupt
         return training_step(*arguments)
 
-    return mock.patch("latte.adapt.loop.training_step", step)
+    with mock.patch("latte.adapt.loop.training_step", step):
+        yield
 
 
 def results(run: Path) -> dict[str, bytes]:
