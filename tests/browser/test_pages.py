@@ -146,8 +146,8 @@ def comparison(folder: Path) -> Path:
         run = run_folder(folder / "runs" / f"{number}", right=(600, right), settings=settings)
         scores = json.loads((run / "evaluation.json").read_text())
         for score in scores:
-            score["classes"] = [{"correct": 3 + number, "images": 10}] * 5
-        scores[1]["classes"][2] = {"correct": 9 - number, "images": 10}
+            score["classes"] = [{"correct": 60 + number, "images": score["images"] // 5}] * 5
+        scores[1]["classes"][2] = {"correct": 180 - number, "images": scores[1]["images"] // 5}
         write(run / "evaluation.json", json.dumps(scores))
         rows = [{"event": "step", "step": step, "epoch": 0, "loss": 1 / step} for step in (1, 2, 3)]
         write(run / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

@@ -18,8 +18,15 @@ const bar = (before, after) => {
   );
   return picture;
 };
+// The page came with halves rounded to the even digit; toFixed rounds them up. Only these are halves.
+const rounded = (value, digits) => {
+  const scaled = value * 10 ** digits;
+  const below = Math.floor(scaled);
+  const half = scaled - below === 0.5 && (2 * below + 1) % 5 ** digits === 0;
+  return (half && below % 2 === 0 ? below / 10 ** digits : value).toFixed(digits);
+};
 const points = (difference, digits) => {
-  const text = (100 * Math.abs(difference)).toFixed(digits);
+  const text = rounded(100 * Math.abs(difference), digits);
   return Number(text) === 0 ? text : (difference < 0 ? MINUS : "+") + text;
 };
 const cell = (tag, css, ...content) => {
@@ -30,7 +37,7 @@ const cell = (tag, css, ...content) => {
 };
 const row = (name, images, before, after) => {
   const digits = images > 100 ? 1 : 0;
-  const percent = (value) => (100 * value).toFixed(digits);
+  const percent = (value) => rounded(100 * value, digits);
   const head = cell("th", "", cell("bdi", "", name));
   head.scope = "row";
   const line = document.createElement("tr");
