@@ -44,6 +44,7 @@ class RunContract:
             runs.run(self.recipe, output=output, stop_after=steps)
             found = results(runs.run(self.recipe, output=output))
             assert_same(found, results(whole), f"after a stop at step {steps}")
+            runs.remove(output)
 
     def test_stopped_after_each_stage_it_goes_on_to_the_same_bits(
         self, runs: TinyRuns, whole: Path
@@ -52,6 +53,7 @@ class RunContract:
         for stage in ("zero-shot", "describe", "train", "report"):
             found = runs.run(self.recipe, output="stages", until=stage)
         assert_same(results(found), results(whole), "stage by stage")
+        runs.remove("stages")
 
     def test_labels_of_test_images_change_nothing_that_is_learned(
         self, runs: TinyRuns, whole: Path
@@ -66,6 +68,7 @@ class RunContract:
         measured = {"evaluation.json", "metrics.jsonl", "predictions.csv"}
         learned = {name: data for name, data in results(whole).items() if name not in measured}
         assert_same({name: found[name] for name in learned}, learned, "with other labels")
+        runs.remove("swapped")
 
 
 def assert_same(found: dict[str, bytes], expected: dict[str, bytes], when: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -102,6 +103,10 @@ class TinyRuns:
         assert said.code == expected, f"exit code {said.code}, not {expected}\n{said.err}"
         (line,) = [one for one in said.out.splitlines() if one.startswith("run folder: ")]
         return self.folder / line.removeprefix("run folder: ")
+
+    def remove(self, output: str) -> None:
+        """Remove a folder of run folders: models and checkpoints of many runs fill a disk."""
+        shutil.rmtree(self.folder / output)
 
     def _written(self, recipe: str) -> str:
         whole = recipe if "dataset:" in recipe else SQUARES + recipe
