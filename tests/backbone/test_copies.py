@@ -42,6 +42,7 @@ def perturb(backbone: OpenClipBackbone) -> None:
 
 
 class TestSave:
+    @pytest.mark.slow
     def test_plain_open_clip_gives_the_same_features_to_the_bit(self, tmp_path: Path) -> None:
         kinds = {
             "plain": models.TINY_CLIP,

@@ -177,8 +177,8 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_importing_latte_imports_no_torch() -> None:
-    code = "import latte, sys; print('torch' in sys.modules, callable(latte.load))"
+    code = "import latte, sys; print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.split() == ["False", "True"]
+    assert said.stdout.strip() == "False"
     with pytest.raises(AttributeError, match="lod"):
         _ = latte.lod  # type: ignore[attr-defined]
