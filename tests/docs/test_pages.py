@@ -65,6 +65,7 @@ def test_the_command_of_a_plugin_works_as_shown(tmp_path: Path) -> None:
     assert (counted.returncode, counted.stdout) == (0, "3\n"), counted.stderr
 
 
+@pytest.mark.slow
 def test_the_run_in_a_test_works_as_shown(tmp_path: Path) -> None:
     """With a labeler that is there."""
     _, test = blocks(ROOT / "docs/writing-plugins.md", "python")
