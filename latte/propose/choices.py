@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from packaging.version import Version
 
@@ -13,6 +14,9 @@ from latte.registry.registry import Registry
 from latte.registry.spec import Kind
 
 Method = Literal["mixture", "training-free", "latteclip"]
+
+_NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
+"""The component that a method cannot do without, where it does not come with latte."""
 
 _LMM_MEMORY = 10.0
 """GiB of a GPU that LLaVA 1.6 with 7 billion parameters needs in 4 bits, with room for a batch:
@@ -43,11 +47,7 @@ class Choices:
 def choose(found: Findings, machine: Machine, registry: Registry, method: str) -> Choices:
     """The settings for these images on this machine; `method` is `auto` or the wanted one."""
     chosen = _method(machine, registry) if method == "auto" else _asked(method, registry)
-    if chosen.method == "training-free":
-        chosen.describer = "phrases"
-    if chosen.method == "latteclip":
-        _choose_describer(chosen, machine, registry)
-        _choose_training(chosen, found, machine)
+    _COMPLETE[chosen.method](chosen, found, machine, registry)
     chosen.reasons.append(
         "guard: lead, which keeps zero-shot where the class names tell nothing of the images"
     )
@@ -55,11 +55,34 @@ def choose(found: Findings, machine: Machine, registry: Registry, method: str) -
         chosen.reasons.append(
             "gain: not measured, as there are no labelled images; name a folder with --evaluation"
         )
-    if chosen.method == "mixture":
-        chosen.requires.append(_requirement(registry, "labeler", "transductive"))
-    if chosen.describer == "llava":
-        chosen.requires.append(_requirement(registry, "describer", "llava"))
     return chosen
+
+
+def _complete_mixture(
+    chosen: Choices, found: Findings, machine: Machine, registry: Registry
+) -> None:
+    chosen.requires.append(_requirement(registry, *_NEEDS["mixture"]))
+
+
+def _complete_training_free(
+    chosen: Choices, found: Findings, machine: Machine, registry: Registry
+) -> None:
+    chosen.describer = "phrases"
+
+
+def _complete_latteclip(
+    chosen: Choices, found: Findings, machine: Machine, registry: Registry
+) -> None:
+    _choose_describer(chosen, machine, registry)
+    _choose_training(chosen, found, machine)
+
+
+_COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None]] = {
+    "mixture": _complete_mixture,
+    "training-free": _complete_training_free,
+    "latteclip": _complete_latteclip,
+}
+"""What is left to choose once the method is."""
 
 
 def _method(machine: Machine, registry: Registry) -> Choices:
@@ -75,7 +98,7 @@ def _method(machine: Machine, registry: Registry) -> Choices:
     why = "there is no GPU that holds an LMM"
     if machine.device == "cuda" and not has(registry, "describer", "llava"):
         why = "latte-llava, which brings the LMM, is not installed"
-    mixture = has(registry, "labeler", "transductive")
+    mixture = has(registry, *_NEEDS["mixture"])
     name: Method = "mixture" if mixture else "training-free"
     what = (
         "all images decide together what each one shows, and nothing is trained"
@@ -87,14 +110,11 @@ def _method(machine: Machine, registry: Registry) -> Choices:
 
 
 def _asked(method: str, registry: Registry) -> Choices:
-    mixture = has(registry, "labeler", "transductive")
-    name: Method = "latteclip" if method == "latteclip" else "training-free"
-    if method == "mixture" and mixture:
-        name = "mixture"
-    reasons = [f"method: {name}, as you asked"]
-    if method == "mixture" and not mixture:
-        reasons = ["method: training-free, because latte-transductive is not installed"]
-    return Choices(name, reasons=reasons)
+    wanted = cast("Method", method)
+    if wanted in _NEEDS and not has(registry, *_NEEDS[wanted]):
+        why = "method: training-free, because latte-transductive is not installed"
+        return Choices("training-free", reasons=[why])
+    return Choices(wanted, reasons=[f"method: {wanted}, as you asked"])
 
 
 def has(registry: Registry, kind: Kind, name: str) -> bool:
@@ -123,6 +143,7 @@ def _choose_describer(chosen: Choices, machine: Machine, registry: Registry) -> 
         )
         return
     chosen.describer = "llava"
+    chosen.requires.append(_requirement(registry, "describer", "llava"))
     chosen.load_in_4bit = (machine.memory or 0.0) < _WHOLE_LMM_MEMORY
     bits = "in 4 bits, to fit" if chosen.load_in_4bit else "whole"
     chosen.reasons.append(f"describer: llava {bits}; it sees a thumbnail, as published")
