@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -113,18 +112,23 @@ def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction]) -> None:
 
 
 def _stream_csv(stream: TextIO, rows: Iterable[Prediction]) -> None:
+    writer = csv.writer(_LineFeeds(stream))
     for number, row in enumerate(rows):
         if number == 0:
-            stream.write(_csv_line(["image", *_class_columns(len(row.classes))]))
+            writer.writerow(["image", *_class_columns(len(row.classes))])
         scores = (field for one in row.classes for field in (one.name, _rounded(one.score)))
-        stream.write(_csv_line([row.image, *scores]))
+        writer.writerow([row.image, *scores])
 
 
-def _csv_line(fields: Sequence[object]) -> str:
-    """A writer that ends lines with a line feed would leave carriage returns without quotes."""
-    line = io.StringIO(newline="")
-    csv.writer(line).writerow(fields)
-    return line.getvalue().removesuffix("\r\n") + "\n"
+class _LineFeeds:
+    """Ends rows with a line feed; a writer that did so would not quote carriage returns."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> int:
+        """Write a whole row."""
+        return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
 def _class_columns(classes: int) -> Iterator[str]:
