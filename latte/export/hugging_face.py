@@ -16,6 +16,8 @@ from latte.files import write_text
 from latte.interfaces import LatteError, PixelFormat
 from latte.run.adapted import Member
 
+_TRANSFORMERS = "5.4"
+"""The first whose image processor of Pillow has the name that is written."""
 _RESAMPLE = {"bilinear": 2, "bicubic": 3}
 """Pillow's numbers."""
 
@@ -26,7 +28,7 @@ def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> P
     Raises:
         LatteError: if transformers is missing, or its CLIP cannot hold the model.
     """
-    require("transformers", "transformers", "5.4")
+    require("transformers", "transformers", _TRANSFORMERS)
     members = exported.adapted.members
     configs = [clip_config(_model(member)) for member in members]
     with whole_folder(folder, replace=replace) as temporary:
