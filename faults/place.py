@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.run.runs import environment, result_bytes
+from latte.testing.tiny_runs import results
+from tests.run.runs import environment
 
 REPOSITORY = Path(__file__).parents[1]
 PLUGIN = Path(__file__).parent / "plugin"
@@ -179,7 +180,7 @@ def differences(found: Place, expected: Place) -> list[str]:
         pairs.append((found.run_folder / control.relative_to(expected.run_folder), control))
     different = []
     for mine, its in pairs:
-        one, other = result_bytes(mine), result_bytes(its)
+        one, other = results(mine), results(its)
         different += [f"{mine.name}/{name}" for name in one if one[name] != other[name]]
     if not (found.run_folder / "report" / "index.html").is_file():
         different.append("report/index.html")

@@ -45,7 +45,7 @@ def latte_images(tmp_path: Path) -> list[ImageReference]:
 @pytest.fixture
 def latte_runs(tmp_path: Path) -> TinyRuns:
     """Runs whole recipes about coloured squares with a tiny CLIP, below `tmp_path`."""
-    from latte.testing.runs import TinyRuns
+    from latte.testing.tiny_runs import TinyRuns
 
     return TinyRuns(tmp_path)
 

@@ -22,7 +22,7 @@ from latte.testing.model import ModelContract
 from latte.testing.prototypes import PrototypeAggregatorContract
 from latte.testing.reporter import ReporterContract
 from latte.testing.run import RunContract
-from latte.testing.runs import TinyRuns
+from latte.testing.tiny_runs import TinyRuns
 
 __all__ = [
     "ComponentContract",

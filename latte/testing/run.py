@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from latte.testing.runs import TinyRuns, results
+from latte.testing.tiny_runs import TinyRuns, results
 
 
 class RunContract:
@@ -18,8 +18,8 @@ class RunContract:
     """
 
     recipe: ClassVar[str]
-    """Without `dataset` and `backbone`, which are those of `latte.testing.runs.SQUARES`. Batches
-    of 4 of the 12 images, some epochs and `checkpoint_every: 2` make it telling."""
+    """Without `dataset` and `backbone`, which are `latte.testing.tiny_runs.SQUARES`. Batches of 4
+    of the 12 images, some epochs and `checkpoint_every: 2` make it telling."""
     stops: ClassVar[Sequence[int]] = (1, 4)
     """After how many training steps it is stopped; of several learners each one's step counts."""
 

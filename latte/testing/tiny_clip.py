@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip.model import CLIP
 from safetensors.torch import save_file
 
 CONFIG: dict[str, Any] = {
@@ -21,6 +20,8 @@ CONFIG: dict[str, Any] = {
 
 def write_tiny_clip(folder: Path) -> None:
     """Write it as a recipe's `local-dir:` opens it; equal weights each time."""
+    from open_clip.model import CLIP  # a second that tests without whole runs need not wait
+
     folder.mkdir(parents=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)

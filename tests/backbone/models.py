@@ -16,25 +16,9 @@ from open_clip.transform import PreprocessCfg
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces.settings import BackboneSettings
+from latte.testing.tiny_clip import CONFIG
 
-TINY_CLIP: dict[str, Any] = {
-    "embed_dim": 16,
-    "quick_gelu": False,
-    "vision_cfg": {
-        "image_size": 32,
-        "patch_size": 16,
-        "width": 32,
-        "head_width": 16,
-        "layers": 2,
-    },
-    "text_cfg": {
-        "context_length": 32,
-        "vocab_size": 49408,
-        "width": 32,
-        "heads": 2,
-        "layers": 2,
-    },
-}
+TINY_CLIP = CONFIG
 """A `model_cfg` of open_clip's own towers, small enough to build in milliseconds."""
 
 

@@ -11,6 +11,8 @@ from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
+from latte.testing.run import assert_same
+from latte.testing.tiny_runs import results
 from tests.conftest import RecordedProgress
 
 
@@ -20,8 +22,8 @@ def run(
     """The run folder, the results, and what progress was told."""
     registry, progress = load_registry(), RecordedProgress()
     loaded = load_recipe(recipe, registry, overrides)
-    results = run_recipe(loaded, registry, progress, output=output, **options)
-    return run_folder(loaded, options.get("limit"), output).path, results, progress
+    found = run_recipe(loaded, registry, progress, output=output, **options)
+    return run_folder(loaded, options.get("limit"), output).path, found, progress
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -46,15 +48,8 @@ RESULT_FILES = (
 )
 
 
-def result_bytes(folder: Path) -> dict[str, bytes]:
-    """What must be equal to the bit between runs that mean the same."""
-    return {name: (folder / name).read_bytes() for name in RESULT_FILES}
-
-
 def assert_same_results(first: Path, second: Path) -> None:
-    one, other = result_bytes(first), result_bytes(second)
-    different = [name for name in one if one[name] != other[name]]
-    assert different == []
+    assert_same(results(first), results(second), "in two runs that mean the same")
 
 
 def coop_split(images: Path, test: Path, labels: list[int | None]) -> dict[str, object]:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from latte.testing import RunContract, TinyRuns
-from latte.testing.runs import results
+from latte.testing.tiny_runs import results
 
 RECIPE = """\
 describer: phrases
