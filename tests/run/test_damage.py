@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
 from tests.run.finished import FinishedRun, copied
 
@@ -39,15 +40,6 @@ FILES = (
     "checkpoints/step-000002/state.safetensors",
 )
 COMMANDS = ("run", "report", "predict", "compare", "diagnose", "evaluate")
-
-
-def cut(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
 
 
 def garbage(path: Path) -> None:
@@ -85,7 +77,7 @@ def gone(path: Path) -> None:
     path.unlink()
 
 
-DAMAGES: tuple[Callable[[Path], None], ...] = (cut, empty, garbage, line_lost, other_types, gone)
+DAMAGES: tuple[Callable[[Path], None], ...] = (cut, emptied, garbage, line_lost, other_types, gone)
 
 
 class Told:
