@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
 from tests.run.finished import FinishedRun
-from tests.run.test_damage import cut, empty, garbage, gone
+from tests.run.test_damage import garbage, gone
 
 KINDS = ("features/*.safetensors", "decoded/*.txt", "pixels/*.pixels", "descriptions/part-*.jsonl")
 
@@ -57,7 +58,7 @@ def test_garbage_everywhere_is_made_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", [cut, empty, garbage, of_others, gone])
+@pytest.mark.parametrize("damage", [cut, emptied, garbage, of_others, gone])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_damage_is_made_again(
     kind: str,
