@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from latte.interfaces import (
     Classifier,
@@ -19,40 +20,64 @@ from latte.interfaces import (
 
 
 class CentroidPrototypes(PrototypeAggregator[NoOptions]):
-    """One prototype a class: zero-shot at first, then the centroids of each new round.
+    """The zero-shot classifier at first, then the classifier that a labeler finds in each epoch.
 
-    They carry no gradient and do not move within an epoch. Of several labelers
-    the last to report centroids counts; where none does, the zero-shot classifier stays.
+    It is taken whole: rows of any length, several per class, and the bias. It carries no gradient
+    and does not move within an epoch. Of several labelers the last to find a classifier counts;
+    where none does, the zero-shot classifier stays.
     """
 
-    _prototypes: Tensor
+    _classifier: Classifier
 
     def start(self, start: TrainingStart) -> None:
         """Begin with the zero-shot classifier."""
-        self._prototypes = start.class_features.detach().to(self.context.device)
+        rows = start.class_features.detach()
+        self._take(Classifier(rows, torch.arange(len(rows))))
 
     def classifier(self) -> Classifier:
-        """The prototypes (C, D) now."""
-        owners = torch.arange(len(self._prototypes), device=self._prototypes.device)
-        return Classifier(self._prototypes, owners)
+        """The classifier now."""
+        return self._classifier
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets (B, D): the labels' prototypes; class weights: all. `texts` is not read."""
-        own = self.classifier()
-        return Supervision(stream, own.weights[stream.labels], own.weights, own.owners)
+        """Targets (B, D): each label's row at unit length; the classifier. `texts` is not read.
+
+        Where a class has several rows, the target is the one that scores highest for the image.
+        """
+        rows = self._rows_of(stream.labels, image_features)
+        targets = normalize(self._classifier.weights[rows], dim=1)
+        return Supervision(stream, targets, self._classifier)
+
+    def _rows_of(self, labels: Tensor, image_features: Tensor) -> Tensor:
+        """The row (B,) that stands for each label."""
+        own = self._classifier
+        if len(own.owners) == own.classes:
+            return own.owners.argsort()[labels]
+        scores = image_features.to(own.weights) @ own.weights.T
+        if own.bias is not None:
+            scores = scores + own.bias
+        return scores.masked_fill(labels.unsqueeze(1) != own.owners, -torch.inf).argmax(dim=1)
 
     def end_round(self, info: RoundInfo, learner: str) -> None:
-        """Take this learner's centroids, where a labeler found some."""
-        found = info.centroids.get(learner)
+        """Take this learner's classifier, where a labeler found one."""
+        found = info.classifiers.get(learner)
         if found is not None:
-            self._prototypes = found.detach().to(self._prototypes)
+            self._take(found)
 
     def state(self) -> dict[str, Tensor]:
-        """The prototypes (C, D)."""
-        return {"prototypes": self._prototypes.clone()}
+        """Rows (C·K, D), their owners (C·K,), and their bias (C·K,) where there is one."""
+        own = self._classifier
+        state = {"weights": own.weights.clone(), "owners": own.owners.clone()}
+        return state if own.bias is None else state | {"bias": own.bias.clone()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        self._prototypes = state["prototypes"].to(self.context.device)
+        self._take(Classifier(state["weights"], state["owners"], state.get("bias")))
+
+    def _take(self, classifier: Classifier) -> None:
+        weights, bias = classifier.weights.detach().to(self.context.device), classifier.bias
+        owners = classifier.owners.to(weights.device)
+        self._classifier = Classifier(
+            weights, owners, None if bias is None else bias.detach().to(weights)
+        )

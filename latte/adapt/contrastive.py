@@ -20,7 +20,7 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
     shares (`multi`), or not there at all (`ignore`).
     """
 
-    requires: ClassVar[Literal["targets", "class_weights"]] = "targets"
+    requires: ClassVar[Literal["targets", "classifier"]] = "targets"
 
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor

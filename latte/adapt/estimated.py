@@ -42,7 +42,7 @@ class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
     ) -> Supervision:
         """Targets (B, D): the prototype of each label, whatever is written about the images."""
         targets = self._prototypes[stream.labels]
-        return Supervision(stream, targets, class_weights=self._prototypes, owners=self._owners)
+        return Supervision(stream, targets, self.classifier())
 
     def state(self) -> dict[str, Tensor]:
         """The prototypes (C, D)."""

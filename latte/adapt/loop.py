@@ -197,7 +197,7 @@ def _own_views(
 
 
 def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
-    """What happens before the first step of an epoch: class texts, feature banks, centroids."""
+    """What happens before the first step of an epoch: class texts, feature banks, labelers."""
     if epoch:
         _refresh_class_features(training, ("epoch", "step"))
     due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]
@@ -209,9 +209,9 @@ def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
         labeler.begin_round(banks if labeler.needs_feature_banks else {}, aggregators, epoch)
         for labeler in due
     ]
-    centroids = {name: value for info in infos for name, value in info.centroids.items()}
+    classifiers = {name: value for info in infos for name, value in info.classifiers.items()}
     for learner in training.learners:
-        learner.aggregator.end_round(RoundInfo(centroids), learner.name)
+        learner.aggregator.end_round(RoundInfo(classifiers), learner.name)
 
 
 def _step(

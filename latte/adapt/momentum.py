@@ -55,7 +55,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
         if self.options.normalize_targets:
             targets = functional.normalize(targets, dim=1)
-        return Supervision(stream, targets, class_weights=self._prototypes, owners=self._owners)
+        return Supervision(stream, targets, self.classifier())
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
         """The mix u (B, D), in the prototypes' precision: a step moves them by very little."""

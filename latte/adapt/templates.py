@@ -49,9 +49,9 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets (B, D): the labels' rows; class weights (C, D): all rows. `texts` is not read."""
+        """Targets (B, D): the labels' rows; the classifier: all rows. `texts` is not read."""
         targets = self._features[stream.labels]
-        return Supervision(stream, targets, class_weights=self._features, owners=self._owners)
+        return Supervision(stream, targets, Classifier(self._features, self._owners))
 
     def commit(self, supervisions: Sequence[Supervision]) -> None:
         """Let go of the step's graph; the rows themselves change only when encoded again."""

@@ -43,7 +43,7 @@ RANK = Measure(
 def cosine_to_start(classifier: Classifier, class_features: Tensor) -> Tensor:
     """(C,): mean cosine of each class's prototypes with its zero-shot feature, of (C, D)."""
     owners = classifier.owners
-    cosines = (classifier.weights * class_features[owners]).sum(dim=1).double()
+    cosines = (classifier.directions * class_features[owners]).sum(dim=1).double()
     sums = torch.zeros(len(class_features), dtype=torch.float64).index_add(0, owners, cosines)
     return sums / owners.bincount(minlength=len(class_features))
 
@@ -52,7 +52,7 @@ def closest_classes(classifier: Classifier) -> float:
     """The largest cosine between prototypes of different classes; NaN with a single class."""
     if classifier.classes == 1:
         return math.nan
-    weights, owners = classifier.weights, classifier.owners
+    weights, owners = classifier.directions, classifier.owners
     return max(
         float((rows @ weights.T).where(own.unsqueeze(1) != owners, -torch.inf).max())
         for rows, own in zip(
@@ -66,7 +66,7 @@ def likeness_measures(classifier: Classifier) -> list[Measurement]:
     ones = torch.ones(len(classifier.weights))
     return [
         Measurement(CLOSEST, closest_classes(classifier)),
-        Measurement(RANK, effective_rank(classifier.weights, ones)),
+        Measurement(RANK, effective_rank(classifier.directions, ones)),
     ]
 
 

@@ -47,7 +47,7 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
     """The scale at which the mean confidence is `accuracy`, within 100 times `start` either way.
 
     Args:
-        similarities: N > 0 images (N, C), cosines.
+        similarities: N > 0 images (N, C), not scaled.
         accuracy: a share, such as `expected_accuracy`.
         start: the model's own scale; what a single class, which is always certain, is left at.
     """
@@ -64,5 +64,5 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
 
 
 def mean_confidence(similarities: Tensor, scale: float) -> float:
-    """Mean probability of the top class of (N, C) cosines: softmax of `scale` times them."""
+    """Mean probability of the top class of (N, C) similarities: softmax of `scale` times them."""
     return float((similarities.double() * scale).softmax(dim=1).amax(dim=1).mean())

@@ -18,7 +18,7 @@ class Diagnostics:
     confidence: float
     """Mean probability of the top class (softmax of logit scale times similarity)."""
     margin: float
-    """Mean cosine similarity of the top class minus that of the second; 0 with a single class."""
+    """Mean similarity of the top class minus that of the second; 0 with a single class."""
     balance: float
     """Entropy of how often each class is predicted, over log C: 1 when all classes are predicted
     equally often, 0 when everything falls into one class. A drop warns of collapse."""
@@ -27,7 +27,7 @@ class Diagnostics:
 
 
 def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnostics:
-    """Figures of a classifier on N > 0 images, from cosine similarities (N, C), not scaled."""
+    """Figures of a classifier on N > 0 images, from similarities (N, C), not scaled."""
     found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
     blocks = [_figures(block.detach().float(), logit_scale) for block in found]
     labels, confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))

@@ -22,7 +22,7 @@ class ClassScore:
 
     name: str
     score: float
-    """Softmax over all classes of a scale times cosine similarity: between 0 and 1. How far 0.9
+    """Softmax over all classes of a scale times the similarity: between 0 and 1. How far 0.9
     promises that nine of ten such answers are right depends on the scale, see `Calibration`."""
     label: int
     """The class's index among the run's classes."""
@@ -64,9 +64,9 @@ def predict_rows(
 
     Args:
         images: M ids, in the order of the rows of `similarities`.
-        similarities: (M, C) cosine similarities, not scaled.
+        similarities: (M, C), not scaled; see `Classifier`.
         class_names: C names, in label order.
-        logit_scale: what cosine similarities are multiplied with.
+        logit_scale: what similarities are multiplied with.
         top_k: classes an image.
     """
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)

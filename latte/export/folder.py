@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from latte.files import sync_folder, write_atomically
 from latte.interfaces import Calibration, LatteError
-from latte.run.adapted import Adapted
+from latte.run.adapted import Adapted, classifier_tensors
 
 PROTOTYPES = "prototypes.safetensors"
 
@@ -33,7 +33,7 @@ class Exported:
 
     @property
     def scale(self) -> float:
-        """What cosine similarities are multiplied with before softmax."""
+        """What similarities are multiplied with before softmax."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def about(self) -> dict[str, Any]:
@@ -74,14 +74,10 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
 
 
 def write_prototypes(exported: Exported, path: Path) -> None:
-    """`NAME.weights` (rows, D) and `NAME.owners` (rows,) a learner; `about` as metadata `latte`."""
-    tensors = {}
-    for member in exported.adapted.members:
-        tensors[f"{member.name}.weights"] = member.classifier.weights.contiguous()
-        tensors[f"{member.name}.owners"] = member.classifier.owners.contiguous()
+    """Write `classifier_tensors` with `about` as metadata `latte`."""
     metadata = {"latte": json.dumps(exported.about(), ensure_ascii=False)}
     with write_atomically(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        save_file(classifier_tensors(exported.adapted), temporary, metadata=metadata)
 
 
 def require(package: str, extra: str, oldest: str = "0") -> None:

@@ -34,7 +34,7 @@ class ImageClassifier(nn.Module):
     """Pixels (B, 3, S, S) -> probabilities (B, C) and unit features (B, D).
 
     Several learners' similarities are averaged, and their features stand side by side, divided by
-    the square root of their number. Of a class's prototypes the nearest counts.
+    the square root of their number. Of a class's prototypes the most similar one counts.
     """
 
     def __init__(self, exported: Exported) -> None:
@@ -44,9 +44,14 @@ class ImageClassifier(nn.Module):
         self.scale = exported.scale
         self._classes = len(exported.adapted.class_names)
         for number, member in enumerate(members):
-            rows, present = _by_class(member.classifier.weights, member.classifier.owners)
+            found = member.classifier
+            rows, present = _by_class(found.weights, found.owners)
             self.register_buffer(f"rows_{number}", rows)
             self.register_buffer(f"absent_{number}", ~present)
+            bias = None
+            if found.bias is not None:
+                bias = _by_class(found.bias.unsqueeze(1), found.owners)[0].squeeze(1)
+            self.register_buffer(f"bias_{number}", bias)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
@@ -58,8 +63,10 @@ class ImageClassifier(nn.Module):
     def _similar(self, number: int, features: Tensor) -> Tensor:
         rows: Tensor = getattr(self, f"rows_{number}")
         absent: Tensor = getattr(self, f"absent_{number}")
-        by_row = (features @ rows.T).reshape(-1, self._classes, absent.shape[1])
-        return by_row.masked_fill(absent, -2.0).amax(dim=2)
+        bias: Tensor | None = getattr(self, f"bias_{number}")
+        scores = features @ rows.T if bias is None else features @ rows.T + bias
+        by_row = scores.reshape(-1, self._classes, absent.shape[1])
+        return by_row.masked_fill(absent, torch.finfo(by_row.dtype).min).amax(dim=2)
 
 
 def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:

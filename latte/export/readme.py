@@ -31,6 +31,7 @@ for learner in about["learners"]:
         inputs = processor(images=photo, return_tensors="pt")
         feature = normalize(model.get_image_features(**inputs).pooler_output, dim=1)[0]
     rows, owners = tensors[f"{{learner}}.weights"] @ feature, tensors[f"{{learner}}.owners"]
+    rows = rows + tensors.get(f"{{learner}}.bias", 0)
     lowest = torch.full_like(similarities, -torch.inf)
     similarities += lowest.scatter_reduce(0, owners, rows, "amax") / len(about["learners"])
 probabilities = (about["scale"] * similarities).softmax(0)

@@ -36,7 +36,7 @@ class Predictor:
 
     @property
     def scale(self) -> float:
-        """What turns cosine similarities into confidence: calibrated where the run is."""
+        """What turns similarities into confidence: calibrated where the run is."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def predict(

@@ -1,6 +1,7 @@
 """The nouns of latte and the small data types that they exchange; imports nothing else of latte."""
 
 from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup
+from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, Context, NoOptions, Options, OptionsT
 from latte.interfaces.dataset import Dataset, ImageReference, LabelledImage
 from latte.interfaces.descriptions import (
@@ -28,7 +29,6 @@ from latte.interfaces.loss import Loss
 from latte.interfaces.progress import Progress, ProgressTask
 from latte.interfaces.prototypes import (
     ClassFeatureRefresh,
-    Classifier,
     PrototypeAggregator,
     Supervision,
 )

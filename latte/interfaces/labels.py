@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ class LabelStream:
 class RoundInfo:
     """What a labeler learnt at the start of an epoch, for the aggregators."""
 
-    centroids: Mapping[str, Tensor] = field(default_factory=dict)
-    """(C, D) unit class centroids by learner name, for aggregators that take them."""
+    classifiers: Mapping[str, Classifier] = field(default_factory=dict)
+    """By learner name: what the labeler would classify unseen images with, without gradient; for
+    aggregators that take it."""
 
 
 class PseudoLabeler(Component[OptionsT]):

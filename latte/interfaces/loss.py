@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Loss(Component[OptionsT]):
     """A scalar for one stream; the engine adds the streams, each times its `scale`."""
 
-    requires: ClassVar[Literal["targets", "class_weights"]]
+    requires: ClassVar[Literal["targets", "classifier"]]
     """Which field of `Supervision` must be there."""
 
     @abstractmethod

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
 from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
-from latte.interfaces.prototypes import Classifier
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from latte.interfaces import Calibration
 from latte.report.numbers import count
 
 _OWN = (
-    "Scores are the softmax of the model's logit scale times cosine similarity. They are usually "
+    "Scores are the softmax of the model's logit scale times the similarity. They are usually "
     "surer than right: 0.9 does not promise that nine of ten such answers are right."
 )
 
@@ -25,7 +25,7 @@ def confidence_text(calibration: Calibration | None) -> str:
 
 def _found(calibration: Calibration) -> str:
     return (
-        f"Scores are the softmax of {calibration.scale:.3g} times cosine similarity, in place of "
+        f"Scores are the softmax of {calibration.scale:.3g} times the similarity, in place of "
         f"the model's own logit scale of {calibration.logit_scale:.3g} (temperature "
         f"{calibration.temperature:.2f}). It comes from zero-shot's word, not from true labels: it "
         f"makes the mean confidence on {count(calibration.images)} training images equal to the "

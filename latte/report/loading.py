@@ -26,9 +26,10 @@ model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{{run /
 with safe_open(run / "prototypes.safetensors", framework="pt") as file:
     class_names = json.loads(file.metadata()["latte"])["class_names"]
     weights, owners = file.get_tensor({weights!r}), file.get_tensor({owners!r})
+    bias = file.get_tensor({bias!r}) if {bias!r} in file.keys() else 0
 with torch.inference_mode():
     feature = model.eval().encode_image(preprocess(photo).unsqueeze(0), normalize=True)[0]
-label = owners[(weights @ feature).argmax()].item()
+label = owners[(weights @ feature + bias).argmax()].item()
 print(class_names[label])
 """
 
@@ -43,6 +44,7 @@ for learner in {learners!r}:
     with torch.inference_mode():
         feature = model.eval().encode_image(preprocess(photo).unsqueeze(0), normalize=True)[0]
     rows, owners = tensors[f"{{learner}}.weights"] @ feature, tensors[f"{{learner}}.owners"]
+    rows = rows + tensors.get(f"{{learner}}.bias", 0)
     lowest = torch.full_like(similarities, -torch.inf)
     similarities += lowest.scatter_reduce(0, owners, rows, "amax")
 print(class_names[similarities.argmax()])
@@ -56,4 +58,5 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
     if len(learners) > 1:
         return start + "\n" + _SEVERAL_LEARNERS.format(learners=learners)
     name = learners[0]
-    return start + "\n" + _ONE_LEARNER.format(weights=f"{name}.weights", owners=f"{name}.owners")
+    parts = {part: f"{name}.{part}" for part in ("weights", "owners", "bias")}
+    return start + "\n" + _ONE_LEARNER.format(**parts)

@@ -54,7 +54,7 @@ def prototype_maps(results: RunResults) -> tuple[PrototypeMap, ...]:
 
 
 def _map(learner: LearnerPrototypes, names: Sequence[str], several: bool) -> PrototypeMap:
-    before, after, owners = learner.before.weights, learner.after.weights, learner.after.owners
+    before, after, owners = learner.before.weights, learner.after.directions, learner.after.owners
     own = (after.double() * before.double()[owners]).sum(dim=1)
     cosines = _class_mean(own, owners, len(names))
     order = cosines.argsort(stable=True).tolist()
@@ -82,7 +82,7 @@ def _map(learner: LearnerPrototypes, names: Sequence[str], several: bool) -> Pro
 def _moved(
     learner: LearnerPrototypes, names: Sequence[str], label: int, cosines: Tensor
 ) -> MovedClass:
-    weights, owners = learner.after.weights.double(), learner.after.owners
+    weights, owners = learner.after.directions.double(), learner.after.owners
     likeness = (weights[owners == label] @ weights.T).amax(dim=0)
     likeness = likeness.masked_fill(owners == label, -torch.inf)
     nearest = int(owners[likeness.argmax()])

@@ -68,7 +68,11 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
     members = []
     for learner in learners:
         found = learner.aggregator.classifier()
-        classifier = Classifier(found.weights.detach().cpu().clone(), found.owners.cpu().clone())
+        classifier = Classifier(
+            found.weights.detach().cpu().clone(),
+            found.owners.cpu().clone(),
+            None if found.bias is None else found.bias.detach().cpu().clone(),
+        )
         members.append(Member(learner.name, learner.backbone, classifier))
     return Adapted(tuple(class_names), tuple(members))
 
@@ -82,10 +86,6 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
 
 def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
     """Write `prototypes.safetensors`; returns its path."""
-    tensors: dict[str, Tensor] = {}
-    for member in adapted.members:
-        tensors[f"{member.name}.weights"] = member.classifier.weights.contiguous()
-        tensors[f"{member.name}.owners"] = member.classifier.owners.contiguous()
     about = {
         "class_names": adapted.class_names,
         "learners": [member.name for member in adapted.members],
@@ -93,8 +93,20 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
     # One key: safetensors writes several in an order that differs from process to process.
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(folder.prototypes) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        save_file(classifier_tensors(adapted), temporary, metadata=metadata)
     return folder.prototypes
+
+
+def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:
+    """Return `NAME.weights`, `NAME.owners` and, where there is one, `NAME.bias` per learner."""
+    tensors: dict[str, Tensor] = {}
+    for member in adapted.members:
+        found = member.classifier
+        tensors[f"{member.name}.weights"] = found.weights.contiguous()
+        tensors[f"{member.name}.owners"] = found.owners.contiguous()
+        if found.bias is not None:
+            tensors[f"{member.name}.bias"] = found.bias.contiguous()
+    return tensors
 
 
 def load_adapted(folder: RunFolder, device: str, progress: Progress | None) -> Adapted:
@@ -140,18 +152,23 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def _classifier(file: Any, learner: str, classes: int) -> Classifier:
     """One learner's prototypes. Raises `ValueError` where they are not of `classes` classes."""
+    # Copies, aligned as those that were saved: a mapped file gives other last bits.
     weights, owners = (
-        # Copies, aligned as those that were saved: a mapped file gives other last bits.
-        file.get_tensor(f"{learner}.{part}").clone()
-        for part in ("weights", "owners")
+        file.get_tensor(f"{learner}.{part}").clone() for part in ("weights", "owners")
     )
+    name = f"{learner}.bias"
+    bias = file.get_tensor(name).clone() if name in {*file.keys()} else None
     if weights.ndim != 2 or not weights.is_floating_point() or not weights.isfinite().all():
         raise ValueError(f"the prototypes of {learner} are not a matrix of finite numbers")
     if owners.dtype != torch.int64 or owners.shape != weights.shape[:1]:
         raise ValueError(f"the prototypes of {learner} do not have one class each")
     if owners.unique().tolist() != [*range(classes)]:
         raise ValueError(f"the prototypes of {learner} are not those of {classes} classes")
-    return Classifier(weights, owners)
+    if bias is not None and (
+        bias.dtype != weights.dtype or bias.shape != owners.shape or not bias.isfinite().all()
+    ):
+        raise ValueError(f"the bias of {learner} is not one finite number for each prototype")
+    return Classifier(weights, owners, bias)
 
 
 def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:

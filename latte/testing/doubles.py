@@ -37,7 +37,7 @@ class FixedPrototypes(PrototypeAggregator[NoOptions]):
     ) -> Supervision:
         """Targets are the labels' rows."""
         own = self.classifier()
-        return Supervision(stream, own.weights[stream.labels], own.weights, own.owners)
+        return Supervision(stream, own.weights[stream.labels], own)
 
     def state(self) -> dict[str, Tensor]:
         """Nothing changes, so nothing is kept."""

@@ -25,6 +25,7 @@ from latte.api import (
 from latte.testing.component import ComponentContract
 from latte.testing.doubles import FixedPrototypes
 from latte.testing.fixtures import training_start, unit_rows
+from latte.testing.prototypes import check_classifier
 
 LEARNERS = ("first", "second")
 
@@ -81,20 +82,18 @@ class PseudoLabelerContract(ComponentContract):
         _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
 
     def test_begin_round_returns_what_was_learnt(self, tmp_path: Path) -> None:
-        """A `RoundInfo`; centroids, where there are any, are unit rows (C, D) by learner."""
+        """A `RoundInfo`; classifiers, where there are any, are whole, by learner."""
         start = training_start()
         labeler = self.started(tmp_path, start)
         assert labeler.refresh in get_args(Refresh), f"refresh is {labeler.refresh!r}"
         for epoch in (0, 1):
             info = self.begin(labeler, start, epoch)
             assert isinstance(info, RoundInfo), "begin_round() must return a RoundInfo"
-            for learner, rows in info.centroids.items():
-                assert learner in LEARNERS, f"centroids for an unknown learner {learner}"
-                assert rows.shape == start.class_features.shape, "centroids must be (C, D)"
-                lengths = rows.norm(dim=1)
-                assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-4), (
-                    "centroids must have unit length"
-                )
+            classes, width = start.class_features.shape
+            for learner, found in info.classifiers.items():
+                assert learner in LEARNERS, f"a classifier for an unknown learner {learner}"
+                check_classifier(found, classes)
+                assert found.weights.shape[1] == width, "a classifier's rows must be (C·K, D)"
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
         """In the middle of an epoch: `start` and `load_state`, but no `begin_round`."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latte.api import Kind, LabelStream, LatteError, Loss, Supervision
+from latte.api import Classifier, Kind, LabelStream, LatteError, Loss, Supervision
 from latte.testing.component import ComponentContract
 from latte.testing.fixtures import unit_rows
 
@@ -42,7 +42,7 @@ class LossContract(ComponentContract):
     def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
         """Where `requires` is missing, a `LatteError` says so."""
         loss: Loss[Any] = self.make(tmp_path)
-        wanted = ("targets", "class_weights")
+        wanted = ("targets", "classifier")
         assert loss.requires in wanted, f"requires must be one of {', '.join(wanted)}"
         images, supervision = example(loss)
         lacking = Supervision(supervision.stream, **_others(loss))
@@ -93,13 +93,13 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
     images = unit_rows(size, seed=4).requires_grad_()
     if loss.requires == "targets":
         return images, Supervision(stream, targets=class_rows[labels])
-    return images, Supervision(stream, class_weights=class_rows, owners=torch.arange(classes))
+    return images, Supervision(stream, classifier=Classifier(class_rows, torch.arange(classes)))
 
 
-def _others(loss: Loss[Any]) -> dict[str, Tensor]:
+def _others(loss: Loss[Any]) -> dict[str, Any]:
     """Everything that a supervision may hold, but what `loss` requires."""
     if loss.requires == "targets":
-        return {"class_weights": unit_rows(4, seed=3), "owners": torch.arange(4)}
+        return {"classifier": Classifier(unit_rows(4, seed=3), torch.arange(4))}
     return {"targets": unit_rows(6, seed=3)}
 
 

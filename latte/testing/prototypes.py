@@ -29,7 +29,7 @@ SIZES = pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
 
 
 class PrototypeAggregatorContract(ComponentContract):
-    """A classifier of unit rows at all times, and a stopped run goes on to the bit."""
+    """A classifier of finite rows at all times, and a stopped run goes on to the bit."""
 
     kind: ClassVar[Kind] = "prototypes"
 
@@ -43,7 +43,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_the_classifier_is_whole_from_the_start(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """Unit rows without gradient that own every class; logits (B, C) are cosines."""
+        """Rows without gradient that own every class; logits (B, C) are the classifier's."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         refreshes = get_args(ClassFeatureRefresh)
@@ -51,19 +51,21 @@ class PrototypeAggregatorContract(ComponentContract):
         check_classifier(aggregator.classifier(), classes)
         logits = aggregator.logits(start.image_features[:size])
         assert logits.shape == (size, classes), f"logits are {tuple(logits.shape)}, not (B, C)"
-        assert bool((logits.abs() <= 1 + 1e-4).all()), "logits must be cosine similarities"
+        expected = aggregator.classifier().similarities(start.image_features[:size])
+        assert torch.allclose(logits, expected, atol=1e-5), "logits must be the classifier's"
 
     @SIZES
     def test_supervision_is_what_a_loss_reads(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """Targets (B, D), or class weights with their owners, or both."""
+        """Targets (B, D), or a classifier of all classes, or both."""
         start = training_start(classes)
         for supervision in supervise(self.started(tmp_path, start), start, 0, size):
-            given = supervision.targets is not None or supervision.class_weights is not None
-            assert given, "supervise() must give targets or class weights"
+            given = supervision.targets is not None or supervision.classifier is not None
+            assert given, "supervise() must give targets or a classifier"
             _check_targets(supervision, start.image_features[:size])
-            _check_class_weights(supervision, classes)
+            if supervision.classifier is not None:
+                check_classifier(_detached(supervision.classifier), classes)
 
     def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
         """With no texts at all: some supervision, or a `LatteError` that says what is missing."""
@@ -132,13 +134,15 @@ class PrototypeAggregatorContract(ComponentContract):
             if mine.targets is not None and theirs.targets is not None:
                 assert torch.equal(mine.targets, theirs.targets), "targets differ after load_state"
 
-    def test_rounds_may_bring_nothing_or_centroids(self, tmp_path: Path) -> None:
+    def test_rounds_may_bring_nothing_or_classifiers(self, tmp_path: Path) -> None:
         """Every labeler goes with every aggregator: unknown learners and no news are fine."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)
-        for info in (RoundInfo(), RoundInfo({"another": rows}), RoundInfo({LEARNER: rows})):
-            aggregator.end_round(info, LEARNER)
+        plain = Classifier(rows, torch.arange(4))
+        biased = Classifier(3 * rows, torch.arange(4), torch.linspace(-1, 1, 4))
+        for found in ({}, {"another": plain}, {LEARNER: plain}, {LEARNER: biased}):
+            aggregator.end_round(RoundInfo(found), LEARNER)
             check_classifier(aggregator.classifier(), 4)
 
 
@@ -186,7 +190,11 @@ def take_step(
     given = [
         tensor.sum()
         for one in supervisions
-        for tensor in (one.targets, one.class_weights)
+        for tensor in (
+            one.targets,
+            one.classifier and one.classifier.weights,
+            one.classifier and one.classifier.bias,
+        )
         if tensor is not None and tensor.requires_grad
     ]
     if given:
@@ -196,17 +204,24 @@ def take_step(
 
 
 def check_classifier(classifier: Classifier, classes: int) -> None:
-    """Fail unless the rows have unit length, carry no gradient and own every class."""
+    """Fail unless the rows are finite, not zero, carry no gradient and own every class."""
     weights, owners = classifier.weights, classifier.owners
     assert weights.dim() == 2, "classifier weights must be (C·K, D)"
     assert owners.shape == weights.shape[:1], "a classifier needs one owner for each row"
     assert owners.dtype == torch.int64, f"owners are {owners.dtype}, not int64"
     assert {*owners.tolist()} == {*range(classes)}, "owners must be all of the classes 0..C-1"
     assert not weights.requires_grad, "classifier() must not carry gradient"
-    lengths = weights.norm(dim=1)
-    assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-4), (
-        f"prototypes must have unit length, and have {lengths.tolist()}"
-    )
+    assert bool(weights.isfinite().all()), "prototypes must be finite"
+    assert bool(weights.any(dim=1).all()), "a prototype is zero, so that it has no direction"
+    if classifier.bias is not None:
+        _check_bias(classifier.bias, weights)
+
+
+def _check_bias(bias: Tensor, weights: Tensor) -> None:
+    assert bias.shape == weights.shape[:1], f"bias is {tuple(bias.shape)}, not one for each row"
+    assert bias.dtype == weights.dtype, f"bias is {bias.dtype}, and weights are {weights.dtype}"
+    assert not bias.requires_grad, "classifier() must not carry gradient"
+    assert bool(bias.isfinite().all()), "the bias must be finite"
 
 
 def _check_targets(supervision: Supervision, images: Tensor) -> None:
@@ -216,11 +231,9 @@ def _check_targets(supervision: Supervision, images: Tensor) -> None:
         assert bool(targets.isfinite().all()), "targets must be finite"
 
 
-def _check_class_weights(supervision: Supervision, classes: int) -> None:
-    if supervision.class_weights is not None:
-        assert supervision.owners is not None, "class weights need owners"
-        weights = supervision.class_weights.detach()
-        check_classifier(Classifier(weights, supervision.owners), classes)
+def _detached(classifier: Classifier) -> Classifier:
+    bias = None if classifier.bias is None else classifier.bias.detach()
+    return Classifier(classifier.weights.detach(), classifier.owners, bias)
 
 
 def _check_equal(
@@ -229,3 +242,6 @@ def _check_equal(
     mine, theirs = one.classifier(), other.classifier()
     assert torch.equal(mine.weights, theirs.weights), message
     assert torch.equal(mine.owners, theirs.owners), message
+    assert (mine.bias is None) == (theirs.bias is None), message
+    if mine.bias is not None and theirs.bias is not None:
+        assert torch.equal(mine.bias, theirs.bias), message

@@ -58,7 +58,10 @@ class AgreementLabeler(PseudoLabeler[NoOptions]):
         self._agreed = (opinions == opinions[0]).all(dim=0)
         return RoundInfo(
             {
-                name: class_means(rows, self._labels[name], aggregators[name].classifier())
+                name: Classifier(
+                    class_means(rows, self._labels[name], aggregators[name].classifier()),
+                    aggregators[name].classifier().owners,
+                )
                 for name, rows in features.items()
             }
         )
@@ -100,14 +103,13 @@ class StepTemplates(TemplatePrototypes):
 class MaskedCrossEntropy(Loss[NoOptions]):
     """Cross-entropy over all classes at a fixed scale of 100; samples of weight 0 do not count."""
 
-    requires: ClassVar[Literal["targets", "class_weights"]] = "class_weights"
+    requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
 
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        assert supervision.class_weights is not None
-        assert supervision.owners is not None
-        classifier = Classifier(supervision.class_weights, supervision.owners)
+        classifier = supervision.classifier
+        assert classifier is not None
         logits = 100 * classifier.similarities(image_features)
         each = cross_entropy(logits, supervision.stream.labels, reduction="none")
         weights = supervision.stream.weights
@@ -144,8 +146,7 @@ class TwoPrototypes(PrototypeAggregator[NoOptions]):
         return Supervision(
             stream,
             targets=torch.lerp(self._weights[rows], image_features, 0.1),
-            class_weights=self._weights,
-            owners=self._owners,
+            classifier=Classifier(self._weights, self._owners),
         )
 
     def _chosen_rows(self, stream: LabelStream, features: Tensor) -> Tensor:

@@ -151,6 +151,6 @@ def test_its_targets_are_the_labels_prototypes() -> None:
     weights = aggregator.classifier().weights
     supervision = aggregator.supervise(stream([3, 0]), {}, unit_rows(2, 8, 3))
     assert supervision.targets is not None
-    assert supervision.class_weights is not None
+    assert supervision.classifier is not None
     assert torch.equal(supervision.targets, weights[[3, 0]])
-    assert torch.equal(supervision.class_weights, weights)
+    assert torch.equal(supervision.classifier.weights, weights)

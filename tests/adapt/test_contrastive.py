@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latte.adapt.contrastive import ContrastiveLoss
 from latte.adapt.options import ContrastiveOptions
-from latte.interfaces import LatteError, Supervision
+from latte.interfaces import Classifier, LatteError, Supervision
 from tests.adapt.driver import CONTEXT, QUICKLY, draw_labels, stream, unit_rows
 
 Positives = Literal["diagonal", "multi", "ignore"]
@@ -181,7 +181,9 @@ def test_longer_targets_are_sharper_because_they_are_not_normalised() -> None:
 
 
 def test_prototypes_without_targets_are_refused_with_a_way_out() -> None:
-    supervision = Supervision(stream([0]), class_weights=unit_rows(2, 4, seed=1))
+    supervision = Supervision(
+        stream([0]), classifier=Classifier(unit_rows(2, 4, seed=1), torch.arange(2))
+    )
 
     with pytest.raises(LatteError, match="needs a target for each image") as error:
         ContrastiveLoss(ContrastiveOptions(), CONTEXT)(

@@ -66,8 +66,8 @@ class TestAgreement:
     def test_centroids_are_each_learners_class_means(self) -> None:
         _, info = self.after_a_round()
 
-        torch.testing.assert_close(info.centroids["left"], CLASSES)
-        torch.testing.assert_close(info.centroids["right"], CLASSES)
+        torch.testing.assert_close(info.classifiers["left"].weights, CLASSES)
+        torch.testing.assert_close(info.classifiers["right"].weights, CLASSES)
 
     def test_labels_survive_a_checkpoint(self) -> None:
         labeler, _ = self.after_a_round()
@@ -101,7 +101,7 @@ class TestMaskedCrossEntropy:
 
     def supervision(self, weights: list[float]) -> Supervision:
         return Supervision(
-            stream([0, 2, 1, 0], weights), class_weights=self.rows, owners=torch.arange(3)
+            stream([0, 2, 1, 0], weights), classifier=Classifier(self.rows, torch.arange(3))
         )
 
     def test_it_is_the_mean_over_what_counts_at_a_scale_of_100(self) -> None:
@@ -145,7 +145,7 @@ def test_two_learners_that_must_agree_take_a_step_each() -> None:
     assert class_texts["visual"].grad is None
     assert images["text"].grad is not None
     assert images["visual"].grad is not None
-    assert torch.equal(visual.classifier().weights, info.centroids["visual"])
+    assert torch.equal(visual.classifier().weights, info.classifiers["visual"].weights)
 
 
 class TestTwoPrototypes:
@@ -183,7 +183,7 @@ class TestTwoPrototypes:
 
         assert torch.equal(aggregator.classifier().weights, self.two().classifier().weights)
 
-    def test_class_weights_serve_a_loss_over_classes(self) -> None:
+    def test_the_classifier_serves_a_loss_over_classes(self) -> None:
         image = CLASSES[[1]]
         supervision = self.two().supervise(stream([0]), {}, image)
 

@@ -106,13 +106,12 @@ class TestTargets:
         assert target.dtype == START.dtype
         torch.testing.assert_close(target, 0.99 * START[:2] + 0.01 * text.to(START.dtype))
 
-    def test_class_weights_are_the_prototypes(self) -> None:
+    def test_the_classifier_has_the_prototypes(self) -> None:
         supervision = teach(prototypes(), stream([0]))
 
-        assert supervision.class_weights is not None
-        assert supervision.owners is not None
-        assert torch.equal(supervision.class_weights, START)
-        assert supervision.owners.tolist() == [0, 1, 2, 3, 4]
+        assert supervision.classifier is not None
+        assert torch.equal(supervision.classifier.weights, START)
+        assert supervision.classifier.owners.tolist() == [0, 1, 2, 3, 4]
 
 
 class TestCommit:

@@ -30,7 +30,7 @@ def test_the_engine_learns_from_the_instance_when_to_refresh() -> None:
     assert templates("step").class_features_refresh == "step"
 
 
-def test_targets_are_the_labels_rows_and_class_weights_are_all_rows() -> None:
+def test_targets_are_the_labels_rows_and_the_classifier_has_all_rows() -> None:
     given = stream([3, 0, 3])
 
     supervision = templates().supervise(given, {}, unit_rows(3, 8, seed=3))
@@ -38,23 +38,22 @@ def test_targets_are_the_labels_rows_and_class_weights_are_all_rows() -> None:
     rows = unit_rows(4, 8, seed=1)
     assert supervision.stream is given
     assert supervision.targets is not None
-    assert supervision.class_weights is not None
-    assert supervision.owners is not None
+    assert supervision.classifier is not None
     torch.testing.assert_close(supervision.targets, rows[[3, 0, 3]])
-    torch.testing.assert_close(supervision.class_weights, rows)
-    assert supervision.owners.tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(supervision.classifier.weights, rows)
+    assert supervision.classifier.owners.tolist() == [0, 1, 2, 3]
 
 
-def test_refreshed_rows_carry_gradient_to_targets_and_class_weights() -> None:
+def test_refreshed_rows_carry_gradient_to_targets_and_classifier() -> None:
     aggregator = templates("step")
     fresh = unit_rows(4, 8, seed=4).requires_grad_()
     aggregator.refresh_class_features(fresh)
     supervision = aggregator.supervise(stream([1, 1]), {}, unit_rows(2, 8, seed=5))
     assert supervision.targets is not None
-    assert supervision.class_weights is not None
+    assert supervision.classifier is not None
 
     (by_target,) = torch.autograd.grad(supervision.targets.sum(), fresh)
-    (by_class,) = torch.autograd.grad(supervision.class_weights.sum(), fresh)
+    (by_class,) = torch.autograd.grad(supervision.classifier.weights.sum(), fresh)
 
     assert by_target[1].tolist() == [2.0] * 8
     assert by_target[[0, 2, 3]].count_nonzero() == 0

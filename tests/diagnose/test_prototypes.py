@@ -42,6 +42,15 @@ def test_figures_equal_slow_loops(classes: int, each: int, seed: int) -> None:
     assert values["lowest_cosine_to_start"] == pytest.approx(min(found))
 
 
+def test_lengths_and_bias_change_no_direction() -> None:
+    unit, start = shuffled(5, 2, 0), unit_rows(5, 5, 1)
+    lengths = torch.linspace(0.5, 8, 10)
+    scaled = Classifier(unit.weights * lengths[:, None], unit.owners, bias=lengths)
+    for measure in (likeness_measures, lambda one: drift_measures(one, start)):
+        expected = [one.value for one in measure(unit)]
+        assert [one.value for one in measure(scaled)] == pytest.approx(expected, abs=1e-5)
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = shuffled(7, 2, 0)
     whole = closest_classes(classifier)

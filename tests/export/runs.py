@@ -25,13 +25,21 @@ UNEVEN = torch.tensor([3, 0, 1, 1, 2, 1])
 
 
 def adapted(
-    configs: Mapping[str, Mapping[str, Any]], owners: torch.Tensor = TWO_EACH, seed: int = 0
+    configs: Mapping[str, Mapping[str, Any]],
+    owners: torch.Tensor = TWO_EACH,
+    seed: int = 0,
+    biased: bool = False,
 ) -> Adapted:
-    """A model for each name, with random weights and random prototypes of `owners`."""
+    """A model for each name, with random weights and random prototypes of `owners`.
+
+    Prototypes have unit length, or any length and a bias if `biased`.
+    """
     return Adapted(
         NAMES,
         tuple(
-            Member(name, build_clip(dict(config), seed + number), _classifier(config, owners))
+            Member(
+                name, build_clip(dict(config), seed + number), _classifier(config, owners, biased)
+            )
             for number, (name, config) in enumerate(configs.items())
         ),
     )
@@ -67,7 +75,9 @@ def photos(folder: Path, sizes: Sequence[tuple[int, int]]) -> list[Path]:
     return paths
 
 
-def _classifier(config: Mapping[str, Any], owners: torch.Tensor) -> Classifier:
+def _classifier(config: Mapping[str, Any], owners: torch.Tensor, biased: bool) -> Classifier:
     generator = torch.Generator().manual_seed(len(owners))
     rows = torch.randn(len(owners), config["embed_dim"], generator=generator)
+    if biased:
+        return Classifier(rows, owners.clone(), torch.randn(len(owners), generator=generator))
     return Classifier(normalize(rows, dim=1), owners.clone())

@@ -34,10 +34,10 @@ def session(folder: Path) -> Callable[[NDArray[numpy.float32]], Outputs]:
     return lambda pixels: opened.run(None, {"pixels": pixels})
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[False, True], ids=["unit rows", "rows with bias"])
+def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Two learners of different towers, and classes with one to three prototypes."""
-    model = adapted({"text": QUICK_GELU, "visual": RESNET}, UNEVEN)
+    model = adapted({"text": QUICK_GELU, "visual": RESNET}, UNEVEN, biased=request.param)
     return write_run(tmp_path_factory.mktemp("onnx") / "cats-1a2b", model, scale=7.5)
 
 

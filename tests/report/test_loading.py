@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -35,14 +36,21 @@ def classifier(feature: Tensor, likeness: dict[int, float]) -> Classifier:
 
 
 @pytest.mark.parametrize(
-    ("likeness", "label"),
+    ("likeness", "bias", "label"),
     [
-        ({"main": {1: 0.9, 2: 0.5}}, 1),
-        ({"text": {0: 0.6, 2: 0.5}, "visual": {1: 0.6, 2: 0.5}}, 2),
+        ({"main": {1: 0.9, 2: 0.5}}, None, 1),
+        ({"main": {1: 0.9, 2: 0.5}}, torch.tensor([0, 0, 0, 0, 0, 0.5]), 2),
+        ({"text": {0: 0.6, 2: 0.5}, "visual": {1: 0.6, 2: 0.5}}, None, 2),
+        (
+            {"text": {0: 0.6, 2: 0.5}, "visual": {1: 0.6, 2: 0.5}},
+            torch.tensor([0, 0, 0, 0, 0.5, 0]),
+            1,
+        ),
     ],
 )
 def test_the_printed_code_classifies_a_photo(
     likeness: dict[str, dict[int, float]],
+    bias: Tensor | None,
     label: int,
     tiny_clip_folder: Path,
     tiny_backbone: OpenClipBackbone,
@@ -54,7 +62,12 @@ def test_the_printed_code_classifies_a_photo(
     Image.new("RGB", (50, 40), "orange").save(tmp_path / "photo.jpg")
     feature = photo_feature(tiny_clip_folder, tmp_path / "photo.jpg")
     members = tuple(
-        Member(name, tiny_backbone, classifier(feature, alike)) for name, alike in likeness.items()
+        Member(
+            name,
+            tiny_backbone,
+            replace(classifier(feature, alike), bias=None if bias is None else bias.clone()),
+        )
+        for name, alike in likeness.items()
     )
     save_adapted(RunFolder(run), Adapted(tuple(NAMES), members))
     recipe = {"learners": [{"name": name} for name in likeness]} if several else {}

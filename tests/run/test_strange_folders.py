@@ -155,6 +155,10 @@ def test_a_learner_cannot_be_called_like_a_path(
         ("owners", torch.arange(2), "do not have one class each"),
         ("weights", torch.full((3, 16), torch.nan), "not a matrix of finite numbers"),
         ("weights", torch.zeros(3, dtype=torch.int64), "not a matrix of finite numbers"),
+        ("bias", torch.zeros(2), "not one finite number for each prototype"),
+        ("bias", torch.zeros(3, 1), "not one finite number for each prototype"),
+        ("bias", torch.zeros(3, dtype=torch.float64), "not one finite number for each prototype"),
+        ("bias", torch.tensor([0, torch.inf, 0]), "not one finite number for each prototype"),
     ],
 )
 def test_prototypes_that_do_not_fit_are_refused(

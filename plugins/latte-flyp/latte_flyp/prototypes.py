@@ -58,9 +58,8 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
 
         Raises `LatteError` for a template that the recipe does not describe.
         """
-        return Supervision(
-            stream, self._targets(stream, texts), class_weights=self._features, owners=self._owners
-        )
+        classifier = Classifier(self._features, self._owners)
+        return Supervision(stream, self._targets(stream, texts), classifier)
 
     def _targets(self, stream: LabelStream, texts: Mapping[str, Tensor]) -> Tensor:
         names = self.options.templates or tuple(texts)

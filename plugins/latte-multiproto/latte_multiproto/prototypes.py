@@ -101,7 +101,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
         if self.options.normalize_targets:
             targets = functional.normalize(targets, dim=1)
-        return ChosenSupervision(stream, targets, self._prototypes, self._owners, rows)
+        return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
         """Row (B,) of the nearest of each label's K prototypes; the first of equally near ones."""

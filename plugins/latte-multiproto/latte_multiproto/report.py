@@ -67,9 +67,11 @@ class _Pages:
         ]
 
     def _class(self, learner: str, label: int) -> dict[str, Any]:
-        weights, owners = self._run.classifiers[learner]
+        found = self._run.classifiers[learner]
+        own = found.owners == label
+        bias = None if found.bias is None else found.bias[own]
         rows = (self._run.labels == label).nonzero().squeeze(1)
-        view = class_view(weights[owners == label], self._run.features, rows)
+        view = class_view(found.weights[own], self._run.features, rows, bias)
         return {
             "name": self._results.class_names[label],
             "images": len(rows),

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from latte.api import GalleryEntry
+from latte.api import Classifier, GalleryEntry
 
 FILES = (
     "prototypes.safetensors",
@@ -27,8 +27,8 @@ FILES = (
 class RunFiles:
     """Everything that the page is made from."""
 
-    classifiers: Mapping[str, tuple[Tensor, Tensor]]
-    """By learner: prototypes (C·K, D) and the class (C·K,) of each."""
+    classifiers: Mapping[str, Classifier]
+    """By learner."""
     features: Tensor
     """(N, D): frozen unit features of the training images."""
     labels: Tensor
@@ -59,12 +59,16 @@ def read_run(folder: Path, class_names: tuple[str, ...]) -> RunFiles:
     )
 
 
-def _classifiers(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
+def _classifiers(path: Path) -> dict[str, Classifier]:
     with safe_open(path, framework="pt") as file:
-        return {
-            name: (file.get_tensor(f"{name}.weights"), file.get_tensor(f"{name}.owners"))
-            for name in json.loads(file.metadata()["latte"])["learners"]
-        }
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        learners = json.loads(file.metadata()["latte"])["learners"]
+    return {
+        name: Classifier(
+            tensors[f"{name}.weights"], tensors[f"{name}.owners"], tensors.get(f"{name}.bias")
+        )
+        for name in learners
+    }
 
 
 def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,15 @@ class ClassView:
         return 1 - self.within / self.total
 
 
-def class_view(prototypes: Tensor, features: Tensor, rows: Tensor) -> ClassView:
-    """Prototypes (K, D) of a class and `rows` (n,) of the features (N, D) that have its label."""
+def class_view(
+    prototypes: Tensor, features: Tensor, rows: Tensor, bias: Tensor | None = None
+) -> ClassView:
+    """Look at a class's prototypes (K, D) with their bias (K,) or none, and at its images.
+
+    `rows` (n,) are those of the features (N, D) that have the class as label.
+    """
     own = features[rows]
-    similarities = own @ prototypes.T
+    similarities = own @ prototypes.T if bias is None else own @ prototypes.T + bias
     chosen = similarities.argmax(dim=1) if len(own) else rows
     nearest, within = [], 0.0
     for index in range(len(prototypes)):
@@ -60,4 +66,5 @@ def _likeness(prototypes: Tensor) -> float | None:
     if count < 2:
         return None
     pairs = torch.triu_indices(count, count, offset=1)
-    return float((prototypes @ prototypes.T)[pairs[0], pairs[1]].mean())
+    directions = normalize(prototypes, dim=1)
+    return float((directions @ directions.T)[pairs[0], pairs[1]].mean())

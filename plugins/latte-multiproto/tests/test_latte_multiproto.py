@@ -305,6 +305,12 @@ class TestVariance:
         assert view.explained == pytest.approx(0.0, abs=1e-6)
         assert view.likeness is None
 
+    def test_the_bias_decides_which_prototype_is_nearest(self) -> None:
+        features, rows = torch.eye(2, 16), torch.arange(2)
+        view = class_view(3 * torch.eye(2, 16), features, rows, bias=torch.tensor([0.0, 4.0]))
+        assert [len(nearest) for nearest in view.nearest] == [0, 2]
+        assert view.likeness == pytest.approx(0.0)
+
     def test_a_class_without_images_has_no_variance(self) -> None:
         view = class_view(unit_rows(2), unit_rows(5), torch.empty(0, dtype=torch.int64))
         assert (view.total, view.explained) == (None, None)

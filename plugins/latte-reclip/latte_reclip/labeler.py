@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latte.api import (
     Batch,
+    Classifier,
     FeatureBank,
     LabelStream,
     LatteError,
@@ -49,20 +50,22 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> RoundInfo:
-        """Label all banks and return each learner's class centroids.
+        """Label all banks and return each learner's class centroids as its classifier.
 
         Centroids are unit means of the features as they are, not as projected, of all nodes that
         got the label, texts among them. Raises `LatteError` where the texts reach no image.
         """
-        centroids, reached = {}, {}
+        classifiers, reached = {}, {}
         for name, bank in banks.items():
             texts = self._text_nodes(name, aggregators[name]).to(bank.features)
             found = propagate(texts, bank.features, self.options)
             nodes = torch.cat([texts, bank.features])
-            centroids[name] = class_centroids(nodes, found.labels, found.reached, texts)
+            centroids = class_centroids(nodes, found.labels, found.reached, texts)
+            owners = torch.arange(len(centroids), device=centroids.device)
+            classifiers[name] = Classifier(centroids, owners)
             self._labels[name], reached[name] = self._of_images(name, found, len(texts))
         self._weights = self._counted(reached)
-        return RoundInfo(centroids)
+        return RoundInfo(classifiers)
 
     def _text_nodes(self, learner: str, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """The texts (C, D) that a learner's labels spread from."""

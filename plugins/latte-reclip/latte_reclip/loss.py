@@ -8,32 +8,31 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from latte.api import Classifier, LatteError, Loss, Supervision
+from latte.api import LatteError, Loss, Supervision
 from latte_reclip.options import MaskedCrossEntropyOptions
 
 
 class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
     """Each image picks its label among all classes; weights say how much it counts."""
 
-    requires: ClassVar[Literal["targets", "class_weights"]] = "class_weights"
+    requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
 
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Unit features (B, D), class weights (C·K, D) -> a scalar; 0 where all weights are 0.
+        """Unit features (B, D) and a classifier -> a scalar; 0 where all weights are 0.
 
-        Raises `LatteError` where the prototypes give no class weights.
+        Raises `LatteError` where the prototypes give no classifier.
         """
-        weights, owners = supervision.class_weights, supervision.owners
-        if weights is None or owners is None:
+        if supervision.classifier is None:
             raise LatteError(
-                "the loss `masked-cross-entropy` needs class weights, and these prototypes "
+                "the loss `masked-cross-entropy` needs a classifier, and these prototypes "
                 "give none",
                 hint="use prototypes that do, such as `templates` or `centroids`",
             )
         fixed = self.options.logit_scale
         scale = logit_scale if fixed is None else fixed
-        logits = scale * Classifier(weights, owners).similarities(image_features)
+        logits = scale * supervision.classifier.similarities(image_features)
         each = cross_entropy(logits, supervision.stream.labels, reduction="none")
         return self._reduced(each, supervision.stream.weights.to(each.dtype))
 

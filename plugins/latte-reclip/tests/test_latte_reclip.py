@@ -152,7 +152,8 @@ def test_an_image_that_no_class_reaches_does_not_count() -> None:
     labeler, info = labelled({"visual": torch.cat([near(MOST), far])})
     assert stream(labeler, "visual", 16).weights.tolist() == [1.0] * 12 + [0.0] * 4
     assert torch.equal(
-        info.centroids["visual"], labelled({"visual": near(MOST)})[1].centroids["visual"]
+        info.classifiers["visual"].weights,
+        labelled({"visual": near(MOST)})[1].classifiers["visual"].weights,
     )
 
 
@@ -168,7 +169,7 @@ def test_centroids_are_means_of_the_unprojected_nodes() -> None:
     images = near(MOST)
     _, info = labelled({"visual": images})
     expected = normalize(torch.stack([TEXTS[0], *images[:4]]).mean(dim=0), dim=0)
-    assert torch.allclose(info.centroids["visual"][0], expected, atol=1e-6)
+    assert torch.allclose(info.classifiers["visual"].weights[0], expected, atol=1e-6)
 
 
 def test_a_class_without_a_node_keeps_its_text() -> None:
@@ -194,18 +195,20 @@ def test_centroid_prototypes_are_zero_shot_until_a_round_brings_more() -> None:
     prototypes = CentroidPrototypes(NoOptions(), CONTEXT)
     prototypes.start(training_start(near(MOST)))
     assert torch.equal(prototypes.classifier().weights, TEXTS)
-    prototypes.end_round(RoundInfo({"visual": TEXTS.roll(1, 0)}), "visual")
+    prototypes.end_round(
+        RoundInfo({"visual": Classifier(TEXTS.roll(1, 0), torch.arange(3))}), "visual"
+    )
     of_all = LabelStream("s", torch.zeros(2, dtype=torch.int64), torch.ones(2))
     taught = prototypes.supervise(of_all, {}, torch.zeros(2, 8))
-    assert taught.class_weights is not None
-    assert torch.equal(taught.class_weights, TEXTS.roll(1, 0))
-    assert not taught.class_weights.requires_grad
+    assert taught.classifier is not None
+    assert torch.equal(taught.classifier.weights, TEXTS.roll(1, 0))
+    assert not taught.classifier.weights.requires_grad
 
 
 def loss_of(images: Tensor, labels: list[int], weights: list[float], **options: Any) -> Tensor:
     loss = MaskedCrossEntropy(MaskedCrossEntropyOptions(**options), CONTEXT)
     of_batch = LabelStream("s", torch.tensor(labels), torch.tensor(weights))
-    supervision = Supervision(of_batch, class_weights=TEXTS, owners=torch.arange(3))
+    supervision = Supervision(of_batch, classifier=Classifier(TEXTS, torch.arange(3)))
     return loss(images, supervision, torch.tensor(7.0))
 
 

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from latte.api import (
     Batch,
+    Classifier,
     FeatureBank,
     LabelStream,
     PrototypeAggregator,
@@ -51,10 +52,12 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> RoundInfo:
-        """Label all banks; centroids are what classifies unseen images (see `unseen_rows`)."""
-        return RoundInfo(
-            {name: self._label(name, bank, aggregators[name]) for name, bank in banks.items()}
-        )
+        """Label all banks; classifiers are those of unseen images (see `unseen_rows`)."""
+        classifiers = {}
+        for name, bank in banks.items():
+            rows = self._label(name, bank, aggregators[name])
+            classifiers[name] = Classifier(rows, torch.arange(len(rows), device=rows.device))
+        return RoundInfo(classifiers)
 
     def _label(
         self, learner: str, bank: FeatureBank, aggregator: PrototypeAggregator[Any]

@@ -92,7 +92,7 @@ def test_each_learner_has_labels_of_its_own() -> None:
     labeler, info = begun({"one": near(LABELS), "other": near(turned)})
     assert labels(labeler, "one") == LABELS
     assert labels(labeler, "other") == turned
-    assert {*info.centroids} == {"one", "other"}
+    assert {*info.classifiers} == {"one", "other"}
 
 
 def test_an_image_goes_with_its_cluster_against_its_text() -> None:
@@ -122,7 +122,7 @@ def test_several_prototypes_a_class_are_a_prior_too() -> None:
     images[3] = torch.eye(8)[3]
     labeler, info = begun({"main": images}, several, prior="current")
     assert labels(labeler) == LABELS
-    row = info.centroids["main"][0]
+    row = info.classifiers["main"].weights[0]
     assert row[0] > row[1]
     assert row[3] > row[4]
 
@@ -144,7 +144,7 @@ def test_the_temperature_is_the_frozen_clips_own(
     (only,) = streams(labeler, "main", [*range(12)])
     assert torch.allclose(only.weights, mixture.assignments.amax(dim=1), atol=1e-6)
     expected = unseen_rows(mixture, TEXTS, torch.tensor(scale), options.likelihood_weight)
-    assert torch.allclose(info.centroids["main"], expected, atol=1e-6)
+    assert torch.allclose(info.classifiers["main"].weights, expected, atol=1e-6)
 
 
 def test_weights_are_one_or_the_probability() -> None:
@@ -200,13 +200,14 @@ def test_mixture_prototypes_are_zero_shot_until_a_round_brings_more() -> None:
     zero_shot = torch.zeros(12, dtype=torch.int64)
     prototypes.start(TrainingStart(("a", "b", "c"), TEXTS, images, zero_shot, lambda name: images))
     assert torch.equal(prototypes.classifier().weights, TEXTS)
-    prototypes.end_round(RoundInfo({"other": TEXTS.roll(1, 0)}), "main")
+    moved = Classifier(TEXTS.roll(1, 0), torch.arange(len(TEXTS)))
+    prototypes.end_round(RoundInfo({"other": moved}), "main")
     assert torch.equal(prototypes.classifier().weights, TEXTS)
-    prototypes.end_round(RoundInfo({"main": TEXTS.roll(1, 0)}), "main")
+    prototypes.end_round(RoundInfo({"main": moved}), "main")
     stream = LabelStream("s", torch.tensor([2, 0]), torch.ones(2))
     taught = prototypes.supervise(stream, {}, images[:2])
     assert taught.targets is not None
-    assert taught.class_weights is not None
-    assert torch.equal(taught.class_weights, TEXTS.roll(1, 0))
+    assert taught.classifier is not None
+    assert torch.equal(taught.classifier.weights, TEXTS.roll(1, 0))
     assert torch.equal(taught.targets, TEXTS.roll(1, 0)[[2, 0]])
     assert not taught.targets.requires_grad

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latte.adapt.labelers import CurrentLabeler, FrozenLabeler
 from latte.adapt.options import CurrentOptions, FrozenOptions
-from latte.interfaces import Batch, LabelStream, PrototypeAggregator, RoundInfo
+from latte.interfaces import Batch, Classifier, LabelStream, PrototypeAggregator, RoundInfo
 from latte.testing import PseudoLabelerContract
 from tests.testing.broken.fault import Fault
 
@@ -156,13 +156,13 @@ class TestTheRoundIsForgotten(Fault, PseudoLabelerContract):
     fails: ClassVar = {"a_stopped_run_goes_on_with_the_same_labels"}
 
 
-class Long(FrozenLabeler):
+class Zero(FrozenLabeler):
     def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
-        return RoundInfo({"first": 2 * aggregators["first"].classifier().weights})
+        return RoundInfo({"first": Classifier(torch.zeros(4, 16), torch.arange(4))})
 
 
-class TestCentroidsAreTooLong(Fault, PseudoLabelerContract):
-    broken = Long
+class TestTheClassifierIsZero(Fault, PseudoLabelerContract):
+    broken = Zero
     given = FrozenOptions()
     fails: ClassVar = {"begin_round_returns_what_was_learnt"}
 

@@ -88,7 +88,7 @@ class TestTheFirstImageCountsMore(FaultyLoss, LossContract):
 
 
 class Blind(ContrastiveLoss):
-    requires = "class_weights"
+    requires = "classifier"
 
 
 class TestItNeedsWhatItDoesNotDeclare(FaultyLoss, LossContract):

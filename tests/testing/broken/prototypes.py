@@ -30,7 +30,43 @@ class Stretched(MomentumPrototypes):
 
 class TestPrototypesGrow(FaultyPrototypes, PrototypeAggregatorContract):
     broken = Stretched
-    fails: ClassVar = {"steps_keep_the_classifier_whole", "samples_of_weight_zero_do_no_harm"}
+    fails: ClassVar = {"samples_of_weight_zero_do_no_harm"}
+
+
+class Cleared(MomentumPrototypes):
+    """Rows of zeros have no direction."""
+
+    def commit(self, supervisions: Sequence[Supervision]) -> None:
+        super().commit(supervisions)
+        counted = any(bool(one.stream.weights.any()) for one in supervisions)
+        self._prototypes = self._prototypes * (0.0 if counted else 1.0)
+
+
+class TestPrototypesAreCleared(FaultyPrototypes, PrototypeAggregatorContract):
+    broken = Cleared
+    fails: ClassVar = {"steps_keep_the_classifier_whole"}
+
+
+class Misbiased(MomentumPrototypes):
+    """One bias for all rows."""
+
+    def classifier(self) -> Classifier:
+        return replace(super().classifier(), bias=torch.zeros(1))
+
+    def logits(self, image_features: Tensor) -> Tensor:
+        return super().classifier().similarities(image_features)
+
+
+class TestTheBiasIsNotOnePerRow(FaultyPrototypes, PrototypeAggregatorContract):
+    broken = Misbiased
+    fails: ClassVar = {
+        "the_classifier_is_whole_from_the_start",
+        "supervision_is_what_a_loss_reads",
+        "a_recipe_without_descriptions_is_served_or_refused",
+        "steps_keep_the_classifier_whole",
+        "samples_of_weight_zero_do_no_harm",
+        "rounds_may_bring_nothing_or_classifiers",
+    }
 
 
 class Vanishing(MomentumPrototypes):
@@ -132,7 +168,7 @@ class TestAClassHasNoPrototype(FaultyPrototypes, PrototypeAggregatorContract):
         "a_recipe_without_descriptions_is_served_or_refused",
         "steps_keep_the_classifier_whole",
         "samples_of_weight_zero_do_no_harm",
-        "rounds_may_bring_nothing_or_centroids",
+        "rounds_may_bring_nothing_or_classifiers",
     }
 
 
@@ -158,7 +194,7 @@ class TestTheClassifierHasGradient(FaultyPrototypes, PrototypeAggregatorContract
         "a_recipe_without_descriptions_is_served_or_refused",
         "steps_keep_the_classifier_whole",
         "samples_of_weight_zero_do_no_harm",
-        "rounds_may_bring_nothing_or_centroids",
+        "rounds_may_bring_nothing_or_classifiers",
     }
 
 
@@ -208,9 +244,12 @@ class TestATextIsMissing(FaultyPrototypes, PrototypeAggregatorContract):
 
 class Trusting(MomentumPrototypes):
     def end_round(self, info: RoundInfo, learner: str) -> None:
-        self._prototypes = info.centroids[learner]
+        self._prototypes = info.classifiers[learner].weights
 
 
-class TestCentroidsAreExpected(FaultyPrototypes, PrototypeAggregatorContract):
+class TestAClassifierIsExpected(FaultyPrototypes, PrototypeAggregatorContract):
     broken = Trusting
-    fails: ClassVar = {"rounds_may_bring_nothing_or_centroids", "a_stopped_run_goes_on_to_the_bit"}
+    fails: ClassVar = {
+        "rounds_may_bring_nothing_or_classifiers",
+        "a_stopped_run_goes_on_to_the_bit",
+    }

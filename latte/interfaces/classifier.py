@@ -1,0 +1,65 @@
+"""The classifier that prototypes make: linear rows, of which each class has one or several."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Prototypes as they classify: the score of a row w with bias b is x·w + b.
+
+    Rows may have any length but 0. Unit rows without bias score by cosine, as CLIP does.
+    """
+
+    weights: Tensor
+    """(C·K, D): finite rows."""
+    owners: Tensor
+    """(C·K,) int64: the class of each row; every class owns at least one."""
+    bias: Tensor | None = None
+    """(C·K,) in the type of `weights`, on the scale of cosines; None means zeros."""
+
+    @property
+    def classes(self) -> int:
+        """C, the number of classes; read from the device once for each `owners` tensor."""
+        return _number_of_classes(self.owners)
+
+    @property
+    def directions(self) -> Tensor:
+        """(C·K, D): the rows at unit length, for comparing prototypes by cosine."""
+        from torch.nn.functional import normalize
+
+        return normalize(self.weights, dim=1)
+
+    def similarities(self, image_features: Tensor) -> Tensor:
+        """Unit features (B, D) -> (B, C): x·w + b, of a class's rows the largest; not scaled."""
+        if self.weights.shape[0] == self.classes:
+            order = self.owners.argsort()
+            scores = image_features @ self.weights.index_select(0, order).T
+            return scores if self.bias is None else scores + self.bias.index_select(0, order)
+        rows = image_features @ self.weights.T
+        if self.bias is not None:
+            rows = rows + self.bias
+        owners = self.owners.expand_as(rows)
+        lowest = rows.new_full((rows.shape[0], self.classes), -float("inf"))
+        return lowest.scatter_reduce(1, owners, rows, "amax", include_self=True)
+
+
+@cache
+def _known_numbers() -> MutableMapping[Tensor, int]:
+    from torch.utils.weak import WeakTensorKeyDictionary
+
+    return WeakTensorKeyDictionary()
+
+
+def _number_of_classes(owners: Tensor) -> int:
+    known = _known_numbers()
+    if owners not in known:
+        known[owners] = int(owners.max()) + 1
+    return known[owners]

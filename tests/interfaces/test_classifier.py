@@ -1,0 +1,53 @@
+"""A classifier scores x·w + b, and takes the largest score of a class's rows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from latte.interfaces import Classifier
+from latte.testing.fixtures import unit_rows
+
+ONE_EACH = torch.tensor([2, 0, 3, 1])
+UNEVEN = torch.tensor([1, 0, 2, 2, 1, 3])
+
+
+def random(owners: torch.Tensor, biased: bool = True) -> Classifier:
+    generator = torch.Generator().manual_seed(0)
+    weights = 3 * torch.randn(len(owners), 6, generator=generator)
+    bias = torch.randn(len(owners), generator=generator) if biased else None
+    return Classifier(weights, owners, bias)
+
+
+@pytest.mark.parametrize("owners", [ONE_EACH, UNEVEN])
+def test_scores_equal_a_slow_loop(owners: torch.Tensor) -> None:
+    classifier, images = random(owners), unit_rows(5, 6, seed=1)
+    assert classifier.bias is not None
+    found = classifier.similarities(images)
+    assert found.shape == (5, 4)
+    for row, image in enumerate(images):
+        for label in range(4):
+            own = [number for number, owner in enumerate(owners.tolist()) if owner == label]
+            scores = [image @ classifier.weights[one] + classifier.bias[one] for one in own]
+            assert found[row, label] == pytest.approx(float(max(scores)), abs=1e-6)
+
+
+@pytest.mark.parametrize("owners", [ONE_EACH, UNEVEN])
+def test_no_bias_equals_a_bias_of_zeros(owners: torch.Tensor) -> None:
+    plain, images = random(owners, biased=False), unit_rows(5, 6, seed=1)
+    zeros = Classifier(plain.weights, owners, torch.zeros(len(owners)))
+    assert torch.equal(plain.similarities(images), zeros.similarities(images))
+
+
+def test_gradient_reaches_rows_and_bias() -> None:
+    weights, bias = torch.randn(4, 6).requires_grad_(), torch.zeros(4).requires_grad_()
+    Classifier(weights, ONE_EACH, bias).similarities(unit_rows(5, 6)).sum().backward()
+    assert weights.grad is not None and bool(weights.grad.any())
+    assert bias.grad is not None and bias.grad.tolist() == [5.0] * 4
+
+
+def test_directions_have_unit_length() -> None:
+    classifier = random(UNEVEN)
+    lengths = classifier.directions.norm(dim=1)
+    assert torch.allclose(lengths, torch.ones(6))
+    assert bool(((classifier.directions * classifier.weights).sum(dim=1) > 0).all())
