@@ -100,7 +100,11 @@ class Training:
 
 
 def train(training: Training, progress: Progress) -> None:
-    """Train all learners to the end, continuing from a checkpoint if there is one."""
+    """Train all learners to the end, continuing from a checkpoint if there is one.
+
+    Without a step, labelers and prototypes have the start of one epoch: features are the frozen
+    ones, and nothing is encoded or kept in checkpoints.
+    """
     _start(training, progress)
     with timed(FITTING):
         fit_learners(training, progress)
@@ -115,6 +119,9 @@ def train(training: Training, progress: Progress) -> None:
         with progress.task("train", total, "step", done=step) as task:
             while step < total:
                 step = _epoch(training, step, log, task, progress)
+    else:
+        with timed(ROUNDS):
+            _begin_round(training, 0, progress)
     _refresh_class_features(training, ("epoch", "step"))
 
 
@@ -274,7 +281,7 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
 
 
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
-    if not learner.image_tower_trains:
+    if training.total_steps == 0 or not learner.image_tower_trains:
         return FeatureBank(training.start.image_features)
     name, size = f"features of {learner.name}", training.evaluation_batch_size
     features = encode_cached_images(learner.backbone, training.images, size, progress, name)

@@ -29,11 +29,10 @@ def make_device_views(
         LatteError: where they must be on the device, and do not fit there or cannot be made there.
     """
     place = torch.device(device)
-    trains = settings.max_steps > 0 and settings.max_epochs > 0
     wanted = settings.augment_on == "device" or (
         settings.augment_on == "auto" and place.type == "cuda"
     )
-    if settings.augment is None or not trains or not wanted:
+    if settings.augment is None or not settings.takes_steps or not wanted:
         return None
     if place.type not in _TYPES:
         raise LatteError(

@@ -81,7 +81,9 @@ class TrainSettings(Options):
         ),
     )
     max_steps: int = Field(
-        default=2000, ge=0, description="stop after so many steps; 0: no training"
+        default=2000,
+        ge=0,
+        description="stop after so many steps; 0: no step, labelers and prototypes alone decide",
     )
     max_epochs: int = Field(default=50, ge=0, description="stop after so many epochs")
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
@@ -138,6 +140,11 @@ class TrainSettings(Options):
     evaluate_every: int = Field(
         default=1, ge=0, description="epochs between evaluations where labels exist; 0: at the end"
     )
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether anything is trained; labelers and prototypes work in either case."""
+        return self.max_steps > 0 and self.max_epochs > 0
 
     @property
     def images_a_step(self) -> int:

@@ -53,12 +53,10 @@ def _dataset(found: Findings, file: Path) -> Iterator[str]:
 
 
 def _mixture(chosen: Choices) -> Iterator[str]:
-    yield "# All images decide together; the one step fits the mixture, nothing is trained"
+    yield "# All images decide together; nothing is trained"
     yield "labels: [transductive]"
     yield "prototypes: centroids"
-    yield "loss: contrastive"
-    yield "trainable: none"
-    yield "train: {max_steps: 1, augment: null}"
+    yield "train: {max_steps: 0}"
 
 
 def _free(chosen: Choices) -> Iterator[str]:

@@ -176,7 +176,7 @@ class RecipeReader:
             refuse_unused(_choices(descriptions), self.root, self.mistakes)
 
     def _require_what_training_needs(self, train: TrainSettings | None) -> None:
-        if train is None or train.max_steps == 0 or train.max_epochs == 0:
+        if train is None or not train.takes_steps:
             return
         labels = self.root.child("labels")
         if labels is None or labels.value == []:

@@ -56,8 +56,10 @@ def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
             ("Pseudo-labels", "labels"),
         )
     ]
-    facts += [fact for learner in _learners(recipe) for fact in _learner_facts(learner)]
-    facts.append(("Training", _training(_mapping(recipe.get("train")))))
+    train = _mapping(recipe.get("train"))
+    takes_steps = bool(train.get("max_steps", 1) and train.get("max_epochs", 1))
+    facts += [fact for one in _learners(recipe) for fact in _learner_facts(one, takes_steps)]
+    facts.append(("Training", _training(train) if takes_steps else "none: no step is taken"))
     return [(term, one_line(text)) for term, text in facts if text]
 
 
@@ -75,13 +77,19 @@ def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [recipe]
 
 
-def _learner_facts(learner: Mapping[str, Any]) -> list[Fact]:
-    """A learner of the list has a name of its own; that of a recipe is the run's."""
+def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
+    """Facts of a learner; one of a list has a name of its own, that of a recipe is the run's.
+
+    Without a step there is no use in saying what would train, and by which loss.
+    """
     name = "" if "backbone" in learner else str(learner.get("name", ""))
     suffix = f" ({name})" if name and name != "main" else ""
+    prototypes = (f"Prototypes{suffix}", _used(learner.get("prototypes")))
+    if not takes_steps:
+        return [prototypes]
     return [
         (f"Trained parameters{suffix}", str(learner.get("trainable") or "")),
-        (f"Prototypes{suffix}", _used(learner.get("prototypes"))),
+        prototypes,
         (f"Loss{suffix}", _used(learner.get("loss"))),
     ]
 

@@ -151,4 +151,4 @@ def _trains_images(workspace: Workspace) -> bool:
     """
     recipe = workspace.recipe
     trains = any(learner.settings.trainable != "none" for learner in recipe.learners)
-    return trains and recipe.train.max_steps > 0 and recipe.train.max_epochs > 0
+    return trains and recipe.train.takes_steps

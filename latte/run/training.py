@@ -28,11 +28,12 @@ def train_learners(
 ) -> Adapted:
     """Run the recipe's learners to the end, or on from the newest checkpoint."""
     recipe = workspace.recipe
+    # Without a step nothing trains, whatever group is named: features are the frozen ones.
     learners = [
         build_learner(
             choice.settings.name,
             workspace.frozen_clip,
-            choice.settings.trainable,
+            choice.settings.trainable if recipe.train.takes_steps else "none",
             workspace.build(choice.prototypes),
             workspace.build(choice.loss) if choice.loss else None,
             choice.settings.optimizer or recipe.train.optimizer,

@@ -62,7 +62,7 @@ class Part:
     name: str
     trainable: TrainableGroup
     prototypes: PrototypeAggregator[Any]
-    loss: Loss[Any]
+    loss: Loss[Any] | None
 
 
 def latteclip_part(name: str = "main", trainable: TrainableGroup = "all") -> Part:

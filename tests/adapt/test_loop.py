@@ -16,7 +16,16 @@ from latte.adapt import loop
 from latte.adapt.centroids import CentroidPrototypes
 from latte.adapt.loop import Training, train
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.interfaces import NoOptions
+from latte.interfaces import (
+    Classifier,
+    FeatureBank,
+    LabelStream,
+    NoOptions,
+    PseudoLabeler,
+    RoundInfo,
+    TrainableGroup,
+    TrainingStart,
+)
 from tests.adapt.doubles import (
     AgreementLabeler,
     MaskedCrossEntropy,
@@ -105,6 +114,48 @@ def test_the_same_seed_gives_the_same_bits(make: Make) -> None:
     first, second = run(make("first")), run(make("second"))
     assert_same_bits(outcome(first), outcome(second))
     assert metrics(first) == metrics(second)
+
+
+class OnceLabeler(PseudoLabeler[NoOptions]):
+    """Classifies with the classes' texts in reverse, and notes how it was called."""
+
+    refresh = "epoch"
+    needs_feature_banks = True
+
+    def start(self, start: TrainingStart) -> None:
+        self.calls: list[tuple[int, Mapping[str, FeatureBank]]] = []
+        self.found = Classifier(start.class_features.flip(0), torch.arange(3), torch.arange(3.0))
+
+    def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
+        self.calls.append((epoch, banks))
+        return RoundInfo({"main": self.found})
+
+    def assign(self, batch: Any, image_features: Any, aggregator: Any) -> list[LabelStream]:
+        raise AssertionError("there is no step")
+
+
+@pytest.mark.parametrize("none", ["max_steps", "max_epochs"])
+@pytest.mark.parametrize("trainable", ["none", "all"])
+def test_without_a_step_labelers_and_prototypes_have_the_start_of_one_epoch(
+    make: Make, none: str, trainable: TrainableGroup
+) -> None:
+    labeler = OnceLabeler(NoOptions(), CONTEXT)
+    prototypes = CentroidPrototypes(NoOptions(), CONTEXT)
+    training = make(
+        parts=[Part("main", trainable, prototypes, None)],
+        labelers=[labeler],
+        settings=with_settings(SETTINGS, **{none: 0}),
+    )
+    progress = RecordedProgress()
+    train(training, progress)
+    ((epoch, banks),) = labeler.calls
+    assert epoch == 0
+    assert banks["main"].features is training.start.image_features
+    assert torch.equal(prototypes.classifier().weights, labeler.found.weights)
+    assert prototypes.classifier().bias is not None
+    assert progress.tasks == []
+    assert metrics(training) == []
+    assert not [*training.folder.rglob("step-*")]
 
 
 class StoppedError(Exception):

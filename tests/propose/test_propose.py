@@ -91,7 +91,7 @@ def test_what_no_run_could_use_is_refused(colour_images: Images, tmp_path: Path)
 
 def test_without_a_gpu_nothing_is_trained(found: Findings, tmp_path: Path) -> None:
     recipe = written(found, CPU, load_registry(), tmp_path)
-    assert (method_of(recipe), recipe.learners[0].settings.trainable) == ("centroids", "none")
+    assert (method_of(recipe), recipe.train.takes_steps) == ("centroids", False)
     assert recipe.general.requires == ("latte-transductive>=0.1,<0.2",)
     bare = written(found, CPU, BARE, tmp_path)
     assert (method_of(bare), bare.train.max_steps) == ("re-estimated", 0)

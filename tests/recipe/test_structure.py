@@ -102,6 +102,13 @@ def test_nothing_to_train_needs_neither_labels_nor_loss(load: Load, train: str) 
     assert load(text).labels == ()
 
 
+@pytest.mark.parametrize("train", ["{max_steps: 0}", "{max_epochs: 0}"])
+def test_labels_without_a_step_need_no_loss(load: Load, train: str) -> None:
+    found = load(MINIMAL.replace("{max_steps: 0}", train) + "labels: [frozen]\n")
+    assert [choice.label for choice in found.labels] == ["frozen"]
+    assert found.learners[0].loss is None
+
+
 def test_training_needs_labels_and_a_loss(complaints: Complaints) -> None:
     assert complaints(MINIMAL, "train.max_steps=1") == [
         "r.yaml:1 labels: training needs pseudo-labels, and there are none\n"

@@ -13,9 +13,7 @@ from latte.testing import RunContract, TinyRuns
 UNTRAINED = """\
 labels: [{use: transductive, neighbours: 4}]
 prototypes: centroids
-loss: contrastive
-trainable: none
-train: {max_steps: 1, augment: null}
+train: {max_steps: 0}
 """
 
 

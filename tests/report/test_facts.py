@@ -1,0 +1,35 @@
+"""What reports say about a method: the components that it uses, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from latte.report.facts import method_facts
+
+RECIPE = {
+    "labels": [{"use": "frozen"}],
+    "prototypes": {"use": "templates"},
+    "trainable": "all",
+    "loss": {"use": "contrastive"},
+    "train": {"batch_size": 4, "max_steps": 7, "max_epochs": 2},
+}
+
+
+def test_a_method_with_steps_says_what_trains() -> None:
+    assert dict(method_facts(RECIPE)) == {
+        "Pseudo-labels": "frozen",
+        "Trained parameters": "all",
+        "Prototypes": "templates",
+        "Loss": "contrastive",
+        "Training": "batches of 4 images, at most 7 steps and 2 epochs",
+    }
+
+
+@pytest.mark.parametrize("none", ["max_steps", "max_epochs"])
+def test_a_method_without_a_step_trains_nothing(none: str) -> None:
+    train = {"batch_size": 4, "max_steps": 7, "max_epochs": 2, none: 0}
+    assert dict(method_facts(RECIPE | {"train": train})) == {
+        "Pseudo-labels": "frozen",
+        "Prototypes": "templates",
+        "Training": "none: no step is taken",
+    }
