@@ -44,6 +44,7 @@ from latte.data.views import TrainingView
 from latte.interfaces import (
     Batch,
     FeatureBank,
+    Posterior,
     Progress,
     ProgressTask,
     PseudoLabeler,
@@ -123,6 +124,18 @@ def train(training: Training, progress: Progress) -> None:
         with timed(ROUNDS):
             _begin_round(training, 0, progress)
     _refresh_class_features(training, ("epoch", "step"))
+
+
+def own_posterior(training: Training) -> Posterior | None:
+    """The posterior of the training images after `train`, if the run takes no step.
+
+    Of several labelers the last that has one counts; see `PseudoLabeler.posterior`.
+    """
+    if training.total_steps:
+        return None
+    learner = training.learners[0].name
+    found = [labeler.posterior(learner) for labeler in training.labelers]
+    return next((one for one in reversed(found) if one is not None), None)
 
 
 def _start(training: Training, progress: Progress) -> None:

@@ -57,6 +57,8 @@ def predict(
     """Classify IMAGES; ends with code 3 if some of them could not be read and were left out.
 
     Scores are probabilities, calibrated without labels where the run is: see calibration.json.
+    In runs whose labeler decided all training images together, these keep its answers, and a
+    column says which rows they are (source: own).
     """
     from latte.cli.progress import make_progress
     from latte.evaluate.predictions import stream_predictions
@@ -75,9 +77,9 @@ def predict(
         rows = with_unknown(rows, unknown_below)
     rows = _watched(rows, progress, total, skipped)
     if output is None:
-        stream_predictions(rows_stream(), rows, format_)
+        stream_predictions(rows_stream(), rows, format_, model.columns(top_k))
     else:
-        write_rows(output, rows, format_)
+        write_rows(output, rows, format_, model.columns(top_k))
     if skipped.count:
         echo(f"images left out: {skipped.count}", err=True)
         raise typer.Exit(SOME_SKIPPED)

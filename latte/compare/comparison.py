@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from latte.compare import cells
 from latte.compare.finding import read_runs
 from latte.compare.published import Published, read_published, unmatched, with_published
 from latte.compare.reading import find_file
@@ -53,7 +54,13 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader has to know to read the table right; only what applies to it."""
     rows = comparison.rows
-    return [*_on_oracles(rows), *_on_intervals(rows), *_on_data(rows), *_on_published(comparison)]
+    return [
+        *_on_oracles(rows),
+        *_on_own_images(rows),
+        *_on_intervals(rows),
+        *_on_data(rows),
+        *_on_published(comparison),
+    ]
 
 
 def _title(row: Row) -> str:
@@ -70,6 +77,19 @@ def _results(rows: Sequence[Row]) -> Iterator[Result]:
 def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.has_oracle for row in rows):
         yield f"Marked {ORACLE}: {STATEMENT}"
+
+
+def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
+    """The table has what new images get; these answers are for the run's own images alone."""
+    for row in rows:
+        if row.own:
+            yield (
+                f"{one_line(row.name)}: {row.own_images} test images are also training images, "
+                "which its labeler decided together; on these, top-1 "
+                f"{cells.top1(row.own.top1, row.own_images)} %, gain over zero-shot "
+                f"{cells.gain(row.own, row.own_images)}. The table has its classifier on "
+                f"{row.data.images} images."
+            )
 
 
 def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:

@@ -72,6 +72,9 @@ def _lines(row: Row) -> Iterator[dict[str, Any]]:
     if row.zero_shot:
         yield {**shared, "classifier": "zero-shot", **_accuracy(row.zero_shot)}
     yield {**shared, "classifier": "adapted", **_figures(row.adapted), **own}
+    if row.own:
+        images = {"images": row.own_images}
+        yield {**shared, **images, "classifier": "adapted, own images", **_figures(row.own)}
     for name, result in row.controls.items():
         yield {**shared, "classifier": f"control {name}", **_figures(result)}
 
@@ -100,6 +103,7 @@ def _row(row: Row) -> dict[str, Any]:
         "seeds": list(row.seeds),
         "zero_shot": _accuracy(row.zero_shot) if row.zero_shot else None,
         "adapted": _figures(row.adapted) or None,
+        "own_images": {"images": row.own_images, **_figures(row.own)} if row.own else None,
         "controls": {name: _figures(result) for name, result in row.controls.items()},
         "published_top1": row.published,
         "seconds": dict(row.seconds),

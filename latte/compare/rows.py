@@ -54,6 +54,13 @@ class Row:
     """Whether the row or one of its controls used labels of training images."""
     runs: tuple[Run, ...] = ()
     """Those that the row averages, by seed."""
+    own: Result | None = None
+    """Of the posterior, on the test images that are training images; None where there are none."""
+
+    @property
+    def own_images(self) -> int:
+        """How many test images are training images of the row's first run."""
+        return self.runs[0].own_images if self.runs else 0
 
     @property
     def name(self) -> str:
@@ -130,6 +137,7 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
     runs = [group.runs[seed] for seed in sorted(group.runs)]
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
     adapted = [run.adapted for run in runs if run.adapted]
+    own = [run.own for run in runs if run.own]
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
     return Row(
         method=group.first.method,
@@ -144,6 +152,7 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
         folders=tuple(run.folder for run in runs),
         has_oracle=any(one.oracle for run in runs for one in (run, *run.controls.values())),
         runs=tuple(runs),
+        own=_result(own) if own else None,
     )
 
 

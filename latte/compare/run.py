@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from latte.compare.reading import flattened, read_json, read_nodes
 from latte.files import digest_json
-from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
+from latte.interfaces import OWN_IMAGES, ClassAccuracy, Evaluation, Interval, LatteError
 from latte.recipe.components import is_label
 from latte.recipe.variables import AsWritten
 from latte.report.oracle import is_oracle
@@ -70,6 +70,10 @@ class Run:
     peak_memory_mb: float | None
     classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
     """Of `zero-shot` and `adapted`, in label order; empty without an evaluation split."""
+    own: Score | None = None
+    """The posterior's, on test images that are training images; None where there are none."""
+    own_images: int = 0
+    """How many of these there are."""
 
     def class_names(self) -> tuple[str, ...] | None:
         """In label order, as the run's prototypes have them; None where there are none."""
@@ -109,7 +113,7 @@ def _refuse_unfinished(folder: RunFolder) -> None:
 def _read(folder: RunFolder) -> Run:
     recipe = read_nodes(folder.recipe, AsWritten()).plain()
     scores = {one.name: one for one in read_evaluations(folder)}
-    data = _data(folder, recipe, scores)
+    data, own = _data(folder, recipe, scores), scores.get(f"adapted{OWN_IMAGES}")
     return Run(
         folder=folder.path,
         method=str(recipe["name"]),
@@ -123,16 +127,22 @@ def _read(folder: RunFolder) -> Run:
         seconds=_seconds(folder),
         peak_memory_mb=_peak_memory(folder),
         classes={name: scores[name].classes for name in ("zero-shot", "adapted") if scores},
+        own=_score(own) if own else None,
+        own_images=own.images if own else 0,
     )
 
 
 def _data(folder: RunFolder, recipe: Mapping[str, Any], scores: Mapping[str, Evaluation]) -> Data:
     name = str(recipe["dataset"]["use"]).rpartition("/")[2]
     lines = sorted(folder.evaluation_images.read_text(encoding="utf-8").splitlines())
-    classes = len(scores["zero-shot"].classes) if scores else None
-    if scores and len(lines) != scores["zero-shot"].images:
+    if not scores:
+        return Data(name, len(lines), digest_json([lines, None]))
+    main, own = scores["zero-shot"], scores.get(f"zero-shot{OWN_IMAGES}")
+    if len(lines) not in (main.images, main.images + (own.images if own else 0)):
         raise ValueError(f"{folder.evaluation_images.name} is about {len(lines)} images")
-    return Data(name, len(lines), digest_json([lines, classes]))
+    # Without its own images a run is measured on a part of the split, which is other data.
+    part = [] if len(lines) == main.images else [main.images]
+    return Data(name, main.images, digest_json([lines, len(main.classes), *part]))
 
 
 def _score(found: Evaluation) -> Score:

@@ -41,7 +41,7 @@ def measure_labelled(subject: Subject, look: Look) -> Labelled | None:
     by_name = {one.name: one for one in subject.evaluations}
     before, after = by_name["zero-shot"], by_name["adapted"]
     classifier = zero_shot_classifier(subject.zero_shot)
-    tested = sureness(subject.zero_shot.evaluation, classifier, subject.logit_scale)
+    tested = sureness(subject.test_features, classifier, subject.logit_scale)
     correct = tested.labels == subject.test_labels
     gains = recall_gains(before, after)
     return Labelled(

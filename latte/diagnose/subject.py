@@ -17,9 +17,10 @@ from latte.interfaces import Classifier, Evaluation, LatteError, Progress
 from latte.registry.registry import Registry
 from latte.run.adapted import load_classifiers
 from latte.run.describing import build_descriptions
-from latte.run.evaluating import read_pseudo_labels
+from latte.run.evaluating import read_pseudo_labels, split_rows
 from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
+from latte.run.posterior import read_own_images
 from latte.run.reopen import open_workspace
 from latte.run.stored import explained, read_json_lines, same_count
 from latte.run.workspace import Workspace
@@ -44,7 +45,9 @@ class Subject:
     """By learner."""
     texts: Texts
     test_labels: Tensor
-    """(M,) int64: true classes of the evaluation images."""
+    """(M,) int64: true classes of the test images that the adapted classifier is measured on."""
+    test_features: Tensor
+    """(M, D): frozen unit features of these images."""
     evaluations: tuple[Evaluation, ...]
     """Zero-shot and adapted; empty without an evaluation split."""
 
@@ -60,8 +63,9 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
     names, prototypes = load_classifiers(folder)
     zero_shot = load_zero_shot(folder.zero_shot)
     adapted = read_pseudo_labels(folder, names).adapted
-    test_labels = _test_labels(folder.evaluation_images, len(names))
+    test_labels, keys = _test_images(folder.evaluation_images, len(names))
     _refuse_misfits(folder, len(names), zero_shot, adapted, test_labels)
+    measured, _ = split_rows(read_own_images(folder, len(names)), keys)
     clip = clips.of(workspace)
     return Subject(
         run=run,
@@ -71,7 +75,8 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
         adapted_labels=torch.tensor(adapted),
         prototypes=prototypes,
         texts=_texts(workspace, names, zero_shot, clip),
-        test_labels=test_labels,
+        test_labels=test_labels[measured],
+        test_features=zero_shot.evaluation[measured],
         evaluations=tuple(read_evaluations(folder)),
     )
 
@@ -133,12 +138,15 @@ def _refuse_misfits(
 class _TestImage:
     """What is needed of a line about an evaluation image."""
 
+    key: str
     label: int
 
 
-def _test_labels(path: Path, classes: int) -> Tensor:
-    labels = [one.label for one in read_json_lines(path, _TestImage)]
+def _test_images(path: Path, classes: int) -> tuple[Tensor, list[str]]:
+    """Labels (M,) and content keys of all test images."""
+    images = read_json_lines(path, _TestImage)
+    labels = [one.label for one in images]
     with explained(path):
         if any(label not in range(classes) for label in labels):
             raise ValueError(f"a label is none of {classes} classes")
-    return torch.tensor(labels, dtype=torch.int64)
+    return torch.tensor(labels, dtype=torch.int64), [one.key for one in images]

@@ -31,9 +31,18 @@ def evaluate_predictions(
         LatteError: if there are no images, a similarity is not finite, or a label has no class.
     """
     found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
-    ranks = label_ranks(name, found, labels)
+    return evaluate_ranks(name, label_ranks(name, found, labels), labels, found.classes, baseline)
+
+
+def evaluate_ranks(
+    name: str, ranks: Tensor, labels: Tensor, number_of_classes: int, baseline: Tensor | None
+) -> Evaluation:
+    """Score answers by their `ranks` (M,): how many classes come before the true one.
+
+    The rest is as for `evaluate_predictions`.
+    """
     correct = ranks == 0
-    classes = _class_accuracies(correct, labels, found.classes)
+    classes = _class_accuracies(correct, labels, number_of_classes)
     shares = [one.correct / one.images for one in classes if one.images]
     return Evaluation(
         name=name,

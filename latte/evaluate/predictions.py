@@ -14,6 +14,8 @@ from torch import Tensor
 from latte.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
+Source = Literal["classifier", "own"]
+"""Whose answer it is: the classifier's, or the posterior's about one of the run's own images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Prediction:
     image: str
     """The image's id in its dataset, or the path by which somebody named it."""
     classes: tuple[ClassScore, ...]
+    source: Source = "classifier"
+    """`own` for a training image of a run whose labeler decided all of them together."""
 
     @property
     def label(self) -> int:
@@ -79,45 +83,72 @@ def predict_rows(
     ]
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What rows hold beside image and classes."""
+
+    classes: int | None = None
+    """Classes of a row at most, as CSV needs it; None: as many as the first row has."""
+    source: bool = False
+    """Whether rows say whose answer they are: in runs that have a posterior."""
+
+
+PLAIN = Columns()
+"""Of runs without a posterior."""
+
+
 def write_predictions(
-    path: Path, rows: Iterable[Prediction], format: PredictionFormat = "csv"
+    path: Path,
+    rows: Iterable[Prediction],
+    format: PredictionFormat = "csv",
+    columns: Columns = PLAIN,
 ) -> None:
     """Write all rows to `path`, whole or not at all."""
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as f,
     ):
-        stream_predictions(f, rows, format)
+        stream_predictions(f, rows, format, columns)
 
 
 def stream_predictions(
-    stream: TextIO, rows: Iterable[Prediction], format: PredictionFormat
+    stream: TextIO,
+    rows: Iterable[Prediction],
+    format: PredictionFormat,
+    columns: Columns = PLAIN,
 ) -> None:
     """Write each row as soon as it comes, for instance to standard output.
 
-    `jsonl`: `{"image", "classes": [{"class", "score"}, ...]}` a line. `csv`: the columns
-    `image,class_1,score_1,class_2,...`, for as many classes as the first row has.
+    `jsonl`: `{"image", "classes": [{"class", "score"}, ...]}` a line, with `source` behind `image`
+    where `columns` asks for it. `csv`: the columns `image,source,class_1,score_1,class_2,...`
+    likewise; cells are empty where a row has fewer classes.
     """
     if format == "jsonl":
-        _stream_jsonl(stream, rows)
+        _stream_jsonl(stream, rows, columns)
     else:
-        _stream_csv(stream, rows)
+        _stream_csv(stream, rows, columns)
 
 
-def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction]) -> None:
+def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
     for row in rows:
         classes = [{"class": one.name, "score": _rounded(one.score)} for one in row.classes]
-        record = {"image": row.image, "classes": classes}
+        source = {"source": row.source} if columns.source else {}
+        record = {"image": row.image, **source, "classes": classes}
         stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _stream_csv(stream: TextIO, rows: Iterable[Prediction]) -> None:
+def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
     writer = csv.writer(_LineFeeds(stream))
+    width = columns.classes
     for number, row in enumerate(rows):
+        width = len(row.classes) if width is None else width
         if number == 0:
-            writer.writerow(["image", *_class_columns(len(row.classes))])
-        scores = (field for one in row.classes for field in (one.name, _rounded(one.score)))
-        writer.writerow([row.image, *scores])
+            start = ["image", "source"] if columns.source else ["image"]
+            writer.writerow([*start, *_class_columns(width)])
+        scores = [field for one in row.classes for field in (one.name, _rounded(one.score))]
+        source = [row.source] if columns.source else []
+        empty = [""] * (2 * (width - len(row.classes)))
+        writer.writerow([row.image, *source, *scores, *empty])
 
 
 class _LineFeeds:

@@ -6,7 +6,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from latte.evaluate.predictions import Prediction, PredictionFormat, stream_predictions
+from latte.evaluate.predictions import (
+    PLAIN,
+    Columns,
+    Prediction,
+    PredictionFormat,
+    stream_predictions,
+)
 from latte.interfaces import LatteError
 
 
@@ -21,7 +27,12 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
-def write_rows(path: Path, rows: Iterable[Prediction], format: PredictionFormat) -> None:
+def write_rows(
+    path: Path,
+    rows: Iterable[Prediction],
+    format: PredictionFormat,
+    columns: Columns = PLAIN,
+) -> None:
     """Write each row as it comes to `PATH.partial`, which takes `path`'s place at the end.
 
     However this ends before, the rows so far stay in `PATH.partial`; a file at `path` stays as it
@@ -31,7 +42,7 @@ def write_rows(path: Path, rows: Iterable[Prediction], format: PredictionFormat)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8", newline="") as file:
-            stream_predictions(file, rows, format)
+            stream_predictions(file, rows, format, columns)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from latte.data.scan import SkippedImage
-from latte.evaluate.predictions import Prediction, predict_rows
+from latte.evaluate.predictions import Columns, Prediction, predict_rows
 from latte.inference.sources import Images, named_images
 from latte.inference.stream import Encoded, Unreadable, encode_stream
 from latte.interfaces import Calibration, LatteError, Progress
 from latte.run.adapted import Adapted
 from latte.run.calibrating import read_calibration
+from latte.run.posterior import OwnImages, read_own_images
 from latte.run.reopen import load_adapted_run
 
 BATCH_SIZE = 64
@@ -24,7 +25,13 @@ BATCH_SIZE = 64
 class Predictor:
     """Classifies images as the run's model does. Made by `latte.load`."""
 
-    def __init__(self, adapted: Adapted, calibration: Calibration | None, device: str) -> None:
+    def __init__(
+        self,
+        adapted: Adapted,
+        calibration: Calibration | None,
+        device: str,
+        own: OwnImages | None = None,
+    ) -> None:
         self.adapted = adapted
         """The models (`adapted.members[0].backbone` is the first) and the prototypes."""
         self.classes: tuple[str, ...] = adapted.class_names
@@ -33,11 +40,17 @@ class Predictor:
         """How confidence was set without labels; None: it is as CLIP has it."""
         self.device = device
         """The torch device that the models are on."""
+        self.own = own
+        """The posterior of the run's own images; None in runs without one."""
 
     @property
     def scale(self) -> float:
         """What turns similarities into confidence: calibrated where the run is."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
+
+    def columns(self, top_k: int) -> Columns:
+        """Return the columns that rows of `top_k` classes are written with."""
+        return Columns(min(top_k, len(self.classes)), self.own is not None)
 
     def predict(
         self,
@@ -64,7 +77,9 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """One prediction after another, in the images' order, while the next are read.
 
-        Memory stays the same however many images there are.
+        Memory stays the same however many images there are. A file with the content of one of the
+        run's training images gets the posterior's classes (`Prediction.source` is `own`), in runs
+        that have one: at most as many classes as it names. All others get the classifier's.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or
@@ -77,13 +92,15 @@ class Predictor:
             LatteError: for an unreadable image without `on_unreadable`; for what is no image.
         """
         for batch in self._encode(images, batch_size, on_unreadable):
-            yield from predict_rows(
+            rows = predict_rows(
                 batch.names,
                 self.adapted.similarities(batch.features),
                 self.classes,
                 logit_scale=self.scale,
                 top_k=top_k,
             )
+            own = self.own
+            yield from own.replace(rows, batch.keys, self.classes, top_k) if own else rows
 
     def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
         """Unit features (N, D) of all images, on the CPU.
@@ -132,4 +149,5 @@ def load(
         LatteError: if there is no trained model, or no such device.
     """
     folder, adapted, found = load_adapted_run(Path(run), device, progress)
-    return Predictor(adapted, read_calibration(folder), found)
+    own = read_own_images(folder, len(adapted.class_names))
+    return Predictor(adapted, read_calibration(folder), found, own)

@@ -16,6 +16,7 @@ from latte.data.images import UnreadableImageError, decode_image, unreadable_fil
 from latte.data.prefetch import image_threads, ordered_map
 from latte.data.scan import SkippedImage
 from latte.data.views import evaluation_pixels, normalise
+from latte.files import digest
 from latte.inference.sources import NamedImage
 from latte.interfaces import LatteError, PixelFormat
 from latte.run.adapted import Adapted
@@ -30,6 +31,8 @@ class Encoded:
     """A batch of B > 0 images, as the model sees them."""
 
     names: tuple[str, ...]
+    keys: tuple[str | None, ...]
+    """Of the bytes of each image, as a run's training images have them; None for Pillow images."""
     features: tuple[Tensor, ...]
     """Each learner's unit features (B, D), on the CPU."""
 
@@ -37,6 +40,7 @@ class Encoded:
 @dataclass(frozen=True)
 class _Views:
     name: str
+    key: str | None
     pixels: tuple[Tensor, ...]
     """One (3, S, S) uint8 for each pixel format."""
 
@@ -84,19 +88,20 @@ def _readable(
 
 def _read(image: NamedImage, formats: list[PixelFormat]) -> _Views | SkippedImage:
     try:
-        picture = _picture(image.content)
-        return _Views(image.name, tuple(evaluation_pixels(picture, one) for one in formats))
+        key, picture = _picture(image.content)
+        return _Views(image.name, key, tuple(evaluation_pixels(picture, one) for one in formats))
     except OSError as error:
         return SkippedImage(image.name, unreadable_file(error))
     except UnreadableImageError as error:
         return SkippedImage(image.name, error.reason)
 
 
-def _picture(content: Path | Image.Image) -> Image.Image:
+def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
     if isinstance(content, Path):
-        return decode_image(content.read_bytes())
+        data = content.read_bytes()
+        return digest(data), decode_image(data)
     try:
-        return upright_rgb(content)
+        return None, upright_rgb(content)
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
         raise UnreadableImageError(f"damaged or cut short: {error}") from error
 
@@ -117,4 +122,5 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
             where=views[0].name,
             hint="if this is a trained model, training diverged: lower the learning rate",
         )
-    return Encoded(tuple(view.name for view in views), features)
+    names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
+    return Encoded(names, keys, features)

@@ -20,6 +20,7 @@ from latte.interfaces.labels import (
     Batch,
     FeatureBank,
     LabelStream,
+    Posterior,
     PseudoLabeler,
     Refresh,
     RoundInfo,
@@ -33,6 +34,7 @@ from latte.interfaces.prototypes import (
     Supervision,
 )
 from latte.interfaces.results import (
+    OWN_IMAGES,
     Calibration,
     ClassAccuracy,
     Confusion,
@@ -47,6 +49,7 @@ from latte.interfaces.results import (
 )
 
 __all__ = [
+    "OWN_IMAGES",
     "Backbone",
     "Batch",
     "Calibration",
@@ -83,6 +86,7 @@ __all__ = [
     "Options",
     "OptionsT",
     "PixelFormat",
+    "Posterior",
     "Progress",
     "ProgressTask",
     "PrototypeAggregator",

@@ -87,6 +87,16 @@ class RoundInfo:
     aggregators that take it."""
 
 
+@dataclass(frozen=True)
+class Posterior:
+    """Classes of the N training images, decided together by a labeler, on the CPU."""
+
+    labels: Tensor
+    """(N, K) int64: each image's K most probable classes, the most probable first."""
+    probabilities: Tensor
+    """(N, K) floats: their probabilities, which need not sum to 1, as further classes have some."""
+
+
 class PseudoLabeler(Component[OptionsT]):
     """Gives pseudo-labels; one labeler serves all learners, so it may compare them."""
 
@@ -107,6 +117,16 @@ class PseudoLabeler(Component[OptionsT]):
     ) -> RoundInfo:
         """Look at all learners' features; both mappings are by name, banks only if asked for."""
         return RoundInfo()
+
+    def posterior(self, learner: str) -> Posterior | None:
+        """Return the classes of the training images, where the labeler decides them together.
+
+        Valid after `begin_round`, for the `learner` of that name; None for a labeler that answers
+        image by image. The engine asks in runs without a training step, as features move on in
+        others. Of several labelers the last that returns one counts. All learners have equal frozen
+        features then, so only the first learner is asked for.
+        """
+        return None
 
     @abstractmethod
     def assign(

@@ -15,6 +15,9 @@ from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
 
+OWN_IMAGES = ", own images"
+"""Ends the names of evaluations on test images that are training images, too: see `Posterior`."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -38,7 +41,7 @@ class Evaluation:
     """One classifier on the evaluation split."""
 
     name: str
-    """`zero-shot`, `adapted`, or a control's name."""
+    """`zero-shot`, `adapted`, one of these followed by `OWN_IMAGES`, or a control's name."""
     images: int
     top1: Interval
     top5: float
@@ -143,7 +146,10 @@ class RunResults:
     metrics: tuple[Mapping[str, Any], ...]
     """The rows of `metrics.jsonl`: `event` is `step` or `epoch`, see `latte/adapt/metrics.py`."""
     evaluations: tuple[Evaluation, ...]
-    """Zero-shot first, then adapted, then controls; empty without an evaluation split."""
+    """Zero-shot first, then adapted, then controls; empty without an evaluation split. Where a
+    posterior answers test images that are training images, both follow on these images alone, with
+    `OWN_IMAGES` in their names, and the first two are measured with the classifier on the others
+    (on all, if there are no others)."""
     gallery: tuple[GalleryEntry, ...]
     """A sample of the training images, drawn from the seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]

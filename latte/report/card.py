@@ -10,7 +10,7 @@ from latte.report.confidence import confidence_text
 from latte.report.facts import learner_names, method_facts, run_facts, steps
 from latte.report.gates import gate_facts
 from latte.report.guard import guard_note
-from latte.report.headline import ADAPTED, headline, named
+from latte.report.headline import ADAPTED, headline, named, own_note
 from latte.report.loading import loading_code
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
@@ -163,6 +163,8 @@ def _numbers(results: RunResults) -> str:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
         rows = [_row(evaluation) for evaluation in results.evaluations]
         parts += [table(header, rows), "The gain is over zero-shot, on the same images."]
+        if note := own_note(results.evaluations):
+            parts.append(escaped(note))
     return "\n\n".join(parts)
 
 

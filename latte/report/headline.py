@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from latte.interfaces import Evaluation, Interval
-from latte.report.numbers import percent, percent_range, plural, points, points_range
+from latte.interfaces import OWN_IMAGES, Evaluation, Interval
+from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.report.plain import one_line
 
 ZERO_SHOT = "zero-shot"
@@ -32,8 +32,26 @@ def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
 
 
 def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Everything beside zero-shot and adapted."""
-    return [evaluation for evaluation in evaluations if evaluation.name not in (ZERO_SHOT, ADAPTED)]
+    """Everything beside zero-shot and adapted, also beside those on the run's own images."""
+    return [evaluation for evaluation in evaluations if main_name(evaluation) is None]
+
+
+def main_name(evaluation: Evaluation) -> str | None:
+    """`zero-shot` or `adapted`, on whatever images; None for a control."""
+    name = evaluation.name.removesuffix(OWN_IMAGES)
+    return name if name in (ZERO_SHOT, ADAPTED) else None
+
+
+def own_note(evaluations: Sequence[Evaluation]) -> str | None:
+    """What the figures of the run's own images mean; None where there are none."""
+    after, own = named(evaluations, ADAPTED), named(evaluations, f"{ADAPTED}{OWN_IMAGES}")
+    if after is None or own is None:
+        return None
+    return (
+        f"Test images that are also training images: {count(own.images)}. The labeler decided all "
+        f"training images together; “{own.name}” measures its answers. “{after.name}” measures the "
+        f"classifier that new images get, on {plural(after.images, 'test image')}."
+    )
 
 
 def headline(evaluations: Sequence[Evaluation]) -> Headline:

@@ -22,7 +22,7 @@ from latte.report.flows import flows
 from latte.report.gallery import gallery
 from latte.report.gates import gate_rows
 from latte.report.guard import guard_note
-from latte.report.headline import ADAPTED, ZERO_SHOT, headline
+from latte.report.headline import headline, main_name, own_note
 from latte.report.loading import loading_code
 from latte.report.numbers import (
     count,
@@ -73,6 +73,7 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
     return {
         "results": results,
         "headline": headline(results.evaluations),
+        "own": own_note(results.evaluations),
         "guard": guard_note(results.verdict),
         "oracle": oracle_note(results.recipe),
         "scores": [_score(evaluation) for evaluation in results.evaluations],
@@ -113,7 +114,7 @@ def _score(evaluation: Evaluation) -> dict[str, str]:
 
 def _kind(evaluation: Evaluation) -> str:
     """The style of an evaluation: one of the two that matter, or a control."""
-    return evaluation.name if evaluation.name in (ZERO_SHOT, ADAPTED) else "control"
+    return main_name(evaluation) or "control"
 
 
 def _accuracy_chart(results: RunResults) -> Markup | None:

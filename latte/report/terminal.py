@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from latte.interfaces import Evaluation, RunResults
 from latte.report.facts import peak_memory
 from latte.report.guard import guard_note
-from latte.report.headline import headline
+from latte.report.headline import headline, own_note
 from latte.report.numbers import (
     MINUS,
     NARROW_SPACE,
@@ -36,7 +36,7 @@ def summary_lines(results: RunResults) -> list[str]:
     verdict = headline(results.evaluations)
     lines = [*evaluation_lines(results.evaluations), ""] if results.evaluations else []
     notes = (guard_note(results.verdict), oracle_note(results.recipe))
-    for text in (verdict.sentence, verdict.control, *notes):
+    for text in (verdict.sentence, verdict.control, own_note(results.evaluations), *notes):
         if text:
             lines += textwrap.wrap(_plain(text), WIDTH)
     return lines

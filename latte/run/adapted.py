@@ -48,11 +48,7 @@ class Adapted:
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
         """Each member's unit features (B, D), on the CPU -> (B, C)."""
-        found = [
-            member.classifier.similarities(one)
-            for member, one in zip(self.members, features, strict=True)
-        ]
-        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+        return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
         """Similarities of all images; each member's unit features (N, D), on the CPU."""
@@ -61,6 +57,12 @@ class Adapted:
             len(self.class_names),
             lambda rows: self.similarities([one[rows] for one in features]),
         )
+
+
+def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
+    """Each learner's unit features (B, D) -> (B, C): the mean of the learners' similarities."""
+    found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
+    return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
 
 def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Adapted:

@@ -6,10 +6,16 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
+from latte.evaluate.similarities import Similarities
 from latte.interfaces import Confusion, LabelFlow
-from latte.run.evaluating import PseudoLabels
+from latte.run.adapted import load_classifiers, mean_similarities
+from latte.run.evaluating import PseudoLabels, split_rows
 from latte.run.folder import RunFolder
 from latte.run.images import Images
+from latte.run.posterior import read_own_images
 from latte.run.stored import explained, same_count
 from latte.run.zero_shot import ZeroShot, frozen_labels
 
@@ -19,14 +25,39 @@ def confusions(
 ) -> dict[str, tuple[Confusion, ...]]:
     """Of the zero-shot and of the adapted model; empty without an evaluation split.
 
+    Counted on the images that the two are measured on: see `split_rows`.
+
     Raises `LatteError` where the predictions are damaged.
     """
     if not images.labels:
         return {}
-    before = frozen_labels(zero_shot.evaluation, zero_shot.class_features).tolist()
-    after = _predicted_classes(folder, images.class_names)
+    before = frozen_labels(zero_shot.evaluation, zero_shot.class_features)
+    after = torch.tensor(_predicted_classes(folder, images.class_names))
     same_count(folder.predictions, "test images", [len(after), len(images.labels)])
-    return {"zero-shot": _count(images.labels, before), "adapted": _count(images.labels, after)}
+    own = read_own_images(folder, len(images.class_names))
+    rows, answered = split_rows(own, images.evaluation.keys)
+    if len(answered):
+        after = _classified(folder, zero_shot)
+    labels = torch.tensor(images.labels)[rows].tolist()
+    return {
+        "zero-shot": _count(labels, before[rows].tolist()),
+        "adapted": _count(labels, after[rows].tolist()),
+    }
+
+
+def _classified(folder: RunFolder, zero_shot: ZeroShot) -> Tensor:
+    """The classifier's classes (M,) in a run with a posterior, whose features are the frozen ones.
+
+    `predictions.csv` has the posterior's answers in their place.
+    """
+    _, classifiers = load_classifiers(folder)
+    features, found = zero_shot.evaluation, [*classifiers.values()]
+    similarities = Similarities(
+        len(features),
+        found[0].classes,
+        lambda rows: mean_similarities(found, [features[rows]] * len(found)),
+    )
+    return similarities.labels()
 
 
 def label_flows(labels: PseudoLabels) -> tuple[LabelFlow, ...]:

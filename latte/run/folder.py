@@ -126,6 +126,11 @@ class RunFolder:
         return self.path / "prototypes.safetensors"
 
     @property
+    def posterior(self) -> Path:
+        """Classes of the training images, where a labeler decided them together."""
+        return self.path / "posterior.safetensors"
+
+    @property
     def evaluation(self) -> Path:
         """Accuracy of zero-shot and adapted model, where labels exist."""
         return self.path / "evaluation.json"
@@ -142,7 +147,7 @@ class RunFolder:
 
     @property
     def pseudo_labels(self) -> Path:
-        """Frozen and adapted class of each training image."""
+        """Frozen and adapted class of each training image, and how sure the second is."""
         return self.path / "pseudo_labels.csv"
 
     @property

@@ -14,6 +14,7 @@ from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.images import find_images
 from latte.run.memory import keep_freed_memory
+from latte.run.posterior import read_own_images
 from latte.run.results import collect_results
 from latte.run.stored import read_stored
 from latte.run.workspace import Workspace, find_device, run_folder
@@ -77,7 +78,8 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
     similarities = adapted_similarities(
         workspace, adapted, images.evaluation.cache, progress, "evaluate"
     )
-    return compare(images, zero_shot, similarities)
+    own = read_own_images(workspace.folder, len(images.class_names))
+    return compare(images, zero_shot, similarities, own)
 
 
 def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunResults, list[Path]]:

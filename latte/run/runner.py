@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from latte import processes
 from latte.files import digest, write_json, write_text
-from latte.interfaces import Evaluation, Progress, RunResults, RunStart
+from latte.interfaces import Evaluation, Posterior, Progress, RunResults, RunStart
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
@@ -27,6 +27,7 @@ from latte.run.identity import STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
 from latte.run.memory import keep_freed_memory
 from latte.run.oracle import oracle_labels
+from latte.run.posterior import save_posterior
 from latte.run.profile import RunProfile, write_profile
 from latte.run.repeatable import repeatable
 from latte.run.results import collect_results
@@ -166,13 +167,18 @@ class _Runner:
         # Asking again can change texts without changing what they depend on.
         texts = digest(self.folder.descriptions.read_bytes())
         self.folder.keep_checkpoints_of(digest(self.fingerprints["train"], texts))
+        posterior: Posterior | None = None
         if is_held_back(self.folder):
             kept.value = found = zero_shot_model(self.workspace, images, zero_shot())
             if processes.is_first():
                 write_text(self.folder.metrics, "")
         else:
-            kept.value = found = train_learners(self.workspace, images, zero_shot(), bank())
-        return [*_by_first(lambda: save_adapted(self.folder, found)), self.folder.metrics]
+            found, posterior = train_learners(self.workspace, images, zero_shot(), bank())
+            kept.value = found
+        written = _by_first(
+            lambda: [*save_adapted(self.folder, found), *save_posterior(self.folder, posterior)]
+        )
+        return [*written, self.folder.metrics]
 
     def _report(self, images: Images) -> RunResults | None:
         """Controls, then reporters. Results are collected whether or not the pages are reused."""

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from latte.adapt.learner import Learner, build_learner
-from latte.adapt.loop import Evaluate, Training, train
+from latte.adapt.loop import Evaluate, Training, own_posterior, train
 from latte.adapt.step import StepInputs
 from latte.backbone.encode import encode_cached_images
 from latte.data.resident import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.diagnostics import diagnose
-from latte.interfaces import TrainingStart
+from latte.interfaces import Posterior, TrainingStart
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions
 from latte.run.frozen_texts import FrozenTexts
@@ -25,8 +25,11 @@ from latte.run.zero_shot import ZeroShot
 
 def train_learners(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
-) -> Adapted:
-    """Run the recipe's learners to the end, or on from the newest checkpoint."""
+) -> tuple[Adapted, Posterior | None]:
+    """Run the recipe's learners to the end, or on from the newest checkpoint.
+
+    Returns what they are then, and the posterior of the training images where a labeler has one.
+    """
     recipe = workspace.recipe
     # Without a step nothing trains, whatever group is named: features are the frozen ones.
     learners = [
@@ -70,7 +73,7 @@ def train_learners(
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")
     train(training, workspace.progress)
-    return from_learners(learners, images.class_names)
+    return from_learners(learners, images.class_names), own_posterior(training)
 
 
 def _start(

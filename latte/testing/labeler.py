@@ -16,6 +16,7 @@ from latte.api import (
     Kind,
     LabelStream,
     NoOptions,
+    Posterior,
     PrototypeAggregator,
     PseudoLabeler,
     Refresh,
@@ -95,6 +96,27 @@ class PseudoLabelerContract(ComponentContract):
                 check_classifier(found, classes)
                 assert found.weights.shape[1] == width, "a classifier's rows must be (C·K, D)"
 
+    @pytest.mark.parametrize("classes", [4, 1])
+    def test_a_posterior_is_well_formed_and_survives_a_stop(
+        self, tmp_path: Path, classes: int
+    ) -> None:
+        """None, or the classes of all images by probability; the same after `load_state`."""
+        start = training_start(classes)
+        one, other = self.started(tmp_path, start), self.started(tmp_path, start)
+        self.begin(one, start, epoch=0)
+        found = {name: one.posterior(name) for name in LEARNERS}
+        for posterior in found.values():
+            if posterior is not None:
+                check_posterior(posterior, len(start.image_features), classes)
+        other.load_state({name: value.clone() for name, value in one.state().items()})
+        for name, posterior in found.items():
+            again = other.posterior(name)
+            message = "state() misses something that posterior() needs"
+            assert (posterior is None) == (again is None), message
+            if posterior is not None and again is not None:
+                assert torch.equal(posterior.labels, again.labels), message
+                assert torch.equal(posterior.probabilities, again.probabilities), message
+
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
         """In the middle of an epoch: `start` and `load_state`, but no `begin_round`."""
         start = training_start()
@@ -123,6 +145,26 @@ def _feature_banks(start: TrainingStart) -> Mapping[str, FeatureBank]:
     noise = [0.3 * unit_rows(count, width, seed=5 + place) for place in range(len(LEARNERS))]
     rows = [normalize(start.image_features + one, dim=1) for one in noise]
     return {name: FeatureBank(one) for name, one in zip(LEARNERS, rows, strict=True)}
+
+
+def check_posterior(posterior: Posterior, images: int, classes: int) -> None:
+    """Fail unless each of N images has K distinct classes in order of their probabilities."""
+    labels, probabilities = posterior.labels, posterior.probabilities
+    assert labels.dim() == 2 and labels.shape[0] == images, (
+        f"posterior labels are {tuple(labels.shape)}, not (N, K)"
+    )
+    assert 1 <= labels.shape[1] <= classes, f"K is {labels.shape[1]} for {classes} classes"
+    assert labels.dtype == torch.int64, f"posterior labels are {labels.dtype}, not int64"
+    assert bool(((labels >= 0) & (labels < classes)).all()), "posterior labels outside [0, C)"
+    assert all(len({*row}) == len(row) for row in labels.tolist()), "an image has a class twice"
+    assert probabilities.shape == labels.shape, "a posterior has one probability for each label"
+    assert probabilities.is_floating_point(), f"probabilities are {probabilities.dtype}"
+    inside = (probabilities >= 0) & (probabilities <= 1 + 1e-5)
+    assert bool(inside.all()), "probabilities outside [0, 1]"
+    assert bool((probabilities.sum(dim=1) <= 1 + 1e-4).all()), "probabilities sum to more than 1"
+    assert bool((probabilities.diff(dim=1) <= 0).all()), "the most probable class comes first"
+    on_cpu = labels.device.type == "cpu" and probabilities.device.type == "cpu"
+    assert on_cpu, "a posterior lies on the CPU"
 
 
 def _check_stream(stream: LabelStream, classes: int, size: int) -> None:

@@ -190,17 +190,19 @@ def take_step(
     given = [
         tensor.sum()
         for one in supervisions
-        for tensor in (
-            one.targets,
-            one.classifier and one.classifier.weights,
-            one.classifier and one.classifier.bias,
-        )
+        for tensor in _tensors(one)
         if tensor is not None and tensor.requires_grad
     ]
     if given:
         torch.autograd.backward(torch.stack(given).sum())
     aggregator.commit(supervisions)
     return supervisions
+
+
+def _tensors(supervision: Supervision) -> list[Tensor | None]:
+    classifier = supervision.classifier
+    rows = [] if classifier is None else [classifier.weights, classifier.bias]
+    return [supervision.targets, *rows]
 
 
 def check_classifier(classifier: Classifier, classes: int) -> None:

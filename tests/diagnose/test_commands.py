@@ -128,9 +128,9 @@ def test_five_runs_are_related_to_their_gains(run: Path, latte: Latte) -> None:
     labels = [row.split(",") for row in (run / "pseudo_labels.csv").read_text().splitlines()]
     for number, folder in enumerate(folders):
         rows = [labels[0]]
-        for index, (image, zero_shot, _) in enumerate(labels[1:]):
+        for index, (image, zero_shot, _, sure) in enumerate(labels[1:]):
             other = "red" if zero_shot != "red" else "green"
-            rows.append([image, zero_shot, other if index < number else zero_shot])
+            rows.append([image, zero_shot, other if index < number else zero_shot, sure])
         (folder / "pseudo_labels.csv").write_text("".join(",".join(row) + "\n" for row in rows))
     found = {one["measure"]: one for one in diagnosis(latte, *folders)["relations"]}
     assert found["adapted.labels_changed"]["rho"] == pytest.approx(1.0)

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 
 from latte.evaluate.predictions import (
     ClassScore,
+    Columns,
     Prediction,
     predict_rows,
     stream_predictions,
@@ -56,6 +58,20 @@ def test_csv_survives_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
     assert rows[0]["score_2"] == "0.123457"
     assert rows[1]["image"] == "b, c.jpg"
     assert rows[1]["class_2"] == NAMES[1]
+
+
+def test_rows_may_say_whose_answer_they_are_and_be_short(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    short = replace(ROWS[0], classes=ROWS[0].classes[:1], source="own")
+    write_predictions(path, [short, ROWS[1]], columns=Columns(classes=2, source=True))
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["image", "source", "class_1", "score_1", "class_2", "score_2"]
+    assert [row["source"] for row in rows] == ["own", "classifier"]
+    assert (rows[0]["class_1"], rows[0]["class_2"], rows[0]["score_2"]) == (NAMES[1], "", "")
+    write_predictions(path, [short], "jsonl", Columns(source=True))
+    (line,) = path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["source"] == "own"
 
 
 def test_jsonl_has_one_object_a_line(tmp_path: Path) -> None:

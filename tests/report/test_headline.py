@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from latte.interfaces import Evaluation, Interval
-from latte.report.headline import headline
+from latte.interfaces import OWN_IMAGES, Evaluation, Interval
+from latte.report.headline import controls, headline, own_note
 from tests.report.examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
 
 
@@ -64,3 +64,19 @@ def test_zero_shot_alone_is_reported_alone() -> None:
         "Only the zero-shot CLIP was evaluated: top-1 50 % on 60 labelled images "
         "(95 % interval 45–55 %)."
     )
+
+
+def test_own_images_are_no_control_and_are_explained() -> None:
+    own = [
+        evaluation(f"{one.name}{OWN_IMAGES}", (9, 9, 9), one.gain, images=(9, 9, 9))
+        for one in (ZERO_SHOT, ADAPTED)
+    ]
+    found = (ZERO_SHOT, ADAPTED, *own)
+    assert controls(found) == []
+    assert headline(found) == headline((ZERO_SHOT, ADAPTED))
+    assert controls((*found, CONTROL)) == [CONTROL]
+    note = own_note(found)
+    assert note is not None
+    assert "also training images: 27" in plain(note)
+    assert "400 test images" in plain(note)
+    assert own_note((ZERO_SHOT, ADAPTED)) is None

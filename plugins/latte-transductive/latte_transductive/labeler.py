@@ -14,6 +14,7 @@ from latte.api import (
     Classifier,
     FeatureBank,
     LabelStream,
+    Posterior,
     PrototypeAggregator,
     PseudoLabeler,
     Refresh,
@@ -23,6 +24,9 @@ from latte.api import (
 from latte_transductive.graph import neighbour_graph
 from latte_transductive.mixture import fit_mixture, log_prior, unseen_rows
 from latte_transductive.options import TransductiveOptions
+
+_KEPT = 5
+"""Classes of an image that its posterior names."""
 
 
 class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
@@ -44,6 +48,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         self._frozen_graph = None
         self._labels: dict[str, Tensor] = {}
         self._weights: dict[str, Tensor] = {}
+        self._posteriors: dict[str, Posterior] = {}
 
     @torch.no_grad()
     def begin_round(
@@ -73,6 +78,8 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
             self.options,
         )
         highest, labels = mixture.assignments.max(dim=1)
+        best = mixture.assignments.topk(min(_KEPT, mixture.assignments.shape[1]), dim=1)
+        self._posteriors[learner] = Posterior(best.indices.cpu(), best.values.cpu())
         # On the CPU, as the indices of a batch are.
         self._labels[learner] = labels.cpu()
         weights = highest if self.options.confidence else torch.ones_like(highest)
@@ -106,15 +113,32 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         weights = self._weights[batch.learner][batch.indices].to(image_features)
         return [LabelStream("transductive", labels, weights, self.options.weight)]
 
+    def posterior(self, learner: str) -> Posterior | None:
+        """The five most probable classes of each image of this learner, by the mixture."""
+        return self._posteriors.get(learner)
+
     def state(self) -> dict[str, Tensor]:
-        """Labels and weights (N,) of each learner in this epoch."""
-        labels = {f"labels.{name}": one.clone() for name, one in self._labels.items()}
-        return labels | {f"weights.{name}": one.clone() for name, one in self._weights.items()}
+        """Labels, weights (N,) and posteriors (N, K) of each learner in this epoch."""
+        tops = self._posteriors.items()
+        parts = {
+            "labels": self._labels,
+            "weights": self._weights,
+            "classes": {name: one.labels for name, one in tops},
+            "probabilities": {name: one.probabilities for name, one in tops},
+        }
+        return {
+            f"{part}.{name}": one.clone() for part, by in parts.items() for name, one in by.items()
+        }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
         self._labels = _below("labels.", state)
         self._weights = _below("weights.", state)
+        probabilities = _below("probabilities.", state)
+        self._posteriors = {
+            name: Posterior(classes, probabilities[name])
+            for name, classes in _below("classes.", state).items()
+        }
 
 
 def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

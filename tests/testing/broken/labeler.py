@@ -11,7 +11,14 @@ from torch import Tensor
 
 from latte.adapt.labelers import CurrentLabeler, FrozenLabeler
 from latte.adapt.options import CurrentOptions, FrozenOptions
-from latte.interfaces import Batch, Classifier, LabelStream, PrototypeAggregator, RoundInfo
+from latte.interfaces import (
+    Batch,
+    Classifier,
+    LabelStream,
+    Posterior,
+    PrototypeAggregator,
+    RoundInfo,
+)
 from latte.testing import PseudoLabelerContract
 from tests.testing.broken.fault import Fault
 
@@ -165,6 +172,68 @@ class TestTheClassifierIsZero(Fault, PseudoLabelerContract):
     broken = Zero
     given = FrozenOptions()
     fails: ClassVar = {"begin_round_returns_what_was_learnt"}
+
+
+class Opinion(FrozenLabeler):
+    """A posterior of two classes an image; faults change it."""
+
+    images = 0
+
+    def start(self, start: Any) -> None:
+        super().start(start)
+        self.images = len(start.image_features)
+        self.classes = len(start.class_names)
+
+    def posterior(self, learner: str) -> Posterior | None:
+        kept = min(2, self.classes)
+        labels = torch.arange(kept).repeat(self.images, 1)
+        return Posterior(labels, torch.tensor([[0.6, 0.3]])[:, :kept].repeat(self.images, 1))
+
+
+class Ascending(Opinion):
+    def posterior(self, learner: str) -> Posterior | None:
+        found = super().posterior(learner)
+        assert found is not None
+        return replace(found, probabilities=found.probabilities.flip(1))
+
+
+class TestTheLeastProbableClassIsFirst(Fault, PseudoLabelerContract):
+    broken = Ascending
+    given = FrozenOptions()
+    fails: ClassVar = {"a_posterior_is_well_formed_and_survives_a_stop"}
+
+
+class Absent(Opinion):
+    """It answers for all images but the last."""
+
+    def start(self, start: Any) -> None:
+        super().start(start)
+        self.images -= 1
+
+
+class TestAnImageHasNoPosterior(Fault, PseudoLabelerContract):
+    broken = Absent
+    given = FrozenOptions()
+    fails: ClassVar = {"a_posterior_is_well_formed_and_survives_a_stop"}
+
+
+class Lost(Opinion):
+    """Its posterior comes with `begin_round` and is not part of its state."""
+
+    begun = False
+
+    def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
+        self.begun = True
+        return RoundInfo()
+
+    def posterior(self, learner: str) -> Posterior | None:
+        return super().posterior(learner) if self.begun else None
+
+
+class TestThePosteriorIsNotInTheState(Fault, PseudoLabelerContract):
+    broken = Lost
+    given = FrozenOptions()
+    fails: ClassVar = {"a_posterior_is_well_formed_and_survives_a_stop"}
 
 
 class Silent(FrozenLabeler):
