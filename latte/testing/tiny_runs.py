@@ -151,5 +151,6 @@ def results(run: Path) -> dict[str, bytes]:
         "prototypes.safetensors",
         "pseudo_labels.csv",
     )
-    weights = [path.relative_to(run).as_posix() for path in run.glob("model/**/*.safetensors")]
-    return {name: (run / name).read_bytes() for name in sorted([*names, *weights])}
+    found = [*run.glob("model/**/*.safetensors"), *run.glob("posterior.safetensors")]
+    tensors = [path.relative_to(run).as_posix() for path in found]
+    return {name: (run / name).read_bytes() for name in sorted([*names, *tensors])}

@@ -47,3 +47,18 @@ def test_the_mixture_is_a_method_without_training(latte_runs: TinyRuns) -> None:
         image, _, adapted, _ = line.split(",")
         labels.setdefault(int(image.removesuffix(".png")) % 3, set()).add(adapted)
     assert {colour: len(found) for colour, found in labels.items()} == {0: 1, 1: 1, 2: 1}
+
+
+def test_own_images_keep_what_the_mixture_says_of_them(latte_runs: TinyRuns) -> None:
+    run = latte_runs.run(UNTRAINED)
+    posterior = load_file(run / "posterior.safetensors")
+    assert posterior["labels"].shape == posterior["probabilities"].shape == (12, 3)
+    assert torch.allclose(posterior["probabilities"].sum(dim=1), torch.ones(12), atol=1e-4)
+    said = latte_runs.latte("predict", str(run), "images", "test", "--top-k=1", "--format=jsonl")
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert [row["source"] for row in rows] == ["own"] * 12 + ["classifier"] * 6
+    names = ("red", "green", "blue")
+    first = [row["classes"][0]["class"] for row in rows[:12]]
+    assert first == [names[label] for label in posterior["labels"][:, 0]]
+    lines = (run / "pseudo_labels.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[2] for line in lines] == first
