@@ -89,7 +89,7 @@ def _in_folder(folder: Path) -> ModelSource:
         raise LatteError(
             f"there is no folder {folder}",
             where=_WHERE,
-            hint="local-dir: starts at the recipe's folder",
+            hint="local-dir: starts at the recipe's folder; one from a ${VARIABLE}, at the shell's",
         )
     config = _read_config(folder / CONFIG_FILE)
     if not any(path for pattern in _WEIGHT_PATTERNS for path in folder.glob(pattern)):

@@ -1,7 +1,15 @@
 """The nouns of latte and the small data types that they exchange; imports nothing else of latte."""
 
 from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup
-from latte.interfaces.component import Component, Context, NoOptions, Options, OptionsT
+from latte.interfaces.component import (
+    Component,
+    Context,
+    IsPath,
+    NoOptions,
+    Options,
+    OptionsT,
+    PathText,
+)
 from latte.interfaces.dataset import Dataset, ImageReference, LabelledImage
 from latte.interfaces.descriptions import (
     DescribedImage,
@@ -73,6 +81,7 @@ __all__ = [
     "HeldBack",
     "ImageReference",
     "Interval",
+    "IsPath",
     "LabelFlow",
     "LabelStream",
     "LabelledImage",
@@ -82,6 +91,7 @@ __all__ = [
     "NoOptions",
     "Options",
     "OptionsT",
+    "PathText",
     "PixelFormat",
     "Progress",
     "ProgressTask",

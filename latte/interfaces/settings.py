@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from latte.interfaces.backbone import TrainableGroup
-from latte.interfaces.component import Options
+from latte.interfaces.component import IsPath, Options
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -18,10 +18,10 @@ Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 class BackboneSettings(Options):
     """Which CLIP to adapt."""
 
-    model: str = Field(
+    model: Annotated[str, IsPath("local-dir:(?P<path>.+)")] = Field(
         description="open_clip model name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME"
     )
-    pretrained: str | None = Field(
+    pretrained: Annotated[str, IsPath(r"(?!\w+://)(?P<path>.*[/.].*)")] | None = Field(
         default=None, description="open_clip weight tag or file, for a model given by name"
     )
 
