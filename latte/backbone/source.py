@@ -86,6 +86,19 @@ def find_model(
     return source
 
 
+def check_model(
+    settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
+) -> None:
+    """Raise `LatteError` for what is wrong with `settings` and shows without a download."""
+    tag, name = settings.pretrained, settings.model.replace("/", "-")
+    if settings.model.startswith("hf-hub:"):
+        needs_download = tag is None
+    else:
+        needs_download = tag is not None and bool(get_pretrained_cfg(name, tag))
+    if not needs_download:
+        find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=None)
+
+
 def _in_folder(folder: Path) -> ModelSource:
     if not folder.is_dir():
         raise LatteError(

@@ -119,6 +119,8 @@ class _Runner:
         take_device(self.workspace.device)
         began = time.perf_counter()
         share_folder(self.folder)
+        if self.last >= STAGES.index("zero-shot") and self.folder.finished("zero-shot") is None:
+            self.workspace.check_model()
         images = find_images(self.workspace)
         self.workspace.listeners.run_started(self._run_start(images))
         self.fingerprints = _fingerprints(self.workspace, images)
