@@ -75,6 +75,11 @@ class Workspace:
         return control
 
     @property
+    def is_control(self) -> bool:
+        """Whether this is the run of a control, below the run that it belongs to."""
+        return self._parent is not None
+
+    @property
     def seed(self) -> int:
         """The one seed from which everything random is derived."""
         return self.recipe.general.seed
