@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -48,18 +48,32 @@ def encode_image_batches(
 
 
 def encode_cached_images(
-    backbone: Backbone, images: ImageCache, batch_size: int, progress: Progress, name: str
+    backbone: Backbone,
+    images: ImageCache,
+    batch_size: int,
+    progress: Progress,
+    name: str,
+    only: Sequence[int] | None = None,
 ) -> Tensor:
     """Unit features (N, D) of the evaluation views of all `images`, on the CPU.
 
-    Several processes encode a share each, of which progress shows the first's.
+    With `only`, those of the images with these indices, in their order. Several processes encode a
+    share each, of which progress shows the first's.
     """
-    own = processes.share(range(len(images)))
-    found = evaluation_batches(images, backbone.pixel_format, batch_size, own)
-    batches = ((indices // processes.count(), pixels) for indices, pixels in found)
+    chosen = range(len(images)) if only is None else only
+    own = processes.share(chosen)
+    batches = _placed(evaluation_batches(images, backbone.pixel_format, batch_size, own))
     features = encode_image_batches(backbone, batches, len(own), progress, name)
     processes.wait_for_all()
-    return processes.gather_rows(features, len(images))
+    return processes.gather_rows(features, len(chosen))
+
+
+def _placed(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """`batches` with the places 0, 1, ... in which they come for their indices."""
+    first = 0
+    for indices, pixels in batches:
+        yield torch.arange(first, first + len(indices)), pixels
+        first += len(indices)
 
 
 def encode_many_texts(

@@ -20,7 +20,7 @@ from open_clip.pretrained import (
 
 from latte.backbone.strangers import refuse_unsafe
 from latte.interfaces import LatteError
-from latte.interfaces.settings import BackboneSettings
+from latte.interfaces.settings import BRING_WEIGHTS, BackboneSettings
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -63,11 +63,13 @@ def find_model(
         LatteError: for a name, tag, folder, file or download that is not there.
     """
     schema, _, rest = settings.model.partition(":")
-    if schema in ("local-dir", "plugin", "hf-hub") and settings.pretrained is not None:
+    brings_weights = settings.model.startswith(BRING_WEIGHTS)
+    if brings_weights and settings.pretrained is not None:
         raise LatteError(
             f"pretrained: {settings.pretrained} does not go with {settings.model}",
             where="backbone.pretrained",
-            hint=f"remove pretrained: {schema} brings its own weights",
+            hint=f"remove pretrained: {schema} brings its own weights (on the command line: "
+            "--set backbone.pretrained=null)",
         )
     match schema:
         case "local-dir":
@@ -78,10 +80,23 @@ def find_model(
             source = _on_hub(rest, cache_dir)
         case _:
             source = _by_name(settings, base_dir, cache_dir)
-    if schema in ("local-dir", "plugin", "hf-hub"):
+    if brings_weights:
         refuse_unsafe(source.config, settings.model, _WHERE)
     _require_transformers(source)
     return source
+
+
+def check_model(
+    settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
+) -> None:
+    """Raise `LatteError` for what is wrong with `settings` and shows without a download."""
+    tag, name = settings.pretrained, settings.model.replace("/", "-")
+    if settings.model.startswith("hf-hub:"):
+        needs_download = tag is None
+    else:
+        needs_download = tag is not None and bool(get_pretrained_cfg(name, tag))
+    if not needs_download:
+        find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=None)
 
 
 def _in_folder(folder: Path) -> ModelSource:
@@ -89,7 +104,7 @@ def _in_folder(folder: Path) -> ModelSource:
         raise LatteError(
             f"there is no folder {folder}",
             where=_WHERE,
-            hint="local-dir: starts at the recipe's folder",
+            hint="local-dir: starts at the recipe's folder; one from a ${VARIABLE}, at the shell's",
         )
     config = _read_config(folder / CONFIG_FILE)
     if not any(path for pattern in _WEIGHT_PATTERNS for path in folder.glob(pattern)):

@@ -36,6 +36,7 @@ def new(
     from textwrap import fill
 
     from latte.cli.output import WIDTH
+    from latte.data.enough import quick_look
     from latte.propose.choices import choose
     from latte.propose.images import look_at
     from latte.propose.machine import this_machine
@@ -59,7 +60,8 @@ def new(
     for line in [*chosen.reasons, *warnings]:
         echo(fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     _write_valid(output, recipe_text(found, chosen, output))
-    echo(f"wrote {output}; next: latte run {output} --limit 200")
+    look = quick_look(found.images, len(found.class_names))
+    echo(f"wrote {output}; next: latte run {output}" + (f" --limit {look}" if look else ""))
 
 
 def _refuse_existing(output: Path) -> None:

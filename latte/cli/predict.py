@@ -14,12 +14,16 @@ from latte.cli.shared import QuietOption, RunArgument
 from latte.interfaces import LatteError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from latte.data.scan import SkippedImage
     from latte.evaluate.predictions import Prediction
+    from latte.inference.priors import Priors
     from latte.interfaces import Progress
 
 SOME_SKIPPED = 3
 STDIN = "-"
+AUTO = "auto"
 
 
 def predict(
@@ -50,6 +54,14 @@ def predict(
             min=0.0, max=1.0, help="Say `none of them` where the best class scores less than this."
         ),
     ] = None,
+    priors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|FILE",
+            help="Take into account how common each class is. FILE: CSV or JSON with a share or a "
+            "count for each. auto: estimated on IMAGES, which are all read before the first row.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     quiet: QuietOption = False,
@@ -65,13 +77,20 @@ def predict(
     from latte.evaluate.unknown import with_unknown
     from latte.inference.output import write_rows
     from latte.inference.predictor import load
+    from latte.inference.priors import shares_line
 
     progress = make_progress(quiet)
     total = _count(images)
     model = load(run, device, progress)
     skipped = _Skipped(_speaker(progress, quiet))
+    shares: list[Tensor] = []
     rows = model.predict_iter(
-        _expanded(images), top_k=top_k, batch_size=batch_size, on_unreadable=skipped
+        _expanded(images),
+        top_k=top_k,
+        batch_size=batch_size,
+        on_unreadable=skipped,
+        priors=_priors(priors, model.classes),
+        on_priors=shares.append,
     )
     if unknown_below is not None:
         rows = with_unknown(rows, unknown_below)
@@ -80,9 +99,18 @@ def predict(
         stream_predictions(rows_stream(), rows, format_, model.columns(top_k))
     else:
         write_rows(output, rows, format_, model.columns(top_k))
+    if priors == AUTO and shares:
+        echo(shares_line(shares[0], model.classes), err=True)
     if skipped.count:
         echo(f"images left out: {skipped.count}", err=True)
         raise typer.Exit(SOME_SKIPPED)
+
+
+def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
+    """What `--priors` says. Raises `LatteError` for a file that cannot be used."""
+    from latte.inference.priors import read_priors
+
+    return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
 
 
 class _Skipped:

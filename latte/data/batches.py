@@ -34,7 +34,10 @@ def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> list[Tensor
 
 
 def evaluation_batches(
-    cache: ImageCache, pixel_format: PixelFormat, batch_size: int, only: range | None = None
+    cache: ImageCache,
+    pixel_format: PixelFormat,
+    batch_size: int,
+    only: Sequence[int] | None = None,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32.
 
@@ -48,7 +51,7 @@ def evaluation_batches(
         )
 
     chosen = range(len(cache)) if only is None else only
-    indices = torch.arange(chosen.start, chosen.stop, chosen.step)
+    indices = torch.tensor(chosen, dtype=torch.int64)
     batches = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
     return _prefetched(batches, build, cache)
 

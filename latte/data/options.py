@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 from pydantic import Field, field_validator
 
-from latte.interfaces import Options
+from latte.interfaces import IsPath, Options, PathText
 
 CLASS_FOLDERS = "folders"
 """The value of `classes` that takes the names from the sub-folders of `root`."""
@@ -14,6 +16,12 @@ _CLASSES = (
     "sub-folders of root, sorted, with `_` read as a space (a file called folders: ./folders). "
     "Several names of one class: `couch | sofa`, the first is shown"
 )
+
+
+ClassNames: TypeAlias = (
+    Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...]
+)
+"""What `classes` may hold: a file, `folders`, or the names."""
 
 
 class SourceOptions(Options):
@@ -44,9 +52,11 @@ class SourceOptions(Options):
 class FolderOptions(SourceOptions):
     """Every image below a folder, labelled by nobody."""
 
-    root: str = Field(description="folder of the training images, searched with its sub-folders")
-    classes: str | tuple[str, ...] = Field(description=_CLASSES)
-    evaluation: str | None = Field(
+    root: PathText = Field(
+        description="folder of the training images, searched with its sub-folders"
+    )
+    classes: ClassNames = Field(description=_CLASSES)
+    evaluation: PathText | None = Field(
         default=None,
         description="labelled images, outside root: a folder with one sub-folder a class, or a "
         "CSV or JSONL file with the columns path (from the file's folder, or absolute) and class",
@@ -56,12 +66,12 @@ class FolderOptions(SourceOptions):
 class ListOptions(SourceOptions):
     """Images named in a file that the user wrote, so it may name absolute paths."""
 
-    images: str = Field(description="CSV or JSONL file that names the training images")
-    root: str | None = Field(
+    images: PathText = Field(description="CSV or JSONL file that names the training images")
+    root: PathText | None = Field(
         default=None, description="where relative paths start; default: the folder of each file"
     )
-    classes: str | tuple[str, ...] = Field(description=_CLASSES)
-    evaluation: str | None = Field(
+    classes: ClassNames = Field(description=_CLASSES)
+    evaluation: PathText | None = Field(
         default=None, description="CSV or JSONL file with labelled images that are not in images"
     )
     path_column: str = Field(default="path", description="column that holds an image's path")
@@ -75,8 +85,8 @@ class ListOptions(SourceOptions):
 class CoopOptions(SourceOptions):
     """A split file as CoOp publishes them: train and val become training, test evaluation."""
 
-    split: str = Field(description="split_zhou_*.json")
-    root: str = Field(description="folder where the paths of the split start")
+    split: PathText = Field(description="split_zhou_*.json")
+    root: PathText = Field(description="folder where the paths of the split start")
     lower: bool = Field(
         default=True, description="lower-case the class names (`_` is always read as a space)"
     )
@@ -85,7 +95,7 @@ class CoopOptions(SourceOptions):
 class PublishedOptions(SourceOptions):
     """One of the datasets that LatteCLIP was measured on, in CoOp's layout."""
 
-    root: str | None = Field(
+    root: PathText | None = Field(
         default=None,
         description="the dataset's folder; without it, the folder of CoOp's name below the one in "
         "the environment variable LATTE_DATA (latte datasets show NAME)",

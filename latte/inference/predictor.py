@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latte.data.scan import SkippedImage
 from latte.evaluate.predictions import Columns, Prediction, predict_rows
+from latte.inference.priors import Priors, Scored, with_priors
 from latte.inference.sources import Images, named_images
 from latte.inference.stream import Encoded, Unreadable, encode_stream
 from latte.interfaces import Calibration, LatteError, Progress
@@ -59,11 +60,16 @@ class Predictor:
         top_k: int = 5,
         batch_size: int = BATCH_SIZE,
         on_unreadable: Unreadable | None = None,
+        priors: Priors | None = None,
     ) -> list[Prediction]:
         """All predictions at once; see `predict_iter`."""
         return list(
             self.predict_iter(
-                images, top_k=top_k, batch_size=batch_size, on_unreadable=on_unreadable
+                images,
+                top_k=top_k,
+                batch_size=batch_size,
+                on_unreadable=on_unreadable,
+                priors=priors,
             )
         )
 
@@ -74,12 +80,15 @@ class Predictor:
         top_k: int = 5,
         batch_size: int = BATCH_SIZE,
         on_unreadable: Unreadable | None = None,
+        priors: Priors | None = None,
+        on_priors: Callable[[Tensor], None] | None = None,
     ) -> Iterator[Prediction]:
         """One prediction after another, in the images' order, while the next are read.
 
-        Memory stays the same however many images there are. A file with the content of one of the
-        run's training images gets the posterior's classes (`Prediction.source` is `own`), in runs
-        that have one: at most as many classes as it names. All others get the classifier's.
+        Memory stays the same however many images there are, but for `priors="auto"`. A file with
+        the content of one of the run's training images gets the posterior's classes
+        (`Prediction.source` is `own`), in runs that have one: at most as many classes as it names.
+        All others get the classifier's.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or
@@ -87,14 +96,24 @@ class Predictor:
             top_k: classes an image (all, if there are fewer).
             batch_size: images a forward pass.
             on_unreadable: is told of each image that cannot be read, which is then left out.
+            priors: shares (C,) of the classes, in place of equal ones; `auto` reads all images
+                first and estimates the shares on them.
+            on_priors: is told the shares that are used.
 
         Raises:
-            LatteError: for an unreadable image without `on_unreadable`; for what is no image.
+            LatteError: for an unreadable image without `on_unreadable`; for what is no image; for
+                `auto` with more images times classes than fit into 1 GiB.
         """
-        for batch in self._encode(images, batch_size, on_unreadable):
+        scored: Iterator[Scored] = (
+            Scored(batch.names, batch.keys, self.adapted.similarities(batch.features))
+            for batch in self._encode(images, batch_size, on_unreadable)
+        )
+        if priors is not None:
+            scored = with_priors(scored, priors, self.scale, on_priors)
+        for batch in scored:
             rows = predict_rows(
                 batch.names,
-                self.adapted.similarities(batch.features),
+                batch.similarities,
                 self.classes,
                 logit_scale=self.scale,
                 top_k=top_k,

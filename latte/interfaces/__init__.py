@@ -2,7 +2,15 @@
 
 from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup
 from latte.interfaces.classifier import Classifier
-from latte.interfaces.component import Component, Context, NoOptions, Options, OptionsT
+from latte.interfaces.component import (
+    Component,
+    Context,
+    IsPath,
+    NoOptions,
+    Options,
+    OptionsT,
+    PathText,
+)
 from latte.interfaces.dataset import Dataset, ImageReference, LabelledImage
 from latte.interfaces.descriptions import (
     DescribedImage,
@@ -76,6 +84,7 @@ __all__ = [
     "HeldBack",
     "ImageReference",
     "Interval",
+    "IsPath",
     "LabelFlow",
     "LabelStream",
     "LabelledImage",
@@ -85,6 +94,7 @@ __all__ = [
     "NoOptions",
     "Options",
     "OptionsT",
+    "PathText",
     "PixelFormat",
     "Posterior",
     "Progress",

@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,6 +28,22 @@ class Options(BaseModel):
 
 class NoOptions(Options):
     """For components that have nothing to set."""
+
+
+@dataclass(frozen=True)
+class IsPath:
+    """Marks the text of an option as a path, for `Context.path` to open.
+
+    A relative path in a recipe starts at the recipe's folder. One that the environment fills, as in
+    `root: ${IMAGES}`, starts at the folder where the command runs: marked options get it absolute.
+    """
+
+    pattern: str = "(?P<path>.+)"
+    """Matches the whole text where it holds a path, which is the group `path`."""
+
+
+PathText = Annotated[str, IsPath()]
+"""An option that holds a path, as in `root: PathText`."""
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -55,7 +71,10 @@ class Context:
     `plugin:NAME`. Raises `LatteError` for a name that nobody registered."""
 
     def path(self, path: str | Path) -> Path:
-        """`path` as an absolute path, relative to the recipe's folder, `~` expanded."""
+        """`path` as an absolute path, relative to the recipe's folder, `~` expanded.
+
+        Mark the option with `PathText`, so that a path from the environment starts at the shell's.
+        """
         return (self.base_dir / Path(path).expanduser()).absolute()
 
 

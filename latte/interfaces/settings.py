@@ -7,22 +7,26 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from latte.interfaces.backbone import TrainableGroup
-from latte.interfaces.component import Options
+from latte.interfaces.component import IsPath, Options
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PUBLISHED_BATCH_SIZE = 512
+BRING_WEIGHTS = ("local-dir:", "hf-hub:", "plugin:")
+"""How `backbone.model` starts where the model brings its own weights."""
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
 class BackboneSettings(Options):
     """Which CLIP to adapt."""
 
-    model: str = Field(
+    model: Annotated[str, IsPath("local-dir:(?P<path>.+)")] = Field(
         description="open_clip model name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME"
     )
-    pretrained: str | None = Field(
-        default=None, description="open_clip weight tag or file, for a model given by name"
+    pretrained: Annotated[str, IsPath(r"(?!\w+://)(?P<path>.*[/.].*)")] | None = Field(
+        default=None,
+        description="open_clip weight tag or file, for a model given by name; `${NAME:-TAG}` is "
+        "left out for others, where NAME is not set",
     )
 
 

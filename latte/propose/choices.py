@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from packaging.version import Version
 
+from latte.data.enough import LEAST_PER_NAME
 from latte.propose.images import Findings
 from latte.propose.machine import Machine
 from latte.registry.registry import Registry
@@ -46,7 +47,8 @@ class Choices:
 
 def choose(found: Findings, machine: Machine, registry: Registry, method: str) -> Choices:
     """The settings for these images on this machine; `method` is `auto` or the wanted one."""
-    chosen = _method(machine, registry) if method == "auto" else _asked(method, registry)
+    automatic = method == "auto"
+    chosen = _method(found, machine, registry) if automatic else _asked(method, registry)
     _COMPLETE[chosen.method](chosen, found, machine, registry)
     chosen.reasons.append(
         "guard: lead, which keeps zero-shot where the class names tell nothing of the images"
@@ -85,9 +87,9 @@ _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None
 """What is left to choose once the method is."""
 
 
-def _method(machine: Machine, registry: Registry) -> Choices:
-    """Fine-tuning pays where an LMM brings knowledge that CLIP has not."""
-    if _has_lmm(machine, registry):
+def _method(found: Findings, machine: Machine, registry: Registry) -> Choices:
+    """Fine-tuning pays where an LMM brings knowledge that CLIP has not, and images are many."""
+    if _has_lmm(machine, registry) and not found.too_few:
         return Choices(
             "latteclip",
             reasons=[
@@ -98,6 +100,8 @@ def _method(machine: Machine, registry: Registry) -> Choices:
     why = "there is no GPU that holds an LMM"
     if machine.device == "cuda" and not has(registry, "describer", "llava"):
         why = "latte-llava, which brings the LMM, is not installed"
+    if found.too_few:
+        why = f"there are fewer than {LEAST_PER_NAME} images per class name to train on"
     mixture = has(registry, *_NEEDS["mixture"])
     name: Method = "mixture" if mixture else "training-free"
     what = (
@@ -106,7 +110,13 @@ def _method(machine: Machine, registry: Registry) -> Choices:
         else "prototypes are re-estimated from texts and images, and nothing is trained"
     )
     reason = f"method: {what}, because {why}; fine-tuning all the same: --method latteclip"
-    return Choices(name, reasons=[reason])
+    reasons = [reason]
+    if found.too_few and not mixture:
+        reasons.append(
+            "few images: pip install latte-transductive, and write this recipe again; the mixture "
+            "needs no texts about images and keeps zero-shot where it is likely to be worse"
+        )
+    return Choices(name, reasons=reasons)
 
 
 def _asked(method: str, registry: Registry) -> Choices:

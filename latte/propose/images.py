@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from latte.data.enough import warn_of_few
 from latte.data.images import UnreadableImageError, decode_image, unreadable_file
 from latte.data.options import CLASS_FOLDERS, FolderOptions
 from latte.data.sources.classes import ClassLookup, read_class_names
@@ -49,6 +50,11 @@ class Findings:
     labelled: int
     """Images of `evaluation`."""
 
+    @property
+    def too_few(self) -> str | None:
+        """The warning that there are too few images for the class names."""
+        return warn_of_few(self.images, len(self.class_names))
+
     def warnings(self) -> Iterator[str]:
         """What somebody should look at before a run, a sentence each."""
         if self.broken:
@@ -60,11 +66,8 @@ class Findings:
         if self.size and min(self.size) < _SMALL:
             width, height = self.size
             yield f"images are small ({width} x {height}); CLIP was trained on larger ones"
-        if self.images < 5 * len(self.class_names):
-            yield (
-                f"{self.images:,} images for {len(self.class_names)} classes are few; "
-                "adaptation has little to learn from"
-            )
+        if few := self.too_few:
+            yield few
         if self.in_class_folders and self.classes:
             yield (
                 f"{self.in_class_folders:,} images lie in folders that are called like classes: "

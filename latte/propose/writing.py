@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from latte.data.enough import quick_look
 from latte.data.options import CLASS_FOLDERS
 from latte.propose.choices import Choices
 from latte.propose.images import Findings
@@ -22,7 +23,9 @@ def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
 
 def _lines(found: Findings, chosen: Choices, file: Path) -> Iterator[str]:
     yield f"# Adapts CLIP to {found.images:,} images of {len(found.class_names)} classes:"
-    yield f"#   latte run {file.name} --limit 200     a quick look"
+    look = quick_look(found.images, len(found.class_names))
+    if look:
+        yield f"#   latte run {file.name} --limit {look}     a quick look"
     yield f"#   latte run {file.name}"
     if chosen.requires:
         yield from _entry("requires", chosen.requires)

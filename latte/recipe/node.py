@@ -45,6 +45,8 @@ class Node:
     """A mistake in this very value has been reported already."""
     written: str | None = None
     """The text before its variables were expanded, where one of them holds a secret."""
+    filled: tuple[tuple[int, int], ...] = ()
+    """Where in a text stands what the environment holds, as (start, end)."""
 
     def child(self, key: str | int) -> Node | None:
         """The value below `key` (of a mapping) or at index `key` (of a list), if there is one."""

@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from latte.interfaces import LatteError, Options
 from latte.interfaces.settings import (
+    BRING_WEIGHTS,
     BackboneSettings,
     EvaluateSettings,
     GeneralSettings,
@@ -32,6 +33,7 @@ Listed: TypeAlias = tuple[Choice, KeyPath]
 """A component of a list, and where it stands."""
 
 _PLUGIN_MODEL = "plugin:"
+_PRETRAINED = "pretrained"
 _EXAMPLES = {
     "backbone": "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
     "dataset": "dataset: {use: folder, root: FOLDER, classes: FILE}",
@@ -112,7 +114,8 @@ class RecipeReader:
     def _backbone(self) -> BackboneSettings | None:
         if self._is_missing("backbone"):
             return None
-        backbone = self._settings(BackboneSettings, "backbone")
+        node = _without_idle_tag(self.root.child("backbone") or Node({}, self.root.origin))
+        backbone = self.validator.validated(BackboneSettings, node, ("backbone",))
         if backbone and backbone.model.startswith(_PLUGIN_MODEL):
             try:
                 find_component(self.registry, "model", backbone.model.removeprefix(_PLUGIN_MODEL))
@@ -187,6 +190,19 @@ class RecipeReader:
                 "Add labels: [frozen, current], or train: {max_steps: 0} to train nothing.",
             )
         self.learners.require_losses()
+
+
+def _without_idle_tag(backbone: Node) -> Node:
+    """The section without a weight tag that nobody asked for and that its model cannot use.
+
+    `pretrained: ${NAME:-TAG}` without `NAME` is a default for models that open_clip knows by name;
+    a model that brings its weights needs none. A tag that somebody wrote stays, and is refused.
+    """
+    model, tag = backbone.child("model"), backbone.child(_PRETRAINED)
+    is_default = tag is not None and tag.origin.variables and not tag.filled
+    if model and is_default and str(model.value).startswith(BRING_WEIGHTS):
+        return backbone.replaced(_PRETRAINED, None)
+    return backbone
 
 
 def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:

@@ -15,6 +15,7 @@ from latte.recipe.annotations import field_description, field_names
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import KeyPath, Node, deepest, find
 from latte.recipe.sections import Sections
+from latte.recipe.shell_paths import with_shell_paths
 from latte.recipe.wording import EXPECTED, explain, wrong_type
 from latte.registry.suggest import nearest
 
@@ -47,7 +48,7 @@ class Validator:
     def _read(
         self, model: type[ModelT], node: Node, path: KeyPath, reserved: list[str]
     ) -> ModelT | None:
-        values = node.plain()
+        values = with_shell_paths(node, model).plain()
         errors = _errors_in_values(model, values, node)
         if not errors:
             try:

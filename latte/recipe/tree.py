@@ -145,7 +145,7 @@ class TreeBuilder:
             return Node(text, origin, broken=True)
         written = text if expansion.is_secret else None
         expanded = replace(origin, variables=expansion.variables)
-        return Node(expansion.text, expanded, written=written)
+        return Node(expansion.text, expanded, written=written, filled=expansion.filled)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
         """Whether `text` can be written to a file again; half a surrogate pair cannot."""

@@ -25,6 +25,8 @@ class Expansion:
     variables: tuple[str, ...]
     is_secret: bool = False
     """Whether one of them may hold what must not be kept."""
+    filled: tuple[tuple[int, int], ...] = ()
+    """Where in `text` stands what the environment holds, as (start, end); defaults do not count."""
 
 
 class Written(str):
@@ -47,23 +49,29 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
     As in a shell, `:-` also stands in for a variable that is empty. Raises `LatteError`.
     """
     names: list[str] = []
-    secret = False
-
-    def value_of(match: re.Match[str]) -> str:
+    parts: list[str] = []
+    filled: list[tuple[int, int]] = []
+    secret, end = False, 0
+    for match in _REFERENCE.finditer(text):
+        parts.append(text[end : match.start()])
+        end = match.end()
         if match["escaped"]:
-            return "${"
+            parts.append("${")
+            continue
         if match["malformed"]:
             raise LatteError(
                 f'"{match[0]}" is no variable',
                 hint="Write ${NAME} or ${NAME:-default}, without nesting; $${ is a plain ${.",
             )
-        nonlocal secret
         names.append(match["name"])
         value = _look_up(match["name"], match["default"], environment)
         secret = secret or is_secret(match["name"], value)
-        return value
-
-    return Expansion(_REFERENCE.sub(value_of, text), tuple(dict.fromkeys(names)), secret)
+        if environment.get(match["name"]):
+            start = sum(map(len, parts))
+            filled.append((start, start + len(value)))
+        parts.append(value)
+    expanded = "".join([*parts, text[end:]])
+    return Expansion(expanded, tuple(dict.fromkeys(names)), secret, tuple(filled))
 
 
 def escape(text: str) -> str:

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -202,12 +202,27 @@ class RunFolder:
         """Keep other processes out of this folder; the lock ends with the process, however it ends.
 
         Of several processes of one run the first holds it. Raises `LatteError` if somebody else is
-        at work here, or if what is written here would end up elsewhere.
+        at work here, or if what is written here would end up elsewhere. A folder that the block
+        began, and in which no stage was finished before it failed, is removed.
         """
         if not processes.is_first():
             yield
             return
+        new = [one for one in (self.path, *self.path.parents) if not one.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._locked():
+                yield
+        except BaseException:
+            if new and not self._state():
+                shutil.rmtree(self.path, ignore_errors=True)
+                with suppress(OSError):  # a parent that holds something else by now
+                    for parent in new[1:]:
+                        parent.rmdir()
+            raise
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         self.refuse_links()
         with self._open_lock("a") as file:
             if fcntl is not None:

@@ -64,8 +64,9 @@ class FrozenTexts:
         features = kept_features(
             self._workspace.context.cache_dir,
             (clip.fingerprint, "texts", *texts),
-            lambda: encode_many_texts(clip, texts, progress, told),
-            (len(texts), clip.embedding_width),
+            texts,
+            lambda missing: encode_many_texts(clip, [texts[i] for i in missing], progress, told),
+            clip.embedding_width,
             progress,
             told,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from latte import processes
+from latte.data.enough import warn_of_few
 from latte.files import digest, write_json, write_text
 from latte.interfaces import Evaluation, Posterior, Progress, RunResults, RunStart
 from latte.recipe.dump import dump_yaml
@@ -120,7 +121,10 @@ class _Runner:
         take_device(self.workspace.device)
         began = time.perf_counter()
         share_folder(self.folder)
+        if self.last >= STAGES.index("zero-shot") and self.folder.finished("zero-shot") is None:
+            self.workspace.check_model()
         images = find_images(self.workspace)
+        self._warn_of_few(images)
         self.workspace.listeners.run_started(self._run_start(images))
         self.fingerprints = _fingerprints(self.workspace, images)
         if processes.is_first():
@@ -140,6 +144,15 @@ class _Runner:
             if STAGES.index(stage) <= self.last:
                 self._stage(stage, work, began if stage == "data" else None)
         return self._report(images) if STAGES.index("report") <= self.last else None
+
+    def _warn_of_few(self, images: Images) -> None:
+        """Say so where images are too few for the class names: once, not for each control."""
+        whole = (
+            None if self.workspace.limit is None else len(self.workspace.dataset.training_images())
+        )
+        found = warn_of_few(len(images.training.images), len(images.class_names), whole)
+        if found and not self.workspace.is_control:
+            self.progress.say(f"warning: {found}")
 
     def _zero_shot(self, images: Images, kept: _Lazy[ZeroShot]) -> Sequence[Path]:
         found = compute_zero_shot(self.workspace, images)

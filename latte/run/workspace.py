@@ -75,6 +75,11 @@ class Workspace:
         return control
 
     @property
+    def is_control(self) -> bool:
+        """Whether this is the run of a control, below the run that it belongs to."""
+        return self._parent is not None
+
+    @property
     def seed(self) -> int:
         """The one seed from which everything random is derived."""
         return self.recipe.general.seed
@@ -110,6 +115,16 @@ class Workspace:
         return load_backbone(
             self.recipe.backbone,
             device=self.device,
+            base_dir=self.context.base_dir,
+            model_folder=self.registry.model_folder,
+        )
+
+    def check_model(self) -> None:
+        """Raise `LatteError` for a model that cannot be there, before images are read for it."""
+        from latte.backbone.source import check_model
+
+        check_model(
+            self.recipe.backbone,
             base_dir=self.context.base_dir,
             model_folder=self.registry.model_folder,
         )

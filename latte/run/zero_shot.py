@@ -133,9 +133,10 @@ def _image_features(
     size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
     return kept_features(
         workspace.context.cache_dir,
-        (clip.fingerprint, *keys),
-        lambda: encode_cached_images(clip, images, size, progress, name),
-        (len(keys), clip.embedding_width),
+        (clip.fingerprint, "images"),
+        keys,
+        lambda missing: encode_cached_images(clip, images, size, progress, name, missing),
+        clip.embedding_width,
         progress,
         name,
     )

@@ -107,3 +107,18 @@ def test_all_mistakes_are_printed_and_the_exit_code_is_2(
 def test_a_recipe_that_is_not_there(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["check", "s.yaml"]) == 2
     assert 'Did you mean "r.yaml"?' in capsys.readouterr().err
+
+
+def test_too_few_images_are_a_warning_where_they_are_here(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["check", recipe]) == 0
+    assert "warning" not in capsys.readouterr().err
+    Path("photos").mkdir()
+    for number in range(5):
+        Path(f"photos/{number}.jpg").touch()
+    assert run_command_line(["check", recipe]) == 0
+    assert "warning: 5 images for 2 class names (2.5 per name)" in capsys.readouterr().err
+    Path("photos/5.jpg").touch()
+    assert run_command_line(["check", recipe]) == 0
+    assert "warning" not in capsys.readouterr().err

@@ -54,7 +54,7 @@ def prepared(command: Command) -> str:
     if re.search(r"latte (run|sweep|describe) ", line):
         line += "" if "--limit" in line else " --limit 24"
         line += "" if UNTRAINED.search(line) else f" {SMALL}"
-        line += f" {TINY}" if "adapt.yaml" in line and "plugin:tiny" not in line else ""
+        line += f" {TINY}" if "adapt" in line and "plugin:tiny" not in line else ""
     return f"rm -f my.yaml; {line}" if "my.yaml" in line else line
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_folder_is_looked_at(colour_images: Images, tmp_path: Path) -> None:
     for words in (
         "1 of 13 images that were opened cannot be read, red/broken.jpg (not an image",
         "images are small (40 x 36)",
-        "13 images for 5 classes are few",
+        "13 images for 5 class names (2.6 per name): remove names that cannot occur",
         "1 class name (sea_green) with _ in them",
         "2 class names (12, 34) without a letter",
         "1 class name (red) in two spellings",
@@ -198,3 +199,29 @@ def test_what_is_written_runs(
     tiny = f"backbone={{model: 'local-dir:{tiny_clip_folder}'}}"
     assert run_command_line(["run", "my.yaml", "-q", "--set", tiny]) == 0
     assert "labels of your images" in capsys.readouterr().out
+
+
+def test_few_images_are_not_trained_on_and_not_described(
+    colour_images: Images, tmp_path: Path
+) -> None:
+    few = look_at(colour_images(per_class=2), None, None)
+    recipe = written(few, GPU, load_registry(), tmp_path)
+    assert (method_of(recipe), recipe.descriptions) == ("centroids", ())
+    reasons = " ".join(choose(few, GPU, load_registry(), "auto").reasons)
+    assert "fewer than 3 images per class name" in reasons
+    bare = " ".join(choose(few, GPU, BARE, "auto").reasons)
+    assert "pip install latte-transductive" in bare
+
+
+def test_a_quick_look_is_proposed_where_it_is_less_than_all(
+    found: Findings, tmp_path: Path
+) -> None:
+    def text(images: int, names: int) -> str:
+        several = replace(
+            found, images=images, class_names=tuple(f"name {number}" for number in range(names))
+        )
+        return recipe_text(several, choose(several, CPU, BARE, "auto"), tmp_path / "my.yaml")
+
+    assert "--limit 200 " in text(5_000, 20)
+    assert "--limit 300 " in text(5_000, 100)
+    assert "--limit" not in text(250, 100)

@@ -39,7 +39,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_components_get_what_variables_hold(path: Path) -> None:
     recipe = load(path)
-    assert recipe.dataset.options.root == f"{SECRET}/here"  # type: ignore[attr-defined]
+    root = recipe.dataset.options.root  # type: ignore[attr-defined]
+    assert root == str(Path(SECRET, "here").absolute())
     assert recipe.backbone.pretrained == ENVIRONMENT["ADDRESS"]
 
 
@@ -71,7 +72,7 @@ def test_another_secret_is_no_other_run(path: Path) -> None:
 
 def test_other_variables_are_kept_expanded(path: Path) -> None:
     path.write_text(RECIPE.replace("${HF_TOKEN}/", ""))
-    assert load(path).resolved["dataset"]["root"] == "here"
+    assert load(path).resolved["dataset"]["root"] == str(Path("here").absolute())
 
 
 def test_set_keeps_them_too(path: Path) -> None:

@@ -15,7 +15,12 @@ from latte.cli.main import run_command_line
 from tests.run.finished import FinishedRun
 from tests.run.test_damage import garbage, gone
 
-KINDS = ("features/*.safetensors", "decoded/*.txt", "pixels/*.pixels", "descriptions/part-*.jsonl")
+KINDS = (
+    "features/*/*.safetensors",
+    "decoded/*.txt",
+    "pixels/*.pixels",
+    "descriptions/part-*.jsonl",
+)
 
 
 def of_others(path: Path) -> None:

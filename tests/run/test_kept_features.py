@@ -1,66 +1,233 @@
-"""Features that are kept are those that were encoded, or are encoded again."""
+"""Features that are cached are those that were encoded, or are encoded again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from faults.damage import DAMAGES
+from latte.run import feature_blocks
+from latte.run.feature_blocks import FeatureBlocks
 from latte.run.kept_features import kept_features
 from tests.conftest import RecordedProgress
 
-FEATURES = torch.arange(35, dtype=torch.float32).reshape(5, 7)
+WIDTH = 7
+
+
+def feature(key: str) -> Tensor:
+    return torch.full((WIDTH,), float(sum(key.encode())))
+
+
+@dataclass
+class Cache:
+    """A cache folder, with what was encoded and said for each list of keys."""
+
+    folder: Path
+    encoded: list[list[int]] = field(default_factory=list)
+    progress: RecordedProgress = field(default_factory=RecordedProgress)
+
+    def get(self, *keys: str, clip: str = "clip") -> Tensor:
+        self.encoded.append([])
+
+        def encode(missing: Sequence[int]) -> Tensor:
+            self.encoded[-1] = [*missing]
+            return torch.stack([feature(keys[index]) for index in missing])
+
+        identity = (clip, "images")
+        found = kept_features(self.folder, identity, keys, encode, WIDTH, self.progress, "encode")
+        assert torch.equal(found, torch.stack([feature(key) for key in keys]))
+        return found
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted((self.folder / "features").glob("*/*"))
 
 
 @pytest.fixture
-def features(tmp_path: Path) -> Callable[[], tuple[Tensor, bool, RecordedProgress]]:
-    """What is got from the cache in `tmp_path`, whether it was encoded, and what was said."""
-
-    def get() -> tuple[Tensor, bool, RecordedProgress]:
-        encoded: list[bool] = []
-        progress = RecordedProgress()
-
-        def encode() -> Tensor:
-            encoded.append(True)
-            return FEATURES.clone()
-
-        found = kept_features(tmp_path, ("clip", "images"), encode, (5, 7), progress, "encode")
-        return found, bool(encoded), progress
-
-    return get
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path)
 
 
-Features = Callable[[], tuple[Tensor, bool, RecordedProgress]]
+def test_everything_is_encoded_once(cache: Cache) -> None:
+    cache.get("a", "b", "c")
+    cache.get("a", "b", "c")
+    assert cache.encoded == [[0, 1, 2], []]
+    assert cache.progress.lines == ["encode: 3 features reused from the cache"]
 
 
-def test_they_are_encoded_once(features: Features) -> None:
-    assert features()[1]
-    found, again, _ = features()
-    assert not again
-    assert torch.equal(found, FEATURES)
+def test_one_more_image_is_encoded_alone(cache: Cache) -> None:
+    cache.get("a", "c")
+    cache.get("a", "b", "c")
+    assert cache.encoded == [[0, 1], [1]]
+
+
+def test_an_image_less_or_another_order_encodes_nothing(cache: Cache) -> None:
+    cache.get("a", "b", "c")
+    cache.get("c", "a")
+    cache.get("c", "b", "a")
+    assert cache.encoded[1:] == [[], []]
+
+
+def test_copies_of_an_image_are_encoded_once(cache: Cache) -> None:
+    cache.get("a", "b", "a", "c", "b")
+    cache.get("c", "c", "d", "d")
+    assert cache.encoded == [[0, 1, 3], [2]]
+
+
+def test_another_clip_has_features_of_its_own(cache: Cache) -> None:
+    cache.get("a")
+    cache.get("a", clip="other")
+    assert cache.encoded == [[0], [0]]
+
+
+def test_deterministic_runs_reuse_nothing_of_others(cache: Cache) -> None:
+    cache.get("a")
+    torch.use_deterministic_algorithms(True)
+    try:
+        cache.get("a")
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert cache.encoded == [[0], [0]]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_ones_are_encoded_again_and_kept_again(
-    features: Features, tmp_path: Path, damage: str
-) -> None:
-    features()
-    (path,) = (tmp_path / "features").iterdir()
+def test_damaged_ones_are_encoded_again_and_kept_again(cache: Cache, damage: str) -> None:
+    cache.get("a", "b")
+    (path,) = cache.files
     DAMAGES[damage](path)
-    found, again, _ = features()
-    assert again
-    assert torch.equal(found, FEATURES)
-    assert not features()[1]
+    cache.get("a", "b")
+    cache.get("a", "b")
+    assert cache.encoded == [[0, 1], [0, 1], []]
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_costs_nothing_else(
-    features: Features, tmp_path: Path
+def test_each_byte_of_a_file_matters(cache: Cache) -> None:
+    cache.get("a", "b")
+    (path,) = cache.files
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little") + 8
+    for place in range(header, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        cache.get("a", "b")
+        assert cache.encoded[-1], f"byte {place}"
+
+
+def test_files_of_others_are_replaced(cache: Cache) -> None:
+    cache.get("a", "b")
+    (path,) = cache.files
+    save_file({"keys": torch.ones(2, 16, dtype=torch.uint8), "features": torch.ones(2, 7)}, path)
+    cache.get("a", "b")
+    assert cache.encoded[-1] == [0, 1]
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_costs_nothing_else(cache: Cache) -> None:
+    (cache.folder / "features").write_text("a file where the folder should be")
+    cache.get("a", "b")
+    assert any("features are not kept" in line for line in cache.progress.lines)
+
+
+def test_a_folder_that_grows_by_an_image_has_few_files(cache: Cache) -> None:
+    keys: list[str] = []
+    for number in range(40):
+        keys.append(f"image {number}")
+        cache.get(*keys)
+        assert len(cache.files) <= 8
+    assert cache.encoded == [[number] for number in range(40)]
+
+
+def test_many_rows_are_several_files(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_blocks, "rows_a_block", lambda width: 2)
+    keys = [f"image {number}" for number in range(20)]
+    cache.get(*keys)
+    assert len(cache.files) == 3
+    cache.get(*reversed(keys))
+    assert cache.encoded[-1] == []
+
+
+def test_features_that_nobody_asks_for_are_not_read(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "features").write_text("a file where the folder should be")
-    found, _, progress = features()
-    assert torch.equal(found, FEATURES)
-    assert any("features are not kept" in line for line in progress.lines)
+    monkeypatch.setattr(feature_blocks, "rows_a_block", lambda width: 1)
+    cache.get(*[f"image {number}" for number in range(20)])
+    read: list[str] = []
+    original: Callable[..., Tensor | None] = feature_blocks._read
+
+    def noted(path: Path, name: str, *rest: object) -> Tensor | None:
+        read.append(name)
+        return original(path, name, *rest)
+
+    monkeypatch.setattr(feature_blocks, "_read", noted)
+    cache.get("image 3")
+    assert read.count("features") == 1
+    assert read.count("keys") == 5
+
+
+def test_files_that_another_process_merged_meanwhile_are_no_error(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.get("a", "b")
+    (path,) = cache.files
+    gone = path.with_name("gone.safetensors")
+    monkeypatch.setattr(FeatureBlocks, "_paths", lambda self: [gone, path])
+    cache.get("a", "b")
+    assert cache.encoded[-1] == []
+
+
+WRITER = """
+import sys, torch
+from pathlib import Path
+from latte.run.feature_blocks import FeatureBlocks
+blocks = FeatureBlocks(Path(sys.argv[1]), 7)
+print("ready", flush=True)
+for number in range(int(sys.argv[2]), int(sys.argv[3])):
+    blocks.add([f"image {number}"], torch.full((1, 7), float(number)))
+"""
+
+
+def writer(folder: Path, first: int, last: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(folder), str(first), str(last)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def rows_of(folder: Path, count: int) -> tuple[Tensor, Tensor]:
+    out = torch.zeros(count, WIDTH)
+    known = FeatureBlocks(folder, WIDTH).read([f"image {number}" for number in range(count)], out)
+    return known, out
+
+
+def assert_known_rows_are_right(known: Tensor, out: Tensor) -> None:
+    expected = torch.arange(len(out), dtype=torch.float32)[:, None].expand(-1, WIDTH)
+    assert torch.equal(out[known], expected[known])
+
+
+def test_a_killed_writer_leaves_whole_files(tmp_path: Path) -> None:
+    process = writer(tmp_path, 0, 10_000)
+    while not rows_of(tmp_path, 10_000)[0].sum() > 20:
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    files = sorted(tmp_path.glob("[!.]*"))
+    known, out = rows_of(tmp_path, 10_000)
+    assert known.sum() > 20
+    assert_known_rows_are_right(known, out)
+    assert sorted(tmp_path.glob("[!.]*")) == files, "a damaged file was found and removed"
+
+
+def test_two_writers_at_once_break_nothing(tmp_path: Path) -> None:
+    both = [writer(tmp_path, 0, 40), writer(tmp_path, 40, 80)]
+    assert [process.wait() for process in both] == [0, 0]
+    known, out = rows_of(tmp_path, 80)
+    assert known.all()
+    assert_known_rows_are_right(known, out)

@@ -137,3 +137,26 @@ def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -
     assert "stopped by Ctrl-C" in said
     assert all(json.loads(row)["image"] == "photos/000.png" for row in rows)
     assert not (tmp_path / "rows.jsonl").exists()
+
+
+def test_priors_are_estimated_or_given_and_go_with_other_options(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("predict", model, "photos", "--format=jsonl", "--quiet")
+    assert latte(*command, "--priors", "auto", "--top-k=2") == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 5
+    assert said.err.startswith("estimated shares: ")
+    names = [one["class"] for one in json.loads(said.out.splitlines()[0])["classes"]]
+    assert len(names) == 2
+    assert latte(*command) == 0
+    every = [one["class"] for one in json.loads(capsys.readouterr().out.splitlines()[0])["classes"]]
+    Path("shares.csv").write_text("".join(f"{name},{int(name == every[-1])}\n" for name in every))
+    assert latte(*command, "--priors", "shares.csv", "--unknown-below=0.99") == 0
+    said = capsys.readouterr()
+    assert "estimated" not in said.err
+    rows = [json.loads(line)["classes"] for line in said.out.splitlines()]
+    assert {row[0]["class"] for row in rows} == {every[-1]}
+    assert {row[0]["score"] for row in rows} == {1}
+    assert latte(*command, "--priors", "share.csv") == 2
+    assert "Did you mean" in capsys.readouterr().err

@@ -173,3 +173,21 @@ def test_images_are_encoded_again_only_where_a_tower_has_trained(
     _, _, progress = run(recipe, f"trainable={trainable}", "train.evaluate_every=0")
     labelled = [task.name for task in progress.tasks if task.name.startswith("label ")]
     assert len(labelled) == encoded
+
+
+def test_too_few_images_per_name_are_said_once(recipe: Path, tmp_path: Path) -> None:
+    control = "controls={plain: {descriptions: [class], describer: null}}"
+    _, _, progress = run(recipe, "train.max_steps=1", control, output=tmp_path / "all")
+    assert not [line for line in progress.lines if line.startswith("warning: ")]
+    names = "dataset.classes=[red, green, blue, pink, grey]"
+    _, _, progress = run(recipe, "dataset.evaluation=null", names, control, until="report")
+    assert [line for line in progress.lines if "per name" in line] == [
+        "warning: 12 images for 5 class names (2.4 per name): remove names that cannot occur, or "
+        "add images; with so few the run is likely to keep zero-shot"
+    ]
+
+
+def test_a_limit_that_keeps_another_problem_is_said(recipe: Path) -> None:
+    _, _, progress = run(recipe, until="data", limit=6)
+    (line,) = [line for line in progress.lines if "per name" in line]
+    assert "6 images for 3 names is 2 per name" in line

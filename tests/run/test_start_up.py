@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
+from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
+from latte.tensor_files import load_tensors
 from tests.run.runs import assert_same_results, run
 
 
@@ -23,6 +27,34 @@ def test_zero_shot_features_of_an_earlier_run_need_no_tower(
     ]
     name = "zero_shot.safetensors"
     assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_one_photo_more_in_the_folder_is_encoded_alone(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    original = OpenClipBackbone.encode_images
+
+    def counted(self: OpenClipBackbone, pixels: Tensor) -> Tensor:
+        encoded.append(len(pixels))
+        return original(self, pixels)
+
+    monkeypatch.setattr(OpenClipBackbone, "encode_images", counted)
+    first, _, _ = run(recipe, output=tmp_path / "first", until="zero-shot")
+    assert sum(encoded) == 21
+    encoded.clear()
+    photo = tmp_path / "images" / "a-new-one.png"
+    Image.new("RGB", (40, 36), "purple").save(photo)
+    second, _, _ = run(recipe, output=tmp_path / "second", until="zero-shot")
+    assert encoded == [1]
+    before, after = (
+        load_tensors(one / "zero_shot.safetensors")["training"] for one in (first, second)
+    )
+    assert torch.equal(after[1:], before), "the new photo comes first, the others keep their bits"
+    photo.unlink()
+    encoded.clear()
+    run(recipe, output=tmp_path / "third", until="zero-shot")
+    assert encoded == []
 
 
 def test_a_second_run_decodes_and_resizes_nothing_to_train_and_evaluate(

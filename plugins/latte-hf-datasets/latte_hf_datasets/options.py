@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from latte.api import SourceOptions
+from latte.api import PathText, SourceOptions
 
 
 class HuggingFaceOptions(SourceOptions):
     """Either `path` or `repository` says where the data are."""
 
-    path: str | None = Field(
+    path: PathText | None = Field(
         default=None,
         description="a folder that save_to_disk wrote, a parquet file, or a folder with parquet "
         "files or images that load_dataset reads",
@@ -28,7 +28,7 @@ class HuggingFaceOptions(SourceOptions):
     label: str = Field(
         default="label", description="the column with labels; of train it is only reported"
     )
-    files: str | None = Field(
+    files: PathText | None = Field(
         default=None,
         description="folder in which images may lie that rows name by path; without it, those "
         "below path and in the library's cache",

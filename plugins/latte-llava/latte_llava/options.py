@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from latte.api import Options
+from latte.api import IsPath, Options
 
 DEFAULT_MODEL = "llava-hf/llava-v1.6-mistral-7b-hf"
 
@@ -20,7 +20,7 @@ GroupImages = Literal["auto", "grid", "separate"]
 class LlavaOptions(Options):
     """Which model, how it decodes, what it sees and where it runs."""
 
-    model: str = Field(
+    model: Annotated[str, IsPath(r"(?P<path>[.~/].*)")] = Field(
         default=DEFAULT_MODEL,
         min_length=1,
         description="a folder, relative to the recipe; a model of the Hugging Face hub; or "

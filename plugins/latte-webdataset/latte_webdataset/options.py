@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from latte.api import SourceOptions
+from latte.api import PathText, SourceOptions
 
 _SHARDS = (
     "a folder (all its *.tar), a pattern such as shards/*.tar or train-{0000..0041}.tar, or a "
@@ -15,7 +15,7 @@ _SHARDS = (
 class WebDatasetOptions(SourceOptions):
     """The defaults are CLIP_benchmark's layout."""
 
-    root: str = Field(description="folder that holds the shards and the file of class names")
+    root: PathText = Field(description="folder that holds the shards and the file of class names")
     train: str | tuple[str, ...] = Field(
         default="train", description=f"shards of the training images: {_SHARDS}"
     )

@@ -1,0 +1,44 @@
+"""How many images a run needs for its class names, and what to say where there are fewer."""
+
+from __future__ import annotations
+
+LEAST_PER_NAME = 3
+"""Images per class name below which a run rarely does better than zero-shot."""
+_QUICK_LOOK = 200
+_ROUND = 100
+
+
+def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
+    """Return the warning that `images` are too few for `names` class names, or None.
+
+    With `whole`, the images are a part that `--limit` left of so many.
+    """
+    if images >= LEAST_PER_NAME * names:
+        return None
+    if whole is None or whole <= images or whole < LEAST_PER_NAME * names:
+        total = images if whole is None else whole
+        return (
+            f"{_counted(total, 'image')} for {names:,} class names ({total / names:.1f} per name): "
+            "remove names that cannot occur, or add images; with so few the run is likely to keep "
+            "zero-shot"
+        )
+    least = _rounded_up(names)
+    advice = f"use --limit {least} or more" if least < whole else "leave --limit out"
+    return (
+        f"{_counted(images, 'image')} for {names:,} names is {images / names:.2g} per name; "
+        f"results at this size say little about the whole folder; {advice}"
+    )
+
+
+def quick_look(images: int, names: int) -> int | None:
+    """Return the `--limit` of a quick look, or None where it would not be less than all images."""
+    limit = max(_QUICK_LOOK, _rounded_up(names))
+    return limit if limit < images else None
+
+
+def _rounded_up(names: int) -> int:
+    return -(-LEAST_PER_NAME * names // _ROUND) * _ROUND
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,46 @@
+"""Too few images for the class names: one warning, and a quick look that avoids it."""
+
+from __future__ import annotations
+
+import pytest
+
+from latte.data.enough import quick_look, warn_of_few
+
+
+def test_below_three_images_per_name_there_is_a_warning_that_says_what_to_do() -> None:
+    assert warn_of_few(150, 100) == (
+        "150 images for 100 class names (1.5 per name): remove names that cannot occur, or add "
+        "images; with so few the run is likely to keep zero-shot"
+    )
+
+
+@pytest.mark.parametrize("images", [300, 301, 10_000])
+def test_three_images_per_name_are_enough(images: int) -> None:
+    assert warn_of_few(images, 100) is None
+    assert warn_of_few(images, 100, whole=20_000) is None
+
+
+def test_a_limit_that_leaves_too_few_is_named_with_the_smallest_sensible_one() -> None:
+    assert warn_of_few(200, 100, whole=5_000) == (
+        "200 images for 100 names is 2 per name; results at this size say little about the whole "
+        "folder; use --limit 300 or more"
+    )
+    assert "leave --limit out" in str(warn_of_few(200, 100, whole=300))
+
+
+def test_a_folder_that_is_too_small_itself_is_no_matter_of_the_limit() -> None:
+    assert warn_of_few(50, 100, whole=150) == warn_of_few(150, 100)
+
+
+@pytest.mark.parametrize(
+    ("images", "names", "limit"),
+    [(1000, 10, 200), (1000, 66, 200), (1000, 67, 300), (5000, 1000, 3000), (250, 67, None)],
+)
+def test_a_quick_look_keeps_three_images_per_name(
+    images: int, names: int, limit: int | None
+) -> None:
+    assert quick_look(images, names) == limit
+
+
+def test_a_folder_below_a_quick_look_needs_none() -> None:
+    assert quick_look(200, 5) is None

@@ -1,0 +1,130 @@
+"""Paths that environment variables fill start at the folder of the shell."""
+
+from pathlib import Path
+
+import pytest
+
+from latte.interfaces import Options, PathText
+from latte.recipe.load import load_recipe
+from latte.recipe.node import Node, Origin
+from latte.recipe.shell_paths import with_shell_paths
+from latte.registry.registry import Registry
+from latte.run.identity import run_hash
+
+RECIPE = """\
+backbone: {model: "${MODEL:-ViT-B-32}", pretrained: "${WEIGHTS:-laion2b_s34b_b79k}"}
+dataset:
+  use: folder
+  root: ${IMAGES:-photos}
+  classes: ${CLASSES:-classes.txt}
+  evaluation: labelled/${SPLIT:-test}
+train: {max_steps: 0}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe in `recipes/`, and a shell in `home/`."""
+    for name in ("recipes", "home/photos/inner"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "recipes" / "r.yaml").write_text(RECIPE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "home")
+    return tmp_path
+
+
+def resolved(place: Path, registry: Registry, **environment: str) -> dict[str, str]:
+    recipe = load_recipe(place / "recipes" / "r.yaml", registry, (), environment)
+    return {**recipe.resolved["dataset"], **recipe.resolved["backbone"]}
+
+
+def test_a_path_from_the_environment_starts_at_the_shell(place: Path, registry: Registry) -> None:
+    found = resolved(place, registry, IMAGES="photos", CLASSES="names.txt")
+    assert found["root"] == str(place / "home" / "photos")
+    assert found["classes"] == str(place / "home" / "names.txt")
+
+
+def test_defaults_and_written_paths_start_at_the_recipe(place: Path, registry: Registry) -> None:
+    found = resolved(place, registry, SPLIT="val", IMAGES="")
+    assert found["root"] == "photos"
+    assert found["classes"] == "classes.txt"
+    assert found["evaluation"] == "labelled/val"
+
+
+def test_a_model_folder_and_a_weights_file_are_paths(place: Path, registry: Registry) -> None:
+    found = resolved(place, registry, MODEL="local-dir:mine", WEIGHTS="clip.safetensors")
+    assert found["model"] == f"local-dir:{place / 'home' / 'mine'}"
+    assert found["pretrained"] == str(place / "home" / "clip.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("MODEL", "ViT-L-14", "model"),
+        ("MODEL", "hf-hub:a/b", "model"),
+        ("WEIGHTS", "openai", "pretrained"),
+        ("CLASSES", "folders", "classes"),
+    ],
+)
+def test_names_stay_names(
+    place: Path, registry: Registry, variable: str, value: str, key: str
+) -> None:
+    assert resolved(place, registry, **{variable: value})[key] == value
+
+
+@pytest.mark.parametrize("spelling", ["photos", "./photos/", "photos/inner/..", "{here}/photos"])
+def test_the_run_does_not_depend_on_the_spelling(
+    place: Path, registry: Registry, spelling: str
+) -> None:
+    def run(images: str) -> str:
+        recipe = load_recipe(place / "recipes" / "r.yaml", registry, (), {"IMAGES": images})
+        return run_hash(recipe, None)
+
+    assert run(spelling.format(here=place / "home")) == run(str(place / "home" / "photos"))
+
+
+def test_behind_a_link_dots_lead_where_the_system_says(place: Path, registry: Registry) -> None:
+    (place / "elsewhere" / "deep").mkdir(parents=True)
+    (place / "home" / "link").symlink_to(place / "elsewhere" / "deep")
+    found = resolved(place, registry, IMAGES="link/..")
+    assert Path(found["root"]).samefile(place / "elsewhere")
+
+
+def test_a_variable_in_an_override_means_the_shell_too(place: Path, registry: Registry) -> None:
+    path = place / "recipes" / "r.yaml"
+    recipe = load_recipe(path, registry, ["dataset.root=${HERE}/photos"], {"HERE": "."})
+    assert recipe.resolved["dataset"]["root"] == str(place / "home" / "photos")
+
+
+class Inner(Options):
+    file: Path | None = None
+
+
+class Outer(Options):
+    inner: Inner = Inner()
+    files: tuple[PathText, ...] = ()
+    named: dict[str, PathText] | None = None
+    word: str = ""
+
+
+def test_marked_options_are_found_inside_lists_mappings_and_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    origin = Origin("r.yaml", 1)
+    filled = Node("a", origin, filled=((0, 1),))
+    node = Node(
+        {
+            "inner": Node({"file": filled}, origin),
+            "files": Node([filled, Node("a", origin)], origin),
+            "named": Node({"x": filled}, origin),
+            "word": filled,
+        },
+        origin,
+    )
+    whole = str(tmp_path / "a")
+    assert with_shell_paths(node, Outer).plain() == {
+        "inner": {"file": whole},
+        "files": [whole, "a"],
+        "named": {"x": whole},
+        "word": "a",
+    }

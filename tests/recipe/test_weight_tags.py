@@ -1,0 +1,32 @@
+"""A weight tag that is only a variable's default does not concern models that bring weights."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recipe.conftest import MINIMAL, Load
+
+RECIPE = MINIMAL.replace(
+    "{model: ViT-B-32}", '{model: "${MODEL:-ViT-B-32}", pretrained: "${TAG:-laion2b_s34b_b79k}"}'
+)
+BRINGS_WEIGHTS = ["local-dir:/mine", "hf-hub:somebody/clip"]
+
+
+def test_the_default_tag_is_that_of_a_model_by_name(load: Load) -> None:
+    assert load(RECIPE).backbone.pretrained == "laion2b_s34b_b79k"
+    assert load(RECIPE, MODEL="ViT-L-14").backbone.pretrained == "laion2b_s34b_b79k"
+
+
+@pytest.mark.parametrize("model", BRINGS_WEIGHTS)
+def test_the_default_tag_is_left_out_for_a_model_with_weights(load: Load, model: str) -> None:
+    recipe = load(RECIPE, MODEL=model)
+    assert recipe.backbone.pretrained is None
+    assert recipe.resolved["backbone"] == {"model": model, "pretrained": None}
+    assert load(RECIPE, f"backbone.model={model}").backbone.pretrained is None
+
+
+@pytest.mark.parametrize("model", BRINGS_WEIGHTS)
+def test_a_tag_that_was_asked_for_stays(load: Load, model: str) -> None:
+    assert load(RECIPE, MODEL=model, TAG="openai").backbone.pretrained == "openai"
+    written = load(RECIPE, "backbone.pretrained=openai", MODEL=model)
+    assert written.backbone.pretrained == "openai"
