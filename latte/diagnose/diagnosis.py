@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from latte.adapt.lead import lead_over_chance
 from latte.compare.run import Run
 from latte.diagnose.descriptions import description_sections
 from latte.diagnose.labelled import Labelled, measure_labelled
 from latte.diagnose.labels import balance_measures, change_measures
+from latte.diagnose.lead import lead_over_chance
 from latte.diagnose.looking import Look, look
 from latte.diagnose.measure import Measurement, Section, make_section
 from latte.diagnose.neighbours import purity_measures

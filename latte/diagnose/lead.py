@@ -1,4 +1,4 @@
-"""Does a classifier know anything about these images? Told from how far its best class leads."""
+"""Measure how far the best class leads the second: do class texts tell classes of images apart?"""
 
 from __future__ import annotations
 
@@ -7,29 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from latte.adapt.options import LeadOptions
 from latte.data.blocks import rows_a_block
-from latte.interfaces import Guard, Verdict
 
 _ROWS_A_BLOCK = 8192
 """Images whose (rows, C) similarities are held at once; fewer where there are many classes."""
-
-
-class LeadGuard(Guard[LeadOptions]):
-    """Keeps zero-shot where the best class leads hardly further than among unrelated classes."""
-
-    def judge(self, image_features: Tensor, class_features: Tensor) -> Verdict:
-        """Compare `lead_over_chance` of the zero-shot similarities with the option `at_least`."""
-        lead = lead_over_chance(image_features, class_features)
-        if math.isnan(lead):
-            return Verdict(
-                False, "fewer than two classes or images, or equal ones, leave no choice"
-            )
-        return Verdict(
-            lead >= self.options.at_least,
-            f"the best class leads the second {lead:.2f} times as far as among unrelated classes "
-            f"(lead needs {self.options.at_least:g})",
-        )
 
 
 def lead_over_chance(image_features: Tensor, class_features: Tensor) -> float:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from latte.adapt import lead as module
-from latte.adapt.lead import LeadGuard, expected_lead, lead_over_chance
-from latte.adapt.options import LeadOptions
-from latte.testing.fixtures import make_context
+from latte.diagnose import lead as module
+from latte.diagnose.lead import expected_lead, lead_over_chance
 
 
 def noise(images: int, classes: int, seed: int = 0) -> Tensor:
@@ -101,35 +97,3 @@ def test_it_is_worked_out_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     whole = lead_of(similarities)
     monkeypatch.setattr(module, "_ROWS_A_BLOCK", 7)
     assert lead_of(similarities) == pytest.approx(whole, rel=1e-12)
-
-
-def features(signal: float) -> tuple[Tensor, Tensor]:
-    """Images (400, 32) that lie `signal` towards the text of one of 10 classes (10, 32)."""
-    texts = normalize(noise(10, 32, seed=1), dim=1)
-    images = noise(400, 32, seed=2) / math.sqrt(32)
-    return normalize(images + signal * texts[torch.arange(400) % 10], dim=1), texts
-
-
-def test_the_guard_adapts_where_texts_single_out_classes_and_not_where_they_do_not(
-    tmp_path: Path,
-) -> None:
-    guard = LeadGuard(LeadOptions(), make_context(tmp_path))
-    assert guard.judge(*features(signal=1.0)).adapt
-    refused = guard.judge(*features(signal=0.0))
-    assert not refused.adapt
-    assert "times as far as among unrelated classes (lead needs 1.3)" in refused.reason
-
-
-def test_the_threshold_is_an_option(tmp_path: Path) -> None:
-    images, texts = features(signal=1.0)
-    lead = lead_over_chance(images, texts)
-    for at_least in (lead - 0.01, lead + 0.01):
-        guard = LeadGuard(LeadOptions(at_least=at_least), make_context(tmp_path))
-        assert guard.judge(images, texts).adapt == (at_least < lead)
-
-
-def test_a_single_class_is_kept_as_it_is(tmp_path: Path) -> None:
-    images, texts = features(signal=1.0)
-    verdict = LeadGuard(LeadOptions(), make_context(tmp_path)).judge(images, texts[:1])
-    assert not verdict.adapt
-    assert verdict.reason == "fewer than two classes or images, or equal ones, leave no choice"
