@@ -1,4 +1,4 @@
-"""latte-transductive: pseudo-labels from all images together (after TransCLIP, NeurIPS 2024)."""
+"""latte-transductive: labels from all images together, and a verdict on whether that helps."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """One labeler."""
+    """One labeler and one guard."""
     return (
         ComponentSpec(
             kind="labeler",
             name="transductive",
             target="latte_transductive.labeler:TransductiveLabeler",
             options="latte_transductive.options:TransductiveOptions",
-            summary="labels all images together: a Gaussian mixture with a text prior",
+            summary="labels all images together: Gaussians that are anchored at the class texts",
+        ),
+        ComponentSpec(
+            kind="guard",
+            name="evidence",
+            target="latte_transductive.guard:EvidenceGuard",
+            options="latte_transductive.options:EvidenceOptions",
+            summary="says how likely adapting helps, and keeps zero-shot where it does not",
         ),
     )

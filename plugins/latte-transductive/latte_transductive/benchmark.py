@@ -1,4 +1,4 @@
-"""How long one round of the labeler takes and how much memory, on random features.
+"""Time and memory of the labeler and of the guard, on random features.
 
 python -m latte_transductive.benchmark --images 100000 --classes 397 --width 512
 """
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte_transductive.graph import neighbour_graph
-from latte_transductive.mixture import fit_mixture, log_prior, unseen_rows
-from latte_transductive.options import TransductiveOptions
+from latte_transductive.agreement import fit_frozen, mixture_labels, stability
+from latte_transductive.lead import lead_over_chance
+from latte_transductive.options import MixtureOptions
 
 LOGIT_SCALE = 50.0
 
@@ -26,22 +26,22 @@ ResultT = TypeVar("ResultT")
 
 
 def main() -> None:
-    """Time the stages of labelling one learner's features."""
+    """Time what a run with labels `transductive` and guard `evidence` does once."""
     arguments = _arguments()
-    options = TransductiveOptions()
+    options = MixtureOptions()
     texts, images, truth = _features(arguments.images, arguments.classes, arguments.width)
     _say(f"{arguments.images} images, {arguments.classes} classes, width {arguments.width}")
     _say(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     _say(f"before: {_peak_megabytes():.0f} MB")
     began = time.perf_counter()
-    prior = _timed("prior", lambda: log_prior(LOGIT_SCALE * images @ texts.T, options.debias))
-    graph = _timed("neighbours", lambda: neighbour_graph(images, options.neighbours))
-    mixture = _timed("mixture", lambda: fit_mixture(images, prior, graph, options))
-    unseen_rows(mixture, texts, torch.tensor(LOGIT_SCALE), options.likelihood_weight)
+    mixture = _timed("mixture", lambda: fit_frozen(images, texts, LOGIT_SCALE, options))
+    lead = _timed("lead", lambda: lead_over_chance(images, texts))
+    steady = _timed("stability", lambda: stability(images, texts, LOGIT_SCALE, options, 0))
     _say(f"total: {time.perf_counter() - began:.1f} s, peak {_peak_megabytes():.0f} MB")
-    for name, scores in (("prior", prior), ("mixture", mixture.assignments)):
-        right = (scores.argmax(dim=1) == truth).double().mean().item()
-        _say(f"right by {name}: {right:.1%}")
+    for name, fitted in (("texts", None), ("mixture", mixture)):
+        labels = mixture_labels(images, texts, LOGIT_SCALE, fitted)
+        _say(f"right by {name}: {(labels == truth).double().mean():.1%}")
+    _say(f"lead {lead:.2f}, stability {steady:.2f}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -21,16 +21,16 @@ from latte.api import (
     RoundInfo,
     TrainingStart,
 )
-from latte_transductive.graph import neighbour_graph
-from latte_transductive.mixture import fit_mixture, log_prior, unseen_rows
+from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
 from latte_transductive.options import TransductiveOptions
 
 _KEPT = 5
 """Classes of an image that its posterior names."""
+_ROWS_A_BLOCK = 8192
 
 
 class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
-    """Fits a Gaussian mixture with a text prior to each learner's features of all images.
+    """Fits an anchored Gaussian mixture to each learner's features of all images.
 
     The prior is the softmax of the similarities, times the frozen CLIP's logit scale, with the
     zero-shot classifier, or with the learner's prototypes now (`prior: current`): then labels
@@ -40,14 +40,10 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     refresh: Refresh = "epoch"
     needs_feature_banks = True
     _start: TrainingStart
-    _frozen_graph: Tensor | None
 
     def start(self, start: TrainingStart) -> None:
         """Keep the zero-shot classifier."""
         self._start = start
-        self._frozen_graph = None
-        self._labels: dict[str, Tensor] = {}
-        self._weights: dict[str, Tensor] = {}
         self._posteriors: dict[str, Posterior] = {}
 
     @torch.no_grad()
@@ -57,51 +53,38 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> RoundInfo:
-        """Label all banks; classifiers are those of unseen images (see `unseen_rows`)."""
-        classifiers = {}
-        for name, bank in banks.items():
-            rows = self._label(name, bank, aggregators[name])
-            classifiers[name] = Classifier(rows, torch.arange(len(rows), device=rows.device))
+        """Label all banks; the classifiers are the mixtures', as unseen images get them."""
+        classifiers = {
+            name: self._label(name, bank.features, aggregators[name])
+            for name, bank in banks.items()
+        }
         return RoundInfo(classifiers)
 
     def _label(
-        self, learner: str, bank: FeatureBank, aggregator: PrototypeAggregator[Any]
-    ) -> Tensor:
-        """Keep labels and weights (N,) of one learner's images; returns unit rows (C, D)."""
-        images = bank.features
+        self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> Classifier:
+        """Keep the posterior of one learner's images (N, D); return the mixture's classifier."""
         scale = self.context.frozen_clip().logit_scale.to(images)
-        similarities, rows = self._prior(images, aggregator)
-        mixture = fit_mixture(
-            images,
-            log_prior(scale * similarities, self.options.debias),
-            self._graph(images),
-            self.options,
-        )
-        highest, labels = mixture.assignments.max(dim=1)
-        best = mixture.assignments.topk(min(_KEPT, mixture.assignments.shape[1]), dim=1)
-        self._posteriors[learner] = Posterior(best.indices.cpu(), best.values.cpu())
-        # On the CPU, as the indices of a batch are.
-        self._labels[learner] = labels.cpu()
-        weights = highest if self.options.confidence else torch.ones_like(highest)
-        self._weights[learner] = weights.cpu()
-        return unseen_rows(mixture, rows, scale, self.options.likelihood_weight)
+        texts = self._texts(images, aggregator)
 
-    def _prior(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> tuple[Tensor, Tensor]:
-        """Similarities (N, C), and one unit row (C, D) a class that gives them or nearly."""
+        def text_logits(block: Tensor) -> Tensor:
+            if self.options.prior == "zero_shot":
+                return scale * (block @ texts.T)
+            return scale * aggregator.logits(block)
+
+        mixture = fit_mixture(images, texts, text_logits, self.options)
+        self._posteriors[learner] = posterior(images, mixture, text_logits)
+        # Similarities, as latte multiplies them by the logit scale.
+        rows, bias = texts + mixture.rows / scale, mixture.bias / scale
+        return Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
+
+    def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
+        """One unit row (C, D) per class that gives the prior, or nearly."""
         if self.options.prior == "zero_shot":
-            rows = self._start.class_features.to(images)
-            return images @ rows.T, rows
-        weights, owners = aggregator.classifier().weights, aggregator.classifier().owners
-        sums = weights.new_zeros(len(self._start.class_names), weights.shape[1])
-        return aggregator.logits(images), normalize(sums.index_add_(0, owners, weights), dim=1)
-
-    def _graph(self, images: Tensor) -> Tensor:
-        """The graph of images; that of the frozen features, which do not change, only once."""
-        if images is not self._start.image_features:
-            return neighbour_graph(images, self.options.neighbours)
-        if self._frozen_graph is None:
-            self._frozen_graph = neighbour_graph(images, self.options.neighbours)
-        return self._frozen_graph
+            return self._start.class_features.to(images)
+        classifier = aggregator.classifier()
+        sums = classifier.weights.new_zeros(len(self._start.class_names), images.shape[1])
+        return normalize(sums.index_add_(0, classifier.owners, classifier.weights), dim=1)
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
@@ -109,8 +92,11 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         """One stream `transductive`: this epoch's labels, whatever the batch looks like now."""
         if self.options.weight == 0:
             return []
-        labels = self._labels[batch.learner][batch.indices].to(image_features.device)
-        weights = self._weights[batch.learner][batch.indices].to(image_features)
+        found = self._posteriors[batch.learner]
+        labels = found.labels[batch.indices, 0].to(image_features.device)
+        weights = found.probabilities[batch.indices, 0].to(image_features)
+        if not self.options.confidence:
+            weights = torch.ones_like(weights)
         return [LabelStream("transductive", labels, weights, self.options.weight)]
 
     def posterior(self, learner: str) -> Posterior | None:
@@ -118,29 +104,30 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         return self._posteriors.get(learner)
 
     def state(self) -> dict[str, Tensor]:
-        """Labels, weights (N,) and posteriors (N, K) of each learner in this epoch."""
-        tops = self._posteriors.items()
-        parts = {
-            "labels": self._labels,
-            "weights": self._weights,
-            "classes": {name: one.labels for name, one in tops},
-            "probabilities": {name: one.probabilities for name, one in tops},
-        }
+        """The posteriors (N, K) of each learner in this epoch."""
         return {
-            f"{part}.{name}": one.clone() for part, by in parts.items() for name, one in by.items()
+            f"{part}.{name}": value.clone()
+            for name, one in self._posteriors.items()
+            for part, value in (("labels", one.labels), ("probabilities", one.probabilities))
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
-        self._labels = _below("labels.", state)
-        self._weights = _below("weights.", state)
-        probabilities = _below("probabilities.", state)
         self._posteriors = {
-            name: Posterior(classes, probabilities[name])
-            for name, classes in _below("classes.", state).items()
+            key.removeprefix("labels."): Posterior(
+                labels.cpu(), state[f"probabilities.{key.removeprefix('labels.')}"].cpu()
+            )
+            for key, labels in state.items()
+            if key.startswith("labels.")
         }
 
 
-def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    named = {key.removeprefix(prefix): one for key, one in state.items() if key.startswith(prefix)}
-    return {name: one.cpu() for name, one in named.items()}
+def posterior(images: Tensor, mixture: Mixture, text_logits: TextLogits) -> Posterior:
+    """The most probable classes of unit features (N, D), on the CPU."""
+    labels, probabilities = [], []
+    for block in torch.split(images, _ROWS_A_BLOCK):
+        logits = torch.addmm(text_logits(block) + mixture.bias, block, mixture.rows.T)
+        best = logits.softmax(dim=1).topk(min(_KEPT, logits.shape[1]), dim=1)
+        labels.append(best.indices.cpu())
+        probabilities.append(best.values.cpu())
+    return Posterior(torch.cat(labels), torch.cat(probabilities))

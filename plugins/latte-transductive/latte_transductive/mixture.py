@@ -1,108 +1,194 @@
-"""A Gaussian for each class, fitted to all images at once under a text prior.
+"""A Gaussian for each class, fitted to all images at once and anchored at the class texts.
 
-The method is TransCLIP-ZS (Zanella, Gherin, Ben Ayed: Boosting Vision-Language Models with
-Transduction, NeurIPS 2024; its steps are in GUIDE.md of the released code, "Iterative
-Optimization"): assignments, means and variances are updated in turn, and assignments hold to three
-things at a time: the text prior (its KL divergence, lambda = 1), the likelihood of the class's
-Gaussian, and the assignments of an image's neighbours (a Laplacian).
+Likelihood, text prior and their alternation are those of TransCLIP-ZS (Zanella, Gherin, Ben Ayed:
+Boosting Vision-Language Models with Transduction, NeurIPS 2024). That a class's mean is held at its
+text the more, the fewer images support it, is the idea of StatA (Zanella, Fuchs, De Vleeschouwer,
+Ben Ayed: Realistic Test-Time Adaptation of Vision-Language Models, CVPR 2025). No term joins an
+image to its neighbours, so that logits are linear in an image's feature.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte_transductive.options import TransductiveOptions
+from latte_transductive.options import MixtureOptions
 
-ASSIGNMENT_STEPS = 5
-"""Updates of all assignments between two updates of the Gaussians, as in the released code."""
+TextLogits = Callable[[Tensor], Tensor]
+"""Unit features (B, D) -> scaled text similarities (B, C)."""
 
-SMALLEST_VARIANCE = 1e-7
+_BLOCK_NUMBERS = 2**24
+"""Entries of an (images, classes) block that is held at once."""
+_LEAST_VARIANCE = 0.01
+"""Smallest variance of a feature's number, relative to that of random directions, 1 / D."""
+_MOST_ANCHOR = 1e4
+"""Images that a text counts as at most: more would change nothing."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What N images, C classes and D numbers a feature came to."""
+    """What C classes' Gaussians add to the text logits: `features @ rows.T + bias`."""
 
-    assignments: Tensor
-    """(N, C): the probability of each class; rows sum to 1."""
-    means: Tensor
-    """(C, D): unit rows."""
-    variances: Tensor
-    """(D,): of each of a feature's numbers, the same for all classes."""
-
-
-def log_prior(logits: Tensor, debias: bool) -> Tensor:
-    """Scaled similarities (N, C) -> log-probabilities (N, C).
-
-    With `debias`, each class's mean over the images is taken out before.
-    """
-    return (logits - logits.mean(dim=0) if debias else logits).log_softmax(dim=1)
+    rows: Tensor
+    """(C, D)."""
+    bias: Tensor
+    """(C,)."""
+    evenness: float
+    """Effective number of classes that have images, as a share of C: in (0, 1]."""
+    support: Tensor
+    """(C,) in (0, 1]: see `_Assigned.support`."""
 
 
 def fit_mixture(
-    images: Tensor, prior: Tensor, graph: Tensor, options: TransductiveOptions
+    images: Tensor, texts: Tensor, text_logits: TextLogits, options: MixtureOptions
 ) -> Mixture:
-    """Fit unit features (N, D) under log-probabilities `prior` (N, C) and a `neighbour_graph`."""
-    means = _first_means(images, prior, options.anchors)
+    """Fit the unit features (N, D) of N > 0 images under unit class texts (C, D).
+
+    Each iteration works out, from the labels so far,
+
+        k_c = (r k_even + (1 - r) k_few) / support_c²
+        mean_c = unit(sum_i z_ic x_i + k_c a_c)
+        z_i = softmax over c of
+              text_ic + w log N(x_i; mean_c, variances) - r² debias mean_i text_ic
+
+    with a_c = unit(t_c + mean x - mean t), the class text moved to where images lie; the evenness
+    r; `anchor_images` (k_even, k_few); and variances (D,) that all classes share. The weight w
+    makes the Gaussians' logits differ among classes `image_weight` times as much as the text
+    logits do.
+
+    So a class without images keeps its text, texts weigh more where few of the names occur, and so
+    does the text of a class whose images zero-shot CLIP calls something else.
+    """
+    anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
+    text = _TextView.of(images, text_logits)
+    moments = _Moments.of(images)
+    rows, bias = torch.zeros_like(texts), torch.zeros_like(text.mean)
+    assigned = _assign(images, text_logits, rows, bias, text.labels)
     variances = torch.full_like(images[0], 1 / images.shape[1])
-    assignments = prior.exp()
-    for _ in range(options.iterations):
-        evidence = log_likelihoods(images, means, variances)
-        evidence.mul_(options.likelihood_weight).add_(prior)
-        for _ in range(ASSIGNMENT_STEPS):
-            assignments = torch.addmm(
-                evidence, graph, assignments, alpha=options.neighbour_weight
-            ).softmax(dim=1)
-        sums = assignments.T @ images
-        lengths = sums.norm(dim=1, keepdim=True)
-        # A class without any image keeps its mean.
-        means = torch.where(lengths > 0, sums / lengths, means)
-        variances = _variances(images, assignments.sum(dim=0), sums, means)
-    return Mixture(assignments, means, variances)
+    for iteration in range(options.iterations):
+        sums, evenness = assigned.features, assigned.evenness
+        means = normalize(sums + _anchoring(assigned, options) * anchors, dim=1)
+        if iteration:
+            variances = _variances(moments, assigned, means)
+        rows = means / variances
+        bias = -0.5 * (means * rows).sum(dim=1)
+        spread = moments.spread(rows, bias)
+        weight = options.image_weight * text.spread / spread if spread > 0 else 0.0
+        rows = weight * rows
+        bias = weight * bias - evenness**2 * options.debias * (text.mean - text.mean.mean())
+        assigned = _assign(images, text_logits, rows, bias, text.labels)
+    return Mixture(rows, bias, assigned.evenness, assigned.support)
 
 
-def log_likelihoods(images: Tensor, means: Tensor, variances: Tensor) -> Tensor:
-    """Features (N, D), class means (C, D) and variances (D,) -> (N, C).
+@dataclass(frozen=True)
+class _TextView:
+    """How the class texts see all images."""
 
-    What all classes have in common is left out.
-    """
-    rates = means / variances
-    return torch.addmm((means * rates).sum(dim=1), images, rates.T, beta=-0.5)
+    labels: Tensor
+    """(N,) int64: each image's nearest text."""
+    mean: Tensor
+    """(C,): mean logit of each class."""
+    spread: float
+    """Root mean square, over images, of the logits' standard deviation over classes."""
 
-
-def unseen_rows(
-    mixture: Mixture, prior_rows: Tensor, logit_scale: Tensor, likelihood_weight: float
-) -> Tensor:
-    """A unit row (C, D) a class, whose cosine with an image stands for the image's evidence.
-
-    For an image x that took no part and has no neighbours, the logarithm of class c's probability
-    is w_c · x plus a number of the class alone, with w_c = likelihood_weight · mean_c / variances +
-    logit_scale · prior row c (C, D). The unit vector along w_c leaves out the length and that
-    number, which a classifier by cosine cannot have.
-    """
-    rates = mixture.means * (likelihood_weight / mixture.variances)
-    return normalize(rates + logit_scale * prior_rows, dim=1)
-
-
-def _first_means(images: Tensor, prior: Tensor, anchors: int) -> Tensor:
-    """Of each class's images of highest prior, weighted by it (TransCLIP's first mu)."""
-    highest, places = prior.topk(min(anchors, len(images)), dim=0)
-    # softmax of logarithms: shares of the probabilities, however small all of them are.
-    weights = highest.softmax(dim=0)
-    sums = torch.zeros_like(images[:1]).repeat(prior.shape[1], 1)
-    for weight, place in zip(weights, places, strict=True):
-        sums.addcmul_(weight[:, None], images[place])
-    return normalize(sums, dim=1)
+    @classmethod
+    def of(cls, images: Tensor, text_logits: TextLogits) -> _TextView:
+        classes = text_logits(images[:1]).shape[1]
+        labels, sums, variance = [], images.new_zeros(classes), 0.0
+        for block in _blocks(images, classes):
+            logits = text_logits(block)
+            labels.append(logits.argmax(dim=1))
+            sums += logits.sum(dim=0)
+            variance += float(logits.var(dim=1, correction=0).sum())
+        return cls(torch.cat(labels), sums / len(images), (variance / len(images)) ** 0.5)
 
 
-def _variances(images: Tensor, shares: Tensor, sums: Tensor, means: Tensor) -> Tensor:
-    """Mean squared distance (D,) of images (N, D) from the means (C, D) of their classes.
+@dataclass(frozen=True)
+class _Moments:
+    """First and second moments of all images."""
 
-    `shares` (C,) and `sums` (C, D) are what is assigned to each class: images, and their features.
-    """
-    squares = images.square().sum(dim=0) - 2 * (sums * means).sum(dim=0) + shares @ means.square()
-    return (squares / len(images)).clamp_min(SMALLEST_VARIANCE)
+    images: int
+    mean: Tensor
+    """(D,)."""
+    second: Tensor
+    """(D, D)."""
+
+    @classmethod
+    def of(cls, images: Tensor) -> _Moments:
+        return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
+
+    def spread(self, rows: Tensor, bias: Tensor) -> float:
+        """As `_TextView.spread`, of the logits `images @ rows.T + bias`, without making them."""
+        rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
+        squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
+        return float((squares + bias.square()).mean().clamp_min(0).sqrt())
+
+
+@dataclass(frozen=True)
+class _Assigned:
+    """What the images' posteriors add up to."""
+
+    counts: Tensor
+    """(C,): expected images of each class."""
+    features: Tensor
+    """(C, D): their features, added up."""
+    labels: Tensor
+    """(C,): images whose most probable class it is."""
+    support: Tensor
+    """(C,) in (0, 1]: of a class's images, how many zero-shot CLIP calls so, relative to how many
+    it calls by their commonest zero-shot name; 1 for a class without images."""
+
+    @property
+    def evenness(self) -> float:
+        """The exponential of the labels' entropy, divided by C."""
+        shares = self.labels[self.labels > 0] / self.labels.sum()
+        return float((-(shares * shares.log()).sum()).exp()) / len(self.labels)
+
+
+def _assign(
+    images: Tensor, text_logits: TextLogits, rows: Tensor, bias: Tensor, zero_shot: Tensor
+) -> _Assigned:
+    """Share the images among the classes; `zero_shot` (N,) are their nearest texts."""
+    counts, features, labels = torch.zeros_like(bias), torch.zeros_like(rows), []
+    for block in _blocks(images, len(rows)):
+        logits = torch.addmm(text_logits(block) + bias, block, rows.T)
+        shares = logits.softmax(dim=1)
+        counts += shares.sum(dim=0)
+        features += shares.T @ block
+        labels.append(logits.argmax(dim=1))
+    found = torch.cat(labels)
+    total = found.bincount(minlength=len(rows)).to(bias)
+    return _Assigned(counts, features, total, _support(found, zero_shot, total))
+
+
+def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
+    """See `_Assigned.support`; half an image is added to both numbers."""
+    classes = len(total)
+    pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
+    label, name = pairs // classes, pairs % classes
+    most = torch.zeros_like(total).scatter_reduce(0, label, images.to(total), "amax")
+    own = torch.zeros_like(total)
+    own[label[label == name]] = images[label == name].to(total)
+    return (own + 0.5) / (most + 0.5)
+
+
+def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
+    """How many images each class's text counts as (C, 1)."""
+    even, few = options.anchor_images
+    images = assigned.evenness * even + (1 - assigned.evenness) * few
+    return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)
+
+
+def _variances(moments: _Moments, assigned: _Assigned, means: Tensor) -> Tensor:
+    """Mean squared distance (D,) of the images from the means (C, D) of their classes."""
+    cross = 2 * (assigned.features * means).sum(dim=0) - assigned.counts @ means.square()
+    distances = moments.second.diagonal() - cross / moments.images
+    return distances.clamp_min(_LEAST_VARIANCE / len(distances))
+
+
+def _blocks(images: Tensor, classes: int) -> Iterator[Tensor]:
+    yield from torch.split(images, max(1, _BLOCK_NUMBERS // max(1, classes)))

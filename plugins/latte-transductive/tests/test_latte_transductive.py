@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from latte_transductive.graph import neighbour_graph
 from latte_transductive.labeler import TransductiveLabeler
-from latte_transductive.mixture import fit_mixture, log_prior, unseen_rows
+from latte_transductive.mixture import fit_mixture
 from latte_transductive.options import TransductiveOptions
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -35,7 +34,7 @@ class TestTransductive(PseudoLabelerContract):
 
 class TestTransductiveOfCurrentPrototypes(PseudoLabelerContract):
     component = "transductive"
-    options: ClassVar[dict[str, Any]] = {"prior": "current", "confidence": True, "debias": True}
+    options: ClassVar[dict[str, Any]] = {"prior": "current", "confidence": True, "debias": 0.5}
 
 
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
@@ -133,18 +132,15 @@ def test_the_temperature_is_the_frozen_clips_own(
 ) -> None:
     monkeypatch.setattr(StubClip, "logit_scale", torch.tensor(scale))
     images = near(LABELS, noise=0.7)
-    options = TransductiveOptions(confidence=True, neighbour_weight=0.0)
     mixture = fit_mixture(
-        images,
-        log_prior(scale * images @ TEXTS.T, debias=False),
-        neighbour_graph(images, options.neighbours),
-        options,
+        images, TEXTS, lambda block: scale * block @ TEXTS.T, TransductiveOptions()
     )
-    labeler, info = begun({"main": images}, confidence=True, neighbour_weight=0.0)
+    expected = (scale * images @ TEXTS.T + images @ mixture.rows.T + mixture.bias).softmax(dim=1)
+    labeler, info = begun({"main": images}, confidence=True)
     (only,) = streams(labeler, "main", [*range(12)])
-    assert torch.allclose(only.weights, mixture.assignments.amax(dim=1), atol=1e-6)
-    expected = unseen_rows(mixture, TEXTS, torch.tensor(scale), options.likelihood_weight)
-    assert torch.allclose(info.classifiers["main"].weights, expected, atol=1e-6)
+    assert torch.allclose(only.weights, expected.amax(dim=1), atol=1e-6)
+    found = (scale * info.classifiers["main"].similarities(images)).softmax(dim=1)
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_weights_are_one_or_the_probability() -> None:
@@ -166,22 +162,6 @@ def test_a_batch_gets_the_labels_of_its_rows() -> None:
 
 def test_a_weight_of_zero_is_no_stream() -> None:
     assert streams(begun({"main": near(LABELS)}, weight=0.0)[0], "main", [0]) == []
-
-
-def test_the_graph_of_frozen_features_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Tensor] = []
-
-    def counted(rows: Tensor, count: int) -> Tensor:
-        made.append(rows)
-        return neighbour_graph(rows, count)
-
-    monkeypatch.setattr("latte_transductive.labeler.neighbour_graph", counted)
-    frozen, trained = near(LABELS), near(LABELS, seed=1)
-    labeler, _ = begun({"one": frozen, "other": trained}, frozen=frozen)
-    banks = {"one": FeatureBank(frozen), "other": FeatureBank(trained)}
-    prototypes = GivenPrototypes(NoOptions(), CONTEXT)
-    labeler.begin_round(banks, dict.fromkeys(banks, prototypes), 1)
-    assert [rows is frozen for rows in made] == [True, False, False]
 
 
 def test_labels_come_back_from_a_checkpoint() -> None:

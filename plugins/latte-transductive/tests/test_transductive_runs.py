@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from latte.testing import RunContract, TinyRuns
 
 UNTRAINED = """\
-labels: [{use: transductive, neighbours: 4}]
+labels: [{use: transductive, image_weight: 10, debias: 0}]
 prototypes: centroids
 train: {max_steps: 0}
 """
@@ -20,7 +20,7 @@ train: {max_steps: 0}
 class TestTrained(RunContract):
     recipe = """\
 descriptions: [class]
-labels: [{use: transductive, prior: current, neighbours: 4, confidence: true}, frozen]
+labels: [{use: transductive, prior: current, confidence: true}, frozen]
 prototypes: momentum
 loss: contrastive
 trainable: projections

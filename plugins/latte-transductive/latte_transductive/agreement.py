@@ -1,0 +1,73 @@
+"""Agreement of labels beyond chance, and how stable the mixture's labels are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latte_transductive.mixture import Mixture, fit_mixture
+from latte_transductive.options import MixtureOptions
+
+HALVINGS = 3
+MOST_IMAGES = 40_000
+"""Images that stability is measured on: more cost time and change nothing."""
+_BLOCK_NUMBERS = 2**24
+
+
+def kappa(one: Tensor, other: Tensor, classes: int) -> float:
+    """Cohen's kappa of two labellings (N,): 1 where they agree, 0 where no more than by chance.
+
+    Example:
+        >>> kappa(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]), 2)
+        0.5
+    """
+    observed = float((one == other).double().mean())
+    shares = [labels.bincount(minlength=classes).double() / len(labels) for labels in (one, other)]
+    chance = float(shares[0] @ shares[1])
+    return (observed - chance) / (1 - chance) if chance < 1 else 1.0
+
+
+def mixture_labels(
+    images: Tensor, texts: Tensor, logit_scale: float, mixture: Mixture | None
+) -> Tensor:
+    """Labels (N,) of unit features (N, D) by class texts (C, D) and what a mixture adds."""
+    rows = logit_scale * texts
+    if mixture is not None:
+        rows = rows + mixture.rows
+    labels = []
+    for block in torch.split(images, max(1, _BLOCK_NUMBERS // len(texts))):
+        logits = block @ rows.T
+        labels.append((logits if mixture is None else logits + mixture.bias).argmax(dim=1))
+    return torch.cat(labels)
+
+
+def fit_frozen(
+    images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions
+) -> Mixture:
+    """Fit the mixture to unit features (N, D) with the class texts (C, D) as prior."""
+    return fit_mixture(images, texts, lambda block: logit_scale * (block @ texts.T), options)
+
+
+def stability(
+    images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions, seed: int
+) -> float:
+    """Mean kappa of the labels that fits to random halves of N > 1 images give to all of them.
+
+    Near 1, other images of the same kind would lead to the same classifier; near 0, the labels are
+    an accident of the sample. (Stability as a criterion of cluster validity: Ben-Hur, Elisseeff,
+    Guyon, Pacific Symposium on Biocomputing 2002.)
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if len(images) > MOST_IMAGES:
+        images = images[torch.randperm(len(images), generator=generator)[:MOST_IMAGES]]
+    found = []
+    for _ in range(HALVINGS):
+        order = torch.randperm(len(images), generator=generator).to(images.device)
+        one, other = (
+            mixture_labels(
+                images, texts, logit_scale, fit_frozen(images[rows], texts, logit_scale, options)
+            )
+            for rows in order.tensor_split(2)
+        )
+        found.append(kappa(one, other, len(texts)))
+    return sum(found) / len(found)

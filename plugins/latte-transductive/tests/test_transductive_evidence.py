@@ -1,0 +1,140 @@
+"""The guard takes what the images' own structure supports, and keeps zero-shot elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from latte_transductive.agreement import fit_frozen, kappa, mixture_labels, stability
+from latte_transductive.guard import EvidenceGuard, probability
+from latte_transductive.lead import expected_lead, lead_over_chance
+from latte_transductive.options import EvidenceOptions, MixtureOptions
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.api import Candidate, Classifier, Context, Evidence
+from latte.testing import GuardContract, StubClip
+
+SCALE = 25.0
+CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
+
+
+class TestEvidence(GuardContract):
+    component = "evidence"
+
+
+def unit(rows: int, seed: int, width: int = 32) -> Tensor:
+    return normalize(torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def problem(gap: float, noise: float, images: int = 240, classes: int = 6) -> tuple[Tensor, Tensor]:
+    """Texts (C, 32), and images around points that are `gap` away from the texts."""
+    texts = unit(classes, 0)
+    points = normalize(texts + gap * unit(classes, 1), dim=1)[torch.arange(images) % classes]
+    return texts, normalize(points + noise * unit(images, 2), dim=1)
+
+
+def evidence(
+    texts: Tensor, images: Tensor, labels: Tensor | None = None, **changes: Any
+) -> Evidence:
+    mixture = fit_frozen(images, texts, SCALE, MixtureOptions())
+    rows, bias = texts + mixture.rows / SCALE, mixture.bias / SCALE
+    classifier = Classifier(rows, torch.arange(len(texts)), bias)
+    found = mixture_labels(images, texts, SCALE, mixture) if labels is None else labels
+    given = {"trained": False} | changes
+    return Evidence(
+        class_names=tuple(f"class {number}" for number in range(len(texts))),
+        class_features=texts,
+        image_features=images,
+        logit_scale=SCALE,
+        candidates={"main": Candidate(images, classifier, SCALE)},
+        labels=found,
+        **given,
+    )
+
+
+def guard(**options: Any) -> EvidenceGuard:
+    return EvidenceGuard(EvidenceOptions(**options), CONTEXT)
+
+
+def test_clear_clusters_with_fitting_names_are_taken_whole() -> None:
+    verdict = guard().judge(evidence(*problem(gap=1.0, noise=0.9)))
+    assert verdict.strength == 1
+    assert verdict.probability is not None
+    assert verdict.probability > 0.8
+    assert verdict.signals["stability"] > 0.8
+
+
+def test_images_without_structure_are_not_taken_whole() -> None:
+    verdict = guard().judge(evidence(unit(20, 5), unit(60, 6)))
+    assert verdict.strength < 1
+    assert verdict.probability is not None
+    assert verdict.probability < 0.75
+
+
+def test_probability_below_the_limit_keeps_zero_shot() -> None:
+    given = evidence(*problem(gap=1.0, noise=0.9))
+    verdict = guard(half_from=1.0, whole_from=1.0).judge(given)
+    assert verdict.strength == 0
+    assert verdict.outcome == "kept zero-shot"
+
+
+def test_weak_evidence_takes_half_where_a_candidate_can_be_divided() -> None:
+    given = evidence(*problem(gap=1.0, noise=0.9))
+    limits = {"half_from": 0.1, "whole_from": 1.0}
+    assert guard(**limits).judge(given).strength == 0.5
+    trained = evidence(*problem(gap=1.0, noise=0.9), trained=True)
+    assert guard(**limits).judge(trained).strength == 1
+
+
+def test_candidate_that_fits_the_images_worse_than_zero_shot_is_rejected() -> None:
+    """As training may end: labels that follow neither the texts nor the clusters."""
+    texts, images = problem(gap=1.0, noise=0.9)
+    shuffled = torch.randint(6, (240,), generator=torch.Generator().manual_seed(3))
+    verdict = guard().judge(evidence(texts, images, shuffled, trained=True))
+    assert verdict.strength == 0
+    assert "no better than before" in verdict.reason
+
+
+def test_candidate_that_changes_no_label_says_so() -> None:
+    texts, images = problem(gap=1.0, noise=0.9)
+    zero_shot = (images @ texts.T).argmax(dim=1)
+    assert guard().judge(evidence(texts, images, zero_shot)).reason == "no label would change"
+
+
+@pytest.mark.parametrize("images", [1, 7])
+def test_too_few_images_keep_zero_shot(images: int) -> None:
+    verdict = guard().judge(evidence(*problem(gap=0.8, noise=0.6, images=images)))
+    assert verdict.strength == 0
+    assert "too few" in verdict.reason
+
+
+def test_probability_grows_with_both_signals() -> None:
+    assert probability(0.9, 2.0) > probability(0.5, 2.0) > probability(0.5, 1.0)
+
+
+def test_kappa_is_one_for_equal_and_zero_for_unrelated_labels() -> None:
+    one = torch.arange(4000) % 4
+    other = one[torch.randperm(4000, generator=torch.Generator().manual_seed(0))]
+    assert kappa(one, one, 4) == 1
+    assert abs(kappa(one, other, 4)) < 0.05
+
+
+def test_stability_tells_structure_from_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, images = problem(gap=1.0, noise=0.9)
+    steady = stability(images, texts, SCALE, MixtureOptions(), 0)
+    assert steady > stability(unit(60, 6), unit(20, 5), SCALE, MixtureOptions(), 0) + 0.2
+    assert steady == stability(images, texts, SCALE, MixtureOptions(), 0)
+    monkeypatch.setattr("latte_transductive.agreement.MOST_IMAGES", 120)
+    assert stability(images, texts, SCALE, MixtureOptions(), 0) > 0.7
+
+
+def test_lead_is_near_one_for_unrelated_names_and_large_for_fitting_ones() -> None:
+    assert 0.8 < lead_over_chance(unit(500, 1, 256), unit(12, 2, 256)) < 1.25
+    assert lead_over_chance(*reversed(problem(gap=0.3, noise=0.3))) > 2
+
+
+def test_expected_lead_of_two_classes_is_the_mean_distance_of_two_normals() -> None:
+    assert expected_lead(2) == pytest.approx(2 / torch.pi**0.5, rel=1e-6)
