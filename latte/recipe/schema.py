@@ -122,7 +122,12 @@ def _component(
     registry: Registry,
     definitions: _Definitions,
 ) -> Schema:
-    """A component's name, or a mapping whose `use` says which options it has."""
+    """A component's name, or a mapping whose `use` says which options it has.
+
+    Of a kind without any component, as guards are where no plugin brings one, nothing is valid.
+    """
+    if not options:
+        return {"not": {}}
     shared = {key: _RESERVED[key] for key in reserved_keys(kind) if key != USE}
     names = {one: _names(one, registry) for one in options}
     every = [name for own in names.values() for name in own]

@@ -15,7 +15,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.schema import recipe_schema
 from latte.recipe.shipped import shipped_names, shipped_path
 from latte.registry.registry import Registry, load_registry
-from tests.recipe.conftest import TRAINING
+from tests.recipe.conftest import TRAINING, builtin_plugin
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,16 @@ def validator() -> Draft202012Validator:
     schema = recipe_schema(load_registry())
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
+
+
+def test_it_is_valid_where_no_plugin_brings_a_guard() -> None:
+    bare = Registry([builtin_plugin()])
+    assert not bare.all("guard")
+    schema = recipe_schema(bare)
+    Draft202012Validator.check_schema(schema)
+    bare_validator = Draft202012Validator(schema)
+    assert bare_validator.is_valid({**GOOD, "guard": None})
+    assert not bare_validator.is_valid({**GOOD, "guard": "evidence"})
 
 
 def plain_text(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from safetensors.torch import load_file
 
 import latte
 from latte.cli.main import run_command_line
+from latte.evaluate.present import present_classes
 from latte.interfaces import LatteError, Verdict
 from latte.registry.registry import load_registry
+from latte.report.verdict import verdict_words
+from latte.run.folder import RunFolder
+from latte.run.present import read_present
 from latte.run.reopen import evaluate_run
 from latte.run.zero_shot import load_zero_shot
 from tests.conftest import RecordedProgress
@@ -308,6 +313,84 @@ class TestControls:
         assert found["unguarded"] == found["candidate"]
         (control,) = (folder / "controls" / "unguarded").iterdir()
         assert not (control / "verdict.json").exists()
+
+
+class TestWords:
+    def test_the_verdict_is_the_first_thing_that_a_run_says(
+        self, recipe: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run_command_line(["run", str(recipe), "--quiet", "--set", KEEPS]) == 0
+        first, *said = capsys.readouterr().out.splitlines()
+        run_name = first.removeprefix("run folder: ")
+        text = " ".join(" ".join(said).split())
+        assert text.startswith(
+            "Kept plain CLIP: the evidence that adapting helps is too weak (probability 0.41). The "
+            "options say so. To adapt anyway, add --set guard=null to the command of this run;"
+        )
+        assert f"latte predict {run_name} IMAGES --candidate" in text
+        for name in ("report/index.html", "model/README.md"):
+            assert "Kept plain CLIP" in (Path(run_name) / name).read_text()
+
+    @pytest.mark.parametrize("settings", [(), ANCHORED], ids=["trained", "free"])
+    def test_the_command_that_keeps_plain_clip_does(
+        self, recipe: Path, settings: tuple[str, ...]
+    ) -> None:
+        _, results, _ = run(recipe, *settings, fixed(1, 0.5))
+        assert results is not None
+        advice = verdict_words(results, "RUN").advice
+        assert advice is not None
+        command = advice.partition("add ")[2].partition(" to the command")[0]
+        changes = [one for one in shlex.split(command) if one != "--set"]
+        folder, kept, _ = run(recipe, *settings, *changes)
+        assert kept is not None
+        assert kept.evaluations[0].classes == kept.evaluations[1].classes
+        assert adapted_labels(folder) == labels(folder / "pseudo_labels.csv", "zero_shot")
+
+
+class TestPresent:
+    def test_the_estimate_is_that_of_the_five_likeliest_classes(self, recipe: Path) -> None:
+        folder, results, _ = run(recipe, *ANCHORED)
+        predicted = latte.load(folder).predict(recipe.parent / "images", top_k=3)
+        order = [[one.label for one in row.classes] for row in predicted]
+        scores = [[one.score for one in row.classes] for row in predicted]
+        found = present_classes(torch.tensor(scores), torch.tensor(order), classes=3)
+        assert results is not None and results.present is not None
+        assert results.present.expected == pytest.approx(found.expected, abs=1e-3)
+        names = ("red", "green", "blue")
+        assert results.present.unsupported == tuple(names[one] for one in found.unsupported)
+
+    def test_names_without_an_image_are_said(
+        self, recipe: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        names = ["red", *(f"thing {number}" for number in range(30))]
+        change = f"dataset.classes=[{', '.join(names)}]"
+        arguments = ["--set", change, "--set", "dataset.evaluation=null"]
+        arguments += [part for one in ANCHORED for part in ("--set", one)]
+        assert run_command_line(["run", str(recipe), "--quiet", *arguments]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        (folder,) = Path("runs").iterdir()
+        missing = json.loads((folder / "present.json").read_text())["unsupported"]
+        assert "of 31 names occur (95 %: " in said
+        assert f"no image supports: {missing[0]}, {missing[1]}, {missing[2]}" in said
+        page = (folder / "report" / "index.html").read_text()
+        assert all(f"<bdi>{name}</bdi>" in page for name in missing)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            {"expected": 4.0},
+            {"low": -1.0},
+            {"high": 3.5},
+            {"unsupported": ["purple"]},
+            {"unsupported": ["red", "red"]},
+        ],
+    )
+    def test_a_damaged_estimate_is_refused(self, recipe: Path, damage: dict[str, object]) -> None:
+        folder, _, _ = run(recipe, *ANCHORED, until="evaluate")
+        found = json.loads((folder / "present.json").read_text())
+        (folder / "present.json").write_text(json.dumps(found | damage))
+        with pytest.raises(LatteError, match="damaged"):
+            read_present(RunFolder(folder), ("red", "green", "blue"))
 
 
 def test_an_unknown_guard_is_a_mistake_in_the_recipe(recipe: Path) -> None:

@@ -18,6 +18,7 @@ from latte.interfaces import Evaluation, LatteError
 from latte.registry.registry import load_registry
 from latte.run.reopen import evaluate_run
 from tests.conftest import RecordedProgress
+from tests.run.guards import fixed
 from tests.run.runs import assert_same_results, run
 
 PLUGIN = """
@@ -316,3 +317,55 @@ class TestEvaluation:
         assert "The table has its classifier on 9 images." in said
         assert run_command_line(["diagnose", str(folder), "--quiet"]) == 0
         assert "test images" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("fixed_guard")
+class TestGuarded:
+    def test_a_whole_candidate_keeps_its_posterior(self, recipe: Path) -> None:
+        folder, _, _ = run(recipe, *SETTINGS, fixed(1))
+        assert {one.source for one in latte.load(folder).predict(recipe.parent / "images")} == {
+            "own"
+        }
+
+    @pytest.mark.parametrize("strength", [0, 0.5])
+    def test_what_is_not_taken_whole_answers_by_its_classifier(
+        self, recipe: Path, strength: float
+    ) -> None:
+        folder, _, _ = run(recipe, *SETTINGS, fixed(strength))
+        assert not (folder / "posterior.safetensors").exists()
+        images = recipe.parent / "images"
+        model, candidate = latte.load(folder), latte.load(folder, candidate=True)
+        assert {one.source for one in model.predict(images)} == {"classifier"}
+        assert {one.source for one in candidate.predict(images)} == {"own"}
+        by_candidate = rows(folder / "candidate" / "pseudo_labels.csv")
+        assert {row["confidence"] for row in by_candidate} == {"0.6"}
+        (member,) = model.adapted.members
+        zero_shot = load_file(folder / "zero_shot.safetensors")
+        found = member.classifier.similarities(zero_shot["training"]).argmax(dim=1)
+        names = ("red", "green", "blue")
+        labels = [row["adapted"] for row in rows(folder / "pseudo_labels.csv")]
+        assert labels == [names[one] for one in found]
+
+    def test_a_part_has_a_part_of_the_rows_and_of_the_bias(self, recipe: Path) -> None:
+        folder, _, _ = run(recipe, *SETTINGS, fixed(0.5))
+        found = load_file(folder / "prototypes.safetensors")
+        texts = load_file(folder / "zero_shot.safetensors")["class_features"]
+        assert torch.allclose(found["main.weights"], 1.5 * texts)
+        assert torch.allclose(found["main.bias"], torch.tensor([0, 0.0025, 0.005]))
+
+    def test_own_test_images_measure_the_posterior_of_the_candidate(self, recipe: Path) -> None:
+        own = add_own_images(recipe)
+        folder, results, _ = run(recipe, *SETTINGS, fixed(0))
+        _, whole, _ = run(recipe, *SETTINGS)
+        assert results is not None and whole is not None
+        found = {one.name: one for one in results.evaluations}
+        assert {name: one.images for name, one in found.items()} == {
+            **dict.fromkeys(("zero-shot", "adapted", "candidate"), 9 + own),
+            **dict.fromkeys(("zero-shot, own images", "candidate, own images"), own),
+        }
+        of_whole = {one.name: one for one in whole.evaluations}["adapted, own images"]
+        assert found["candidate, own images"].classes == of_whole.classes
+        assert evaluations(folder) == found
+        page = " ".join((folder / "report" / "index.html").read_text().split())
+        assert "“candidate, own images” measures its answers" in page
+        assert run_command_line(["compare", str(folder)]) == 0

@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.run.guards import fixed
 from tests.run.runs import assert_same_results, environment, run
 from tests.run.scripted import Noting
 
@@ -170,6 +171,25 @@ def test_several_processes_leave_what_one_leaves(recipe: Path, tmp_path: Path, c
     code, output, complaints = Together(recipe, folder, count, CONTROL).end()
     assert (code, complaints) == (0, [])
     assert {path: path.stat().st_mtime_ns for path in found.rglob("*.safetensors")} == before
+
+
+@pytest.mark.slow
+def test_several_processes_follow_the_verdict_of_the_first(
+    recipe: Path, tmp_path: Path, fixed_guard: Path
+) -> None:
+    keeps = fixed(0, 0.41)
+    expected, _, _ = run(recipe, keeps, output=tmp_path / "alone")
+    folder = folder_of(tmp_path, "together")
+    path = os.pathsep.join((str(fixed_guard), str(REPOSITORY)))
+    code, output, complaints = Together(recipe, folder, 2, keeps, PYTHONPATH=path).end()
+    assert (code, complaints) == (0, [])
+    assert "Kept plain CLIP" in output
+    found = the_run(folder)
+    for name in ("verdict.json", "prototypes.safetensors", "pseudo_labels.csv", "present.json"):
+        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
+    assert_close_results(found, expected)
+    names = [{one.name for one in (each / "candidate").rglob("*")} for each in (found, expected)]
+    assert names[0] == names[1]
 
 
 @pytest.mark.slow
