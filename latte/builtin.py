@@ -35,13 +35,6 @@ def latte_components() -> Iterable[ComponentSpec]:
         ),
         *_published_datasets(),
         ComponentSpec(
-            kind="guard",
-            name="lead",
-            target="latte.adapt.lead:LeadGuard",
-            options="latte.adapt.options:LeadOptions",
-            summary="keeps zero-shot where its best class hardly leads the others",
-        ),
-        ComponentSpec(
             kind="describer",
             name="phrases",
             target="latte.describe.phrases:PhraseDescriber",

@@ -9,16 +9,6 @@ from pydantic import Field
 from latte.interfaces import ClassFeatureRefresh, Options
 
 
-class LeadOptions(Options):
-    """How much the class texts must tell of the images."""
-
-    at_least: float = Field(
-        default=1.3,
-        gt=0,
-        description="smallest lead of the best class, relative to unrelated classes (which is 1)",
-    )
-
-
 class FrozenOptions(Options):
     """How much the zero-shot labels teach."""
 

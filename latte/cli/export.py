@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from latte.cli.output import echo
-from latte.cli.shared import QuietOption, RunArgument
+from latte.cli.shared import CandidateOption, QuietOption, RunArgument
 
 
 def export(
@@ -27,10 +27,11 @@ def export(
             "--output", "-o", help="The folder to write; without it, export/FORMAT in the run's."
         ),
     ] = None,
+    candidate: CandidateOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write a run's model for transformers or for ONNX runtimes, with its prototypes."""
     from latte.cli.progress import make_progress
     from latte.export.run import export_run
 
-    echo(export_run(run, format_, output, make_progress(quiet)))
+    echo(export_run(run, format_, output, make_progress(quiet), candidate=candidate))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from latte.cli.output import echo, rows_stream
-from latte.cli.shared import QuietOption, RunArgument
+from latte.cli.shared import CandidateOption, QuietOption, RunArgument
 from latte.interfaces import LatteError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def predict(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    candidate: CandidateOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Classify IMAGES; ends with code 3 if some of them could not be read and were left out.
@@ -81,7 +82,7 @@ def predict(
 
     progress = make_progress(quiet)
     total = _count(images)
-    model = load(run, device, progress)
+    model = load(run, device, progress, candidate=candidate)
     skipped = _Skipped(_speaker(progress, quiet))
     shares: list[Tensor] = []
     rows = model.predict_iter(

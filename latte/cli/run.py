@@ -85,7 +85,7 @@ def _run(
 def _print_results(results: RunResults, folder: Path) -> None:
     from latte.report.terminal import cost_line, summary_table
 
-    echo(summary_table(results))
+    echo(summary_table(results, _shown(folder)))
     echo(cost_line(results))
     for title, path in (
         ("report", folder / "report" / "index.html"),

@@ -49,6 +49,12 @@ LimitOption = Annotated[
     int | None,
     typer.Option(min=2, help="Use at most so many training and test images: a quick look."),
 ]
+CandidateOption = Annotated[
+    bool,
+    typer.Option(
+        "--candidate", help="Take what the run adapted and its guard did not take as a whole."
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 

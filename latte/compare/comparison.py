@@ -26,6 +26,11 @@ class Comparison:
     skipped: tuple[LatteError, ...]
     """Folders that are not in the table, and why."""
 
+    @property
+    def has_verdicts(self) -> bool:
+        """Whether one of the runs had a guard, so that every row says what its guards said."""
+        return any(run.verdict for row in self.rows for run in row.runs)
+
 
 def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparison:
     """The finished runs in `paths`, with the published numbers of `against`.
@@ -60,6 +65,7 @@ def notes(comparison: Comparison) -> list[str]:
         *_on_intervals(rows),
         *_on_data(rows),
         *_on_published(comparison),
+        *_on_verdicts(comparison),
     ]
 
 
@@ -71,7 +77,14 @@ def _title(row: Row) -> str:
 
 def _results(rows: Sequence[Row]) -> Iterator[Result]:
     for row in rows:
-        yield from (row.adapted, *row.controls.values()) if row.adapted else ()
+        yield from (row.adapted, *row.others.values()) if row.adapted else ()
+
+
+def _on_verdicts(comparison: Comparison) -> Iterator[str]:
+    if not comparison.has_verdicts:
+        yield "No verdicts: none of these recipes has a guard."
+    if any(row.candidate for row in comparison.rows):
+        yield "Candidate: what a run adapted, where its guard did not take all of it."
 
 
 def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:

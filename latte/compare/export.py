@@ -27,6 +27,7 @@ COLUMNS = (
     "gain_high",
     "gain_over",
     "published_top1",
+    "verdict",
     "seconds",
     "peak_memory_mb",
     "folders",
@@ -65,6 +66,7 @@ def _lines(row: Row) -> Iterator[dict[str, Any]]:
     }
     own = {
         "published_top1": row.published,
+        "verdict": row.verdict,
         "seconds": round(sum(row.seconds.values()), 3),
         "peak_memory_mb": row.peak_memory_mb,
         "folders": "; ".join(map(str, row.folders)),
@@ -75,6 +77,8 @@ def _lines(row: Row) -> Iterator[dict[str, Any]]:
     if row.own:
         images = {"images": row.own_images}
         yield {**shared, **images, "classifier": "adapted, own images", **_figures(row.own)}
+    if row.candidate:
+        yield {**shared, "classifier": "candidate", **_figures(row.candidate)}
     for name, result in row.controls.items():
         yield {**shared, "classifier": f"control {name}", **_figures(result)}
 
@@ -104,6 +108,8 @@ def _row(row: Row) -> dict[str, Any]:
         "zero_shot": _accuracy(row.zero_shot) if row.zero_shot else None,
         "adapted": _figures(row.adapted) or None,
         "own_images": {"images": row.own_images, **_figures(row.own)} if row.own else None,
+        "verdict": row.verdict,
+        "candidate": _figures(row.candidate) or None,
         "controls": {name: _figures(result) for name, result in row.controls.items()},
         "published_top1": row.published,
         "seconds": dict(row.seconds),

@@ -55,15 +55,20 @@ def page(comparison: Comparison, path: Path | None = None) -> str:
 
 def _sections(comparison: Comparison, path: Path | None) -> list[dict[str, Any]]:
     return [
-        _section(title, [row for row in comparison.rows if row.data.digest == digest], path)
+        _section(
+            title,
+            [row for row in comparison.rows if row.data.digest == digest],
+            path,
+            comparison.has_verdicts,
+        )
         for digest, title in dataset_titles(comparison.rows).items()
     ]
 
 
-def _section(title: str, rows: Sequence[Row], path: Path | None) -> dict[str, Any]:
+def _section(title: str, rows: Sequence[Row], path: Path | None, verdicts: bool) -> dict[str, Any]:
     return {
         "title": title,
-        "lines": [line for row in rows for line in _lines(row, path)],
+        "lines": [line for row in rows for line in _lines(row, path, verdicts)],
         "chart": _gain_chart(title, rows),
         "shows_seeds": any(_seed_gains(row) for row in rows),
         "courses": courses(rows),
@@ -71,12 +76,12 @@ def _section(title: str, rows: Sequence[Row], path: Path | None) -> dict[str, An
     }
 
 
-def _lines(row: Row, path: Path | None) -> list[dict[str, Any]]:
+def _lines(row: Row, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
     images = row.data.images
     own = {
         "kind": "adapted",
         "name": one_line(row.method),
-        "labels": row.labels,
+        "labels": (*row.labels, *([row.verdict] if verdicts else [])),
         "seeds": [
             (seed, report_link(path, folder) if path else None)
             for seed, folder in zip(row.seeds, row.folders, strict=True)
@@ -89,19 +94,19 @@ def _lines(row: Row, path: Path | None) -> list[dict[str, Any]]:
         "memory": cells.memory(row.peak_memory_mb),
     }
     nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
-    controls = [
+    others = [
         {
-            "kind": "control",
-            "name": one_line(name),
+            "kind": "candidate" if result is row.candidate else "control",
+            "name": one_line(name.removeprefix("control ")),
             "labels": (),
             "seeds": [(f"{result.top1.runs} of {len(row.seeds)}", None)],
             **_figures(result, images),
             **nothing,
             "stages": [],
         }
-        for name, result in row.controls.items()
+        for name, result in row.others.items()
     ]
-    return [own, *controls]
+    return [own, *others]
 
 
 def _figures(result: Result | None, images: int) -> dict[str, str]:
@@ -128,7 +133,7 @@ def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
         if row.adapted
         for name, result, css_class, dots in (
             (row.name, row.adapted, "adapted", _seed_gains(row)),
-            *((f"control {name}", one, "control", ()) for name, one in row.controls.items()),
+            *((name, one, "control", ()) for name, one in row.others.items()),
         )
     ]
     label = f"Gain over zero-shot on {title}, with 95 % intervals; the table has the same numbers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from latte.compare.run import Data, Run, Score
 from latte.compare.statistics import Spread, mean_interval, spread
 from latte.files import digest_json
 from latte.interfaces import Interval, LatteError
+from latte.report.verdict import verdict_label
 
 Over = Literal["seeds", "images"]
 
@@ -56,6 +58,24 @@ class Row:
     """Those that the row averages, by seed."""
     own: Result | None = None
     """Of the posterior, on the test images that are training images; None where there are none."""
+
+    candidate: Result | None = None
+    """Of the candidates that runs did not take as a whole, on the images of `adapted`."""
+
+    @property
+    def others(self) -> dict[str, Result]:
+        """What stands below the row, by the name that people read: candidate and controls."""
+        apart = {"candidate": self.candidate} if self.candidate else {}
+        return apart | {f"control {name}": one for name, one in self.controls.items()}
+
+    @property
+    def verdict(self) -> str:
+        """What guards said: `likely better (0.93)`, and of several seeds how many said what."""
+        found = [run.verdict for run in self.runs]
+        if len(found) == 1 or not any(found):
+            return verdict_label(found[0] if found else None)
+        said = Counter(one.outcome if one else verdict_label(None) for one in found)
+        return ", ".join(f"{number} of {len(found)} {what}" for what, number in said.items())
 
     @property
     def own_images(self) -> int:
@@ -138,6 +158,7 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
     adapted = [run.adapted for run in runs if run.adapted]
     own = [run.own for run in runs if run.own]
+    candidates = [run.candidate for run in runs if run.candidate]
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
     return Row(
         method=group.first.method,
@@ -153,6 +174,7 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
         has_oracle=any(one.oracle for run in runs for one in (run, *run.controls.values())),
         runs=tuple(runs),
         own=_result(own) if own else None,
+        candidate=_result(candidates) if candidates else None,
     )
 
 

@@ -12,7 +12,14 @@ from safetensors import SafetensorError, safe_open
 
 from latte.compare.reading import flattened, read_json, read_nodes
 from latte.files import digest_json
-from latte.interfaces import OWN_IMAGES, ClassAccuracy, Evaluation, Interval, LatteError
+from latte.interfaces import (
+    OWN_IMAGES,
+    ClassAccuracy,
+    Evaluation,
+    Interval,
+    LatteError,
+    Verdict,
+)
 from latte.recipe.components import is_label
 from latte.recipe.variables import AsWritten
 from latte.report.oracle import is_oracle
@@ -20,6 +27,7 @@ from latte.report.plain import without_secrets
 from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.identity import NOT_IDENTITY, STAGES
+from latte.run.verdict import read_verdict
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
 """Keys of a recipe that change where and how a run works or what is said about it, not what it
@@ -74,6 +82,10 @@ class Run:
     """The posterior's, on test images that are training images; None where there are none."""
     own_images: int = 0
     """How many of these there are."""
+    verdict: Verdict | None = None
+    """What its guard said; None without a guard."""
+    candidate: Score | None = None
+    """The candidate's, where the run did not take all of it."""
 
     def class_names(self) -> tuple[str, ...] | None:
         """In label order, as the run's prototypes have them; None where there are none."""
@@ -114,6 +126,7 @@ def _read(folder: RunFolder) -> Run:
     recipe = read_nodes(folder.recipe, AsWritten()).plain()
     scores = {one.name: one for one in read_evaluations(folder)}
     data, own = _data(folder, recipe, scores), scores.get(f"adapted{OWN_IMAGES}")
+    candidate = scores.get("candidate")
     return Run(
         folder=folder.path,
         method=str(recipe["name"]),
@@ -129,6 +142,8 @@ def _read(folder: RunFolder) -> Run:
         classes={name: scores[name].classes for name in ("zero-shot", "adapted") if scores},
         own=_score(own) if own else None,
         own_images=own.images if own else 0,
+        verdict=read_verdict(folder),
+        candidate=_score(candidate) if candidate else None,
     )
 
 

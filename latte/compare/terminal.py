@@ -32,7 +32,8 @@ class _Line:
 
 def table(comparison: Comparison) -> str:
     """The table, dataset by dataset, and the notes below it; at most 80 columns."""
-    blocks = [(row.data.digest, _row_lines(row)) for row in comparison.rows]
+    verdicts = comparison.has_verdicts
+    blocks = [(row.data.digest, _row_lines(row, verdicts)) for row in comparison.rows]
     lines = [line for _, block in blocks for line in block]
     headings, dropped = _columns(comparison, lines)
     widths = [_width(heading, lines) for heading in headings]
@@ -52,7 +53,8 @@ def table(comparison: Comparison) -> str:
     return "\n".join(text)
 
 
-def _row_lines(row: Row) -> list[_Line]:
+def _row_lines(row: Row, verdicts: bool) -> list[_Line]:
+    """The row and what stands below it; with `verdicts`, what guards said stands below its name."""
     images = row.data.images
     figures = {
         "seeds": str(len(row.seeds)),
@@ -63,11 +65,11 @@ def _row_lines(row: Row) -> list[_Line]:
         "time": duration(sum(row.seconds.values())),
         "memory": cells.memory(row.peak_memory_mb),
     }
-    labels = tuple(map(one_line, row.labels))
+    labels = (*map(one_line, row.labels), *([row.verdict] if verdicts else []))
     own = _Line(one_line(row.method), labels, _plain_cells(figures))
-    controls = [
+    others = [
         _Line(
-            f"{_INDENT}control {one_line(name)}",
+            f"{_INDENT}{one_line(name)}",
             (),
             _plain_cells(
                 {
@@ -77,9 +79,9 @@ def _row_lines(row: Row) -> list[_Line]:
                 }
             ),
         )
-        for name, result in row.controls.items()
+        for name, result in row.others.items()
     ]
-    return [own, *controls]
+    return [own, *others]
 
 
 def _columns(comparison: Comparison, lines: Sequence[_Line]) -> tuple[list[str], list[str]]:

@@ -6,6 +6,8 @@ import math
 
 from latte.diagnose.measure import Measure, Measurement, Section, make_section
 from latte.interfaces import Verdict
+from latte.report.plain import one_line
+from latte.report.verdict import NO_GUARD, verdict_label
 
 PROBABILITY = Measure(
     "probability", "probability", "share", "that adapting helps on images like these"
@@ -32,5 +34,5 @@ def verdict_section(verdict: Verdict) -> Section:
 def verdict_line(verdict: Verdict | None) -> str:
     """The outcome and its reason, in one line."""
     if verdict is None:
-        return "Verdict: none, as this recipe has no guard."
-    return f"Verdict: {verdict.outcome}: {verdict.reason}."
+        return NO_GUARD
+    return f"Verdict: {verdict_label(verdict)}: {one_line(verdict.reason)}."

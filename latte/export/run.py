@@ -21,20 +21,29 @@ _EXPORTS: dict[Format, Callable[..., Path]] = {
 }
 
 
-def export_run(run: Path, format_: Format, output: Path | None, progress: Progress) -> Path:
-    """Write the model of a run folder in another format; returns the folder that was written.
+def export_run(
+    run: Path,
+    format_: Format,
+    output: Path | None,
+    progress: Progress,
+    *,
+    candidate: bool = False,
+) -> Path:
+    """Write the model of a run folder, or its `candidate`, in another format; returns the folder.
 
-    Without `output` it is `export/FORMAT` below the run folder, and written anew each time.
+    Without `output` it is `export/FORMAT` below the run folder, or below its `candidate`, and
+    replaced each time.
 
     Raises:
-        LatteError: if there is no trained model, something else at `output`, no such package,
-            nothing in the format that can hold the model, or a link that leads out of the run
-            folder where that is written to.
+        LatteError: if there is no trained model or no candidate, something else at `output`, no
+            such package, nothing in the format that can hold the model, or a link that leads out of
+            the run folder where that is written to.
     """
-    folder, adapted, _ = load_adapted_run(run, "cpu", progress)
-    exported = Exported(folder.path.name, adapted, read_calibration(folder))
+    folder, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
+    source = folder.candidate if candidate else folder
+    exported = Exported(folder.path.name, adapted, read_calibration(source))
     progress.say(f"exporting to {format_}")
     if output is None:
         folder.refuse_links()
-    place = output or folder.path / "export" / format_
+    place = output or source.path / "export" / format_
     return _EXPORTS[format_](exported, place, replace=output is None)

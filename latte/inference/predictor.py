@@ -155,7 +155,11 @@ def _as_skipped(on_unreadable: Unreadable | None) -> Callable[[LatteError], None
 
 
 def load(
-    run: str | PathLike[str], device: str = "auto", progress: Progress | None = None
+    run: str | PathLike[str],
+    device: str = "auto",
+    progress: Progress | None = None,
+    *,
+    candidate: bool = False,
 ) -> Predictor:
     """Open the model of a run folder; needs neither its recipe's plugins nor its images.
 
@@ -163,10 +167,12 @@ def load(
         run: a run folder, as `latte run` named it.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: is told what is loaded.
+        candidate: open what the run adapted and its guard did not take as a whole.
 
     Raises:
-        LatteError: if there is no trained model, or no such device.
+        LatteError: if there is no trained model, no candidate, or no such device.
     """
-    folder, adapted, found = load_adapted_run(Path(run), device, progress)
-    own = read_own_images(folder, len(adapted.class_names))
-    return Predictor(adapted, read_calibration(folder), found, own)
+    folder, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
+    own = read_own_images(folder, len(adapted.class_names), candidate=candidate)
+    calibration = read_calibration(folder.candidate if candidate else folder)
+    return Predictor(adapted, calibration, found, own)

@@ -23,7 +23,7 @@ from latte.interfaces.descriptions import (
 from latte.interfaces.errors import LatteError, RecipeErrors
 from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
-from latte.interfaces.guard import Guard, Verdict
+from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import (
     Batch,
     FeatureBank,
@@ -52,6 +52,7 @@ from latte.interfaces.results import (
     Interval,
     LabelFlow,
     LearnerPrototypes,
+    PresentNames,
     Reporter,
     RunResults,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Backbone",
     "Batch",
     "Calibration",
+    "Candidate",
     "ClassAccuracy",
     "ClassFeatureRefresh",
     "Classifier",
@@ -74,6 +76,7 @@ __all__ = [
     "Describer",
     "DescriptionType",
     "Evaluation",
+    "Evidence",
     "FeatureBank",
     "Figures",
     "GalleryEntry",
@@ -97,6 +100,7 @@ __all__ = [
     "PathText",
     "PixelFormat",
     "Posterior",
+    "PresentNames",
     "Progress",
     "ProgressTask",
     "PrototypeAggregator",

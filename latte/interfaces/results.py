@@ -41,7 +41,8 @@ class Evaluation:
     """One classifier on the evaluation split."""
 
     name: str
-    """`zero-shot`, `adapted`, one of these followed by `OWN_IMAGES`, or a control's name."""
+    """`zero-shot`, `adapted`, `candidate`, one of these followed by `OWN_IMAGES`, or a control's
+    name."""
     images: int
     top1: Interval
     top5: float
@@ -73,6 +74,19 @@ class Calibration:
     def temperature(self) -> float:
         """What the model's logits are divided by: above 1 where it would be too sure."""
         return self.logit_scale / self.scale
+
+
+@dataclass(frozen=True)
+class PresentNames:
+    """An estimate of how many of the class names occur among the training images."""
+
+    expected: float
+    """Expected number of classes with at least one image."""
+    low: float
+    """Of the 95 % interval, as `high`."""
+    high: float
+    unsupported: tuple[str, ...]
+    """Names with fewer than 0.5 expected images, in label order."""
 
 
 @dataclass(frozen=True)
@@ -149,17 +163,22 @@ class RunResults:
     """Zero-shot first, then adapted, then controls; empty without an evaluation split. Where a
     posterior answers test images that are training images, both follow on these images alone, with
     `OWN_IMAGES` in their names, and the first two are measured with the classifier on the others
-    (on all, if there are no others)."""
+    (on all, if there are no others). Where the run did not take all of its candidate, `candidate`
+    follows adapted, and what its posterior answers is `candidate` with `OWN_IMAGES`."""
     gallery: tuple[GalleryEntry, ...]
     """A sample of the training images, drawn from the seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
     """Training images per class, in label order: (frozen label, adapted label)."""
     verdict: Verdict | None = None
-    """What the recipe's guard said; None without a guard."""
+    """What the recipe's guard said; None without a guard. Below strength 1 the candidate lies in
+    `candidate/` of the run folder."""
     held_back: tuple[HeldBack, ...] = ()
     """What each of the recipe's gates did to each description, in the recipe's order of both."""
     calibration: Calibration | None = None
     """How confidence was set; None in runs of versions that did not."""
+    present: PresentNames | None = None
+    """Which class names occur among the training images; None in runs of versions that did not
+    estimate it."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
     """`zero-shot` and `adapted` on the evaluation split: the pairs of classes that occur, largest
     number of images first; empty without labels."""

@@ -18,6 +18,8 @@ Method = Literal["mixture", "training-free", "latteclip"]
 
 _NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
 """The component that a method cannot do without, where it does not come with latte."""
+_GUARD: tuple[Kind, str] = ("guard", "evidence")
+"""Judges what any method adapted."""
 
 _LMM_MEMORY = 10.0
 """GiB of a GPU that LLaVA 1.6 with 7 billion parameters needs in 4 bits, with room for a batch:
@@ -40,6 +42,7 @@ class Choices:
     batch_size: int = 64
     micro_batch_size: int | None = None
     max_epochs: int = 0
+    guard: str | None = None
     learning_rate: float = 0.0
     requires: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -50,14 +53,28 @@ def choose(found: Findings, machine: Machine, registry: Registry, method: str) -
     automatic = method == "auto"
     chosen = _method(found, machine, registry) if automatic else _asked(method, registry)
     _COMPLETE[chosen.method](chosen, found, machine, registry)
-    chosen.reasons.append(
-        "guard: lead, which keeps zero-shot where the class names tell nothing of the images"
-    )
+    _choose_guard(chosen, registry)
     if not found.evaluation:
         chosen.reasons.append(
             "gain: not measured, as there are no labelled images; name a folder with --evaluation"
         )
     return chosen
+
+
+def _choose_guard(chosen: Choices, registry: Registry) -> None:
+    _, name = _GUARD
+    if not has(registry, *_GUARD):
+        chosen.reasons.append(
+            "guard: none; to keep plain CLIP where the evidence that adapting helps is weak, "
+            "pip install latte-transductive, and write this recipe again"
+        )
+        return
+    chosen.guard = name
+    requirement = _requirement(registry, *_GUARD)
+    chosen.requires = list(dict.fromkeys([*chosen.requires, requirement]))
+    chosen.reasons.append(
+        f"guard: {name}, which keeps plain CLIP where the evidence that adapting helps is weak"
+    )
 
 
 def _complete_mixture(

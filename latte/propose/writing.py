@@ -32,8 +32,9 @@ def _lines(found: Findings, chosen: Choices, file: Path) -> Iterator[str]:
     yield from _dataset(found, file)
     yield "# Another CLIP: any name and tag of open_clip.list_pretrained()"
     yield "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}"
-    yield "# Keeps zero-shot where the class names tell nothing of the images"
-    yield "guard: lead"
+    if chosen.guard:
+        yield "# Keeps plain CLIP where the evidence that adapting helps is weak"
+        yield from _entry("guard", chosen.guard)
     yield from {"mixture": _mixture, "training-free": _free, "latteclip": _latteclip}[
         chosen.method
     ](chosen)

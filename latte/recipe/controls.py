@@ -11,8 +11,8 @@ from latte.recipe.wording import EXPECTED, wrong_type
 from latte.registry.keys import USE
 from latte.registry.registry import Registry
 
-_TAKEN = ("zero-shot", "adapted")
-"""What reports call the two models that every run evaluates."""
+_TAKEN = ("zero-shot", "adapted", "candidate")
+"""What reports call the models that a run itself evaluates."""
 
 
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:

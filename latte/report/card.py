@@ -9,13 +9,14 @@ from latte.interfaces import Evaluation, NoOptions, Reporter, RunResults
 from latte.report.confidence import confidence_text
 from latte.report.facts import learner_names, method_facts, run_facts, steps
 from latte.report.gates import gate_facts
-from latte.report.guard import guard_note
 from latte.report.headline import ADAPTED, headline, named, own_note
 from latte.report.loading import loading_code
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
 from latte.report.oracle import is_oracle, oracle_note
+from latte.report.present import ALL_OCCUR, present_sentence
 from latte.report.starting_model import starting_model
+from latte.report.verdict import verdict_words
 
 _LATTE = """\
 import latte  # of the package latte-clip
@@ -87,8 +88,13 @@ def _header(results: RunResults) -> str:
 
 
 def _notes(results: RunResults) -> list[str]:
-    notes = (guard_note(results.verdict), oracle_note(results.recipe))
-    return [f"**{escaped(note)}**" for note in notes if note]
+    words, oracle = verdict_words(results, results.folder.name), oracle_note(results.recipe)
+    strong = (words.sentence if results.verdict else None, oracle)
+    plain = words.lines[1:] if results.verdict else words.lines
+    return [
+        *(f"**{escaped(note)}**" for note in strong if note),
+        " ".join(escaped(line) for line in plain),
+    ]
 
 
 def _what(results: RunResults) -> str:
@@ -207,4 +213,9 @@ def _evaluation_limits(results: RunResults) -> list[str]:
 
 def _unseen_classes(results: RunResults) -> list[str]:
     unseen = sum(adapted == 0 for _, adapted in results.pseudo_label_counts)
-    return [f"Classes that it gives to no training image: {count(unseen)}."] if unseen else []
+    lines = [f"Classes that it gives to no training image: {count(unseen)}."] if unseen else []
+    if present := present_sentence(results.present, len(results.class_names)):
+        lines.append(f"{escaped(present)}.")
+    elif results.present is not None:
+        lines.append(ALL_OCCUR)
+    return lines

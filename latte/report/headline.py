@@ -12,6 +12,7 @@ from latte.report.plain import one_line
 
 ZERO_SHOT = "zero-shot"
 ADAPTED = "adapted"
+CANDIDATE = "candidate"
 
 Tone = Literal["better", "same", "worse", "unknown"]
 
@@ -32,19 +33,23 @@ def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
 
 
 def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Everything beside zero-shot and adapted, also beside those on the run's own images."""
+    """Everything beside zero-shot, adapted and candidate, also on the run's own images."""
     return [evaluation for evaluation in evaluations if main_name(evaluation) is None]
 
 
 def main_name(evaluation: Evaluation) -> str | None:
-    """`zero-shot` or `adapted`, on whatever images; None for a control."""
+    """`zero-shot`, `adapted` or `candidate`, on whatever images; None for a control."""
     name = evaluation.name.removesuffix(OWN_IMAGES)
-    return name if name in (ZERO_SHOT, ADAPTED) else None
+    return name if name in (ZERO_SHOT, ADAPTED, CANDIDATE) else None
 
 
 def own_note(evaluations: Sequence[Evaluation]) -> str | None:
     """What the figures of the run's own images mean; None where there are none."""
-    after, own = named(evaluations, ADAPTED), named(evaluations, f"{ADAPTED}{OWN_IMAGES}")
+    pairs = [
+        (named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}"))
+        for name in (ADAPTED, CANDIDATE)
+    ]
+    after, own = next(((first, own) for first, own in pairs if own), (None, None))
     if after is None or own is None:
         return None
     return (

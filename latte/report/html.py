@@ -21,7 +21,6 @@ from latte.report.facts import method_facts, run_facts
 from latte.report.flows import flows
 from latte.report.gallery import gallery
 from latte.report.gates import gate_rows
-from latte.report.guard import guard_note
 from latte.report.headline import headline, main_name, own_note
 from latte.report.loading import loading_code
 from latte.report.numbers import (
@@ -36,7 +35,9 @@ from latte.report.numbers import (
 from latte.report.options import HtmlOptions
 from latte.report.oracle import oracle_note
 from latte.report.plain import as_yaml, printable
+from latte.report.present import ALL_OCCUR, present_sentence
 from latte.report.prototypes import prototype_maps
+from latte.report.verdict import verdict_words
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -74,7 +75,8 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
         "results": results,
         "headline": headline(results.evaluations),
         "own": own_note(results.evaluations),
-        "guard": guard_note(results.verdict),
+        "verdict": verdict_words(results, results.folder.name),
+        "present": _present(results),
         "oracle": oracle_note(results.recipe),
         "scores": [_score(evaluation) for evaluation in results.evaluations],
         "accuracy_chart": _accuracy_chart(results),
@@ -94,6 +96,14 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
         "recipe": as_yaml(results.recipe),
         "environment": as_yaml(results.environment),
     }
+
+
+def _present(results: RunResults) -> dict[str, Any] | None:
+    """The sentence, and all names that no image supports."""
+    if results.present is None:
+        return None
+    sentence = present_sentence(results.present, len(results.class_names))
+    return {"sentence": sentence or ALL_OCCUR, "unsupported": results.present.unsupported}
 
 
 def _score(evaluation: Evaluation) -> dict[str, str]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from latte.interfaces import Evaluation, RunResults
 from latte.report.facts import peak_memory
-from latte.report.guard import guard_note
 from latte.report.headline import headline, own_note
 from latte.report.numbers import (
     MINUS,
@@ -20,26 +19,49 @@ from latte.report.numbers import (
 )
 from latte.report.oracle import oracle_note
 from latte.report.plain import one_line
+from latte.report.present import present_sentence
+from latte.report.verdict import verdict_words
 
 WIDTH = 80
 _GAP = "  "
 _HEADER = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
 
 
-def summary_table(results: RunResults) -> str:
-    """The verdict on a run and its accuracies; at most 80 columns, ASCII but for names."""
-    return "\n".join(summary_lines(results))
+def summary_table(results: RunResults, run: str | None = None) -> str:
+    """The verdict on a run and its accuracies; at most 80 columns, ASCII but for names.
+
+    Commands name the run folder as `run`, or by its name alone.
+    """
+    return "\n".join(summary_lines(results, run))
 
 
-def summary_lines(results: RunResults) -> list[str]:
+def summary_lines(results: RunResults, run: str | None = None) -> list[str]:
     """`summary_table` line by line."""
-    verdict = headline(results.evaluations)
-    lines = [*evaluation_lines(results.evaluations), ""] if results.evaluations else []
-    notes = (guard_note(results.verdict), oracle_note(results.recipe))
-    for text in (verdict.sentence, verdict.control, own_note(results.evaluations), *notes):
-        if text:
-            lines += textwrap.wrap(_plain(text), WIDTH)
-    return lines
+    lines = _verdict_lines(results, run or results.folder.name)
+    if results.evaluations:
+        lines += [*evaluation_lines(results.evaluations), ""]
+    measured = headline(results.evaluations)
+    notes = (
+        measured.sentence,
+        measured.control,
+        own_note(results.evaluations),
+        present_sentence(results.present, len(results.class_names)),
+        oracle_note(results.recipe),
+    )
+    return lines + [line for text in notes if text for line in _wrapped(text)]
+
+
+def _verdict_lines(results: RunResults, run: str) -> list[str]:
+    """Nothing without a guard: most recipes have none."""
+    if results.verdict is None:
+        return []
+    words = verdict_words(results, run)
+    return [*(line for text in words.lines for line in _wrapped(text)), ""]
+
+
+def _wrapped(text: str) -> list[str]:
+    """Commands and paths stay whole where a line can hold them."""
+    return textwrap.wrap(_plain(text), WIDTH, break_on_hyphens=False)
 
 
 def cost_line(results: RunResults) -> str:

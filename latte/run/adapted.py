@@ -80,13 +80,13 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
 
 
 def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
-    """Write the model folder(s) and `prototypes.safetensors`."""
+    """Write the model folder(s) and `prototypes.safetensors`; returns both."""
     for member in adapted.members:
         member.backbone.save(_model_folder(folder, member.name, len(adapted.members)))
-    return [folder.model, save_classifiers(folder, adapted)]
+    return [folder.model, *save_classifiers(folder, adapted)]
 
 
-def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
+def save_classifiers(folder: RunFolder, adapted: Adapted) -> list[Path]:
     """Write `prototypes.safetensors`; returns its path."""
     about = {
         "class_names": adapted.class_names,
@@ -96,7 +96,7 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(folder.prototypes) as temporary:
         save_file(classifier_tensors(adapted), temporary, metadata=metadata)
-    return folder.prototypes
+    return [folder.prototypes]
 
 
 def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:
@@ -111,13 +111,26 @@ def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:
     return tensors
 
 
-def load_adapted(folder: RunFolder, device: str, progress: Progress | None) -> Adapted:
-    """Open what `save_adapted` wrote. Raises `LatteError` where there is none."""
-    class_names, classifiers = load_classifiers(folder)
+def load_adapted(
+    folder: RunFolder, device: str, progress: Progress | None, *, candidate: bool = False
+) -> Adapted:
+    """Open what a run classifies with, or the `candidate` that it did not take as a whole.
+
+    A candidate without a model has the frozen CLIP, as the run has then. Raises `LatteError` where
+    there is none.
+    """
+    place = folder.candidate if candidate else folder
+    class_names, classifiers = load_classifiers(place)
     if progress is not None:
-        progress.say(f"loading the adapted model of {folder.path.name}")
+        progress.say(
+            f"loading the {'candidate' if candidate else 'adapted model'} of {folder.path.name}"
+        )
+    models = {name: _model_folder(place, name, len(classifiers)) for name in classifiers}
+    if candidate and not place.model.exists():
+        _, own = load_classifiers(folder)
+        models = dict.fromkeys(classifiers, _model_folder(folder, next(iter(own)), len(own)))
     members = tuple(
-        Member(name, _load_model(_model_folder(folder, name, len(classifiers)), device), classifier)
+        Member(name, _load_model(models[name], device), classifier)
         for name, classifier in classifiers.items()
     )
     return Adapted(class_names, members)

@@ -15,7 +15,6 @@ from latte.describe.shard import Shard
 from latte.describe.store import DescriptionStore
 from latte.interfaces import Describer, DescriptionType, LatteError
 from latte.run.gating import hold_back
-from latte.run.guarding import is_held_back
 from latte.run.images import Images
 from latte.run.oracle import oracle_labels, tell_shortfall
 from latte.run.stored import DO_AGAIN
@@ -24,15 +23,10 @@ from latte.run.zero_shot import ZeroShot
 
 
 def build_descriptions(workspace: Workspace, template: str) -> dict[str, DescriptionType[Any]]:
-    """The recipe's description types by label; open class templates become the dataset's.
-
-    Where the guard keeps zero-shot nobody is asked, and only those of scope `class` are there.
-    """
+    """The recipe's description types by label; open class templates become the dataset's."""
     built: dict[str, DescriptionType[Any]] = {}
     for choice in workspace.recipe.descriptions:
         built[choice.label] = workspace.build(choice, with_template(choice.options, template))
-    if is_held_back(workspace.folder):
-        return {label: kind for label, kind in built.items() if kind.scope == "class"}
     return built
 
 

@@ -22,13 +22,16 @@ from latte.interfaces import OWN_IMAGES, Classifier, Evaluation, Progress
 from latte.run.adapted import Adapted
 from latte.run.calibrating import calibrate, write_calibration
 from latte.run.folder import RunFolder
-from latte.run.guarding import is_held_back
 from latte.run.images import Images
+from latte.run.judging import Outcome, trains_clip
 from latte.run.posterior import OwnImages, read_own_images
+from latte.run.present import write_present
 from latte.run.stored import explained
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
+MOST_CLASSES = 5
+"""The likeliest classes of a training image by which the classes that occur are estimated."""
 _PSEUDO_LABELS = ("image", "zero_shot", "adapted", "confidence")
 
 
@@ -40,39 +43,114 @@ class PseudoLabels:
     adapted: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What is measured on the evaluation split."""
+
+    similarities: Similarities
+    """(M, C)"""
+    own: OwnImages | None
+    """The posterior that belongs to the classifier; None where it has none."""
+
+
+@dataclass(frozen=True)
+class _Classified:
+    """One classifier's similarities."""
+
+    logit_scale: float
+    training: Similarities
+    """(N, C)"""
+    evaluation: Measured
+
+
 def evaluate(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, adapted: Adapted
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
 ) -> list[Path]:
-    """Measure the adapted model against zero-shot, and label every image with it."""
-    folder, progress = workspace.folder, workspace.progress
-    unchanged = not _trains_images(workspace) or is_held_back(folder)
-    similarities = [
-        adapted.in_blocks([features] * len(adapted.members))
-        if unchanged
-        else adapted_similarities(workspace, adapted, cache, progress, name)
-        for features, cache, name in (
-            (zero_shot.training, images.training.cache, "label images"),
-            (zero_shot.evaluation, images.evaluation.cache, "label test images"),
-        )
+    """Measure the adapted model against zero-shot, and label every image with it.
+
+    A candidate that was not taken as a whole is measured too, and labels the training images.
+    """
+    folder = workspace.folder
+    trained, rejected = trains_clip(workspace), outcome.rejected
+    models = [(outcome.adapted, trained and rejected is None)]
+    models += [(rejected, trained)] if rejected else []
+    found = [
+        (model, _similarities(workspace, images, zero_shot, model, outcome.features, encodes))
+        for model, encodes in models
     ]
     if not processes.is_first():
         return []
-    own = read_own_images(folder, len(images.class_names))
-    evaluations = compare(images, zero_shot, similarities[1], own) if images.labels else []
-    write_json(folder.evaluation, [to_json(one) for one in evaluations])
-    calibration = calibrate(workspace, zero_shot, adapted.logit_scale, similarities, images.labels)
-    write_calibration(folder, calibration)
-    answers = (
-        _classified(similarities[0], calibration.scale)
-        if own is None
-        else (own.posterior.labels[:, 0], own.posterior.probabilities[:, 0])
+    classes = len(images.class_names)
+    owned = [read_own_images(folder, classes, candidate=model is rejected) for model, _ in models]
+    taken, *others = (
+        _Classified(model.logit_scale, training, Measured(evaluation, own))
+        for (model, (training, evaluation)), own in zip(found, owned, strict=True)
     )
-    _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, *answers)
+    candidate = others[0] if others else None
+    evaluations = (
+        compare(images, zero_shot, *(one.evaluation for one in (taken, *others)))
+        if images.labels
+        else []
+    )
+    write_json(folder.evaluation, [to_json(one) for one in evaluations])
+    if candidate is not None:
+        _label_training(workspace, folder.candidate, images, zero_shot, candidate)
+    scale, answers = _label_training(workspace, folder, images, zero_shot, taken)
+    write_present(folder, answers.likeliest, answers.probabilities, images.class_names)
     top_k = workspace.recipe.evaluate.top_k
-    rows = _predictions(images, similarities[1], calibration.scale, top_k, own)
-    columns = Columns(min(top_k, len(images.class_names)), own is not None)
+    rows = _predictions(images, taken.evaluation, scale, top_k)
+    columns = Columns(min(top_k, classes), taken.evaluation.own is not None)
     write_predictions(folder.predictions, rows, columns=columns)
-    return [folder.evaluation, folder.calibration, folder.pseudo_labels, folder.predictions]
+    of_candidate = (folder.candidate.calibration, folder.candidate.pseudo_labels)
+    return [
+        *(folder.evaluation, folder.calibration, folder.pseudo_labels),
+        *(folder.present, folder.predictions),
+        *(of_candidate if candidate else ()),
+    ]
+
+
+def _similarities(
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    adapted: Adapted,
+    features: Sequence[Tensor] | None,
+    encodes: bool,
+) -> tuple[Similarities, Similarities]:
+    """Of the training and of the evaluation images, from frozen features or as `adapted` `encodes`.
+
+    `features` of the training images are not encoded again.
+    """
+    if not encodes:
+        every = len(adapted.members)
+        frozen = (zero_shot.training, zero_shot.evaluation)
+        training, evaluation = (adapted.in_blocks([one] * every) for one in frozen)
+        return training, evaluation
+    progress = workspace.progress
+    return (
+        adapted_similarities(workspace, adapted, images.training.cache, progress, "label images")
+        if features is None
+        else adapted.in_blocks(features),
+        adapted_similarities(
+            workspace, adapted, images.evaluation.cache, progress, "label test images"
+        ),
+    )
+
+
+def _label_training(
+    workspace: Workspace,
+    folder: RunFolder,
+    images: Images,
+    zero_shot: ZeroShot,
+    found: _Classified,
+) -> tuple[float, _Answers]:
+    """Write `calibration.json` and `pseudo_labels.csv`; returns the scale and the answers."""
+    similarities = (found.training, found.evaluation.similarities)
+    calibration = calibrate(workspace, zero_shot, found.logit_scale, similarities, images.labels)
+    write_calibration(folder, calibration)
+    answers = _answers(found, calibration.scale)
+    _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, answers)
+    return calibration.scale, answers
 
 
 def adapted_similarities(
@@ -90,12 +168,13 @@ def adapted_similarities(
 
 
 def compare(
-    images: Images, zero_shot: ZeroShot, adapted: Similarities, own: OwnImages | None
+    images: Images, zero_shot: ZeroShot, adapted: Measured, candidate: Measured | None = None
 ) -> list[Evaluation]:
-    """Zero-shot and adapted accuracy on the same labelled images.
+    """Zero-shot and adapted accuracy on the same labelled images, and the candidate's beside it.
 
-    Where `own` answers some of them, these are measured apart, and the classifier on the others;
-    where it answers all, the classifier is measured on all, as new images will be given to it.
+    Where a posterior answers some of them, these are measured apart, and the classifier on the
+    others; where it answers all, the classifier is measured on all, as new images will be given to
+    it. A run with a `candidate` apart has no posterior, and its classifiers are measured on all.
     """
     labels = torch.tensor(images.labels)
     owners = torch.arange(len(images.class_names))
@@ -103,20 +182,29 @@ def compare(
     before = Similarities(
         len(features), len(owners), lambda rows: texts.similarities(features[rows])
     )
-    ranks = [
-        label_ranks(name, found, labels)
-        for name, found in (("zero-shot", before), ("adapted", adapted))
-    ]
-    measured, answered = split_rows(own, images.evaluation.keys)
-    pairs = [("", measured, [one[measured] for one in ranks])]
+    found = {"zero-shot": before, "adapted": adapted.similarities}
+    if candidate is not None:
+        found["candidate"] = candidate.similarities
+    ranks = {name: label_ranks(name, one, labels) for name, one in found.items()}
+    measured, _ = split_rows(adapted.own, images.evaluation.keys)
+    groups = [("", measured, {name: one[measured] for name, one in ranks.items()})]
+    last, own = [*ranks][-1], (candidate or adapted).own
+    _, answered = split_rows(own, images.evaluation.keys)
     if own is not None and len(answered):
         places = torch.tensor([row for row in own.rows(images.evaluation.keys) if row is not None])
         by_posterior = own.ranks(places, labels[answered], len(owners))
-        pairs.append((OWN_IMAGES, answered, [ranks[0][answered], by_posterior]))
+        both = {"zero-shot": ranks["zero-shot"][answered], last: by_posterior}
+        groups.append((OWN_IMAGES, answered, both))
     return [
-        evaluate_ranks(f"{name}{suffix}", found, labels[rows], len(owners), baseline)
-        for suffix, rows, (first, second) in pairs
-        for name, found, baseline in (("zero-shot", first, None), ("adapted", second, first == 0))
+        evaluate_ranks(
+            f"{name}{suffix}",
+            one,
+            labels[rows],
+            len(owners),
+            None if name == "zero-shot" else of["zero-shot"] == 0,
+        )
+        for suffix, rows, of in groups
+        for name, one in of.items()
     ]
 
 
@@ -152,13 +240,11 @@ def read_pseudo_labels(folder: RunFolder, class_names: Sequence[str]) -> PseudoL
     return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]))
 
 
-def _predictions(
-    images: Images, similarities: Similarities, scale: float, top_k: int, own: OwnImages | None
-) -> Iterator[Prediction]:
+def _predictions(images: Images, found: Measured, scale: float, top_k: int) -> Iterator[Prediction]:
     """The rows of `predictions.csv`; no more of them exist at once than a block has."""
-    scan, names = images.evaluation, images.class_names
+    scan, names, own = images.evaluation, images.class_names, found.own
     first = 0
-    for block in similarities:
+    for block in found.similarities:
         ids = [image.id for image in scan.images[first : first + len(block)]]
         keys = scan.keys[first : first + len(block)]
         first += len(block)
@@ -166,20 +252,41 @@ def _predictions(
         yield from own.replace(rows, keys, names, top_k) if own else rows
 
 
-def _classified(similarities: Similarities, scale: float) -> tuple[Tensor, Tensor]:
-    """The classifier's class (N,) of each image, and its calibrated probability (N,)."""
-    labels, confidences = [], []
-    for block in similarities:
-        labels.append(block.argmax(dim=1))
-        confidences.append((block.float() * scale).softmax(dim=1).amax(dim=1))
-    return torch.cat(labels), torch.cat(confidences)
+@dataclass(frozen=True)
+class _Answers:
+    """Classes of the training images."""
+
+    labels: Tensor
+    """(N,): of equally likely classes the first."""
+    confidences: Tensor
+    """(N,)"""
+    likeliest: Tensor
+    """(N, K): the `MOST_CLASSES` likeliest classes, or all."""
+    probabilities: Tensor
+    """(N, K): theirs."""
+
+
+def _answers(found: _Classified, scale: float) -> _Answers:
+    """What the posterior says, or else the classifier with calibrated probabilities."""
+    own = found.evaluation.own
+    if own is not None:
+        labels = own.posterior.labels[:, :MOST_CLASSES]
+        probabilities = own.posterior.probabilities[:, :MOST_CLASSES]
+        return _Answers(labels[:, 0], probabilities[:, 0], labels, probabilities)
+    columns: list[tuple[Tensor, ...]] = []
+    for block in found.training:
+        shares = (block.float() * scale).softmax(dim=1)
+        best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
+        columns.append((block.argmax(dim=1), shares.amax(dim=1), best.indices, best.values))
+    return _Answers(*(torch.cat(parts) for parts in zip(*columns, strict=True)))
 
 
 def _write_pseudo_labels(
-    path: Path, images: Images, zero_shot: ZeroShot, labels: Tensor, confidences: Tensor
+    path: Path, images: Images, zero_shot: ZeroShot, answers: _Answers
 ) -> None:
     names = images.class_names
-    columns = (zero_shot.frozen_labels.tolist(), labels.tolist(), confidences.tolist())
+    found = (zero_shot.frozen_labels, answers.labels, answers.confidences)
+    columns = [one.tolist() for one in found]
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
@@ -189,13 +296,3 @@ def _write_pseudo_labels(
         for image, before, after, confidence in zip(images.training.images, *columns, strict=True):
             sure = round(min(1.0, confidence), 6)
             writer.writerow((image.id, names[before], names[after], sure))
-
-
-def _trains_images(workspace: Workspace) -> bool:
-    """Whether image features can differ from the frozen CLIP's.
-
-    They cannot without a step, and not where nothing but prototypes moves.
-    """
-    recipe = workspace.recipe
-    trains = any(learner.settings.trainable != "none" for learner in recipe.learners)
-    return trains and recipe.train.takes_steps

@@ -83,7 +83,12 @@ class RunFolder:
     @property
     def verdict(self) -> Path:
         """What the guard said, where the recipe has one."""
-        return self.path / "guard.json"
+        return self.path / "verdict.json"
+
+    @property
+    def candidate(self) -> RunFolder:
+        """What was adapted and not taken as a whole: the same layout, without stages of its own."""
+        return RunFolder(self.path / "candidate")
 
     @property
     def descriptions(self) -> Path:
@@ -139,6 +144,11 @@ class RunFolder:
     def calibration(self) -> Path:
         """How sure the model may say it is."""
         return self.path / "calibration.json"
+
+    @property
+    def present(self) -> Path:
+        """How many of the named classes occur among the training images, and which do not."""
+        return self.path / "present.json"
 
     @property
     def predictions(self) -> Path:

@@ -14,6 +14,8 @@ from latte.recipe.model import Choice, Recipe
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 
+CHECKPOINTS = "checkpoints"
+
 NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
 """Keys that change where or how fast a run works, or what is said about it, not what it finds."""
 
@@ -43,6 +45,9 @@ def stage_fingerprints(
 ) -> dict[str, str]:
     """One fingerprint a stage; each contains those of the stages that it builds on.
 
+    `CHECKPOINTS` stands for all that training depends on: stage `train` without the guard, which
+    judges what was trained, so that checkpoints stay usable when it changes.
+
     `data` stands for the images: their ids, contents and order. `oracle_labels` are those of the
     training images, where the recipe uses them.
     """
@@ -51,23 +56,24 @@ def stage_fingerprints(
     zero_shot = digest(first, backbone)
     describers = _choices(recipe.describers)
     described = [zero_shot, describers, _choices(recipe.descriptions), str(recipe.general.seed)]
-    if recipe.guard:
-        described.append(_choices([recipe.guard]))
     if recipe.gates:
         described.append(_choices(recipe.gates))
     if oracle_labels is not None:
         described.append(digest_json([*oracle_labels]))
     describe = digest(*described)
-    train = digest(
+    train = checkpoints = digest(
         describe,
         _choices(recipe.labels),
         digest_json([_learner(one) for one in recipe.learners]),
         digest_json(recipe.train.model_dump(mode="json")),
     )
+    if recipe.guard:
+        train = digest(checkpoints, _choices([recipe.guard]))
     evaluate = digest(train, digest_json(recipe.evaluate.model_dump(mode="json")))
     controls = digest_json({name: control.resolved for name, control in recipe.controls.items()})
     report = digest(evaluate, _choices(recipe.reporters), controls)
-    return dict(zip(STAGES, (first, zero_shot, describe, train, evaluate, report), strict=True))
+    stages = (first, zero_shot, describe, train, evaluate, report)
+    return {**dict(zip(STAGES, stages, strict=True)), CHECKPOINTS: checkpoints}
 
 
 def _learner(learner: Any) -> list[Any]:

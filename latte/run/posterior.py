@@ -75,21 +75,25 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
     return [folder.posterior]
 
 
-def read_own_images(folder: RunFolder, classes: int) -> OwnImages | None:
-    """The posterior of a run folder with its images' keys; None in runs without one.
+def read_own_images(
+    folder: RunFolder, classes: int, *, candidate: bool = False
+) -> OwnImages | None:
+    """The posterior of a run folder, or of its `candidate`, with its images' keys.
 
-    Raises `LatteError` for a file that is missing, damaged, or about other images or classes.
+    Returns None where there is none. Raises `LatteError` for a file that is missing, damaged, or
+    about other images or classes.
     """
-    if not folder.posterior.exists():
+    path = (folder.candidate if candidate else folder).posterior
+    if not path.exists():
         record = folder.recorded("train")
-        if record is None or folder.relative(folder.posterior) not in record.outputs:
+        if record is None or folder.relative(path) not in record.outputs:
             return None
-    with explained(folder.posterior):
-        tensors = load_tensors(folder.posterior)
+    with explained(path):
+        tensors = load_tensors(path)
         found = Posterior(tensors["labels"], tensors["probabilities"])
         _check(found, classes)
     keys = tuple(one.key for one in read_json_lines(folder.training_images, _Keyed))
-    same_count(folder.posterior, "training images", [len(found.labels), len(keys)])
+    same_count(path, "training images", [len(found.labels), len(keys)])
     return OwnImages(found, keys)
 
 

@@ -9,14 +9,16 @@ from latte.interfaces import Evaluation, LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.run.adapted import Adapted, load_adapted
-from latte.run.evaluating import adapted_similarities, compare
+from latte.run.evaluating import Measured, adapted_similarities, compare
 from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.images import find_images
+from latte.run.judging import load_outcome
 from latte.run.memory import keep_freed_memory
 from latte.run.posterior import read_own_images
 from latte.run.results import collect_results
 from latte.run.stored import read_stored
+from latte.run.verdict import has_candidate
 from latte.run.workspace import Workspace, find_device, run_folder
 from latte.run.zero_shot import compute_zero_shot
 
@@ -48,15 +50,24 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
 
 
 def load_adapted_run(
-    path: Path, device: str, progress: Progress | None
+    path: Path, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> tuple[RunFolder, Adapted, str]:
-    """A run folder, its adapted model, and the device that the model is on.
+    """A run folder, its adapted model or its `candidate`, and the device that the model is on.
 
-    Needs neither the recipe's plugins nor its images. Raises `LatteError` if there is no model.
+    Needs neither the recipe's plugins nor its images. Raises `LatteError` if there is no model, or
+    no candidate apart from it.
     """
     keep_freed_memory()
     folder, found = open_folder(path), find_device(device)
-    return folder, load_adapted(folder, found, progress), found
+    if candidate and not has_candidate(folder):
+        raise LatteError(
+            "this run has no candidate apart from its model: it took all that it adapted"
+            if folder.prototypes.exists()
+            else "there is no trained model in this run folder",
+            where=str(folder.path),
+            hint="leave --candidate out; in Python: candidate=False",
+        )
+    return folder, load_adapted(folder, found, progress, candidate=candidate), found
 
 
 def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Evaluation]:
@@ -73,13 +84,19 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
             where=str(workspace.folder.recipe),
             hint="give it some with `dataset.evaluation`; labels are used for nothing else",
         )
-    adapted = load_adapted(workspace.folder, workspace.device, progress)
+    outcome = load_outcome(workspace.folder, workspace.device, progress)
     zero_shot = compute_zero_shot(workspace, images)
-    similarities = adapted_similarities(
-        workspace, adapted, images.evaluation.cache, progress, "evaluate"
-    )
-    own = read_own_images(workspace.folder, len(images.class_names))
-    return compare(images, zero_shot, similarities, own)
+    measured = [
+        Measured(
+            adapted_similarities(workspace, one, images.evaluation.cache, progress, "evaluate"),
+            read_own_images(
+                workspace.folder, len(images.class_names), candidate=one is outcome.rejected
+            ),
+        )
+        for one in (outcome.adapted, outcome.rejected)
+        if one is not None
+    ]
+    return compare(images, zero_shot, *measured)
 
 
 def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunResults, list[Path]]:

@@ -27,10 +27,11 @@ from latte.run.evaluating import PseudoLabels, read_pseudo_labels
 from latte.run.evaluations import read_evaluations
 from latte.run.folder import RunFolder
 from latte.run.gating import read_held_back
-from latte.run.guarding import read_verdict
 from latte.run.identity import STAGES
 from latte.run.images import Images
+from latte.run.present import read_present
 from latte.run.stored import read_stored, same_count
+from latte.run.verdict import read_verdict
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, zero_shot_of
 
@@ -67,6 +68,7 @@ def collect_results(
         verdict=read_verdict(folder),
         held_back=read_held_back(folder),
         calibration=read_calibration(folder),
+        present=read_present(folder, images.class_names),
         confusions=confusions(folder, images, zero_shot),
         label_flows=label_flows(labels),
         prototypes=_prototypes(folder, zero_shot),

@@ -12,23 +12,21 @@ from typing import Any, Generic, TypeVar
 from latte import processes
 from latte.data.enough import warn_of_few
 from latte.files import digest, write_json, write_text
-from latte.interfaces import Evaluation, Posterior, Progress, RunResults, RunStart
+from latte.interfaces import Evaluation, Progress, RunResults, RunStart
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.report.plain import without_secrets
-from latte.run.adapted import Adapted, load_adapted, save_adapted
 from latte.run.describing import describe, load_bank
 from latte.run.environment import describe_environment
 from latte.run.evaluating import evaluate
 from latte.run.evaluations import read_evaluations
 from latte.run.folder import StageRecord
-from latte.run.guarding import is_held_back, judge, zero_shot_model
-from latte.run.identity import STAGES, stage_fingerprints
+from latte.run.identity import CHECKPOINTS, STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
+from latte.run.judging import Outcome, load_outcome, settle
 from latte.run.memory import keep_freed_memory
 from latte.run.oracle import oracle_labels
-from latte.run.posterior import save_posterior
 from latte.run.profile import RunProfile, write_profile
 from latte.run.repeatable import repeatable
 from latte.run.results import collect_results
@@ -132,13 +130,13 @@ class _Runner:
             self._forget_changed()
         zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: zero_shot_of(self.folder.zero_shot, images))
         bank = _Lazy(lambda: load_bank(self.workspace, images))
-        adapted = _Lazy(lambda: load_adapted(self.folder, self.workspace.device, self.progress))
+        outcome = _Lazy(lambda: load_outcome(self.folder, self.workspace.device, self.progress))
         stages: Mapping[str, Callable[[], Sequence[Path]]] = {
             "data": lambda: _by_first(lambda: write_images(self.workspace, images)),
             "zero-shot": lambda: self._zero_shot(images, zero_shot),
             "describe": lambda: self._describe(images, zero_shot, bank),
-            "train": lambda: self._train(images, zero_shot, bank, adapted),
-            "evaluate": lambda: evaluate(self.workspace, images, zero_shot(), adapted()),
+            "train": lambda: self._train(images, zero_shot, bank, outcome),
+            "evaluate": lambda: evaluate(self.workspace, images, zero_shot(), outcome()),
         }
         for stage, work in stages.items():
             if STAGES.index(stage) <= self.last:
@@ -164,33 +162,21 @@ class _Runner:
     def _describe(
         self, images: Images, zero_shot: _Lazy[ZeroShot], kept: _Lazy[Any]
     ) -> Sequence[Path]:
-        if processes.is_first():
-            judge(self.workspace, zero_shot())
-        processes.wait_for_all()
         kept.value = describe(self.workspace, images, zero_shot(), self.ask_again)
         gates = [self.folder.gates] if self.workspace.recipe.gates else []
         return [self.folder.descriptions, *gates]
 
     def _train(
-        self, images: Images, zero_shot: _Lazy[ZeroShot], bank: _Lazy[Any], kept: _Lazy[Adapted]
+        self, images: Images, zero_shot: _Lazy[ZeroShot], bank: _Lazy[Any], kept: _Lazy[Outcome]
     ) -> Sequence[Path]:
         if processes.is_first():
             environment = describe_environment(self.workspace.recipe, self.workspace.device)
             write_json(self.folder.environment, environment)
         # Asking again can change texts without changing what they depend on.
         texts = digest(self.folder.descriptions.read_bytes())
-        self.folder.keep_checkpoints_of(digest(self.fingerprints["train"], texts))
-        posterior: Posterior | None = None
-        if is_held_back(self.folder):
-            kept.value = found = zero_shot_model(self.workspace, images, zero_shot())
-            if processes.is_first():
-                write_text(self.folder.metrics, "")
-        else:
-            found, posterior = train_learners(self.workspace, images, zero_shot(), bank())
-            kept.value = found
-        written = _by_first(
-            lambda: [*save_adapted(self.folder, found), *save_posterior(self.folder, posterior)]
-        )
+        self.folder.keep_checkpoints_of(digest(self.fingerprints[CHECKPOINTS], texts))
+        candidate, posterior = train_learners(self.workspace, images, zero_shot(), bank())
+        kept.value, written = settle(self.workspace, images, zero_shot(), candidate, posterior)
         return [*written, self.folder.metrics]
 
     def _report(self, images: Images) -> RunResults | None:

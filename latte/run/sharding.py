@@ -14,7 +14,6 @@ from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.describing import ask_all, build_descriptions, training_set
 from latte.run.folder import RunFolder
-from latte.run.guarding import judge
 from latte.run.images import find_images
 from latte.run.memory import keep_freed_memory
 from latte.run.workspace import Workspace, run_folder
@@ -64,7 +63,6 @@ def describe_shard(
     with folder.lock():
         images = find_images(workspace)
         zero_shot = compute_zero_shot(workspace, images)
-        judge(workspace, zero_shot)
         plans, results = ask_all(
             workspace,
             training_set(workspace, images, zero_shot),

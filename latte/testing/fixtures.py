@@ -12,7 +12,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.interfaces import Context, DescribedImage, ImageReference, TrainingStart
+from latte.interfaces import (
+    Candidate,
+    Classifier,
+    Context,
+    DescribedImage,
+    Evidence,
+    ImageReference,
+    TrainingStart,
+)
 from latte.testing.clip import WIDTH, StubClip
 
 HOSTILE_NAMES = (
@@ -104,4 +112,35 @@ def training_start(
         frozen_labels=frozen_labels,
         description_features=lambda name: texts(frozen_labels)[name],
         texts=texts,
+    )
+
+
+def guard_evidence(
+    classes: int = 4, images: int = 12, *, trained: bool = False, learners: int = 1
+) -> Evidence:
+    """What a guard sees of a run whose prototypes are the centres of the images of each class.
+
+    With `trained`, each learner's image features are its own.
+    """
+    start = training_start(classes, images)
+    frozen, texts = start.image_features, start.class_features
+    candidates = {}
+    for number in range(learners):
+        own = frozen + 0.1 * unit_rows(images, seed=20 + number) if trained else frozen
+        features = normalize(own, dim=1)
+        sums = texts + torch.zeros_like(texts).index_add_(0, start.frozen_labels, features)
+        classifier = Classifier(normalize(sums, dim=1), torch.arange(classes))
+        candidates[f"learner-{number}"] = Candidate(features, classifier, 100.0)
+    similarities = sum(
+        one.classifier.similarities(one.image_features) for one in candidates.values()
+    )
+    assert isinstance(similarities, Tensor), "there is at least one learner"
+    return Evidence(
+        class_names=start.class_names,
+        class_features=texts,
+        image_features=frozen,
+        logit_scale=100.0,
+        candidates=candidates,
+        labels=similarities.argmax(dim=1),
+        trained=trained,
     )

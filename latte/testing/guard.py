@@ -1,45 +1,86 @@
-"""What a run relies on before it decides whether to adapt."""
+"""What a run relies on before it takes or rejects what it adapted."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
-from latte.api import Guard, Kind, Verdict
+from latte.api import Evidence, Guard, Kind, Verdict
+from latte.interfaces.guard import check_verdict
 from latte.testing.component import ComponentContract
-from latte.testing.fixtures import training_start
+from latte.testing.fixtures import guard_evidence
 
 
 class GuardContract(ComponentContract):
-    """A verdict with a reason, whatever the number of classes, and the same one each time."""
+    """A valid verdict with a reason for any evidence, and the same one each time."""
 
     kind: ClassVar[Kind] = "guard"
 
-    def judged(self, folder: Path, classes: int) -> Verdict:
-        """The verdict of a new guard on made-up features of so many classes."""
+    def judged(self, folder: Path, evidence: Evidence) -> Verdict:
+        """Return the verdict of a new guard; `check_verdict` says what is wrong with one."""
         guard: Guard[Any] = self.make(folder)
-        start = training_start(classes)
-        images, texts = start.image_features.clone(), start.class_features.clone()
-        verdict = guard.judge(images, texts)
-        unchanged = torch.equal(images, start.image_features) and torch.equal(
-            texts, start.class_features
-        )
-        assert unchanged, "judge() must not write into the features"
+        verdict = guard.judge(evidence)
+        assert isinstance(verdict, Verdict), "judge() must return a Verdict"
         return verdict
 
     @pytest.mark.parametrize("classes", [1, 2, 4])
-    def test_a_verdict_has_a_reason(self, tmp_path: Path, classes: int) -> None:
-        """A plain bool, as it is written to a file, and a clause for people."""
-        verdict = self.judged(tmp_path, classes)
-        assert isinstance(verdict, Verdict), "judge() must return a Verdict"
-        assert isinstance(verdict.adapt, bool), f"adapt is {verdict.adapt!r}, not a bool"
-        assert verdict.reason.strip(), "the reason is empty"
-        assert len(verdict.reason.splitlines()) == 1, "the reason has several lines"
+    def test_a_verdict_is_valid(self, tmp_path: Path, classes: int) -> None:
+        """Finite numbers within their bounds, and a reason on one line."""
+        evidence = guard_evidence(classes)
+        _check(self.judged(tmp_path, evidence), evidence)
+
+    @pytest.mark.parametrize("learners", [1, 2])
+    def test_a_trained_candidate_is_taken_whole_or_not_at_all(
+        self, tmp_path: Path, learners: int
+    ) -> None:
+        """Image towers cannot be mixed: the strength is 0 or 1."""
+        evidence = guard_evidence(trained=True, learners=learners)
+        _check(self.judged(tmp_path, evidence), evidence)
+
+    def test_one_image_is_judged(self, tmp_path: Path) -> None:
+        """Variances of a single image are no numbers."""
+        evidence = guard_evidence(images=1)
+        _check(self.judged(tmp_path, evidence), evidence)
+
+    def test_identical_images_are_judged(self, tmp_path: Path) -> None:
+        """Nothing varies over them."""
+        given = guard_evidence()
+        same = given.image_features[:1].repeat(len(given.image_features), 1)
+        candidates = {
+            name: replace(one, image_features=same) for name, one in given.candidates.items()
+        }
+        labels = given.labels[:1].repeat(len(same))
+        evidence = replace(given, image_features=same, candidates=candidates, labels=labels)
+        _check(self.judged(tmp_path, evidence), evidence)
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
         """A run that is done again must not change its mind."""
-        message = "the same features get another verdict"
-        assert self.judged(tmp_path, 4) == self.judged(tmp_path, 4), message
+        message = "the same evidence gets another verdict"
+        first, second = (self.judged(tmp_path, guard_evidence()) for _ in range(2))
+        assert first == second, message
+
+    def test_the_evidence_is_left_as_it_is(self, tmp_path: Path) -> None:
+        """The run goes on with the tensors that it shows to the guard."""
+        evidence, same = guard_evidence(), guard_evidence()
+        self.judged(tmp_path, evidence)
+        for mine, its in zip(_tensors(evidence), _tensors(same), strict=True):
+            assert torch.equal(mine, its), "judge() must not write into the evidence"
+
+
+def _check(verdict: Verdict, evidence: Evidence) -> None:
+    try:
+        check_verdict(verdict, divisible=evidence.divisible)
+    except ValueError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _tensors(evidence: Evidence) -> list[Tensor]:
+    own = [evidence.class_features, evidence.image_features, evidence.labels]
+    for one in evidence.candidates.values():
+        own += [one.image_features, one.classifier.weights, one.classifier.owners]
+    return own

@@ -79,6 +79,8 @@ def test_the_table(comparison: Comparison) -> None:
         "",
         "Published: a paper. Such numbers come from other models, splits or prompts",
         "  unless these are the same.",
+        "",
+        "No verdicts: none of these recipes has a guard.",
     ]
 
 
@@ -154,7 +156,8 @@ def test_json_has_everything(comparison: Comparison) -> None:
     assert second["adapted"]["top1_deviation"] is None
     assert data["published"]["source"] == "a paper"
     assert data["skipped"] == []
-    assert len(data["notes"]) == 4
+    assert len(data["notes"]) == 5
+    assert [row["verdict"] for row in data["rows"]] == ["guard: none"] * 2
 
 
 def opened(comparison: Comparison) -> Element:

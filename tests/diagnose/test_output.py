@@ -72,7 +72,7 @@ def together(*runs: Diagnosis) -> Diagnoses:
 def test_one_run_word_for_word(tmp_path: Path) -> None:
     assert text(together(diagnosis(tmp_path / "animals-1"))).splitlines() == [
         "animals-1: folder, 1 234 training images, 6 classes",
-        "Verdict: likely better: halves of the images agree.",
+        "Verdict: likely better (0.93): halves of the images agree.",
         "No measure needs a label unless its section says so.",
         "",
         "Frozen CLIP",
@@ -111,7 +111,7 @@ def test_several_runs_word_for_word(tmp_path: Path) -> None:
     lines = text(together(*runs, diagnosis(tmp_path / "6", gain=None))).splitlines()
     assert lines[10:22] == [
         "run 6 is 6: folder, 1 234 training images, 6 classes",
-        "Verdict: likely better: halves of the images agree.",
+        "Verdict: likely better (0.93): halves of the images agree.",
         "",
         "  measure               run 1   run 2   run 3   run 4   run 5",
         "Frozen CLIP",
@@ -208,5 +208,5 @@ def test_a_verdict_is_a_section_of_its_signals() -> None:
 
 def test_a_run_without_a_guard_says_so(tmp_path: Path) -> None:
     found = together(replace(diagnosis(tmp_path / "run"), verdict=None))
-    assert text(found).splitlines()[1] == "Verdict: none, as this recipe has no guard."
+    assert text(found).splitlines()[1] == "No verdict: this recipe has no guard."
     assert as_json(found)["runs"][0]["verdict"] is None

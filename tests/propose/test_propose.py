@@ -12,7 +12,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.propose.choices import batch_size, choose
+from latte.propose.choices import batch_size, choose, has
 from latte.propose.images import Findings, look_at
 from latte.propose.machine import Machine
 from latte.propose.writing import recipe_text
@@ -116,7 +116,7 @@ def test_every_choice_is_a_valid_recipe_with_reasons(
     found: Findings, machine: Machine, method: str, registry: Registry, tmp_path: Path
 ) -> None:
     recipe = written(found, machine, registry, tmp_path, method)
-    assert recipe.guard is not None
+    assert (recipe.guard is not None) == has(registry, "guard", "evidence")
     reasons = " ".join(choose(found, machine, registry, method).reasons)
     assert all(word in reasons for word in ("method: ", "guard: ", "gain: not measured"))
     assert max(map(len, (tmp_path / "new.yaml").read_text().splitlines())) <= 100

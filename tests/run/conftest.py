@@ -9,6 +9,7 @@ import pytest
 
 from latte.registry.registry import load_registry
 from tests.run.finished import FinishedRun, copied, finish_one
+from tests.run.guards import installed, write_fixed_guard
 from tests.run.scripted import Noting
 
 RECIPE = """\
@@ -65,12 +66,28 @@ def noting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Noting]:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> FinishedRun:
-    """A finished run; read it, do not write into it."""
-    return finish_one(tmp_path_factory.mktemp("finished"), tiny_clip_folder)
+def guard_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of the guard `fixed`; belongs on the import path."""
+    return write_fixed_guard(tmp_path_factory.mktemp("guard"))
 
 
 @pytest.fixture
-def copied_run(finished_run: FinishedRun, tmp_path: Path) -> Path:
+def fixed_guard(guard_plugin: Path) -> Iterator[Path]:
+    """The guard `fixed`, for runs in this process; returns its import path."""
+    with installed(guard_plugin):
+        yield guard_plugin
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path, guard_plugin: Path
+) -> FinishedRun:
+    """A finished run with the guard `fixed`; read it, do not write into it."""
+    with installed(guard_plugin):
+        return finish_one(tmp_path_factory.mktemp("finished"), tiny_clip_folder)
+
+
+@pytest.fixture
+def copied_run(finished_run: FinishedRun, tmp_path: Path, fixed_guard: Path) -> Path:
     """A copy of `finished_run` that a test may damage."""
     return copied(finished_run, tmp_path)

@@ -16,7 +16,7 @@ RECIPE = """\
 name: squares
 dataset: {{use: folder, root: images, classes: [red, green, blue], evaluation: test}}
 backbone: {{model: "local-dir:{clip}"}}
-guard: {{use: lead, at_least: 0.001}}
+guard: {{use: fixed, strength: 1, probability: 0.9}}
 describer: phrases
 descriptions: [class, image]
 gates: [refusal]

@@ -22,9 +22,10 @@ FILES = (
     "state.json",
     "environment.json",
     "evaluation.json",
-    "guard.json",
+    "verdict.json",
     "gates.json",
     "calibration.json",
+    "present.json",
     "profile.json",
     "metrics.jsonl",
     "descriptions.jsonl",
@@ -125,6 +126,7 @@ def commands(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    fixed_guard: Path,
 ) -> Commands:
     monkeypatch.setenv("LATTE_CACHE", str(finished_run.cache))
     return Commands(finished_run, tmp_path, capsys)

@@ -15,6 +15,8 @@ from latte.cli.main import run_command_line
 from tests.run.finished import FinishedRun
 from tests.run.test_damage import garbage, gone
 
+pytestmark = pytest.mark.usefixtures("fixed_guard")
+
 KINDS = (
     "features/*/*.safetensors",
     "decoded/*.txt",

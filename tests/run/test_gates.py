@@ -165,13 +165,6 @@ def test_a_lost_count_is_counted_again(recipe: Path, asked: list[str]) -> None:
     assert len(asked) == so_far
 
 
-def test_a_guard_that_keeps_zero_shot_leaves_nothing_to_judge(recipe: Path) -> None:
-    folder, results, _ = run(recipe, GATES, "guard={use: lead, at_least: 1000}")
-    assert results is not None
-    assert results.held_back == ()
-    assert json.loads((folder / "gates.json").read_text(encoding="utf-8")) == []
-
-
 def test_a_control_may_have_gates_of_its_own(recipe: Path) -> None:
     recipe.write_text(recipe.read_text() + "controls: {gated: {gates: [refusal]}}\n")
     folder, _, _ = run(recipe)

@@ -1,9 +1,10 @@
-"""Runs with a guard: what happens where it keeps zero-shot, and where it does not."""
+"""Runs with a guard, which judges what was adapted: what they take, keep apart and show."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,108 +12,304 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+import latte
 from latte.cli.main import run_command_line
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, Verdict
+from latte.registry.registry import load_registry
+from latte.run.reopen import evaluate_run
 from latte.run.zero_shot import load_zero_shot
+from tests.conftest import RecordedProgress
+from tests.run.guards import fixed
 from tests.run.runs import RESULT_FILES, assert_same_results, run
 
-KEEPS = "guard={use: lead, at_least: 1000}"
-ADAPTS = "guard={use: lead, at_least: 0.001}"
+pytestmark = pytest.mark.usefixtures("fixed_guard")
+
+KEEPS = fixed(0, 0.41)
+FREE = ("describer=null", "descriptions=[]", "labels=[frozen]", "loss=null", "train.max_steps=0")
+ANCHORED = (*FREE, "prototypes=anchored")
+"""Prototypes between texts and image centres: no step, one row per class, another classifier."""
 
 
-def squashed(text: str) -> str:
-    return " ".join(text.split())
+def labels(path: Path, column: str) -> list[str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row[column] for row in csv.DictReader(file)]
 
 
-def test_a_guard_that_keeps_zero_shot_leaves_the_frozen_clip(recipe: Path) -> None:
-    folder, results, progress = run(recipe, KEEPS)
-    assert results is not None
-    zero_shot, adapted = results.evaluations
-    assert adapted.top1 == zero_shot.top1
-    assert adapted.gain is not None
-    assert (adapted.gain.value, adapted.gain.low, adapted.gain.high) == (0, 0, 0)
-    features = load_zero_shot(folder / "zero_shot.safetensors")
-    prototypes = load_file(folder / "prototypes.safetensors")
-    assert torch.equal(prototypes["zero-shot.weights"], features.class_features)
-    labels = [*csv.DictReader((folder / "pseudo_labels.csv").open(encoding="utf-8"))]
-    assert all(row["zero_shot"] == row["adapted"] for row in labels)
-    assert any(line.startswith("guard lead: keeping zero-shot, as") for line in progress.lines)
+def judged(place: Path) -> dict[str, object]:
+    found = json.loads(place.read_text())
+    assert isinstance(found, dict)
+    return found
 
 
-def test_nobody_is_asked_and_nothing_is_trained(recipe: Path) -> None:
-    folder, results, progress = run(recipe, KEEPS)
-    assert results is not None
-    assert all(not entry.descriptions for entry in results.gallery)
-    assert (folder / "metrics.jsonl").read_bytes() == b""
-    assert not any(line.startswith(("describe:", "train:")) for line in progress.lines)
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the guard saw."""
+    monkeypatch.setenv("JUDGED", str(tmp_path / "judged.json"))
+    return tmp_path / "judged.json"
 
 
-def test_a_guard_that_is_content_changes_no_result(recipe: Path) -> None:
-    guarded, results, _ = run(recipe, ADAPTS)
-    plain, _, _ = run(recipe)
-    assert guarded != plain
-    assert_same_results(guarded, plain)
-    assert results is not None
-    assert results.verdict is not None
-    assert results.verdict.adapt
+class TestEvidence:
+    def test_a_trained_run_shows_features_of_its_own_tower(self, recipe: Path, shown: Path) -> None:
+        folder, _, _ = run(recipe, fixed(1))
+        found = judged(shown)
+        assert (found["trained"], found["divisible"]) == (True, False)
+        assert isinstance(found["candidates"], dict)
+        assert found["candidates"]["main"] > 0
+        names = [("red", "green", "blue").index(one) for one in adapted_labels(folder)]
+        assert found["labels"] == names
+
+    def test_a_run_without_a_step_shows_the_frozen_features(
+        self, recipe: Path, shown: Path
+    ) -> None:
+        run(recipe, *ANCHORED, fixed(1))
+        found = judged(shown)
+        assert (found["trained"], found["divisible"]) == (False, True)
+        assert found["candidates"] == {"main": 0.0}
+
+    def test_a_trained_recipe_encodes_its_images_once(self, recipe: Path) -> None:
+        _, _, progress = run(recipe, fixed(1))
+        assert [task.name for task in progress.tasks].count("label images") == 1
 
 
-def test_the_reason_is_told_in_summary_report_and_card(recipe: Path) -> None:
-    from latte.report.terminal import summary_table
-
-    folder, results, _ = run(recipe, KEEPS)
-    assert results is not None
-    assert results.verdict is not None
-    note = f"The guard kept zero-shot: {results.verdict.reason}."
-    assert note in squashed(summary_table(results))
-    page = (folder / "report" / "index.html").read_text().partition("</header>")[0]
-    assert note in squashed(page)
-    assert note in squashed((folder / "model" / "README.md").read_text())
+def adapted_labels(folder: Path) -> list[str]:
+    return labels(folder / "pseudo_labels.csv", "adapted")
 
 
-def test_a_run_that_adapts_has_no_such_note(recipe: Path) -> None:
-    folder, _, _ = run(recipe, ADAPTS)
-    for name in ("report/index.html", "model/README.md"):
-        assert "The guard kept" not in (folder / name).read_text()
+class TestWhole:
+    def test_a_candidate_that_is_taken_whole_changes_no_result(self, recipe: Path) -> None:
+        guarded, results, _ = run(recipe, fixed(1, 0.9))
+        plain, without, _ = run(recipe)
+        assert guarded != plain
+        assert_same_results(guarded, plain)
+        assert not (guarded / "candidate").exists()
+        assert results is not None and without is not None
+        expected = Verdict(1.0, "the options say so", 0.9, {"images": 12.0})
+        assert results.verdict == expected
+        assert without.verdict is None
+        assert not (plain / "verdict.json").exists()
+
+    def test_there_is_no_candidate_to_take(
+        self, recipe: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder, _, _ = run(recipe, fixed(1))
+        with pytest.raises(LatteError, match="no candidate apart"):
+            latte.load(folder, candidate=True)
+        image = next((recipe.parent / "test").rglob("*.jpg"))
+        for command in (["predict", str(folder), str(image)], ["export", str(folder)]):
+            more = ["--format", "onnx"] if command[0] == "export" else []
+            assert run_command_line([*command, *more, "--candidate", "--quiet"]) == 2
+            assert "took all that it adapted" in capsys.readouterr().err
 
 
-def test_several_learners_become_one_zero_shot_model(recipe: Path) -> None:
+class TestKept:
+    def test_the_run_has_the_frozen_clip_and_its_class_texts(self, recipe: Path) -> None:
+        folder, results, progress = run(recipe, KEEPS)
+        assert results is not None
+        zero_shot, adapted, candidate = results.evaluations
+        assert [zero_shot.name, adapted.name] == ["zero-shot", "adapted"]
+        assert adapted.top1 == zero_shot.top1
+        assert adapted.gain is not None
+        assert (adapted.gain.value, adapted.gain.low, adapted.gain.high) == (0, 0, 0)
+        features = load_zero_shot(folder / "zero_shot.safetensors")
+        prototypes = load_file(folder / "prototypes.safetensors")
+        assert sorted(prototypes) == ["zero-shot.owners", "zero-shot.weights"]
+        assert torch.equal(prototypes["zero-shot.weights"], features.class_features)
+        found = labels(folder / "pseudo_labels.csv", "zero_shot")
+        assert adapted_labels(folder) == found
+        assert "guard fixed: kept zero-shot, as the options say so" in progress.lines
+        assert candidate.name == "candidate"
+
+    def test_the_candidate_is_the_whole_run_without_a_guard(
+        self, recipe: Path, tmp_path: Path
+    ) -> None:
+        kept, results, _ = run(recipe, KEEPS)
+        plain, whole, _ = run(recipe)
+        for name in (
+            "prototypes.safetensors",
+            "pseudo_labels.csv",
+            "calibration.json",
+            "model/open_clip_model.safetensors",
+        ):
+            assert (kept / "candidate" / name).read_bytes() == (plain / name).read_bytes(), name
+        frozen = load_file(kept / "model" / "open_clip_model.safetensors")
+        trained = load_file(plain / "model" / "open_clip_model.safetensors")
+        assert any(not torch.equal(frozen[name], trained[name]) for name in frozen)
+        assert results is not None and whole is not None
+        assert results.evaluations[2].classes == whole.evaluations[1].classes
+        assert results.evaluations[2].gain == whole.evaluations[1].gain
+        assert len(results.metrics) == len(whole.metrics) > 0
+
+    def test_predictions_come_from_plain_clip_or_from_the_candidate(
+        self, recipe: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        kept, _, _ = run(recipe, KEEPS)
+        plain, _, _ = run(recipe)
+        images = recipe.parent / "test"
+        by_candidate = latte.load(kept, candidate=True).predict(images)
+        assert by_candidate == latte.load(plain).predict(images)
+        assert by_candidate != latte.load(kept).predict(images)
+        capsys.readouterr()
+        told = []
+        for folder, more in ((kept, ["--candidate"]), (plain, [])):
+            assert run_command_line(["predict", "-q", str(folder), str(images), *more]) == 0
+            told.append(capsys.readouterr().out)
+        assert told[0] == told[1]
+
+    def test_evaluate_measures_the_candidate_too(self, recipe: Path) -> None:
+        folder, results, _ = run(recipe, KEEPS)
+        assert results is not None
+        found = evaluate_run(folder, load_registry(), RecordedProgress())
+        assert tuple(found) == results.evaluations
+
+    def test_a_run_without_a_step_keeps_no_second_model(self, recipe: Path) -> None:
+        folder, _, _ = run(recipe, *ANCHORED, fixed(0))
+        assert {one.name for one in (folder / "candidate").iterdir()} == {
+            *("prototypes.safetensors", "pseudo_labels.csv", "calibration.json")
+        }
+        plain, _, _ = run(recipe, *ANCHORED)
+        images = recipe.parent / "test"
+        by_candidate = latte.load(folder, candidate=True).predict(images)
+        assert by_candidate == latte.load(plain).predict(images)
+
+    def test_several_learners_become_one_zero_shot_model(self, recipe: Path) -> None:
+        two_learners(recipe)
+        folder, _, _ = run(recipe, KEEPS)
+        with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
+            assert sorted(file.keys()) == ["zero-shot.owners", "zero-shot.weights"]
+        assert (folder / "model" / "open_clip_model.safetensors").exists()
+        assert {one.name for one in (folder / "candidate" / "model").iterdir()} == {
+            *("first", "second")
+        }
+        members = latte.load(folder, candidate=True).adapted.members
+        assert [one.name for one in members] == ["first", "second"]
+
+
+def two_learners(recipe: Path) -> None:
     text = recipe.read_text()
     one = "prototypes: {use: momentum, momentum: 0.9}\nloss: contrastive\n"
     assert one in text
     learner = "{name: NAME, prototypes: momentum, loss: contrastive}"
     two = ", ".join(learner.replace("NAME", name) for name in ("first", "second"))
     recipe.write_text(text.replace(one, f"learners: [{two}]\n"))
-    folder, results, _ = run(recipe, KEEPS)
-    assert results is not None
-    with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
-        assert sorted(file.keys()) == ["zero-shot.owners", "zero-shot.weights"]
-    assert (folder / "model" / "open_clip_model.safetensors").exists()
 
 
-def test_a_stopped_and_a_reused_run_say_the_same(recipe: Path) -> None:
-    folder, _, _ = run(recipe, KEEPS, until="describe")
-    run(recipe, KEEPS)
-    first = {name: (folder / name).read_bytes() for name in (*RESULT_FILES, "guard.json")}
-    _, results, progress = run(recipe, KEEPS)
-    assert {name: (folder / name).read_bytes() for name in first} == first
-    assert results is not None
-    assert results.verdict is not None
-    assert not results.verdict.adapt
-    assert any(line.startswith("train: reused") for line in progress.lines)
+class TestBetween:
+    def test_logits_are_mixed_exactly(self, recipe: Path) -> None:
+        folder, _, _ = run(recipe, *ANCHORED, fixed(0.25, 0.7))
+        plain, _, _ = run(recipe, *ANCHORED)
+        frozen = load_zero_shot(folder / "zero_shot.safetensors")
+        (mixed,) = latte.load(folder).adapted.members
+        (whole,) = latte.load(plain).adapted.members
+        logits = [
+            (frozen.training @ frozen.class_features.T) * float(whole.backbone.logit_scale),
+            whole.classifier.similarities(frozen.training) * float(whole.backbone.logit_scale),
+            mixed.classifier.similarities(frozen.training) * float(mixed.backbone.logit_scale),
+        ]
+        assert not torch.allclose(logits[0], logits[1], atol=0.1)
+        expected = 0.75 * logits[0] + 0.25 * logits[1]
+        assert torch.allclose(logits[2], expected, rtol=0, atol=1e-4)
+        names = ("red", "green", "blue")
+        assert adapted_labels(folder) == [names[one] for one in logits[2].argmax(dim=1)]
+
+    def test_the_candidate_lies_apart(self, recipe: Path) -> None:
+        folder, results, _ = run(recipe, *ANCHORED, fixed(0.25))
+        plain, _, _ = run(recipe, *ANCHORED)
+        whole, apart = (
+            (place / "prototypes.safetensors").read_bytes()
+            for place in (plain, folder / "candidate")
+        )
+        assert whole == apart
+        assert results is not None
+        assert [one.name for one in results.evaluations] == ["zero-shot", "adapted", "candidate"]
+
+    def test_a_trained_candidate_cannot_be_mixed(self, recipe: Path) -> None:
+        with pytest.raises(LatteError, match=r"0\.5 is neither 0 nor 1") as caught:
+            run(recipe, fixed(0.5))
+        assert caught.value.where == "guard fixed"
+
+    @pytest.mark.parametrize("verdict", [fixed(1.5), fixed(1, 2), fixed(1, reason="''")])
+    def test_an_impossible_verdict_is_refused(self, recipe: Path, verdict: str) -> None:
+        with pytest.raises(LatteError, match="cannot be used"):
+            run(recipe, *ANCHORED, verdict)
 
 
-def test_predict_and_evaluate_work_on_it(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, results, _ = run(recipe, KEEPS)
-    assert results is not None
-    image = next((recipe.parent / "test").rglob("*.jpg"))
-    assert run_command_line(["predict", "--quiet", str(folder), str(image)]) == 0
-    capsys.readouterr()
-    assert run_command_line(["evaluate", "--quiet", "--json", str(folder)]) == 0
-    _, adapted = json.loads(capsys.readouterr().out)
-    assert adapted["top1"]["value"] == pytest.approx(results.evaluations[0].top1.value)
+class TestAgain:
+    @pytest.mark.parametrize("verdict", [KEEPS, fixed(1)], ids=["kept", "whole"])
+    def test_a_stopped_and_a_reused_run_say_the_same(
+        self, recipe: Path, tmp_path: Path, verdict: str
+    ) -> None:
+        whole, _, _ = run(recipe, verdict, output=tmp_path / "whole")
+        folder, _, _ = run(recipe, verdict, until="train")
+        run(recipe, verdict)
+        _, results, progress = run(recipe, verdict)
+        names = [*RESULT_FILES, "verdict.json", "present.json", "calibration.json"]
+        names += [
+            path.relative_to(whole).as_posix()
+            for path in (whole / "candidate").rglob("*")
+            if path.suffix in (".safetensors", ".csv", ".json")
+        ]
+        for name in names:
+            assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+        assert results is not None
+        assert results.verdict is not None
+        assert any(line.startswith("train: reused") for line in progress.lines)
+
+    def test_a_run_that_was_stopped_by_its_guard_is_not_trained_again(
+        self, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        verdict = fixed(0, 0.41, stops=True)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, verdict)
+        monkeypatch.setenv("GOES_ON", "")
+        folder, _, progress = run(recipe, verdict)
+        assert any(
+            line.startswith("train: continuing after step 6 of 6") for line in progress.lines
+        )
+        plain, _, _ = run(recipe, KEEPS, output=tmp_path / "plain")
+        assert_same_results(folder, plain)
+
+    def test_another_guard_of_the_same_name_leaves_checkpoints(
+        self, recipe: Path, guard_plugin: Path
+    ) -> None:
+        run(recipe, KEEPS)
+        about = guard_plugin / "fixed_guard-1.0.dist-info"
+        text = (about / "METADATA").read_text()
+        try:
+            (about / "METADATA").write_text(text.replace("1.0", "1.1"))
+            load_registry.cache_clear()
+            _, _, progress = run(recipe, KEEPS)
+        finally:
+            (about / "METADATA").write_text(text)
+            load_registry.cache_clear()
+        assert "train: its inputs have changed, so it is done again" in progress.lines
+        assert any(
+            line.startswith("train: continuing after step 6 of 6") for line in progress.lines
+        )
+
+    def test_a_verdict_that_is_gone_is_missed(self, recipe: Path) -> None:
+        folder, _, _ = run(recipe, KEEPS)
+        (folder / "verdict.json").unlink()
+        assert run_command_line(["report", str(folder)]) == 2
+
+    def test_a_candidate_that_is_gone_is_made_again(self, recipe: Path) -> None:
+        folder, _, _ = run(recipe, KEEPS)
+        first = (folder / "candidate" / "prototypes.safetensors").read_bytes()
+        shutil.rmtree(folder / "candidate")
+        run(recipe, KEEPS)
+        assert (folder / "candidate" / "prototypes.safetensors").read_bytes() == first
+
+
+class TestControls:
+    def test_a_control_may_leave_the_guard_out(self, recipe: Path) -> None:
+        recipe.write_text(recipe.read_text() + "controls: {unguarded: {guard: null}}\n")
+        folder, results, _ = run(recipe, KEEPS)
+        assert results is not None
+        found = {one.name: one.classes for one in results.evaluations}
+        assert found["unguarded"] == found["candidate"]
+        (control,) = (folder / "controls" / "unguarded").iterdir()
+        assert not (control / "verdict.json").exists()
 
 
 def test_an_unknown_guard_is_a_mistake_in_the_recipe(recipe: Path) -> None:
-    with pytest.raises(LatteError, match="led"):
-        run(recipe, "guard=led")
+    with pytest.raises(LatteError, match="fixd"):
+        run(recipe, "guard=fixd")

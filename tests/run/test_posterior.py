@@ -129,20 +129,12 @@ class TestArtifacts:
         assert scale > 0
         assert "source" not in rows(folder / "predictions.csv")[0]
 
-    def test_a_run_that_keeps_zero_shot_has_none(self, recipe: Path) -> None:
-        guard = "guard={use: lead, at_least: 1000}"
-        folder, _, _ = run(recipe, *SETTINGS, guard)
-        assert not (folder / "posterior.safetensors").exists()
-        assert {one.source for one in latte.load(folder).predict(recipe.parent / "images")} == {
-            "classifier"
-        }
-
     def test_a_killed_stage_is_done_again_and_gives_the_same(
         self, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole, _, _ = run(recipe, *SETTINGS, output=tmp_path / "whole")
         with monkeypatch.context() as patch:
-            patch.setattr("latte.run.runner.save_posterior", _stopped)
+            patch.setattr("latte.run.judging.save_posterior", _stopped)
             with pytest.raises(KeyboardInterrupt):
                 run(recipe, *SETTINGS, output=tmp_path / "killed")
         killed, _, _ = run(recipe, *SETTINGS, output=tmp_path / "killed")

@@ -140,15 +140,6 @@ def test_a_wrong_shard_is_told_before_anything_is_read(
     assert not Path("runs").exists()
 
 
-def test_where_the_guard_keeps_zero_shot_no_shard_asks(
-    recipe: Path, noting: Noting, capsys: pytest.CaptureFixture[str]
-) -> None:
-    guard = "guard={use: lead, at_least: 1000}"
-    assert describe(recipe, "--shard", "1/2", "--set", guard) == 0
-    assert capsys.readouterr().out == "shard 1/2: 0 of 0 requests, 0 written, 0 were there\n"
-    assert noting.asked == []
-
-
 def test_refusals_and_counters_are_told(
     recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,6 @@ from latte.testing import (
     DescriberContract,
     DescriptionTypeContract,
     GateContract,
-    GuardContract,
     LossContract,
     PrototypeAggregatorContract,
     PseudoLabelerContract,
@@ -116,11 +115,6 @@ class TestAgreement(PseudoLabelerContract):
 
     def build(self) -> tuple[type[Component[Any]], Options]:
         return AgreementLabeler, NoOptions()
-
-
-class TestLead(GuardContract):
-    component = "lead"
-    changes: ClassVar[Mapping[str, Any]] = {"at_least": 2.0}
 
 
 class TestTemplates(PrototypeAggregatorContract):

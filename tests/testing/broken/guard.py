@@ -2,51 +2,102 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
-from torch import Tensor
-
-from latte.adapt.lead import LeadGuard
-from latte.adapt.options import LeadOptions
-from latte.interfaces import Verdict
+from latte.interfaces import Evidence, Guard, NoOptions, Verdict
 from latte.testing import GuardContract
 from tests.testing.broken.fault import Fault
 
-
-class FaultyGuard(Fault):
-    given = LeadOptions()
-
-
-class Silent(LeadGuard):
-    def judge(self, image_features: Tensor, class_features: Tensor) -> Verdict:
-        return replace(super().judge(image_features, class_features), reason=" ")
+ALWAYS = {
+    "a_verdict_is_valid",
+    "a_trained_candidate_is_taken_whole_or_not_at_all",
+    "one_image_is_judged",
+    "identical_images_are_judged",
+}
 
 
-class TestNoReason(FaultyGuard, GuardContract):
+class Sure(Guard[NoOptions]):
+    def judge(self, evidence: Evidence) -> Verdict:
+        return Verdict(1.0, "of the images", 0.9, {"images": float(len(evidence.labels))})
+
+
+class TestSure(Fault, GuardContract):
+    broken = Sure
+    fails: ClassVar = set[str]()
+
+
+class Silent(Sure):
+    def judge(self, evidence: Evidence) -> Verdict:
+        return Verdict(1.0, " ")
+
+
+class TestNoReason(Fault, GuardContract):
     broken = Silent
-    fails: ClassVar = {"a_verdict_has_a_reason"}
+    fails: ClassVar = ALWAYS
 
 
-class Writing(LeadGuard):
-    def judge(self, image_features: Tensor, class_features: Tensor) -> Verdict:
-        image_features.sub_(image_features.mean(dim=0))
-        return super().judge(image_features, class_features)
+class Exaggerating(Sure):
+    def judge(self, evidence: Evidence) -> Verdict:
+        return Verdict(1.0, "of the images", 1.1)
 
 
-class TestWrittenFeatures(FaultyGuard, GuardContract):
+class TestImpossibleProbability(Fault, GuardContract):
+    broken = Exaggerating
+    fails: ClassVar = ALWAYS
+
+
+class Halving(Sure):
+    def judge(self, evidence: Evidence) -> Verdict:
+        return Verdict(0.5, "half of it is enough")
+
+
+class TestHalfATower(Fault, GuardContract):
+    broken = Halving
+    fails: ClassVar = {"a_trained_candidate_is_taken_whole_or_not_at_all"}
+
+
+class Spreading(Sure):
+    def judge(self, evidence: Evidence) -> Verdict:
+        spread = float(evidence.image_features.var(dim=0).mean())
+        return Verdict(1.0, "of the spread", signals={"spread": spread})
+
+
+class TestVarianceOfOneImage(Fault, GuardContract):
+    broken = Spreading
+    fails: ClassVar = {"one_image_is_judged"}
+
+
+class Dividing(Sure):
+    def judge(self, evidence: Evidence) -> Verdict:
+        spread = evidence.image_features - evidence.image_features[0]
+        ratio = 1.0 if len(spread) == 1 else 1 / float(spread.abs().max())
+        return Verdict(1.0, "of the ratio", signals={"ratio": ratio})
+
+
+class TestIdenticalImages(Fault, GuardContract):
+    broken = Dividing
+    fails: ClassVar = {"identical_images_are_judged"}
+
+
+class Writing(Sure):
+    def judge(self, evidence: Evidence) -> Verdict:
+        evidence.image_features.sub_(evidence.image_features.mean(dim=0))
+        return super().judge(evidence)
+
+
+class TestWrittenFeatures(Fault, GuardContract):
     broken = Writing
-    fails: ClassVar = {"a_verdict_has_a_reason", "verdicts_are_deterministic"}
+    fails: ClassVar = {"the_evidence_is_left_as_it_is"}
 
 
-class Moody(LeadGuard):
+class Moody(Sure):
     times = 0
 
-    def judge(self, image_features: Tensor, class_features: Tensor) -> Verdict:
+    def judge(self, evidence: Evidence) -> Verdict:
         Moody.times += 1
-        return Verdict(Moody.times % 2 == 0, "of the mood")
+        return Verdict(float(Moody.times % 2), "of the mood")
 
 
-class TestMoods(FaultyGuard, GuardContract):
+class TestMoods(Fault, GuardContract):
     broken = Moody
     fails: ClassVar = {"verdicts_are_deterministic"}

@@ -1,0 +1,77 @@
+"""The guard `fixed` in a package of its own: it gives the verdict that its options name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from latte.registry.registry import load_registry
+
+PLUGIN = '''
+import json, os
+from pathlib import Path
+from latte.api import ComponentSpec, Guard, Options, Verdict, hookimpl
+
+class FixedOptions(Options):
+    strength: float = 1.0
+    probability: float | None = None
+    reason: str = "the options say so"
+    stops: bool = False
+
+class Fixed(Guard):
+    """Notes what it was shown, where JUDGED names a file."""
+
+    def judge(self, evidence):
+        if self.options.stops and "GOES_ON" not in os.environ:
+            raise KeyboardInterrupt
+        if "JUDGED" in os.environ:
+            Path(os.environ["JUDGED"]).write_text(json.dumps({
+                "labels": evidence.labels.tolist(),
+                "trained": evidence.trained,
+                "divisible": evidence.divisible,
+                "logit_scale": evidence.logit_scale,
+                "candidates": {
+                    name: (one.image_features - evidence.image_features).abs().max().item()
+                    for name, one in evidence.candidates.items()
+                },
+            }))
+        options = self.options
+        signals = {"images": float(len(evidence.labels))}
+        return Verdict(options.strength, options.reason, options.probability, signals)
+
+@hookimpl
+def latte_components():
+    target, options = "fixed_guard:Fixed", "fixed_guard:FixedOptions"
+    return [ComponentSpec("guard", "fixed", target, "for tests", options=options)]
+'''
+
+
+def write_fixed_guard(folder: Path) -> Path:
+    """Write the package below `folder`; returns what belongs on the import path."""
+    plugin = folder / "fixed-guard"
+    about = plugin / "fixed_guard-1.0.dist-info"
+    about.mkdir(parents=True)
+    (plugin / "fixed_guard.py").write_text(PLUGIN)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fixed-guard\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[latte.plugins]\nfixed_guard = fixed_guard\n")
+    return plugin
+
+
+@contextmanager
+def installed(plugin: Path) -> Iterator[None]:
+    """Find the package in `plugin`, for runs in this process within the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(plugin))
+        load_registry.cache_clear()
+        yield
+    load_registry.cache_clear()
+
+
+def fixed(strength: float, probability: float | None = None, **options: object) -> str:
+    """The `--set` value of a guard that says so."""
+    given = {"strength": strength, "probability": "null" if probability is None else probability}
+    parts = [f"{key}: {value}" for key, value in {**given, **options}.items()]
+    return f"guard={{use: fixed, {', '.join(parts)}}}"
