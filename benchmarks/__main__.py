@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASUREMENTS = ("step", "epoch", "loader", "describe", "reclip", "scale", "unknown")
+MEASUREMENTS = ("step", "epoch", "loader", "describe", "reclip", "scale", "unknown", "folders")
 
 
 def main(arguments: list[str]) -> None:

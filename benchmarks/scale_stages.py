@@ -49,6 +49,7 @@ from latte.run.adapted import Adapted, Member, save_classifiers
 from latte.run.evaluating import evaluate
 from latte.run.folder import RunFolder
 from latte.run.images import Images, write_images
+from latte.run.judging import Outcome
 from latte.run.results import collect_results
 from latte.run.zero_shot import ZeroShot, frozen_labels, load_zero_shot, save_zero_shot
 
@@ -317,7 +318,7 @@ def evaluate_model(world: World) -> None:
     member = Member("main", backbone, Classifier(texts, torch.arange(len(texts))))
     adapted = Adapted(world.class_names, (member,))
     save_classifiers(world.run, adapted)
-    evaluate(world.workspace, world.images, world.zero_shot, adapted)
+    evaluate(world.workspace, world.images, world.zero_shot, Outcome(adapted))
 
 
 def collect(world: World) -> None:

@@ -1,4 +1,4 @@
-"""`latte diagnose`: what tells, without labels, whether adaptation helps on a run's images."""
+"""`latte diagnose`: label-free measures of whether adapting helps on a run's images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ def diagnose(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with every class.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure without labels what may tell whether adaptation helps, and relate it to the gain.
+    """Show the guard's verdict and label-free measures, and how they go with the real gain.
 
-    One run: its measures, each with how to read it, and, where test images are labelled, whether
-    measures of a class go with the gain in its recall. Several: side by side, and, from five runs
-    with a known gain, how each measure goes with it. Nothing is trained, and no image is read.
+    One run: the verdict with its signals, then the measures, each with how to read it, and, where
+    test images are labelled, whether measures of a class go with the gain in its recall. Several:
+    side by side, and, from five runs with a known gain, how each measure goes with it. Nothing is
+    trained, and no image is read.
     """
     from latte.cli.compare import print_skipped
     from latte.cli.progress import make_progress

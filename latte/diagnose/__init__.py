@@ -1,1 +1,1 @@
-"""Diagnosis: what tells, mostly without labels, whether adaptation helps on a run's images."""
+"""Diagnosis: measures, most of them without labels, of whether adapting helps on a run's images."""

@@ -29,9 +29,6 @@ PURITY = Measure(
 KEPT = Measure(
     "class.labels_kept", "labels kept", "share", "of these images, those that keep the label"
 )
-START = Measure(
-    "cosine_to_start", "cosine to the start", "cosine", "of adapted prototype and zero-shot feature"
-)
 NAMED = Measure(
     "names_label", "texts name it", "share", "of their texts, those nearest to the class"
 )

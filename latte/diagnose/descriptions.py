@@ -13,7 +13,6 @@ from torch import Tensor
 from latte.adapt.mixer import margin_weights
 from latte.diagnose.information import adjusted_mutual_information
 from latte.diagnose.measure import Measure, Measurement, Section, make_section
-from latte.diagnose.spread import effective_rank, mean_pairwise_cosine
 from latte.diagnose.sureness import ROWS_A_BLOCK
 from latte.evaluate.diagnostics import agreement
 from latte.interfaces import Classifier
@@ -47,13 +46,6 @@ ALIKE = Measure(
     "likeness of texts",
     "cosine",
     "mean cosine of two images' texts; 1: the same is said of everything",
-)
-RANK = Measure(
-    "rank",
-    "effective rank",
-    "count",
-    "directions that the texts spread over; 1: all alike",
-    "Roy and Vetterli (2007), EUSIPCO: The effective rank",
 )
 MARGIN = Measure(
     "margin",
@@ -145,7 +137,7 @@ def _written(texts: Texts, name: str, labels: Tensor) -> list[Measurement]:
     answered = texts.answered[name]
     refused = Measurement(REFUSED, 1 - float(answered.double().mean()))
     if not answered.any():
-        nothing = (DISTINCT, NAMED, INFORMATION, ALIKE, RANK)
+        nothing = (DISTINCT, NAMED, INFORMATION, ALIKE)
         return [refused, *(Measurement(measure, math.nan) for measure in nothing)]
     rows, own = texts.rows[name][answered], labels[answered]
     distinct, counts = torch.unique(rows, return_counts=True)
@@ -157,5 +149,18 @@ def _written(texts: Texts, name: str, labels: Tensor) -> list[Measurement]:
         Measurement(NAMED, agreement(nearest, own), chance),
         Measurement(INFORMATION, adjusted_mutual_information(nearest, own)),
         Measurement(ALIKE, mean_pairwise_cosine(features, counts)),
-        Measurement(RANK, effective_rank(features, counts)),
     ]
+
+
+def mean_pairwise_cosine(features: Tensor, counts: Tensor) -> float:
+    """The mean cosine of two different ones of n vectors; NaN for fewer than two.
+
+    Args:
+        features: distinct unit rows (U, D).
+        counts: how often each occurs (U,); n is their sum.
+    """
+    total = float(counts.sum())
+    if total < 2:
+        return math.nan
+    length = float((features.double() * counts.double().unsqueeze(1)).sum(dim=0).square().sum())
+    return (length - total) / (total * (total - 1))

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from latte.compare.run import Run
 from latte.diagnose.descriptions import description_sections
 from latte.diagnose.labelled import Labelled, measure_labelled
-from latte.diagnose.labels import balance_measures, change_measures
-from latte.diagnose.lead import lead_over_chance
-from latte.diagnose.looking import Look, look
-from latte.diagnose.measure import Measurement, Section, make_section
-from latte.diagnose.neighbours import purity_measures
-from latte.diagnose.prototypes import drift_measures, likeness_measures
+from latte.diagnose.labels import change_measure, usage_measure
+from latte.diagnose.measure import Section, make_section
+from latte.diagnose.neighbours import Neighbours, find_neighbours, purity_measure
+from latte.diagnose.prototypes import closest_classes
 from latte.diagnose.subject import Subject, zero_shot_classifier
-from latte.diagnose.sureness import LEAD, sureness_measures
-from latte.interfaces import Progress
+from latte.diagnose.sureness import Sureness, sureness, sureness_measures
+from latte.diagnose.verdict import verdict_section
+from latte.interfaces import Progress, Verdict
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ class Diagnosis:
     run: Run
     training_images: int
     class_names: tuple[str, ...]
+    verdict: Verdict | None
+    """None without a guard."""
     sections: tuple[Section, ...]
     """What no label was needed for."""
     labelled: Labelled | None
@@ -39,47 +40,37 @@ class Diagnosis:
 
 
 def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
-    """Measure one run."""
-    looked = look(subject, progress)
+    """Measure one run: first what its guard saw, then its labels, then where it started from."""
+    zero_shot = subject.zero_shot
+    classifier = zero_shot_classifier(zero_shot)
+    seen = sureness(zero_shot.training, classifier, subject.logit_scale)
+    near = find_neighbours(zero_shot.training, subject.run.seed, progress)
     return Diagnosis(
         run=subject.run,
         training_images=len(subject.adapted_labels),
         class_names=subject.class_names,
+        verdict=subject.verdict,
         sections=(
-            _frozen_section(subject, looked),
-            *description_sections(subject.texts, subject.zero_shot.frozen_labels),
-            _adapted_section(subject, looked),
+            *((verdict_section(subject.verdict),) if subject.verdict else ()),
+            _adapted_section(subject, near),
             *_prototype_sections(subject),
+            _frozen_section(subject, seen, near),
+            *description_sections(subject.texts, zero_shot.frozen_labels),
         ),
-        labelled=measure_labelled(subject, looked),
+        labelled=measure_labelled(subject, seen, near),
         leaking=subject.texts.leaking,
     )
 
 
-def _frozen_section(subject: Subject, looked: Look) -> Section:
-    labels = subject.zero_shot.frozen_labels
-    return make_section(
-        "frozen CLIP",
-        "zero_shot",
-        [
-            *sureness_measures(looked.seen),
-            _lead(subject),
-            *purity_measures(labels, looked.queries, looked.neighbours),
-            *balance_measures(labels, len(subject.class_names)),
-            *likeness_measures(zero_shot_classifier(subject.zero_shot)),
-        ],
-    )
-
-
-def _adapted_section(subject: Subject, looked: Look) -> Section:
+def _adapted_section(subject: Subject, near: Neighbours) -> Section:
     labels = subject.adapted_labels
     return make_section(
         "adapted labels",
         "adapted",
         [
-            *change_measures(subject.zero_shot.frozen_labels, labels),
-            *purity_measures(labels, looked.queries, looked.neighbours),
-            *balance_measures(labels, len(subject.class_names)),
+            change_measure(subject.zero_shot.frozen_labels, labels),
+            usage_measure(labels, len(subject.class_names)),
+            purity_measure(labels, near),
         ],
     )
 
@@ -87,16 +78,19 @@ def _adapted_section(subject: Subject, looked: Look) -> Section:
 def _prototype_sections(subject: Subject) -> Iterator[Section]:
     several = len(subject.prototypes) > 1
     for learner, classifier in subject.prototypes.items():
-        yield make_section(
-            f"prototypes of `{learner}`" if several else "prototypes",
-            f"prototypes.{learner}",
-            [
-                *drift_measures(classifier, subject.zero_shot.class_features),
-                *likeness_measures(classifier),
-            ],
-        )
+        title = f"prototypes of `{learner}`" if several else "prototypes"
+        yield make_section(title, f"prototypes.{learner}", [closest_classes(classifier)])
 
 
-def _lead(subject: Subject) -> Measurement:
-    zero_shot = subject.zero_shot
-    return Measurement(LEAD, lead_over_chance(zero_shot.training, zero_shot.class_features))
+def _frozen_section(subject: Subject, seen: Sureness, near: Neighbours) -> Section:
+    labels = subject.zero_shot.frozen_labels
+    return make_section(
+        "frozen CLIP",
+        "zero_shot",
+        [
+            usage_measure(labels, len(subject.class_names)),
+            *sureness_measures(seen),
+            purity_measure(labels, near),
+            closest_classes(zero_shot_classifier(subject.zero_shot)),
+        ],
+    )

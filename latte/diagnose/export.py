@@ -12,6 +12,7 @@ from latte.diagnose.measure import Measure, Measurement, Section
 from latte.diagnose.notes import notes
 from latte.diagnose.ranks import Correlation
 from latte.diagnose.several import Diagnoses
+from latte.interfaces import Verdict
 
 
 def as_json(found: Diagnoses) -> dict[str, Any]:
@@ -34,8 +35,19 @@ def _run(one: Diagnosis) -> dict[str, Any]:
         "dataset": {"name": run.data.name, "digest": run.data.digest},
         "training_images": one.training_images,
         "classes": len(one.class_names),
+        "verdict": _verdict(one.verdict) if one.verdict else None,
         "values": _values(one.sections),
         "labelled": _labelled(one, one.labelled) if one.labelled else None,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "outcome": verdict.outcome,
+        "probability": verdict.probability,
+        "strength": verdict.strength,
+        "reason": verdict.reason,
+        "signals": dict(verdict.signals),
     }
 
 

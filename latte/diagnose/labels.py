@@ -1,51 +1,32 @@
-"""How pseudo-labels spread over the classes, and how many of them adaptation changed."""
+"""Labels of the training images: how many adapting changed, and how many classes they use."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from latte.diagnose.measure import Measure, Measurement
-from latte.evaluate.diagnostics import agreement, balance
+from latte.evaluate.diagnostics import agreement
 
 CHANGED = Measure(
     "labels_changed",
     "labels changed",
     "share",
-    "training images that the adapted model labels otherwise than the frozen one; 0: both "
-    "pseudo-labels agree everywhere",
+    "training images whose class changed; 0: adapting changes nothing on them",
 )
-BALANCE = Measure(
-    "balance",
-    "class balance",
-    "index",
-    "entropy of the label counts over log C; 1: every class equally often (your classes need not "
-    "be), 0: all images in one class",
-)
-EMPTY = Measure(
-    "empty_classes",
-    "classes without images",
-    "count",
-    "classes that no training image is labelled with: no pseudo-label teaches them",
-)
-LARGEST = Measure(
-    "largest_class",
-    "largest class",
+IN_USE = Measure(
+    "classes_in_use",
+    "classes in use",
     "share",
-    "images with the most frequent label; high: labels pile up in one class, or it is that common",
+    "of the classes, those that label at least one training image; low: only some occur, or "
+    "labels pile up in few of them",
 )
 
 
-def balance_measures(labels: Tensor, classes: int) -> list[Measurement]:
-    """How N > 0 labels (N,) spread over the classes."""
-    counts = torch.bincount(labels, minlength=classes)
-    return [
-        Measurement(BALANCE, balance(counts)),
-        Measurement(EMPTY, float((counts == 0).sum())),
-        Measurement(LARGEST, float(counts.max()) / len(labels)),
-    ]
+def usage_measure(labels: Tensor, classes: int) -> Measurement:
+    """The share of classes that some of N labels (N,) name."""
+    return Measurement(IN_USE, int((labels.bincount() > 0).sum()) / classes)
 
 
-def change_measures(frozen: Tensor, adapted: Tensor) -> list[Measurement]:
+def change_measure(frozen: Tensor, adapted: Tensor) -> Measurement:
     """The share of N > 0 images whose two labels (N,) differ."""
-    return [Measurement(CHANGED, 1 - agreement(frozen, adapted))]
+    return Measurement(CHANGED, 1 - agreement(frozen, adapted))

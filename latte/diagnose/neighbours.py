@@ -6,11 +6,13 @@ Labels that follow the structure of the images are what label propagation and cl
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from latte.diagnose.measure import Measure, Measurement
+from latte.interfaces import Progress
 
 NEIGHBOURS = 10
 QUERIES = 10_000
@@ -26,6 +28,27 @@ PURITY = Measure(
     f"of an image's {NEIGHBOURS} nearest images (fewer in smaller classes), those that carry its "
     "label; low: labels cut across what looks alike",
 )
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The images nearest to some of the training images."""
+
+    queries: Tensor
+    """(Q,): the images whose neighbours are known."""
+    nearest: Tensor
+    """(Q, k): the images nearest to each of them, nearest first."""
+
+
+def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbours:
+    """Look up the neighbours of unit features (N, D), or of `QUERIES` of them."""
+    queries = choose_queries(len(features), seed)
+    found = []
+    with progress.task("nearest images", len(queries), "images") as task:
+        for block in neighbour_blocks(features, queries, NEIGHBOURS):
+            found.append(block)
+            task.advance(len(block))
+    return Neighbours(queries, torch.cat(found))
 
 
 def choose_queries(images: int, seed: int) -> Tensor:
@@ -49,17 +72,18 @@ def neighbour_blocks(features: Tensor, queries: Tensor, count: int) -> Iterator[
         yield cosines.topk(min(count, images - 1), dim=1).indices
 
 
-def purity(labels: Tensor, queries: Tensor, neighbours: Tensor) -> Tensor:
+def purity(labels: Tensor, near: Neighbours) -> Tensor:
     """(Q,): the share of each query's nearest images that carry its label, given labels (N,).
 
-    Of its neighbours (Q, k), nearest first, only as many count as other images carry the label, so
-    that small classes can reach 1 too; NaN for an image that is alone with its label.
+    Only as many of its neighbours count as other images carry the label, so that small classes can
+    reach 1 too; NaN for an image that is alone with its label.
     """
-    same = labels[neighbours] == labels[queries, None]
-    others = labels.bincount()[labels[queries]] - 1
-    counted = others.clamp_max(neighbours.shape[1])
-    near = torch.arange(neighbours.shape[1]) < counted[:, None]
-    return (same & near).sum(dim=1).double() / counted
+    own = labels[near.queries]
+    same = labels[near.nearest] == own[:, None]
+    others = labels.bincount()[own] - 1
+    counted = others.clamp_max(near.nearest.shape[1])
+    first = torch.arange(near.nearest.shape[1]) < counted[:, None]
+    return (same & first).sum(dim=1).double() / counted
 
 
 def purity_by_chance(labels: Tensor) -> float:
@@ -69,7 +93,6 @@ def purity_by_chance(labels: Tensor) -> float:
     return float((several * (several - 1)).sum() / several.sum() / (len(labels) - 1))
 
 
-def purity_measures(labels: Tensor, queries: Tensor, neighbours: Tensor) -> list[Measurement]:
+def purity_measure(labels: Tensor, near: Neighbours) -> Measurement:
     """The mean purity of labels (N,) among frozen neighbours; NaN where no label occurs twice."""
-    value = float(purity(labels, queries, neighbours).nanmean())
-    return [Measurement(PURITY, value, purity_by_chance(labels))]
+    return Measurement(PURITY, float(purity(labels, near).nanmean()), purity_by_chance(labels))

@@ -13,7 +13,7 @@ from latte.compare.run import Run
 from latte.describe.bank import DescriptionBank
 from latte.diagnose.descriptions import Texts
 from latte.diagnose.texts import FrozenClip, FrozenClips
-from latte.interfaces import Classifier, Evaluation, LatteError, Progress
+from latte.interfaces import Classifier, Evaluation, LatteError, Progress, Verdict
 from latte.registry.registry import Registry
 from latte.run.adapted import load_classifiers
 from latte.run.describing import build_descriptions
@@ -23,6 +23,7 @@ from latte.run.folder import RunFolder
 from latte.run.posterior import read_own_images
 from latte.run.reopen import open_workspace
 from latte.run.stored import explained, read_json_lines, same_count
+from latte.run.verdict import read_verdict
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot
 
@@ -43,6 +44,8 @@ class Subject:
     """(N,) int64: the adapted model's classes of the training images."""
     prototypes: Mapping[str, Classifier]
     """By learner."""
+    verdict: Verdict | None
+    """None without a guard."""
     texts: Texts
     test_labels: Tensor
     """(M,) int64: true classes of the test images that the adapted classifier is measured on."""
@@ -74,6 +77,7 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
         logit_scale=clip.logit_scale,
         adapted_labels=torch.tensor(adapted),
         prototypes=prototypes,
+        verdict=read_verdict(folder),
         texts=_texts(workspace, names, zero_shot, clip),
         test_labels=test_labels[measured],
         test_features=zero_shot.evaluation[measured],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -21,25 +20,11 @@ CONFIDENCE = Measure(
     "mean probability of the top class; high: sure, which is not the same as right",
     "Hendrycks and Gimpel (2017), ICLR: maximum softmax probability",
 )
-ENTROPY = Measure(
-    "entropy",
-    "entropy",
-    "index",
-    "mean entropy of an image's class probabilities over log C; 0: sure of one class, 1: undecided "
-    "among all",
-)
 MARGIN = Measure(
     "margin",
     "margin",
     "cosine",
     "mean cosine of the nearest class minus that of the second; low: small shifts change labels",
-)
-LEAD = Measure(
-    "lead",
-    "lead over chance",
-    "index",
-    "how far the best class leads the second; 1: as among unrelated classes, so that texts tell "
-    "nothing of these images",
 )
 
 
@@ -51,8 +36,6 @@ class Sureness:
     """(N,) int64: the nearest class."""
     confidence: Tensor
     """(N,): its probability, by softmax of logit scale times cosine."""
-    entropy: Tensor
-    """(N,): entropy of the class probabilities over log C, in [0, 1]; 0 with a single class."""
     margin: Tensor
     """(N,): cosine of the nearest class minus that of the second; 0 with a single class."""
 
@@ -76,20 +59,15 @@ def sureness_measures(seen: Sureness) -> list[Measurement]:
         Measurement(measure, float(values.double().mean()))
         for measure, values in (
             (CONFIDENCE, seen.confidence),
-            (ENTROPY, seen.entropy),
             (MARGIN, seen.margin),
         )
     ]
 
 
 def _of_block(similarities: Tensor, logit_scale: float) -> Sureness:
-    classes = similarities.shape[1]
-    log_shares = (similarities.float() * logit_scale).log_softmax(dim=1)
-    entropy = -(log_shares.exp() * log_shares).sum(dim=1).clamp_max(0)
-    best = similarities.topk(min(2, classes), dim=1).values
+    best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
     return Sureness(
         labels=similarities.argmax(dim=1),
-        confidence=log_shares.amax(dim=1).exp(),
-        entropy=(entropy / math.log(max(2, classes))).clamp_max(1),
+        confidence=(similarities.float() * logit_scale).softmax(dim=1).amax(dim=1),
         margin=best[:, 0] - best[:, -1],
     )

@@ -11,8 +11,8 @@ from latte.diagnose.layout import columns, explained, heading, paragraph
 from latte.diagnose.measure import Section
 from latte.diagnose.notes import notes
 from latte.diagnose.ranks import FEWEST
-from latte.diagnose.relation import Aligned, align
-from latte.diagnose.several import Diagnoses
+from latte.diagnose.several import Aligned, Diagnoses, align
+from latte.diagnose.verdict import verdict_line
 from latte.report.numbers import plural
 from latte.report.plain import one_line
 
@@ -39,6 +39,7 @@ def _about(one: Diagnosis) -> str:
 
 def _single(one: Diagnosis) -> Iterator[str]:
     yield from paragraph(_about(one))
+    yield from paragraph(verdict_line(one.verdict))
     yield "No measure needs a label unless its section says so."
     explained_before: set[tuple[str, str]] = set()
     for section in one.sections:
@@ -90,6 +91,7 @@ def _several(found: Diagnoses) -> Iterator[str]:
     """A legend, the measures of all runs, and their relation to the gain where there is one."""
     for number, one in enumerate(found.runs, 1):
         yield from paragraph(f"run {number} is {_about(one)}")
+        yield from paragraph(verdict_line(one.verdict))
     for first in range(0, len(found.runs), _RUNS_A_TABLE):
         yield from _side_by_side(found.runs[first : first + _RUNS_A_TABLE], first + 1)
     if any(one.correlation.pairs >= FEWEST for one in found.relations):

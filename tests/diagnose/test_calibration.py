@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.diagnose.calibration import calibration_measures
+from latte.diagnose.labelled import calibration_measures
 from latte.evaluate.calibration import BINS, calibration_error
 
 ANSWERS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
+from latte.interfaces import Verdict
 from tests.compare.conftest import Latte
 
 
@@ -90,6 +92,19 @@ def test_json_has_every_value_and_what_it_means(run: Path, latte: Latte) -> None
     weights = [value for key, value in one["values"].items() if key.endswith(".weight")]
     assert sum(weight["value"] for weight in weights) == pytest.approx(1.0)
     assert found["relations"] == []
+
+
+def test_the_verdict_of_a_guard_comes_first(run: Path, latte: Latte) -> None:
+    assert diagnosis(latte, run)["runs"][0]["verdict"] is None
+    verdict = Verdict(0.5, "halves of the images disagree", 0.62, {"stability": 0.31})
+    (run / "verdict.json").write_text(json.dumps(asdict(verdict)))
+    lines = latte("diagnose", run, "--quiet").out.splitlines()
+    assert lines[1] == "Verdict: cannot tell (0.62): halves of the images disagree."
+    first = lines.index("Verdict of the guard")
+    assert lines[first + 1].split()[:2] == ["probability", "62"]
+    assert ["stability", "0.310"] in [line.split()[:2] for line in lines[first:]]
+    assert first < lines.index("Adapted labels") < lines.index("Frozen CLIP")
+    assert diagnosis(latte, run)["runs"][0]["verdict"]["outcome"] == "cannot tell"
 
 
 def test_no_label_reaches_a_label_free_measure(run: Path, latte: Latte) -> None:

@@ -8,12 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import normalize
 
 from latte.adapt.mixer import margin_weights, mix
 from latte.diagnose.descriptions import (
     Texts,
     agreement_by_chance,
     description_sections,
+    mean_pairwise_cosine,
     mix_shares,
 )
 from tests.diagnose.vectors import QUICKLY, drawn_labels, one_each, unit_rows
@@ -50,7 +52,6 @@ def test_texts_that_name_each_image_s_label_tell_everything() -> None:
     assert found["image.refused"] == 0.0
     assert found["image.distinct"] == 0.5
     assert found["image.pairwise_cosine"] == pytest.approx(0.2)
-    assert found["image.rank"] == pytest.approx(3.0)
     assert found["image.margin"] == pytest.approx(1.0, abs=1e-5)
     assert found["image.weight"] == found["class.weight"] == pytest.approx(0.5)
 
@@ -66,7 +67,6 @@ def test_a_describer_that_says_the_same_of_everything_tells_nothing() -> None:
     assert found["image.information"] == 0.0
     assert found["image.distinct"] == pytest.approx(1 / 6)
     assert found["image.pairwise_cosine"] == pytest.approx(1.0)
-    assert found["image.rank"] == pytest.approx(1.0)
     assert found["image.weight"] == pytest.approx(0.0, abs=1e-5)
     assert found["class.weight"] == pytest.approx(1.0, abs=1e-5)
 
@@ -84,7 +84,7 @@ def test_where_everything_was_refused_there_is_nothing_to_measure() -> None:
     found = values(texts([0] * 6, [False] * 6))
     assert found["image.refused"] == 1.0
     assert math.isnan(found["image.names_label"])
-    assert math.isnan(found["image.rank"])
+    assert math.isnan(found["image.pairwise_cosine"])
     assert not math.isnan(found["image.weight"])
 
 
@@ -110,3 +110,21 @@ def test_chance_agreement_is_the_mean_over_all_pairs(images: int, classes: int, 
     pairs = [int(one) == int(other) for one in first for other in second]
     found = agreement_by_chance(first, second, classes)
     assert found == pytest.approx(sum(pairs) / len(pairs))
+
+
+@QUICKLY
+@given(st.integers(1, 8), st.integers(1, 6), st.integers(0, 10_000))
+def test_mean_cosine_equals_a_slow_loop_over_repeated_rows(
+    distinct: int, width: int, seed: int
+) -> None:
+    features = normalize(unit_rows(distinct, width, seed).double(), dim=1)
+    counts = drawn_labels(distinct, 3, seed) + 1
+    rows = features.repeat_interleave(counts, dim=0)
+    cosines = [
+        float(one @ other) for i, one in enumerate(rows) for j, other in enumerate(rows) if i != j
+    ]
+    found = mean_pairwise_cosine(features, counts)
+    if cosines:
+        assert found == pytest.approx(sum(cosines) / len(cosines), abs=1e-9)
+    else:
+        assert math.isnan(found)

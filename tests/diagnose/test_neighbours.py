@@ -9,13 +9,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latte.cli.progress import QuietProgress
 from latte.diagnose import neighbours as module
 from latte.diagnose.neighbours import (
+    Neighbours,
     choose_queries,
+    find_neighbours,
     neighbour_blocks,
     purity,
     purity_by_chance,
-    purity_measures,
+    purity_measure,
 )
 from tests.diagnose.vectors import QUICKLY, drawn_labels, unit_rows
 
@@ -29,7 +32,7 @@ def nearest(features: torch.Tensor, queries: torch.Tensor, count: int) -> torch.
 def test_purity_equals_slow_loops(images: int, count: int, classes: int, seed: int) -> None:
     features, labels = unit_rows(images, 5, seed), drawn_labels(images, classes, seed)
     queries = torch.arange(images)
-    found = purity(labels, queries, nearest(features, queries, count))
+    found = purity(labels, Neighbours(queries, nearest(features, queries, count)))
     for index in range(images):
         others = [other for other in range(images) if other != index]
         others.sort(key=lambda other: -float(features[index] @ features[other]))
@@ -57,14 +60,10 @@ def test_separate_clusters_are_pure_and_shuffled_labels_are_as_by_chance() -> No
     centres = torch.eye(4).repeat_interleave(torch.tensor([3, 10, 20, 30]), dim=0)
     noise = unit_rows(len(centres), 4, 0)
     features = torch.nn.functional.normalize(centres + 0.05 * noise, dim=1)
-    labels, queries = centres.argmax(dim=1), torch.arange(len(centres))
-    neighbours = nearest(features, queries, 10)
-    (found,) = purity_measures(labels, queries, neighbours)
+    labels, near = centres.argmax(dim=1), find_neighbours(features, 0, QuietProgress())
+    found = purity_measure(labels, near)
     assert found.value == 1.0
-    shuffled = [
-        purity_measures(labels[torch.randperm(63)], queries, neighbours)[0].value
-        for _ in range(200)
-    ]
+    shuffled = [purity_measure(labels[torch.randperm(63)], near).value for _ in range(200)]
     assert sum(shuffled) / 200 == pytest.approx(found.chance, abs=0.02)
 
 

@@ -20,13 +20,15 @@ from latte.diagnose.notes import notes
 from latte.diagnose.ranks import Correlation
 from latte.diagnose.several import Diagnoses, relate
 from latte.diagnose.terminal import text
-from latte.interfaces import Interval
+from latte.diagnose.verdict import verdict_section
+from latte.interfaces import Interval, Verdict
 from tests.compare.folders import run_folder
 
 HOSTILE = ["<script>alert(1)</script>", "\x1b[31mred", "猫" * 60, "x" * 300, "a\nb", ""]
 SURE = Measure("sure", "confidence", "share", "mean probability of the top class", "A paper (2020)")
 SPREAD = Measure("spread", "effective rank", "count", "directions; 1: all alike")
 DRIFT = Measure("drift", "cosine to the start", "cosine", "1: nothing moved")
+VERDICT = Verdict(1.0, "halves of the images agree", 0.93, {"stability": 0.71})
 GAIN = Measure("gain", "gain", "points", "adapted minus zero-shot", contains_gain=True)
 
 
@@ -48,6 +50,7 @@ def diagnosis(folder: Path, *, confidence: float = 0.3814, gain: float | None = 
     )
     return Diagnosis(
         run=run,
+        verdict=VERDICT,
         training_images=1234,
         class_names=tuple("abcdef"),
         sections=(
@@ -69,6 +72,7 @@ def together(*runs: Diagnosis) -> Diagnoses:
 def test_one_run_word_for_word(tmp_path: Path) -> None:
     assert text(together(diagnosis(tmp_path / "animals-1"))).splitlines() == [
         "animals-1: folder, 1 234 training images, 6 classes",
+        "Verdict: likely better (0.93): halves of the images agree.",
         "No measure needs a label unless its section says so.",
         "",
         "Frozen CLIP",
@@ -105,8 +109,9 @@ def test_several_runs_word_for_word(tmp_path: Path) -> None:
         for number in range(1, 6)
     ]
     lines = text(together(*runs, diagnosis(tmp_path / "6", gain=None))).splitlines()
-    assert lines[5:16] == [
+    assert lines[10:22] == [
         "run 6 is 6: folder, 1 234 training images, 6 classes",
+        "Verdict: likely better (0.93): halves of the images agree.",
         "",
         "  measure               run 1   run 2   run 3   run 4   run 5",
         "Frozen CLIP",
@@ -118,7 +123,7 @@ def test_several_runs_word_for_word(tmp_path: Path) -> None:
         "Test images (needs labels)",
         "  gain                   +2.0    +4.0    +6.0    +8.0   +10.0",
     ]
-    assert lines[17] == "  measure               run 6"
+    assert lines[23] == "  measure               run 6"
     start = lines.index("What goes with the gain over these runs (needs labels)")
     assert lines[start + 1 : start + 7] == [
         "  measure         lowest  highest    rho  by chance  runs",
@@ -165,6 +170,13 @@ def test_json_has_null_where_there_is_no_number(tmp_path: Path) -> None:
         "spread": {"value": 12.0},
         "drift": {"value": None},
     }
+    assert run["verdict"] == {
+        "outcome": "likely better",
+        "probability": 0.93,
+        "strength": 1.0,
+        "reason": "halves of the images agree",
+        "signals": {"stability": 0.71},
+    }
     assert run["labelled"]["values"]["gain"] == {"value": 0.04, "low": -0.01, "high": 0.09}
     assert run["labelled"]["classes"][1]["recall_gain"] is None
     first, second = run["labelled"]["class_relations"]
@@ -180,3 +192,21 @@ def test_an_oracle_is_not_called_label_free(tmp_path: Path) -> None:
         "True labels of the training images were used" in one for one in notes(together(oracle))
     )
     assert not any("True labels" in one for one in notes(together(plain)))
+
+
+def test_a_verdict_is_a_section_of_its_signals() -> None:
+    section = verdict_section(VERDICT)
+    values = {one.measure.key: one.value for one in section.measurements}
+    assert values == {
+        "verdict.probability": 0.93,
+        "verdict.strength": 1.0,
+        "verdict.signal.stability": 0.71,
+    }
+    unknown = verdict_section(Verdict(0.0, "nothing is known"))
+    assert math.isnan(unknown.measurements[0].value)
+
+
+def test_a_run_without_a_guard_says_so(tmp_path: Path) -> None:
+    found = together(replace(diagnosis(tmp_path / "run"), verdict=None))
+    assert text(found).splitlines()[1] == "No verdict: this recipe has no guard."
+    assert as_json(found)["runs"][0]["verdict"] is None

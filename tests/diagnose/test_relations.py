@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from latte.diagnose import classes
 from latte.diagnose.classes import class_means, recall_gains, relate_classes
 from latte.diagnose.measure import Measure, Measurement, Section
-from latte.diagnose.relation import align, relate_runs
+from latte.diagnose.several import align, relate_runs
 from latte.interfaces import ClassAccuracy, Evaluation, Interval
 from tests.diagnose.vectors import QUICKLY, drawn_labels
 

@@ -1,0 +1,265 @@
+"""The folders that people have, drawn from a labelled set on frozen features.
+
+A *cell* is one kind of folder, such as "5 % of the names". A *draw* of a cell is one such folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+from zlib import crc32
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+MOST_IMAGES = 2000
+"""Images of a folder, at most."""
+USUAL_IMAGES = 1000
+"""The same in cells that are about something other than size."""
+TEST_IMAGES_PER_CLASS = 30
+NAMES = 100
+"""Names of a cell in which some of them occur: names of other sets fill a shorter list."""
+NO_CLASS = -1
+"""The label of an image that shows none of the names."""
+_ENOUGH = 0.3
+"""Share of the available images below which equal class counts would waste too many."""
+_FEWEST_PER_CLASS = 16
+"""Images per class to draw where only some names occur, if the classes have so many."""
+
+Kind = Literal["all", "names", "zipf", "dominant", "images", "none", "twice", "meaningless"]
+Numbers = NDArray[numpy.float64]
+Rows = NDArray[numpy.int64]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Unit features (N, D) and labels (N,) int64."""
+
+    features: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Rows | Tensor) -> Images:
+        """The images `rows`: indices, or a mask (N,)."""
+        chosen = torch.as_tensor(rows)
+        return Images(self.features[chosen], self.labels[chosen])
+
+    def counts(self, classes: int) -> Numbers:
+        """Images of each class (C,)."""
+        shown = self.labels[self.labels >= 0].numpy()
+        return numpy.bincount(shown, minlength=classes).astype(float)
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Frozen features of a labelled set by one CLIP."""
+
+    name: str
+    source: str
+    """The set that its images come from: of a subset, the whole set's name."""
+    names: tuple[str, ...]
+    texts: Tensor
+    """(C, D): unit features of the class texts."""
+    logit_scale: float
+    train: Images
+    test: Images
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of folder."""
+
+    name: str
+    kind: Kind
+    amount: float = 0.0
+    """A share of the names, the exponent of Zipf's law, a number of images, or a share of them."""
+
+
+_NAMED = (0.02, 0.05, 0.1, 0.25, 0.5)
+CELLS = (
+    Cell("all names", "all"),
+    *(Cell(f"{100 * part:.0f} % of the names", "names", part) for part in _NAMED),
+    Cell("Zipf 1", "zipf", 1),
+    Cell("Zipf 2", "zipf", 2),
+    Cell("one dominant class", "dominant"),
+    *(Cell(f"{count} images", "images", count) for count in (25, 50, 100, 200)),
+    *(Cell(f"{100 * part:.0f} % of no class", "none", part) for part in (0.1, 0.3, 0.5)),
+    Cell("each image twice", "twice"),
+    Cell("shuffled names", "meaningless"),
+)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One draw of a cell."""
+
+    names: tuple[str, ...]
+    texts: Tensor
+    """(C, D): unit features of the names, of which those that other sets lend come last."""
+    logit_scale: float
+    own: Images
+    test: Images
+    """Unseen images of the set, at most `TEST_IMAGES_PER_CLASS` of each class."""
+    mix: Tensor
+    """(C,) float64: the share of each class among the own images that show one."""
+
+
+def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet]) -> Folder:
+    """Draw a folder; equal arguments give an equal folder, whichever CLIP the features are of.
+
+    `others` lend names that do not occur, and images that show none of the names.
+    """
+    random = numpy.random.default_rng([seed, crc32(f"{whole.name}/{cell.name}".encode())])
+    names, texts = _names(whole, cell, random, others)
+    weights, size = _mix(whole, cell, len(names), random)
+    own = whole.train.take(_stratified(whole.train, weights, size, random))
+    counts = torch.from_numpy(own.counts(len(names)))
+    test = whole.test.take(_at_most(whole.test, TEST_IMAGES_PER_CLASS, random))
+    own = _changed(own, cell, random, lent_images(whole, others))
+    return Folder(names, texts, whole.logit_scale, own, test, counts / counts.sum())
+
+
+def can_draw(whole: LabelledSet, cell: Cell, others: Sequence[LabelledSet]) -> bool:
+    """Whether there is all that the cell needs: images of no class come from `others`."""
+    return cell.kind != "none" or len(lent_images(whole, others)) > 0
+
+
+def lent_images(whole: LabelledSet, others: Sequence[LabelledSet]) -> Tensor:
+    """Features (M, D) of images of other sets that show none of the names."""
+    known = _spelled(whole.names)
+    lent = [whole.texts[:0]]
+    for other in _foreign(whole, others):
+        strange = torch.tensor([name not in known for name in _spelled(other.names)])
+        lent.append(other.train.features[strange[other.train.labels]])
+    return torch.cat(lent)
+
+
+def subset(whole: LabelledSet, count: int, seed: int, name: str) -> LabelledSet:
+    """The set with `count` random classes alone, in their old order."""
+    chosen = numpy.random.default_rng(seed).permutation(len(whole.names))[:count]
+    classes = torch.from_numpy(numpy.sort(chosen))
+    place = torch.full((len(whole.names),), NO_CLASS)
+    place[classes] = torch.arange(len(classes))
+
+    def kept(images: Images) -> Images:
+        labels = place[images.labels]
+        return Images(images.features, labels).take(labels >= 0)
+
+    return replace(
+        whole,
+        name=name,
+        names=tuple(whole.names[one] for one in classes),
+        texts=whole.texts[classes],
+        train=kept(whole.train),
+        test=kept(whole.test),
+    )
+
+
+def _mix(
+    whole: LabelledSet, cell: Cell, names: int, random: numpy.random.Generator
+) -> tuple[Numbers, int]:
+    """The weight of each class (C,), and how many images to draw."""
+    counts = whole.train.counts(len(whole.names))
+    order = random.permutation(numpy.flatnonzero(counts))
+    even = (counts > 0).astype(float)
+    size = USUAL_IMAGES
+    if cell.kind == "all":
+        equal = int(counts[order].min()) * len(order)
+        few = equal < _ENOUGH * min(MOST_IMAGES, counts.sum())
+        return (counts, MOST_IMAGES) if few else (even, min(MOST_IMAGES, equal))
+    if cell.kind == "names":
+        occurring = order[: max(1, round(cell.amount * names))]
+        weights = numpy.zeros_like(counts)
+        most = max(_FEWEST_PER_CLASS, counts[occurring].min())
+        weights[occurring] = numpy.minimum(counts[occurring], most)
+        return weights, min(MOST_IMAGES, int(weights.sum()))
+    if cell.kind == "zipf":
+        even[order] = numpy.arange(1.0, len(order) + 1) ** -cell.amount
+        size = _until_empty(order[0], even, counts)
+    elif cell.kind == "dominant":
+        even[order[0]] = max(len(order) - 1, 1)
+        size = _until_empty(order[0], even, counts)
+    elif cell.kind == "images":
+        size = int(cell.amount)
+    elif cell.kind == "twice":
+        size = USUAL_IMAGES // 2
+    return even, size
+
+
+def _until_empty(largest: int, weights: Numbers, counts: Numbers) -> int:
+    """Images to draw until the class of largest weight has no more, `USUAL_IMAGES` at most."""
+    return min(USUAL_IMAGES, int(counts[largest] * weights.sum() / weights[largest]))
+
+
+def _stratified(
+    images: Images, weights: Numbers, size: int, random: numpy.random.Generator
+) -> Rows:
+    """Rows of `size` images in shuffled order, none twice; fewer where a class runs short."""
+    labels = images.labels.numpy()
+    pools = [random.permutation(numpy.flatnonzero(labels == one)) for one in weights.nonzero()[0]]
+    shares = weights[weights > 0] / weights.sum()
+    size = min(size, sum(map(len, pools)))
+    wanted = numpy.floor(shares * size).astype(int)
+    rest = random.choice(len(shares), size - wanted.sum(), p=shares)
+    wanted += numpy.bincount(rest, minlength=len(shares))
+    chosen = [pool[:count] for pool, count in zip(pools, wanted, strict=True)]
+    return random.permutation(numpy.concatenate(chosen))
+
+
+def _at_most(images: Images, count: int, random: numpy.random.Generator) -> Rows:
+    """Rows of at most `count` images of each class, ascending."""
+    order = random.permutation(len(images))
+    labels = images.labels.numpy()[order]
+    kept = [order[labels == one][:count] for one in numpy.unique(labels)]
+    return numpy.sort(numpy.concatenate([order[:0], *kept]))
+
+
+def _names(
+    whole: LabelledSet, cell: Cell, random: numpy.random.Generator, others: Sequence[LabelledSet]
+) -> tuple[tuple[str, ...], Tensor]:
+    """All names of a folder, and their texts (C, D)."""
+    if cell.kind == "meaningless":
+        return whole.names, whole.texts[torch.from_numpy(random.permutation(len(whole.names)))]
+    missing = NAMES - len(whole.names)
+    if cell.kind != "names" or missing <= 0:
+        return whole.names, whole.texts
+    known = _spelled(whole.names)
+    lent = {
+        key: (name, text)
+        for other in _foreign(whole, others)
+        for key, name, text in zip(_spelled(other.names), other.names, other.texts, strict=True)
+        if key not in known
+    }
+    chosen = [[*lent.values()][row] for row in random.permutation(len(lent))[:missing]]
+    texts = torch.stack([*whole.texts, *(text for _, text in chosen)])
+    return (*whole.names, *(name for name, _ in chosen)), texts
+
+
+def _changed(own: Images, cell: Cell, random: numpy.random.Generator, foreign: Tensor) -> Images:
+    """With images of no class, or each image twice."""
+    if cell.kind == "twice":
+        return Images(own.features.repeat(2, 1), own.labels.repeat(2))
+    if cell.kind != "none":
+        return own
+    count = round(len(own) * cell.amount / (1 - cell.amount))
+    rows = torch.from_numpy(random.permutation(len(foreign))[:count])
+    together = Images(
+        torch.cat([own.features, foreign[rows]]),
+        torch.cat([own.labels, torch.full((len(rows),), NO_CLASS)]),
+    )
+    return together.take(random.permutation(len(together)))
+
+
+def _foreign(whole: LabelledSet, others: Sequence[LabelledSet]) -> list[LabelledSet]:
+    """Sets whose images come from elsewhere."""
+    return [other for other in others if other.source != whole.source]
+
+
+def _spelled(names: Sequence[str]) -> list[str]:
+    """Names as they are compared."""
+    return [name.replace("_", " ").casefold() for name in names]

@@ -1,0 +1,235 @@
+"""Methods as recipes name them, run on frozen features exactly as a run without steps does.
+
+A method is labelers, prototypes and perhaps a guard; the engine's order of calls is that of
+`latte.adapt.loop` and of the stage that asks the guard.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from benchmarks.folder_cells import Folder
+from benchmarks.folder_rivals import RIVALS, Labels
+from latte.interfaces import (
+    Backbone,
+    Candidate,
+    Classifier,
+    Context,
+    Evidence,
+    FeatureBank,
+    Guard,
+    LatteError,
+    PrototypeAggregator,
+    PseudoLabeler,
+    RoundInfo,
+    TrainingStart,
+    Verdict,
+)
+from latte.recipe.load import load_recipe
+from latte.recipe.model import Choice, Recipe
+from latte.registry.plugin import Registered
+from latte.registry.registry import Registry
+from latte.registry.suggest import did_you_mean
+
+LEARNER = "main"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a method says about a folder."""
+
+    own: Tensor
+    """(N,) classes of the own images."""
+    test: Tensor
+    """(M,) classes of unseen images."""
+    verdict: Verdict | None = None
+    full: Tensor | None = None
+    """(N,) the own images by the whole candidate, where a guard may have taken less of it."""
+
+
+Method = Callable[[Folder], Answers]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A component with its options."""
+
+    component: Registered
+    options: Any
+
+
+@dataclass(frozen=True)
+class RecipeMethod:
+    """Labelers, prototypes and a guard of a recipe without steps."""
+
+    registry: Registry
+    labelers: tuple[Named, ...]
+    prototypes: Named
+    guard: Named | None = None
+
+    @torch.no_grad()
+    def __call__(self, folder: Folder) -> Answers:
+        """Fit the folder's own images; answer them and the unseen ones."""
+        context = _context(folder)
+        classifier, labels = self._fit(folder, context)
+        test = classify(classifier, folder.test.features)
+        if self.guard is None:
+            return Answers(labels, test)
+        guard = cast("Guard[Any]", self._build(self.guard, context))
+        verdict = guard.judge(_evidence(folder, classifier, labels))
+        if verdict.strength == 1:
+            return Answers(labels, test, verdict, labels)
+        taken = blended(folder.texts, classifier, verdict.strength)
+        own, test = (classify(taken, one.features) for one in (folder.own, folder.test))
+        return Answers(own, test, verdict, labels)
+
+    def _fit(self, folder: Folder, context: Context) -> tuple[Classifier, Tensor]:
+        """The classifier, and the classes (N,) of the own images: of the last posterior, if any."""
+        aggregator = cast("PrototypeAggregator[Any]", self._build(self.prototypes, context))
+        labelers = [cast("PseudoLabeler[Any]", self._build(one, context)) for one in self.labelers]
+        start = TrainingStart(
+            folder.names,
+            folder.texts,
+            folder.own.features,
+            (folder.own.features @ folder.texts.T).argmax(dim=1),
+            _no_descriptions,
+        )
+        aggregator.start(start)
+        for labeler in labelers:
+            labeler.start(start)
+        banks, by_name = {LEARNER: FeatureBank(start.image_features)}, {LEARNER: aggregator}
+        found: dict[str, Classifier] = {}
+        for labeler in labelers:
+            seen = banks if labeler.needs_feature_banks else {}
+            found |= labeler.begin_round(seen, by_name, 0).classifiers
+        aggregator.end_round(RoundInfo(found), LEARNER)
+        classifier = aggregator.classifier()
+        for labeler in reversed(labelers):
+            if (posterior := labeler.posterior(LEARNER)) is not None:
+                return classifier, posterior.labels[:, 0]
+        return classifier, classify(classifier, folder.own.features)
+
+    def _build(self, one: Named, context: Context) -> Any:
+        return self.registry.build(one.component, one.options, context)
+
+
+def zero_shot(folder: Folder) -> Answers:
+    """The nearest class texts."""
+    own, test = (one.features @ folder.texts.T for one in (folder.own, folder.test))
+    return Answers(own.argmax(dim=1), test.argmax(dim=1))
+
+
+def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
+    """The methods that have a name, each with what makes it; that may raise `LatteError`."""
+
+    def of(
+        labelers: Sequence[str], prototypes: str, guard: str | None = None, **options: Any
+    ) -> Callable[[], Method]:
+        return lambda: RecipeMethod(
+            registry,
+            tuple(_named(registry, "labeler", name) for name in labelers),
+            _named(registry, "prototypes", prototypes, **options),
+            _named(registry, "guard", guard) if guard else None,
+        )
+
+    return {
+        "zero-shot": lambda: zero_shot,
+        "anchored": of([], "anchored"),
+        "re-estimated": of([], "re-estimated", image_weight=1.0),
+        "transductive": of(["transductive"], "centroids"),
+        "transductive+evidence": of(["transductive"], "centroids", "evidence"),
+        **{name: _rival(rival) for name, rival in RIVALS.items()},
+    }
+
+
+def method_called(name: str, registry: Registry) -> Method:
+    """The method of that name. Raises `LatteError` for one that is unknown or not installed."""
+    known = known_methods(registry)
+    if name not in known:
+        hint = f"{did_you_mean(name, [*known])} All: {', '.join(known)}".strip()
+        raise LatteError(f'there is no method "{name}"', where="--methods", hint=hint)
+    return known[name]()
+
+
+def method_of(recipe: Recipe, registry: Registry) -> RecipeMethod:
+    """Labelers, prototypes and guard of a recipe. Raises `LatteError` where that is not all."""
+    if len(recipe.learners) > 1 or recipe.train.takes_steps or recipe.descriptions:
+        raise LatteError(
+            "only a recipe with one learner, without steps and descriptions is a method here",
+            where=str(recipe.path),
+            hint="set train.max_steps to 0, and leave descriptions out",
+        )
+    return RecipeMethod(
+        registry,
+        tuple(_chosen(one) for one in recipe.labels),
+        _chosen(recipe.learners[0].prototypes),
+        _chosen(recipe.guard) if recipe.guard else None,
+    )
+
+
+def load_method(path: Path, registry: Registry) -> RecipeMethod:
+    """The method that a recipe's file names; its images and CLIP are not read."""
+    unread = {"IMAGES": ".", "CLASSES": "."}
+    return method_of(load_recipe(path, registry, environment=unread | dict(os.environ)), registry)
+
+
+def blended(texts: Tensor, classifier: Classifier, strength: float) -> Classifier:
+    """The classifier whose logits are `1 - strength` of zero-shot's and `strength` of the other's.
+
+    Exact where both have one logit scale and the classifier has one row per class.
+    """
+    rows = torch.arange(len(texts))
+    if strength == 0:
+        return Classifier(texts, rows)
+    order = classifier.owners.argsort()
+    bias = None if classifier.bias is None else strength * classifier.bias[order]
+    return Classifier(torch.lerp(texts, classifier.weights[order], strength), rows, bias)
+
+
+def classify(classifier: Classifier, features: Tensor) -> Tensor:
+    """The class (N,) of each feature (N, D)."""
+    return classifier.similarities(features).argmax(dim=1)
+
+
+def _evidence(folder: Folder, classifier: Classifier, labels: Tensor) -> Evidence:
+    features = folder.own.features
+    return Evidence(
+        class_names=folder.names,
+        class_features=folder.texts,
+        image_features=features,
+        logit_scale=folder.logit_scale,
+        candidates={LEARNER: Candidate(features, classifier, folder.logit_scale)},
+        labels=labels,
+        trained=False,
+    )
+
+
+def _context(folder: Folder) -> Context:
+    """For components of a run without steps, which ask the CLIP for its logit scale alone."""
+    clip = SimpleNamespace(logit_scale=torch.tensor(folder.logit_scale))
+    return Context(Path.cwd(), Path.cwd(), "cpu", 0, lambda: cast("Backbone", clip))
+
+
+def _named(registry: Registry, kind: Any, name: str, **options: Any) -> Named:
+    component = registry.get(kind, name)
+    return Named(component, registry.options_model(component)(**options))
+
+
+def _chosen(choice: Choice) -> Named:
+    return Named(Registered(choice.spec, choice.distribution, choice.version), choice.options)
+
+
+def _rival(rival: Callable[[Folder], Labels]) -> Callable[[], Method]:
+    return lambda: lambda folder: Answers(*rival(folder))
+
+
+def _no_descriptions(name: str) -> Tensor:
+    raise LatteError(f'the method asks for the description "{name}", and there are none here')

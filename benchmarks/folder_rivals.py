@@ -1,0 +1,174 @@
+"""Training-free methods that latte does not ship, written from their papers' formulas.
+
+Each takes a folder and returns the labels of its own images and of unseen ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from benchmarks.folder_cells import Folder
+
+Labels = tuple[Tensor, Tensor]
+"""Of own images (N,) and of unseen ones (M,)."""
+
+_NEIGHBOURS = 5
+_TEXT_POWER = 2.0
+_ALPHA = 0.5
+_ZLAP_ROUNDS = 30
+"""Terms of the series for the inverse: alpha to this power is nothing in fp32."""
+_STATA_ROUNDS, _STATA_STEPS, _STATA_NEIGHBOURS = 10, 5, 3
+_STATA_LIKELIHOOD = 1 / 50
+_MIXTURE_ROUNDS, _MIXTURE_STEPS, _MIXTURE_NEIGHBOURS, _MIXTURE_ANCHORS = 10, 5, 10, 8
+_MIXTURE_LIKELIHOOD, _MIXTURE_SMOOTHING = 0.1, 10.0
+_SMALLEST_VARIANCE = 1e-7
+
+
+def label_propagation(folder: Folder) -> Labels:
+    """ZLaP (Kalantidis et al. 2024, arXiv 2404.04072) with stronger text edges.
+
+    Scores are (I - alpha S)^-1 Y over a graph of class texts and images, S = D^-1/2 W D^-1/2. An
+    image is linked to its nearest images and, by cosines to a power, to its nearest texts. Unseen
+    images take the scores of their neighbours in that graph.
+    """
+    texts, images = folder.texts, folder.own.features
+    classes, nodes = len(texts), len(texts) + len(images)
+    near, cosines = _nearest_others(images, _NEIGHBOURS - 1)
+    named, affinities = _nearest_texts(images, texts)
+    own = torch.arange(classes, nodes)
+    rows = torch.cat([own.repeat_interleave(near.shape[1]), own.repeat_interleave(named.shape[1])])
+    columns = torch.cat([near.flatten() + classes, named.flatten()])
+    values = torch.cat([cosines.flatten(), affinities.flatten()])
+    weights = _symmetric(rows, columns, values, nodes)
+    degrees = torch.zeros(nodes).index_add(0, weights.indices()[0], weights.values())
+    scale = degrees.clamp_min(1e-12).rsqrt()
+    first, second = weights.indices()
+    graph = _csr(weights.indices(), weights.values() * scale[first] * scale[second], nodes)
+    seeds = torch.eye(nodes, classes)
+    scores = seeds
+    for _ in range(_ZLAP_ROUNDS):
+        scores = seeds + _ALPHA * (graph @ scores)
+    return scores[classes:].argmax(dim=1), _propagated(folder, scores).argmax(dim=1)
+
+
+def stata(folder: Folder) -> Labels:
+    """StatA (Zanella et al. 2025, arXiv 2501.03729): Gaussians that are held at the class texts."""
+    texts, images, count = folder.texts, folder.own.features, len(folder.own)
+    prior = (folder.logit_scale * images @ texts.T).log_softmax(dim=1)
+    first = prior.exp()
+    anchor_spread = _spread(images, first, texts).sum(dim=0, keepdim=True) / count
+    means, variances, shares = texts, anchor_spread.expand_as(texts), first
+    near, cosines = _nearest_others(images, _STATA_NEIGHBOURS)
+    rows = torch.arange(count).repeat_interleave(near.shape[1])
+    both = _symmetric(rows, near.flatten(), cosines.flatten(), count)
+    graph = _csr(both.indices(), both.values() / (2 * _STATA_NEIGHBOURS), count)
+    for _ in range(_STATA_ROUNDS):
+        fixed = prior + _STATA_LIKELIHOOD * _log_densities(images, means, variances)
+        for _ in range(_STATA_STEPS):
+            shares = (fixed + graph @ shares).softmax(dim=1)
+        hard = shares.argmax(dim=1).bincount(minlength=len(texts)).float()
+        weight = (hard / (1 + hard)).unsqueeze(1)
+        centres = normalize(shares.T @ images, dim=1)
+        means = normalize(torch.lerp(texts, centres, weight), dim=1)
+        held = anchor_spread + (texts - means).square()
+        counts = shares.sum(dim=0).unsqueeze(1).clamp_min(1e-12)
+        variances = torch.lerp(held, _spread(images, shares, means) / counts, weight)
+        variances = variances.clamp_min(_SMALLEST_VARIANCE)
+    unseen = (folder.logit_scale * folder.test.features @ texts.T).log_softmax(dim=1)
+    unseen += _STATA_LIKELIHOOD * _log_densities(folder.test.features, means, variances)
+    return shares.argmax(dim=1), unseen.argmax(dim=1)
+
+
+def old_mixture(folder: Folder) -> Labels:
+    """The labeler `transductive` of latte-transductive 0.1, after TransCLIP (NeurIPS 2024).
+
+    A Gaussian per class with shared variances, the softmax of the text similarities as prior, and
+    neighbours that agree. Unseen images are classified by cosine with unit rows.
+    """
+    texts, images = folder.texts, folder.own.features
+    prior = (folder.logit_scale * images @ texts.T).log_softmax(dim=1)
+    near, cosines = _nearest_others(images, _MIXTURE_NEIGHBOURS)
+    rows = torch.arange(len(images)).repeat_interleave(near.shape[1])
+    values = cosines.flatten() / max(2 * near.shape[1], 1)
+    both = _symmetric(rows, near.flatten(), values, len(images))
+    graph = _csr(both.indices(), both.values(), len(images))
+    best, places = prior.topk(min(_MIXTURE_ANCHORS, len(images)), dim=0)
+    means = normalize(torch.einsum("kc,kcd->cd", best.softmax(dim=0), images[places]), dim=1)
+    variances = torch.full_like(images[0], 1 / images.shape[1])
+    shares = prior.exp()
+    for _ in range(_MIXTURE_ROUNDS):
+        rates = means / variances
+        fixed = prior + _MIXTURE_LIKELIHOOD * (images @ rates.T - 0.5 * (means * rates).sum(dim=1))
+        for _ in range(_MIXTURE_STEPS):
+            shares = (fixed + _MIXTURE_SMOOTHING * (graph @ shares)).softmax(dim=1)
+        sums, counts = shares.T @ images, shares.sum(dim=0)
+        lengths = sums.norm(dim=1, keepdim=True)
+        means = torch.where(lengths > 0, sums / lengths, means)
+        squares = images.square().sum(dim=0) - 2 * (sums * means).sum(dim=0)
+        variances = (squares + counts @ means.square()) / len(images)
+        variances = variances.clamp_min(_SMALLEST_VARIANCE)
+    unit = normalize(means * (_MIXTURE_LIKELIHOOD / variances) + folder.logit_scale * texts, dim=1)
+    return shares.argmax(dim=1), (folder.test.features @ unit.T).argmax(dim=1)
+
+
+RIVALS = {
+    "label-propagation": label_propagation,
+    "stata": stata,
+    "mixture-0.1": old_mixture,
+}
+
+
+def _propagated(folder: Folder, scores: Tensor) -> Tensor:
+    """Scores (M, C) of unseen images: those of their neighbours (C + N, C), by affinity."""
+    texts, images, unseen = folder.texts, folder.own.features, folder.test.features
+    near = (unseen @ images.T).topk(min(_NEIGHBOURS, len(images)), dim=1)
+    named, affinities = _nearest_texts(unseen, texts)
+    by_image = scores[near.indices + len(texts)] * near.values.clamp_min(0).unsqueeze(2)
+    return by_image.sum(dim=1) + (scores[named] * affinities.unsqueeze(2)).sum(dim=1)
+
+
+def _nearest_others(images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The nearest other images (N, k), and their cosines, 0 where negative."""
+    cosines = (images @ images.T).fill_diagonal_(-torch.inf)
+    found = cosines.topk(min(count, len(images) - 1), dim=1)
+    return found.indices, found.values.clamp_min(0)
+
+
+def _nearest_texts(images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest texts (N, k), and how strongly images are linked to them."""
+    found = (images @ texts.T).topk(min(_NEIGHBOURS, len(texts)), dim=1)
+    return found.indices, found.values.clamp_min(0) ** _TEXT_POWER
+
+
+def _symmetric(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:
+    """W + W^T as a coalesced sparse matrix (size, size)."""
+    indices = torch.stack([torch.cat([rows, columns]), torch.cat([columns, rows])])
+    return torch.sparse_coo_tensor(
+        indices, values.repeat(2), (size, size), check_invariants=False
+    ).coalesce()
+
+
+def _csr(indices: Tensor, values: Tensor, size: int) -> Tensor:
+    """A sparse matrix whose products are fast; torch warns that its layout is in beta."""
+    import warnings
+
+    with warnings.catch_warnings(action="ignore"):
+        return torch.sparse_coo_tensor(
+            indices, values, (size, size), is_coalesced=True, check_invariants=False
+        ).to_sparse_csr()
+
+
+def _spread(images: Tensor, shares: Tensor, means: Tensor) -> Tensor:
+    """Sums (C, D) of squared distances of images (N, D) from means, by their shares (N, C)."""
+    counts = shares.sum(dim=0).unsqueeze(1)
+    crossed = 2 * means * (shares.T @ images)
+    return (shares.T @ images.square() - crossed + counts * means.square()).clamp_min(0)
+
+
+def _log_densities(images: Tensor, means: Tensor, variances: Tensor) -> Tensor:
+    """Of Gaussians with diagonal variances (C, D), without the constant: (N, C)."""
+    rates = 1 / variances
+    constant = (means.square() * rates).sum(dim=1) + variances.log().sum(dim=1)
+    return images @ (means * rates).T - 0.5 * (images.square() @ rates.T) - 0.5 * constant

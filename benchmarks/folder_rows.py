@@ -1,0 +1,146 @@
+"""One row per draw and method, in a file that a stopped run goes on with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from latte.files import write_json, write_text
+from latte.interfaces import LatteError
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a method did on one folder; gains over zero-shot are in percentage points."""
+
+    model: str
+    set: str
+    cell: str
+    draw: int
+    method: str
+    images: int
+    """Own images of the folder."""
+    counted: int
+    """Those that show one of the names: gains are about them."""
+    own: float
+    """Gain on the own images."""
+    unseen: float
+    """Gain on unseen images with the folder's mix of classes."""
+    balanced: float
+    """Gain on unseen images in which all classes of the set are equally frequent."""
+    full: float | None = None
+    """Gain on the own images of the whole candidate, where there is a verdict."""
+    strength: float | None = None
+    probability: float | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, str, int, str]:
+        """What no two rows of a file share."""
+        return (self.model, self.set, self.cell, self.draw, self.method)
+
+    @property
+    def lost_images(self) -> int:
+        """Own images that were right by zero-shot alone, minus those right by the method alone."""
+        return round(-self.own * self.counted / 100)
+
+
+COLUMNS = tuple(one.name for one in fields(Row))
+
+
+class RowFile:
+    """`rows.csv` of an output folder, beside the settings that its draws depend on."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        """Raises `LatteError` where `folder` holds rows of other settings, or a damaged file."""
+        self.path = folder / "rows.csv"
+        _keep_settings(folder / "settings.json", settings)
+        self.rows = self._read()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Append the rows of one draw, whole: one write, on disk when this returns."""
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            file.write(_text([_cells(row) for row in rows]))
+            file.flush()
+            os.fsync(file.fileno())
+        self.rows.extend(rows)
+
+    def _read(self) -> list[Row]:
+        """All whole rows; what a killed process left of another is removed."""
+        if not self.path.exists():
+            write_text(self.path, _text([COLUMNS]))
+        text = self.path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            write_text(self.path, whole)
+        reader = csv.DictReader(io.StringIO(whole))
+        try:
+            if reader.fieldnames is None or tuple(reader.fieldnames) != COLUMNS:
+                raise ValueError("it has other columns")
+            return [_row(one) for one in reader]
+        except (KeyError, TypeError, ValueError) as error:
+            raise LatteError(
+                f"is not a file of rows: {error}",
+                where=f"{self.path}:{reader.line_num}",
+                hint="choose another --out, or remove the file to draw everything again",
+            ) from error
+
+
+def _keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    plain = json.loads(json.dumps(settings))
+    if not path.exists():
+        write_json(path, plain)
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    if before != plain:
+        changed = [key for key in plain if before.get(key) != plain[key]]
+        raise LatteError(
+            f"the folder has rows of other settings ({', '.join(changed)})",
+            where=str(path),
+            hint="choose another --out",
+        )
+
+
+def _text(lines: Sequence[Sequence[str]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue()
+
+
+def _cells(row: Row) -> list[str]:
+    values = [getattr(row, name) for name in COLUMNS[:-1]]
+    shown = [
+        "" if one is None else repr(one) if isinstance(one, float) else str(one) for one in values
+    ]
+    return [*shown, json.dumps(dict(row.signals))]
+
+
+def _row(cells: Mapping[str, str]) -> Row:
+    def optional(name: str) -> float | None:
+        return float(cells[name]) if cells[name] else None
+
+    return Row(
+        model=cells["model"],
+        set=cells["set"],
+        cell=cells["cell"],
+        draw=int(cells["draw"]),
+        method=cells["method"],
+        images=int(cells["images"]),
+        counted=int(cells["counted"]),
+        own=float(cells["own"]),
+        unseen=float(cells["unseen"]),
+        balanced=float(cells["balanced"]),
+        full=optional("full"),
+        strength=optional("strength"),
+        probability=optional("probability"),
+        signals=json.loads(cells["signals"]),
+    )

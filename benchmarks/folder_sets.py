@@ -1,0 +1,206 @@
+"""Labelled sets as frozen features: each image is encoded once, in the cache that runs share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import torch
+from torch import Tensor
+
+from benchmarks.folder_cells import Images, LabelledSet, subset
+from benchmarks.scale_stages import no_clip
+from latte.backbone.class_texts import ClassTexts
+from latte.backbone.encode import encode_cached_images, encode_class_texts
+from latte.backbone.load import load_backbone
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.data.decoded import DecodedImages
+from latte.data.options import CoopOptions
+from latte.data.scan import scan_images
+from latte.data.sources.coop import CoopDataset
+from latte.interfaces import Context, ImageReference, LabelledImage, LatteError, Progress
+from latte.interfaces.settings import BackboneSettings
+from latte.registry.registry import Registry
+from latte.registry.suggest import did_you_mean
+from latte.run.kept_features import kept_features
+from latte.run.workspace import cache_folder
+
+TEMPLATE = "a photo of a {class}."
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class SetPlan:
+    """Where a labelled set lies."""
+
+    name: str
+    split: Path
+    root: Path
+    template: str = TEMPLATE
+
+
+@dataclass(frozen=True)
+class SubsetPlan:
+    """Random classes of a set."""
+
+    name: str
+    whole: str
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Sets:
+    """All sets that folders are drawn from."""
+
+    wholes: tuple[SetPlan, ...]
+    subsets: tuple[SubsetPlan, ...]
+    images_per_class: int | None
+    """Of each set's training and of its test images, at most."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of sets and subsets, in their order."""
+        return tuple(one.name for one in (*self.wholes, *self.subsets))
+
+    def load(self, model: str, registry: Registry, progress: Progress) -> list[LabelledSet]:
+        """Encode what is not in the cache. Raises `LatteError` for sets or models that fail."""
+        clip = load_backbone(
+            BackboneSettings(model=model),
+            device="cpu",
+            base_dir=Path(),
+            model_folder=registry.model_folder,
+        )
+        found = {one.name: self._encoded(one, clip, progress) for one in self.wholes}
+        for one in self.subsets:
+            found[one.name] = subset(found[one.whole], one.count, one.seed, one.name)
+        return [*found.values()]
+
+    def _encoded(self, plan: SetPlan, clip: OpenClipBackbone, progress: Progress) -> LabelledSet:
+        context = Context(Path.cwd(), Path.cwd(), "cpu", 0, no_clip)
+        options = CoopOptions(root=str(plan.root), split=str(plan.split), template=plan.template)
+        dataset = CoopDataset(options, context)
+        labels = dataset.audit_labels()
+        training = [
+            LabelledImage(image, labels[image.id])
+            for image in dataset.training_images()
+            if image.id in labels
+        ]
+        parts = [
+            _images(clip, capped(part, self.images_per_class), progress, f"{plan.name}: {name}")
+            for part, name in ((training, "images"), (dataset.evaluation_images(), "test images"))
+        ]
+        if not all(map(len, parts)):
+            raise LatteError(
+                "the set needs labelled images in `train` and in `test`", where=str(plan.split)
+            )
+        texts = ClassTexts.of(dataset.templates, dataset.class_aliases)
+        return LabelledSet(
+            name=plan.name,
+            source=plan.name,
+            names=dataset.class_names,
+            texts=encode_class_texts(clip, texts),
+            logit_scale=float(clip.logit_scale.detach()),
+            train=parts[0],
+            test=parts[1],
+        )
+
+
+def read_plans(sets: Sequence[str], subsets: Sequence[str], images_per_class: int | None) -> Sets:
+    """`NAME=SPLIT:ROOT[:TEMPLATE]` and `NAME=SET:COUNT:SEED`, as the command line has them.
+
+    Without sets, the photos of latte-tiny. Raises `LatteError`.
+    """
+    wholes = tuple(_set_plan(one) for one in sets) or (_shipped_photos(),)
+    known = [one.name for one in wholes]
+    parts = tuple(_subset_plan(one, known) for one in subsets)
+    names = [*known, *(one.name for one in parts)]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise LatteError(f'two sets are called "{min(twice)}"', hint="give each another NAME")
+    return Sets(wholes, parts, images_per_class)
+
+
+def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledImage]:
+    """At most so many images of each class, drawn with a fixed seed, in their old order."""
+    if most is None:
+        return [*images]
+    counts: dict[int, int] = {}
+    chosen = []
+    for row in numpy.random.default_rng(0).permutation(len(images)).tolist():
+        label = images[row].label
+        counts[label] = counts.get(label, 0) + 1
+        if counts[label] <= most:
+            chosen.append(row)
+    return [images[row] for row in sorted(chosen)]
+
+
+def _images(
+    clip: OpenClipBackbone, images: Sequence[LabelledImage], progress: Progress, name: str
+) -> Images:
+    """Features and labels of the images that can be read."""
+    decoded = DecodedImages(cache_folder() / "decoded")
+    references: list[ImageReference] = [one.image for one in images]
+    scan = scan_images(references, progress, f"check {name}", verified=decoded.keys)
+    decoded.note(scan.keys)
+    if scan.skipped:
+        progress.say(f"{name}: {len(scan.skipped)} cannot be read: {scan.skipped[0].reason}")
+
+    def encode(missing: Sequence[int]) -> Tensor:
+        return encode_cached_images(clip, scan.cache, _BATCH, progress, f"encode {name}", missing)
+
+    features = torch.empty(0, clip.embedding_width)
+    if scan.keys:
+        identity, width = (clip.fingerprint, "images"), clip.embedding_width
+        features = kept_features(cache_folder(), identity, scan.keys, encode, width, progress, name)
+    label_of = {one.image.id: one.label for one in images}
+    labels = torch.tensor([label_of[image.id] for image in scan.images], dtype=torch.int64)
+    return Images(features, labels)
+
+
+def _shipped_photos() -> SetPlan:
+    try:
+        from latte_tiny.dataset import IMAGES
+    except ImportError as error:
+        raise LatteError(
+            "without --set the photos of latte-tiny are used, which is not installed",
+            hint="pip install latte-tiny, or name a set: --set NAME=SPLIT:ROOT",
+        ) from error
+    return SetPlan("photos", IMAGES / "split.json", IMAGES)
+
+
+def _set_plan(text: str) -> SetPlan:
+    name, parts = _parts(text, "--set", "NAME=SPLIT:ROOT[:TEMPLATE]", (2, 3))
+    return SetPlan(name, Path(parts[0]), Path(parts[1]), *parts[2:])
+
+
+def _subset_plan(text: str, known: Sequence[str]) -> SubsetPlan:
+    name, parts = _parts(text, "--subset", "NAME=SET:COUNT:SEED", (3, 3))
+    whole, *numbers = parts
+    if whole not in known:
+        hint = f"{did_you_mean(whole, known)} All: {', '.join(known)}".strip()
+        raise LatteError(f'there is no set "{whole}"', where=f"--subset {text}", hint=hint)
+    if not all(number.isdecimal() for number in numbers) or int(numbers[0]) < 1:
+        raise LatteError("COUNT and SEED are whole numbers", where=f"--subset {text}")
+    return SubsetPlan(name, whole, int(numbers[0]), int(numbers[1]))
+
+
+def _parts(text: str, where: str, form: str, fewest_most: tuple[int, int]) -> tuple[str, list[str]]:
+    name, equals, rest = text.partition("=")
+    parts = rest.split(":", fewest_most[1] - 1)
+    if not (name and equals) or len(parts) < fewest_most[0] or not all(parts):
+        raise LatteError(f'"{text}" is not {form}', where=where)
+    return name, parts
+
+
+def settings(sets: Sets) -> Mapping[str, object]:
+    """All that features and draws depend on beside the model, for `settings.json`."""
+    return {
+        "sets": [
+            [one.name, str(one.split.absolute()), str(one.root.absolute()), one.template]
+            for one in sets.wholes
+        ],
+        "subsets": [[one.name, one.whole, one.count, one.seed] for one in sets.subsets],
+        "images_per_class": sets.images_per_class,
+    }

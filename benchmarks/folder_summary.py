@@ -1,0 +1,205 @@
+"""What rows of drawn folders say, as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy
+from numpy.typing import NDArray
+
+from benchmarks.folder_cells import CELLS
+from benchmarks.folder_rows import Row
+from latte.diagnose.cells import rho
+from latte.diagnose.ranks import correlate
+
+Gain = Literal["own", "unseen", "balanced"]
+ABOUT: dict[Gain, str] = {
+    "own": "own images",
+    "unseen": "unseen images with the folder's mix of classes",
+    "balanced": "unseen images, all classes equally frequent",
+}
+GRAVE_POINTS, GRAVE_IMAGES = 5.0, 3
+"""A draw that loses more than both is a grave loss."""
+LOSS_POINTS, LOSS_IMAGES = 1.0, 2
+"""A draw that loses more points, and at least so many images, is a loss."""
+LARGE_GAIN = 3.0
+"""Points from which a gain is worth having."""
+ENOUGH = 100
+"""Images of a folder from which the means of a method count it."""
+RESAMPLES = 2000
+BINS = 5
+_BAR = 20
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of some folders, with a 95 % interval of the share."""
+
+    hits: int
+    folders: int
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if not self.folders:
+            return "0 of 0"
+        text = f"{self.hits} of {self.folders} ({self.hits / self.folders:.1%}"
+        ends = "" if math.isnan(self.low) else f", 95 % interval {self.low:.1%} to {self.high:.1%}"
+        return f"{text}{ends})"
+
+
+def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """Tables of all sets and of each, a line per method, and what verdicts are worth."""
+    sets = list(dict.fromkeys((row.model, row.set) for row in rows))
+    parts = [
+        "# Gains over zero-shot on folders as people have them",
+        "Percentage points: mean over draws (worst draw, share of draws that lose more than a "
+        f"point). {len(sets)} sets, {len({row.key[:4] for row in rows})} folders.",
+    ]
+    for gain, about in ABOUT.items():
+        parts += [f"## All sets, {about}", table(rows, methods, gain)]
+    parts += ["## Methods", "\n".join(_method_lines(rows, methods))]
+    for method in methods:
+        judged = [row for row in rows if row.method == method and row.strength is not None]
+        if judged:
+            parts += [f"## Verdicts of `{method}`", *_verdict_parts(judged)]
+    if len(sets) > 1:
+        for model, name in sets:
+            chosen = [row for row in rows if (row.model, row.set) == (model, name)]
+            parts += [f"## {name}, {model}, own images", table(chosen, methods, "own")]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(rows: Iterable[Row], methods: Sequence[str], gain: Gain) -> str:
+    """Cells by methods."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        found.setdefault((row.cell, row.method), []).append(getattr(row, gain))
+    cells = [cell.name for cell in CELLS if any(one == cell.name for one, _ in found)]
+    lines = [["cell", *methods], ["---"] * (len(methods) + 1)]
+    lines += [[cell, *(_spread(found.get((cell, one), [])) for one in methods)] for cell in cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def losses_of_adapted(rows: Sequence[Row]) -> Share:
+    """Of the folders that verdicts adapt, those that lose on their own images."""
+    return _share([row for row in rows if row.strength], _loses)
+
+
+def forgone_gains(rows: Sequence[Row]) -> Share:
+    """Of the folders whose whole candidate gains well, those that keep less than half of that."""
+    return _share(
+        [row for row in rows if (row.full or 0) > LARGE_GAIN],
+        lambda row: row.own < (row.full or 0) / 2,
+    )
+
+
+def calibration(rows: Sequence[Row]) -> list[tuple[float, float, int, int]]:
+    """Low and high end of each bin of probabilities, its folders, and how many really gained.
+
+    A folder gains where its whole candidate gets more own images right than zero-shot.
+    """
+    known = [row for row in rows if row.probability is not None]
+    bins: list[list[Row]] = [[] for _ in range(BINS)]
+    for row in known:
+        bins[min(BINS - 1, int((row.probability or 0) * BINS))].append(row)
+    return [
+        (place / BINS, (place + 1) / BINS, len(inside), sum((row.full or 0) > 0 for row in inside))
+        for place, inside in enumerate(bins)
+    ]
+
+
+def grave_losses(rows: Iterable[Row]) -> int:
+    """Draws that lose more than five points and more than three own images."""
+    return sum(row.own < -GRAVE_POINTS and row.lost_images > GRAVE_IMAGES for row in rows)
+
+
+def _method_lines(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
+    meaningful = {cell.name for cell in CELLS if cell.kind != "meaningless"}
+    yield (
+        "Own images. Mean and lowest are over the means of cells, and leave out draws with fewer "
+        f"than {ENOUGH} images and names that mean nothing. A grave loss is more than "
+        f"{GRAVE_POINTS:.0f} points and more than {GRAVE_IMAGES} images, in any cell.\n"
+    )
+    yield "| method | mean | lowest cell | grave losses |\n| --- | --- | --- | --- |"
+    for method in methods:
+        own = [row for row in rows if row.method == method]
+        gains: dict[str, list[float]] = {}
+        for row in own:
+            if row.images >= ENOUGH and row.cell in meaningful:
+                gains.setdefault(row.cell, []).append(row.own)
+        means = {cell: float(numpy.mean(values)) for cell, values in gains.items()}
+        if not means:
+            continue
+        lowest = min(means, key=lambda cell: means[cell])
+        mean = numpy.mean([*means.values()])
+        yield (
+            f"| {method} | {mean:+.1f} | {means[lowest]:+.1f} ({lowest}) | "
+            f"{grave_losses(own)} of {len(own)} |"
+        )
+
+
+def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
+    yield (
+        f"- Adapted folders that lose (more than a point and at least {LOSS_IMAGES} images): "
+        f"{losses_of_adapted(rows)}\n"
+        f"- Folders that gain more than {LARGE_GAIN:.0f} points at full strength and keep less "
+        f"than half of that: {forgone_gains(rows)}\n\n"
+        "Intervals: bootstrap over data sets; none with a single set."
+    )
+    signals = list(dict.fromkeys(name for row in rows for name in row.signals))
+    ranked = [("probability", [_or_nan(row.probability) for row in rows])]
+    ranked += [(name, [row.signals.get(name, math.nan) for row in rows]) for name in signals]
+    full = [_or_nan(row.full) for row in rows]
+    yield "Rank correlation (Spearman) with the gain of the whole candidate on the own images:"
+    lines = [
+        f"| {name} | {rho(correlate(values, full, interval=False))} |" for name, values in ranked
+    ]
+    yield "\n".join(["| signal | rho |", "| --- | --- |", *lines])
+    if any(row.probability is not None for row in rows):
+        yield "Probability of the verdict, and the share of folders that really gained:"
+        yield "\n".join(_calibration_lines(rows))
+
+
+def _calibration_lines(rows: Sequence[Row]) -> Iterator[str]:
+    yield "| probability | folders | gained | |\n| --- | --- | --- | --- |"
+    for low, high, count, gained in calibration(rows):
+        share = gained / count if count else 0.0
+        bar = "█" * round(share * _BAR) + "░" * (_BAR - round(share * _BAR)) if count else ""
+        yield f"| {low:.1f} to {high:.1f} | {count} | {f'{share:.0%}' if count else '–'} | {bar} |"
+
+
+def _spread(gains: Sequence[float]) -> str:
+    if not gains:
+        return "–"
+    losing = sum(gain < -LOSS_POINTS for gain in gains) / len(gains)
+    return f"{numpy.mean(gains):+.1f} ({min(gains):+.1f}, {losing:.0%})"
+
+
+def _loses(row: Row) -> bool:
+    return row.own < -LOSS_POINTS and row.lost_images >= LOSS_IMAGES
+
+
+def _share(rows: Sequence[Row], hit: Callable[[Row], bool]) -> Share:
+    """With a percentile bootstrap interval over data sets, as folders of one set are alike."""
+    sets = list(dict.fromkeys(row.set for row in rows))
+    folders, hits = (numpy.zeros(len(sets)) for _ in range(2))
+    for row in rows:
+        folders[sets.index(row.set)] += 1
+        hits[sets.index(row.set)] += hit(row)
+    low, high = _interval(hits, folders) if len(sets) > 1 else (math.nan, math.nan)
+    return Share(int(hits.sum()), len(rows), low, high)
+
+
+def _interval(hits: NDArray[numpy.float64], folders: NDArray[numpy.float64]) -> tuple[float, float]:
+    drawn = numpy.random.default_rng(0).integers(len(hits), size=(RESAMPLES, len(hits)))
+    shares = hits[drawn].sum(axis=1) / folders[drawn].sum(axis=1)
+    low, high = numpy.quantile(shares, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,219 @@
+"""Gains of training-free methods over zero-shot on the folders that people have.
+
+From any labelled sets and any CLIP: folders in which few of the names occur, long tails, few
+images, images of no class. Features are frozen. `--out` gets `rows.csv` (one row per draw and
+method; a stopped run goes on with it) and `summary.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.folder_cells import CELLS, Cell, Folder, LabelledSet, can_draw, draw
+from benchmarks.folder_methods import (
+    Answers,
+    Method,
+    known_methods,
+    load_method,
+    method_called,
+    zero_shot,
+)
+from benchmarks.folder_rows import Row, RowFile
+from benchmarks.folder_sets import Sets, read_plans, settings
+from benchmarks.folder_summary import summary
+from benchmarks.scale_stages import say
+from latte.cli.errors import print_error
+from latte.cli.progress import make_progress
+from latte.files import write_text
+from latte.interfaces import LatteError, Progress
+from latte.registry.registry import Registry, load_registry
+from latte.registry.suggest import did_you_mean
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Draw, measure and summarise. Exits with 2 for a mistake in the arguments or in files."""
+    options = _arguments(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        _measure(options, load_registry(), make_progress())
+    except LatteError as error:
+        print_error(error)
+        raise SystemExit(error.exit_code) from error
+
+
+def rows_of(
+    folder: Folder, methods: Mapping[str, Method], place: tuple[str, str, str, int]
+) -> list[Row]:
+    """The rows of one draw, `place` being its model, set, cell and number."""
+    before = zero_shot(folder)
+    rows = []
+    for name, method in methods.items():
+        answers = method(folder)
+        verdict = answers.verdict
+        rows.append(
+            Row(
+                *place,
+                name,
+                images=len(folder.own),
+                counted=int((folder.own.labels >= 0).sum()),
+                own=_gain_on_own(folder, before.own, answers.own),
+                unseen=_gain_on_mix(folder, folder.mix, before, answers),
+                balanced=_gain_on_mix(folder, torch.ones_like(folder.mix), before, answers),
+                full=None
+                if answers.full is None
+                else _gain_on_own(folder, before.own, answers.full),
+                strength=verdict.strength if verdict else None,
+                probability=verdict.probability if verdict else None,
+                signals=verdict.signals if verdict else {},
+            )
+        )
+    return rows
+
+
+def _measure(options: argparse.Namespace, registry: Registry, progress: Progress) -> None:
+    sets = read_plans(options.set, options.subset, options.images_per_class)
+    methods = _methods(options, registry, progress)
+    cells = _cells(options.cells)
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    file = RowFile(out, settings(sets))
+    for model in options.model:
+        _measure_model(model, sets, cells, methods, options.draws, file, registry, progress)
+    wanted = [
+        row
+        for row in file.rows
+        if row.model in options.model
+        and row.method in methods
+        and row.draw < options.draws
+        and row.cell in {cell.name for cell in cells}
+    ]
+    text = summary(wanted, [*methods])
+    write_text(out / "summary.md", text)
+    say(text)
+
+
+def _measure_model(
+    model: str,
+    sets: Sets,
+    cells: Sequence[Cell],
+    methods: Mapping[str, Method],
+    draws: int,
+    file: RowFile,
+    registry: Registry,
+    progress: Progress,
+) -> None:
+    done = {row.key for row in file.rows}
+    places = [
+        (name, cell, number) for name in sets.names for cell in cells for number in range(draws)
+    ]
+    due = {
+        place: [
+            one for one in methods if (model, place[0], place[1].name, place[2], one) not in done
+        ]
+        for place in places
+    }
+    if not any(due.values()):
+        return
+    loaded = {one.name: one for one in sets.load(model, registry, progress)}
+    _say_what_is_left_out([*loaded.values()], cells, progress)
+    left = [place for place, names in due.items() if names and _drawable(place, loaded)]
+    with progress.task(f"draws, {model}", len(left), "draws") as task:
+        for name, cell, number in left:
+            folder = draw(loaded[name], cell, number, [*loaded.values()])
+            wanted = {one: methods[one] for one in due[name, cell, number]}
+            file.add(rows_of(folder, wanted, (model, name, cell.name, number)))
+            task.advance(1, set=name, cell=cell.name)
+
+
+def _drawable(place: tuple[str, Cell, int], loaded: Mapping[str, LabelledSet]) -> bool:
+    return can_draw(loaded[place[0]], place[1], [*loaded.values()])
+
+
+def _say_what_is_left_out(
+    loaded: Sequence[LabelledSet], cells: Sequence[Cell], progress: Progress
+) -> None:
+    for whole in loaded:
+        absent = [cell.name for cell in cells if not can_draw(whole, cell, loaded)]
+        if absent:
+            left_out = ", ".join(absent)
+            progress.say(f"{whole.name}: no set lends images of no class; left out: {left_out}")
+
+
+def _gain_on_own(folder: Folder, before: Tensor, after: Tensor) -> float:
+    """Points on the own images that show a name."""
+    counted = folder.own.labels >= 0
+    truth = folder.own.labels[counted]
+    right, was = ((one[counted] == truth).sum(dtype=torch.float64) for one in (after, before))
+    return float(100 * (right - was) / counted.sum())
+
+
+def _gain_on_mix(folder: Folder, weights: Tensor, before: Answers, after: Answers) -> float:
+    """Points on the unseen images, of which those of a class weigh `weights` (C,) together.
+
+    Classes without unseen images count for nothing.
+    """
+    truth, classes = folder.test.labels, len(weights)
+    counts = truth.bincount(minlength=classes).double()
+    change = (after.test == truth).double() - (before.test == truth).double()
+    recall = torch.zeros(classes, dtype=torch.float64).index_add(0, truth, change)
+    weights = weights.double() * (counts > 0)
+    return float(100 * (weights * recall / counts.clamp_min(1)).sum() / weights.sum())
+
+
+def _methods(
+    options: argparse.Namespace, registry: Registry, progress: Progress
+) -> dict[str, Method]:
+    """Those asked for, else all that are installed; recipes come last. Raises `LatteError`."""
+    found: dict[str, Method] = {}
+    for name in options.methods or known_methods(registry):
+        try:
+            found[name] = method_called(name, registry)
+        except LatteError as error:
+            if options.methods:
+                raise
+            progress.say(f"method {name} is left out: {error.what}")
+    for text in options.method:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise LatteError(f'"{text}" is not NAME=RECIPE', where="--method")
+        found[name] = load_method(Path(path), registry)
+    return found
+
+
+def _cells(names: Sequence[str] | None) -> list[Cell]:
+    known = {cell.name: cell for cell in CELLS}
+    for name in names or ():
+        if name not in known:
+            hint = f"{did_you_mean(name, [*known])} All: {', '.join(known)}".strip()
+            raise LatteError(f'there is no cell "{name}"', where="--cells", hint=hint)
+    return [known[name] for name in names or known]
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks folders", description=__doc__)
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
+    add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
+    add("--model", action="append", metavar="MODEL", help="a CLIP (default: plugin:tiny)")
+    add("--draws", type=int, default=10, help="folders of each cell (%(default)s)")
+    add("--cells", type=_listed, help=f"of: {', '.join(c.name for c in CELLS)}".replace("%", "%%"))
+    add("--methods", type=_listed, help="names, separated by commas; without it all are run")
+    add("--method", action="append", default=[], metavar="NAME=RECIPE", help="of a recipe")
+    add("--images-per-class", type=int, help="encode at most so many in `train` and in `test`")
+    add("--threads", type=int, default=1, help="of torch (%(default)s)")
+    add("--out", type=Path, required=True, help="folder of rows.csv and summary.md")
+    options = parser.parse_args(arguments)
+    options.model = options.model or ["plugin:tiny"]
+    for name in ("draws", "threads", "images_per_class"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
+    return options

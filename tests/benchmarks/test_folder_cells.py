@@ -1,0 +1,189 @@
+"""Folders as people have them, drawn from made-up labelled sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from benchmarks.folder_cells import (
+    CELLS,
+    NAMES,
+    NO_CLASS,
+    TEST_IMAGES_PER_CLASS,
+    Cell,
+    Folder,
+    Images,
+    LabelledSet,
+    can_draw,
+    draw,
+    lent_images,
+    subset,
+)
+
+BY_NAME = {cell.name: cell for cell in CELLS}
+
+
+def labelled_set(
+    name: str, classes: int = 10, train: Sequence[int] | int = 40, test: int = 12, prefix: str = ""
+) -> LabelledSet:
+    """Images scattered around their class's text; `train` images of each class."""
+    generator = torch.Generator().manual_seed(sum(name.encode()))
+    texts = normalize(torch.randn(classes, 16, generator=generator), dim=1)
+
+    def images(counts: Sequence[int]) -> Images:
+        labels = torch.arange(classes).repeat_interleave(torch.tensor(counts))
+        noise = torch.randn(len(labels), 16, generator=generator)
+        return Images(normalize(texts[labels] + 0.2 * noise, dim=1), labels)
+
+    counts = [train] * classes if isinstance(train, int) else train
+    names = tuple(f"{prefix or name} {number}" for number in range(classes))
+    return LabelledSet(name, name, names, texts, 50.0, images(counts), images([test] * classes))
+
+
+WHOLE = labelled_set("birds")
+OTHER = labelled_set("cars", classes=120, train=20)
+
+
+def same(one: Folder, other: Folder) -> bool:
+    tensors = (
+        (part.own.features, part.own.labels, part.test.labels, part.texts, part.mix)
+        for part in (one, other)
+    )
+    return one.names == other.names and all(map(torch.equal, *tensors))
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_equal_arguments_give_an_equal_folder_and_another_seed_another(cell: Cell) -> None:
+    first = draw(WHOLE, cell, 3, [WHOLE, OTHER])
+    assert same(first, draw(WHOLE, cell, 3, [WHOLE, OTHER]))
+    assert not same(first, draw(WHOLE, cell, 4, [WHOLE, OTHER]))
+
+
+def test_images_drawn_do_not_depend_on_the_clip() -> None:
+    turned = replace(WHOLE, texts=WHOLE.texts.flip(1), logit_scale=20.0)
+    for cell in CELLS:
+        ours, theirs = (draw(one, cell, 0, [one, OTHER]) for one in (WHOLE, turned))
+        assert torch.equal(ours.own.labels, theirs.own.labels)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_mix_is_that_of_the_own_images_and_unseen_images_cover_it(cell: Cell) -> None:
+    folder = draw(WHOLE, cell, 0, [WHOLE, OTHER])
+    shown = folder.own.labels[folder.own.labels >= 0]
+    shares = shown.bincount(minlength=len(folder.names)).double() / len(shown)
+    assert torch.allclose(folder.mix, shares)
+    assert {*folder.mix.nonzero().flatten().tolist()} <= {*folder.test.labels.tolist()}
+
+
+def test_unseen_images_are_of_the_test_part_and_bounded_per_class() -> None:
+    whole = labelled_set("birds", test=TEST_IMAGES_PER_CLASS + 5)
+    folder = draw(whole, BY_NAME["all names"], 0, [])
+    assert folder.test.labels.bincount().tolist() == [TEST_IMAGES_PER_CLASS] * 10
+    known = {tuple(row) for row in whole.test.features.tolist()}
+    assert all(tuple(row) in known for row in folder.test.features.tolist())
+
+
+@pytest.mark.parametrize(
+    ("name", "occurring"),
+    [("2 % of the names", 2), ("5 % of the names", 5), ("10 % of the names", 10)],
+)
+def test_names_that_do_not_occur_come_from_other_sets(name: str, occurring: int) -> None:
+    folder = draw(WHOLE, BY_NAME[name], 0, [WHOLE, OTHER])
+    assert len(folder.own.labels.unique()) == occurring
+    assert len(folder.names) == len(folder.texts) == NAMES
+    assert folder.names[:10] == WHOLE.names
+    assert all(name.startswith("cars") for name in folder.names[10:])
+    assert torch.equal(folder.texts[:10], WHOLE.texts)
+    places = [OTHER.names.index(name) for name in folder.names[10:]]
+    assert torch.equal(folder.texts[10:], OTHER.texts[places])
+
+
+def test_a_set_without_others_keeps_its_names_and_their_share_occurs() -> None:
+    folder = draw(WHOLE, BY_NAME["50 % of the names"], 0, [WHOLE])
+    assert folder.names == WHOLE.names
+    assert len(folder.own.labels.unique()) == 5
+
+
+def test_names_and_images_are_not_lent_by_subsets_or_under_a_known_name() -> None:
+    part = subset(WHOLE, 4, 0, "some birds")
+    assert len(lent_images(WHOLE, [part])) == 0
+    twin = labelled_set("photos", classes=20, train=3, prefix="BIRDS")
+    assert len(lent_images(WHOLE, [twin])) == 10 * 3
+    folder = draw(WHOLE, BY_NAME["5 % of the names"], 0, [twin])
+    assert {*folder.names[10:]} == {*twin.names[10:]}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_images_of_no_class_have_label_minus_one_and_come_from_other_sets(share: float) -> None:
+    folder = draw(WHOLE, BY_NAME[f"{100 * share:.0f} % of no class"], 0, [WHOLE, OTHER])
+    foreign = folder.own.labels == NO_CLASS
+    assert float(foreign.double().mean()) == pytest.approx(share, abs=0.01)
+    known = {tuple(row) for row in OTHER.train.features.tolist()}
+    assert all(tuple(row) in known for row in folder.own.features[foreign].tolist())
+    assert folder.names == WHOLE.names
+
+
+def test_images_of_no_class_need_another_set() -> None:
+    assert not can_draw(WHOLE, BY_NAME["10 % of no class"], [WHOLE])
+    assert can_draw(WHOLE, BY_NAME["10 % of no class"], [WHOLE, OTHER])
+    assert can_draw(WHOLE, BY_NAME["all names"], [WHOLE])
+
+
+@pytest.mark.parametrize("count", [25, 50, 100, 200])
+def test_folders_of_few_images_have_just_so_many(count: int) -> None:
+    assert len(draw(WHOLE, BY_NAME[f"{count} images"], 0, []).own) == count
+
+
+def test_a_class_that_runs_short_gives_fewer_images_and_none_twice() -> None:
+    whole = labelled_set("birds", train=[2] + [40] * 9)
+    folder = draw(whole, BY_NAME["200 images"], 0, [])
+    assert folder.own.labels.bincount().tolist()[0] == 2
+    assert 180 <= len(folder.own) < 200
+    assert len({tuple(row) for row in folder.own.features.tolist()}) == len(folder.own)
+
+
+def test_classes_without_training_images_are_never_drawn() -> None:
+    whole = labelled_set("birds", train=[0] + [40] * 9)
+    for cell in CELLS:
+        assert 0 not in draw(whole, cell, 0, [OTHER]).own.labels
+
+
+def test_zipf_shares_fall_with_the_rank() -> None:
+    counts = draw(WHOLE, BY_NAME["Zipf 1"], 0, []).own.labels.bincount().sort(descending=True)
+    expected = 40 / numpy.arange(1, 11)
+    assert numpy.abs(counts.values.numpy() - expected).max() <= 3
+
+
+def test_dominant_class_has_half_of_the_images() -> None:
+    counts = draw(WHOLE, BY_NAME["one dominant class"], 0, []).own.labels.bincount()
+    assert float(counts.max() / counts.sum()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_each_image_twice() -> None:
+    own = draw(WHOLE, BY_NAME["each image twice"], 0, []).own
+    half = len(own) // 2
+    assert torch.equal(own.features[:half], own.features[half:])
+    assert torch.equal(own.labels[:half], own.labels[half:])
+
+
+def test_shuffled_names_keep_all_texts_at_other_places() -> None:
+    texts = draw(WHOLE, BY_NAME["shuffled names"], 0, []).texts
+    assert not torch.equal(texts, WHOLE.texts)
+    assert torch.equal(texts.sort(dim=0).values, WHOLE.texts.sort(dim=0).values)
+
+
+def test_subset_keeps_images_and_texts_of_its_classes_alone() -> None:
+    part = subset(WHOLE, 4, 7, "some birds")
+    assert part.source == "birds"
+    places = [WHOLE.names.index(name) for name in part.names]
+    assert places == sorted(places)
+    assert torch.equal(part.texts, WHOLE.texts[places])
+    assert part.train.labels.bincount().tolist() == [40] * 4
+    for place, label in enumerate(places):
+        ours = part.train.features[part.train.labels == place]
+        assert torch.equal(ours, WHOLE.train.features[WHOLE.train.labels == label])

@@ -1,0 +1,168 @@
+"""Methods on drawn folders: through the interfaces of components, and rivals as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.folder_cells import CELLS, Folder, draw
+from benchmarks.folder_methods import (
+    Named,
+    RecipeMethod,
+    blended,
+    classify,
+    known_methods,
+    load_method,
+    method_called,
+    zero_shot,
+)
+from benchmarks.folder_rivals import RIVALS
+from latte.adapt.anchored import anchored_prototypes
+from latte.adapt.options import AnchoredOptions
+from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
+from latte.registry.plugin import Registered
+from latte.registry.registry import load_registry
+from latte.registry.spec import ComponentSpec
+from tests.benchmarks.test_folder_cells import labelled_set
+
+REGISTRY = load_registry()
+CELL = {cell.name: cell for cell in CELLS}
+FOLDER = draw(labelled_set("birds"), CELL["all names"], 0, [])
+SINGLE = draw(labelled_set("birds", classes=1), CELL["25 images"], 0, [])
+STRENGTHS: list[float] = [0.0]
+SEEN: list[Evidence] = []
+
+
+class FixedGuard(Guard[NoOptions]):
+    def judge(self, evidence: Evidence) -> Verdict:
+        SEEN.append(evidence)
+        return Verdict(STRENGTHS[0], "the test says so", 0.7, {"weather": 1.5})
+
+
+def guarded(method: RecipeMethod, strength: float) -> RecipeMethod:
+    STRENGTHS[0] = strength
+    spec = ComponentSpec(
+        kind="guard", name="fixed", target=f"{__name__}:FixedGuard", summary="for tests"
+    )
+    guard = Named(Registered(spec, "tests", "0"), NoOptions())
+    return RecipeMethod(REGISTRY, method.labelers, method.prototypes, guard)
+
+
+def component_method(name: str) -> RecipeMethod:
+    method = method_called(name, REGISTRY)
+    assert isinstance(method, RecipeMethod)
+    return method
+
+
+@pytest.mark.parametrize("folder", [FOLDER, SINGLE], ids=["many", "one class"])
+@pytest.mark.parametrize("name", ["zero-shot", "anchored", "re-estimated", "transductive", *RIVALS])
+def test_each_method_answers_all_images_and_changes_no_input(name: str, folder: Folder) -> None:
+    before = [one.clone() for one in (folder.texts, folder.own.features, folder.test.features)]
+    answers = method_called(name, REGISTRY)(folder)
+    for labels, images in ((answers.own, folder.own), (answers.test, folder.test)):
+        assert labels.shape == images.labels.shape
+        assert bool(((labels >= 0) & (labels < len(folder.names))).all())
+    after = (folder.texts, folder.own.features, folder.test.features)
+    assert all(map(torch.equal, before, after))
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_rivals_beat_zero_shot_on_clear_clusters_whose_texts_are_off(name: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(FOLDER.texts.shape, generator=generator)
+    texts = torch.nn.functional.normalize(FOLDER.texts + 0.4 * noise, dim=1)
+    folder = Folder(FOLDER.names, texts, 50.0, FOLDER.own, FOLDER.test, FOLDER.mix)
+    for which in ("own", "test"):
+        truth = getattr(folder, which).labels
+        right, was = (
+            float((getattr(one(folder), which) == truth).double().mean())
+            for one in (method_called(name, REGISTRY), zero_shot)
+        )
+        assert was < 0.9
+        assert right > was
+
+
+def test_anchored_is_the_component_with_its_defaults() -> None:
+    rows = anchored_prototypes(
+        FOLDER.own.features, FOLDER.texts, FOLDER.logit_scale, AnchoredOptions()
+    )
+    expected = (FOLDER.test.features @ rows.T).argmax(dim=1)
+    assert torch.equal(component_method("anchored")(FOLDER).test, expected)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
+def test_a_guard_takes_the_candidate_by_its_strength(strength: float) -> None:
+    plain = component_method("transductive")
+    whole, before = plain(FOLDER), zero_shot(FOLDER)
+    answers = guarded(plain, strength)(FOLDER)
+    assert answers.verdict == Verdict(strength, "the test says so", 0.7, {"weather": 1.5})
+    assert answers.full is not None
+    assert torch.equal(answers.full, whole.own)
+    if strength in (0, 1):
+        expected = whole if strength else before
+        assert torch.equal(answers.own, expected.own)
+        assert torch.equal(answers.test, expected.test)
+
+
+def test_a_guard_sees_the_candidate_and_no_label() -> None:
+    SEEN.clear()
+    answers = guarded(component_method("anchored"), 1.0)(FOLDER)
+    (evidence,) = SEEN
+    assert evidence.class_names == FOLDER.names
+    assert evidence.image_features is FOLDER.own.features
+    assert torch.equal(evidence.class_features, FOLDER.texts)
+    assert (evidence.trained, evidence.logit_scale) == (False, 50.0)
+    (candidate,) = evidence.candidates.values()
+    assert torch.equal(classify(candidate.classifier, FOLDER.test.features), answers.test)
+    assert torch.equal(evidence.labels, answers.own)
+
+
+def test_blended_logits_are_the_blend_of_both_logits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, bias = torch.randn(10, 16, generator=generator), torch.randn(10, generator=generator)
+    owners = torch.randperm(10, generator=generator)
+    whole = Classifier(rows, owners, bias)
+    images = FOLDER.own.features
+    zero = images @ FOLDER.texts.T
+    for strength in (0.0, 0.3, 1.0):
+        found = blended(FOLDER.texts, whole, strength).similarities(images)
+        expected = (1 - strength) * zero + strength * whole.similarities(images)
+        torch.testing.assert_close(found, expected)
+
+
+def recipe_file(folder: Path, **changes: str) -> Path:
+    keys = {
+        "dataset": '{use: folder, root: "${IMAGES}", classes: "${CLASSES}"}',
+        "backbone": "{model: 'plugin:tiny'}",
+        "prototypes": "{use: anchored, image_weight: 0.2}",
+        "train": "{max_steps: 0}",
+    }
+    path = folder / "own.yaml"
+    lines: Mapping[str, Any] = keys | changes
+    path.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()), encoding="utf-8")
+    return path
+
+
+def test_a_recipe_without_steps_is_a_method_with_its_options(tmp_path: Path) -> None:
+    method = load_method(recipe_file(tmp_path), REGISTRY)
+    assert method.prototypes.options == AnchoredOptions(image_weight=0.2)
+    rows = anchored_prototypes(
+        FOLDER.own.features, FOLDER.texts, FOLDER.logit_scale, AnchoredOptions(image_weight=0.2)
+    )
+    assert torch.equal(method(FOLDER).test, (FOLDER.test.features @ rows.T).argmax(dim=1))
+
+
+def test_a_recipe_with_steps_is_refused_with_what_to_change(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, train="{max_steps: 3}", labels="[frozen]", loss="contrastive")
+    with pytest.raises(LatteError, match=r"without steps[^\n]*\n.*max_steps"):
+        load_method(path, REGISTRY)
+
+
+def test_an_unknown_method_names_the_nearest() -> None:
+    with pytest.raises(LatteError, match='Did you mean "anchored"'):
+        method_called("anchord", REGISTRY)
+    assert "stata" in known_methods(REGISTRY)

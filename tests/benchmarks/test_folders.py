@@ -1,0 +1,242 @@
+"""The matrix of folders: rows on disk, their summary, and the command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from latte_tiny.dataset import IMAGES
+
+from benchmarks import folders
+from benchmarks.__main__ import main as benchmark
+from benchmarks.folder_cells import Folder, Images
+from benchmarks.folder_methods import Answers
+from benchmarks.folder_rows import COLUMNS, Row, RowFile
+from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans
+from benchmarks.folder_summary import (
+    calibration,
+    forgone_gains,
+    grave_losses,
+    losses_of_adapted,
+    summary,
+    table,
+)
+from latte.interfaces import ImageReference, LabelledImage, LatteError, Verdict
+
+ROW = Row("tiny", "birds", "all names", 0, "anchored", 120, 100, 2.0, 1.5, 0.25)
+JUDGED = replace(
+    ROW, method="m", full=4.0, strength=0.5, probability=0.83, signals={"stability": 0.7}
+)
+
+
+def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    RowFile(tmp_path, {"sets": ["birds"]}).add([ROW, JUDGED])
+    assert RowFile(tmp_path, {"sets": ["birds"]}).rows == [ROW, JUDGED]
+
+
+def test_a_row_that_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    file = RowFile(tmp_path, {})
+    file.add([ROW])
+    whole = file.path.read_bytes()
+    file.add([JUDGED])
+    file.path.write_bytes(file.path.read_bytes()[:-20])
+    again = RowFile(tmp_path, {})
+    assert again.rows == [ROW]
+    assert file.path.read_bytes() == whole
+    again.add([JUDGED])
+    assert RowFile(tmp_path, {}).rows == [ROW, JUDGED]
+
+
+def test_rows_of_other_settings_are_refused_with_what_changed(tmp_path: Path) -> None:
+    RowFile(tmp_path, {"sets": ["birds"], "images_per_class": 5})
+    with pytest.raises(LatteError, match=r"other settings \(images_per_class\)[^\n]*\n.*--out"):
+        RowFile(tmp_path, {"sets": ["birds"], "images_per_class": 6})
+
+
+def test_a_file_that_is_not_of_rows_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = RowFile(tmp_path, {})
+    file.path.write_text(",".join(COLUMNS) + "\n" + "x," * (len(COLUMNS) - 1) + "{}\n")
+    with pytest.raises(LatteError, match=r"rows.csv:2: is not a file of rows"):
+        RowFile(tmp_path, {})
+
+
+def answers_of(
+    own: Sequence[int], test: Sequence[int], full: Sequence[int] | None = None
+) -> Answers:
+    verdict = Verdict(0.5, "why", 0.9, {"lead": 2.0}) if full else None
+    whole = torch.tensor(full) if full else None
+    return Answers(torch.tensor(own), torch.tensor(test), verdict, whole)
+
+
+def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() -> None:
+    texts = torch.eye(2)
+    own = Images(texts[[0, 0, 0, 0, 1]], torch.tensor([0, 0, 0, 1, -1]))
+    test = Images(texts[[0, 0, 0, 0, 1, 1]], torch.tensor([0, 0, 0, 0, 0, 1]))
+    folder = Folder(("a", "b"), texts, 10.0, own, test, torch.tensor([0.75, 0.25]))
+    method = answers_of([0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0], full=[0, 0, 0, 1, 0])
+    (row,) = folders.rows_of(
+        folder, {"m": lambda folder: method}, ("tiny", "birds", "all names", 3)
+    )
+    assert (row.images, row.counted) == (5, 4)
+    assert row.own == pytest.approx(0.0)  # one more right, one more wrong, of four
+    assert row.full == pytest.approx(25.0)
+    # Class a: 4 of 5 right before, 5 of 5 after. Class b: 1 of 1 before, none after.
+    assert row.unseen == pytest.approx(100 * (0.75 * 0.2 - 0.25 * 1.0))
+    assert row.balanced == pytest.approx(100 * (0.2 - 1.0) / 2)
+    assert (row.strength, row.probability, row.signals) == (0.5, 0.9, {"lead": 2.0})
+
+
+def test_a_grave_loss_is_more_than_five_points_and_more_than_three_images() -> None:
+    losses = [(100, -6.0), (50, -6.0), (1000, -4.0), (20, -25.0), (20, -15.0)]
+    rows = [replace(ROW, counted=counted, own=own) for counted, own in losses]
+    assert [grave_losses([row]) for row in rows] == [1, 0, 0, 1, 0]
+
+
+def test_verdicts_are_judged_by_losses_of_adapted_and_by_forgone_gains() -> None:
+    rows = [
+        replace(JUDGED, own=-2.0),  # adapted, loses two images
+        replace(JUDGED, own=-2.0, counted=50),  # a single image
+        replace(JUDGED, own=0.0, strength=0.0),  # kept, forgoes 4 points
+        replace(JUDGED, own=0.0, strength=0.0, full=-20.0),
+        replace(JUDGED, own=3.0),
+    ]
+    lost, forgone = losses_of_adapted(rows), forgone_gains(rows)
+    assert (lost.hits, lost.folders) == (1, 3)
+    assert (forgone.hits, forgone.folders) == (3, 4)
+    assert math.isnan(lost.low)
+    assert str(losses_of_adapted([])) == "0 of 0"
+
+
+def test_intervals_are_bootstrapped_over_sets_not_folders() -> None:
+    good = [replace(JUDGED, set="good", draw=draw, own=5.0) for draw in range(50)]
+    bad = [replace(JUDGED, set="bad", draw=draw, own=-5.0) for draw in range(50)]
+    found = losses_of_adapted([*good, *bad])
+    assert (found.hits, found.folders) == (50, 100)
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+def test_calibration_sets_probabilities_beside_the_share_that_gained() -> None:
+    likely = [replace(JUDGED, probability=0.9, full=full) for full in (3.0, 1.0, 2.0, 0.0)]
+    unlikely = [replace(JUDGED, probability=0.1, full=-2.0)]
+    found = calibration([*likely, *unlikely, replace(JUDGED, probability=1.0)])
+    assert found[0] == (0.0, 0.2, 1, 0)
+    assert found[-1] == (0.8, 1.0, 5, 4)
+    assert [count for _, _, count, _ in found[1:-1]] == [0, 0, 0]
+
+
+def test_table_gives_mean_worst_and_share_of_losing_draws() -> None:
+    rows = [replace(ROW, draw=draw, own=own) for draw, own in enumerate([4.0, -2.0, 1.0, 1.0])]
+    assert table(rows, ["anchored", "stata"], "own").splitlines()[2:] == [
+        "| all names | +1.0 (-2.0, 25%) | – |"
+    ]
+
+
+def test_summary_leaves_small_and_meaningless_folders_out_of_means_alone() -> None:
+    rows = [
+        ROW,
+        replace(ROW, draw=1, images=99, own=-50.0),
+        replace(ROW, cell="shuffled names", own=-40.0),
+    ]
+    (line,) = [one for one in summary(rows, ["anchored"]).splitlines() if one.startswith("| anch")]
+    assert line == "| anchored | +2.0 | +2.0 (all names) | 2 of 3 |"
+
+
+def test_summary_ranks_signals_by_their_correlation_with_the_gain() -> None:
+    rows = [
+        replace(JUDGED, draw=draw, full=float(draw), signals={"up": draw, "down": -draw})
+        for draw in range(8)
+    ]
+    text = summary(rows, ["m"])
+    assert "| up | +1.00 |" in text
+    assert "| down | -1.00 |" in text
+    assert "| probability | – |" in text
+
+
+def test_sets_and_subsets_are_read_from_their_options() -> None:
+    plans = read_plans(["a=x.json:photos", "b=y.json:.:a {class}: seen"], ["c=a:5:1"], 7)
+    assert plans.wholes == (
+        SetPlan("a", Path("x.json"), Path("photos")),
+        SetPlan("b", Path("y.json"), Path(), "a {class}: seen"),
+    )
+    assert plans.subsets == (SubsetPlan("c", "a", 5, 1),)
+    assert read_plans([], [], None).wholes[0].split == IMAGES / "split.json"
+
+
+@pytest.mark.parametrize(
+    ("sets", "subsets", "message"),
+    [
+        (["a"], [], r"NAME=SPLIT:ROOT\[:TEMPLATE\]"),
+        (["a=x.json"], [], r"NAME=SPLIT:ROOT"),
+        (["a=x:y", "a=z:y"], [], 'two sets are called "a"'),
+        (["birds=x:y"], ["c=bird:5:1"], 'Did you mean "birds"'),
+        (["a=x:y"], ["c=a:few:1"], "whole numbers"),
+        (["a=x:y"], ["c=a:0:1"], "whole numbers"),
+    ],
+)
+def test_malformed_sets_are_refused(sets: list[str], subsets: list[str], message: str) -> None:
+    with pytest.raises(LatteError, match=message):
+        read_plans(sets, subsets, None)
+
+
+def test_images_are_capped_class_by_class_in_their_order() -> None:
+    images = [
+        LabelledImage(ImageReference(f"{row:03}.jpg", Path(f"{row:03}.jpg")), row % 3)
+        for row in range(60)
+    ]
+    kept = capped(images, 4)
+    assert [one.label for one in kept].count(1) == 4
+    assert len(kept) == 12
+    assert [one.image.id for one in kept] == sorted(one.image.id for one in kept)
+    assert kept == capped(images, 4)
+    assert capped(images, None) == images
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    """Three classes of the shipped photos: four training and two test images of each."""
+    whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
+    few = {part: [row for row in whole[part] if row[1] in (3, 8, 21)] for part in ("train", "test")}
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(few), encoding="utf-8")
+    return path
+
+
+def test_command_draws_what_is_missing_and_writes_rows_and_summary(
+    tmp_path: Path, split: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    common = ["folders", "--set", f"three={split}:{IMAGES}", "--images-per-class", "4"]
+    common += ["--cells", "25 images,Zipf 1", "--methods", "zero-shot,anchored", "--out", str(out)]
+    benchmark([*common, "--draws", "1"])
+    first = (out / "rows.csv").read_text(encoding="utf-8")
+    benchmark([*common, "--draws", "2"])
+    text = (out / "rows.csv").read_text(encoding="utf-8")
+    assert text.startswith(first)
+    rows = [*csv.DictReader(text.splitlines())]
+    assert len({(row["cell"], row["draw"], row["method"]) for row in rows}) == len(rows) == 8
+    assert {float(row["own"]) for row in rows if row["method"] == "zero-shot"} == {0.0}
+    assert (out / "summary.md").read_text(encoding="utf-8") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--cells", "Zipf 3"], 'there is no cell "Zipf 3"'),
+        (["--methods", "anchord"], 'Did you mean "anchored"'),
+        (["--method", "mine"], "is not NAME=RECIPE"),
+        (["--set", "a=absent.json:."], "absent.json"),
+    ],
+)
+def test_mistakes_exit_with_2_and_no_traceback(
+    tmp_path: Path, option: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        benchmark(["folders", "--out", str(tmp_path / "out"), *option])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
