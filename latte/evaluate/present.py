@@ -8,78 +8,71 @@ import torch
 from torch import Tensor
 
 _SUPPORT = 0.5
-"""Expected images below which a class is unsupported: it is likelier to have none than one."""
-_Z = 1.959963984540054
-"""Of a 95 % interval."""
+"""Images below which a class is unsupported: it is likelier to have none than one."""
+_ITERATIONS = 200
+_FEWEST, _MOST = 1 / 6, 2.0
+"""What the true number of classes was, relative to the estimate, in the middle 95 % of 224 folders
+drawn from labelled sets. Wrong labels spread over names that do not occur, so that the range
+reaches further down than up."""
 
 
 @dataclass(frozen=True)
 class PresentClasses:
     """An estimate of how many of C classes occur, and which have no image to show for it."""
 
-    expected: float
-    """Expected number of classes with at least one image."""
-    interval: tuple[float, float]
-    """95 %, between 0 and C."""
+    expected: int
+    """Classes that have at least one image."""
+    interval: tuple[int, int]
+    """95 %, within 0 and C."""
     counts: Tensor
-    """(C,) float64: expected images of each class."""
-    present: Tensor
-    """(C,) float64: probability that a class has at least one image."""
+    """(C,) float64: estimated images of each class; their sum is N."""
     unsupported: tuple[int, ...]
-    """Classes with fewer than 0.5 expected images, ascending."""
+    """Classes with fewer than 0.5 estimated images, ascending."""
 
 
-def present_classes(
-    probabilities: Tensor, labels: Tensor | None = None, *, classes: int | None = None
-) -> PresentClasses:
-    """Estimate which classes occur among N images, each of one class, independent of each other.
+def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> PresentClasses:
+    """Estimate which of C `classes` occur among N images, each of which shows one of them.
 
-    A class occurs with probability 1 - prod_i (1 - p_ic). The number that occur is taken as a sum
-    of independent events (Poisson binomial): its mean is the sum of these probabilities r_c, its
-    variance the sum of r_c (1 - r_c), and the interval is the normal one. Images that show no class
-    and probabilities that are too sure make it too large or too narrow: calibrate them first.
+    The images of a class are N times its prior as Saerens, Latinne and Decaestecker (Neural
+    Computation 14, 2002) estimate it: expectation maximisation from equal priors on, which draws
+    scattered doubtful labels to the classes that have sure ones.
 
     Args:
-        probabilities: (N, C) of all classes; or with `labels` (N, K) of K of them. What K leave out
-            counts for no class, so that few K make the estimate smaller.
-        labels: (N, K) int64, the classes that `probabilities` are about.
-        classes: C; needed with `labels`, else the width of `probabilities`.
+        labels: (N, K) int64, the K likeliest classes of each image.
+        probabilities: (N, K), of these classes; rows are taken to sum to 1.
+        classes: C.
 
     Raises:
         ValueError: for shapes that do not go together, labels that are no class, and numbers that
             are no probabilities.
+
+    Example:
+        >>> found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=4)
+        >>> found.expected, found.unsupported
+        (2, (0, 2))
     """
-    count = _class_count(probabilities, labels, classes)
-    counts = torch.zeros(count, dtype=torch.float64)
-    log_absent = torch.zeros(count, dtype=torch.float64)
-    for column in range(probabilities.shape[1]):
-        values = probabilities[:, column].double()
-        if labels is None:
-            counts[column] = values.sum()
-            log_absent[column] = torch.log1p(-values).sum()
-        else:
-            counts.index_add_(0, labels[:, column], values)
-            log_absent.index_add_(0, labels[:, column], torch.log1p(-values))
-    present = -torch.expm1(log_absent)
-    expected = float(present.sum())
-    margin = _Z * float((present * (1 - present)).sum()) ** 0.5
-    interval = (max(0.0, expected - margin), min(float(count), expected + margin))
+    _check(labels, probabilities, classes)
+    images = len(labels)
+    given = probabilities.double().clamp_min(torch.finfo(torch.float64).tiny)
+    counts = torch.full((classes,), images / classes, dtype=torch.float64)
+    for _ in range(_ITERATIONS if images else 0):
+        weighted = given * counts[labels].clamp_min(torch.finfo(torch.float64).tiny)
+        shares = weighted / weighted.sum(dim=1, keepdim=True)
+        counts = torch.zeros_like(counts).index_add_(0, labels.flatten(), shares.flatten())
+    expected = max(int((counts >= 1 - 1e-6).sum()), int(images > 0))
+    interval = (
+        min(max(round(expected * _FEWEST), int(images > 0)), expected),
+        min(classes, images, round(expected * _MOST)),
+    )
     unsupported = (counts < _SUPPORT).nonzero().flatten().tolist()
-    return PresentClasses(expected, interval, counts, present, tuple(unsupported))
+    return PresentClasses(expected, interval, counts, tuple(unsupported))
 
 
-def _class_count(probabilities: Tensor, labels: Tensor | None, classes: int | None) -> int:
-    """C. Raises `ValueError`, see `present_classes`."""
-    if probabilities.ndim != 2:
-        raise ValueError("probabilities must be a matrix (N, C) or (N, K)")
+def _check(labels: Tensor, probabilities: Tensor, classes: int) -> None:
+    """Raise `ValueError`, see `present_classes`."""
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape:
+        raise ValueError("labels and probabilities must be matrices (N, K) of one shape")
     if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
         raise ValueError("a probability is not between 0 and 1")
-    if labels is None:
-        if classes not in (None, probabilities.shape[1]):
-            raise ValueError(f"{probabilities.shape[1]} columns are not {classes} classes")
-        return probabilities.shape[1]
-    if classes is None or labels.shape != probabilities.shape:
-        raise ValueError("labels need `classes`, and the shape of the probabilities")
     if not bool(((labels >= 0) & (labels < classes)).all()):
         raise ValueError(f"a label is none of {classes} classes")
-    return classes

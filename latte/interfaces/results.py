@@ -81,12 +81,12 @@ class PresentNames:
     """An estimate of how many of the class names occur among the training images."""
 
     expected: float
-    """Expected number of classes with at least one image."""
+    """Estimated number of classes with at least one image."""
     low: float
     """Of the 95 % interval, as `high`."""
     high: float
     unsupported: tuple[str, ...]
-    """Names with fewer than 0.5 expected images, in label order."""
+    """Names with fewer than 0.5 estimated images, in label order."""
 
 
 @dataclass(frozen=True)

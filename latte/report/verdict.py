@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from latte.interfaces import RunResults, Verdict
 from latte.report.plain import one_line
 
 NO_GUARD = "No verdict: this recipe has no guard."
 WITHOUT_GUARD = "--set guard=null"
+_PLAIN_CLIP = "What plain CLIP says of your images is in pseudo_labels.csv, column zero_shot."
 
 Tone = Literal["better", "unknown", "kept", "none"]
 
@@ -55,8 +55,8 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
             return VerdictWords("better", sentence, reason, _whole(verdict, run))
         case "cannot tell":
             sentence = f"{_adapted(verdict)}, but cannot tell whether it helps{sure}."
-            parts = [_whole(verdict, run), _plain_clip(results.recipe)]
-            return VerdictWords("unknown", sentence, reason, " ".join(filter(None, parts)))
+            advice = " ".join(filter(None, [_whole(verdict, run), _PLAIN_CLIP]))
+            return VerdictWords("unknown", sentence, reason, advice)
 
 
 def verdict_label(verdict: Verdict | None) -> str:
@@ -79,15 +79,4 @@ def _whole(verdict: Verdict, run: str) -> str | None:
     return (
         f"The whole candidate is in {run}/candidate (latte predict {run} IMAGES --candidate); to "
         f"take all of it, add {WITHOUT_GUARD} to the command of this run."
-    )
-
-
-def _plain_clip(recipe: Mapping[str, Any]) -> str:
-    """Several learners have prototypes each, which no short option changes."""
-    answers = "What plain CLIP says of your images is in pseudo_labels.csv, column zero_shot."
-    if "learners" in recipe:
-        return answers
-    return (
-        f"To keep plain CLIP, add {WITHOUT_GUARD} --set 'labels=[]' --set prototypes=templates "
-        f"--set train.max_steps=0 to the command of this run. {answers}"
     )

@@ -155,7 +155,7 @@ def _judge(
             hint="report it to the author of the plugin; without a guard: --set guard=null",
         ) from error
     write_verdict(workspace.folder, verdict)
-    workspace.progress.say(f"guard {choice.label}: {verdict.outcome}, as {verdict.reason}")
+    workspace.progress.say(f"guard {choice.label}: {verdict.outcome}")
     return verdict
 
 

@@ -24,7 +24,7 @@ def write_present(
         probabilities: (N, K), calibrated; what rounding puts above 1 counts as 1.
         class_names: all C names, in label order.
     """
-    found = present_classes(probabilities.clamp(max=1), labels, classes=len(class_names))
+    found = present_classes(labels, probabilities.clamp(max=1), len(class_names))
     write_json(
         folder.present,
         {

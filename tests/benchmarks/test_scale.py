@@ -95,7 +95,7 @@ class LargestTensor(TorchDispatchMode):
 def test_outside_of_training_no_tensor_has_an_entry_for_each_image_and_class(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images, classes, labelled = 600, 50, 60
+    images, classes, labelled = 600, 60, 60
     monkeypatch.setattr(blocks, "BLOCK_ENTRIES", 1_000)
     monkeypatch.setattr(calibrating, "_MOST_NUMBERS", 1_000)
     world = World(tmp_path, images, classes, labelled, width=4)

@@ -1,77 +1,82 @@
-"""Which classes occur, from probabilities of unlabelled images."""
+"""Which classes occur, from what a classifier says of unlabelled images."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from latte.evaluate.present import present_classes
+from latte.evaluate.priors import estimate_priors
+
+
+def answers(truth: Tensor, classes: int, sureness: float, seed: int = 0) -> Tensor:
+    """Softmax of noisy logits (N, C) that favour the true class."""
+    logits = torch.randn(len(truth), classes, generator=torch.Generator().manual_seed(seed))
+    logits[torch.arange(len(truth)), truth] += sureness
+    return logits.softmax(dim=1)
 
 
 def test_certain_images_make_their_classes_present_and_no_others() -> None:
-    found = present_classes(torch.eye(5)[torch.tensor([1, 1, 3])])
+    found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=5)
     assert found.expected == 2
-    assert found.interval == (2.0, 2.0)
     assert found.counts.tolist() == [0, 2, 0, 1, 0]
     assert found.unsupported == (0, 2, 4)
 
 
-def test_the_formula_on_numbers_done_by_hand() -> None:
-    found = present_classes(torch.tensor([[0.5, 0.5], [0.5, 0.5]], dtype=torch.float64))
-    assert found.present.tolist() == pytest.approx([0.75, 0.75])
-    assert found.expected == pytest.approx(1.5)
-    margin = 1.959964 * (2 * 0.75 * 0.25) ** 0.5
-    assert found.interval == pytest.approx((1.5 - margin, 2.0))
-
-
-def test_the_number_of_classes_that_occur_lies_in_the_interval() -> None:
-    generator = torch.Generator().manual_seed(0)
-    inside, rounds = 0, 100
-    for _ in range(rounds):
-        probabilities = torch.rand(40, 60, generator=generator).pow(12)
-        probabilities /= probabilities.sum(dim=1, keepdim=True)
-        drawn = len(
-            set(torch.multinomial(probabilities, 1, generator=generator).flatten().tolist())
-        )
-        low, high = present_classes(probabilities).interval
-        inside += low <= drawn <= high
-    assert inside >= 90
-
-
-def test_labels_with_probabilities_say_the_same_as_the_whole_matrix() -> None:
-    probabilities = torch.rand(20, 6, generator=torch.Generator().manual_seed(3)).softmax(dim=1)
+def test_counts_are_the_priors_of_saerens() -> None:
+    probabilities = answers(torch.arange(200) % 4, 6, 2.0)
     values, labels = probabilities.topk(6, dim=1)
-    whole, sparse = present_classes(probabilities), present_classes(values, labels, classes=6)
-    assert torch.allclose(whole.counts, sparse.counts)
-    assert whole.expected == pytest.approx(sparse.expected)
+    found = present_classes(labels, values, 6)
+    expected = estimate_priors(probabilities, iterations=200, tolerance=0.0)
+    assert torch.allclose(found.counts / 200, expected, atol=1e-6)
+    assert float(found.counts.sum()) == pytest.approx(200)
 
 
-def test_what_the_top_leaves_out_counts_for_no_class() -> None:
-    found = present_classes(torch.tensor([[0.6], [0.4]]), torch.tensor([[2], [2]]), classes=3)
-    assert found.counts.tolist() == pytest.approx([0, 0, 1.0])
-    assert found.present.tolist() == pytest.approx([0, 0, 1 - 0.4 * 0.6])
-    assert found.unsupported == (0, 1)
+def test_doubtful_labels_go_to_classes_with_sure_ones() -> None:
+    """Five of forty classes occur, and the likeliest classes alone would be many more."""
+    probabilities = answers(torch.arange(300) % 5, 40, 3.0)
+    values, labels = probabilities.topk(5, dim=1)
+    found = present_classes(labels, values, 40)
+    assert len(labels[:, 0].unique()) > 20
+    assert found.expected < len(labels[:, 0].unique())
+    assert found.interval[0] <= 5 <= found.interval[1]
+    assert not {0, 1, 2, 3, 4} & {*found.unsupported}
+
+
+def test_all_classes_occur_where_each_has_many_images() -> None:
+    probabilities = answers(torch.arange(400) % 8, 8, 4.0)
+    values, labels = probabilities.topk(5, dim=1)
+    found = present_classes(labels, values, 8)
+    assert found.expected == 8
+    assert found.interval[1] == 8
+    assert found.unsupported == ()
 
 
 def test_without_images_nothing_occurs() -> None:
-    found = present_classes(torch.zeros(0, 3))
-    assert (found.expected, found.interval, found.unsupported) == (0, (0, 0), (0, 1, 2))
+    found = present_classes(torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3), 3)
+    assert (found.expected, found.interval) == (0, (0, 0))
+    assert found.unsupported == (0, 1, 2)
+
+
+def test_one_image_shows_one_class() -> None:
+    found = present_classes(torch.tensor([[2, 0]]), torch.tensor([[0.5, 0.4]]), 3)
+    assert found.expected == 1
+    assert found.interval == (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "labels", "classes", "words"),
+    ("labels", "probabilities", "words"),
     [
-        (torch.ones(3), None, None, "matrix"),
-        (torch.full((1, 2), 1.5), None, None, "between 0 and 1"),
-        (torch.full((1, 2), float("nan")), None, None, "between 0 and 1"),
-        (torch.ones(1, 2), None, 3, "2 columns are not 3 classes"),
-        (torch.ones(1, 1), torch.zeros(1, 1, dtype=torch.long), None, "need `classes`"),
-        (torch.ones(1, 1), torch.zeros(2, 1, dtype=torch.long), 3, "the shape"),
-        (torch.ones(1, 1), torch.full((1, 1), 3), 3, "none of 3 classes"),
+        (torch.zeros(3, dtype=torch.long), torch.ones(3), "matrices"),
+        (torch.zeros(2, 1, dtype=torch.long), torch.ones(1, 1), "one shape"),
+        (torch.zeros(1, 2, dtype=torch.long), torch.full((1, 2), 1.5), "between 0 and 1"),
+        (torch.zeros(1, 2, dtype=torch.long), torch.full((1, 2), float("nan")), "between 0 and 1"),
+        (torch.full((1, 1), 3), torch.ones(1, 1), "none of 3 classes"),
     ],
 )
 def test_what_is_no_answer_of_a_classifier_is_refused(
-    probabilities: torch.Tensor, labels: torch.Tensor | None, classes: int | None, words: str
+    labels: Tensor, probabilities: Tensor, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        present_classes(probabilities, labels, classes=classes)
+        present_classes(labels, probabilities, 3)

@@ -60,7 +60,7 @@ class EvidenceGuard(Guard[EvidenceOptions]):
                 if signals["changed"] == 0
                 else "the adapted labels fit the images' own structure no better than before"
             )
-            return Verdict(0.0, reason, 1 - helps, signals)
+            return Verdict(0.0, reason, min(helps, 1 - helps), signals)
         strength = self._strength(helps, divisible)
         return Verdict(strength, _reason(signals), helps, signals)
 
