@@ -39,9 +39,7 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         if len(images) < FEWEST_IMAGES or math.isnan(lead):
             return Verdict(0.0, "there are too few different images or names to test anything")
         zero_shot = mixture_labels(images, texts, scale, None)
-        referee = mixture_labels(
-            images, texts, scale, fit_frozen(images, texts, scale, self.options)
-        )
+        referee = fit_frozen(images, texts, scale, self.options).posteriors.argmax(dim=1)
         steady = stability(images, texts, scale, self.options, self.context.seed)
         signals = {
             "stability": steady,

@@ -21,12 +21,11 @@ from latte.api import (
     RoundInfo,
     TrainingStart,
 )
-from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
+from latte_transductive.mixture import fit_mixture
 from latte_transductive.options import TransductiveOptions
 
 _KEPT = 5
 """Classes of an image that its posterior names."""
-_ROWS_A_BLOCK = 8192
 
 
 class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
@@ -73,7 +72,8 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
             return scale * aggregator.logits(block)
 
         mixture = fit_mixture(images, texts, text_logits, self.options)
-        self._posteriors[learner] = posterior(images, mixture, text_logits)
+        best = mixture.posteriors.topk(min(_KEPT, len(texts)), dim=1)
+        self._posteriors[learner] = Posterior(best.indices.cpu(), best.values.cpu())
         # Similarities, as latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
         return Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
@@ -120,14 +120,3 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
             for key, labels in state.items()
             if key.startswith("labels.")
         }
-
-
-def posterior(images: Tensor, mixture: Mixture, text_logits: TextLogits) -> Posterior:
-    """The most probable classes of unit features (N, D), on the CPU."""
-    labels, probabilities = [], []
-    for block in torch.split(images, _ROWS_A_BLOCK):
-        logits = torch.addmm(text_logits(block) + mixture.bias, block, mixture.rows.T)
-        best = logits.softmax(dim=1).topk(min(_KEPT, logits.shape[1]), dim=1)
-        labels.append(best.indices.cpu())
-        probabilities.append(best.values.cpu())
-    return Posterior(torch.cat(labels), torch.cat(probabilities))

@@ -1,28 +1,28 @@
 """A Gaussian for each class, fitted to all images at once and anchored at the class texts.
 
-Likelihood, text prior and their alternation are those of TransCLIP-ZS (Zanella, Gherin, Ben Ayed:
-Boosting Vision-Language Models with Transduction, NeurIPS 2024). That a class's mean is held at its
-text the more, the fewer images support it, is the idea of StatA (Zanella, Fuchs, De Vleeschouwer,
-Ben Ayed: Realistic Test-Time Adaptation of Vision-Language Models, CVPR 2025). No term joins an
-image to its neighbours, so that logits are linear in an image's feature.
+Likelihood, text prior, neighbours and their alternation are those of TransCLIP-ZS (Zanella, Gherin,
+Ben Ayed: Boosting Vision-Language Models with Transduction, NeurIPS 2024). That a class's mean is
+held at its text the more, the fewer images support it, is the idea of StatA (Zanella, Fuchs, De
+Vleeschouwer, Ben Ayed: Realistic Test-Time Adaptation of Vision-Language Models, CVPR 2025).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
 
 TextLogits = Callable[[Tensor], Tensor]
 """Unit features (B, D) -> scaled text similarities (B, C)."""
 
-_BLOCK_NUMBERS = 2**24
-"""Entries of an (images, classes) block that is held at once."""
+_HEARINGS = 5
+"""Updates of all posteriors by their neighbours' between two updates of the Gaussians."""
 _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature's number, relative to that of random directions, 1 / D."""
 _MOST_ANCHOR = 1e4
@@ -31,8 +31,13 @@ _MOST_ANCHOR = 1e4
 
 @dataclass(frozen=True)
 class Mixture:
-    """What C classes' Gaussians add to the text logits: `features @ rows.T + bias`."""
+    """What N images came to.
 
+    `features @ rows.T + bias` is what C classes' Gaussians add to the text logits of any image.
+    """
+
+    posteriors: Tensor
+    """(N, C): the images' own probabilities, which their neighbours had a say in."""
     rows: Tensor
     """(C, D)."""
     bias: Tensor
@@ -52,59 +57,70 @@ def fit_mixture(
 
         k_c = (r k_even + (1 - r) k_few) / support_c²
         mean_c = unit(sum_i z_ic x_i + k_c a_c)
-        z_i = softmax over c of
-              text_ic + w log N(x_i; mean_c, variances) - r² debias mean_i text_ic
+        e_ic = text_ic + w log N(x_i; mean_c, variances) - r² debias mean_i text_ic
+        z_i = softmax over c of e_ic + v sum_j g_ij z_jc, five times
 
     with a_c = unit(t_c + mean x - mean t), the class text moved to where images lie; the evenness
     r; `anchor_images` (k_even, k_few); and variances (D,) that all classes share. The weight w
-    makes the Gaussians' logits differ among classes `image_weight` times as much as the text
-    logits do.
+    makes the Gaussians' logits differ among classes `image_weight` times as much as the text logits
+    do. Images hear their neighbours' graph g as far as neighbours have the same zero-shot label:
+    v is `neighbour_weight` times the square of that agreement beyond chance.
 
     So a class without images keeps its text, texts weigh more where few of the names occur, and so
     does the text of a class whose images zero-shot CLIP calls something else.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
-    text = _TextView.of(images, text_logits)
+    text = text_logits(images)
+    zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
+    spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
-    rows, bias = torch.zeros_like(texts), torch.zeros_like(text.mean)
-    assigned = _assign(images, text_logits, rows, bias, text.labels)
+    hearing = _Hearing.of(images, zero_shot, len(texts), options)
+    posteriors = text.softmax(dim=1)
+    assigned = _Assigned.of(images, posteriors, zero_shot)
+    rows, bias = torch.zeros_like(texts), torch.zeros_like(middle)
     variances = torch.full_like(images[0], 1 / images.shape[1])
     for iteration in range(options.iterations):
-        sums, evenness = assigned.features, assigned.evenness
-        means = normalize(sums + _anchoring(assigned, options) * anchors, dim=1)
+        evenness = assigned.evenness
+        means = normalize(assigned.features + _anchoring(assigned, options) * anchors, dim=1)
         if iteration:
             variances = _variances(moments, assigned, means)
         rows = means / variances
         bias = -0.5 * (means * rows).sum(dim=1)
-        spread = moments.spread(rows, bias)
-        weight = options.image_weight * text.spread / spread if spread > 0 else 0.0
+        own = moments.spread(rows, bias)
+        weight = options.image_weight * spread / own if own > 0 else 0.0
         rows = weight * rows
-        bias = weight * bias - evenness**2 * options.debias * (text.mean - text.mean.mean())
-        assigned = _assign(images, text_logits, rows, bias, text.labels)
-    return Mixture(rows, bias, assigned.evenness, assigned.support)
+        bias = weight * bias - evenness**2 * options.debias * (middle - middle.mean())
+        posteriors = hearing.posteriors(torch.addmm(text + bias, images, rows.T))
+        assigned = _Assigned.of(images, posteriors, zero_shot)
+    return Mixture(posteriors, rows, bias, assigned.evenness, assigned.support)
 
 
 @dataclass(frozen=True)
-class _TextView:
-    """How the class texts see all images."""
+class _Hearing:
+    """How images hear their neighbours."""
 
-    labels: Tensor
-    """(N,) int64: each image's nearest text."""
-    mean: Tensor
-    """(C,): mean logit of each class."""
-    spread: float
-    """Root mean square, over images, of the logits' standard deviation over classes."""
+    neighbours: Neighbours | None
+    weight: float
 
     @classmethod
-    def of(cls, images: Tensor, text_logits: TextLogits) -> _TextView:
-        classes = text_logits(images[:1]).shape[1]
-        labels, sums, variance = [], images.new_zeros(classes), 0.0
-        for block in _blocks(images, classes):
-            logits = text_logits(block)
-            labels.append(logits.argmax(dim=1))
-            sums += logits.sum(dim=0)
-            variance += float(logits.var(dim=1, correction=0).sum())
-        return cls(torch.cat(labels), sums / len(images), (variance / len(images)) ** 0.5)
+    def of(
+        cls, images: Tensor, zero_shot: Tensor, classes: int, options: MixtureOptions
+    ) -> _Hearing:
+        if options.neighbour_weight == 0 or not (
+            found := neighbours_of(images, options.neighbours)
+        ):
+            return cls(None, 0.0)
+        return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
+
+    def posteriors(self, evidence: Tensor) -> Tensor:
+        """Logits (N, C) of images by themselves -> probabilities (N, C)."""
+        found = evidence.softmax(dim=1)
+        if self.neighbours is not None and self.weight > 0:
+            for _ in range(_HEARINGS):
+                found = torch.addmm(
+                    evidence, self.neighbours.graph, found, alpha=self.weight
+                ).softmax(dim=1)
+        return found
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,10 @@ class _Moments:
         return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
 
     def spread(self, rows: Tensor, bias: Tensor) -> float:
-        """As `_TextView.spread`, of the logits `images @ rows.T + bias`, without making them."""
+        """Standard deviation over classes of `images @ rows.T + bias`, root mean square of images.
+
+        The logits are not made.
+        """
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
         return float((squares + bias.square()).mean().clamp_min(0).sqrt())
@@ -142,27 +161,19 @@ class _Assigned:
     """(C,) in (0, 1]: of a class's images, how many zero-shot CLIP calls so, relative to how many
     it calls by their commonest zero-shot name; 1 for a class without images."""
 
+    @classmethod
+    def of(cls, images: Tensor, posteriors: Tensor, zero_shot: Tensor) -> _Assigned:
+        """Add up posteriors (N, C) of features (N, D); `zero_shot` (N,) are the nearest texts."""
+        labels = posteriors.argmax(dim=1)
+        total = labels.bincount(minlength=posteriors.shape[1]).to(images)
+        support = _support(labels, zero_shot, total)
+        return cls(posteriors.sum(dim=0), posteriors.T @ images, total, support)
+
     @property
     def evenness(self) -> float:
         """The exponential of the labels' entropy, divided by C."""
         shares = self.labels[self.labels > 0] / self.labels.sum()
         return float((-(shares * shares.log()).sum()).exp()) / len(self.labels)
-
-
-def _assign(
-    images: Tensor, text_logits: TextLogits, rows: Tensor, bias: Tensor, zero_shot: Tensor
-) -> _Assigned:
-    """Share the images among the classes; `zero_shot` (N,) are their nearest texts."""
-    counts, features, labels = torch.zeros_like(bias), torch.zeros_like(rows), []
-    for block in _blocks(images, len(rows)):
-        logits = torch.addmm(text_logits(block) + bias, block, rows.T)
-        shares = logits.softmax(dim=1)
-        counts += shares.sum(dim=0)
-        features += shares.T @ block
-        labels.append(logits.argmax(dim=1))
-    found = torch.cat(labels)
-    total = found.bincount(minlength=len(rows)).to(bias)
-    return _Assigned(counts, features, total, _support(found, zero_shot, total))
 
 
 def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
@@ -188,7 +199,3 @@ def _variances(moments: _Moments, assigned: _Assigned, means: Tensor) -> Tensor:
     cross = 2 * (assigned.features * means).sum(dim=0) - assigned.counts @ means.square()
     distances = moments.second.diagonal() - cross / moments.images
     return distances.clamp_min(_LEAST_VARIANCE / len(distances))
-
-
-def _blocks(images: Tensor, classes: int) -> Iterator[Tensor]:
-    yield from torch.split(images, max(1, _BLOCK_NUMBERS // max(1, classes)))

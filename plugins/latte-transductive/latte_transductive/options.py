@@ -31,6 +31,15 @@ class MixtureOptions(Options):
         description="share of each class's mean similarity over the images that is taken out where "
         "all classes have as many images; less where they have not",
     )
+    neighbours: int = Field(
+        default=10, ge=0, description="nearest images whose classes an image hears; 0: none"
+    )
+    neighbour_weight: float = Field(
+        default=20.0,
+        ge=0.0,
+        description="how much the mean of the neighbours' classes counts where all neighbours have "
+        "the same zero-shot label; it falls with the square of their agreement beyond chance",
+    )
     iterations: int = Field(
         default=10, ge=1, description="how often the classes' means and variances are updated"
     )
