@@ -13,6 +13,8 @@ from latte_transductive.options import EvidenceOptions
 
 FEWEST_IMAGES = 8
 """Images below which halves say nothing."""
+LEAST_LEAD = 0.95
+"""Lead below which names say no more of the images than unrelated names would."""
 HALF = 0.5
 
 # The log odds that adapting gains, fitted on 2,204 folders drawn from nine families of labelled
@@ -20,6 +22,8 @@ HALF = 0.5
 _PER_STABILITY = 2.5
 _PER_LEAD = 0.46
 _ODDS_OF_NOTHING = -1.4
+_WITHOUT_LEAD = 0.55
+"""How often adapting gained there."""
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
@@ -52,6 +56,9 @@ class EvidenceGuard(Guard[EvidenceOptions]):
 
     def _verdict(self, signals: dict[str, float], divisible: bool) -> Verdict:
         helps = probability(signals["stability"], signals["lead"])
+        if signals["lead"] < LEAST_LEAD:
+            reason = "the names tell no more about these images than unrelated names would"
+            return Verdict(0.0, reason, min(helps, _WITHOUT_LEAD), signals)
         if signals["agreement"] <= signals["agreement of zero-shot"]:
             reason = (
                 "no label would change"

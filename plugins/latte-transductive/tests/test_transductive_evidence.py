@@ -74,6 +74,16 @@ def test_images_without_structure_are_not_taken_whole() -> None:
     assert verdict.probability < 0.75
 
 
+def test_names_that_say_nothing_keep_zero_shot() -> None:
+    """However stable the clusters are: the second name is always as near as the first."""
+    texts, images = problem(gap=1.0, noise=0.3)
+    doubled = normalize(texts.repeat(2, 1) + 0.05 * unit(12, 9), dim=1)
+    verdict = guard().judge(evidence(doubled, images))
+    assert verdict.signals["lead"] < 0.95
+    assert verdict.strength == 0
+    assert "unrelated names" in verdict.reason
+
+
 def test_probability_below_the_limit_keeps_zero_shot() -> None:
     given = evidence(*problem(gap=1.0, noise=0.9))
     verdict = guard(half_from=1.0, whole_from=1.0).judge(given)
