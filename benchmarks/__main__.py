@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASUREMENTS = ("step", "epoch", "loader", "describe", "reclip", "scale", "unknown", "folders")
+MEASUREMENTS = (
+    *("step", "epoch", "loader", "describe", "reclip", "scale", "unknown"),
+    *("folders", "trained"),
+)
 
 
 def main(arguments: list[str]) -> None:

@@ -117,7 +117,7 @@ def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet
     random = numpy.random.default_rng([seed, crc32(f"{whole.name}/{cell.name}".encode())])
     names, texts = _names(whole, cell, random, others)
     weights, size = _mix(whole, cell, len(names), random)
-    own = whole.train.take(_stratified(whole.train, weights, size, random))
+    own = whole.train.take(stratified(whole.train, weights, size, random))
     counts = torch.from_numpy(own.counts(len(names)))
     test = whole.test.take(_at_most(whole.test, TEST_IMAGES_PER_CLASS, random))
     own = _changed(own, cell, random, lent_images(whole, others))
@@ -196,10 +196,11 @@ def _until_empty(largest: int, weights: Numbers, counts: Numbers) -> int:
     return min(USUAL_IMAGES, int(counts[largest] * weights.sum() / weights[largest]))
 
 
-def _stratified(
-    images: Images, weights: Numbers, size: int, random: numpy.random.Generator
-) -> Rows:
-    """Rows of `size` images in shuffled order, none twice; fewer where a class runs short."""
+def stratified(images: Images, weights: Numbers, size: int, random: numpy.random.Generator) -> Rows:
+    """Return `size` rows in shuffled order, classes by `weights` (C,); fewer where one runs short.
+
+    No row is drawn twice.
+    """
     labels = images.labels.numpy()
     pools = [random.permutation(numpy.flatnonzero(labels == one)) for one in weights.nonzero()[0]]
     shares = weights[weights > 0] / weights.sum()

@@ -73,12 +73,17 @@ class Sets:
             base_dir=Path(),
             model_folder=registry.model_folder,
         )
-        found = {one.name: self._encoded(one, clip, progress) for one in self.wholes}
+        return self.with_subsets([self._encoded(one, clip, progress) for one in self.wholes])
+
+    def with_subsets(self, wholes: Sequence[LabelledSet]) -> list[LabelledSet]:
+        """Return `wholes` and the subsets that are drawn from them."""
+        found = {one.name: one for one in wholes}
         for one in self.subsets:
             found[one.name] = subset(found[one.whole], one.count, one.seed, one.name)
         return [*found.values()]
 
-    def _encoded(self, plan: SetPlan, clip: OpenClipBackbone, progress: Progress) -> LabelledSet:
+    def read(self, plan: SetPlan) -> tuple[CoopDataset, list[LabelledImage], list[LabelledImage]]:
+        """Return a whole set, its training images and its test images; decodes none of them."""
         context = Context(Path.cwd(), Path.cwd(), "cpu", 0, no_clip)
         options = CoopOptions(root=str(plan.root), split=str(plan.split), template=plan.template)
         dataset = CoopDataset(options, context)
@@ -88,9 +93,14 @@ class Sets:
             for image in dataset.training_images()
             if image.id in labels
         ]
+        most = self.images_per_class
+        return dataset, capped(training, most), capped(dataset.evaluation_images(), most)
+
+    def _encoded(self, plan: SetPlan, clip: OpenClipBackbone, progress: Progress) -> LabelledSet:
+        dataset, training, test = self.read(plan)
         parts = [
-            _images(clip, capped(part, self.images_per_class), progress, f"{plan.name}: {name}")
-            for part, name in ((training, "images"), (dataset.evaluation_images(), "test images"))
+            _images(clip, part, progress, f"{plan.name}: {name}")
+            for part, name in ((training, "images"), (test, "test images"))
         ]
         if not all(map(len, parts)):
             raise LatteError(

@@ -1,0 +1,245 @@
+"""Gains of recipes that train over zero-shot on the folders that people have, with a verdict.
+
+Draws folders as `folders` does, writes each as a dataset, and runs whole recipes on it: LatteCLIP
+with the demo's settings (`demo`), the same with labels that all images decide together
+(`transductive`), FLYP, ReCLIP, and `adapt`, which trains nothing. The guard `evidence` judges each
+at its end. Gains are those of what was adapted, and of what the run takes after the verdict.
+
+`--out` gets `rows.csv` (a stopped measurement goes on with it), `summary.md`, and a folder for
+each draw with its lists and recipes. Run folders are removed once their rows are written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.folder_cells import CELLS, NO_CLASS, can_draw
+from benchmarks.folder_rows import Row, RowFile
+from benchmarks.folder_sets import read_plans, settings
+from benchmarks.scale_stages import say
+from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_files, number
+from benchmarks.trained_summary import judged, summary
+from latte.cli.errors import print_error
+from latte.cli.progress import QuietProgress, make_progress
+from latte.files import write_text
+from latte.interfaces import Evaluation, LatteError, Progress
+from latte.recipe.dump import dump_yaml
+from latte.recipe.load import load_recipe
+from latte.registry.registry import Registry, load_registry
+from latte.run.evaluations import read_evaluations
+from latte.run.folder import RunFolder
+from latte.run.runner import run_recipe
+from latte.run.verdict import read_verdict
+from latte.run.workspace import run_folder
+
+MODEL = "plugin:tiny"
+TELLING = (
+    *("all names", "5 % of the names", "one dominant class"),
+    *("Zipf 1", "50 images", "30 % of no class"),
+)
+"""Names of the cells that are drawn."""
+BATCHES = 4
+"""Batches per epoch of LatteCLIP and FLYP: as many as the demo has on its 1,000 images."""
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "adapt": {"backbone": {"model": MODEL}},
+    "demo": {},
+    "transductive": {},
+    "flyp": {},
+    "reclip": {"train": {"max_epochs": 1}},
+}
+"""What changes in each recipe that comes with latte, beside dataset, seed and guard."""
+_BATCHED = ("demo", "transductive", "flyp")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Draw, run and summarise. Exits with 2 for a mistake in the arguments or in files."""
+    options = _arguments(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        _measure(options, load_registry(), make_progress())
+    except LatteError as error:
+        print_error(error)
+        raise SystemExit(error.exit_code) from error
+
+
+def recipe_for(name: str, dataset: Mapping[str, Any], images: int, seed: int) -> dict[str, Any]:
+    """Return the recipe `name` on a dataset of so many `images`, judged by the guard."""
+    changed: dict[str, Any] = {
+        "extends": name,
+        "name": name,
+        "requires": ["latte-transductive>=0.1,<0.2"],
+        "dataset": dict(dataset),
+        "seed": seed,
+        "device": "cpu",
+        "guard": "evidence",
+        "reporters": [],
+        "controls": None,
+        **RECIPES[name],
+    }
+    if name in _BATCHED:
+        changed["train"] = {"batch_size": max(2, math.ceil(images / BATCHES))}
+    return changed
+
+
+def rows_of(
+    run: RunFolder, drawn: Drawn, labels: Mapping[str, int], place: tuple[str, str, str, int, str]
+) -> list[Row]:
+    """Return two rows of a finished run: the candidate always taken, and as the verdict says.
+
+    `labels` of the own images are by id; `place` is model, set, cell, seed and recipe.
+    """
+    *where, name = place
+    found = {one.name: one for one in read_evaluations(run)}
+    verdict = read_verdict(run)
+    assert verdict is not None, "each recipe has a guard"
+    apart = "candidate" in found
+    taken, before = found["adapted"], found["zero-shot"]
+    own = own_gain(run.pseudo_labels, labels, drawn.names)
+    full = own_gain(run.candidate.pseudo_labels, labels, drawn.names) if apart else own
+    shared: dict[str, Any] = {
+        **dict(zip(("model", "set", "cell", "draw"), where, strict=True)),
+        "images": len(drawn.own),
+        "counted": sum(label != NO_CLASS for label in labels.values()),
+        "balanced": math.nan,  # classes that do not occur are not evaluated
+    }
+    whole = unseen_gain(before, found["candidate"] if apart else taken, drawn)
+    return [
+        Row(method=name, own=full, unseen=whole, **shared),
+        Row(
+            method=judged(name),
+            own=own,
+            unseen=unseen_gain(before, taken, drawn),
+            full=full,
+            strength=verdict.strength,
+            probability=verdict.probability,
+            signals=verdict.signals,
+            **shared,
+        ),
+    ]
+
+
+def unseen_gain(before: Evaluation, after: Evaluation, drawn: Drawn) -> float:
+    """Return points of recall, weighted by the own images' mix over the evaluated classes."""
+    gain = total = 0.0
+    for share, was, now in zip(drawn.mix.tolist(), before.classes, after.classes, strict=True):
+        if was.images:
+            total += share
+            gain += share * (now.correct - was.correct) / was.images
+    return 100 * gain / total
+
+
+def own_gain(pseudo_labels: Path, labels: Mapping[str, int], names: Sequence[str]) -> float:
+    """Return points of accuracy on the own images that show a name."""
+    right = counted = 0
+    with pseudo_labels.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if (label := labels[row["image"]]) != NO_CLASS:
+                counted += 1
+                right += (row["adapted"] == names[label]) - (row["zero_shot"] == names[label])
+    return 100 * right / counted
+
+
+def _measure(options: argparse.Namespace, registry: Registry, progress: Progress) -> None:
+    sets = read_plans(options.set, options.subset, options.images_per_class)
+    numbered = number(sets)
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    limits = {"images": options.images, "unseen": UNSEEN_IMAGES}
+    file = RowFile(out, {**settings(sets), **limits})
+    done = {row.key for row in file.rows}
+    due = [
+        place
+        for seed in options.seeds
+        for name in sets.names
+        for cell in _drawable(numbered, name, progress)
+        for recipe in options.recipes
+        if (MODEL, *(place := (name, cell, seed, recipe))) not in done
+    ]
+    with progress.task("runs", len(due), "runs") as task:
+        for name, cell, seed, recipe in due:
+            task.advance(0, set=name, cell=cell, recipe=recipe)
+            file.add(_run(numbered, out, (name, cell, seed, recipe), options.images, registry))
+            task.advance(1)
+    wanted = [row for row in file.rows if row.draw in options.seeds]
+    text = summary(wanted, options.recipes)
+    write_text(out / "summary.md", text)
+    say(text)
+
+
+def _run(
+    numbered: NumberedSets,
+    out: Path,
+    place: tuple[str, str, int, str],
+    most: int,
+    registry: Registry,
+) -> list[Row]:
+    """Draw, write and run one recipe; return its rows and remove its run folder."""
+    name, cell, seed, recipe = place
+    drawn = draw_files(numbered, name, _CELL[cell], seed, most)
+    folder = out / "draws" / f"{name}-{cell.replace(' %', '%').replace(' ', '-')}-{seed}"
+    path = folder / f"{recipe}.yaml"
+    text = dump_yaml(recipe_for(recipe, drawn.write(folder), len(drawn.own), seed))
+    write_text(path, text)
+    loaded = load_recipe(path, registry)
+    run_recipe(loaded, registry, QuietProgress(), until="evaluate", output=out / "runs")
+    run = run_folder(loaded, None, out / "runs")
+    labels = drawn.own_labels(folder)
+    rows = rows_of(run, drawn, labels, (MODEL, name, cell, seed, recipe))
+    shutil.rmtree(run.path)
+    return rows
+
+
+_CELL = {cell.name: cell for cell in CELLS}
+
+
+def _drawable(numbered: NumberedSets, name: str, progress: Progress) -> list[str]:
+    others = [*numbered.sets.values()]
+    found = [cell for cell in TELLING if can_draw(numbered.sets[name], _CELL[cell], others)]
+    if absent := [cell for cell in TELLING if cell not in found]:
+        left_out = ", ".join(absent)
+        progress.say(f"{name}: no set lends images of no class; left out: {left_out}")
+    return found
+
+
+def _seeds(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f'"{text}" must be whole numbers, such as 0,1,2')
+    return [int(part) for part in parts]
+
+
+def _recipes(text: str) -> list[str]:
+    names = [part.strip() for part in text.split(",")]
+    if unknown := [name for name in names if name not in RECIPES]:
+        raise argparse.ArgumentTypeError(f'"{unknown[0]}" is none of {", ".join(RECIPES)}')
+    return names
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks trained",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
+    add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
+    add("--seeds", type=_seeds, default=[0], help="a folder of each cell for each (default: 0)")
+    add("--recipes", type=_recipes, default=[*RECIPES], help=f"of: {', '.join(RECIPES)}")
+    add("--images", type=int, default=200, help="own images of a folder, at most (%(default)s)")
+    add("--images-per-class", type=int, help="draw from at most so many in `train` and in `test`")
+    add("--threads", type=int, default=1, help="of torch (%(default)s)")
+    add("--out", type=Path, required=True, help="folder of rows.csv and summary.md")
+    options = parser.parse_args(arguments)
+    for name in ("images", "threads", "images_per_class"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
+    return options

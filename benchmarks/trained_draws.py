@@ -1,0 +1,140 @@
+"""Folders that people have, as datasets on disk that a recipe can name.
+
+They are the draws of `folder_cells`, which works on rows of numbers: a set's features are the
+places of its images in one list here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy
+import torch
+from torch import Tensor
+
+from benchmarks.folder_cells import Cell, Images, LabelledSet, draw, stratified
+from benchmarks.folder_sets import Sets
+from latte.data.sources.listed import image_reference
+from latte.files import write_text
+from latte.interfaces import LabelledImage, LatteError
+
+UNSEEN_IMAGES = 150
+"""Unseen images of a folder, at most."""
+
+
+@dataclass(frozen=True)
+class NumberedSets:
+    """Labelled sets whose features (N, 1) are places in `files`, as float64."""
+
+    sets: Mapping[str, LabelledSet]
+    templates: Mapping[str, str]
+    """By the whole set's name."""
+    files: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One draw of a cell; labels are indices of `names`, or `NO_CLASS`."""
+
+    names: tuple[str, ...]
+    template: str
+    own: Sequence[tuple[Path, int]]
+    unseen: Sequence[tuple[Path, int]]
+    """Test images of the set with the own images' mix of classes, as far as there are enough."""
+    mix: Tensor
+    """(C,) float64: the share of each class among the own images that show one."""
+
+    def own_labels(self, folder: Path) -> Mapping[str, int]:
+        """Return the label of each own image by the id that a run of `folder` gives it."""
+        return {image_reference(path, folder.absolute()).id: label for path, label in self.own}
+
+    def write(self, folder: Path) -> Mapping[str, Any]:
+        """Write the lists and the class names to `folder`; return `dataset` of its recipes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "classes.txt", "".join(f"{name}\n" for name in self.names))
+        write_text(folder / "own.csv", _table(["path"], [[path] for path, _ in self.own]))
+        labelled = [[path, self.names[label]] for path, label in self.unseen]
+        write_text(folder / "unseen.csv", _table(["path", "class"], labelled))
+        return {
+            "use": "list",
+            "images": "own.csv",
+            "classes": "classes.txt",
+            "evaluation": "unseen.csv",
+            "template": self.template,
+        }
+
+
+def number(sets: Sets) -> NumberedSets:
+    """Read all sets without decoding an image. Raises `LatteError`."""
+    files: list[Path] = []
+    wholes, templates = [], {}
+    for plan in sets.wholes:
+        dataset, training, test = sets.read(plan)
+        if not training or not test:
+            raise LatteError(
+                "the set needs labelled images in `train` and in `test`", where=str(plan.split)
+            )
+        templates[plan.name] = plan.template
+        names = dataset.class_names
+        wholes.append(
+            LabelledSet(
+                name=plan.name,
+                source=plan.name,
+                names=names,
+                texts=torch.zeros(len(names), 1, dtype=torch.float64),
+                logit_scale=1.0,
+                train=_numbered(training, files),
+                test=_numbered(test, files),
+            )
+        )
+    return NumberedSets(
+        {one.name: one for one in sets.with_subsets(wholes)}, templates, tuple(files)
+    )
+
+
+def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: int) -> Drawn:
+    """Draw the folder that `folders` draws, and of its own images the first `most`."""
+    whole, others = numbered.sets[name], [*numbered.sets.values()]
+    folder = draw(whole, cell, seed, others)
+    own = folder.own.take(torch.arange(min(most, len(folder.own))))
+    counts = own.counts(len(folder.names))
+    there = whole.test.counts(len(folder.names)) > 0
+    random = numpy.random.default_rng([seed, crc32(f"unseen/{name}/{cell.name}".encode())])
+    if not (counts * there).any():
+        raise LatteError(f"no test image of {name} is of a class that occurs in {cell.name}")
+    unseen = whole.test.take(stratified(whole.test, counts * there, UNSEEN_IMAGES, random))
+    return Drawn(
+        folder.names,
+        numbered.templates[whole.source],
+        _files(own, numbered.files),
+        _files(unseen, numbered.files),
+        torch.from_numpy(counts / counts.sum()),
+    )
+
+
+def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:
+    """Append the images' paths to `files`, without links and `..` as far as lists allow them."""
+    first = len(files)
+    files += [Path(os.path.abspath(one.image.path)) for one in images]  # noqa: PTH100 - keeps links
+    places = torch.arange(first, len(files), dtype=torch.float64)
+    return Images(places[:, None], torch.tensor([one.label for one in images]))
+
+
+def _files(images: Images, files: Sequence[Path]) -> list[tuple[Path, int]]:
+    places = images.features[:, 0].long().tolist()
+    return [
+        (files[place], label) for place, label in zip(places, images.labels.tolist(), strict=True)
+    ]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+    return file.getvalue()

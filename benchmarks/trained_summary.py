@@ -1,0 +1,92 @@
+"""Recipes with and without their verdict, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy
+
+from benchmarks.folder_cells import CELLS
+from benchmarks.folder_rows import Row
+from benchmarks.folder_summary import ABOUT, LOSS_POINTS, Gain
+
+GAINS: tuple[Gain, ...] = ("unseen", "own")
+
+
+def judged(recipe: str) -> str:
+    """Return the method under which rows have what a run of `recipe` takes after the verdict."""
+    return f"{recipe} + verdict"
+
+
+def summary(rows: Sequence[Row], recipes: Sequence[str]) -> str:
+    """Return each set's table of cells, and what recipes gain and lose with and without verdict."""
+    parts = [
+        "# Recipes that train, on folders as people have them",
+        "Gains over zero-shot in percentage points, means over draws: adapted → with the verdict "
+        "(probability that adapting helps; outcomes).",
+    ]
+    for name in dict.fromkeys(row.set for row in rows):
+        for gain in GAINS:
+            chosen = [row for row in rows if row.set == name]
+            parts += [f"## {name}, {ABOUT[gain]}", table(chosen, recipes, gain)]
+    for gain in GAINS:
+        parts += [f"## All draws, {ABOUT[gain]}", totals(rows, recipes, gain)]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
+    """Return cells by recipes."""
+    cells = [cell.name for cell in CELLS if any(row.cell == cell.name for row in rows)]
+    lines = [["cell", *recipes], ["---"] * (len(recipes) + 1)]
+    for cell in cells:
+        chosen = [row for row in rows if row.cell == cell]
+        lines.append([cell, *(_pair(chosen, recipe, gain) for recipe in recipes)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def totals(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
+    """Return mean, worst draw and draws that lose more than a point, for each recipe."""
+    lines = [
+        ["recipe", "draws", "mean", "worst", f"lose more than {LOSS_POINTS:.0f} point"],
+        ["---"] * 5,
+    ]
+    for recipe in recipes:
+        before, after = (
+            [float(getattr(row, gain)) for row in rows if row.method == method]
+            for method in (recipe, judged(recipe))
+        )
+        if before:
+            shown = zip(_figures(before), _figures(after), strict=True)
+            lines.append([recipe, str(len(before)), *(f"{one} → {two}" for one, two in shown)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _figures(gains: Sequence[float]) -> Iterator[str]:
+    yield f"{numpy.mean(gains):+.1f}"
+    yield f"{min(gains):+.1f}"
+    yield str(sum(one < -LOSS_POINTS for one in gains))
+
+
+def _pair(rows: Sequence[Row], recipe: str, gain: Gain) -> str:
+    before = [getattr(row, gain) for row in rows if row.method == recipe]
+    after = [row for row in rows if row.method == judged(recipe)]
+    if not before or not after:
+        return "–"
+    gains = [getattr(row, gain) for row in after]
+    return f"{numpy.mean(before):+.1f} → {numpy.mean(gains):+.1f} ({_outcomes(after)})"
+
+
+def _outcomes(rows: Sequence[Row]) -> str:
+    """Return the mean probability, and how many draws were adapted, half adapted and kept."""
+    known = [row.probability for row in rows if row.probability is not None]
+    strengths = [row.strength or 0.0 for row in rows]
+    counts = {
+        "adapted": sum(one == 1 for one in strengths),
+        "half": sum(0 < one < 1 for one in strengths),
+        "kept": sum(one == 0 for one in strengths),
+    }
+    shown = [
+        name if len(rows) == 1 else f"{count} {name}" for name, count in counts.items() if count
+    ]
+    mean = f"{numpy.mean(known):.2f}; " if known else ""
+    return f"{mean}{', '.join(shown)}"
