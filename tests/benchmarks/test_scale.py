@@ -9,6 +9,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -42,10 +43,13 @@ def measured(folder: Path, images: int, classes: int) -> tuple[dict[str, int], d
 
 
 @pytest.fixture(scope="module")
-def slopes(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, float], dict[str, float]]:
-    """Bytes an image, between 1,000 and 3,000 images of 20 classes."""
-    folder = tmp_path_factory.mktemp("scale")
-    few, many = (measured(folder / str(count), count, 20) for count in (1_000, 3_000))
+def slopes() -> tuple[dict[str, float], dict[str, float]]:
+    """Bytes an image, between 1,000 and 3,000 images of 20 classes.
+
+    Paths are part of what is kept, so that the folder's name has the same length in each run.
+    """
+    with TemporaryDirectory() as folder:
+        few, many = (measured(Path(folder, str(count)), count, 20) for count in (1_000, 3_000))
     kept, peaks = (
         {name: (large[name] - small[name]) / 2_000 for name in large}
         for small, large in zip(few, many, strict=True)
