@@ -19,8 +19,7 @@ def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None
         total = images if whole is None else whole
         return (
             f"{_counted(total, 'image')} for {names:,} class names ({total / names:.1f} per name): "
-            "remove names that cannot occur, or add images; with so few the run is likely to keep "
-            "zero-shot"
+            "remove names that cannot occur, or add images; with so few, adapting helps less"
         )
     least = _rounded_up(names)
     advice = f"use --limit {least} or more" if least < whole else "leave --limit out"

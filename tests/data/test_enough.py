@@ -10,7 +10,7 @@ from latte.data.enough import quick_look, warn_of_few
 def test_below_three_images_per_name_there_is_a_warning_that_says_what_to_do() -> None:
     assert warn_of_few(150, 100) == (
         "150 images for 100 class names (1.5 per name): remove names that cannot occur, or add "
-        "images; with so few the run is likely to keep zero-shot"
+        "images; with so few, adapting helps less"
     )
 
 

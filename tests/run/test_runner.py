@@ -183,7 +183,7 @@ def test_too_few_images_per_name_are_said_once(recipe: Path, tmp_path: Path) -> 
     _, _, progress = run(recipe, "dataset.evaluation=null", names, control, until="report")
     assert [line for line in progress.lines if "per name" in line] == [
         "warning: 12 images for 5 class names (2.4 per name): remove names that cannot occur, or "
-        "add images; with so few the run is likely to keep zero-shot"
+        "add images; with so few, adapting helps less"
     ]
 
 

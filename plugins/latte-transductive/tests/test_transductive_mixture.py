@@ -190,9 +190,12 @@ def test_neighbours_are_looked_for_once_per_features(monkeypatch: pytest.MonkeyP
 
     looked: list[int] = []
     search = neighbours._nearest
-    monkeypatch.setattr(
-        neighbours, "_nearest", lambda *given: looked.append(len(given[0])) or search(*given)
-    )
+
+    def counted(rows: Tensor, kept: int, block_bytes: int) -> tuple[Tensor, Tensor]:
+        looked.append(len(rows))
+        return search(rows, kept, block_bytes)
+
+    monkeypatch.setattr(neighbours, "_nearest", counted)
     texts, images = clustered(40, 3, seed=4)
     fitted(images, texts)
     fitted(images, texts, image_weight=0.5)
@@ -231,7 +234,8 @@ def test_mixture_is_better_than_its_prior() -> None:
 
 def test_anchors_keep_names_that_do_not_occur_from_taking_images() -> None:
     """Three of forty names occur."""
-    free, anchored = [], []
+    free: list[float] = []
+    anchored: list[float] = []
     for seed in range(6):
         texts, images = clustered(90, 3, seed, gap=1.2)
         names = torch.cat([texts, unit(37, seed + 50)])
