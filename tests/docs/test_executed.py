@@ -32,7 +32,9 @@ NOT_HERE = {
 }
 EXPECTED_CODES = {"latte datasets check dtd": 2}
 SMALL = "--set train.max_steps=1 --set train.batch_size=12"
-UNTRAINED = re.compile("max_steps|zero-shot.yaml|training-free|groups-per-class")
+UNTRAINED = re.compile(
+    "max_steps|zero-shot.yaml|training-free|groups-per-class|run adapt|adapt.yaml"
+)
 TINY = "--set 'backbone={model: \"plugin:tiny\"}'"
 
 
