@@ -28,7 +28,6 @@ NOT_HERE = {
     ".venv/bin/latte components": "tests/testing/test_contributing.py runs it",
     "latte plugins check latte-mine": "tests/authoring/test_published.py runs it",
     "latte run follow.yaml": "plugins/latte-loggers/tests run it",
-    "latte run caltech.yaml": "needs the whole of Caltech-101",
 }
 EXPECTED_CODES = {"latte datasets check dtd": 2}
 SMALL = "--set train.max_steps=1 --set train.batch_size=12"
