@@ -125,7 +125,7 @@ def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet
 
 
 def can_draw(whole: LabelledSet, cell: Cell, others: Sequence[LabelledSet]) -> bool:
-    """Whether there is all that the cell needs: images of no class come from `others`."""
+    """Return whether `others` can lend the images of no class that the cell may need."""
     return cell.kind != "none" or len(lent_images(whole, others)) > 0
 
 

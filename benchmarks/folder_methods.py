@@ -44,7 +44,7 @@ LEARNER = "main"
 
 @dataclass(frozen=True)
 class Answers:
-    """What a method says about a folder."""
+    """Classes that a method gives to the images of a folder."""
 
     own: Tensor
     """(N,) classes of the own images."""

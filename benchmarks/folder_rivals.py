@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from benchmarks.folder_cells import Folder
 
 Labels = tuple[Tensor, Tensor]
-"""Of own images (N,) and of unseen ones (M,)."""
+"""Labels of own images (N,) and of unseen ones (M,)."""
 
 _NEIGHBOURS = 5
 _TEXT_POWER = 2.0
@@ -168,7 +168,7 @@ def _spread(images: Tensor, shares: Tensor, means: Tensor) -> Tensor:
 
 
 def _log_densities(images: Tensor, means: Tensor, variances: Tensor) -> Tensor:
-    """Of Gaussians with diagonal variances (C, D), without the constant: (N, C)."""
+    """Log-likelihoods (N, C) of diagonal Gaussians with variances (C, D), without the constant."""
     rates = 1 / variances
     constant = (means.square() * rates).sum(dim=1) + variances.log().sum(dim=1)
     return images @ (means * rates).T - 0.5 * (images.square() @ rates.T) - 0.5 * constant

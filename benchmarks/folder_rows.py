@@ -17,7 +17,7 @@ from latte.interfaces import LatteError
 
 @dataclass(frozen=True)
 class Row:
-    """What a method did on one folder; gains over zero-shot are in percentage points."""
+    """Results of a method on one folder; gains over zero-shot are in percentage points."""
 
     model: str
     set: str
@@ -42,7 +42,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, str, int, str]:
-        """What no two rows of a file share."""
+        """Identity of the row in its file."""
         return (self.model, self.set, self.cell, self.draw, self.method)
 
     @property

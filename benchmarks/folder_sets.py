@@ -33,7 +33,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class SetPlan:
-    """Where a labelled set lies."""
+    """Paths and template of a labelled set."""
 
     name: str
     split: Path
@@ -58,11 +58,11 @@ class Sets:
     wholes: tuple[SetPlan, ...]
     subsets: tuple[SubsetPlan, ...]
     images_per_class: int | None
-    """Of each set's training and of its test images, at most."""
+    """Most images per class that are encoded, in `train` and in `test`; None: all."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of sets and subsets, in their order."""
+        """Names of sets and subsets, in their order."""
         return tuple(one.name for one in (*self.wholes, *self.subsets))
 
     def load(self, model: str, registry: Registry, progress: Progress) -> list[LabelledSet]:

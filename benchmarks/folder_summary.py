@@ -1,4 +1,4 @@
-"""What rows of drawn folders say, as Markdown."""
+"""Markdown tables of the rows of drawn folders."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BAR = 20
 
 @dataclass(frozen=True)
 class Share:
-    """How many of some folders, with a 95 % interval of the share."""
+    """A count of folders, with a 95 % interval of its share of all."""
 
     hits: int
     folders: int
@@ -85,7 +85,7 @@ def table(rows: Iterable[Row], methods: Sequence[str], gain: Gain) -> str:
 
 
 def losses_of_adapted(rows: Sequence[Row]) -> Share:
-    """Of the folders that verdicts adapt, those that lose on their own images."""
+    """Count the adapted folders that lose on their own images."""
     return _share([row for row in rows if row.strength], _loses)
 
 

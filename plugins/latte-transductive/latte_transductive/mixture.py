@@ -21,7 +21,7 @@ from latte_transductive.options import MixtureOptions
 TextLogits = Callable[[Tensor], Tensor]
 """Unit features (B, D) -> scaled text similarities (B, C)."""
 
-_HEARINGS = 5
+_NEIGHBOUR_UPDATES = 5
 """Updates of all posteriors by their neighbours' between two updates of the Gaussians."""
 _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature's number, relative to that of random directions, 1 / D."""
@@ -37,15 +37,11 @@ class Mixture:
     """
 
     posteriors: Tensor
-    """(N, C): the images' own probabilities, which their neighbours had a say in."""
+    """(N, C): probabilities of the images' classes, neighbours included."""
     rows: Tensor
     """(C, D)."""
     bias: Tensor
     """(C,)."""
-    evenness: float
-    """Effective number of classes that have images, as a share of C: in (0, 1]."""
-    support: Tensor
-    """(C,) in (0, 1]: see `_Assigned.support`."""
 
 
 def fit_mixture(
@@ -63,7 +59,7 @@ def fit_mixture(
     with a_c = unit(t_c + mean x - mean t), the class text moved to where images lie; the evenness
     r; `anchor_images` (k_even, k_few); and variances (D,) that all classes share. The weight w
     makes the Gaussians' logits differ among classes `image_weight` times as much as the text logits
-    do. Images hear their neighbours' graph g as far as neighbours have the same zero-shot label:
+    do. The graph g of neighbours counts as far as these have the same zero-shot label:
     v is `neighbour_weight` times the square of that agreement beyond chance.
 
     So a class without images keeps its text, texts weigh more where few of the names occur, and so
@@ -74,7 +70,7 @@ def fit_mixture(
     zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
-    hearing = _Hearing.of(images, zero_shot, len(texts), options)
+    term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
     posteriors = text.softmax(dim=1)
     assigned = _Assigned.of(images, posteriors, zero_shot)
     rows, bias = torch.zeros_like(texts), torch.zeros_like(middle)
@@ -90,14 +86,14 @@ def fit_mixture(
         weight = options.image_weight * spread / own if own > 0 else 0.0
         rows = weight * rows
         bias = weight * bias - evenness**2 * options.debias * (middle - middle.mean())
-        posteriors = hearing.posteriors(torch.addmm(text + bias, images, rows.T))
+        posteriors = term.posteriors(torch.addmm(text + bias, images, rows.T))
         assigned = _Assigned.of(images, posteriors, zero_shot)
-    return Mixture(posteriors, rows, bias, assigned.evenness, assigned.support)
+    return Mixture(posteriors, rows, bias)
 
 
 @dataclass(frozen=True)
-class _Hearing:
-    """How images hear their neighbours."""
+class _NeighbourTerm:
+    """The neighbours of all images, and how much their classes count."""
 
     neighbours: Neighbours | None
     weight: float
@@ -105,7 +101,7 @@ class _Hearing:
     @classmethod
     def of(
         cls, images: Tensor, zero_shot: Tensor, classes: int, options: MixtureOptions
-    ) -> _Hearing:
+    ) -> _NeighbourTerm:
         if options.neighbour_weight == 0 or not (
             found := neighbours_of(images, options.neighbours)
         ):
@@ -116,7 +112,7 @@ class _Hearing:
         """Logits (N, C) of images by themselves -> probabilities (N, C)."""
         found = evidence.softmax(dim=1)
         if self.neighbours is not None and self.weight > 0:
-            for _ in range(_HEARINGS):
+            for _ in range(_NEIGHBOUR_UPDATES):
                 found = torch.addmm(
                     evidence, self.neighbours.graph, found, alpha=self.weight
                 ).softmax(dim=1)

@@ -32,7 +32,7 @@ class MixtureOptions(Options):
         "all classes have as many images; less where they have not",
     )
     neighbours: int = Field(
-        default=10, ge=0, description="nearest images whose classes an image hears; 0: none"
+        default=10, ge=0, description="nearest images whose classes count for an image; 0: none"
     )
     neighbour_weight: float = Field(
         default=20.0,
