@@ -17,38 +17,38 @@ _TOLERANCE = 1e-6
 
 
 def estimate_priors(
-    posteriors: Tensor,
-    assumed: Tensor | None = None,
-    *,
-    iterations: int = _ITERATIONS,
-    tolerance: float = _TOLERANCE,
+    posteriors: Tensor, labels: Tensor | None = None, classes: int | None = None
 ) -> Tensor:
-    """Estimate the class priors (C,), float64, of the images that `posteriors` (N, C) are about.
+    """Estimate the class priors (C,), float64, of the images that `posteriors` are about.
 
-    From pi = pi0 on: q_ik = p_ik pi_k / pi0_k, normalised over k, and pi_k = mean of q_ik over i,
-    until no prior moves by more than `tolerance`. Posteriors should be calibrated.
+    From equal priors on: q_ik is p_ik pi_k, normalised over k, and pi_k the mean of q_ik over i,
+    until no prior moves by more than a millionth. Posteriors should be calibrated.
 
     Args:
-        posteriors: probabilities of N images, rows that sum to 1; without an image the priors stay.
-        assumed: pi0 (C,), positive, that the posteriors contain; default: all classes alike.
-        iterations: most of them.
-        tolerance: largest change of a prior at which it stops.
+        posteriors: (N, C) probabilities, rows that sum to 1; without an image priors stay equal.
+            With `labels` (N, K), of the K classes that these name.
+        labels: (N, K) int64 classes.
+        classes: C; needed with `labels`.
     """
-    images, classes = posteriors.shape
-    start = _uniform(classes) if assumed is None else assumed.double() / assumed.double().sum()
-    priors = start
-    for _ in range(iterations if images else 0):
-        weights, total = priors / start, torch.zeros(classes, dtype=torch.float64)
-        for rows in row_blocks(images, classes):
-            total += reweighted(posteriors[rows], weights).sum(dim=0)
+    images, width = posteriors.shape
+    count = width if classes is None else classes
+    priors = torch.full((count,), 1 / max(1, count), dtype=torch.float64)
+    for _ in range(_ITERATIONS if images else 0):
+        total = torch.zeros_like(priors)
+        for rows in row_blocks(images, width):
+            if labels is None:
+                total += reweighted(posteriors[rows], priors).sum(dim=0)
+            else:
+                shares = reweighted(posteriors[rows], priors[labels[rows]])
+                total.index_add_(0, labels[rows].flatten(), shares.flatten())
         before, priors = priors, total / images
-        if float((priors - before).abs().max()) <= tolerance:
+        if float((priors - before).abs().max()) <= _TOLERANCE:
             break
     return priors
 
 
 def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
-    """Return posteriors (B, C), float64, times class `weights` (C,), with rows that sum to 1.
+    """Return posteriors (B, C), float64, times class `weights` (C,) or (B, C); rows sum to 1.
 
     The weights are new priors divided by old ones. A row of which nothing is left stays as it was.
     """
@@ -56,7 +56,3 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
     scaled = given * weights.double()
     total = scaled.sum(dim=1, keepdim=True)
     return torch.where(total > 0, scaled / total.clamp_min(torch.finfo(torch.float64).tiny), given)
-
-
-def _uniform(classes: int) -> Tensor:
-    return torch.full((classes,), 1 / max(1, classes), dtype=torch.float64)

@@ -20,7 +20,7 @@ def answers(truth: Tensor, classes: int, sureness: float, seed: int = 0) -> Tens
 def test_certain_images_make_their_classes_present_and_no_others() -> None:
     found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=5)
     assert found.expected == 2
-    assert found.counts.tolist() == [0, 2, 0, 1, 0]
+    assert found.counts.tolist() == pytest.approx([0, 2, 0, 1, 0], abs=1e-9)
     assert found.unsupported == (0, 2, 4)
 
 
@@ -28,7 +28,7 @@ def test_counts_are_the_priors_of_saerens() -> None:
     probabilities = answers(torch.arange(200) % 4, 6, 2.0)
     values, labels = probabilities.topk(6, dim=1)
     found = present_classes(labels, values, 6)
-    expected = estimate_priors(probabilities, iterations=200, tolerance=0.0)
+    expected = estimate_priors(probabilities)
     assert torch.allclose(found.counts / 200, expected, atol=1e-6)
     assert float(found.counts.sum()) == pytest.approx(200)
 

@@ -38,16 +38,16 @@ def test_posteriors_with_the_right_priors_are_right_more_often() -> None:
 
 def test_the_estimate_is_a_fixed_point() -> None:
     posteriors, _ = calibrated(500)
-    found = estimate_priors(posteriors, tolerance=1e-12, iterations=100_000)
+    found = estimate_priors(posteriors)
     again = reweighted(posteriors, found / 0.25).mean(dim=0)
-    assert torch.allclose(again, found, atol=1e-9)
+    assert torch.allclose(again, found, atol=1e-6)
 
 
-def test_posteriors_of_other_priors_give_the_same_estimate() -> None:
-    posteriors, _ = calibrated(2_000)
-    assumed = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    other = estimate_priors(reweighted(posteriors, assumed), assumed)
-    assert torch.allclose(other, estimate_priors(posteriors), atol=1e-3)
+def test_labels_of_all_classes_give_the_same_as_the_whole_matrix() -> None:
+    posteriors, _ = calibrated(300)
+    values, labels = posteriors.topk(posteriors.shape[1], dim=1)
+    sparse = estimate_priors(values, labels, posteriors.shape[1])
+    assert torch.allclose(sparse, estimate_priors(posteriors), atol=1e-9)
 
 
 def test_certain_images_are_counted() -> None:
@@ -59,9 +59,8 @@ def test_one_class_is_all_there_is() -> None:
     assert estimate_priors(torch.ones(5, 1)).tolist() == [1.0]
 
 
-def test_without_images_the_assumed_priors_stay() -> None:
+def test_without_images_priors_stay_equal() -> None:
     assert estimate_priors(torch.zeros(0, 4)).tolist() == [0.25] * 4
-    assert estimate_priors(torch.zeros(0, 2), torch.tensor([1.0, 3.0])).tolist() == [0.25, 0.75]
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
