@@ -8,6 +8,9 @@ from __future__ import annotations
 import importlib
 import sys
 
+from latte.cli.errors import print_error
+from latte.interfaces import LatteError
+
 MEASUREMENTS = (
     *("step", "epoch", "loader", "describe", "reclip", "scale", "unknown"),
     *("folders", "trained"),
@@ -15,10 +18,17 @@ MEASUREMENTS = (
 
 
 def main(arguments: list[str]) -> None:
-    """Hand the arguments behind the name to the measurement of that name."""
+    """Hand the arguments behind the name to the measurement of that name.
+
+    Exits with 2 for a mistake in the arguments or in files.
+    """
     if not arguments or arguments[0] not in MEASUREMENTS:
         sys.exit(f"usage: python -m benchmarks {{{','.join(MEASUREMENTS)}}} [--help]")
-    importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+    try:
+        importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+    except LatteError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from benchmarks.folder_rows import Row, RowFile
 from benchmarks.folder_sets import Sets, read_plans, settings
 from benchmarks.folder_summary import summary
 from benchmarks.scale_stages import say
-from latte.cli.errors import print_error
 from latte.cli.progress import make_progress
 from latte.files import write_text
 from latte.interfaces import LatteError, Progress
@@ -36,14 +35,10 @@ from latte.registry.suggest import did_you_mean
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Draw, measure and summarise. Exits with 2 for a mistake in the arguments or in files."""
+    """Draw, measure and summarise. Raises `LatteError` for a mistake in arguments or files."""
     options = _arguments(arguments)
     torch.set_num_threads(options.threads)
-    try:
-        _measure(options, load_registry(), make_progress())
-    except LatteError as error:
-        print_error(error)
-        raise SystemExit(error.exit_code) from error
+    _measure(options, load_registry(), make_progress())
 
 
 def rows_of(

@@ -27,10 +27,9 @@ from benchmarks.folder_sets import read_plans, settings
 from benchmarks.scale_stages import say
 from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_files, number
 from benchmarks.trained_summary import judged, summary
-from latte.cli.errors import print_error
 from latte.cli.progress import QuietProgress, make_progress
 from latte.files import write_text
-from latte.interfaces import Evaluation, LatteError, Progress
+from latte.interfaces import Evaluation, Progress
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
@@ -60,14 +59,10 @@ _BATCHED = ("demo", "transductive", "flyp")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Draw, run and summarise. Exits with 2 for a mistake in the arguments or in files."""
+    """Draw, run and summarise. Raises `LatteError` for a mistake in arguments or files."""
     options = _arguments(arguments)
     torch.set_num_threads(options.threads)
-    try:
-        _measure(options, load_registry(), make_progress())
-    except LatteError as error:
-        print_error(error)
-        raise SystemExit(error.exit_code) from error
+    _measure(options, load_registry(), make_progress())
 
 
 def recipe_for(name: str, dataset: Mapping[str, Any], images: int, seed: int) -> dict[str, Any]:
