@@ -81,7 +81,7 @@ def stata(folder: Folder) -> Labels:
     return shares.argmax(dim=1), unseen.argmax(dim=1)
 
 
-def old_mixture(folder: Folder) -> Labels:
+def transclip(folder: Folder) -> Labels:
     """The labeler `transductive` of latte-transductive 0.1, after TransCLIP (NeurIPS 2024).
 
     A Gaussian per class with shared variances, the softmax of the text similarities as prior, and
@@ -116,7 +116,7 @@ def old_mixture(folder: Folder) -> Labels:
 RIVALS = {
     "label-propagation": label_propagation,
     "stata": stata,
-    "mixture-0.1": old_mixture,
+    "transclip": transclip,
 }
 
 
