@@ -82,7 +82,7 @@ def stata(folder: Folder) -> Labels:
 
 
 def transclip(folder: Folder) -> Labels:
-    """The labeler `transductive` of latte-transductive 0.1, after TransCLIP (NeurIPS 2024).
+    """TransCLIP-ZS (Zanella, Gherin, Ben Ayed, NeurIPS 2024), with the weights named above.
 
     A Gaussian per class with shared variances, the softmax of the text similarities as prior, and
     neighbours that agree. Unseen images are classified by cosine with unit rows.
