@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LEAST_PER_NAME = 3
-"""Images per class name below which a run rarely does better than zero-shot."""
+"""Images per class name below which people are warned."""
 _QUICK_LOOK = 200
 _ROUND = 100
 

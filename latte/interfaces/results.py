@@ -80,11 +80,11 @@ class Calibration:
 class PresentNames:
     """An estimate of how many of the class names occur among the training images."""
 
-    expected: float
+    expected: int
     """Estimated number of classes with at least one image."""
-    low: float
+    low: int
     """Of the 95 % interval, as `high`."""
-    high: float
+    high: int
     unsupported: tuple[str, ...]
     """Names with fewer than 0.5 estimated images, in label order."""
 

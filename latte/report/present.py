@@ -21,7 +21,6 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     shown = ", ".join(map(one_line, names[:_SHOWN]))
     more = f" and {count(len(names) - _SHOWN)} more" if len(names) > _SHOWN else ""
     return (
-        f"About {count(round(present.expected))} of {count(classes)} names occur (95 %: "
-        f"{count(round(present.low))} to {count(round(present.high))}); no image supports: "
-        f"{shown}{more}"
+        f"About {count(present.expected)} of {count(classes)} names occur (95 %: "
+        f"{count(present.low)} to {count(present.high)}); no image supports: {shown}{more}"
     )

@@ -83,10 +83,10 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
     """Write the model folder(s) and `prototypes.safetensors`; returns both."""
     for member in adapted.members:
         member.backbone.save(_model_folder(folder, member.name, len(adapted.members)))
-    return [folder.model, *save_classifiers(folder, adapted)]
+    return [folder.model, save_classifiers(folder, adapted)]
 
 
-def save_classifiers(folder: RunFolder, adapted: Adapted) -> list[Path]:
+def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
     """Write `prototypes.safetensors`; returns its path."""
     about = {
         "class_names": adapted.class_names,
@@ -96,7 +96,7 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> list[Path]:
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(folder.prototypes) as temporary:
         save_file(classifier_tensors(adapted), temporary, metadata=metadata)
-    return [folder.prototypes]
+    return folder.prototypes
 
 
 def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:

@@ -192,7 +192,9 @@ def _save(
     shutil.rmtree(apart.path, ignore_errors=True)
     if outcome.rejected is None:
         return [*save_adapted(folder, outcome.adapted), *save_posterior(folder, posterior)]
-    save = save_adapted if trained else save_classifiers
-    save(apart, outcome.rejected)
+    if trained:
+        save_adapted(apart, outcome.rejected)
+    else:
+        save_classifiers(apart, outcome.rejected)
     save_posterior(apart, posterior)
     return [*save_adapted(folder, outcome.adapted), *save_posterior(folder, None), apart.path]

@@ -137,7 +137,7 @@ def test_a_candidate_is_no_control(tmp_path: Path) -> None:
 class TestPresent:
     def test_some_names_are_shown_and_the_others_counted(self) -> None:
         names = tuple(f"name {number}" for number in range(93))
-        found = PresentNames(7.2, 4.8, 10.6, names)
+        found = PresentNames(7, 5, 11, names)
         assert present_sentence(found, 100) == (
             "About 7 of 100 names occur (95 %: 5 to 11); no image supports: name 0, name 1, name 2 "
             "and 90 more"
@@ -153,7 +153,7 @@ class TestPresent:
 
     def test_page_and_card_show_names_without_an_image(self, tmp_path: Path) -> None:
         names = ("tabby cat", "<b>fox</b>", "c", "last name")
-        results = replace(run_results(tmp_path), present=PresentNames(2.1, 1, 3, names))
+        results = replace(run_results(tmp_path), present=PresentNames(2, 1, 3, names))
         document = parse(page(results, HtmlOptions()))
         words = document.by_id("result").words
         assert "no image supports: tabby cat, <b>fox</b>, c and 1 more" in words
