@@ -24,10 +24,10 @@ docs: install
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
 processes: install
-	$(BIN)/python -m pytest -m processes tests/run tests/adapt
+	$(BIN)/python -m pytest -m processes tests/run tests/train
 
 plugins: install
-	$(BIN)/python -m pytest -m slow tests/authoring
+	$(BIN)/python -m pytest -m slow tests/plugin_kit
 
 slow: install
 	$(BIN)/python -m pytest -m slow

@@ -20,7 +20,7 @@ from latte_llava.schedule import answer_all
 
 from benchmarks.measuring import Timed, cpu_peak, memory_line, ratio_line, say
 from latte.registry.registry import load_registry
-from latte.run.memory import keep_freed_memory
+from latte.run.process import keep_freed_memory
 
 _PLUGIN = "plugin:"
 

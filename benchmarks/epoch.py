@@ -34,16 +34,16 @@ from benchmarks.measuring import (
 from benchmarks.reference_step import ReferenceStep
 from benchmarks.step import LEARNING_RATE, TOLERANCE, arithmetic, precision_dtype
 from benchmarks.step_problem import Problem, make_problem
-from latte.adapt.learner import Learner
-from latte.adapt.loop import Training, train
-from latte.adapt.operations import counting_operations
 from latte.cli.progress import QuietProgress
 from latte.data.batches import epoch_batches
 from latte.data.cache import ImageCache
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings, OptimizerSettings, TrainSettings
-from latte.run.memory import keep_freed_memory
+from latte.run.process import keep_freed_memory
+from latte.train.learner import Learner
+from latte.train.loop import Training, train
+from latte.train.timing import counting_operations
 
 SEED = 0
 _SIDES = ("textbook", "latte")

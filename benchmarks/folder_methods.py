@@ -1,7 +1,7 @@
 """Methods as recipes name them, run on frozen features exactly as a run without steps does.
 
 A method is labelers, prototypes and perhaps a guard; the engine's order of calls is that of
-`latte.adapt.loop` and of the stage that asks the guard.
+`latte.train.loop` and of the stage that asks the guard.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from latte.interfaces import (
     TrainingStart,
     Verdict,
 )
+from latte.interfaces.errors import did_you_mean
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
-from latte.registry.suggest import did_you_mean
 
 LEARNER = "main"
 

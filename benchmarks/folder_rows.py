@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from latte.files import write_json, write_text
 from latte.interfaces import LatteError
+from latte.io.files import write_json, write_text
 
 
 @dataclass(frozen=True)

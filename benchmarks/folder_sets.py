@@ -12,19 +12,18 @@ from torch import Tensor
 
 from benchmarks.folder_cells import Images, LabelledSet, subset
 from benchmarks.scale_stages import no_clip
-from latte.backbone.class_texts import ClassTexts
-from latte.backbone.encode import encode_cached_images, encode_class_texts
+from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.data.decoded import DecodedImages
-from latte.data.options import CoopOptions
+from latte.components.datasets.coop import CoopDataset
+from latte.data.cache import DecodedImages
 from latte.data.scan import scan_images
-from latte.data.sources.coop import CoopDataset
+from latte.data.source_options import CoopOptions
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError, Progress
+from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry
-from latte.registry.suggest import did_you_mean
-from latte.run.kept_features import kept_features
+from latte.run.feature_cache import kept_features
 from latte.run.workspace import cache_folder
 
 TEMPLATE = "a photo of a {class}."

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from benchmarks.folder_cells import CELLS
 from benchmarks.folder_rows import Row
-from latte.diagnose.cells import rho
-from latte.diagnose.ranks import correlate
+from latte.evaluate.statistics import correlate
+from latte.report.diagnosis.cells import rho
 
 Gain = Literal["own", "unseen", "balanced"]
 ABOUT: dict[Gain, str] = {

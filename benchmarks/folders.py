@@ -28,10 +28,10 @@ from benchmarks.folder_sets import Sets, read_plans, settings
 from benchmarks.folder_summary import summary
 from benchmarks.scale_stages import say
 from latte.cli.progress import make_progress
-from latte.files import write_text
 from latte.interfaces import LatteError, Progress
+from latte.interfaces.errors import did_you_mean
+from latte.io.files import write_text
 from latte.registry.registry import Registry, load_registry
-from latte.registry.suggest import did_you_mean
 
 
 def main(arguments: Sequence[str]) -> None:

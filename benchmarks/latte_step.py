@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 
 from benchmarks.step_problem import TEMPLATE, Problem
-from latte.adapt.contrastive import ContrastiveLoss
-from latte.adapt.labelers import CurrentLabeler, FrozenLabeler
-from latte.adapt.learner import build_learner
-from latte.adapt.momentum import MomentumPrototypes
-from latte.adapt.options import (
+from latte.backbone.encode import ClassTexts
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.backbone.texts import Tokenizer
+from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
 )
-from latte.adapt.step import StepInputs, training_step
-from latte.backbone.class_texts import ClassTexts
-from latte.backbone.open_clip import OpenClipBackbone
-from latte.backbone.texts import Tokenizer
+from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.column import Column
-from latte.describe.options import ClassOptions, GroupOptions, ImageOptions
-from latte.describe.types import ClassDescription, GroupDescription, ImageDescription
 from latte.interfaces import Backbone, Batch, Context, RoundInfo, TrainingStart
 from latte.interfaces.settings import OptimizerSettings, Precision
+from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
+from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
+from latte.train.learner import build_learner
+from latte.train.step import StepInputs, training_step
 
 
 class LatteStep:

@@ -28,13 +28,13 @@ from torchvision import transforms
 
 from latte.cli.progress import QuietProgress
 from latte.data.cache import ImageCache
-from latte.data.disk import DiskStore
+from latte.data.disk_cache import DiskStore
 from latte.data.kernel import view_kernel
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView
 from latte.interfaces import ImageReference, PixelFormat
 from latte.interfaces.settings import AugmentSettings
-from latte.run.memory import keep_freed_memory
+from latte.run.process import keep_freed_memory
 
 WIDTH, HEIGHT, SIZE = 500, 375, 224
 FORMAT = PixelFormat(SIZE, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import torch
 
-from latte.adapt.operations import counting_operations
-from latte.run.product_rate import product_rate
+from latte.run.profile import product_rate
+from latte.train.timing import counting_operations
 
 ResultT = TypeVar("ResultT")
 

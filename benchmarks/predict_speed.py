@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import latte
-from latte.inference.sources import named_images
+from latte.predict.stream import named_images
 
 
 def one_at_a_time(run: Path, paths: list[str]) -> Callable[[], object]:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.measuring import Timed, memory_line, ratio_line, say
-from latte.run.memory import keep_freed_memory
+from latte.run.process import keep_freed_memory
 
 LARGEST_DENSE = 20_000
 """Nodes for which whole matrices still take less than 10 GiB."""

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.scale_stages import STAGES, World, say
-from latte.run.usage import peak_memory_mb, start_measuring
+from latte.run.process import peak_memory_mb, start_measuring
 
 _STATUS = Path("/proc/self/status")
 

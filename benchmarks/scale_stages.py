@@ -14,21 +14,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.adapt.momentum import MomentumPrototypes
-from latte.adapt.options import MomentumOptions
 from latte.cli.progress import QuietProgress
+from latte.components.datasets.listing import ListDataset
+from latte.components.options import MomentumOptions
+from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.reporters.html import HtmlOptions
 from latte.data.batches import epoch_batches
-from latte.data.decoded import DecodedImages
+from latte.data.cache import DecodedImages
 from latte.data.images import open_image
-from latte.data.options import ListOptions
 from latte.data.scan import scan_images
-from latte.data.sources.listing import ListDataset
+from latte.data.source_options import ListOptions
 from latte.describe.bank import DescriptionBank
 from latte.describe.generate import GenerateResult, generate
-from latte.describe.options import ClassOptions, GroupOptions, ImageOptions
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
-from latte.describe.types import ClassDescription, GroupDescription, ImageDescription
 from latte.interfaces import (
     Backbone,
     Classifier,
@@ -43,15 +42,16 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.report.card import card
-from latte.report.html import page
-from latte.report.options import HtmlOptions
+from latte.report.page.page import page
+from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted, Member, save_classifiers
+from latte.run.collect import collect_results
 from latte.run.evaluating import evaluate
-from latte.run.folder import RunFolder
 from latte.run.images import Images, write_images
 from latte.run.judging import Outcome
-from latte.run.results import collect_results
 from latte.run.zero_shot import ZeroShot, frozen_labels, load_zero_shot, save_zero_shot
+from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
+from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
 
 TEMPLATE = "a photo of a {class}."
 BATCH = 512

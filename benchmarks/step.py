@@ -23,7 +23,7 @@ from benchmarks.latte_step import LatteStep
 from benchmarks.measuring import Timed, cpu_peak, memory_line, ratio_line, say
 from benchmarks.reference_step import ReferenceStep
 from benchmarks.step_problem import Problem, make_problem
-from latte.run.memory import keep_freed_memory
+from latte.run.process import keep_freed_memory
 
 TOLERANCE = 1e-4
 LEARNING_RATE = 1e-7

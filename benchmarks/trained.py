@@ -28,15 +28,15 @@ from benchmarks.scale_stages import say
 from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_files, number
 from benchmarks.trained_summary import judged, summary
 from latte.cli.progress import QuietProgress, make_progress
-from latte.files import write_text
 from latte.interfaces import Evaluation, Progress
+from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
-from latte.run.evaluations import read_evaluations
-from latte.run.folder import RunFolder
+from latte.results.evaluations import read_evaluations
+from latte.results.folder import RunFolder
+from latte.results.verdict import read_verdict
 from latte.run.runner import run_recipe
-from latte.run.verdict import read_verdict
 from latte.run.workspace import run_folder
 
 MODEL = "plugin:tiny"

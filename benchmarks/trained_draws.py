@@ -22,8 +22,8 @@ from torch import Tensor
 from benchmarks.folder_cells import Cell, Images, LabelledSet, draw, stratified
 from benchmarks.folder_sets import Sets
 from latte.data.sources.listed import image_reference
-from latte.files import write_text
 from latte.interfaces import LabelledImage, LatteError
+from latte.io.files import write_text
 
 UNSEEN_IMAGES = 150
 """Unseen images of a folder, at most."""

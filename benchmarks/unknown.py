@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.scale_stages import no_clip, say
-from latte.backbone.class_texts import ClassTexts
-from latte.backbone.encode import encode_cached_images, encode_class_texts
+from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.cli.progress import QuietProgress
-from latte.data.options import CoopOptions
+from latte.components.datasets.coop import CoopDataset
 from latte.data.scan import scan_images
-from latte.data.sources.coop import CoopDataset
-from latte.evaluate.unknown import separation
+from latte.data.source_options import CoopOptions
+from latte.evaluate.predictions import separation
 from latte.interfaces import Context
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import load_registry

@@ -9,23 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz import seeds
+from latte.components.datasets.published.location import VARIANTS, read_variants
 from latte.data.images import MAX_PIXELS, decode_image
-from latte.data.published.variants import VARIANTS, read_variants
 from latte.data.sources.listed import ListedPaths
-from latte.data.sources.split_file import SPLIT_NAMES, names_by_label, read_splits
+from latte.data.sources.splits import SPLIT_NAMES, names_by_label, read_splits
 from latte.data.sources.tables import iterate_rows
-from latte.describe.archive import Archive
 from latte.describe.exchange import import_texts
-from latte.describe.overview import holdings, statistics
+from latte.describe.inventory import Archive, holdings, statistics
 from latte.describe.store import DescriptionStore
 from latte.interfaces import LatteError
+from latte.io.redaction import on_terminal
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.tree import TreeBuilder
 from latte.recipe.yaml import compose
 from latte.registry.registry import load_registry
-from latte.report.plain import on_terminal
 
 VARIABLES = {"NAME": "value", "HARD": "a: [b, ${NAME} \n"}
 """The environment that fuzzed recipes see."""

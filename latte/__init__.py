@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latte.inference.predictor import load as load
+    from latte.predict.predictor import load as load
 
 __version__ = "0.1.0"
 
@@ -18,7 +18,7 @@ __all__ = ["__version__", "load"]
 def __getattr__(name: str) -> Any:
     """`load`, when it is first asked for: `import latte` imports no torch."""
     if name == "load":
-        from latte.inference.predictor import load
+        from latte.predict.predictor import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

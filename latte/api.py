@@ -8,24 +8,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from latte.data.options import SourceOptions
+from latte.data.source_options import SourceOptions
 from latte.data.sources.classes import ClassLookup, read_class_names
-from latte.describe.options import GroupOptions, ImageOptions
-from latte.describe.types import GroupDescription, ImageDescription
 from latte.interfaces import *  # noqa: F403
 from latte.interfaces import __all__ as _interfaces
+from latte.io.redaction import without_secrets
 from latte.registry.spec import API_VERSION, CommandSpec, ComponentSpec, Kind, hookimpl
-from latte.report.plain import without_secrets
+from latte.toolkit.description_options import GroupOptions, ImageOptions
+from latte.toolkit.description_types import GroupDescription, ImageDescription
 
 if TYPE_CHECKING:
-    from latte.adapt.centroids import CentroidPrototypes as CentroidPrototypes
-    from latte.adapt.mixer import margin_weights as margin_weights
-    from latte.adapt.mixer import mix as mix
-    from latte.adapt.mixer import mix_descriptions as mix_descriptions
+    from latte.toolkit.centroids import CentroidPrototypes as CentroidPrototypes
+    from latte.toolkit.mixer import margin_weights as margin_weights
+    from latte.toolkit.mixer import mix as mix
+    from latte.toolkit.mixer import mix_descriptions as mix_descriptions
 
 _WITH_TORCH = {
-    "CentroidPrototypes": "latte.adapt.centroids",
-    **dict.fromkeys(("margin_weights", "mix", "mix_descriptions"), "latte.adapt.mixer"),
+    "CentroidPrototypes": "latte.toolkit.centroids",
+    **dict.fromkeys(("margin_weights", "mix", "mix_descriptions"), "latte.toolkit.mixer"),
 }
 
 __all__ = [

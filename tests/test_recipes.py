@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.data.published.facts import all_facts
+from latte.components.datasets.published.facts import all_facts
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.recipe.shipped import DATA, PARTS

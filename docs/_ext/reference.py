@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from latte.cli.options import default_in_words, option_rows
+from latte.cli.components import default_in_words, option_rows
 from latte.interfaces import Options
 from latte.interfaces.settings import (
     BackboneSettings,

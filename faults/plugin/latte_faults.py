@@ -30,7 +30,7 @@ def latte_components() -> list[ComponentSpec]:
             "starving",
             "latte_faults_loss:Starving",
             "for tests",
-            options="latte.adapt.options:ContrastiveOptions",
+            options="latte.components.options:ContrastiveOptions",
         ),
     ]
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latte.backbone.source import CONFIG_FILE, WEIGHTS_FILE
-from latte.files import write_atomically, write_json
+from latte.io.files import write_atomically, write_json
 
 
 def save_model(

@@ -10,7 +10,7 @@ from open_clip.factory import create_model, get_tokenizer
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.source import ModelSource, find_model
-from latte.backbone.strangers import brings_code, kept_in_bounds
+from latte.backbone.untrusted import brings_code, kept_in_bounds
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BackboneSettings
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from latte.backbone.class_token import class_token_features, reads_class_token
 from latte.backbone.export import exported_config, save_model
 from latte.backbone.groups import parameters_of
+from latte.backbone.packed import class_token_features, reads_class_token
 from latte.backbone.texts import (
     TextPath,
     TokenCache,
@@ -26,8 +26,8 @@ from latte.backbone.texts import (
     text_lengths,
     text_path_of,
 )
-from latte.files import digest, digest_json
 from latte.interfaces import Backbone, LatteError, PixelFormat, TrainableGroup
+from latte.io.files import digest, digest_json
 
 _TEXTS_A_PASS = 256
 _LARGEST_LOGIT_SCALE = math.log(100)

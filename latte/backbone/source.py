@@ -18,7 +18,7 @@ from open_clip.pretrained import (
     list_pretrained_tags_by_model,
 )
 
-from latte.backbone.strangers import refuse_unsafe
+from latte.backbone.untrusted import refuse_unsafe
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS, BackboneSettings
 

@@ -16,7 +16,7 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.backbone.blocks import Packing, can_run, run_blocks
+from latte.backbone.packed import Packing, can_run, run_blocks
 
 Tokenizer = Callable[[list[str]], Tensor]
 TextPath = Literal["packed", "cut", "full"]

@@ -11,8 +11,8 @@ import typer
 from latte.cli.output import echo
 
 if TYPE_CHECKING:
-    from latte.compare.comparison import Comparison
     from latte.interfaces import LatteError
+    from latte.report.comparison.comparison import Comparison
 
 
 def compare(
@@ -38,18 +38,18 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
 ) -> None:
     """Put finished runs in one table; those that differ only in their seed are averaged."""
-    from latte.compare.comparison import compare_runs
+    from latte.report.comparison.comparison import compare_runs
 
     comparison = compare_runs(runs, against)
     print_skipped(comparison.skipped)
     _write_files(comparison, csv, html)
     if json:
         from latte.cli.output import print_json
-        from latte.compare.export import as_json
+        from latte.report.comparison.export import as_json
 
         print_json(as_json(comparison))
     else:
-        from latte.compare.terminal import table
+        from latte.report.comparison.terminal import table
 
         echo(table(comparison))
 
@@ -62,18 +62,18 @@ def print_skipped(skipped: Sequence[LatteError]) -> None:
 
 def _write_files(comparison: Comparison, csv: Path | None, html: Path | None) -> None:
     if csv:
-        from latte.compare.export import as_csv
+        from latte.report.comparison.export import as_csv
 
         _write(csv, as_csv(comparison))
     if html:
-        from latte.compare.html import page
+        from latte.report.comparison.page import page
 
         _write(html, page(comparison, html))
 
 
 def _write(path: Path, text: str) -> None:
-    from latte.files import write_text
     from latte.interfaces import LatteError
+    from latte.io.files import write_text
 
     try:
         write_text(path, text)

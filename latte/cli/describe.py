@@ -10,7 +10,7 @@ from latte.cli.output import echo
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption
 
 if TYPE_CHECKING:
-    from latte.describe.shard import Shard
+    from latte.describe.shards import Shard
     from latte.interfaces import Progress
 
 
@@ -41,7 +41,7 @@ def describe(
     registry = load_registry()
     loaded = load_recipe(recipe, registry, set_ or ())
     if share is not None:
-        from latte.run.sharding import describe_shard
+        from latte.run.describing import describe_shard
 
         done = describe_shard(loaded, registry, progress, share, limit=limit, ask_again=ask_again)
         echo(str(done))
@@ -58,7 +58,7 @@ def _share(chosen: str | None, progress: Progress) -> Shard | None:
     """The share that was asked for, else the one that `torchrun` gives to this process."""
     import os
 
-    from latte.describe.shard import Shard
+    from latte.describe.shards import Shard
 
     if chosen is not None:
         return Shard.parse(chosen)

@@ -1,18 +1,102 @@
-"""`latte descriptions`: what is in the description store, and taking it elsewhere."""
+"""What `latte descriptions` prints: at most 80 columns wide."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from latte.cli.output import echo
-from latte.cli.subcommands import SubcommandGroup
+from latte.cli.main import SubcommandGroup
+from latte.cli.output import echo, plain_table, results
+from latte.describe.inventory import Holding, StoreStatistics
+from latte.describe.store import StoredText
 from latte.interfaces import LatteError
 
 if TYPE_CHECKING:
     from latte.describe.store import StoredText
+
+
+def print_holdings(found: Sequence[Holding]) -> None:
+    """A table for each describer, one row a prompt."""
+    console = results()
+    describers = list(dict.fromkeys(one.describer for one in found))
+    for number, describer in enumerate(describers):
+        console.print(
+            Text(f"{chr(10) if number else ''}{describer or 'unknown describer'}", "bold")
+        )
+        table = plain_table("texts", "refused", "failed", "newest", "prompt")
+        for column in table.columns[:3]:
+            column.justify = "right"
+        for one in found:
+            if one.describer == describer:
+                counts = (f"{count:,}" for count in (one.texts, one.refused, one.failed))
+                day = datetime.fromtimestamp(one.newest).strftime("%Y-%m-%d")
+                table.add_row(*map(Text, (*counts, day, one.prompt)))
+        console.print(table)
+
+
+def print_texts(records: Sequence[StoredText], key: str) -> None:
+    """Each record about the image `key` as a paragraph."""
+    console = results()
+    for number, record in enumerate(records):
+        if number:
+            console.print()
+        console.print(Text(_shown(record.images, key) + record.prompt, "bold"))
+        if record.text is not None:
+            console.print(Text(record.text))
+        else:
+            what = "refused" if record.refused else "failed"
+            console.print(Text(f"({what}: {record.failure or 'no reason given'})"))
+        sample = f", sample {record.sample}" if record.sample else ""
+        console.print(Text(f"by {record.describer or 'unknown describer'}{sample}", "dim"))
+
+
+def print_statistics(folder: Path, found: StoreStatistics) -> None:
+    """One line a number."""
+    table = plain_table("", "")
+    table.show_header = False
+    rows = {
+        "folder": str(folder),
+        "texts": f"{found.texts:,}",
+        "refused": f"{found.refused:,}",
+        "failed": f"{found.failed:,}",
+        "words a text": _words(found),
+        "duplicates": "-" if found.duplicate_share is None else f"{found.duplicate_share:.1%}",
+        "on disk": f"{_size(found.bytes)} in {found.files:,} files",
+        "torn last lines": f"{found.torn_lines:,}",
+        "unreadable lines": f"{found.unreadable_lines:,}",
+    }
+    for name, value in rows.items():
+        table.add_row(Text(name), Text(value))
+    results().print(table)
+
+
+def _shown(images: Sequence[str], key: str) -> str:
+    if len(images) == 1:
+        return ""
+    return f"[image {images.index(key) + 1} of a group of {len(images)}] "
+
+
+def _words(found: StoreStatistics) -> str:
+    if found.mean_words is None:
+        return "-"
+    mean, middle, most = found.mean_words, found.median_words, found.max_words
+    return f"mean {mean:.1f}, median {middle:g}, at most {most:,}"
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+
+
+# `latte descriptions`: what is in the description store, and taking it elsewhere.
 
 
 descriptions = typer.Typer(
@@ -52,16 +136,13 @@ def list_(cache: CacheOption = None, json: JsonOption = False) -> None:
     from dataclasses import asdict
 
     from latte.cli.output import print_json
-    from latte.describe.archive import Archive
-    from latte.describe.overview import holdings
+    from latte.describe.inventory import Archive, holdings
 
     archive = Archive(store_folder(cache))
     found = holdings(archive)
     if json:
         print_json([asdict(one) for one in found])
     elif found:
-        from latte.cli.descriptions_text import print_holdings
-
         print_holdings(found)
     else:
         echo(f"no descriptions in {archive.folder}")
@@ -75,8 +156,8 @@ def show(
 ) -> None:
     """Show every text about an image, alone or in a group."""
     from latte.cli.output import print_json
-    from latte.describe.archive import Archive
-    from latte.files import digest
+    from latte.describe.inventory import Archive
+    from latte.io.files import digest
 
     try:
         key = digest(image.read_bytes())
@@ -88,8 +169,6 @@ def show(
     if json:
         print_json([vars(record) for record in found])
     elif found:
-        from latte.cli.descriptions_text import print_texts
-
         print_texts(found, key)
     else:
         raise LatteError(
@@ -105,16 +184,13 @@ def stats(cache: CacheOption = None, json: JsonOption = False) -> None:
     from dataclasses import asdict
 
     from latte.cli.output import print_json
-    from latte.describe.archive import Archive
-    from latte.describe.overview import statistics
+    from latte.describe.inventory import Archive, statistics
 
     archive = Archive(store_folder(cache))
     found = statistics(archive)
     if json:
         print_json({"folder": str(archive.folder), **asdict(found)})
     else:
-        from latte.cli.descriptions_text import print_statistics
-
         print_statistics(archive.folder, found)
 
 
@@ -134,9 +210,8 @@ def export(
     cache: CacheOption = None,
 ) -> None:
     """Write texts and refusals to a file that another machine can import."""
-    from latte.describe.archive import Archive
-    from latte.describe.exchange import export_texts
-    from latte.describe.exchange_files import find_format
+    from latte.describe.exchange import export_texts, find_format
+    from latte.describe.inventory import Archive
 
     chosen = find_format(format_, file)
 

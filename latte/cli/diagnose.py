@@ -28,17 +28,17 @@ def diagnose(
     """
     from latte.cli.compare import print_skipped
     from latte.cli.progress import make_progress
-    from latte.diagnose.several import diagnose_runs
     from latte.registry.registry import load_registry
+    from latte.report.diagnosis.several import diagnose_runs
 
     found = diagnose_runs(runs, load_registry(), make_progress(quiet))
     print_skipped(found.skipped)
     if json:
         from latte.cli.output import print_json
-        from latte.diagnose.export import as_json
+        from latte.report.diagnosis.export import as_json
 
         print_json(as_json(found))
     else:
-        from latte.diagnose.terminal import text
+        from latte.report.diagnosis.terminal import text
 
         echo(text(found))

@@ -19,7 +19,7 @@ def evaluate(
     from latte.cli.progress import make_progress
     from latte.evaluate.metrics import to_json
     from latte.registry.registry import load_registry
-    from latte.report.oracle import oracle_note
+    from latte.report.sentences import oracle_note
     from latte.report.terminal import evaluation_lines
     from latte.run.reopen import evaluate_run, open_workspace
 

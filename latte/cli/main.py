@@ -1,10 +1,11 @@
-"""The command `latte`: its commands, and how it ends."""
+"""Commands of commands, such as `latte descriptions ls`: an unknown one is answered."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,10 @@ from latte import __version__
 from latte.cli.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
+    TERMINATED,
     UNEXPECTED,
+    ended_by_sigterm,
+    fault_of_the_machine,
     print_error,
     print_interrupted,
     print_terminated,
@@ -22,13 +26,68 @@ from latte.cli.errors import (
     silence_broken_pipe,
     warnings_shown,
 )
-from latte.cli.faults import TERMINATED, ended_by_sigterm, fault_of_the_machine
 from latte.cli.output import echo
-from latte.cli.plugin_commands import plugin_commands, provider, the_command
-from latte.cli.together import refuse_several_processes
+from latte.cli.torchrun import refuse_several_processes
 from latte.interfaces import LatteError
-from latte.registry.load import import_target, one_line
-from latte.registry.suggest import did_you_mean
+from latte.interfaces.errors import did_you_mean
+from latte.registry.discovery import discover_plugins, import_target, one_line
+from latte.registry.plugin import Plugin
+from latte.registry.spec import CommandSpec
+
+
+class SubcommandGroup(TyperGroup):
+    """Answers an unknown command with the nearest."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begins with. Raises `LatteError` for an unknown one."""
+        if args[0] not in self.commands:
+            suggestion = did_you_mean(args[0], self.commands)
+            hint = f"{suggestion} All commands: {ctx.command_path} --help".strip()
+            raise LatteError(f'there is no command "{ctx.command_path} {args[0]}"', hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+# Commands that plugins add: found when somebody asks for one, or for the help.
+
+
+def plugin_commands(own: Collection[str]) -> Mapping[str, CommandSpec]:
+    """By name, without those that latte itself has; a broken plugin adds none.
+
+    Where plugins cannot even be listed, the help still works: the command itself says why.
+    """
+    try:
+        declared = _declared()
+    except LatteError:
+        return {}
+    return {name: found[0][1] for name, found in declared.items() if name not in own}
+
+
+def the_command(name: str) -> CommandSpec:
+    """The command of a plugin. Raises `LatteError` if several plugins claim its name."""
+    found = _declared()[name]
+    if len(found) > 1:
+        packages = " and ".join(plugin.package for plugin, _ in found)
+        hint = f"switch one off: latte plugins disable {found[-1][0].distribution}"
+        raise LatteError(f'"latte {name}" is provided by {packages}', hint=hint)
+    return found[0][1]
+
+
+def provider(name: str) -> str:
+    """The package that provides the command, for messages."""
+    return _declared()[name][0][0].package
+
+
+@cache
+def _declared() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
+    found: dict[str, list[tuple[Plugin, CommandSpec]]] = {}
+    for plugin in discover_plugins():
+        for command in plugin.commands:
+            found.setdefault(command.name, []).append((plugin, command))
+    return found
+
+
+# The command `latte`: its commands, and how it ends.
+
 
 COMMANDS = {
     name: f"latte.cli.{name}:{name}"

@@ -9,7 +9,7 @@ import typer
 
 from latte.cli.output import echo
 from latte.interfaces import LatteError
-from latte.registry.suggest import did_you_mean
+from latte.interfaces.errors import did_you_mean
 
 _METHODS = ("auto", "mixture", "training-free", "latteclip")
 
@@ -37,10 +37,9 @@ def new(
 
     from latte.cli.output import WIDTH
     from latte.data.enough import quick_look
-    from latte.propose.choices import choose
-    from latte.propose.images import look_at
-    from latte.propose.machine import this_machine
-    from latte.propose.writing import recipe_text
+    from latte.new.choices import choose, this_machine
+    from latte.new.images import look_at
+    from latte.new.writing import recipe_text
     from latte.registry.registry import load_registry
 
     if method not in _METHODS:
@@ -75,7 +74,7 @@ def _refuse_existing(output: Path) -> None:
 
 def _write_valid(output: Path, text: str) -> None:
     """Write `text` once it is known to be a valid recipe."""
-    from latte.files import write_atomically
+    from latte.io.files import write_atomically
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
 

@@ -15,8 +15,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 
-from latte.report.plain import json_on_terminal, on_terminal
-from latte.secrecy import untold
+from latte.io.redaction import json_on_terminal, on_terminal, untold
 
 WIDTH = 80
 

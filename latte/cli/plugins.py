@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from latte.cli.main import SubcommandGroup
 from latte.cli.output import echo, plain_table, print_json, results
 from latte.cli.shared import known_kind
-from latte.cli.subcommands import SubcommandGroup
 from latte.interfaces import LatteError
+from latte.interfaces.errors import did_you_mean
 from latte.registry.discovery import discover_plugins, installed_distributions
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.spec import KINDS, Kind
-from latte.registry.suggest import did_you_mean
 
 plugins = typer.Typer(
     name="plugins",
@@ -55,8 +55,7 @@ def new_plugin(
     ] = None,
 ) -> None:
     """Write a complete package: a working component, its tests, a recipe that uses it."""
-    from latte.authoring.names import plugin_names
-    from latte.authoring.write import write_plugin
+    from latte.plugin_kit.write import plugin_names, write_plugin
 
     names, chosen = plugin_names(name), known_kind(kind)
     _check_is_new(names.component, chosen)
@@ -82,8 +81,7 @@ def check(
     ] = False,
 ) -> None:
     """Look a plugin over: imports, interface version, options, dependencies, contract suite."""
-    from latte.authoring.check import Finding, check_plugin
-    from latte.authoring.contracts import run_contracts, run_tests
+    from latte.plugin_kit.check import Finding, check_plugin, run_contracts, run_tests
     from latte.registry.registry import Registry
 
     found = discover_plugins()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from latte.data.scan import SkippedImage
     from latte.evaluate.predictions import Prediction
-    from latte.inference.priors import Priors
     from latte.interfaces import Progress
+    from latte.predict.priors import Priors
 
 SOME_SKIPPED = 3
 STDIN = "-"
@@ -74,11 +74,10 @@ def predict(
     column says which rows they are (source: own).
     """
     from latte.cli.progress import make_progress
-    from latte.evaluate.predictions import stream_predictions
-    from latte.evaluate.unknown import with_unknown
-    from latte.inference.output import write_rows
-    from latte.inference.predictor import load
-    from latte.inference.priors import shares_line
+    from latte.evaluate.predictions import stream_predictions, with_unknown
+    from latte.predict.predictor import load
+    from latte.predict.priors import shares_line
+    from latte.predict.stream import write_rows
 
     progress = make_progress(quiet)
     total = _count(images)
@@ -109,7 +108,7 @@ def predict(
 
 def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
     """What `--priors` says. Raises `LatteError` for a file that cannot be used."""
-    from latte.inference.priors import read_priors
+    from latte.predict.priors import read_priors
 
     return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
 
@@ -135,7 +134,7 @@ def _count(images: Sequence[str]) -> int | None:
 
     Raises `LatteError` for a path that does not exist, and for folders without an image.
     """
-    from latte.inference.sources import named_images
+    from latte.predict.stream import named_images
 
     for path in images:
         if path != STDIN and not Path(path).exists():

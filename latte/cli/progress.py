@@ -16,8 +16,7 @@ from rich.text import Text
 
 from latte.cli.output import SafeConsole
 from latte.interfaces import Progress, ProgressTask
-from latte.report.plain import on_terminal
-from latte.secrecy import untold
+from latte.io.redaction import on_terminal, untold
 
 SECONDS_BETWEEN_LINES = 10.0
 

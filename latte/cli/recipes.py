@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli.main import SubcommandGroup
 from latte.cli.output import echo
-from latte.cli.subcommands import SubcommandGroup
 from latte.interfaces import LatteError
 
 if TYPE_CHECKING:
-    from latte.recipe.catalogue import Entry
+    from latte.recipe.shipped import Entry
 
 recipes = typer.Typer(
     name="recipes",
@@ -45,7 +45,7 @@ def list_(
     from dataclasses import asdict
 
     from latte.cli.output import print_json
-    from latte.recipe.catalogue import entries
+    from latte.recipe.shipped import entries
 
     found = entries(parts=all_)
     if json:
@@ -62,7 +62,7 @@ def show(
     ] = False,
 ) -> None:
     """Print a recipe as it is written, or complete."""
-    from latte.recipe.catalogue import find
+    from latte.recipe.shipped import find
 
     path = find(name)
     if not resolved:
@@ -92,8 +92,8 @@ def copy(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
 ) -> None:
     """Copy a recipe to change it; what it extends stays with latte, where it is found by name."""
-    from latte.files import write_text
-    from latte.recipe.catalogue import find
+    from latte.io.files import write_text
+    from latte.recipe.shipped import find
 
     source = find(name)
     file = _target(name, target)

@@ -28,7 +28,7 @@ def schema(
         echo(text, nl=False)
         return
 
-    from latte.files import write_text
+    from latte.io.files import write_text
 
     try:
         write_text(output, text)

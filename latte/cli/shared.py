@@ -9,8 +9,8 @@ import typer
 
 from latte.cli.output import echo
 from latte.interfaces import LatteError
+from latte.interfaces.errors import did_you_mean
 from latte.registry.spec import KINDS, Kind
-from latte.registry.suggest import did_you_mean
 
 
 def chosen_recipe(path: Path) -> Path:

@@ -13,8 +13,7 @@ from latte.cli.output import echo
 from latte.cli.shared import LimitOption, QuietOption, chosen_recipes
 
 if TYPE_CHECKING:
-    from latte.compare.plan import PlannedRun
-    from latte.compare.sweep import Failure
+    from latte.run.sweep import Failure, PlannedRun
 
 
 def sweep(
@@ -50,9 +49,8 @@ def sweep(
     A run's folder is named by what is in its recipe, so the same sweep started again goes on where
     it stopped. A run that fails does not stop the others.
     """
-    from latte.compare.plan import plan_sweep
-    from latte.compare.values import parse_seeds
     from latte.registry.registry import load_registry
+    from latte.run.sweep import parse_seeds, plan_sweep
 
     registry = load_registry()
     numbers = parse_seeds(seeds) if seeds is not None else []
@@ -64,7 +62,7 @@ def sweep(
         return
 
     from latte.cli.progress import make_progress
-    from latte.compare.sweep import SweepInterrupted, run_sweep
+    from latte.run.sweep import SweepInterrupted, run_sweep
 
     def announce(number: int, run: PlannedRun) -> None:
         if not quiet:
@@ -107,8 +105,8 @@ def _plan_line(run: PlannedRun) -> str:
 def _print_comparison(planned: Sequence[PlannedRun]) -> None:
     """Of all runs that are finished."""
     from latte.cli.compare import print_skipped
-    from latte.compare.comparison import compare_runs
-    from latte.compare.terminal import table
+    from latte.report.comparison.comparison import compare_runs
+    from latte.report.comparison.terminal import table
 
     finished = [Path(_shown(run.folder.path)) for run in planned if run.finished]
     if finished:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from latte.data.cache import ImageCache
 from latte.data.prefetch import image_threads, ordered_map
-from latte.data.seeds import seed_from
 from latte.data.views import TrainingView, normalise
 from latte.interfaces import PixelFormat
+from latte.toolkit.seeds import seed_from
 
 _BATCHES_AHEAD = 2
 

@@ -9,14 +9,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latte.describe.bank_file import BankLine, read_bank, write_bank
+from latte.describe.bank_file import BankLine, load_columns, read_bank, write_bank
 from latte.describe.column import ABSENT, Column, Draws, planned_columns
 from latte.describe.generate import GenerateResult
-from latte.describe.loading import load_columns
-from latte.describe.plan import Plan, TrainingSet
-from latte.describe.subjects import subject_labels
-from latte.describe.types import fill
+from latte.describe.plan import Plan, TrainingSet, subject_labels
 from latte.interfaces import Described, DescriptionType, ImageReference
+from latte.toolkit.description_types import fill
 
 
 class DescriptionBank:

@@ -9,10 +9,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from latte.data.seeds import seed_from
 from latte.describe.generate import GenerateResult
-from latte.describe.plan import Plan
-from latte.describe.subjects import subject_labels
+from latte.describe.plan import Plan, subject_labels
+from latte.toolkit.seeds import seed_from
 
 ABSENT = -1
 """In place of a row: this image or group has fewer texts than others."""

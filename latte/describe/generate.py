@@ -1,18 +1,107 @@
-"""The stage that turns a plan into texts: serves what is stored and asks for the rest."""
+"""What a describer's answer becomes before it is stored: one printable line."""
 
 from __future__ import annotations
 
+import unicodedata
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latte.describe.asking import Answer, ask
 from latte.describe.plan import Plan
-from latte.describe.shard import Shard
+from latte.describe.shards import Shard, exchanged, own_share
 from latte.describe.store import DescriptionStore, StoredText
-from latte.describe.together import exchanged, own_share
-from latte.interfaces import Describer, DescribeRequest, LatteError, Progress
+from latte.interfaces import Describer, DescribeRequest, LatteError, Progress, Refusal
+from latte.io.redaction import untold
+
+MAX_CHARACTERS = 600
+"""Some eight times what was asked for; CLIP reads at most 77 tokens anyway."""
+
+
+def clean(text: str) -> str:
+    """One line of printable text of at most `MAX_CHARACTERS`, cut between words."""
+    if not text.isprintable():
+        text = "".join(char for char in text if _is_printable(char))
+    line = " ".join(text.split())
+    if len(line) <= MAX_CHARACTERS:
+        return line
+    head = line[: MAX_CHARACTERS + 1]
+    return (head.rsplit(" ", 1)[0] if " " in head else head[:MAX_CHARACTERS]).strip()
+
+
+def _is_printable(char: str) -> bool:
+    """White space of every kind passes: what it becomes is decided later."""
+    return char.isspace() or unicodedata.category(char) not in ("Cc", "Cs")
+
+
+# Asks a describer, and takes what goes wrong for what it is: a crash, a refusal, a slip.
+
+
+ATTEMPTS = 3
+"""How often a request that fails on its own is asked before it counts as failed."""
+REFUSAL = "the describer returned an empty text"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a describer said to one request."""
+
+    text: str | None
+    failure: str | None = None
+    """Why `text` is None."""
+    crashed: bool = False
+    """Asking another time may go well."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether there will be no text however often it is asked."""
+        return self.text is None and not self.crashed
+
+
+def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[Answer]:
+    """Answers in the order of `requests`.
+
+    A batch that crashes is halved, down to requests that crash alone. Raises what the describer
+    raises as `LatteError`: nothing that asking again would mend.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return [_answer(text) for text in _checked(describer, requests)]
+        except LatteError:
+            raise
+        except Exception as error:  # whatever a model or a network can raise
+            if len(requests) > 1:
+                break
+            if attempt == ATTEMPTS:
+                reason = clean(untold(f"{type(error).__name__}: {error}"))
+                return [Answer(None, reason, crashed=True)]
+    middle = len(requests) // 2
+    return ask(describer, requests[:middle]) + ask(describer, requests[middle:])
+
+
+def _checked(
+    describer: Describer[Any], requests: Sequence[DescribeRequest]
+) -> Sequence[str | Refusal]:
+    texts = describer.describe(requests)
+    if len(texts) != len(requests) or not all(isinstance(text, str | Refusal) for text in texts):
+        raise LatteError(
+            f"{type(describer).__name__} must return one text for each of {len(requests)} "
+            f"requests, in their order, and returned {len(texts)} values",
+            where="describer",
+            hint="this is a mistake of the plugin that provides the describer",
+        )
+    return texts
+
+
+def _answer(text: str | Refusal) -> Answer:
+    if isinstance(text, Refusal):
+        return Answer(None, clean(untold(text.reason)) or REFUSAL)
+    cleaned = clean(text)
+    return Answer(cleaned) if cleaned else Answer(None, REFUSAL)
+
+
+# The stage that turns a plan into texts: serves what is stored and asks for the rest.
+
 
 GIVE_UP_AFTER = 32
 """So many failed requests in a row mean that the describer is broken, not the images."""

@@ -7,10 +7,12 @@ likelihood of the images, section 2.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from latte.data.blocks import row_blocks
+from latte.toolkit.blocks import row_blocks
 
 _ITERATIONS = 1000
 _TOLERANCE = 1e-6
@@ -56,3 +58,71 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
     scaled = given * weights.double()
     total = scaled.sum(dim=1, keepdim=True)
     return torch.where(total > 0, scaled / total.clamp_min(torch.finfo(torch.float64).tiny), given)
+
+
+# Which of the named classes occur among unlabelled images, from what a classifier says of each.
+
+
+_SUPPORT = 0.5
+"""Images below which a class is unsupported: it is likelier to have none than one."""
+_ROUNDING = 1e-3
+_FEWEST, _MOST = 1 / 6, 2.0
+"""What the true number of classes was, relative to the estimate, in the middle 95 % of 224 folders
+drawn from labelled sets. Wrong labels spread over names that do not occur, so that the range
+reaches further down than up."""
+
+
+@dataclass(frozen=True)
+class PresentClasses:
+    """An estimate of how many of C classes occur, and which have no image to show for it."""
+
+    expected: int
+    """Classes that have at least one image."""
+    interval: tuple[int, int]
+    """95 %, within 0 and C."""
+    counts: Tensor
+    """(C,) float64: estimated images of each class; their sum is N."""
+    unsupported: tuple[int, ...]
+    """Classes with fewer than 0.5 estimated images, ascending."""
+
+
+def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> PresentClasses:
+    """Estimate which of C `classes` occur among N images, each of which shows one of them.
+
+    The images of a class are N times its prior by `estimate_priors`, whose expectation
+    maximisation draws scattered doubtful labels to the classes that have sure ones.
+
+    Args:
+        labels: (N, K) int64, the K likeliest classes of each image.
+        probabilities: (N, K), of these classes; rows are taken to sum to 1.
+        classes: C.
+
+    Raises:
+        ValueError: for shapes that do not go together, labels that are no class, and numbers that
+            are no probabilities.
+
+    Example:
+        >>> found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=4)
+        >>> found.expected, found.unsupported
+        (2, (0, 2))
+    """
+    _check(labels, probabilities, classes)
+    images = len(labels)
+    counts = images * estimate_priors(probabilities, labels, classes)
+    expected = max(int((counts >= 1 - _ROUNDING).sum()), int(images > 0))
+    interval = (
+        min(max(round(expected * _FEWEST), int(images > 0)), expected),
+        min(classes, images, round(expected * _MOST)),
+    )
+    unsupported = (counts < _SUPPORT).nonzero().flatten().tolist()
+    return PresentClasses(expected, interval, counts, tuple(unsupported))
+
+
+def _check(labels: Tensor, probabilities: Tensor, classes: int) -> None:
+    """Raise `ValueError`, see `present_classes`."""
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape:
+        raise ValueError("labels and probabilities must be matrices (N, K) of one shape")
+    if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
+        raise ValueError("a probability is not between 0 and 1")
+    if not bool(((labels >= 0) & (labels < classes)).all()):
+        raise ValueError(f"a label is none of {classes} classes")

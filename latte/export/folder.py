@@ -15,8 +15,8 @@ from typing import Any
 from packaging.version import Version
 from safetensors.torch import save_file
 
-from latte.files import sync_folder, write_atomically
 from latte.interfaces import Calibration, LatteError
+from latte.io.files import sync_folder, write_atomically
 from latte.run.adapted import Adapted, classifier_tensors
 
 PROTOTYPES = "prototypes.safetensors"

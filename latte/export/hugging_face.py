@@ -12,8 +12,8 @@ from latte.export.clip_tokenizer import clip_tokenizer
 from latte.export.clip_weights import clip_config, clip_weights, text_tower
 from latte.export.folder import PROTOTYPES, Exported, require, whole_folder, write_prototypes
 from latte.export.readme import transformers_readme
-from latte.files import write_text
 from latte.interfaces import LatteError, PixelFormat
+from latte.io.files import write_text
 from latte.run.adapted import Member
 
 _TRANSFORMERS = "5.4"

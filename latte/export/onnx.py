@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from latte.export.folder import PROTOTYPES, Exported, require, whole_folder, write_prototypes
 from latte.export.readme import onnx_readme
-from latte.files import write_json, write_text
 from latte.interfaces import LatteError, PixelFormat
+from latte.io.files import write_json, write_text
 
 MODEL = "model.onnx"
 METADATA = "metadata.json"

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 from latte.interfaces import LatteError, Options
 from latte.recipe.layout import SEVERAL, SINGLE, kind_at
-from latte.recipe.mistakes import Mistakes
+from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.model import Choice
 from latte.recipe.node import KeyPath, Node, find
 from latte.recipe.settings import Validator
-from latte.recipe.wording import wrong_type
-from latte.registry.keys import BY, NAME, USE, reserved_keys
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Registered
 from latte.registry.registry import Registry
-from latte.registry.spec import Kind
+from latte.registry.spec import BY, NAME, USE, Kind, reserved_keys
 
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 

@@ -10,7 +10,7 @@ from latte.recipe.layout import ONE_DESCRIBER
 from latte.recipe.mistakes import Mistakes, suggestion
 from latte.recipe.model import Choice
 from latte.recipe.node import KeyPath, Node
-from latte.registry.keys import BY
+from latte.registry.spec import BY
 
 DESCRIBERS = "describers"
 DESCRIBER_KEYS = (ONE_DESCRIBER, DESCRIBERS)

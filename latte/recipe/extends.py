@@ -10,17 +10,16 @@ from pathlib import Path
 from yaml.nodes import Node as YamlNode
 
 from latte.interfaces import LatteError
+from latte.interfaces.errors import did_you_mean
+from latte.recipe.controls import merged
 from latte.recipe.layout import EXTENDS, KEYS, spelled_out
-from latte.recipe.merge import merged
-from latte.recipe.mistakes import Mistakes
+from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, Origin
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
 from latte.recipe.tree import TreeBuilder
-from latte.recipe.wording import wrong_type
 from latte.recipe.yaml import compose, read_text
-from latte.registry.keys import NAME
 from latte.registry.registry import Registry
-from latte.registry.suggest import did_you_mean
+from latte.registry.spec import NAME
 
 DEEPEST = 20
 """Recipes that extend one another in a row."""

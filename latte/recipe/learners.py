@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from latte.interfaces.settings import LearnerSettings
 from latte.recipe.components import Components, is_label, unusable_label
 from latte.recipe.layout import LEARNERS, ONE_LEARNER
-from latte.recipe.mistakes import Mistakes
+from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import LearnerChoice
 from latte.recipe.node import KeyPath, Node
 from latte.recipe.settings import Validator
-from latte.recipe.wording import EXPECTED, wrong_type
 
 _COMPONENTS = ("prototypes", "loss")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import LatteError
+from latte.interfaces.errors import nearest
 from latte.recipe.controls import controls_of, varied, with_written_names
-from latte.recipe.defaults import with_defaults
 from latte.recipe.describers import DESCRIBERS
 from latte.recipe.extends import RecipeFiles
 from latte.recipe.layout import CONTROLS, LEARNERS, spelled_out
@@ -20,11 +20,11 @@ from latte.recipe.model import Recipe
 from latte.recipe.node import Node
 from latte.recipe.overrides import apply_overrides
 from latte.recipe.reader import RecipeReader
+from latte.recipe.requirements import with_defaults
 from latte.recipe.resolve import origins, resolved_data, without_secret_values
 from latte.recipe.shipped import SUFFIXES, shipped_names
-from latte.registry.keys import NAME
 from latte.registry.registry import Registry
-from latte.registry.suggest import nearest
+from latte.registry.spec import NAME
 
 
 def load_recipe(

@@ -10,7 +10,7 @@ from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder
 from latte.recipe.yaml import compose
-from latte.registry.keys import USE
+from latte.registry.spec import USE
 
 _ORIGIN = Origin(OVERRIDE)
 

@@ -16,16 +16,13 @@ from latte.interfaces.settings import (
 )
 from latte.recipe.components import Components, find_component
 from latte.recipe.describers import resolve_describers
-from latte.recipe.layout import EXTENDS, GENERAL, KEYS, LEARNERS, ONE_DESCRIBER, SEVERAL
+from latte.recipe.layout import EXTENDS, GENERAL, KEYS, LEARNERS, ONE_DESCRIBER, SEVERAL, Sections
 from latte.recipe.learners import LearnerReader
-from latte.recipe.mistakes import Mistakes
+from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node
-from latte.recipe.oracle import refuse_labels, refuse_unused
-from latte.recipe.requirements import check_requirement
-from latte.recipe.sections import Sections
+from latte.recipe.requirements import check_requirement, refuse_labels, refuse_unused
 from latte.recipe.settings import Validator
-from latte.recipe.wording import EXPECTED, wrong_type
 from latte.registry.registry import Registry
 
 ModelT = TypeVar("ModelT", bound=Options)

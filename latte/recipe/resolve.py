@@ -11,9 +11,9 @@ from latte.recipe.layout import ONE_DESCRIBER
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import DEFAULT, Node, dotted, find, leaves
 from latte.recipe.variables import Written
-from latte.registry.keys import BY, NAME, USE
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
+from latte.registry.spec import BY, NAME, USE
 
 
 def resolved_data(

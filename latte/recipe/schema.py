@@ -22,10 +22,9 @@ from latte.interfaces.settings import (
 )
 from latte.recipe.layout import CONTROL_KEYS, CONTROLS, EXTENDS, LEARNERS, SEVERAL, SINGLE
 from latte.recipe.shipped import shipped_names
-from latte.registry.keys import BY, NAME, USE, reserved_keys
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
-from latte.registry.spec import Kind
+from latte.registry.spec import BY, NAME, USE, Kind, reserved_keys
 
 Schema: TypeAlias = dict[str, Any]
 

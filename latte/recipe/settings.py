@@ -11,13 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, Options
-from latte.recipe.annotations import field_description, field_names
-from latte.recipe.mistakes import Mistakes
+from latte.interfaces.errors import nearest
+from latte.recipe.layout import Sections, field_description, field_names
+from latte.recipe.mistakes import EXPECTED, Mistakes, explain, wrong_type
 from latte.recipe.node import KeyPath, Node, deepest, find
-from latte.recipe.sections import Sections
-from latte.recipe.shell_paths import with_shell_paths
-from latte.recipe.wording import EXPECTED, explain, wrong_type
-from latte.registry.suggest import nearest
+from latte.recipe.variables import with_shell_paths
 
 ModelT = TypeVar("ModelT", bound=Options)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import latte
 from latte.interfaces import LatteError
-from latte.registry.suggest import did_you_mean
+from latte.interfaces.errors import did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
 PARTS = "parts"
@@ -58,3 +59,47 @@ def shown(path: Path) -> str:
     """A file's path as messages show it: a shipped one from the folder of them all."""
     folder = recipe_folder()
     return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)
+
+
+# What the recipes that come with latte are for, as their first comment says.
+
+
+TOP = "recipes"
+_COMMAND = ": latte "
+"""From here on, a first comment says how to run its recipe."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recipe of the list."""
+
+    name: str
+    group: str
+    """Its folder in words."""
+    summary: str
+    path: str
+
+
+def entries(*, parts: bool) -> list[Entry]:
+    """Every recipe, group by group; with `parts`, what is only there to be extended comes last."""
+    names = [name for name in sorted(shipped_names(), key=is_part) if parts or not is_part(name)]
+    return [Entry(name, _group(name), _summary(find(name)), str(find(name))) for name in names]
+
+
+def find(name: str) -> Path:
+    """The file of the recipe `name`. Raises `LatteError` with the nearest name."""
+    path = shipped_path(name.removesuffix(".yaml"))
+    if path is None:
+        raise unknown_recipe(name)
+    return path
+
+
+def _group(name: str) -> str:
+    folder = name.rpartition("/")[0]
+    return f"{folder}: to extend, not to run" if is_part(name) else folder or TOP
+
+
+def _summary(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    sentence = first.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
+    return sentence.strip().rstrip(":.")

@@ -12,9 +12,8 @@ from yaml.nodes import Node as YamlNode
 from latte.interfaces import LatteError
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, Scalar
-from latte.recipe.scalars import resolve
 from latte.recipe.variables import expand
-from latte.recipe.yaml import position
+from latte.recipe.yaml import position, resolve
 
 MOST_VALUES = 100_000
 """Values in a recipe once its anchors are expanded."""

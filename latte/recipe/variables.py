@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from latte.interfaces import LatteError
-from latte.secrecy import is_secret
+from pydantic import BaseModel
+
+from latte.interfaces import IsPath, LatteError
+from latte.io.redaction import is_secret
+from latte.recipe.node import Node
 
 _REFERENCE = re.compile(
     r"(?P<escaped>\$\$\{)"
@@ -89,3 +95,88 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
             hint=f"Set it (export {name}=...), or write ${{{name}:-default}} here.",
         )
     return value
+
+
+# Paths that environment variables fill: they start where the command runs, not at the recipe.
+
+
+def with_shell_paths(node: Node, model: type[BaseModel]) -> Node:
+    """`node`, a mapping of the options in `model`, with each path from the environment absolute.
+
+    A path is meant where the option is a `Path`, or text marked with `IsPath`; it comes from the
+    environment where its first character does. `${NAME:-default}` is part of the recipe where the
+    default is taken, and so is `photos/${NAME}`.
+    """
+    return _resolved(node, [model])
+
+
+def _resolved(node: Node, annotations: Sequence[Any]) -> Node:
+    """`node`, which may be any of `annotations`."""
+    if isinstance(node.value, str):
+        return _absolute(node, _markers(annotations)) if node.filled else node
+    if isinstance(node.value, dict):
+        for key, below in node.value.items():
+            node = node.replaced(key, _resolved(below, [*_values(annotations, key)]))
+    elif isinstance(node.value, list):
+        items = [argument for one in _origins(annotations, (list, tuple)) for argument in one]
+        for index, below in enumerate(node.value):
+            node = node.replaced(index, _resolved(below, items))
+    return node
+
+
+def _absolute(node: Node, markers: Sequence[IsPath]) -> Node:
+    text = str(node.value)
+    for marker in markers:
+        found = re.fullmatch(marker.pattern, text, re.DOTALL)
+        if found and any(start <= found.start("path") < end for start, end in node.filled):
+            whole = _from_shell(found["path"])
+            value = text[: found.start("path")] + whole + text[found.end("path") :]
+            return Node(value, node.origin, node.broken, node.written)
+    return node
+
+
+def _from_shell(text: str) -> str:
+    """The one spelling of a path, so that `photos`, `./photos/` and `$PWD/photos` are one run."""
+    try:
+        path = Path(text).expanduser().absolute()
+    except RuntimeError:  # a `~name` that is nobody's home
+        path = Path(text).absolute()
+    tidy = Path(os.path.normpath(path))
+    try:
+        return str(tidy if tidy.samefile(path) else path)  # `..` behind a link is another folder
+    except (OSError, ValueError):
+        return str(path)
+
+
+def _values(annotations: Sequence[Any], key: str) -> Iterator[Any]:
+    """What may stand at `key`: a field of a model, or any value of a mapping."""
+    for one in _members(annotations):
+        if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
+            field = one.model_fields[key]
+            yield field.annotation
+            yield from field.metadata
+    for arguments in _origins(annotations, (dict, Mapping)):
+        yield from arguments[1:]
+
+
+def _markers(annotations: Sequence[Any]) -> list[IsPath]:
+    members = [*_members(annotations)]
+    marked = [one for one in members if isinstance(one, IsPath)]
+    return [*marked, IsPath()] if any(one is Path for one in members) else marked
+
+
+def _origins(annotations: Sequence[Any], kinds: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The arguments of each generic type of one of these `kinds`."""
+    for one in _members(annotations):
+        origin = get_origin(one)
+        if isinstance(origin, type) and issubclass(origin, kinds):
+            yield get_args(one)
+
+
+def _members(annotations: Sequence[Any]) -> Iterator[Any]:
+    """Each type that `annotations` allow, and the marks on it: unions and `Annotated` opened."""
+    for one in annotations:
+        if get_origin(one) in (Annotated, Union, UnionType):
+            yield from _members(get_args(one))
+        else:
+            yield one

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import platformdirs
 
-from latte.files import write_json
 from latte.interfaces import LatteError
+from latte.io.files import write_json
 
 
 def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:

@@ -1,4 +1,4 @@
-"""How a package declares its components: a hook that returns specs, and nothing heavy."""
+"""Keys beside a component's options in a recipe, which no option can be called."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import pluggy
+
+USE = "use"
+NAME = "name"
+BY = "by"
+"""The key by which a description names the describer that it asks."""
+
+
+def reserved_keys(kind: Kind) -> tuple[str, ...]:
+    """Keys of a component of this kind that belong to the recipe, not to its options."""
+    return (USE, NAME, BY) if kind == "description" else (USE, NAME)
+
+
+# How a package declares its components: a hook that returns specs, and nothing heavy.
+
 
 API_VERSION = 1
 """Version of the plugin interface; a plugin built for another one is refused with a message."""

@@ -1,22 +1,119 @@
-"""The model card: `README.md` beside the exported model, for whoever gets it in their hands."""
+"""What a model card says about how far confidence may be believed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from latte.files import write_text
-from latte.interfaces import Evaluation, NoOptions, Reporter, RunResults
-from latte.report.confidence import confidence_text
-from latte.report.facts import learner_names, method_facts, run_facts, steps
-from latte.report.gates import gate_facts
-from latte.report.headline import ADAPTED, headline, named, own_note
-from latte.report.loading import loading_code
+from latte.interfaces import Calibration, Evaluation, NoOptions, Reporter, RunResults
+from latte.io.files import write_text
+from latte.report.facts import (
+    gate_facts,
+    learner_names,
+    loading_code,
+    method_facts,
+    run_facts,
+    steps,
+)
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
-from latte.report.oracle import is_oracle, oracle_note
-from latte.report.present import ALL_OCCUR, present_sentence
-from latte.report.starting_model import starting_model
-from latte.report.verdict import verdict_words
+from latte.report.sentences import (
+    ADAPTED,
+    ALL_OCCUR,
+    headline,
+    is_oracle,
+    named,
+    oracle_note,
+    own_note,
+    present_sentence,
+    verdict_words,
+)
+
+_OWN = (
+    "Scores are the softmax of the model's logit scale times the similarity. They are usually "
+    "surer than right: 0.9 does not promise that nine of ten such answers are right."
+)
+
+_FAILS = (
+    "The estimate believes zero-shot's probabilities, so it is wrong where zero-shot is wrong and "
+    "sure of it, as on images that the starting model knows little of."
+)
+
+
+def confidence_text(calibration: Calibration | None) -> str:
+    """A paragraph on calibration."""
+    if calibration is None:
+        return _OWN
+    return " ".join((_found(calibration), _FAILS, _measured(calibration)))
+
+
+def _found(calibration: Calibration) -> str:
+    return (
+        f"Scores are the softmax of {calibration.scale:.3g} times the similarity, in place of "
+        f"the model's own logit scale of {calibration.logit_scale:.3g} (temperature "
+        f"{calibration.temperature:.2f}). It comes from zero-shot's word, not from true labels: it "
+        f"makes the mean confidence on {count(calibration.images)} training images equal to the "
+        "accuracy that the probabilities of zero-shot allow, "
+        f"{100 * calibration.expected_accuracy:.0f} %."
+    )
+
+
+def _measured(calibration: Calibration) -> str:
+    if calibration.error is None or calibration.uncalibrated_error is None:
+        return "How well that holds was not measured, for want of labelled images."
+    return (
+        "On the labelled evaluation images the expected calibration error (15 bins) is "
+        f"{calibration.error:.3f}; with the model's own scale it would be "
+        f"{calibration.uncalibrated_error:.3f}."
+    )
+
+
+# Where the starting weights come from, and under which licence, as far as latte can know.
+
+
+_HUB = "hf-hub:"
+_LICENCES = {"laion/CLIP-": "mit"}
+"""By the beginning of a repository's name; only those whose publishers say it of all of them."""
+
+
+@dataclass(frozen=True)
+class StartingModel:
+    """The CLIP that a recipe starts from."""
+
+    repository: str | None
+    """Its name on the Hugging Face hub; None for models in folders and in plugins."""
+    licence: str | None
+    """A hub's short name of it; None where latte does not know."""
+
+
+def starting_model(recipe: Mapping[str, Any]) -> StartingModel:
+    """What is known of the backbone of a resolved `recipe`."""
+    backbone = recipe.get("backbone")
+    backbone = backbone if isinstance(backbone, Mapping) else {}
+    repository = _repository(str(backbone.get("model", "")), backbone.get("pretrained"))
+    licences = (
+        licence
+        for start, licence in _LICENCES.items()
+        if repository is not None and repository.startswith(start)
+    )
+    return StartingModel(repository, next(licences, None))
+
+
+def _repository(model: str, pretrained: object) -> str | None:
+    if model.startswith(_HUB):
+        return model.removeprefix(_HUB)
+    if ":" in model or not isinstance(pretrained, str):
+        return None
+    from open_clip.pretrained import get_pretrained_cfg
+
+    found = get_pretrained_cfg(model.replace("/", "-"), pretrained) or {}
+    return str(found.get("hf_hub") or "").strip("/") or None
+
+
+# The model card: `README.md` beside the exported model, for whoever gets it in their hands.
+
 
 _LATTE = """\
 import latte  # of the package latte-clip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from latte.interfaces import RunResults
+from latte.interfaces import HeldBack, RunResults
 from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
-from latte.report.numbers import count, duration, plural
-from latte.report.plain import one_line
+from latte.io.redaction import one_line
+from latte.report.numbers import count, duration, percent, plural
 
 Fact = tuple[str, str]
 
@@ -126,3 +129,109 @@ def _used(choice: Any) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+# The lines of Python that open what a run exported, for people to copy.
+
+
+_IMPORTS = """\
+import json
+from pathlib import Path
+
+import open_clip
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+run = Path({run!r})  # where the run folder lies
+photo = Image.open("photo.jpg").convert("RGB")
+"""
+
+_ONE_LEARNER = """\
+model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{{run / 'model'}}")
+with safe_open(run / "prototypes.safetensors", framework="pt") as file:
+    class_names = json.loads(file.metadata()["latte"])["class_names"]
+    weights, owners = file.get_tensor({weights!r}), file.get_tensor({owners!r})
+    bias = file.get_tensor({bias!r}) if {bias!r} in file.keys() else 0
+with torch.inference_mode():
+    feature = model.eval().encode_image(preprocess(photo).unsqueeze(0), normalize=True)[0]
+label = owners[(weights @ feature + bias).argmax()].item()
+print(class_names[label])
+"""
+
+_SEVERAL_LEARNERS = """\
+with safe_open(run / "prototypes.safetensors", framework="pt") as file:
+    class_names = json.loads(file.metadata()["latte"])["class_names"]
+    tensors = {{key: file.get_tensor(key) for key in file.keys()}}
+similarities = torch.zeros(len(class_names))
+for learner in {learners!r}:
+    folder = run / "model" / learner
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{{folder}}")
+    with torch.inference_mode():
+        feature = model.eval().encode_image(preprocess(photo).unsqueeze(0), normalize=True)[0]
+    rows, owners = tensors[f"{{learner}}.weights"] @ feature, tensors[f"{{learner}}.owners"]
+    rows = rows + tensors.get(f"{{learner}}.bias", 0)
+    lowest = torch.full_like(similarities, -torch.inf)
+    similarities += lowest.scatter_reduce(0, owners, rows, "amax")
+print(class_names[similarities.argmax()])
+"""
+
+
+def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
+    """Python that classifies a photo with the model of a run; names the folder, not its path."""
+    learners = learner_names(recipe)
+    start = _IMPORTS.format(run=folder.name)
+    if len(learners) > 1:
+        return start + "\n" + _SEVERAL_LEARNERS.format(learners=learners)
+    name = learners[0]
+    parts = {part: f"{name}.{part}" for part in ("weights", "owners", "bias")}
+    return start + "\n" + _ONE_LEARNER.format(**parts)
+
+
+# What a report says of the texts that gates held back.
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """One gate on one description, for a table."""
+
+    description: str
+    gate: str
+    held_back: str
+    share: str
+    """Of the description's texts."""
+    example: str | None
+    """A text that it held back, and why."""
+    reason: str | None
+
+
+def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
+    """A row for each gate and description, in the recipe's order."""
+    return [
+        GateRow(
+            record.description,
+            record.gate,
+            f"{count(record.held_back)} of {count(record.texts)}",
+            percent(record.held_back / record.texts, record.texts) if record.texts else "",
+            None if record.example is None else one_line(record.example),
+            None if record.reason is None else one_line(record.reason),
+        )
+        for record in records
+    ]
+
+
+def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
+    """A fact for each description: how many of its texts were held back, and by which gates."""
+    return [
+        (f"Held back of {one_line(description)}", _told([*of]))
+        for description, of in groupby(records, key=lambda record: record.description)
+    ]
+
+
+def _told(records: Sequence[HeldBack]) -> str:
+    held_back = sum(record.held_back for record in records)
+    total = plural(records[0].texts, "text")
+    if not held_back:
+        return f"none of {total}"
+    parts = [f"{one_line(one.gate)} {count(one.held_back)}" for one in records if one.held_back]
+    return f"{count(held_back)} of {total} ({', '.join(parts)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from latte.report.plain import one_line
+from latte.io.redaction import one_line
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]#!|~$^@&<>]|:(?=\S)|(?<=www)\.", re.IGNORECASE)
 _LEADING_MARKUP = re.compile(r"([-+=]|\d+[.)](?!\d))")

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from latte.interfaces import Evaluation, RunResults
+from latte.io.redaction import one_line
 from latte.report.facts import peak_memory
-from latte.report.headline import headline, own_note
 from latte.report.numbers import (
     MINUS,
     NARROW_SPACE,
@@ -17,10 +17,7 @@ from latte.report.numbers import (
     points,
     points_range,
 )
-from latte.report.oracle import oracle_note
-from latte.report.plain import one_line
-from latte.report.present import present_sentence
-from latte.report.verdict import verdict_words
+from latte.report.sentences import headline, oracle_note, own_note, present_sentence, verdict_words
 
 WIDTH = 80
 _GAP = "  "

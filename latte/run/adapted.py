@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from latte.adapt.learner import Learner
 from latte.backbone.load import load_backbone
 from latte.evaluate.similarities import Similarities
-from latte.files import write_atomically
 from latte.interfaces import Backbone, Classifier, LatteError, Progress
 from latte.interfaces.settings import BackboneSettings
+from latte.io.files import write_atomically
 from latte.recipe.components import is_label
-from latte.run.folder import RunFolder
-from latte.run.stored import metadata, open_tensors
+from latte.results.folder import RunFolder
+from latte.results.stored import metadata, open_tensors
+from latte.train.learner import Learner
 
 
 @dataclass(frozen=True)

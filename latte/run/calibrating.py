@@ -11,10 +11,10 @@ from torch import Tensor
 
 from latte.evaluate.calibration import calibration_error, expected_accuracy, matching_scale
 from latte.evaluate.similarities import Similarities
-from latte.files import write_json
 from latte.interfaces import Calibration
-from latte.run.folder import RunFolder
-from latte.run.stored import explained, read_stored
+from latte.io.files import write_json
+from latte.results.folder import RunFolder
+from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 

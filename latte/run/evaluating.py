@@ -11,22 +11,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latte import processes
+from latte import distributed as processes
 from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
 from latte.evaluate.metrics import evaluate_ranks, label_ranks, to_json
 from latte.evaluate.predictions import Columns, Prediction, predict_rows, write_predictions
 from latte.evaluate.similarities import Similarities
-from latte.files import write_atomically, write_json
 from latte.interfaces import OWN_IMAGES, Classifier, Evaluation, Progress
+from latte.io.files import write_atomically, write_json
+from latte.results.folder import RunFolder
+from latte.results.stored import explained
 from latte.run.adapted import Adapted
 from latte.run.calibrating import calibrate, write_calibration
-from latte.run.folder import RunFolder
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
 from latte.run.posterior import OwnImages, read_own_images
 from latte.run.present import write_present
-from latte.run.stored import explained
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from latte import __version__
-from latte.files import digest, digest_json
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BackboneSettings
+from latte.io.files import digest, digest_json
 from latte.recipe.model import Choice, Recipe
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")

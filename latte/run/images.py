@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from latte import processes
-from latte.backbone.class_texts import ClassTexts
-from latte.data.decoded import DecodedImages
-from latte.data.disk import DiskStore, bound_from_environment
-from latte.data.scan import Scan, write_skipped
-from latte.data.shared_scan import scan_together
-from latte.files import digest_json, write_lines
+from latte import distributed as processes
+from latte.backbone.encode import ClassTexts
+from latte.data.cache import DecodedImages
+from latte.data.disk_cache import DiskStore, bound_from_environment
+from latte.data.scan import Scan, scan_together, write_skipped
 from latte.interfaces import LatteError
+from latte.io.files import digest_json, write_lines
 from latte.run.workspace import Workspace
 
 ItemT = TypeVar("ItemT")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latte import processes
+from latte import distributed as processes
 from latte.backbone.encode import encode_cached_images
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import (
@@ -23,11 +23,11 @@ from latte.interfaces import (
     Verdict,
 )
 from latte.interfaces.guard import check_verdict
+from latte.results.folder import RunFolder
+from latte.results.verdict import has_candidate, write_verdict
 from latte.run.adapted import Adapted, Member, load_adapted, save_adapted, save_classifiers
-from latte.run.folder import RunFolder
 from latte.run.images import Images
 from latte.run.posterior import save_posterior
-from latte.run.verdict import has_candidate, write_verdict
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from latte.evaluate.predictions import ClassScore, Prediction
-from latte.files import write_atomically
 from latte.interfaces import Posterior
-from latte.run.folder import RunFolder
-from latte.run.stored import explained, read_json_lines, same_count
-from latte.tensor_files import load_tensors, save_tensors
+from latte.io.files import write_atomically
+from latte.io.tensor_files import load_tensors, save_tensors
+from latte.results.folder import RunFolder
+from latte.results.stored import explained, read_json_lines, same_count
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from latte.evaluate.present import present_classes
-from latte.files import write_json
+from latte.evaluate.priors import present_classes
 from latte.interfaces import PresentNames
-from latte.run.folder import RunFolder
-from latte.run.stored import explained, read_stored
+from latte.io.files import write_json
+from latte.results.folder import RunFolder
+from latte.results.stored import explained, read_stored
 
 
 def write_present(

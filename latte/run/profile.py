@@ -1,22 +1,56 @@
-"""`latte run --profile`: where the time of each stage and of a training step went."""
+"""How fast this machine multiplies large matrices: what a training's speed is compared with."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from latte.adapt.precision import Arithmetic, choose_arithmetic, tf32_products
-from latte.adapt.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring
-from latte.files import write_json
-from latte.run.folder import RunFolder, StageRecord
-from latte.run.product_rate import product_rate
-from latte.run.stored import explained, read_stored
+from latte.io.files import write_json
+from latte.results.folder import RunFolder, StageRecord
+from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
+from latte.train.precision import Arithmetic, choose_arithmetic, tf32_products
+from latte.train.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring, wait_for
+
+_SIDES = {"cpu": 2048, "cuda": 8192}
+"""Large enough that nothing but the product counts."""
+_REPEATS = 5
+
+
+def product_rate(
+    device: str,
+    dtype: torch.dtype,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    side: int | None = None,
+    inside: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> float:
+    """Floating-point operations a second of a product of two square matrices, the best of five.
+
+    `inside` is entered around each product, as for TF32. With `time.process_time` as the clock it
+    is operations a second of CPU.
+    """
+    kind = torch.device(device).type
+    side = side or _SIDES.get(kind, _SIDES["cpu"])
+    factors = torch.randn(2, side, side, device=device).to(dtype)
+    seconds = []
+    for _ in range(_REPEATS):
+        with inside():
+            wait_for(device)
+            start = clock()
+            factors[0] @ factors[1]
+            wait_for(device)
+            seconds.append(clock() - start)
+    return 2 * side**3 / max(min(seconds), 1e-9)
+
+
+# `latte run --profile`: where the time of each stage and of a training step went.
+
 
 _DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from latte.interfaces import Evaluation, LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
+from latte.results.evaluations import read_evaluations
+from latte.results.folder import RunFolder
+from latte.results.stored import read_stored
+from latte.results.verdict import has_candidate
 from latte.run.adapted import Adapted, load_adapted
+from latte.run.collect import collect_results
 from latte.run.evaluating import Measured, adapted_similarities, compare
-from latte.run.evaluations import read_evaluations
-from latte.run.folder import RunFolder
 from latte.run.images import find_images
 from latte.run.judging import load_outcome
-from latte.run.memory import keep_freed_memory
 from latte.run.posterior import read_own_images
-from latte.run.results import collect_results
-from latte.run.stored import read_stored
-from latte.run.verdict import has_candidate
+from latte.run.process import keep_freed_memory
 from latte.run.workspace import Workspace, find_device, run_folder
 from latte.run.zero_shot import compute_zero_shot
 

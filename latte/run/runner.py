@@ -9,30 +9,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from latte import processes
+from latte import distributed as processes
 from latte.data.enough import warn_of_few
-from latte.files import digest, write_json, write_text
 from latte.interfaces import Evaluation, Progress, RunResults, RunStart
+from latte.io.files import digest, write_json, write_text
+from latte.io.redaction import without_secrets
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
-from latte.report.plain import without_secrets
+from latte.results.evaluations import read_evaluations
+from latte.results.folder import StageRecord
+from latte.run.collect import collect_results
 from latte.run.describing import describe, load_bank
-from latte.run.environment import describe_environment
 from latte.run.evaluating import evaluate
-from latte.run.evaluations import read_evaluations
-from latte.run.folder import StageRecord
 from latte.run.identity import CHECKPOINTS, STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
 from latte.run.judging import Outcome, load_outcome, settle
-from latte.run.memory import keep_freed_memory
 from latte.run.oracle import oracle_labels
+from latte.run.process import (
+    describe_environment,
+    keep_freed_memory,
+    peak_memory_mb,
+    repeatable,
+    share_folder,
+    start_measuring,
+    take_device,
+)
 from latte.run.profile import RunProfile, write_profile
-from latte.run.repeatable import repeatable
-from latte.run.results import collect_results
-from latte.run.sharing import share_folder, take_device
 from latte.run.training import train_learners
-from latte.run.usage import peak_memory_mb, start_measuring
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot, save_zero_shot, zero_shot_of
 

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from latte.adapt.learner import Learner, build_learner
-from latte.adapt.loop import Evaluate, Training, own_posterior, train
-from latte.adapt.step import StepInputs
 from latte.backbone.encode import encode_cached_images
-from latte.data.resident import make_device_views
+from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
-from latte.evaluate.diagnostics import diagnose
+from latte.evaluate.similarities import diagnose
 from latte.interfaces import Posterior, TrainingStart
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions
@@ -21,6 +18,9 @@ from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
+from latte.train.learner import Learner, build_learner
+from latte.train.loop import Evaluate, Training, own_posterior, train
+from latte.train.step import StepInputs
 
 
 def train_learners(

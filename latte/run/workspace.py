@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import platformdirs
 
-from latte import processes
+from latte import distributed as processes
 from latte.interfaces import Context, Dataset, LatteError, Progress
 from latte.recipe.model import Choice, Recipe
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
-from latte.run.folder import RunFolder
+from latte.results.folder import RunFolder
 from latte.run.identity import run_hash
 from latte.run.listeners import Listeners
 
@@ -170,3 +170,24 @@ def find_device(wanted: str) -> str:
             hint="write `device: auto`, or see what there is: latte doctor",
         ) from error
     return wanted
+
+
+# A recipe's dataset without a run: to count images, with no model and no torch.
+
+
+def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
+    """Build the dataset that `recipe` names. Raises `LatteError` where its files are not there."""
+    choice = recipe.dataset
+    context = Context(
+        base_dir=recipe.base_dir.absolute(),
+        cache_dir=cache_folder(),
+        device="cpu",
+        seed=recipe.general.seed,
+        frozen_clip=_no_clip,
+    )
+    registered = Registered(choice.spec, choice.distribution, choice.version)
+    return cast("Dataset[Any]", registry.build(registered, choice.options, context))
+
+
+def _no_clip() -> NoReturn:
+    raise LatteError("nothing is encoded here")

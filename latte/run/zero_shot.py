@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images, encode_class_texts
-from latte.data.blocks import row_blocks
 from latte.data.cache import ImageCache
-from latte.files import write_atomically
 from latte.interfaces import Progress
+from latte.io.files import write_atomically
+from latte.io.tensor_files import load_tensors, save_tensors
+from latte.results.stored import explained, same_count
+from latte.run.feature_cache import kept_features
 from latte.run.images import Images
-from latte.run.kept_features import kept_features
-from latte.run.stored import explained, same_count
 from latte.run.workspace import Workspace
-from latte.tensor_files import load_tensors, save_tensors
+from latte.toolkit.blocks import row_blocks
 
 _SAME = 1 - 5e-6
 """Cosine similarity of texts that differ by rounding alone."""

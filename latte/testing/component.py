@@ -1,8 +1,12 @@
-"""What every component promises, whatever its kind."""
+"""Whether a plugin stays light: asked of a fresh interpreter, once for each package."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -10,11 +14,48 @@ import pytest
 from pydantic import ValidationError
 
 from latte.api import Component, Kind, LatteError, Options
-from latte.registry.keys import reserved_keys
 from latte.registry.plugin import Registered
 from latte.registry.registry import load_registry
+from latte.registry.spec import reserved_keys
 from latte.testing.fixtures import make_context
-from latte.testing.isolation import imports_torch
+
+_PROGRAM = """
+import sys
+from latte.registry.registry import load_registry
+
+registry = load_registry()
+if "torch" in sys.modules:
+    print("the plugin's module")
+    sys.exit()
+for one in registry.all():
+    if one.distribution == sys.argv[1] and one.spec.kind != "model":
+        registry.options_model(one)
+        if "torch" in sys.modules:
+            print(one.spec.options)
+            sys.exit()
+"""
+
+
+@cache
+def imports_torch(distribution: str) -> str:
+    """What of the package `distribution` imports torch before anything is run; empty if nothing."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "LATTE_PLUGINS": distribution,
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, distribution],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, f"listing {distribution} failed:\n{ended.stderr}"
+    return ended.stdout.strip()
+
+
+# What every component promises, whatever its kind.
 
 
 class ComponentContract:

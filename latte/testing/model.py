@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from latte.api import LatteError
 from latte.registry.registry import load_registry
-from latte.testing.isolation import imports_torch
+from latte.testing.component import imports_torch
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 

@@ -1,7 +1,4 @@
-"""Whole runs of recipes about a dozen coloured squares, in this process and within seconds.
-
-They go through the command line, as people's do; nothing else of latte is called.
-"""
+"""A real CLIP of random weights, small enough to be made in milliseconds."""
 
 from __future__ import annotations
 
@@ -16,10 +13,39 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from latte.cli.main import run_command_line
-from latte.testing.tiny_clip import write_tiny_clip
+
+CONFIG: dict[str, Any] = {
+    "embed_dim": 16,
+    "quick_gelu": False,
+    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 2},
+    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+"""A `model_cfg` of open_clip."""
+
+
+def write_tiny_clip(folder: Path) -> None:
+    """Write it as a recipe's `local-dir:` opens it; equal weights each time."""
+    from open_clip.model import CLIP  # a second that tests without whole runs need not wait
+
+    folder.mkdir(parents=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = CLIP(**CONFIG)
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / "open_clip_model.safetensors")
+    config = {"model_cfg": CONFIG, "preprocess_cfg": {"size": 32}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+
+
+# Whole runs of recipes about a dozen coloured squares, in this process and within seconds.
+#
+# They go through the command line, as people's do; nothing else of latte is called.
+
 
 COLOURS = ("red", "green", "blue")
 SQUARES = """\
@@ -128,7 +154,7 @@ def stopped_after(steps: int | None) -> Iterator[None]:
     if steps is None:
         yield
         return
-    from latte.adapt.step import training_step
+    from latte.train.step import training_step
 
     left = iter(range(steps))
 
@@ -137,7 +163,7 @@ def stopped_after(steps: int | None) -> Iterator[None]:
             raise KeyboardInterrupt
         return training_step(*arguments)
 
-    with mock.patch("latte.adapt.loop.training_step", step):
+    with mock.patch("latte.train.loop.training_step", step):
         yield
 
 

@@ -16,7 +16,7 @@ from open_clip.transform import PreprocessCfg
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces.settings import BackboneSettings
-from latte.testing.tiny_clip import CONFIG
+from latte.testing.tiny_runs import CONFIG
 
 TINY_CLIP = CONFIG
 """A `model_cfg` of open_clip's own towers, small enough to build in milliseconds."""

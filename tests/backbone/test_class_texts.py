@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.backbone.class_texts import ClassTexts, fill_template
+from latte.backbone.encode import ClassTexts, fill_template
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
 

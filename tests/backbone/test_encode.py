@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from latte.backbone.class_texts import ClassTexts
-from latte.backbone.encode import encode_class_texts, encode_image_batches
+from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_batches
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
 from tests.backbone.models import pixels

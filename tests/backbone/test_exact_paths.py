@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.backbone import attention
-from latte.backbone.attention import attend
+from latte.backbone import packed as attention
 from latte.backbone.open_clip import OpenClipBackbone
+from latte.backbone.packed import attend
 from tests.backbone import models
 from tests.backbone.models import build_clip, pixels, with_parts
 

@@ -21,8 +21,8 @@ from benchmarks.folder_methods import (
     zero_shot,
 )
 from benchmarks.folder_rivals import RIVALS
-from latte.adapt.anchored import anchored_prototypes
-from latte.adapt.options import AnchoredOptions
+from latte.components.options import AnchoredOptions
+from latte.components.prototypes.anchored import anchored_prototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
 from latte.registry.plugin import Registered
 from latte.registry.registry import load_registry

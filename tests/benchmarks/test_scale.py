@@ -17,8 +17,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.scale_stages import STAGES, World
-from latte.data import blocks
 from latte.run import calibrating
+from latte.toolkit import blocks
 
 MOST_KEPT = 1_200
 """Bytes an image after any stage, with two texts of 150 bytes about each."""

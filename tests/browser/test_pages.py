@@ -11,8 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from latte.compare.comparison import compare_runs
-from latte.compare.html import page as compare_page
+from latte.components.reporters.html import HtmlOptions
 from latte.interfaces import (
     Classifier,
     Confusion,
@@ -22,11 +21,12 @@ from latte.interfaces import (
     LearnerPrototypes,
     RunResults,
 )
-from latte.report.html import page as report_page
-from latte.report.options import HtmlOptions
+from latte.report.comparison.comparison import compare_runs
+from latte.report.comparison.page import page as compare_page
+from latte.report.page.page import page as report_page
 from latte.testing.fixtures import unit_rows
 from tests.browser.chromium import FOUND, Page, chromium
-from tests.compare.folders import run_folder, write
+from tests.report.comparison.folders import run_folder, write
 from tests.report.examples import evaluation, run_results
 
 pytestmark = [

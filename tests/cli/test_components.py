@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from latte.cli.options import default_in_words, option_rows
+from latte.cli.components import default_in_words, option_rows
 from latte.interfaces import Options
 from tests.cli.conftest import Latte
 
@@ -65,7 +65,7 @@ class TestPage:
     ) -> None:
         page = latte_in_zoo("components", "loss", "contrastive")
         assert page.returncode == 0
-        assert "latte/adapt/contrastive.py:" in page.stdout
+        assert "latte/components/losses/contrastive.py:" in page.stdout
 
     def test_a_component_without_options_says_so(self, latte_in_zoo: Latte) -> None:
         assert "It has no options." in latte_in_zoo("components", "loss", "fussy").stdout

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.data.published.facts import all_facts
-from tests.data.published import trees
+from latte.components.datasets.published.facts import all_facts
+from tests.components.datasets.published import trees
 
 Datasets = Callable[..., str]
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from latte.cli.main import run_command_line
 from latte.describe.store import DescriptionStore, StoredText, request_key
-from latte.files import digest
+from latte.io.files import digest
 
 Descriptions = Callable[..., str]
 

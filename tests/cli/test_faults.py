@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from latte.cli.faults import Terminated, ended_by_sigterm, fault_of_the_machine
+from latte.cli.errors import Terminated, ended_by_sigterm, fault_of_the_machine
 from latte.cli.main import COMMANDS, run_command_line
 
 
@@ -135,7 +135,7 @@ def test_sigterm_ends_with_one_line_and_its_own_code(
 def test_the_second_sigterm_ends_at_once() -> None:
     code = """
 import os, signal
-from latte.cli.faults import Terminated, ended_by_sigterm
+from latte.cli.errors import Terminated, ended_by_sigterm
 with ended_by_sigterm():
     try:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.data.decoded import DecodedImages
+from latte.data.cache import DecodedImages
 
 
 def test_keys_are_known_to_all_later_runs(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ from torch import Tensor
 
 from latte.data.batches import training_batches
 from latte.data.cache import ImageCache
-from latte.data.device_colours import change_colours
-from latte.data.device_views import DeviceViews, bicubic_weights, resized_crops
-from latte.data.draws import Change, Draw, draw_view
-from latte.data.pillow_views import drawn_pixels
-from latte.data.resident import resident_images
-from latte.data.views import TrainingView
+from latte.data.device_views import (
+    DeviceViews,
+    bicubic_weights,
+    change_colours,
+    resident_images,
+    resized_crops,
+)
+from latte.data.views import Change, Draw, TrainingView, draw_view, drawn_pixels
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from tests.data.pictures import SilentProgress, picture, references

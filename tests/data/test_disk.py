@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.data import cache as cache_module
-from latte.data import disk as disk_module
-from latte.data.disk import DiskStore, bound_from_environment
+from latte.data import disk_cache as disk_module
+from latte.data.disk_cache import DiskStore, bound_from_environment
 from latte.data.scan import scan_images
 from latte.interfaces import LatteError
 from tests.data.pictures import SilentProgress, picture, references
@@ -27,7 +27,7 @@ MEGABYTE = 10**6
 WRITER = """
 import sys, numpy
 from pathlib import Path
-from latte.data.disk import DiskStore
+from latte.data.disk_cache import DiskStore
 store = DiskStore(Path(sys.argv[1]), 10**9, print)
 for i in range(10**6):
     store.put(str(i), numpy.full((50, 40, 3), i % 251, numpy.uint8))

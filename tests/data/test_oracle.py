@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.data.oracle import draw_oracle_groups
-from latte.data.seeds import seed_from
+from latte.data.groups import draw_oracle_groups
+from latte.toolkit.seeds import seed_from
 
 Labels = list[int]
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from latte.builtin import latte_components
-from latte.data.options import CoopOptions, FolderOptions, ListOptions, PublishedOptions
-from latte.data.published.facts import all_facts
+from latte.components import latte_components
+from latte.components.datasets.published.facts import all_facts
+from latte.data.source_options import CoopOptions, FolderOptions, ListOptions, PublishedOptions
 from latte.interfaces import ImageReference
 
 

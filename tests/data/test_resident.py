@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from latte.data import resident
+from latte.data import device_views as resident
 from latte.data.cache import ImageCache
-from latte.data.resident import make_device_views, resident_images
+from latte.data.device_views import make_device_views, resident_images
 from latte.data.views import TrainingView
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.settings import AugmentSettings, TrainSettings

@@ -8,8 +8,8 @@ from unittest.mock import patch
 from latte.data import cache as cache_module
 from latte.data.images import decode_image
 from latte.data.scan import SkippedImage, scan_images, write_skipped
-from latte.files import digest
 from latte.interfaces import ImageReference
+from latte.io.files import digest
 from tests.data.pictures import SilentProgress, references
 
 

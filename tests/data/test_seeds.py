@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.data.seeds import seed_from
+from latte.toolkit.seeds import seed_from
 
 numbers = st.lists(st.integers(0, 2**40), max_size=4)
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy
 import pytest
 
-from latte.data.disk import DiskStore
-from latte.data.scan import scan_images
-from latte.data.shared_scan import _in_order, _whole, scan_together
+from latte.data.disk_cache import DiskStore
+from latte.data.scan import _in_order, _whole, scan_images, scan_together
 from latte.interfaces import ImageReference
 from tests.conftest import RecordedProgress
 

@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from latte.describe.options import ClassOptions, GroupOptions, ImageOptions
 from latte.describe.plan import TrainingSet
-from latte.describe.types import ClassDescription, GroupDescription, ImageDescription
 from latte.interfaces import (
     Backbone,
     Context,
@@ -21,6 +19,8 @@ from latte.interfaces import (
     ImageReference,
     NoOptions,
 )
+from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
+from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
 
 
 def no_clip() -> Backbone:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latte.describe.archive import Archive
-from latte.describe.overview import holdings, statistics
+from latte.describe.inventory import Archive, holdings, statistics
 from latte.describe.store import DescriptionStore, StoredText
 
 

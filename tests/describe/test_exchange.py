@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from latte.describe import exchange, plan
-from latte.describe.archive import Archive
-from latte.describe.exchange import Exported, Imported, export_texts, import_texts
-from latte.describe.exchange_files import Format
+from latte.describe.exchange import Exported, Format, Imported, export_texts, import_texts
+from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore, StoredText, request_key
-from latte.files import digest
 from latte.interfaces import LatteError, RecipeErrors
+from latte.io.files import digest
 
 FORMATS: tuple[Format, ...] = ("jsonl", "parquet")
 

@@ -12,9 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latte.describe.asking import ATTEMPTS
-from latte.describe.cleaning import MAX_CHARACTERS, clean
-from latte.describe.generate import GIVE_UP_AFTER, GenerateResult, generate
+from latte.describe.generate import (
+    ATTEMPTS,
+    GIVE_UP_AFTER,
+    MAX_CHARACTERS,
+    GenerateResult,
+    clean,
+    generate,
+)
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest, LatteError

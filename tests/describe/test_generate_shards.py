@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.describe.shard import Shard
+from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore, StoredText
 from latte.interfaces import DescribeRequest, LatteError, Refusal
 from tests.describe.doubles import ScriptedDescriber, echo, training_set

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.describe.phrase_bank import (
+from latte.components.describers.phrases import (
     LONGEST_PHRASE,
     SECTIONS,
     built_in_bank,

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.describe.options import PhraseOptions
-from latte.describe.phrases import (
+from latte.components.describers.phrases import (
     STANDS_OUT,
     PhraseDescriber,
     standard_scores,
     standing_out,
 )
 from latte.interfaces import Backbone, DescribedImage, DescribeRequest, LatteError
+from latte.toolkit.description_options import PhraseOptions
 from tests.describe.doubles import context, no_clip
 
 BANK = """

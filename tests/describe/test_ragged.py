@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.describe.ragged import Ragged
+from latte.describe.requests import Ragged
 
 rows = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=4).map(tuple), max_size=20)
 

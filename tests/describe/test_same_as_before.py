@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from latte.describe.plan import plan_requests
-from latte.files import digest, digest_json
+from latte.io.files import digest, digest_json
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.run.identity import run_hash, stage_fingerprints

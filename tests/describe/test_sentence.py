@@ -4,8 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.describe.phrase_bank import LONGEST_PHRASE, SECTIONS, built_in_bank
-from latte.describe.sentence import sentence, with_article
+from latte.components.describers.phrases import (
+    LONGEST_PHRASE,
+    SECTIONS,
+    built_in_bank,
+    sentence,
+    with_article,
+)
 
 EVERYTHING = {
     "objects": ["guitar", "violin", "organ"],

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from latte.describe.bank import DescriptionBank
 from latte.describe.column import ABSENT, Column
 from latte.describe.generate import generate
-from latte.describe.options import GroupOptions, ImageOptions
 from latte.describe.plan import TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
-from latte.describe.types import GroupDescription, ImageDescription
 from latte.interfaces import Described, DescriptionType, LatteError
+from latte.toolkit.description_options import GroupOptions, ImageOptions
+from latte.toolkit.description_types import GroupDescription, ImageDescription
 from tests.conftest import RecordedProgress
 from tests.describe.doubles import ScriptedDescriber, context, descriptions, training_set
 

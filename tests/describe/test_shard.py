@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.describe.shard import Shard
+from latte.describe.shards import Shard
 from latte.interfaces import LatteError
 
 

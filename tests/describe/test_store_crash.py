@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from latte.describe.shard import Shard
+from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
 
 WRITER = """
@@ -78,7 +78,7 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
 WORKER = """
 import sys, time
 from pathlib import Path
-from latte.describe.shard import Shard
+from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore, StoredText
 
 folder, shard, total, batch = Path(sys.argv[1]), Shard.parse(sys.argv[2]), int(sys.argv[3]), 5

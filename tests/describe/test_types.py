@@ -4,8 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.describe.options import ClassOptions, GroupOptions, ImageOptions, with_template
-from latte.describe.types import ClassDescription, GroupDescription, ImageDescription, fill
+from latte.toolkit.description_options import (
+    ClassOptions,
+    GroupOptions,
+    ImageOptions,
+    with_template,
+)
+from latte.toolkit.description_types import (
+    ClassDescription,
+    GroupDescription,
+    ImageDescription,
+    fill,
+)
 from tests.describe.doubles import context
 
 

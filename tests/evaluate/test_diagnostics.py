@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.evaluate.diagnostics import agreement, balance, diagnose
+from latte.evaluate.similarities import agreement, balance, diagnose
 
 
 @given(st.integers(1, 40), st.integers(2, 9), st.integers(0, 10_000))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.evaluate.intervals import accuracy_interval, paired_gain_interval
+from latte.evaluate.metrics import accuracy_interval, paired_gain_interval
 from latte.interfaces import Interval
 
 

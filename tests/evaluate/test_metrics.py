@@ -12,8 +12,7 @@ from hypothesis.strategies import DrawFn
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from latte.evaluate.intervals import accuracy_interval
-from latte.evaluate.metrics import evaluate_predictions, is_correct, to_json
+from latte.evaluate.metrics import accuracy_interval, evaluate_predictions, is_correct, to_json
 from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
 
 

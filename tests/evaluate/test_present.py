@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latte.evaluate.present import present_classes
-from latte.evaluate.priors import estimate_priors
+from latte.evaluate.priors import estimate_priors, present_classes
 
 
 def answers(truth: Tensor, classes: int, sureness: float, seed: int = 0) -> Tensor:

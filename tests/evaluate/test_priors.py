@@ -66,7 +66,7 @@ def test_without_images_priors_stay_equal() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     posteriors, _ = calibrated(300)
     whole = estimate_priors(posteriors)
-    monkeypatch.setattr("latte.data.blocks.BLOCK_ENTRIES", 40)
+    monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 40)
     assert torch.allclose(estimate_priors(posteriors), whole, atol=1e-12)
 
 

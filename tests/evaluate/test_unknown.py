@@ -7,8 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.evaluate.predictions import ClassScore, Prediction
-from latte.evaluate.unknown import NO_LABEL, NONE_OF_THEM, separation, with_unknown
+from latte.evaluate.predictions import (
+    NO_LABEL,
+    NONE_OF_THEM,
+    ClassScore,
+    Prediction,
+    separation,
+    with_unknown,
+)
 
 ROWS = [
     Prediction("sure.jpg", (ClassScore("cat", 0.8, 0), ClassScore("dog", 0.1, 1))),

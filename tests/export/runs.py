@@ -13,9 +13,9 @@ from torch.nn.functional import normalize
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import Calibration, Classifier
+from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted, Member, save_adapted
 from latte.run.calibrating import write_calibration
-from latte.run.folder import RunFolder
 from tests.backbone.models import build_clip
 
 NAMES = ("tabby cat", 'a "quoted" owl', "red fox", "Übel")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.builtin import latte_components
+from latte.components import latte_components
 from latte.interfaces import RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe

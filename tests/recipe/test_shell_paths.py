@@ -7,7 +7,7 @@ import pytest
 from latte.interfaces import Options, PathText
 from latte.recipe.load import load_recipe
 from latte.recipe.node import Node, Origin
-from latte.recipe.shell_paths import with_shell_paths
+from latte.recipe.variables import with_shell_paths
 from latte.registry.registry import Registry
 from latte.run.identity import run_hash
 

@@ -121,6 +121,6 @@ def test_a_fault_in_latte_s_own_components_is_never_hidden(
     def fail() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("latte.builtin.latte_components.__code__", fail.__code__)
+    monkeypatch.setattr("latte.components.latte_components.__code__", fail.__code__)
     with pytest.raises(ZeroDivisionError):
         discover_plugins({})

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.registry.origin import find_origin
+from latte.registry.plugin import find_origin
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-from latte.registry.suggest import did_you_mean, nearest
+from latte.interfaces.errors import did_you_mean, nearest
 
 
 def test_the_nearest_name_is_found_whatever_its_case() -> None:

@@ -261,7 +261,7 @@ ZOO = [
     ),
     Package("latte-twin-a", "latte_twin", plugin(spec("loss", "a", "latte_twin.losses:A"))),
     Package("latte-twin-b", "latte_twin", plugin(spec("loss", "b", "latte_twin.losses:B"))),
-    Package("latte-impostor", "latte_impostor", "", entry_points="latte = latte.builtin"),
+    Package("latte-impostor", "latte_impostor", "", entry_points="latte = latte.components"),
 ]
 
 

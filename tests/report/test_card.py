@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import Calibration, Interval, NoOptions
+from latte.io.redaction import one_line
 from latte.report.card import ModelCardReporter, card
 from latte.report.markdown import escaped, quoted
-from latte.report.plain import one_line
 from tests.report.examples import ADAPTED, ZERO_SHOT, context, evaluation, run_results
 
 

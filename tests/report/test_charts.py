@@ -11,8 +11,11 @@ from markupsafe import Markup
 
 from latte.interfaces import Interval
 from latte.report.charts import (
+    LONGEST,
     IntervalRow,
     Reference,
+    Sample,
+    Series,
     change_bar,
     count_bars,
     interval_chart,
@@ -20,8 +23,8 @@ from latte.report.charts import (
     percent_tick,
     plain_tick,
     points_tick,
+    series,
 )
-from latte.report.series import LONGEST, Sample, Series, series
 from latte.report.svg import Scale
 from tests.report.document import Element, parse
 from tests.report.examples import steps

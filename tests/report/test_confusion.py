@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import Confusion
-from latte.report.confusion import DRAWN, chosen_classes, confusions
-from latte.report.heat_map import heat_map
+from latte.report.page.confusion import DRAWN, chosen_classes, confusions, heat_map
 from tests.report.document import parse
 from tests.report.examples import run_results
 

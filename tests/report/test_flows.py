@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import LabelFlow
-from latte.report.flow_chart import Flow, flow_chart
-from latte.report.flows import LISTED, flows
+from latte.report.page.flows import LISTED, Flow, flow_chart, flows
 from tests.report.document import Element, parse
 from tests.report.examples import run_results
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from latte.components.reporters.html import HtmlOptions
 from latte.interfaces import HeldBack
 from latte.report.card import card
-from latte.report.gates import gate_facts, gate_rows
-from latte.report.html import page
+from latte.report.facts import gate_facts, gate_rows
 from latte.report.numbers import NARROW_SPACE
-from latte.report.options import HtmlOptions
+from latte.report.page.page import page
 from tests.report.document import parse
 from tests.report.examples import run_results
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from latte.interfaces import OWN_IMAGES, Evaluation, Interval
-from latte.report.headline import controls, headline, own_note
+from latte.report.sentences import controls, headline, own_note
 from tests.report.examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
 
 

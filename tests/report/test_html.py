@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from latte.components.reporters.html import HtmlOptions
 from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
-from latte.report.html import HtmlReporter, page
-from latte.report.options import HtmlOptions
+from latte.report.page.page import HtmlReporter, page
 from tests.report.document import Element, parse
 from tests.report.examples import (
     ADAPTED,
@@ -376,7 +376,7 @@ def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
 def test_a_page_lists_no_more_classes_than_it_can_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("latte.report.html.MOST_CLASSES", 2)
+    monkeypatch.setattr("latte.report.page.page.MOST_CLASSES", 2)
     found = document(run_results(tmp_path))
     for section, file in (("classes", "evaluation.json"), ("labels", "pseudo_labels.csv")):
         tables = found.by_id(section).all("table")

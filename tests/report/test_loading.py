@@ -13,9 +13,9 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import Classifier
-from latte.report.loading import loading_code
+from latte.report.facts import loading_code
+from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted, Member, save_adapted
-from latte.run.folder import RunFolder
 
 NAMES = ["tabby cat", 'a "quoted" owl', "red fox"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from latte.report.gallery import gallery
-from latte.report.html import page
-from latte.report.options import HtmlOptions
-from latte.report.oracle import STATEMENT, oracle_note
+from latte.components.reporters.html import HtmlOptions
+from latte.report.page.gallery import gallery
+from latte.report.page.page import page
+from latte.report.sentences import STATEMENT, oracle_note
 from tests.report.document import parse
 from tests.report.examples import run_results
 

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.report.plain import as_yaml, one_line, printable, without_secrets
+from latte.io.redaction import as_yaml, one_line, printable, without_secrets
 
 any_text = st.text(st.characters(codec=None))
 

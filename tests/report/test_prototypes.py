@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import Classifier, LearnerPrototypes
-from latte.report.point_map import MapPoint, point_map
-from latte.report.projection import project
-from latte.report.prototypes import prototype_maps
+from latte.report.page.prototypes import MapPoint, point_map, project, prototype_maps
 from latte.testing.fixtures import unit_rows
 from tests.report.document import parse
 from tests.report.examples import PROTOTYPES, run_results

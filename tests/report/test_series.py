@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.report.series import LONGEST, figures, series
+from latte.report.charts import LONGEST, figures, series
 from tests.report.examples import steps
 
 

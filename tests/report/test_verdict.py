@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from latte.components.reporters.html import HtmlOptions
 from latte.interfaces import PresentNames, RunResults, Verdict
 from latte.report.card import card
-from latte.report.html import page
-from latte.report.options import HtmlOptions
-from latte.report.present import present_sentence
+from latte.report.page.page import page
+from latte.report.sentences import present_sentence, verdict_label, verdict_words
 from latte.report.terminal import WIDTH, summary_lines
-from latte.report.verdict import verdict_label, verdict_words
 from tests.report.document import parse
 from tests.report.examples import ADAPTED, BEFORE, CONTROL, ZERO_SHOT, evaluation, run_results
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import latte
+from latte.results.folder import RunFolder
 from latte.run.calibrating import read_calibration
-from latte.run.folder import RunFolder
 from tests.run.runs import run
 
 

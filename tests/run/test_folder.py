@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.run.folder import RunFolder
+from latte.results.folder import RunFolder
 
 LEFT = (".state.json.1-ab.tmp", "model/.weights.1-ab.tmp", "controls/plain/c-1/.x.1-ab.tmp")
 KEPT = ("state.tmp", "shards/1-of-2/.x.1-ab.tmp", "report/index.html")

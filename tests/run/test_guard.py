@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 
 import latte
 from latte.cli.main import run_command_line
-from latte.evaluate.present import present_classes
+from latte.evaluate.priors import present_classes
 from latte.interfaces import LatteError, Verdict
 from latte.registry.registry import load_registry
-from latte.run.folder import RunFolder
+from latte.results.folder import RunFolder
 from latte.run.present import read_present
 from latte.run.reopen import evaluate_run
 from latte.run.zero_shot import load_zero_shot

@@ -16,9 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from faults.damage import DAMAGES
-from latte.run import feature_blocks
-from latte.run.feature_blocks import FeatureBlocks
-from latte.run.kept_features import kept_features
+from latte.run import feature_cache as feature_blocks
+from latte.run.feature_cache import FeatureBlocks, kept_features
 from tests.conftest import RecordedProgress
 
 WIDTH = 7
@@ -185,7 +184,7 @@ def test_files_that_another_process_merged_meanwhile_are_no_error(
 WRITER = """
 import sys, torch
 from pathlib import Path
-from latte.run.feature_blocks import FeatureBlocks
+from latte.run.feature_cache import FeatureBlocks
 blocks = FeatureBlocks(Path(sys.argv[1]), 7)
 print("ready", flush=True)
 for number in range(int(sys.argv[2]), int(sys.argv[3])):

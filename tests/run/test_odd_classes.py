@@ -82,5 +82,5 @@ def test_labels_do_not_depend_on_how_many_images_a_block_has(
 ) -> None:
     images, classes = torch.randn(50, 8), torch.randn(7, 8)
     whole = frozen_labels(images, classes)
-    monkeypatch.setattr("latte.data.blocks.BLOCK_ENTRIES", 3 * 7)
+    monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 3 * 7)
     assert torch.equal(frozen_labels(images, classes), whole)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.inference.output import Interrupted, write_rows
+from latte.predict.stream import Interrupted, write_rows
 from tests.backbone.models import TINY_CLIP
 from tests.export.runs import adapted, photos, write_run
 from tests.run.runs import environment

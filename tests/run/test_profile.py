@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from latte.cli.profile import profile_lines
+from latte.cli.run import profile_lines
 from latte.run import profile as profiles
 from tests.run.runs import assert_same_results, run
 

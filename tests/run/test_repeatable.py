@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from latte.adapt.labelers import CurrentLabeler
+from latte.components.labelers.labelers import CurrentLabeler
 from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.run.identity import run_hash
-from latte.run.repeatable import repeatable
+from latte.run.process import repeatable
 from tests.run.runs import assert_same_results, run
 
 QUICK = ("train.max_epochs=1",)

@@ -152,7 +152,7 @@ def test_zero_shot_is_a_recipe_without_steps(recipe: Path) -> None:
 
 
 def test_two_processes_do_not_share_a_run_folder(recipe: Path) -> None:
-    from latte.run.folder import RunFolder
+    from latte.results.folder import RunFolder
 
     folder, _, _ = run(recipe, until="data")
     with RunFolder(folder).lock(), pytest.raises(LatteError, match="another process"):

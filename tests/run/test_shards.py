@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
+from latte.distributed import local_device
 from latte.interfaces import LatteError
-from latte.processes import local_device
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.run.runs import run
@@ -67,7 +67,7 @@ def test_after_all_shards_a_run_finds_every_text(
 def test_a_shard_works_while_the_run_is_locked_and_not_twice_at_once(
     recipe: Path, noting: Noting, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from latte.run.folder import RunFolder
+    from latte.results.folder import RunFolder
     from latte.run.workspace import run_folder
 
     loaded = load_recipe(recipe, load_registry(), [USE[1]])

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.tensor_files import load_tensors
+from latte.io.tensor_files import load_tensors
 from tests.run.runs import assert_same_results, run
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from latte.run.folder import RunFolder
+from latte.results.folder import RunFolder
 from tests.run.finished import FinishedRun
 
 Check = Callable[..., str]

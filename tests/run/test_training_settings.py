@@ -38,7 +38,7 @@ def test_views_on_the_device_repeat_to_the_bit_and_are_another_run(
 ) -> None:
     on_cpu, _, progress = run(recipe, *QUICK, output=tmp_path / "cpu")
     assert not any("stay on cpu" in line for line in progress.lines)
-    monkeypatch.delattr("latte.adapt.loop.training_batches")
+    monkeypatch.delattr("latte.train.loop.training_batches")
     settings = (*QUICK, "train.augment_on=device")
     first, _, progress = run(recipe, *settings, output=tmp_path / "first")
     assert any("stay on cpu" in line for line in progress.lines)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from latte.run import usage
-from latte.run.usage import peak_memory_mb, start_measuring
+from latte.run import process as usage
+from latte.run.process import peak_memory_mb, start_measuring
 from tests.run.runs import run
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reas
 
 IN_A_NEW_PROCESS = """
 import torch
-from latte.run.usage import peak_memory_mb, start_measuring
+from latte.run.process import peak_memory_mb, start_measuring
 start_measuring("cpu")
 before = peak_memory_mb("cpu")
 held = torch.ones(100 * 2**18)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from latte.api import Options
-from latte.builtin import latte_components
-from latte.data.published.facts import all_facts
-from latte.describe.options import with_template
+from latte.components import latte_components
+from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import Component, NoOptions
 from latte.testing import (
     ComponentContract,
@@ -24,11 +23,12 @@ from latte.testing import (
     ReporterContract,
 )
 from latte.testing.fixtures import tiny_images
-from tests.adapt.doubles import (
+from latte.toolkit.description_options import with_template
+from tests.components.datasets.published.trees import write_tree
+from tests.train.doubles import (
     AgreementLabeler,
     TwoPrototypes,
 )
-from tests.data.published.trees import write_tree
 
 CLASSES = ["cat", "dog"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.testing.isolation import imports_torch
+from latte.testing.component import imports_torch
 from tests.testing.packages import run_python, write_package
 
 HOOK = """

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from latte.adapt.momentum import MomentumPrototypes
 from latte.api import TrainingStart
+from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.testing import RunContract, TinyRuns
 
 RECIPE = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from latte.data.options import SourceOptions
+from latte.data.source_options import SourceOptions
 from latte.interfaces import Context, Dataset, ImageReference
 
 SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)

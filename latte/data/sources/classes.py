@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from latte.data.options import CLASS_FOLDERS
-from latte.data.sources.paths import existing_file, read_text, some
+from latte.data.source_options import CLASS_FOLDERS
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, LatteError
+from latte.io.paths import existing_file, read_text, some
 
 _WHERE = "dataset.classes"
 

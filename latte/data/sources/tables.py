@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from latte.data.sources.paths import read_text, some
 from latte.interfaces import LatteError
+from latte.io.paths import read_text, some
 
 
 @dataclass(frozen=True, slots=True)

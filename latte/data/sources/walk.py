@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from latte.data.sources.paths import is_broken_link, is_folder, some, visible_entries
 from latte.interfaces import LatteError
+from latte.io.paths import is_broken_link, is_folder, some, visible_entries
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from latte.data.options import FolderOptions, ListOptions
+from latte.data.source_options import FolderOptions, ListOptions
 from latte.data.sources.classes import ClassLookup, read_class_names, read_classes
 from latte.interfaces import Context, LatteError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from latte.data.options import CoopOptions
-from latte.data.sources.coop import CoopDataset
+from latte.components.datasets.coop import CoopDataset
+from latte.data.source_options import CoopOptions
 from latte.interfaces import Context, LatteError
 from tests.data.pictures import write_picture
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from latte.data.options import FolderOptions
-from latte.data.sources.folder import ImageFolderDataset
+from latte.components.datasets.folder import ImageFolderDataset
+from latte.data.source_options import FolderOptions
 from latte.interfaces import Context, LatteError
 from tests.data.pictures import write_picture
 

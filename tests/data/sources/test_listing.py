@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from latte.data.options import ListOptions
-from latte.data.sources.listing import ListDataset
+from latte.components.datasets.listing import ListDataset
+from latte.data.source_options import ListOptions
 from latte.interfaces import Context, LatteError
 from tests.data.pictures import write_picture
 

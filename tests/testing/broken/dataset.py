@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from latte.data.options import FolderOptions
-from latte.data.sources.folder import ImageFolderDataset
+from latte.components.datasets.folder import ImageFolderDataset
+from latte.data.source_options import FolderOptions
 from latte.interfaces import ImageReference, LabelledImage
 from latte.testing import DatasetContract
 from latte.testing.fixtures import tiny_images

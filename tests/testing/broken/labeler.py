@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from latte.adapt.labelers import CurrentLabeler, FrozenLabeler
-from latte.adapt.options import CurrentOptions, FrozenOptions
+from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.options import CurrentOptions, FrozenOptions
 from latte.interfaces import (
     Batch,
     Classifier,

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latte.adapt.contrastive import ContrastiveLoss
-from latte.adapt.options import ContrastiveOptions
+from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.options import ContrastiveOptions
 from latte.interfaces import Supervision
 from latte.testing import LossContract
 from tests.testing.broken.fault import Fault

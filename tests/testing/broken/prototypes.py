@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.adapt.momentum import MomentumPrototypes
-from latte.adapt.options import MomentumOptions
+from latte.components.options import MomentumOptions
+from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import Classifier, LabelStream, RoundInfo, Supervision, TrainingStart
 from latte.testing import PrototypeAggregatorContract
 from tests.testing.broken.fault import Fault

@@ -1,1 +1,0 @@
-"""Adaptation: learners, the loop, checkpoints; built-in labelers, prototypes and losses."""

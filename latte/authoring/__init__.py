@@ -1,1 +1,0 @@
-"""Packages for authors of plugins: a complete one of each kind, to be changed into their own."""

@@ -1,1 +1,0 @@
-"""Comparison: many runs in one table."""

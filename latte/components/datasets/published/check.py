@@ -1,0 +1,240 @@
+"""Archives that lie around in a dataset's folder: unfinished, damaged, or not unpacked yet."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from latte.components.datasets.published.facts import SPLITS_PAGE, Facts, all_facts
+from latte.components.datasets.published.location import missing, read_published, split_files
+from latte.data.sources.splits import SPLIT_NAMES, Splits, names_by_label
+from latte.interfaces import LatteError
+from latte.io.files import digest
+from latte.io.paths import is_file, is_folder, read_text, visible_entries
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+PART = ".part"
+"""How an unfinished download ends."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found. With an `error` the dataset cannot be used as it was published."""
+
+    level: Literal["error", "warning", "ok"]
+    what: str
+    hint: str = ""
+
+
+def leftovers(root: Path, *, needed: bool) -> Iterator[Finding]:
+    """What is said about each archive in `root`; `needed`: its content may be what is missing."""
+    for entry in visible_entries(root):
+        path = root / entry.name
+        if entry.name.endswith(PART):
+            yield Finding("warning", f"{entry.name} is an unfinished download", "Get it again.")
+        elif entry.name.endswith(ARCHIVES) and is_file(path):
+            yield from _archive(path, needed=needed)
+
+
+def _archive(path: Path, *, needed: bool) -> Iterator[Finding]:
+    if not readable_archive(path):
+        yield Finding("warning", f"{path.name} is no readable archive", "Delete it.")
+    elif needed:
+        yield Finding("warning", f"{path.name} is not unpacked", f"Unpack it in {path.parent}.")
+
+
+def readable_archive(path: Path) -> bool:
+    """Whether `path` begins as an archive does (and ends so, for ZIP); the rest is not read."""
+    if path.suffix == ".zip":
+        return zipfile.is_zipfile(path)
+    try:
+        with tarfile.open(path) as archive:
+            return archive.next() is not None
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
+        return False
+
+
+# Which split it is: the published one, one made here, or that of another dataset.
+
+
+MADE_BY = "made_by"
+"""A key that latte adds to the splits it makes; CoOp's readers do not look at it."""
+
+
+def split_digest(splits: Splits) -> str:
+    """A digest of all that a run sees: training images, test images, their labels and names.
+
+    The order counts not, nor which of train and val a training image is in.
+    """
+    lines = [
+        f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
+        for split in SPLIT_NAMES
+        for entry in splits[split]
+    ]
+    return digest(*sorted(lines))
+
+
+def maker(file: Path) -> str | None:
+    """Who made this split file, if it says so. Raises `LatteError` if it cannot be read."""
+    try:
+        content: Any = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise LatteError(f"malformed JSON: {error}", where=str(file)) from error
+    found = content.get(MADE_BY) if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def sizes(splits: Splits) -> tuple[int, int, int, int]:
+    """Images of train, val and test, and classes."""
+    entries = [entry for split in SPLIT_NAMES for entry in splits[split]]
+    counts = [len(splits[split]) for split in SPLIT_NAMES]
+    return counts[0], counts[1], counts[2], len(names_by_label(entries))
+
+
+def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
+    """`sizes` of the published split."""
+    return facts.train, facts.val, facts.test, facts.classes
+
+
+def belongs_to(splits: Splits) -> str | None:
+    """The dataset whose published split has these sizes."""
+    found = [one.name for one in all_facts().values() if expected_sizes(one) == sizes(splits)]
+    return found[0] if found else None
+
+
+# Looks at a dataset's folder and says exactly what is missing, misplaced or not what it seems.
+
+
+_DEPTH = 3
+_SHOWN = 3
+
+
+def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
+    """Everything found in `root`, in the order in which one would mend it; no image is opened."""
+    if not is_folder(root):
+        return [Finding("error", f"no such folder: {root}", _how_to_get(facts, root))]
+    absent = missing(facts, root, split)
+    found = [_misplaced(facts, root, name) for name in absent]
+    if absent:
+        return [*found, *leftovers(root, needed=True)]
+    return [*_splits(facts, root, split), *leftovers(root, needed=False)]
+
+
+def usable(findings: list[Finding]) -> bool:
+    """Whether a run would see the dataset as it was published."""
+    return all(finding.level != "error" for finding in findings)
+
+
+def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
+    kind = "folder" if name.endswith("/") else "file"
+    what = f"the {kind} {name} is missing"
+    elsewhere = next(_below(root, name.rstrip("/"), _DEPTH), None)
+    if elsewhere is not None:
+        what = f"{what}; there is {elsewhere.relative_to(root)}"
+        return Finding("error", what, _move(elsewhere, root, kind))
+    if kind == "folder" or name not in (facts.split, ""):
+        return Finding("error", what, _how_to_get(facts, root))
+    return Finding("error", what, f"Published by CoOp's authors: {SPLITS_PAGE}{_or_make(facts)}")
+
+
+def _move(found: Path, root: Path, kind: str) -> str:
+    if kind == "file":
+        return f"Move {found} to {root}."
+    return f"Move the content of {found.parent} to {root}, or use {found.parent} as root."
+
+
+def _how_to_get(facts: Facts, root: Path) -> str:
+    by_hand = f" {facts.by_hand}" if facts.by_hand else ""
+    if facts.torchvision:
+        return f"latte datasets get {facts.name} --root {root}{by_hand}"
+    return by_hand.strip()
+
+
+def _or_make(facts: Facts) -> str:
+    return f"\nTo have one made: latte datasets get {facts.name}" if facts.made_from else ""
+
+
+def _splits(facts: Facts, root: Path, split: str | None) -> Iterator[Finding]:
+    file = split_files(facts, root, split)[-1]
+    try:
+        splits = read_published(facts, root, split)
+        yield _which_split(facts, splits, file, own=split is not None)
+    except LatteError as error:
+        yield Finding("error", f"{error.where}: {error.what}", error.hint or "")
+        return
+    yield _images(root / facts.images, splits)
+
+
+def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Finding:
+    train, val, test, classes = sizes(splits)
+    counts = f"{train:,} + {val:,} training and {test:,} test images of {classes} classes"
+    if facts.digest and split_digest(splits) == facts.digest:
+        return Finding("ok", f"{file.name}: {counts}, those of the published split")
+    if facts.split and (made_by := maker(file)):
+        return Finding("warning", f"{file.name}: {counts}", made_by)
+    if (train, val, test, classes) == expected_sizes(facts):
+        if facts.digest:
+            return Finding("warning", f"{file.name}: {counts}, as published, but other entries")
+        return Finding("ok", f"{file.name}: {counts}, as published")
+    other = belongs_to(splits)
+    wanted = "{:,} + {:,} and {:,} of {} classes".format(*expected_sizes(facts))
+    return Finding(
+        "warning" if own else "error",
+        f"{file.name}: {counts}; published are {wanted}",
+        f"This is the split of {other}." if other else f"The published one: {SPLITS_PAGE}",
+    )
+
+
+def _images(folder: Path, splits: Splits) -> Finding:
+    named = {split: [entry.path for entry in splits[split]] for split in SPLIT_NAMES}
+    total = sum(map(len, named.values()))
+    present = _present(folder, (path for paths in named.values() for path in paths))
+    absent = {split: [one for one in paths if one not in present] for split, paths in named.items()}
+    count = sum(map(len, absent.values()))
+    if not count:
+        return Finding("ok", f"all {total:,} images of the split are there")
+    by_split = ", ".join(f"{len(paths):,} of {name}" for name, paths in absent.items() if paths)
+    first = [path for paths in absent.values() for path in paths][:_SHOWN]
+    return Finding(
+        "error",
+        f"{count:,} of {total:,} images are absent or empty ({by_split}), such as "
+        f"{', '.join(first)}",
+        _nested(folder, first[0]) or f"Paths start at {folder}.",
+    )
+
+
+def _nested(folder: Path, path: str) -> str:
+    """Where the images are if the whole tree lies in a folder of its own inside `folder`."""
+    for entry in visible_entries(folder):
+        if is_file(folder / entry.name / path):
+            return f"One level too deep: move the content of {folder / entry.name} to {folder}."
+    return ""
+
+
+def _present(folder: Path, paths: Iterable[str]) -> set[str]:
+    """Those of `paths` that are files which hold something; each folder is listed once."""
+    parents = {PurePosixPath(path).parent for path in paths}
+    return {
+        (parent / entry.name).as_posix()
+        for parent in parents
+        if is_folder(folder / parent)
+        for entry in visible_entries(folder / parent)
+        if entry.is_file() and entry.stat().st_size
+    }
+
+
+def _below(folder: Path, name: str, depth: int) -> Iterator[Path]:
+    """Paths called `name` inside sub-folders of `folder`, the nearest first."""
+    inner = [folder / entry.name for entry in visible_entries(folder)]
+    folders = [path for path in inner if is_folder(path)]
+    yield from (path / name for path in folders if (path / name).exists())
+    if depth > 1:
+        for path in folders[:50]:
+            yield from _below(path, name, depth - 1)

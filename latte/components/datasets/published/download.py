@@ -1,0 +1,233 @@
+"""Which archives a dataset comes in: torchvision's own addresses and checksums, at run time."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import importlib
+import re
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from latte.components.datasets.published.check import PART
+from latte.components.datasets.published.facts import Facts
+from latte.interfaces import LatteError, Progress
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file to download."""
+
+    url: str
+    name: str
+    md5: str | None
+    """Lower-case hex digest; None where torchvision knows none."""
+
+
+def remote_files(facts: Facts) -> list[RemoteFile]:
+    """What torchvision would download. Imports torch. Raises `LatteError` if it knows nothing."""
+    from torchvision import datasets
+
+    found: list[RemoteFile] = []
+    dataset = getattr(datasets, facts.torchvision, None)
+    if dataset is not None:
+        # It ends in an error of its own: nothing was unpacked where it looks.
+        with (
+            _recorded(dataset.__module__, found),
+            TemporaryDirectory() as empty,
+            suppress(Exception),
+        ):
+            dataset(root=empty, download=True)
+    if not found:
+        raise LatteError(
+            f"torchvision {version('torchvision')} knows no download of {facts.title}",
+            hint=f"Fetch it by hand: {facts.source}",
+        )
+    return found
+
+
+@contextmanager
+def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
+    """While this is open, torchvision's module tells what it would download and does not do it."""
+    module = importlib.import_module(module_name)
+
+    def record(
+        url: str, *_: Any, filename: str | Path | None = None, md5: str | None = None, **__: Any
+    ) -> None:
+        name = PurePosixPath(str(filename or urlsplit(url).path)).name
+        found.append(RemoteFile(url, name, md5))
+
+    names = [
+        name for name in ("download_and_extract_archive", "download_url") if name in vars(module)
+    ]
+    before = {name: getattr(module, name) for name in names}
+    try:
+        for name in names:
+            setattr(module, name, record)
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(module, name, function)
+
+
+# Downloads that go on after a cut, and count only once their checksum is right.
+
+
+ATTEMPTS = 5
+"""Attempts in a row that bring nothing, before a download is given up."""
+
+_TIMEOUT = 60.0
+_CHUNK = 1 << 20
+_CUT = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
+
+
+class _CutError(ConnectionError):
+    """The server closed the connection before all bytes came."""
+
+
+def download(
+    file: RemoteFile, folder: Path, progress: Progress, wait: Callable[[float], None] = time.sleep
+) -> Path:
+    """`file` in `folder`, verified; one that lies there already is verified and kept.
+
+    Bytes go to `NAME.part`, from where another call goes on. Raises `LatteError` for a server
+    that refuses or stays silent, for a disk that is full and for a wrong checksum.
+    """
+    target = folder / file.name
+    if target.is_file():
+        _verify(target, file)
+        return target
+    if not file.url.startswith(("http://", "https://")):
+        raise LatteError(f"{file.url} is no web address", where=file.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{file.name}{PART}"
+    try:
+        _fetch_all(file, part, progress, wait)
+    except OSError as error:
+        raise LatteError(f"cannot be written: {error.strerror}", where=str(part)) from error
+    _verify(part, file)
+    part.rename(target)
+    return target
+
+
+def _fetch_all(
+    file: RemoteFile, part: Path, progress: Progress, wait: Callable[[float], None]
+) -> None:
+    failures = 0
+    while True:
+        before = _size(part)
+        try:
+            _fetch(file, part, progress)
+            return
+        except _CUT as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code < 500:
+                raise _given_up(file, f"{error.code} {error.reason}") from error
+            failures = 0 if _size(part) > before else failures + 1
+            if failures >= ATTEMPTS:
+                raise _given_up(file, str(getattr(error, "reason", error))) from error
+            progress.say(f"{file.name}: {error}; trying again")
+            wait(min(2.0**failures, 30.0))
+
+
+def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
+    """One request for what is still missing. Raises one of `_CUT` if less than all comes."""
+    have = _size(part)
+    request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
+            raise
+        if error.headers.get("Content-Range", "").endswith(f"/{have}"):
+            return
+        part.unlink()
+        raise _CutError("what was there is longer than the file: starting again") from error
+    with response:
+        start, total = _range(response, have)
+        _append(response, part, start, total, progress, file.name)
+
+
+def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
+    """Where the bytes that come start, and how long the whole file is, if the server says so."""
+    if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+        found = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if found and int(found[1]) == have:
+            return have, None if found[2] == "*" else int(found[2])
+        raise _CutError("the server sent another part than the one asked for")
+    length = response.headers.get("Content-Length")
+    return 0, int(length) if length else None
+
+
+def _append(
+    response: http.client.HTTPResponse,
+    part: Path,
+    start: int,
+    total: int | None,
+    progress: Progress,
+    name: str,
+) -> None:
+    done = start
+    with (
+        part.open("r+b" if start else "wb") as out,
+        progress.task(name, _mebibytes(total or start), "MiB", _mebibytes(start)) as task,
+    ):
+        out.seek(start)
+        while chunk := response.read(_CHUNK):
+            out.write(chunk)
+            task.advance(_mebibytes(done + len(chunk)) - _mebibytes(done))
+            done += len(chunk)
+    if total is not None and done < total:
+        raise _CutError(f"cut after {done:,} of {total:,} bytes")
+
+
+def _verify(path: Path, file: RemoteFile) -> None:
+    """Raises `LatteError` for a wrong checksum; a download that has one is worth nothing."""
+    if file.md5 is None:
+        return
+    with path.open("rb") as content:
+        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found == file.md5:
+        return
+    if path.name.endswith(PART):
+        path.unlink()
+    raise LatteError(
+        f"has the checksum {found}, not {file.md5}",
+        where=str(path),
+        hint=f"{'It was deleted: run' if not path.exists() else 'Delete it and run'} the command "
+        f"again. If that does not help, the file at {file.url} is another one now.",
+    )
+
+
+def _given_up(file: RemoteFile, reason: str) -> LatteError:
+    return LatteError(
+        f"cannot be downloaded: {reason}",
+        where=file.url,
+        hint=f"Run the command again: it goes on where it stopped. Or put a copy of {file.name} "
+        "into the dataset's folder and run it.",
+    )
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
+def _mebibytes(count: int) -> int:
+    return -(-count // _CHUNK)

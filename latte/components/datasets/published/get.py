@@ -1,0 +1,182 @@
+"""Unpacks archives that somebody else made: nothing leaves the folder they are unpacked into."""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from latte.components.datasets.published.check import ARCHIVES
+from latte.components.datasets.published.download import RemoteFile, download, remote_files
+from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
+from latte.components.datasets.published.location import missing
+from latte.components.datasets.published.make_split import make_split
+from latte.interfaces import LatteError, Progress
+
+_MEBIBYTE = 1 << 20
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+)
+"""What the libraries raise for archives that are damaged, encrypted, or packed in unknown ways."""
+
+_MOST_TIMES = 100
+_ALWAYS_FINE = 1 << 30
+"""An archive that holds more than this, and so many times its own size, is none of images."""
+
+
+def unpack(archive: Path, folder: Path, progress: Progress) -> None:
+    """The content of a ZIP or (compressed) TAR below `folder`.
+
+    Raises `LatteError` for a damaged archive, and for one whose members or links lead out of it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    total = -(-archive.stat().st_size // _MEBIBYTE)
+    try:
+        with progress.task(f"unpacking {archive.name}", total, "MiB") as task:
+            done = 0
+            for position in _positions(archive, folder):
+                task.advance(position // _MEBIBYTE - done)
+                done = position // _MEBIBYTE
+            task.advance(total - done)
+    except tarfile.FilterError as error:
+        raise _unsafe(archive, str(error)) from error
+    except _DAMAGED as error:
+        raise LatteError(
+            f"cannot be unpacked: {error}",
+            where=str(archive),
+            hint="If it is damaged or cut short, delete it and get it again.",
+        ) from error
+
+
+def _positions(archive: Path, folder: Path) -> Iterator[int]:
+    """Unpack member by member; yields how many bytes of the archive are done."""
+    return _unzip(archive, folder) if zipfile.is_zipfile(archive) else _untar(archive, folder)
+
+
+def _untar(archive: Path, folder: Path) -> Iterator[int]:
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as tar:
+        unpacked = 0
+        for member in tar:
+            if not (member.isreg() or member.isdir()):
+                raise _unsafe(archive, f"{member.name!r} is a link or a device")
+            unpacked += member.size
+            _refuse_bomb(archive, unpacked)
+            tar.extract(member, folder, filter="data")
+            yield raw.tell()
+
+
+def _unzip(archive: Path, folder: Path) -> Iterator[int]:
+    done = 0
+    with zipfile.ZipFile(archive) as content:
+        members = content.infolist()
+        for member in members:
+            path = PurePosixPath(member.filename.replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts:
+                raise _unsafe(archive, f"{member.filename!r} leads out of the folder")
+        _refuse_bomb(archive, sum(member.file_size for member in members))
+        for member in members:
+            content.extract(member, folder)
+            done += member.compress_size
+            yield done
+
+
+def _refuse_bomb(archive: Path, unpacked: int) -> None:
+    if unpacked > max(_ALWAYS_FINE, _MOST_TIMES * archive.stat().st_size):
+        raise _unsafe(archive, f"it holds {_MOST_TIMES} times its own size, and more than a GiB")
+
+
+def _unsafe(archive: Path, why: str) -> LatteError:
+    return LatteError(f"is not safe to unpack: {why}", where=str(archive))
+
+
+# Brings a dataset into CoOp's layout: download, verify, unpack, make a split where none is.
+
+
+_UNPACKING = ".unpacking"
+"""Below the dataset's folder, so that what was unpacked is moved by renaming."""
+
+
+def get_dataset(
+    facts: Facts,
+    root: Path,
+    progress: Progress,
+    *,
+    keep_archives: bool = False,
+    archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
+) -> None:
+    """Do everything for `root` that a program can do, and say what it cannot.
+
+    What is there stays as it is. Raises `LatteError` where a download or an archive fails.
+    """
+    if any(name != facts.split for name in missing(facts, root)):
+        if facts.torchvision:
+            _get_images(facts, root, progress, archives(facts), keep_archives)
+        else:
+            progress.say(f"{facts.name} cannot be downloaded by latte. {facts.by_hand}")
+    if facts.split and not (root / facts.split).is_file():
+        _get_split(facts, root, progress)
+
+
+def _get_images(
+    facts: Facts,
+    root: Path,
+    progress: Progress,
+    files: Sequence[RemoteFile],
+    keep_archives: bool,
+) -> None:
+    paths = [download(file, root, progress) for file in files]
+    packed = [path for path in paths if path.name.endswith(ARCHIVES)]
+    unpacked = root / _UNPACKING
+    shutil.rmtree(unpacked, ignore_errors=True)
+    try:
+        for path in packed:
+            unpack(path, unpacked, progress)
+        _move(_content(facts, unpacked, progress), root, facts)
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+    if not keep_archives:
+        for path in packed:
+            path.unlink()
+
+
+def _content(facts: Facts, unpacked: Path, progress: Progress) -> Path:
+    """The folder whose content belongs into the dataset's folder."""
+    inside = unpacked / facts.inside
+    if not inside.name.endswith(ARCHIVES) or not inside.is_file():
+        return inside
+    inner = unpacked / f"{_UNPACKING}-inner"
+    unpack(inside, inner, progress)
+    return inner
+
+
+def _move(content: Path, root: Path, facts: Facts) -> None:
+    if not content.is_dir():
+        raise LatteError(
+            f"the archive holds no {facts.inside}",
+            where=str(root),
+            hint=f"Unpack it by hand; what belongs where: latte datasets show {facts.name}",
+        )
+    for entry in sorted(content.iterdir()):
+        if not (root / entry.name).exists():
+            entry.rename(root / entry.name)
+
+
+def _get_split(facts: Facts, root: Path, progress: Progress) -> None:
+    progress.say(f"{facts.split} is not there; its authors publish it: {SPLITS_PAGE}")
+    try:
+        made = make_split(facts, root)
+    except LatteError as error:
+        progress.say(f"None can be made here: {error}")
+    else:
+        progress.say(f"{root / facts.split} is a stand-in. {made}")

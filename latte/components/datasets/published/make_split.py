@@ -1,0 +1,290 @@
+"""The lists that datasets themselves bring, as (path, label, class name) in CoOp's words.
+
+Each function raises `LatteError` for a list that is missing or that it cannot read.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import random
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latte.components.datasets.published.check import MADE_BY
+from latte.components.datasets.published.facts import RANDOM_SPLITS, Facts, MadeFrom
+from latte.data.sources.walk import list_folders, list_images
+from latte.interfaces import LatteError
+from latte.io.files import write_text
+from latte.io.paths import existing_file, existing_folder, read_text
+
+Labelled = tuple[str, int, str]
+"""Path below the image folder, label from 0, class name as in CoOp's splits."""
+
+Official = tuple[list[Labelled], list[Labelled]]
+"""Training and test images."""
+
+
+def image_folders(facts: Facts, root: Path) -> list[Labelled]:
+    """Every image below a folder a class, but for `facts.ignored`; sorted, labels in that order."""
+    images = existing_folder(root / facts.images, "root")
+    folders = [folder for folder in list_folders(images) if folder.name not in facts.ignored]
+    return [
+        (path.relative_to(images).as_posix(), label, facts.renamed.get(folder.name, folder.name))
+        for label, folder in enumerate(folders)
+        for path in sorted(list_images(folder, str(folder)))
+    ]
+
+
+def flowers(facts: Facts, root: Path) -> list[Labelled]:
+    """`imagelabels.mat` has a label from 1 for each image; `cat_to_name.json` their names.
+
+    Without the latter, torchvision's names, which are the same.
+    """
+    file = root / "imagelabels.mat"
+    names = _flower_names(root / "cat_to_name.json")
+    with _as_expected(file):
+        labels = [int(label) for label in _matlab(file, "labels")]
+        return [
+            (f"image_{number:05}.jpg", label - 1, _at(names, label - 1))
+            for number, label in enumerate(labels, start=1)
+        ]
+
+
+def pets(root: Path) -> Official:
+    """`annotations/trainval.txt` and `test.txt`: image, label from 1, species, breed."""
+
+    def read(file: str) -> list[Labelled]:
+        lines = _lines(root / "annotations" / file, r"(\S+)_\d+ (\d+) \d+ \d+")
+        return [
+            (f"{line.split(' ')[0]}.jpg", int(label) - 1, breed.lower())
+            for line, breed, label in lines
+        ]
+
+    return read("trainval.txt"), read("test.txt")
+
+
+def cars(root: Path) -> Official:
+    """The annotations of the devkit and of the test set; CoOp puts a car's year first."""
+    meta = root / "devkit" / "cars_meta.mat"
+    with _as_expected(meta):
+        names = [
+            " ".join([name.split(" ")[-1], *name.split(" ")[:-1]])
+            for name in _matlab(meta, "class_names")
+        ]
+
+    def read(folder: str, file: Path) -> list[Labelled]:
+        with _as_expected(file):
+            rows = _matlab(file, "annotations")
+            labelled = [(row["fname"], int(row["class"]) - 1) for row in rows]
+            return [(f"{folder}/{image}", label, _at(names, label)) for image, label in labelled]
+
+    test = root / "cars_test_annos_withlabels.mat"
+    return read("cars_train", root / "devkit" / "cars_train_annos.mat"), read("cars_test", test)
+
+
+def scenes(root: Path) -> Official:
+    """SUN397's `ClassName.txt` and first partition; `/a/apse/indoor` is called indoor apse."""
+    classes = [found for _, found in _lines(root / "ClassName.txt", r"/(\S+)")]
+    labels = {name: label for label, name in enumerate(classes)}
+
+    def read(file: str) -> list[Labelled]:
+        path = root / file
+        return [
+            (f"{scene}/{image}", _label(labels, scene, path), _scene_name(scene))
+            for _, scene, image in _lines(path, r"/(\S+)/([^/\s]+)")
+        ]
+
+    return read("Training_01.txt"), read("Testing_01.txt")
+
+
+def actions(root: Path) -> Official:
+    """UCF101's first partition of videos, whose middle frames have their names."""
+    folder = root / "ucfTrainTestlist"
+    labels = {
+        action: int(label) - 1
+        for _, label, action in _lines(folder / "classInd.txt", r"(\d+) (\w+)")
+    }
+
+    def read(file: str) -> list[Labelled]:
+        path = folder / file
+        return [
+            (f"{name}/{video}.jpg", _label(labels, action, path), name)
+            for _, action, video in _lines(path, r"(\w+)/(\S+)\.avi(?: \d+)?")
+            for name in ["_".join(re.findall("[A-Z][^A-Z]*", action))]
+        ]
+
+    return read("trainlist01.txt"), read("testlist01.txt")
+
+
+def _scene_name(scene: str) -> str:
+    return " ".join(reversed(scene.split("/")[1:]))
+
+
+def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
+    if name not in labels:
+        raise LatteError(f"{name!r} is in no list of classes", where=str(file))
+    return labels[name]
+
+
+def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
+    """Each line that is not empty, followed by the groups of `pattern`, which it must match."""
+    found = []
+    for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = re.fullmatch(pattern, line.strip())
+        if match is None:
+            raise LatteError(f"{line!r} is not as expected", where=f"{file}:{number}")
+        found.append((line.strip(), *match.groups()))
+    return found
+
+
+def _flower_names(file: Path) -> Sequence[str]:
+    if file.is_file():
+        with _as_expected(file):
+            by_label = json.loads(read_text(file))
+            return [str(by_label[str(label)]) for label in range(1, len(by_label) + 1)]
+    from torchvision.datasets import Flowers102
+
+    if not hasattr(Flowers102, "classes"):
+        raise LatteError(
+            "this torchvision does not know the names of the flowers",
+            where=str(file),
+            hint="put CoOp's file of names there, or: pip install 'torchvision>=0.22'",
+        )
+    return list(Flowers102.classes)
+
+
+@contextmanager
+def _as_expected(file: Path) -> Iterator[None]:
+    """A list with another content than the published one is told as a `LatteError`."""
+    try:
+        yield
+    except LatteError:
+        raise
+    except Exception as error:  # scipy raises whatever a damaged file makes it stumble over
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise LatteError(f"is not as expected ({why[:200]})", where=str(file)) from error
+
+
+def _at(names: Sequence[str], label: int) -> str:
+    if label not in range(len(names)):
+        raise ValueError(f"there is no class {label + 1}")
+    return names[label]
+
+
+def _matlab(file: Path, variable: str) -> Sequence[Any]:
+    try:
+        scipy: Any = importlib.import_module("scipy.io")
+    except ImportError as error:
+        raise LatteError(
+            "reading MATLAB files needs scipy, which is not installed",
+            where=str(file),
+            hint="pip install 'latte-clip[matlab]'",
+        ) from error
+    loaded = scipy.loadmat(existing_file(file, "root"), simplify_cells=True)
+    values: Sequence[Any] = loaded[variable]
+    return values
+
+
+# Makes the split that CoOp's code would make where its file is absent.
+
+
+SEED = 1
+_SHARES = (0.5, 0.2)
+_VALIDATION = 0.2
+
+_RANDOM = (
+    "Made by latte as CoOp's code does it: 50/20/30 % of each class at random, seed 1. The "
+    "published split has other images in each part, so accuracies are not comparable with "
+    "published ones."
+)
+_OFFICIAL = (
+    "Made by latte from the dataset's own lists as CoOp's code does it, seed 1. Training (train + "
+    "val) and test images should be the published ones; which of them are val is not."
+)
+
+
+@dataclass(frozen=True)
+class MadeSplit:
+    """A split as it is written."""
+
+    train: Sequence[Labelled]
+    val: Sequence[Labelled]
+    test: Sequence[Labelled]
+
+
+def make_split(facts: Facts, root: Path) -> str:
+    """Write `facts.split` into `root` and say what it is.
+
+    Raises `LatteError` where the dataset's lists or its images are missing, and for a dataset that
+    needs no split file.
+    """
+    assert facts.made_from is not None
+    generator = random.Random(SEED)
+    made = _MAKERS[facts.made_from](facts, root, generator)
+    what = _RANDOM if facts.made_from in RANDOM_SPLITS else _OFFICIAL
+    content = {**vars(made), MADE_BY: what}
+    write_text(root / facts.split, json.dumps(content, ensure_ascii=False) + "\n")
+    return what
+
+
+def split_at_random(images: Iterable[Labelled], generator: random.Random) -> MadeSplit:
+    """Of each class half for training, a fifth for validation, the rest for testing."""
+    train, val, test = [], [], []
+    for members in _by_label(images):
+        generator.shuffle(members)
+        first = round(len(members) * _SHARES[0])
+        second = first + round(len(members) * _SHARES[1])
+        train += members[:first]
+        val += members[first:second]
+        test += members[second:]
+    return MadeSplit(train, val, test)
+
+
+def hold_out(
+    training: Iterable[Labelled], test: Sequence[Labelled], generator: random.Random
+) -> MadeSplit:
+    """An official test set, and a fifth of each class of the training images for validation."""
+    train, val = [], []
+    for members in _by_label(training):
+        generator.shuffle(members)
+        count = round(len(members) * _VALIDATION)
+        val += members[:count]
+        train += members[count:]
+    return MadeSplit(train, val, test)
+
+
+def _by_label(images: Iterable[Labelled]) -> list[list[Labelled]]:
+    groups: defaultdict[int, list[Labelled]] = defaultdict(list)
+    for image in images:
+        groups[image[1]].append(image)
+    return [groups[label] for label in sorted(groups)]
+
+
+def _from_all(
+    read: Callable[[Facts, Path], list[Labelled]],
+) -> Callable[[Facts, Path, random.Random], MadeSplit]:
+    return lambda facts, root, generator: split_at_random(read(facts, root), generator)
+
+
+def _from_official(
+    read: Callable[[Path], tuple[list[Labelled], list[Labelled]]],
+) -> Callable[[Facts, Path, random.Random], MadeSplit]:
+    return lambda _, root, generator: hold_out(*read(root), generator)
+
+
+_MAKERS: dict[MadeFrom, Callable[[Facts, Path, random.Random], MadeSplit]] = {
+    "folders": _from_all(image_folders),
+    "flowers": _from_all(flowers),
+    "pets": _from_official(pets),
+    "cars": _from_official(cars),
+    "scenes": _from_official(scenes),
+    "actions": _from_official(actions),
+}

@@ -1,0 +1,1 @@
+"""Describers: what writes texts about images."""

@@ -1,0 +1,50 @@
+"""Loops within a text, and one text for everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from latte.components.gates.options import RepetitionOptions
+from latte.components.gates.words import words
+from latte.interfaces import Gate, GatedText, GateSubject
+
+_SEQUENCE = 3
+"""Words in a row that are looked for again."""
+
+
+class RepetitionGate(Gate[RepetitionOptions]):
+    """Holds back texts that repeat themselves, and texts that most images share.
+
+    Case, punctuation and spaces do not matter. A text that is written only once is not shared,
+    however few texts there are.
+    """
+
+    def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
+        """See `Gate`."""
+        split = [tuple(words(one.text)) or (one.text,) for one in texts]
+        counts = Counter(split)
+        return [self._loop(one) or self._share(counts[one], len(texts)) for one in split]
+
+    def _loop(self, written: Sequence[str]) -> str | None:
+        share = repeated_share(written)
+        if share <= self.options.within:
+            return None
+        return f"{share:.0%} of its word sequences are repetitions"
+
+    def _share(self, equal: int, total: int) -> str | None:
+        if equal < 2 or equal <= self.options.across * total:
+            return None
+        return f"the same text {equal:,} times among {total:,}"
+
+
+def repeated_share(written: Sequence[str]) -> float:
+    """The share of three-word sequences that stood in the text before: 0 without a repetition.
+
+    It tends to 1 for a text that loops; a sentence that is written twice has about a half.
+    """
+    total = len(written) - _SEQUENCE + 1
+    if total < 1:
+        return 0.0
+    distinct = {tuple(written[i : i + _SEQUENCE]) for i in range(total)}
+    return 1 - len(distinct) / total

@@ -1,0 +1,1 @@
+"""Pseudo-labelers: which class an image has, for now."""

@@ -1,0 +1,66 @@
+"""Prototypes that are nothing but the text features of the class templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from latte.components.options import TemplateOptions
+from latte.interfaces import (
+    Classifier,
+    Context,
+    LabelStream,
+    PrototypeAggregator,
+    Supervision,
+    TrainingStart,
+)
+
+
+class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
+    """One prototype a class: its template's text feature.
+
+    Without training this is the zero-shot classifier. With `refresh: step` the text tower gets
+    gradient through every row that a loss reads, as in FLYP and in ReCLIP's text branch; with
+    `start` and `epoch` only the image tower learns.
+    """
+
+    _features: Tensor
+    _owners: Tensor
+
+    def __init__(self, options: TemplateOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.class_features_refresh = options.refresh
+
+    def start(self, start: TrainingStart) -> None:
+        """Begin with the zero-shot classifier."""
+        self.refresh_class_features(start.class_features.detach())
+        self._owners = torch.arange(len(self._features), device=self.context.device)
+
+    def refresh_class_features(self, class_features: Tensor) -> None:
+        """Take freshly encoded class texts (C, D), with their gradient if they carry one."""
+        self._features = class_features.to(self.context.device)
+
+    def classifier(self) -> Classifier:
+        """The class texts' features (C, D) now, without gradient."""
+        return Classifier(self._features.detach(), self._owners)
+
+    def supervise(
+        self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
+    ) -> Supervision:
+        """Targets (B, D): the labels' rows; the classifier: all rows. `texts` is not read."""
+        targets = self._features[stream.labels]
+        return Supervision(stream, targets, Classifier(self._features, self._owners))
+
+    def commit(self, supervisions: Sequence[Supervision]) -> None:
+        """Let go of the step's graph; the rows themselves change only when encoded again."""
+        self._features = self._features.detach()
+
+    def state(self) -> dict[str, Tensor]:
+        """The class texts' features (C, D)."""
+        return {"class_features": self._features.detach().clone()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        self.refresh_class_features(state["class_features"])

@@ -1,0 +1,172 @@
+"""Split files as CoOp publishes them: `{"train"|"val"|"test": [[path, label, name], ...]}`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from latte.data.sources.base import ImageSource, SourceOptionsT, by_id
+from latte.data.sources.classes import distinct
+from latte.data.sources.listed import (
+    ListedPaths,
+    labelled_by_id,
+    refuse_all_missing,
+    refuse_overlap,
+    unique,
+)
+from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
+from latte.io.paths import read_text
+
+SPLIT_NAMES = ("train", "val", "test")
+SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "test": [...]}.'
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image of a split: `where` is `file split[index]`; it may come without a label."""
+
+    where: str
+    path: str
+    label: int | None
+    name: str
+
+
+Splits = dict[str, list[Entry]]
+"""The entries of train, val and test; empty where a file has none."""
+
+
+def read_splits(file: Path) -> Splits:
+    """Every split by name. Raises `LatteError` for other shapes, with the place."""
+    try:
+        content = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise LatteError(
+            f"malformed JSON: {error.msg}", where=f"{file}:{error.lineno}", hint=SHAPE
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise LatteError(f"malformed JSON: {error}", where=str(file), hint=SHAPE) from error
+    if not isinstance(content, dict) or "train" not in content:
+        raise LatteError("is not a split file: it has no train split", where=str(file), hint=SHAPE)
+    return {name: _read_split(file, name, content.get(name)) for name in SPLIT_NAMES}
+
+
+def names_by_label(entries: Sequence[Entry]) -> dict[int, Entry]:
+    """One labelled entry for each label id, in the order of ids.
+
+    Raises `LatteError` where a label has two names.
+    """
+    first: dict[int, Entry] = {}
+    for entry in entries:
+        if entry.label is None:
+            continue
+        known = first.setdefault(entry.label, entry)
+        if known.name != entry.name:
+            raise LatteError(
+                f"label {entry.label} is called {entry.name!r}",
+                where=entry.where,
+                hint=f"It is called {known.name!r} at {known.where}.",
+            )
+    return dict(sorted(first.items()))
+
+
+def _read_split(file: Path, name: str, entries: object) -> list[Entry]:
+    if entries is None:
+        return []
+    if not isinstance(entries, list):
+        raise LatteError("is not a list of entries", where=f"{file} {name}", hint=SHAPE)
+    return [_read_entry(entry, f"{file} {name}[{i}]") for i, entry in enumerate(entries)]
+
+
+def _read_entry(entry: object, where: str) -> Entry:
+    match entry:
+        case [str(path)] | [str(path), None] | [str(path), None, None]:
+            return Entry(where, path, None, "")
+        case [str(path), int(label), str(name)] if not isinstance(label, bool):
+            return Entry(where, path, label, name)
+    shown = json.dumps(entry, ensure_ascii=False)[:80]
+    raise LatteError(f"{shown} is not [path, label, class name]", where=where, hint=SHAPE)
+
+
+# A dataset whose images, labels and class names come from the entries of a split.
+
+
+class SplitDataset(ImageSource[SourceOptionsT]):
+    """Training is train and val, evaluation is test, as LatteCLIP and its baselines read CoOp.
+
+    Classes are ordered by label id, their names taken from whichever entries are labelled.
+    Somebody else wrote the split, so its paths must stay below the root.
+    """
+
+    def __init__(
+        self,
+        options: SourceOptionsT,
+        context: Context,
+        splits: Splits,
+        *,
+        file: Path,
+        root: Path,
+        spell: Callable[[str], str],
+    ) -> None:
+        """Messages name `file`; `spell` turns a split's class name into the one that is used."""
+        self._file, self._root = file, root
+        self._train, self._test = splits["train"] + splits["val"], splits["test"]
+        names = names_by_label(self._train + self._test)
+        self._labels = {label: index for index, label in enumerate(names)}
+        super().__init__(options, context, _class_names(names.values(), file, spell))
+
+    def training_images(self) -> Sequence[ImageReference]:
+        """The images of train and val, sorted by id."""
+        return by_id([image for image, _ in self._listed_training])
+
+    def evaluation_images(self) -> Sequence[LabelledImage]:
+        """The images of test, sorted by id."""
+        return self._evaluation_images
+
+    def audit_labels(self) -> Mapping[str, int]:
+        """The labels of train and val, where the split gives them."""
+        return {
+            image.id: self._labels[entry.label]
+            for image, entry in self._listed_training
+            if entry.label is not None
+        }
+
+    @cached_property
+    def _listed_training(self) -> list[tuple[ImageReference, Entry]]:
+        return self._listed(self._train)
+
+    @cached_property
+    def _evaluation_images(self) -> tuple[LabelledImage, ...]:
+        if not self._test:
+            return ()
+        labelled = [
+            LabelledImage(image, self._labels[_label_of(entry)])
+            for image, entry in self._listed(self._test)
+        ]
+        refuse_overlap(self.training_images(), labelled, str(self._file))
+        return labelled_by_id(labelled)
+
+    def _listed(self, entries: Sequence[Entry]) -> list[tuple[ImageReference, Entry]]:
+        paths = ListedPaths(self._root, absolute=False)
+        listed = [(paths.reference(entry.path, entry.where), entry) for entry in entries]
+        images = unique([(image, entry.where) for image, entry in listed])
+        refuse_all_missing(images, self._root, str(self._file))
+        return listed
+
+
+def _label_of(entry: Entry) -> int:
+    if entry.label is None:
+        raise LatteError("an image of the test split has no label", where=entry.where, hint=SHAPE)
+    return entry.label
+
+
+def _class_names(
+    entries: Iterable[Entry], file: Path, spell: Callable[[str], str]
+) -> tuple[str, ...]:
+    spelled = [(spell(entry.name), entry.where) for entry in entries]
+    for name, where in spelled:
+        if not name.strip():
+            raise LatteError("a class has an empty name", where=where)
+    return distinct(spelled, str(file))

@@ -1,1 +1,0 @@
-"""Built-in gates, a module each; none needs torch."""

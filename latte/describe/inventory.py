@@ -1,0 +1,177 @@
+"""Everything that a description store holds, read without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from latte.describe.store import StoredText, complete_lines, parse_line, part_files
+
+_TEXT, _REFUSED, _FAILED = range(3)
+
+
+@dataclass(frozen=True)
+class FoundText:
+    """A record, and when its part was last written."""
+
+    record: StoredText
+    modified: float
+    """Seconds since the epoch."""
+
+
+@dataclass
+class Archive:
+    """All parts of a folder. Memory grows with the number of keys, not with the texts."""
+
+    folder: Path
+    unreadable_lines: int = field(default=0, init=False)
+    """Damaged lines; counted while `texts` reads."""
+
+    @property
+    def parts(self) -> list[Path]:
+        """The files, in the order in which the store reads them."""
+        return part_files(self.folder)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.parts)
+
+    @property
+    def torn_parts(self) -> int:
+        """How many files end within a line, as a crash leaves them, or a writer at work."""
+        return sum(_is_torn(path) for path in self.parts)
+
+    def texts(self) -> Iterator[FoundText]:
+        """One record for each key: what the store serves, or why it has nothing to serve."""
+        best: dict[str, int] = {}
+        self.unreadable_lines = 0
+        for path in self.parts:
+            for line in complete_lines(path):
+                fields = parse_line(line)
+                if fields is None:
+                    self.unreadable_lines += 1
+                else:
+                    rank = _rank(fields)
+                    best[fields["key"]] = min(rank, best.get(fields["key"], rank))
+        for path in self.parts:
+            modified = path.stat().st_mtime
+            for line in complete_lines(path):
+                fields = parse_line(line)
+                if fields is not None and best.get(fields["key"]) == _rank(fields):
+                    del best[fields["key"]]
+                    yield FoundText(stored_text(fields), modified)
+
+
+def stored_text(fields: dict[str, Any]) -> StoredText:
+    """The record that a line's `fields` are; those that older versions did not write are empty."""
+    return StoredText(
+        key=fields["key"],
+        text=fields["text"],
+        failure=fields.get("failure"),
+        describer=fields.get("describer", ""),
+        prompt=fields.get("prompt", ""),
+        images=tuple(fields.get("images", ())),
+        layout=fields.get("layout", ""),
+        sample=fields.get("sample", 0),
+        refused=fields.get("refused") is True,
+    )
+
+
+def _rank(fields: dict[str, Any]) -> int:
+    """What is served first: a text, else a refusal."""
+    if fields["text"] is not None:
+        return _TEXT
+    return _REFUSED if fields.get("refused") is True else _FAILED
+
+
+def _is_torn(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, 2) == 0:
+            return False
+        file.seek(-1, 2)
+        return file.read(1) != b"\n"
+
+
+# What a description store holds, in numbers.
+
+
+@dataclass
+class Holding:
+    """What is kept of one describer's answers to one prompt."""
+
+    describer: str
+    prompt: str
+    texts: int = 0
+    refused: int = 0
+    failed: int = 0
+    newest: float = 0.0
+    """When the newest part with one of them was last written, in seconds since the epoch."""
+
+    def count(self, found: FoundText) -> None:
+        """Add one record."""
+        if found.record.text is not None:
+            self.texts += 1
+        elif found.record.refused:
+            self.refused += 1
+        else:
+            self.failed += 1
+        self.newest = max(self.newest, found.modified)
+
+
+def holdings(archive: Archive) -> list[Holding]:
+    """One entry for each describer and prompt, the largest of each describer first."""
+    found: dict[tuple[str, str], Holding] = {}
+    for one in archive.texts():
+        about = (one.record.describer, one.record.prompt)
+        found.setdefault(about, Holding(*about)).count(one)
+    return sorted(found.values(), key=lambda one: (one.describer, -one.texts, one.prompt))
+
+
+@dataclass(frozen=True)
+class StoreStatistics:
+    """Numbers about a store."""
+
+    texts: int
+    refused: int
+    failed: int
+    mean_words: float | None
+    """Of the texts; None without any."""
+    median_words: float | None
+    max_words: int | None
+    duplicate_share: float | None
+    """Share of the texts that repeat another word by word."""
+    files: int
+    bytes: int
+    torn_lines: int
+    """Files that end within a line."""
+    unreadable_lines: int
+
+
+def statistics(archive: Archive) -> StoreStatistics:
+    """Counts and lengths of everything in `archive`."""
+    total = Holding("", "")
+    words: list[int] = []
+    distinct: set[int] = set()
+    for found in archive.texts():
+        total.count(found)
+        if found.record.text is not None:
+            words.append(len(found.record.text.split()))
+            distinct.add(hash(found.record.text))
+    texts = total.texts
+    return StoreStatistics(
+        texts=texts,
+        refused=total.refused,
+        failed=total.failed,
+        mean_words=fmean(words) if words else None,
+        median_words=median(words) if words else None,
+        max_words=max(words) if words else None,
+        duplicate_share=1 - len(distinct) / texts if texts else None,
+        files=len(archive.parts),
+        bytes=archive.size,
+        torn_lines=archive.torn_parts,
+        unreadable_lines=archive.unreadable_lines,
+    )

@@ -1,1 +1,0 @@
-"""Using a run's model: any images, as they come, from Python and from the command line."""

@@ -1,0 +1,1 @@
+"""Propose a first recipe for a folder of images."""

@@ -1,0 +1,263 @@
+"""The device that runs would use, and its memory; imports torch only where there may be a GPU."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast
+
+from packaging.version import Version
+
+from latte.data.enough import LEAST_PER_NAME
+from latte.new.images import Findings
+from latte.registry.registry import Registry
+from latte.registry.spec import Kind
+
+_GIBIBYTE = 2**30
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where runs would happen."""
+
+    device: str
+    """`cuda`, `mps` or `cpu`, as `device: auto` finds it (`mps` must be asked for)."""
+    name: str
+    memory: float | None
+    """Of the device, in GiB."""
+
+    def __str__(self) -> str:
+        memory = f", {self.memory:.0f} GiB" if self.memory else ""
+        return f"{self.name}{memory}"
+
+
+def this_machine() -> Machine:
+    """What `device: auto` would use here."""
+    if _may_have_nvidia():
+        gpu = _nvidia()
+        if gpu is not None:
+            return gpu
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Machine("cpu", f"{cpus} CPU core{'' if cpus == 1 else 's'}, no GPU", _main_memory())
+
+
+def _may_have_nvidia() -> bool:
+    if platform.system() == "Darwin":
+        return False
+    return bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
+
+
+def _nvidia() -> Machine | None:
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    return Machine("cuda", found.name, found.total_memory / _GIBIBYTE)
+
+
+def _main_memory() -> float | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIBIBYTE
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+# What to do with somebody's images, and why: a few rules, each with its reason.
+
+
+Method = Literal["mixture", "training-free", "latteclip"]
+
+_NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
+"""The component that a method cannot do without, where it does not come with latte."""
+_GUARD: tuple[Kind, str] = ("guard", "evidence")
+"""Judges what any method adapted."""
+
+_LMM_MEMORY = 10.0
+"""GiB of a GPU that LLaVA 1.6 with 7 billion parameters needs in 4 bits, with room for a batch:
+calculated from shapes, as the two below."""
+_WHOLE_LMM_MEMORY = 22.0
+"""The same in 16 bits."""
+_WHOLE_BATCH_MEMORY = 20.0
+"""GiB that a batch of 512 images and their texts needs in ViT-B/32, activations kept."""
+_LARGEST_BATCH = 512
+_STEPS_AN_EPOCH = 10
+
+
+@dataclass
+class Choices:
+    """What the recipe says."""
+
+    method: Method
+    describer: Literal["phrases", "llava"] | None = None
+    load_in_4bit: bool = False
+    batch_size: int = 64
+    micro_batch_size: int | None = None
+    max_epochs: int = 0
+    guard: str | None = None
+    learning_rate: float = 0.0
+    requires: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+def choose(found: Findings, machine: Machine, registry: Registry, method: str) -> Choices:
+    """The settings for these images on this machine; `method` is `auto` or the wanted one."""
+    automatic = method == "auto"
+    chosen = _method(found, machine, registry) if automatic else _asked(method, registry)
+    _COMPLETE[chosen.method](chosen, found, machine, registry)
+    _choose_guard(chosen, registry)
+    if not found.evaluation:
+        chosen.reasons.append(
+            "gain: not measured, as there are no labelled images; name a folder with --evaluation"
+        )
+    return chosen
+
+
+def _choose_guard(chosen: Choices, registry: Registry) -> None:
+    _, name = _GUARD
+    if not has(registry, *_GUARD):
+        chosen.reasons.append(
+            "guard: none; to keep plain CLIP where the evidence that adapting helps is weak, "
+            "pip install latte-transductive, and write this recipe again"
+        )
+        return
+    chosen.guard = name
+    requirement = _requirement(registry, *_GUARD)
+    chosen.requires = list(dict.fromkeys([*chosen.requires, requirement]))
+    chosen.reasons.append(
+        f"guard: {name}, which keeps plain CLIP where the evidence that adapting helps is weak"
+    )
+
+
+def _complete_mixture(
+    chosen: Choices, found: Findings, machine: Machine, registry: Registry
+) -> None:
+    chosen.requires.append(_requirement(registry, *_NEEDS["mixture"]))
+
+
+def _complete_training_free(
+    chosen: Choices, found: Findings, machine: Machine, registry: Registry
+) -> None:
+    chosen.describer = "phrases"
+
+
+def _complete_latteclip(
+    chosen: Choices, found: Findings, machine: Machine, registry: Registry
+) -> None:
+    _choose_describer(chosen, machine, registry)
+    _choose_training(chosen, found, machine)
+
+
+_COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None]] = {
+    "mixture": _complete_mixture,
+    "training-free": _complete_training_free,
+    "latteclip": _complete_latteclip,
+}
+"""What is left to choose once the method is."""
+
+
+def _method(found: Findings, machine: Machine, registry: Registry) -> Choices:
+    """Fine-tuning pays where an LMM brings knowledge that CLIP has not, and images are many."""
+    if _has_lmm(machine, registry) and not found.too_few:
+        return Choices(
+            "latteclip",
+            reasons=[
+                "method: LatteCLIP, because this GPU holds the LMM that writes about your images; "
+                "without training: --method mixture"
+            ],
+        )
+    why = "there is no GPU that holds an LMM"
+    if machine.device == "cuda" and not has(registry, "describer", "llava"):
+        why = "latte-llava, which brings the LMM, is not installed"
+    if found.too_few:
+        why = f"there are fewer than {LEAST_PER_NAME} images per class name to train on"
+    mixture = has(registry, *_NEEDS["mixture"])
+    name: Method = "mixture" if mixture else "training-free"
+    what = (
+        "all images decide together what each one shows, and nothing is trained"
+        if mixture
+        else "prototypes are re-estimated from texts and images, and nothing is trained"
+    )
+    reason = f"method: {what}, because {why}; fine-tuning all the same: --method latteclip"
+    reasons = [reason]
+    if found.too_few and not mixture:
+        reasons.append(
+            "few images: pip install latte-transductive, and write this recipe again; the mixture "
+            "needs no texts about images and keeps zero-shot where it is likely to be worse"
+        )
+    return Choices(name, reasons=reasons)
+
+
+def _asked(method: str, registry: Registry) -> Choices:
+    wanted = cast("Method", method)
+    if wanted in _NEEDS and not has(registry, *_NEEDS[wanted]):
+        why = "method: training-free, because latte-transductive is not installed"
+        return Choices("training-free", reasons=[why])
+    return Choices(wanted, reasons=[f"method: {wanted}, as you asked"])
+
+
+def has(registry: Registry, kind: Kind, name: str) -> bool:
+    """Whether a component of this name is installed."""
+    return any(one.spec.name == name for one in registry.all(kind))
+
+
+def _requirement(registry: Registry, kind: Kind, name: str) -> str:
+    """The package that provides a component, in this minor version."""
+    provider = registry.get(kind, name)
+    major, minor = Version(provider.version).release[:2]
+    return f"{provider.distribution}>={major}.{minor},<{major}.{minor + 1}"
+
+
+def _has_lmm(machine: Machine, registry: Registry) -> bool:
+    fits = machine.device == "cuda" and (machine.memory or 0.0) >= _LMM_MEMORY
+    return fits and has(registry, "describer", "llava")
+
+
+def _choose_describer(chosen: Choices, machine: Machine, registry: Registry) -> None:
+    if not _has_lmm(machine, registry):
+        chosen.describer = "phrases"
+        chosen.reasons.append(
+            "describer: phrases, which ranks phrases with CLIP itself and needs no GPU; an LMM "
+            "knows more (plugin latte-llava, or latte-openai for a server)"
+        )
+        return
+    chosen.describer = "llava"
+    chosen.requires.append(_requirement(registry, "describer", "llava"))
+    chosen.load_in_4bit = (machine.memory or 0.0) < _WHOLE_LMM_MEMORY
+    bits = "in 4 bits, to fit" if chosen.load_in_4bit else "whole"
+    chosen.reasons.append(f"describer: llava {bits}; it sees a thumbnail, as published")
+
+
+def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None:
+    chosen.batch_size = batch_size(found.images)
+    if chosen.batch_size < _LARGEST_BATCH:
+        chosen.reasons.append(
+            f"batch: {chosen.batch_size} images in place of {_LARGEST_BATCH}, so that an epoch has "
+            f"about {_STEPS_AN_EPOCH} steps"
+        )
+    if (machine.memory or 0.0) < _WHOLE_BATCH_MEMORY and chosen.batch_size > 128:
+        chosen.micro_batch_size = 128
+        chosen.reasons.append("memory: 128 images at once pass a tower; the result is the same")
+    chosen.max_epochs = 50 if machine.device == "cuda" else 5
+    if machine.device != "cuda":
+        chosen.reasons.append("epochs: 5 in place of 50, because a CPU is slow")
+    is_large = found.images >= 19_000 and len(found.class_names) >= 100
+    chosen.learning_rate = 1e-6 if is_large else 1e-7
+    chosen.reasons.append(
+        f"learning rate: {chosen.learning_rate:.0e}, as published for sets of "
+        + ("many images and classes" if is_large else "this size")
+    )
+
+
+def batch_size(images: int) -> int:
+    """The largest power of two with ten steps an epoch, between 32 and 512."""
+    size = 32
+    while size < _LARGEST_BATCH and 2 * size * _STEPS_AN_EPOCH <= images:
+        size *= 2
+    return size

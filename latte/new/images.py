@@ -1,0 +1,173 @@
+"""What a folder of images and a list of classes hold, as far as it bears on a recipe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from latte.components.datasets.folder import ImageFolderDataset
+from latte.data.enough import warn_of_few
+from latte.data.images import UnreadableImageError, decode_image, unreadable_file
+from latte.data.source_options import CLASS_FOLDERS, FolderOptions
+from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.data.sources.walk import list_images
+from latte.interfaces import Context, LatteError
+from latte.io.paths import existing_folder, some
+
+SAMPLE = 64
+"""Images that are opened, evenly over the folder."""
+_SMALL = 100
+"""Pixels of the shorter side below which CLIP sees little."""
+
+
+@dataclass(frozen=True)
+class BrokenImage:
+    """An image that cannot be read, and why, in one line."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found."""
+
+    root: Path
+    classes: Path | None
+    """None: the sub-folders of `root` name the classes."""
+    evaluation: Path | None
+    images: int
+    opened: int
+    broken: tuple[BrokenImage, ...]
+    size: tuple[int, int] | None
+    """Median width and height of the images that could be opened."""
+    class_names: tuple[str, ...]
+    in_class_folders: int
+    """Images that lie in a sub-folder which is called like a class."""
+    labelled: int
+    """Images of `evaluation`."""
+
+    @property
+    def too_few(self) -> str | None:
+        """The warning that there are too few images for the class names."""
+        return warn_of_few(self.images, len(self.class_names))
+
+    def warnings(self) -> Iterator[str]:
+        """What somebody should look at before a run, a sentence each."""
+        if self.broken:
+            first = f"{self.broken[0].id} ({self.broken[0].reason})"
+            yield (
+                f"{len(self.broken)} of {self.opened} images that were opened cannot be read, "
+                f"{first} for one; runs leave such images out and list them"
+            )
+        if self.size and min(self.size) < _SMALL:
+            width, height = self.size
+            yield f"images are small ({width} x {height}); CLIP was trained on larger ones"
+        if few := self.too_few:
+            yield few
+        if self.in_class_folders and self.classes:
+            yield (
+                f"{self.in_class_folders:,} images lie in folders that are called like classes: "
+                "training never sees that. To measure the gain, move some of them to a folder of "
+                "their own, by class, and name it with --evaluation"
+            )
+        yield from _warnings_about(self.class_names)
+
+
+def look_at(root: Path, classes: Path | None, evaluation: Path | None) -> Findings:
+    """Look at a folder, at `SAMPLE` of its images, and at the class names.
+
+    Raises `LatteError` for what no run could use: no images, unusable class names, an evaluation
+    folder whose classes are others or whose images are training images too.
+    """
+    existing_folder(root.absolute(), "--images")
+    paths = sorted(list_images(root.absolute(), "--images"))
+    context = _context()
+    names = read_class_names(
+        str(classes.absolute()) if classes else CLASS_FOLDERS, root.absolute(), context
+    )
+    opened = paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
+    sizes, broken = _open(opened, root.absolute())
+    return Findings(
+        root=root,
+        classes=classes,
+        evaluation=evaluation,
+        images=len(paths),
+        opened=len(opened),
+        broken=tuple(broken),
+        size=_median(sizes),
+        class_names=names,
+        in_class_folders=_in_class_folders(paths, root.absolute(), names),
+        labelled=_labelled(root, classes, evaluation, context),
+    )
+
+
+def _context() -> Context:
+    def no_clip() -> None:
+        raise LatteError("nothing is encoded here")
+
+    return Context(Path.cwd(), Path.cwd(), "cpu", 0, frozen_clip=no_clip)  # type: ignore[arg-type]
+
+
+def _open(paths: Sequence[Path], root: Path) -> tuple[list[tuple[int, int]], list[BrokenImage]]:
+    sizes, broken = [], []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        try:
+            sizes.append(decode_image(path.read_bytes()).size)
+        except OSError as error:
+            broken.append(BrokenImage(name, unreadable_file(error)))
+        except UnreadableImageError as error:
+            broken.append(BrokenImage(name, error.reason))
+    return sizes, broken
+
+
+def _median(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    if not sizes:
+        return None
+    return round(median(size[0] for size in sizes)), round(median(size[1] for size in sizes))
+
+
+def _in_class_folders(paths: Sequence[Path], root: Path, names: Sequence[str]) -> int:
+    lookup = ClassLookup(names)
+    folders = Counter(path.relative_to(root).parts[0] for path in paths if path.parent != root)
+    return sum(count for folder, count in folders.items() if _is_class(folder, lookup))
+
+
+def _is_class(folder: str, lookup: ClassLookup) -> bool:
+    try:
+        lookup.label(folder, folder)
+    except LatteError:
+        return False
+    return True
+
+
+def _labelled(root: Path, classes: Path | None, evaluation: Path | None, context: Context) -> int:
+    if evaluation is None:
+        return 0
+    options = FolderOptions(
+        root=str(root.absolute()),
+        classes=str(classes.absolute()) if classes else CLASS_FOLDERS,
+        evaluation=str(evaluation.absolute()),
+    )
+    return len(ImageFolderDataset(options, context).evaluation_images())
+
+
+def _warnings_about(names: Sequence[str]) -> Iterator[str]:
+    scores = [name for name in names if "_" in name]
+    if scores:
+        yield f"{_counted(scores)} with _ in them, which CLIP reads less well than spaces"
+    codes = [name for name in names if not any(letter.isalpha() for letter in name)]
+    if codes:
+        yield f"{_counted(codes)} without a letter, which tell CLIP nothing"
+    folded = Counter(" ".join(name.casefold().replace("_", " ").split()) for name in names)
+    twins = [name for name, count in folded.items() if count > 1]
+    if twins:
+        yield f"{_counted(twins)} in two spellings: the same word is no two classes"
+
+
+def _counted(names: Sequence[str]) -> str:
+    return f"{len(names)} class name{'' if len(names) == 1 else 's'} ({some(names)})"

@@ -1,0 +1,121 @@
+"""The recipe's text: what was chosen, with comments that say what to change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from latte.data.enough import quick_look
+from latte.data.source_options import CLASS_FOLDERS
+from latte.new.choices import Choices
+from latte.new.images import Findings
+from latte.recipe.dump import dump_yaml
+
+_FARTHEST = 2
+"""Folders up that a relative path may start with; further away, absolute paths read better."""
+
+
+def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
+    """The recipe that goes into `file`; its paths start there."""
+    return "".join(f"{line}\n" for line in _lines(found, chosen, file))
+
+
+def _lines(found: Findings, chosen: Choices, file: Path) -> Iterator[str]:
+    yield f"# Adapts CLIP to {found.images:,} images of {len(found.class_names)} classes:"
+    look = quick_look(found.images, len(found.class_names))
+    if look:
+        yield f"#   latte run {file.name} --limit {look}     a quick look"
+    yield f"#   latte run {file.name}"
+    if chosen.requires:
+        yield from _entry("requires", chosen.requires)
+    yield from _dataset(found, file)
+    yield "# Another CLIP: any name and tag of open_clip.list_pretrained()"
+    yield "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}"
+    if chosen.guard:
+        yield "# Keeps plain CLIP where the evidence that adapting helps is weak"
+        yield from _entry("guard", chosen.guard)
+    yield from {"mixture": _mixture, "training-free": _free, "latteclip": _latteclip}[
+        chosen.method
+    ](chosen)
+
+
+def _dataset(found: Findings, file: Path) -> Iterator[str]:
+    yield "dataset:"
+    yield "  use: folder"
+    yield from _entry("root", _path(found.root, file), "  ")
+    classes = _path(found.classes, file) if found.classes else CLASS_FOLDERS
+    yield from _entry("classes", classes, "  ")
+    yield '  # Better with the kind of your classes: "a photo of a {class}, a type of bird."'
+    yield '  template: "a photo of a {class}."'
+    if found.evaluation:
+        yield f"  # {found.labelled:,} labelled images, to measure on; training never sees them"
+        yield from _entry("evaluation", _path(found.evaluation, file), "  ")
+    else:
+        yield "  # A folder of labelled images by class, other ones than in root, measures the gain"
+        yield "  # evaluation: labelled"
+
+
+def _mixture(chosen: Choices) -> Iterator[str]:
+    yield "# All images decide together; nothing is trained"
+    yield "labels: [transductive]"
+    yield "prototypes: centroids"
+    yield "train: {max_steps: 0}"
+
+
+def _free(chosen: Choices) -> Iterator[str]:
+    yield "# Prototypes are re-estimated from texts about the images, and from the images"
+    yield from _descriptions(chosen)
+    yield "prototypes: re-estimated"
+    yield "train: {max_steps: 0}"
+
+
+def _latteclip(chosen: Choices) -> Iterator[str]:
+    yield from _descriptions(chosen)
+    yield "labels: [current, frozen]"
+    yield "# A lower momentum suits few steps: prototypes follow the texts faster"
+    yield "prototypes: {use: momentum, momentum: 0.99}"
+    yield "loss: contrastive"
+    yield "train:"
+    yield f"  batch_size: {chosen.batch_size}"
+    if chosen.micro_batch_size:
+        yield f"  micro_batch_size: {chosen.micro_batch_size}"
+    yield "  # Whichever comes first"
+    yield "  max_steps: 2000"
+    yield f"  max_epochs: {chosen.max_epochs}"
+    rate = dump_yaml(chosen.learning_rate).strip()
+    yield f"  optimizer: {{learning_rate: {rate}}}"
+    yield "# What adaptation gives without any text about images"
+    yield "controls:"
+    yield "  without-descriptions: {descriptions: [class], describer: null}"
+
+
+def _descriptions(chosen: Choices) -> Iterator[str]:
+    if chosen.describer == "llava":
+        yield "describer:"
+        yield "  use: llava"
+        yield "  model: llava-hf/llava-v1.6-mistral-7b-hf"
+        yield "  resolution: thumbnail"
+        if chosen.load_in_4bit:
+            yield "  load_in: 4bit"
+    else:
+        yield f"describer: {chosen.describer}"
+    yield "# Both take a prompt: ask about your kind of images"
+    yield "descriptions:"
+    yield "  - class"
+    yield "  - {use: image}"
+    yield "  - {use: group, size: 4}"
+
+
+def _entry(key: str, value: object, indent: str = "") -> Iterator[str]:
+    yield from (indent + line for line in dump_yaml({key: value}).splitlines())
+
+
+def _path(path: Path, file: Path) -> str:
+    """`path` from the recipe's folder, or absolute where that is far away."""
+    whole = Path(os.path.normpath(path.absolute()))
+    try:
+        relative = Path(os.path.relpath(whole, file.absolute().parent))
+    except ValueError:
+        return str(whole)
+    return str(whole if relative.parts.count("..") > _FARTHEST else relative)

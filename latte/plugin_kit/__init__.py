@@ -1,0 +1,1 @@
+"""Write a plugin, and check one."""

@@ -1,0 +1,170 @@
+"""Running the contract suite on a plugin's components, or the plugin's own tests, with pytest."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+from latte.interfaces import LatteError, Options
+from latte.plugin_kit.write import KIND_FACTS
+from latte.registry.discovery import one_line
+from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
+from latte.registry.registry import Registry
+
+_OPTIONS = ("-q", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=")
+
+
+def run_contracts(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
+    """Each component with its default options; one that needs some is left to its own tests."""
+    needs_pytest()
+    for one in registry.all():
+        if one.distribution == plugin.distribution:
+            yield _contract(registry, one)
+
+
+def run_tests(plugin: Plugin, folder: Path) -> Finding:
+    """The plugin's own tests in `folder`. Raises `LatteError` if there is no such folder."""
+    if not folder.is_dir():
+        raise LatteError("there is no such folder of tests", where=str(folder))
+    needs_pytest()
+    return Finding(plugin.package, f"passes the tests in {folder}", _pytest([str(folder)]))
+
+
+def needs_pytest() -> None:
+    """Raise `LatteError` where pytest is not installed: latte itself does without."""
+    if importlib.util.find_spec("pytest") is None:
+        raise LatteError("contract tests need pytest", hint="pip install pytest, or --no-contract")
+
+
+def _contract(registry: Registry, one: Registered) -> Finding:
+    subject, facts = f"{one.spec.kind} {one.spec.name}", KIND_FACTS[one.spec.kind]
+    check = f"keeps the {facts.contract}"
+    required = _required(registry.options_model(one)) if one.spec.kind != "model" else []
+    if required:
+        why = f"it needs {', '.join(required)}: name its own tests with --tests DIR"
+        return Finding(subject, check, skipped=why)
+    name = one.spec.name if one.spec.kind == "model" else one.full_name
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "test_contract.py"
+        file.write_text(
+            f"from latte.testing import {facts.contract}\n\n\n"
+            f"class TestComponent({facts.contract}):\n    component = {name!r}\n",
+            encoding="utf-8",
+        )
+        return Finding(subject, check, _pytest(["--rootdir", folder, str(file)]))
+
+
+def _required(model: type[Options]) -> list[str]:
+    return [name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def _pytest(arguments: Sequence[str]) -> str | None:
+    """None if all passed, else the lines that say what did not."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", *_OPTIONS, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode == 0:
+        return None
+    errors = re.findall(r"^E +(.+)$", ended.stdout, flags=re.MULTILINE)
+    return "\n".join(dict.fromkeys(errors[:5])) or (ended.stdout + ended.stderr).strip()[-400:]
+
+
+# Looking a whole plugin over before it is published: imports, options, dependencies, contracts.
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    """The package, or `kind name` of a component."""
+    check: str
+    problem: str | None = None
+    """None where all is well."""
+    skipped: str | None = None
+    """Why it was not looked at."""
+
+
+def check_plugin(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
+    """Everything that can be told without running a component, in the order of what depends."""
+    problem = None if plugin.status == "ok" else f"{plugin.status}: {plugin.error}"
+    yield Finding(plugin.package, "is found, and made for this plugin interface", problem)
+    yield from _dependencies(plugin.distribution)
+    for one in registry.all():
+        if one.distribution == plugin.distribution:
+            yield from _component(registry, one)
+
+
+def _component(registry: Registry, one: Registered) -> Iterator[Finding]:
+    subject = f"{one.spec.kind} {one.spec.name}"
+    if one.spec.kind == "model":
+        yield _finding(subject, "its folder exists", lambda: registry.model_folder(one.spec.name))
+        return
+    yield _finding(subject, "is imported, and complete", lambda: registry.load(one))
+    yield _finding(subject, "has options with a JSON schema", lambda: _schema(registry, one))
+
+
+def _schema(registry: Registry, one: Registered) -> None:
+    model = registry.options_model(one)
+    try:
+        schema = model.model_json_schema()
+    except PydanticInvalidForJsonSchema as error:
+        raise LatteError(one_line(error)) from error
+    silent = [
+        name for name, field in model.model_fields.items() if not (field.description or "").strip()
+    ]
+    if silent:
+        raise LatteError(f"no description= for {', '.join(silent)}")
+    if schema.get("additionalProperties", True):
+        raise LatteError(f'{model.__name__} must keep extra="forbid" of latte.api.Options')
+
+
+def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
+    try:
+        look()
+    except LatteError as error:
+        return Finding(subject, check, error.what)
+    return Finding(subject, check)
+
+
+def _dependencies(name: str) -> Iterator[Finding]:
+    """What pip would say, and whether the package bounds the latte that it was made for."""
+    requirements = [Requirement(text) for text in distribution(name).requires or ()]
+    wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
+    problems = [problem for one in wanted if (problem := _conflict(one))]
+    yield Finding(name, "its dependencies are installed", "; ".join(problems) or None)
+    if name != BUILTIN_DISTRIBUTION:
+        yield Finding(name, "bounds the versions of latte-clip", _unbounded(wanted))
+
+
+def _conflict(requirement: Requirement) -> str | None:
+    try:
+        installed = version(requirement.name)
+    except PackageNotFoundError:
+        return f"{requirement.name} is not installed"
+    if requirement.specifier.contains(installed, prereleases=True):
+        return None
+    return f"{requirement.name} {installed} is installed, {requirement.specifier} is asked for"
+
+
+def _unbounded(requirements: Sequence[Requirement]) -> str | None:
+    latte = [one for one in requirements if canonicalize_name(one.name) == BUILTIN_DISTRIBUTION]
+    if not latte:
+        return f'add "{BUILTIN_DISTRIBUTION}>=..." to its dependencies'
+    operators = {part.operator for one in latte for part in one.specifier}
+    upper = operators & {"<", "<=", "==", "~="}
+    return None if upper else "say up to which version, as in latte-clip>=0.1,<0.2"

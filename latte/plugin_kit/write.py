@@ -1,0 +1,146 @@
+"""What a new plugin is called: as a pip package, as an import package, in recipes, in code."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from latte import __version__
+from latte.interfaces import LatteError
+from latte.registry.spec import Kind
+
+_DISTRIBUTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_PREFIX = "latte-"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one plugin: `latte-warm-colours` for instance."""
+
+    distribution: str
+    """What pip installs: `latte-warm-colours`."""
+
+    @property
+    def module(self) -> str:
+        """What Python imports, and the entry point's key: `latte_warm_colours`."""
+        return self.distribution.replace("-", "_")
+
+    @property
+    def component(self) -> str:
+        """What recipes say: `warm-colours`."""
+        return self.distribution.removeprefix(_PREFIX)
+
+    @property
+    def camel(self) -> str:
+        """What its classes' names begin with: `WarmColours`."""
+        return "".join(word.capitalize() for word in self.component.split("-"))
+
+
+def plugin_names(text: str) -> Names:
+    """The names that follow from `text`. Raises `LatteError` where it cannot name a package."""
+    wanted = text.strip().lower().replace("_", "-").replace(" ", "-")
+    if not _DISTRIBUTION.fullmatch(wanted):
+        raise LatteError(
+            f'"{text}" cannot name a package',
+            hint="lower-case letters, digits and single hyphens, as in latte-colours",
+        )
+    names = Names(wanted)
+    taken = names.module in sys.stdlib_module_names or keyword.iskeyword(names.module)
+    if taken or names.module == "latte" or names.component[0].isdigit():
+        raise LatteError(
+            f'a package called "{wanted}" would hide another one',
+            hint=f"try latte-{names.component.lstrip('0123456789') or 'colours'}-plugin",
+        )
+    return names
+
+
+# Writing a new plugin's files: all of them, or none.
+
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_SUFFIX = ".jinja"
+
+
+@dataclass(frozen=True)
+class KindFacts:
+    """What templates say of a kind."""
+
+    noun: str
+    contract: str
+    promise: str
+    """What the component that is written here does, for the summary and the README."""
+
+
+KIND_FACTS: dict[Kind, KindFacts] = {
+    "dataset": KindFacts("Dataset", "DatasetContract", "photos in a folder, with a class list"),
+    "guard": KindFacts("Guard", "GuardContract", "keeps zero-shot where its labels are unsure"),
+    "describer": KindFacts("Describer", "DescriberContract", "says how bright a photo is"),
+    "description": KindFacts(
+        "Description", "DescriptionTypeContract", "asks what an image's object is made of"
+    ),
+    "gate": KindFacts("Gate", "GateContract", "holds back texts with unwanted words"),
+    "labeler": KindFacts("Labeler", "PseudoLabelerContract", "labels the clearest images only"),
+    "prototypes": KindFacts(
+        "Prototypes", "PrototypeAggregatorContract", "prototypes that drift towards their images"
+    ),
+    "loss": KindFacts("Loss", "LossContract", "one minus the cosine of image and target"),
+    "reporter": KindFacts("Reporter", "ReporterContract", "writes the result as one line of text"),
+    "model": KindFacts("Model", "ModelContract", "a CLIP with random weights, to be replaced"),
+}
+
+
+def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
+    """Write a package of `kind` as `folder`; returns its files, relative to it.
+
+    Raises `LatteError` if `folder` exists: nothing is ever overwritten.
+    """
+    if folder.exists():
+        raise LatteError(
+            "this folder exists", where=str(folder), hint="choose another name or --output"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        for name, text in _files(names, kind):
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
+    """Names and contents; a kind's own template takes the place of the common one."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    values = {"names": names, "kind": kind, "facts": KIND_FACTS[kind], "latte": _series()}
+    found = {
+        path.relative_to(_TEMPLATES / part).as_posix(): path.relative_to(_TEMPLATES).as_posix()
+        for part in ("common", kind)
+        for path in sorted((_TEMPLATES / part).rglob(f"*{_SUFFIX}"))
+    }
+    for name, template in found.items():
+        target = name.removesuffix(_SUFFIX).replace("MODULE", names.module)
+        yield target, environment.get_template(template).render(values)
+
+
+def _series() -> str:
+    """The versions of latte that a plugin written today works with, such as `>=0.1,<0.2`."""
+    major, minor, *_ = __version__.split(".")
+    return f">={major}.{minor},<{major}.{int(minor) + 1}"

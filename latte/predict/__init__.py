@@ -1,0 +1,1 @@
+"""Predictions of a finished run, from Python and from the command line."""

@@ -1,0 +1,177 @@
+"""What `latte.load` gives: a run's model, ready for any images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latte.data.scan import SkippedImage
+from latte.evaluate.predictions import Columns, Prediction, predict_rows
+from latte.interfaces import Calibration, LatteError, Progress
+from latte.predict.priors import Priors, Scored, with_priors
+from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
+from latte.run.adapted import Adapted
+from latte.run.calibrating import read_calibration
+from latte.run.posterior import OwnImages, read_own_images
+from latte.run.reopen import load_adapted_run
+
+BATCH_SIZE = 64
+
+
+class Predictor:
+    """Classifies images as the run's model does. Made by `latte.load`."""
+
+    def __init__(
+        self,
+        adapted: Adapted,
+        calibration: Calibration | None,
+        device: str,
+        own: OwnImages | None = None,
+    ) -> None:
+        self.adapted = adapted
+        """The models (`adapted.members[0].backbone` is the first) and the prototypes."""
+        self.classes: tuple[str, ...] = adapted.class_names
+        """The class names; a prediction's `label` is an index of them."""
+        self.calibration = calibration
+        """How confidence was set without labels; None: it is as CLIP has it."""
+        self.device = device
+        """The torch device that the models are on."""
+        self.own = own
+        """The posterior of the run's own images; None in runs without one."""
+
+    @property
+    def scale(self) -> float:
+        """What turns similarities into confidence: calibrated where the run is."""
+        return self.calibration.scale if self.calibration else self.adapted.logit_scale
+
+    def columns(self, top_k: int) -> Columns:
+        """Return the columns that rows of `top_k` classes are written with."""
+        return Columns(min(top_k, len(self.classes)), self.own is not None)
+
+    def predict(
+        self,
+        images: Images,
+        *,
+        top_k: int = 5,
+        batch_size: int = BATCH_SIZE,
+        on_unreadable: Unreadable | None = None,
+        priors: Priors | None = None,
+    ) -> list[Prediction]:
+        """All predictions at once; see `predict_iter`."""
+        return list(
+            self.predict_iter(
+                images,
+                top_k=top_k,
+                batch_size=batch_size,
+                on_unreadable=on_unreadable,
+                priors=priors,
+            )
+        )
+
+    def predict_iter(
+        self,
+        images: Images,
+        *,
+        top_k: int = 5,
+        batch_size: int = BATCH_SIZE,
+        on_unreadable: Unreadable | None = None,
+        priors: Priors | None = None,
+        on_priors: Callable[[Tensor], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """One prediction after another, in the images' order, while the next are read.
+
+        Memory stays the same however many images there are, but for `priors="auto"`. A file with
+        the content of one of the run's training images gets the posterior's classes
+        (`Prediction.source` is `own`), in runs that have one: at most as many classes as it names.
+        All others get the classifier's.
+
+        Args:
+            images: a file, a folder (with everything below it), a Pillow image, or an iterable or
+                generator of these.
+            top_k: classes an image (all, if there are fewer).
+            batch_size: images a forward pass.
+            on_unreadable: is told of each image that cannot be read, which is then left out.
+            priors: shares (C,) of the classes, in place of equal ones; `auto` reads all images
+                first and estimates the shares on them.
+            on_priors: is told the shares that are used.
+
+        Raises:
+            LatteError: for an unreadable image without `on_unreadable`; for what is no image; for
+                `auto` with more images times classes than fit into 1 GiB.
+        """
+        scored: Iterator[Scored] = (
+            Scored(batch.names, batch.keys, self.adapted.similarities(batch.features))
+            for batch in self._encode(images, batch_size, on_unreadable)
+        )
+        if priors is not None:
+            scored = with_priors(scored, priors, self.scale, on_priors)
+        for batch in scored:
+            rows = predict_rows(
+                batch.names,
+                batch.similarities,
+                self.classes,
+                logit_scale=self.scale,
+                top_k=top_k,
+            )
+            own = self.own
+            yield from own.replace(rows, batch.keys, self.classes, top_k) if own else rows
+
+    def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
+        """Unit features (N, D) of all images, on the CPU.
+
+        Of several learners, D is the sum of their widths, and the cosine of two rows is the mean of
+        the learners' cosines. Raises as `predict_iter` does.
+        """
+        batches = [joint_features(one) for one in self._encode(images, batch_size, None)]
+        width = sum(member.backbone.embedding_width for member in self.adapted.members)
+        return torch.cat([torch.empty(0, width), *batches])
+
+    def _encode(
+        self, images: Images, batch_size: int, on_unreadable: Unreadable | None
+    ) -> Iterator[Encoded]:
+        return encode_stream(
+            self.adapted,
+            named_images(images, _as_skipped(on_unreadable)),
+            batch_size=batch_size,
+            on_unreadable=on_unreadable,
+        )
+
+
+def joint_features(batch: Encoded) -> Tensor:
+    """Features of all learners side by side (B, D), again of length 1."""
+    joined: Tensor = torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
+    return joined
+
+
+def _as_skipped(on_unreadable: Unreadable | None) -> Callable[[LatteError], None] | None:
+    if on_unreadable is None:
+        return None
+    return lambda error: on_unreadable(SkippedImage(error.where or "", error.what))
+
+
+def load(
+    run: str | PathLike[str],
+    device: str = "auto",
+    progress: Progress | None = None,
+    *,
+    candidate: bool = False,
+) -> Predictor:
+    """Open the model of a run folder; needs neither its recipe's plugins nor its images.
+
+    Args:
+        run: a run folder, as `latte run` named it.
+        device: auto, cpu, cuda, cuda:N or mps.
+        progress: is told what is loaded.
+        candidate: open what the run adapted and its guard did not take as a whole.
+
+    Raises:
+        LatteError: if there is no trained model, no candidate, or no such device.
+    """
+    folder, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
+    own = read_own_images(folder, len(adapted.class_names), candidate=candidate)
+    calibration = read_calibration(folder.candidate if candidate else folder)
+    return Predictor(adapted, calibration, found, own)

@@ -1,0 +1,170 @@
+"""Predictions under class priors: given in a file, or estimated on the images themselves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from latte.data.sources.classes import ClassLookup
+from latte.evaluate.priors import estimate_priors
+from latte.interfaces import LatteError
+from latte.io.paths import existing_file, read_text, some
+
+Priors: TypeAlias = Tensor | Literal["auto"]
+"""Shares (C,) of the classes, or `auto`: estimated on all images before the first row."""
+
+
+class Scored(NamedTuple):
+    """A batch of B images and what the classifier says of them."""
+
+    names: tuple[str, ...]
+    keys: tuple[str | None, ...]
+    """Content keys, where they are known."""
+    similarities: Tensor
+    """(B, C)."""
+
+
+MOST_ENTRIES = 2**27
+"""Images times classes that `auto` holds in memory, twice in fp32: 1 GiB."""
+_WHERE = "--priors"
+_TOLERANCE = 1e-3
+
+
+def with_priors(
+    batches: Iterable[Scored],
+    priors: Priors,
+    scale: float,
+    on_priors: Callable[[Tensor], None] | None = None,
+) -> Iterator[Scored]:
+    """Shift similarities so that softmax of `scale` times them has class `priors`, not equal ones.
+
+    The posterior times pi_k / pi0_k, with equal pi0, is a shift by log(pi_k) / scale. `on_priors`
+    gets the shares (C,) that are used. Raises `LatteError` for `auto` on too many images.
+    """
+    if isinstance(priors, str):
+        batches = _all(batches)
+        priors = _estimated(batches, scale)
+    if on_priors is not None:
+        on_priors(priors)
+    shift = (priors.double().log() / scale).float()
+    for batch in batches:
+        yield batch._replace(similarities=batch.similarities + shift)
+
+
+def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
+    """Read a share for each class, (C,) float64 that sum to 1, from CSV or JSON.
+
+    CSV has a class and a number a line, below a header or not; JSON (`.json`) maps classes to
+    numbers. Numbers are shares that sum to 1 within 0.001, or counts. Raises `LatteError`.
+    """
+    existing_file(path, _WHERE)
+    entries = _from_json(path) if path.suffix.lower() == ".json" else _from_csv(path)
+    lookup, shares = ClassLookup(class_names), dict[int, float]()
+    for name, value, where in entries:
+        label = lookup.label(name, where)
+        if label in shares:
+            raise LatteError(f"class {name!r} has a share twice", where=where)
+        shares[label] = _number(value, name, where)
+    missing = [name for label, name in enumerate(class_names) if label not in shares]
+    if missing:
+        hint = "Write 0 for a class that cannot occur."
+        raise LatteError(f"no share for {some(missing)}", where=str(path), hint=hint)
+    return _normalised([shares[label] for label in range(len(class_names))], str(path))
+
+
+def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> str:
+    """The shares of the largest classes in one line."""
+    values, labels = priors.topk(min(most, len(class_names)))
+    named = zip(labels.tolist(), values.tolist(), strict=True)
+    listed = ", ".join(f"{class_names[label]} {100 * share:.1f} %" for label, share in named)
+    more = len(class_names) - len(labels)
+    return f"estimated shares: {listed}" + (
+        f" and {more} more class{'es' * (more > 1)}" if more else ""
+    )
+
+
+def _all(batches: Iterable[Scored]) -> list[Scored]:
+    """Every batch at once. Raises `LatteError` above `MOST_ENTRIES`."""
+    kept: list[Scored] = []
+    entries = 0
+    for batch in batches:
+        classes = batch.similarities.shape[1]
+        entries += batch.similarities.numel()
+        if entries > MOST_ENTRIES:
+            images = MOST_ENTRIES // classes
+            raise LatteError(
+                f"auto holds at most {images:,} images of {classes:,} classes in "
+                "memory, and there are more",
+                where=_WHERE,
+                hint="Estimate shares on some of the images, and give them for all: --priors FILE",
+            )
+        kept.append(batch._replace(similarities=batch.similarities.detach().float()))
+    return kept
+
+
+def _estimated(batches: Sequence[Scored], scale: float) -> Tensor:
+    posteriors = [(batch.similarities * scale).softmax(dim=1) for batch in batches]
+    return estimate_priors(torch.cat(posteriors)) if posteriors else torch.ones(1).double()
+
+
+def _from_json(path: Path) -> Iterator[tuple[str, Any, str]]:
+    try:
+        pairs = json.loads(read_text(path), object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
+        raise LatteError(f"is not JSON: {error}", where=str(path)) from error
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        raise LatteError('is not a mapping, as in {"cat": 0.7, "dog": 0.3}', where=str(path))
+    for name, value in pairs:
+        yield name, value, str(path)
+
+
+def _from_csv(path: Path) -> Iterator[tuple[str, Any, str]]:
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        for number, row in enumerate(filter(None, reader), start=1):
+            where = f"{path}:{reader.line_num}"
+            if len(row) != 2:
+                raise LatteError("a line has a class and a number, as in: cat,0.7", where=where)
+            if number > 1 or _is_number(row[1]):
+                yield row[0].strip(), row[1], where
+    except csv.Error as error:
+        raise LatteError(f"is not CSV: {error}", where=f"{path}:{reader.line_num}") from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    is_text = isinstance(value, str) and _is_number(value)
+    if not is_text and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise LatteError(f"the share of {name!r} is no number: {value!r}", where=where)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or number < 0:
+        raise LatteError(f"the share of {name!r} is {value}, not 0 or more", where=where)
+    return number
+
+
+def _normalised(shares: Sequence[float], where: str) -> Tensor:
+    total = sum(shares)
+    are_counts = all(share.is_integer() for share in shares) and total > 0
+    if not (are_counts or abs(total - 1) <= _TOLERANCE):
+        raise LatteError(
+            f"the shares sum to {total:.4g}, not to 1", where=where, hint="Or give whole counts."
+        )
+    return torch.tensor(shares, dtype=torch.float64) / total

@@ -1,0 +1,238 @@
+"""Rows that are kept as they come: a file that has its name only when it is complete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias, Union
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latte.data.images import UnreadableImageError, decode_image, unreadable_file, upright_rgb
+from latte.data.prefetch import image_threads, ordered_map
+from latte.data.scan import SkippedImage
+from latte.data.sources.walk import files_below, is_image_name
+from latte.data.views import evaluation_pixels, normalise
+from latte.evaluate.predictions import (
+    PLAIN,
+    Columns,
+    Prediction,
+    PredictionFormat,
+    stream_predictions,
+)
+from latte.interfaces import LatteError, PixelFormat
+from latte.io.files import digest
+from latte.run.adapted import Adapted
+
+
+class Interrupted(LatteError):  # noqa: N818 - nothing went wrong
+    """Somebody pressed Ctrl-C."""
+
+    exit_code = 130
+
+
+def partial_path(path: Path) -> Path:
+    """Where rows lie until they are complete."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def write_rows(
+    path: Path,
+    rows: Iterable[Prediction],
+    format: PredictionFormat,
+    columns: Columns = PLAIN,
+) -> None:
+    """Write each row as it comes to `PATH.partial`, which takes `path`'s place at the end.
+
+    However this ends before, the rows so far stay in `PATH.partial`; a file at `path` stays as it
+    was. Raises `Interrupted` for Ctrl-C, and `LatteError` for what cannot be written.
+    """
+    partial = partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            stream_predictions(file, rows, format, columns)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped by Ctrl-C", hint=f"the rows so far are in {partial}") from None
+    except OSError as error:
+        raise LatteError(
+            f"cannot be written: {error.strerror}", where=str(partial), hint=_kept(partial)
+        ) from error
+
+
+def _kept(partial: Path) -> str | None:
+    return "the rows so far are in it" if partial.is_file() else None
+
+
+# Images in every form in which people have them, one after another and never all at once.
+
+
+ImageSource: TypeAlias = Union[str, "os.PathLike[str]", Image.Image]
+Images: TypeAlias = ImageSource | Iterable[Union[ImageSource, "Images"]]
+"""A file, a folder, a Pillow image, or an iterable or generator of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image that has not been read yet."""
+
+    name: str
+    """The path as it was given, or the number of a Pillow image among all images, from 0."""
+    content: Path | Image.Image
+
+
+def named_images(
+    images: Images, unlisted: Callable[[LatteError], None] | None = None
+) -> Iterator[NamedImage]:
+    """Every image of `images`, found while the iteration goes on.
+
+    Below folders, files count by their suffix; a file that was named itself is taken whatever it is
+    called. A path that leads nowhere comes too: reading it tells why. `unlisted` is told of
+    sub-folders that cannot be listed; without it they raise `LatteError`, as does what is no image.
+    """
+    for number, content in enumerate(_contents(images, unlisted)):
+        name = str(content) if isinstance(content, Path) else str(number)
+        yield NamedImage(name, content)
+
+
+def _contents(
+    images: Images, unlisted: Callable[[LatteError], None] | None
+) -> Iterator[Path | Image.Image]:
+    if isinstance(images, Image.Image):
+        yield images
+    elif isinstance(images, str | os.PathLike):
+        path = Path(images)
+        if path.is_dir():
+            yield from filter(is_image_name, files_below(path, unlisted))
+        else:
+            yield path
+    elif isinstance(images, Iterable) and not isinstance(images, bytes) and not _is_array(images):
+        for one in images:
+            yield from _contents(one, unlisted)
+    else:
+        raise LatteError(
+            f"{type(images).__name__} is no image",
+            hint="give paths, folders, Pillow images, or an iterable of these; for an array of "
+            "8-bit RGB values: PIL.Image.fromarray(array)",
+        )
+
+
+def _is_array(value: object) -> bool:
+    return hasattr(value, "__array__")
+
+
+# Images through a run's model: read and decoded ahead on threads, encoded in batches.
+
+
+Unreadable = Callable[[SkippedImage], None]
+
+_BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch of B > 0 images, as the model sees them."""
+
+    names: tuple[str, ...]
+    keys: tuple[str | None, ...]
+    """Of the bytes of each image, as a run's training images have them; None for Pillow images."""
+    features: tuple[Tensor, ...]
+    """Each learner's unit features (B, D), on the CPU."""
+
+
+@dataclass(frozen=True)
+class _Views:
+    name: str
+    key: str | None
+    pixels: tuple[Tensor, ...]
+    """One (3, S, S) uint8 for each pixel format."""
+
+
+def encode_stream(
+    adapted: Adapted,
+    images: Iterable[NamedImage],
+    *,
+    batch_size: int,
+    on_unreadable: Unreadable | None = None,
+) -> Iterator[Encoded]:
+    """Batches of readable images, in order, each as soon as it is encoded.
+
+    No more than two batches of decoded images wait at a time, however many there are.
+    `on_unreadable` is told of images that cannot be read, and they are left out.
+
+    Raises:
+        UnreadableImageError: for the first unreadable image, without `on_unreadable`.
+        LatteError: if a feature is not finite, as after training that diverged.
+    """
+    formats = list(dict.fromkeys(member.backbone.pixel_format for member in adapted.members))
+    read = partial(_read, formats=formats)
+    threads = image_threads(alone=torch.cuda.is_available())
+    ahead = max(threads, _BATCHES_AHEAD * batch_size)
+    results = ordered_map(read, images, threads=threads, ahead=ahead)
+    readable = _readable(results, on_unreadable)
+    try:
+        for first in readable:
+            yield _encode(adapted, formats, [first, *islice(readable, batch_size - 1)])
+    finally:
+        results.close()
+
+
+def _readable(
+    results: Iterable[_Views | SkippedImage], on_unreadable: Unreadable | None
+) -> Iterator[_Views]:
+    for one in results:
+        if isinstance(one, _Views):
+            yield one
+        elif on_unreadable is None:
+            raise UnreadableImageError(one.reason, where=one.id)
+        else:
+            on_unreadable(one)
+
+
+def _read(image: NamedImage, formats: list[PixelFormat]) -> _Views | SkippedImage:
+    try:
+        key, picture = _picture(image.content)
+        return _Views(image.name, key, tuple(evaluation_pixels(picture, one) for one in formats))
+    except OSError as error:
+        return SkippedImage(image.name, unreadable_file(error))
+    except UnreadableImageError as error:
+        return SkippedImage(image.name, error.reason)
+
+
+def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
+    if isinstance(content, Path):
+        data = content.read_bytes()
+        return digest(data), decode_image(data)
+    try:
+        return None, upright_rgb(content)
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+        raise UnreadableImageError(f"damaged or cut short: {error}") from error
+
+
+def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
+    with torch.inference_mode():
+        pixels = {
+            one: normalise(torch.stack([view.pixels[index] for view in views]), one)
+            for index, one in enumerate(formats)
+        }
+        features = tuple(
+            member.backbone.encode_images(pixels[member.backbone.pixel_format]).cpu()
+            for member in adapted.members
+        )
+    if not all(one.isfinite().all() for one in features):
+        raise LatteError(
+            "the image tower gives features that are not finite numbers",
+            where=views[0].name,
+            hint="if this is a trained model, training diverged: lower the learning rate",
+        )
+    names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
+    return Encoded(names, keys, features)

@@ -1,0 +1,151 @@
+"""A comparison: its rows, and what has to be said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latte.interfaces import LatteError
+from latte.io.redaction import one_line
+from latte.recipe.data_files import find_file
+from latte.report.comparison import cells
+from latte.report.comparison.published import Published, read_published, unmatched, with_published
+from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
+from latte.report.sentences import STATEMENT
+from latte.results.finished import read_runs
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Many runs in one table."""
+
+    rows: tuple[Row, ...]
+    """By dataset, method and settings."""
+    published: Published | None
+    skipped: tuple[LatteError, ...]
+    """Folders that are not in the table, and why."""
+
+    @property
+    def has_verdicts(self) -> bool:
+        """Whether one of the runs had a guard, so that every row says what its guards said."""
+        return any(run.verdict for row in self.rows for run in row.runs)
+
+
+def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparison:
+    """The finished runs in `paths`, with the published numbers of `against`.
+
+    A path is a run folder, or a folder of run folders; `against` is a file, or `published`, which
+    ships. Raises `LatteError` if no run is usable, or for mistakes in `against`.
+    """
+    published = read_published(find_file(against)) if against else None
+    runs, skipped = read_runs(paths)
+    rows, repeated = make_rows(runs)
+    if published:
+        rows = with_published(rows, published)
+    return Comparison(tuple(rows), published, (*skipped, *repeated))
+
+
+def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
+    """`eurosat, 8100 images` by digest; where two would read the same, with their digests."""
+    plain = {row.data.digest: _title(row) for row in rows}
+    named = [*plain.values()]
+    return {
+        digest: f"{title} ({digest[:6]})" if named.count(title) > 1 else title
+        for digest, title in plain.items()
+    }
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What a reader has to know to read the table right; only what applies to it."""
+    rows = comparison.rows
+    return [
+        *_on_oracles(rows),
+        *_on_own_images(rows),
+        *_on_intervals(rows),
+        *_on_data(rows),
+        *_on_published(comparison),
+        *_on_verdicts(comparison),
+    ]
+
+
+def _title(row: Row) -> str:
+    images = row.data.images
+    size = f"{images} image{'' if images == 1 else 's'}" if images else "no labelled images"
+    return f"{one_line(row.data.name)}, {size}"
+
+
+def _results(rows: Sequence[Row]) -> Iterator[Result]:
+    for row in rows:
+        yield from (row.adapted, *row.others.values()) if row.adapted else ()
+
+
+def _on_verdicts(comparison: Comparison) -> Iterator[str]:
+    if not comparison.has_verdicts:
+        yield "No verdicts: none of these recipes has a guard."
+    if any(row.candidate for row in comparison.rows):
+        yield "Candidate: what a run adapted, where its guard did not take all of it."
+
+
+def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.has_oracle for row in rows):
+        yield f"Marked {ORACLE}: {STATEMENT}"
+
+
+def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
+    """The table has what new images get; these answers are for the run's own images alone."""
+    for row in rows:
+        if row.own:
+            yield (
+                f"{one_line(row.name)}: {row.own_images} test images are also training images, "
+                "which its labeler decided together; on these, top-1 "
+                f"{cells.top1(row.own.top1, row.own_images)} %, gain over zero-shot "
+                f"{cells.gain(row.own, row.own_images)}. The table has its classifier on "
+                f"{row.data.images} images."
+            )
+
+
+def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
+    results = [*_results(rows)]
+    several = [result for result in results if result.top1.runs > 1]
+    if several:
+        yield "Several seeds: mean ± sample standard deviation of top-1."
+    if any(result.gain_over == "seeds" for result in several):
+        yield (
+            "Their gain has a 95 % t-interval over seeds: where further seeds would lead on these "
+            "images. It does not cover other images."
+        )
+    if any(result.gain_over == "images" for result in several):
+        yield (
+            "Where all seeds gain the same (gain marked *), its interval is the paired one of a "
+            "single run, over images."
+        )
+    if len(several) < len(results):
+        yield "One seed: the gain has the run's paired 95 % interval over images, not over seeds."
+
+
+def _on_data(rows: Sequence[Row]) -> Iterator[str]:
+    """A name that stands for several sets of images."""
+    digests: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)
+    if any(len(found) > 1 for found in digests.values()):
+        yield (
+            "Runs on different evaluation images are kept apart, never averaged. (--limit draws "
+            "its images from the seed.)"
+        )
+
+
+def _on_published(comparison: Comparison) -> Iterator[str]:
+    published = comparison.published
+    if published is None:
+        return
+    yield (
+        f"Published: {one_line(published.source)}. Such numbers come from other models, splits or "
+        "prompts unless these are the same."
+    )
+    if published.note:
+        yield one_line(published.note)
+    others = unmatched(comparison.rows, published)
+    if others:
+        yield f"Published, without a run here: {', '.join(map(one_line, others))}."

@@ -1,0 +1,118 @@
+"""The comparison for other programs: CSV with a line for each classifier, and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from latte.evaluate.statistics import Spread
+from latte.report.comparison.comparison import Comparison, notes
+from latte.report.comparison.rows import Result, Row
+
+COLUMNS = (
+    "method",
+    "settings",
+    "dataset",
+    "images",
+    "data",
+    "classifier",
+    "runs",
+    "seeds",
+    "top1",
+    "top1_deviation",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "gain_over",
+    "published_top1",
+    "verdict",
+    "seconds",
+    "peak_memory_mb",
+    "folders",
+)
+"""Accuracies, gains and deviations are fractions; an empty cell is a figure that there is not."""
+
+
+def as_csv(comparison: Comparison) -> str:
+    """A line for zero-shot, adapted and each control of every row, figures in full."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(line for row in comparison.rows for line in _lines(row))
+    return text.getvalue()
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """The same with seconds by stage, the notes, and what was skipped."""
+    published = comparison.published
+    return {
+        "rows": [_row(row) for row in comparison.rows],
+        "published": {"source": published.source, "note": published.note} if published else None,
+        "notes": notes(comparison),
+        "skipped": [{"folder": one.where, "why": one.what} for one in comparison.skipped],
+    }
+
+
+def _lines(row: Row) -> Iterator[dict[str, Any]]:
+    shared = {
+        "method": row.method,
+        "settings": "; ".join(row.labels),
+        "dataset": row.data.name,
+        "images": row.data.images,
+        "data": row.data.digest,
+        "seeds": " ".join(map(str, row.seeds)),
+    }
+    own = {
+        "published_top1": row.published,
+        "verdict": row.verdict,
+        "seconds": round(sum(row.seconds.values()), 3),
+        "peak_memory_mb": row.peak_memory_mb,
+        "folders": "; ".join(map(str, row.folders)),
+    }
+    if row.zero_shot:
+        yield {**shared, "classifier": "zero-shot", **_accuracy(row.zero_shot)}
+    yield {**shared, "classifier": "adapted", **_figures(row.adapted), **own}
+    if row.own:
+        images = {"images": row.own_images}
+        yield {**shared, **images, "classifier": "adapted, own images", **_figures(row.own)}
+    if row.candidate:
+        yield {**shared, "classifier": "candidate", **_figures(row.candidate)}
+    for name, result in row.controls.items():
+        yield {**shared, "classifier": f"control {name}", **_figures(result)}
+
+
+def _accuracy(top1: Spread) -> dict[str, Any]:
+    return {"runs": top1.runs, "top1": top1.mean, "top1_deviation": top1.deviation}
+
+
+def _figures(result: Result | None) -> dict[str, Any]:
+    if result is None:
+        return {}
+    gain = {
+        "gain": result.gain.value,
+        "gain_low": result.gain.low,
+        "gain_high": result.gain.high,
+        "gain_over": result.gain_over,
+    }
+    return {**_accuracy(result.top1), **gain}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "method": row.method,
+        "settings": list(row.labels),
+        "dataset": {"name": row.data.name, "images": row.data.images, "digest": row.data.digest},
+        "seeds": list(row.seeds),
+        "zero_shot": _accuracy(row.zero_shot) if row.zero_shot else None,
+        "adapted": _figures(row.adapted) or None,
+        "own_images": {"images": row.own_images, **_figures(row.own)} if row.own else None,
+        "verdict": row.verdict,
+        "candidate": _figures(row.candidate) or None,
+        "controls": {name: _figures(result) for name, result in row.controls.items()},
+        "published_top1": row.published,
+        "seconds": dict(row.seconds),
+        "peak_memory_mb": row.peak_memory_mb,
+        "folders": [str(folder) for folder in row.folders],
+    }

@@ -1,0 +1,232 @@
+"""Where a page finds the reports of the runs that it compares."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from latte.io.redaction import one_line, printable
+from latte.report.charts import IntervalRow, interval_chart, points_tick
+from latte.report.comparison import cells
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes
+from latte.report.comparison.panels import courses, differences
+from latte.report.comparison.rows import Result, Row
+from latte.report.numbers import duration, plural, points, points_range
+
+
+def report_link(page: Path, folder: Path) -> str | None:
+    """The relative address of a run's report, if it lies below the page or beside it; else None.
+
+    A page and the folder that both are in can be moved together and keep their links.
+    """
+    report = folder.resolve() / "report" / "index.html"
+    here = page.absolute().parent.resolve()
+    if not report.is_file():
+        return None
+    if report.is_relative_to(here):
+        return _address("./", report.relative_to(here))
+    if here.parent != here.parent.parent and report.is_relative_to(here.parent):
+        return _address("../", report.relative_to(here.parent))
+    return None
+
+
+def _address(start: str, path: Path) -> str:
+    return start + "/".join(quote(part, safe="") for part in path.parts)
+
+
+# Methods by datasets: the shortest answer to which one works where.
+
+
+@dataclass(frozen=True)
+class OverviewCell:
+    """One method on one dataset."""
+
+    top1: str
+    gain: str
+    best: bool
+    """Whether no other method has a higher mean top-1 there."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A row for each method with its settings, a column for each dataset."""
+
+    datasets: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[OverviewCell | None, ...]], ...]
+
+
+def overview(rows: Sequence[Row]) -> Overview | None:
+    """None where one dataset only has labels: the table of its runs says it all."""
+    labelled = [row for row in rows if row.adapted]
+    titles = dataset_titles(labelled)
+    if len(titles) < 2:
+        return None
+    found = {(row.name, row.data.digest): row for row in labelled}
+    best = {digest: _best(labelled, digest) for digest in titles}
+    return Overview(
+        tuple(titles.values()),
+        tuple(
+            (
+                one_line(name),
+                tuple(_cell(found.get((name, digest)), best[digest]) for digest in titles),
+            )
+            for name in dict.fromkeys(row.name for row in labelled)
+        ),
+    )
+
+
+def _best(rows: Sequence[Row], digest: str) -> float:
+    scores = [row.adapted.top1.mean for row in rows if row.data.digest == digest and row.adapted]
+    return max(scores, default=1.0)
+
+
+def _cell(row: Row | None, best: float) -> OverviewCell | None:
+    if row is None or row.adapted is None:
+        return None
+    images = row.data.images
+    return OverviewCell(
+        cells.top1(row.adapted.top1, images),
+        points(row.adapted.gain.value, images),
+        row.adapted.top1.mean >= best,
+    )
+
+
+# The comparison as one page in the look of the report; it needs nothing else.
+
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page(comparison: Comparison, path: Path | None = None) -> str:
+    """The whole page as HTML; where its `path` is known, it links to reports that lie near."""
+    style = files("latte.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+    script = (_TEMPLATES / "compare.js").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html").render(
+        runs=plural(sum(len(row.seeds) for row in comparison.rows), "run"),
+        overview=overview(comparison.rows),
+        sections=_sections(comparison, path),
+        shows_published=comparison.published is not None,
+        shows_memory=any(row.peak_memory_mb is not None for row in comparison.rows),
+        notes=notes(comparison),
+        skipped=comparison.skipped,
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_content_hash(style),
+        script_hash=_content_hash(script),
+    )
+    return printable(text)
+
+
+def _sections(comparison: Comparison, path: Path | None) -> list[dict[str, Any]]:
+    return [
+        _section(
+            title,
+            [row for row in comparison.rows if row.data.digest == digest],
+            path,
+            comparison.has_verdicts,
+        )
+        for digest, title in dataset_titles(comparison.rows).items()
+    ]
+
+
+def _section(title: str, rows: Sequence[Row], path: Path | None, verdicts: bool) -> dict[str, Any]:
+    return {
+        "title": title,
+        "lines": [line for row in rows for line in _lines(row, path, verdicts)],
+        "chart": _gain_chart(title, rows),
+        "shows_seeds": any(_seed_gains(row) for row in rows),
+        "courses": courses(rows),
+        "differences": differences(rows),
+    }
+
+
+def _lines(row: Row, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
+    images = row.data.images
+    own = {
+        "kind": "adapted",
+        "name": one_line(row.method),
+        "labels": (*row.labels, *([row.verdict] if verdicts else [])),
+        "seeds": [
+            (seed, report_link(path, folder) if path else None)
+            for seed, folder in zip(row.seeds, row.folders, strict=True)
+        ],
+        "zero_shot": cells.baseline(row.zero_shot, images),
+        **_figures(row.adapted, images),
+        "published": cells.published(row.published),
+        "time": duration(sum(row.seconds.values())),
+        "stages": [(stage, duration(seconds)) for stage, seconds in row.seconds.items()],
+        "memory": cells.memory(row.peak_memory_mb),
+    }
+    nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
+    others = [
+        {
+            "kind": "candidate" if result is row.candidate else "control",
+            "name": one_line(name.removeprefix("control ")),
+            "labels": (),
+            "seeds": [(f"{result.top1.runs} of {len(row.seeds)}", None)],
+            **_figures(result, images),
+            **nothing,
+            "stages": [],
+        }
+        for name, result in row.others.items()
+    ]
+    return [own, *others]
+
+
+def _figures(result: Result | None, images: int) -> dict[str, str]:
+    if result is None:
+        return {"top1": cells.ABSENT, "gain": cells.ABSENT, "gain_interval": ""}
+    mark = cells.SAME_FOR_ALL_SEEDS if cells.is_marked(result) else ""
+    return {
+        "top1": cells.top1(result.top1, images),
+        "gain": points(result.gain.value, images),
+        "gain_interval": points_range(result.gain, images) + mark,
+    }
+
+
+def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
+    drawn = [
+        IntervalRow(
+            printable(name),
+            result.gain,
+            points(result.gain.value, row.data.images),
+            css_class,
+            dots,
+        )
+        for row in rows
+        if row.adapted
+        for name, result, css_class, dots in (
+            (row.name, row.adapted, "adapted", _seed_gains(row)),
+            *((name, one, "control", ()) for name, one in row.others.items()),
+        )
+    ]
+    label = f"Gain over zero-shot on {title}, with 95 % intervals; the table has the same numbers"
+    return interval_chart(drawn, printable(label), points_tick, reference=0.0) if drawn else None
+
+
+def _seed_gains(row: Row) -> tuple[float, ...]:
+    """Nothing for a single one, which is the value itself."""
+    gains = tuple(run.adapted.gain.value for run in row.runs if run.adapted)
+    return gains if len(gains) > 1 else ()
+
+
+def _content_hash(text: str) -> str:
+    """The source expression by which the page's policy allows this very text and no other."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

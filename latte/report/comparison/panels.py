@@ -1,0 +1,222 @@
+"""Accuracy by class of the methods on one dataset, to put any two side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from latte.interfaces import LatteError
+from latte.io.redaction import one_line, printable
+from latte.report.charts import (
+    Format,
+    Reference,
+    Series,
+    change_bar,
+    lines_chart,
+    percent_tick,
+    plain_tick,
+    series,
+)
+from latte.report.charts import Row as MetricsRow
+from latte.report.comparison.rows import Row
+from latte.report.numbers import bare_percent, points
+from latte.report.page.curves import recorded
+from latte.results.finished import Run
+from latte.results.metrics_log import read_metrics
+
+
+@dataclass(frozen=True)
+class ClassLine:
+    """One class by two classifiers."""
+
+    name: str
+    images: int
+    before: str
+    after: str
+    bar: Markup
+    points: str
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Every classifier's accuracies, and the two that are shown first."""
+
+    data: dict[str, Any]
+    """What the page's script needs: names, images, and accuracies of each classifier."""
+    choices: tuple[str, ...]
+    first: int
+    second: int
+    lines: tuple[ClassLine, ...]
+    """Largest difference in favour of the second first."""
+
+
+def differences(rows: Sequence[Row]) -> Differences | None:
+    """None without labels, or where the runs do not agree on what the classes are."""
+    known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
+    images = {_images(run) for row in known for run in row.runs}
+    if not known or len(images) != 1:
+        return None
+    counts = images.pop()
+    scores = [("zero-shot", _mean(known[0].runs, "zero-shot"))]
+    scores += [(one_line(row.name), _mean(row.runs, "adapted")) for row in known]
+    first, second = _default(known)
+    names = _names(known[0].runs, len(counts))
+    return Differences(
+        data={
+            "names": names,
+            "images": counts,
+            "choices": [[_rounded(one) for one in values] for _, values in scores],
+        },
+        choices=tuple(name for name, _ in scores),
+        first=first,
+        second=second,
+        lines=_lines(names, counts, scores[first][1], scores[second][1]),
+    )
+
+
+def _images(run: Run) -> tuple[int, ...]:
+    return tuple(one.images for one in run.classes["adapted"])
+
+
+def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
+    """Mean accuracy over seeds of each class; None where it has no images."""
+    columns = zip(*(run.classes[classifier] for run in runs), strict=True)
+    return [
+        sum(one.correct for one in column) / total
+        if (total := sum(one.images for one in column))
+        else None
+        for column in columns
+    ]
+
+
+def _default(rows: Sequence[Row]) -> tuple[int, int]:
+    """The second best and the best method; the only one is compared with zero-shot."""
+    scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
+    ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
+    return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
+
+
+def _names(runs: Sequence[Run], classes: int) -> list[str]:
+    names = runs[0].class_names()
+    if names is None or len(names) != classes:
+        return [f"class {label}" for label in range(classes)]
+    return [one_line(name) for name in names]
+
+
+def _lines(
+    names: Sequence[str],
+    images: Sequence[int],
+    before: Sequence[float | None],
+    after: Sequence[float | None],
+) -> tuple[ClassLine, ...]:
+    both = [
+        (name, number, was, now)
+        for name, number, was, now in zip(names, images, before, after, strict=True)
+        if was is not None and now is not None
+    ]
+    both.sort(key=lambda line: line[2] - line[3])
+    return tuple(
+        ClassLine(
+            name,
+            number,
+            bare_percent(was, number),
+            bare_percent(now, number),
+            change_bar(was, now),
+            points(now - was, number),
+        )
+        for name, number, was, now in both
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+# How training went: each figure of several runs in one chart, a line for each run.
+
+
+COLOURS = 6
+"""So many rows have a colour of their own; of more, the best."""
+
+_FIGURES: dict[str, tuple[str, Format]] = {
+    "top1": ("Top-1 accuracy", percent_tick),
+    "loss": ("Loss", plain_tick),
+    "agreement": ("Label agreement", percent_tick),
+}
+
+
+@dataclass(frozen=True)
+class Courses:
+    """The charts of one dataset's runs."""
+
+    legend: tuple[tuple[str, str], ...]
+    """Style class and name of each row."""
+    charts: tuple[tuple[str, Markup], ...]
+    """Title and picture."""
+    left_out: int
+    """Rows that have no line."""
+
+
+def courses(rows: Sequence[Row]) -> Courses | None:
+    """None where no run recorded a step."""
+    shown = _shown(rows)
+    lines = [
+        (f"line-{number}", read)
+        for number, row in enumerate(shown, start=1)
+        for read in (_metrics(run.folder / "metrics.jsonl") for run in row.runs)
+    ]
+    charts = [chart for figure in _FIGURES for chart in _charts(figure, lines, shown)]
+    if not charts:
+        return None
+    legend = [(f"line-{number}", one_line(row.name)) for number, row in enumerate(shown, start=1)]
+    return Courses(tuple(legend), tuple(charts), len(rows) - len(shown))
+
+
+def _shown(rows: Sequence[Row]) -> list[Row]:
+    """The best, in the order of the table."""
+    ranked = sorted(rows, key=lambda row: -(row.adapted.top1.mean if row.adapted else 0.0))
+    best = ranked[:COLOURS]
+    return [row for row in rows if row in best]
+
+
+def _metrics(path: Path) -> list[MetricsRow]:
+    try:
+        return [*read_metrics(path)]
+    except (LatteError, OSError):
+        return []
+
+
+def _charts(
+    figure: str, lines: Sequence[tuple[str, list[MetricsRow]]], rows: Sequence[Row]
+) -> list[tuple[str, Markup]]:
+    """One, or one for each learner's name."""
+    title, tick = _FIGURES[figure]
+    found: dict[str, list[tuple[str, Series]]] = {}
+    for css_class, metrics in lines:
+        for event, name in recorded(metrics, figure):
+            values = series(metrics, event, name)
+            if values.samples:
+                found.setdefault(name, []).append((css_class, values))
+    reference = _zero_shot(rows) if figure == "top1" else None
+    return [
+        (
+            _title(title, name),
+            lines_chart(own, f"{printable(_title(title, name))} over steps", tick, reference),
+        )
+        for name, own in found.items()
+    ]
+
+
+def _title(title: str, name: str) -> str:
+    learner = name.rpartition(".")[0]
+    return f"{title}, {one_line(learner)}" if learner else title
+
+
+def _zero_shot(rows: Sequence[Row]) -> Reference | None:
+    """Runs on the same images share it, unless they begin at different CLIPs."""
+    found = {row.zero_shot.mean for row in rows if row.zero_shot}
+    return Reference(found.pop(), "zero-shot") if len(found) == 1 else None

@@ -1,0 +1,272 @@
+"""Short labels that tell the rows of one method apart: the keys in which their recipes differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from latte.evaluate.statistics import Spread, mean_interval, spread
+from latte.interfaces import Interval, LatteError
+from latte.io.files import digest_json
+from latte.io.redaction import one_line
+from latte.report.sentences import verdict_label
+from latte.results.finished import INPUTS, Data, Run, Score
+
+_LONGEST = 40
+_SHOWN_DIGITS = 6
+"""Of a digest."""
+_ABSENT = object()
+
+
+def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys in which `settings` are not all the same, in the order of the recipe.
+
+    The digest of the inputs is among them only where nothing else tells two of them apart.
+    """
+    keys = dict.fromkeys(key for one in settings for key in one)
+    differing = [key for key in keys if len({_identity(one, key) for one in settings}) > 1]
+    named = [key for key in differing if key != INPUTS]
+    apart = {tuple(_identity(one, key) for key in named) for one in settings}
+    return named if len(apart) == len(settings) else differing
+
+
+def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    """`key=value` for each of `keys`, with as much of the key as tells it from the others."""
+    return tuple(
+        f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
+        for key in keys
+    )
+
+
+def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
+    """A sort key: numbers by size, before texts."""
+    return tuple(_rank(settings.get(key)) for key in keys)
+
+
+def _identity(settings: Mapping[str, Any], key: str) -> str:
+    value = settings.get(key, _ABSENT)
+    return "absent" if value is _ABSENT else repr(value)
+
+
+def _short(key: str, keys: Sequence[str]) -> str:
+    parts = key.split(".")
+    for start in range(len(parts) - 1, -1, -1):
+        short = ".".join(parts[start:])
+        alike = [one for one in keys if one == short or one.endswith(f".{short}")]
+        if len(alike) == 1:
+            return one_line(short)
+    return one_line(key)
+
+
+def _text(key: str, value: Any) -> str:
+    if key == INPUTS:
+        return str(value)[:_SHOWN_DIGITS]
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list):
+        return f"[{', '.join(_text('', one) for one in value)}]"
+    text = one_line(str(value))
+    return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :]
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    if isinstance(value, int | float):
+        return (0, float(value), "")
+    return (1, 0.0, repr(value))
+
+
+# Rows of the comparison: runs that differ only in their seed, averaged.
+
+
+Over = Literal["seeds", "images"]
+
+ORACLE = "oracle"
+"""Marks what used ground-truth labels of its training images."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A classifier's accuracy over the runs of a row, and its gain over zero-shot."""
+
+    top1: Spread
+    gain: Interval
+    gain_over: Over
+    """What its 95 % interval accounts for: other seeds, or other images."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe on one dataset."""
+
+    method: str
+    labels: tuple[str, ...]
+    """`key=value` where other rows of this method and dataset have other values; `ORACLE` first."""
+    data: Data
+    seeds: tuple[int, ...]
+    zero_shot: Spread | None
+    """None without labelled images, as is `adapted`."""
+    adapted: Result | None
+    controls: Mapping[str, Result]
+    seconds: Mapping[str, float]
+    """Mean by stage."""
+    peak_memory_mb: float | None
+    """The largest of the runs that recorded it."""
+    folders: tuple[Path, ...]
+    published: float | None = None
+    """Somebody else's top-1, as a fraction."""
+    has_oracle: bool = False
+    """Whether the row or one of its controls used labels of training images."""
+    runs: tuple[Run, ...] = ()
+    """Those that the row averages, by seed."""
+    own: Result | None = None
+    """Of the posterior, on the test images that are training images; None where there are none."""
+
+    candidate: Result | None = None
+    """Of the candidates that runs did not take as a whole, on the images of `adapted`."""
+
+    @property
+    def others(self) -> dict[str, Result]:
+        """What stands below the row, by the name that people read: candidate and controls."""
+        apart = {"candidate": self.candidate} if self.candidate else {}
+        return apart | {f"control {name}": one for name, one in self.controls.items()}
+
+    @property
+    def verdict(self) -> str:
+        """What guards said: `likely better (0.93)`, and of several seeds how many said what."""
+        found = [run.verdict for run in self.runs]
+        if len(found) == 1 or not any(found):
+            return verdict_label(found[0] if found else None)
+        said = Counter(one.outcome if one else verdict_label(None) for one in found)
+        return ", ".join(f"{number} of {len(found)} {what}" for what, number in said.items())
+
+    @property
+    def own_images(self) -> int:
+        """How many test images are training images of the row's first run."""
+        return self.runs[0].own_images if self.runs else 0
+
+    @property
+    def name(self) -> str:
+        """Method and labels on one line."""
+        return " ".join([self.method, *self.labels])
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Runs of one row, by seed."""
+
+    runs: dict[int, Run] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Run:
+        return next(iter(self.runs.values()))
+
+
+def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
+    """Rows by dataset, method and settings; and the runs that only repeat another one.
+
+    Runs on other evaluation images, training images or weights are never averaged, whatever their
+    recipes are called.
+    """
+    groups, repeated = _grouped(runs)
+    families: dict[tuple[str, Data], list[_Group]] = {}
+    for group in groups:
+        families.setdefault((group.first.method, group.first.data), []).append(group)
+    rows = [row for family in families.values() for row in _family_rows(family)]
+    rows.sort(key=lambda row: (row.data.name, row.data.digest, row.method))
+    return rows, repeated
+
+
+def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
+    """The mean gain with its 95 % interval, and what that accounts for.
+
+    One run: its own paired interval over images. Several: the t-interval over seeds, unless all
+    seeds gain exactly the same: no spread over seeds is no certainty, so the widest of the runs'
+    own intervals is given.
+    """
+    gains = [score.gain for score in scores]
+    values = [gain.value for gain in gains]
+    if len(set(values)) == 1:
+        return max(gains, key=lambda gain: gain.high - gain.low), "images"
+    interval = mean_interval(values)
+    return Interval(interval.value, max(-1.0, interval.low), min(1.0, interval.high)), "seeds"
+
+
+def _grouped(runs: Sequence[Run]) -> tuple[list[_Group], list[LatteError]]:
+    groups: dict[str, _Group] = {}
+    repeated = []
+    for run in runs:
+        key = digest_json([run.method, run.data.digest, dict(run.settings)])
+        group = groups.setdefault(key, _Group())
+        earlier = group.runs.setdefault(run.seed, run)
+        if earlier is not run:
+            repeated.append(
+                LatteError(
+                    f"the same recipe, data and seed as {earlier.folder}, which is counted once",
+                    where=str(run.folder),
+                )
+            )
+    return [*groups.values()], repeated
+
+
+def _family_rows(family: Sequence[_Group]) -> list[Row]:
+    """Rows of one method on one dataset, labelled by what sets them apart."""
+    keys = differing_keys([group.first.settings for group in family])
+    ordered = sorted(family, key=lambda group: order(group.first.settings, keys))
+    return [_row(group, labels(group.first.settings, keys)) for group in ordered]
+
+
+def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
+    runs = [group.runs[seed] for seed in sorted(group.runs)]
+    zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
+    adapted = [run.adapted for run in runs if run.adapted]
+    own = [run.own for run in runs if run.own]
+    candidates = [run.candidate for run in runs if run.candidate]
+    memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
+    return Row(
+        method=group.first.method,
+        labels=(ORACLE, *row_labels) if group.first.oracle else row_labels,
+        data=group.first.data,
+        seeds=tuple(run.seed for run in runs),
+        zero_shot=spread(zero_shot) if zero_shot else None,
+        adapted=_result(adapted) if adapted else None,
+        controls=_controls(runs),
+        seconds=_mean_seconds(runs),
+        peak_memory_mb=max(memory, default=None),
+        folders=tuple(run.folder for run in runs),
+        has_oracle=any(one.oracle for run in runs for one in (run, *run.controls.values())),
+        runs=tuple(runs),
+        own=_result(own) if own else None,
+        candidate=_result(candidates) if candidates else None,
+    )
+
+
+def _result(scores: Sequence[Score]) -> Result:
+    gain, over = gain_of(scores)
+    return Result(spread([score.top1 for score in scores]), gain, over)
+
+
+def _controls(runs: Sequence[Run]) -> dict[str, Result]:
+    """Controls of one name are averaged only where they are the same: recipes change theirs."""
+    scores: dict[tuple[str, str], list[Score]] = {}
+    for run in runs:
+        for name, control in run.controls.items():
+            if control.adapted:
+                marked = f"{name} ({ORACLE})" if control.oracle else name
+                key = (marked, digest_json(dict(control.settings)))
+                scores.setdefault(key, []).append(control.adapted)
+    names = [name for name, _ in scores]
+    return {
+        f"{name} ({digest[:6]})" if names.count(name) > 1 else name: _result(own)
+        for (name, digest), own in scores.items()
+    }
+
+
+def _mean_seconds(runs: Sequence[Run]) -> dict[str, float]:
+    stages = dict.fromkeys(stage for run in runs for stage in run.seconds)
+    return {
+        stage: fmean(run.seconds[stage] for run in runs if stage in run.seconds) for stage in stages
+    }

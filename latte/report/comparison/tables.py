@@ -1,0 +1,159 @@
+"""Whether the images of a recipe are on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from latte.interfaces import LatteError, Options, Progress
+from latte.recipe.data_files import find_file, read_nodes
+from latte.recipe.layout import Sections
+from latte.recipe.mistakes import Mistakes, suggestion
+from latte.recipe.model import Recipe
+from latte.recipe.settings import Validator
+from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
+from latte.registry.registry import Registry
+from latte.report.comparison.published import Published, read_published
+from latte.run.sweep import PlannedRun, plan_sweep, split_values
+from latte.run.workspace import Workspace, run_folder
+
+
+def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> str | None:
+    """What keeps the recipe's images from being listed, in one line; None if nothing does."""
+    workspace = Workspace(recipe, registry, progress, run_folder(recipe, None))
+    try:
+        workspace.dataset.training_images()
+    except LatteError as error:
+        return error.what
+    return None
+
+
+# A published table as runs of one's own: which recipe makes each of its numbers.
+
+
+ModelT = TypeVar("ModelT", bound=Options)
+
+_DATASET = "{dataset}"
+
+
+class RowSettings(Options):
+    """How one row is made."""
+
+    recipe: str = Field(description="name of a shipped recipe, or a file beside the table")
+    set: dict[str, Any] = Field(default={}, description="what changes in it, by key path")
+
+
+class TableSettings(Options):
+    """A table's file."""
+
+    title: str = Field(description="what the table is about")
+    published: str = Field(description="file with the published numbers, beside the table")
+    datasets: tuple[str, ...] = Field(description="its columns")
+    rows: dict[str, RowSettings] = Field(description="its rows, as the published numbers name them")
+
+
+class ChangeSettings(Options):
+    """A file of changes to every run."""
+
+    set: dict[str, Any] = Field(description="values by key path")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that was read."""
+
+    path: Path
+    settings: TableSettings
+    published: Published
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one number: a row's recipe on one dataset, once for each seed."""
+
+    row: str
+    dataset: str
+    runs: tuple[PlannedRun, ...] = field(repr=False)
+
+
+def read_table(path: Path) -> Table:
+    """The table in a file, or of that name among those that ship. Raises `LatteError`."""
+    file = find_file(path)
+    settings = _read(file, TableSettings)
+    return Table(file, settings, read_published(file.parent / settings.published))
+
+
+def read_changes(path: Path) -> dict[str, str]:
+    """Key path -> value, as `--set` takes them, from a file such as `tiny.yaml`."""
+    return _as_texts(_read(find_file(path), ChangeSettings).set)
+
+
+def changes_of(texts: Sequence[str]) -> dict[str, str]:
+    """The same of `--set KEY=VALUE`. Raises `LatteError` for a list of values."""
+    found = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if len(split_values(value)) > 1:
+            raise LatteError("takes one value here", where=f"--set {text}")
+        found[key] = value
+    return found
+
+
+def chosen_datasets(table: Table, chosen: str | None) -> list[str]:
+    """The table's datasets, or those in `a,b`. Raises `LatteError` for one that it has not."""
+    known = table.settings.datasets
+    if chosen is None:
+        return [*known]
+    names = [*dict.fromkeys(name.strip() for name in chosen.split(","))]
+    for name in names:
+        if name not in known:
+            what = f'the table has no dataset "{name}"'
+            hint = suggestion(name, known, "Its datasets")
+            raise LatteError(what, where="--datasets", hint=hint)
+    return names
+
+
+def plan_dataset(
+    table: Table,
+    dataset: str,
+    changes: Mapping[str, str],
+    seeds: Sequence[int],
+    registry: Registry,
+    limit: int | None,
+) -> list[Cell]:
+    """The runs of one column, row by row. Raises `LatteError` with every mistake of a row."""
+    cells = []
+    for name, row in table.settings.rows.items():
+        values = {**_as_texts(row.set), **changes}
+        settings = [f"{key}={value}" for key, value in values.items()]
+        recipe = _recipe(row.recipe.replace(_DATASET, dataset), table.path)
+        runs = plan_sweep([recipe], settings, seeds, registry, limit)
+        cells.append(Cell(name, dataset, tuple(runs)))
+    return cells
+
+
+def _read(path: Path, model: type[ModelT]) -> ModelT:
+    mistakes = Mistakes()
+    read = Validator(mistakes, Sections()).validated(model, read_nodes(path), ())
+    mistakes.raise_if_any()
+    assert read is not None, "whatever is wrong with a file is reported"
+    return read
+
+
+def _recipe(name: str, table: Path) -> Path:
+    if name.endswith(SUFFIXES):
+        return table.parent / name
+    path = shipped_path(name)
+    if path is None:
+        raise unknown_recipe(name, where=str(table))
+    return path
+
+
+def _as_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values as JSON, which `--set` reads as what they are."""
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}

@@ -1,0 +1,1 @@
+"""Measures of how a run went, most of them without labels."""

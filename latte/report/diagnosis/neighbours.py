@@ -1,0 +1,98 @@
+"""Whether images that look alike to the frozen CLIP carry the same pseudo-label; no text is read.
+
+Labels that follow the structure of the images are what label propagation and clustering build on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latte.interfaces import Progress
+from latte.report.diagnosis.measure import Measure, Measurement
+
+NEIGHBOURS = 10
+QUERIES = 10_000
+"""Images whose neighbours are looked up, among all images: the mean over so many is sure to one
+percentage point."""
+_BLOCK_NUMBERS = 2**24
+"""Largest block of similarities that is held at once."""
+
+PURITY = Measure(
+    "neighbour_agreement",
+    "neighbours agree",
+    "share",
+    f"of an image's {NEIGHBOURS} nearest images (fewer in smaller classes), those that carry its "
+    "label; low: labels cut across what looks alike",
+)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The images nearest to some of the training images."""
+
+    queries: Tensor
+    """(Q,): the images whose neighbours are known."""
+    nearest: Tensor
+    """(Q, k): the images nearest to each of them, nearest first."""
+
+
+def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbours:
+    """Look up the neighbours of unit features (N, D), or of `QUERIES` of them."""
+    queries = choose_queries(len(features), seed)
+    found = []
+    with progress.task("nearest images", len(queries), "images") as task:
+        for block in neighbour_blocks(features, queries, NEIGHBOURS):
+            found.append(block)
+            task.advance(len(block))
+    return Neighbours(queries, torch.cat(found))
+
+
+def choose_queries(images: int, seed: int) -> Tensor:
+    """Rows of all images, or of `QUERIES` drawn ones, ascending: (Q,) int64."""
+    if images <= QUERIES:
+        return torch.arange(images)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randperm(images, generator=generator)[:QUERIES].sort().values
+
+
+def neighbour_blocks(features: Tensor, queries: Tensor, count: int) -> Iterator[Tensor]:
+    """Blocks (b, k) of the rows nearest to each query row, itself left out, nearest first.
+
+    `features` are unit rows (N, D), `queries` rows of them (Q,); the blocks make up (Q, k) with
+    k = min(count, N - 1). Memory for similarities does not grow with N·N.
+    """
+    images = len(features)
+    for block in torch.split(queries, max(1, _BLOCK_NUMBERS // images)):
+        cosines = features[block] @ features.T
+        cosines[torch.arange(len(block)), block] = -torch.inf
+        yield cosines.topk(min(count, images - 1), dim=1).indices
+
+
+def purity(labels: Tensor, near: Neighbours) -> Tensor:
+    """(Q,): the share of each query's nearest images that carry its label, given labels (N,).
+
+    Only as many of its neighbours count as other images carry the label, so that small classes can
+    reach 1 too; NaN for an image that is alone with its label.
+    """
+    own = labels[near.queries]
+    same = labels[near.nearest] == own[:, None]
+    others = labels.bincount()[own] - 1
+    counted = others.clamp_max(near.nearest.shape[1])
+    first = torch.arange(near.nearest.shape[1]) < counted[:, None]
+    return (same & first).sum(dim=1).double() / counted
+
+
+def purity_by_chance(labels: Tensor) -> float:
+    """What `purity` is on average where labels (N,) have nothing to do with neighbours."""
+    counts = labels.bincount().double()
+    several = counts[counts > 1]
+    return float((several * (several - 1)).sum() / several.sum() / (len(labels) - 1))
+
+
+def purity_measure(labels: Tensor, near: Neighbours) -> Measurement:
+    """The mean purity of labels (N,) among frozen neighbours; NaN where no label occurs twice."""
+    return Measurement(PURITY, float(purity(labels, near).nanmean()), purity_by_chance(labels))

@@ -1,0 +1,197 @@
+"""Frozen CLIPs that several runs may share: loaded once, and each text encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latte.backbone.encode import encode_many_texts
+from latte.describe.bank import DescriptionBank
+from latte.interfaces import Backbone, Classifier, Evaluation, LatteError, Progress, Verdict
+from latte.registry.registry import Registry
+from latte.report.diagnosis.descriptions import Texts
+from latte.results.evaluations import read_evaluations
+from latte.results.finished import Run
+from latte.results.folder import RunFolder
+from latte.results.stored import explained, read_json_lines, same_count
+from latte.results.verdict import read_verdict
+from latte.run.adapted import load_classifiers
+from latte.run.describing import build_descriptions
+from latte.run.evaluating import read_pseudo_labels, split_rows
+from latte.run.posterior import read_own_images
+from latte.run.reopen import open_workspace
+from latte.run.workspace import Workspace
+from latte.run.zero_shot import ZeroShot, load_zero_shot
+
+
+class FrozenClip:
+    """A frozen CLIP, and the features of the texts that it has encoded."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.logit_scale = float(backbone.logit_scale.detach())
+        self._backbone = backbone
+        self._features: dict[str, Tensor] = {}
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
+        """M texts -> unit features (M, D), on the CPU, without gradient."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._features]
+        if new:
+            self._encode(new, progress)
+        if not texts:
+            return torch.empty(0, self._backbone.embedding_width)
+        return torch.stack([self._features[text] for text in texts])
+
+    def _encode(self, texts: Sequence[str], progress: Progress) -> None:
+        rows = encode_many_texts(self._backbone, texts, progress, "encode texts")
+        self._features.update(zip(texts, rows, strict=True))
+
+
+class FrozenClips:
+    """The frozen CLIPs of several runs, by what names them."""
+
+    def __init__(self) -> None:
+        self._clips: dict[tuple[str, str, str], FrozenClip] = {}
+
+    def of(self, workspace: Workspace) -> FrozenClip:
+        """The CLIP that a run started from."""
+        recipe = workspace.recipe
+        key = (recipe.backbone.model_dump_json(), str(recipe.base_dir), workspace.device)
+        if key not in self._clips:
+            self._clips[key] = FrozenClip(workspace.frozen_clip)
+        return self._clips[key]
+
+
+# A finished run as the measures need it: features, labels, texts and prototypes.
+
+
+_NEEDED = ("describe", "train")
+"""Stages whose files are read beside those that every comparison of runs asks for."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One run, on the CPU."""
+
+    run: Run
+    class_names: tuple[str, ...]
+    zero_shot: ZeroShot
+    logit_scale: float
+    """The frozen CLIP's."""
+    adapted_labels: Tensor
+    """(N,) int64: the adapted model's classes of the training images."""
+    prototypes: Mapping[str, Classifier]
+    """By learner."""
+    verdict: Verdict | None
+    """None without a guard."""
+    texts: Texts
+    test_labels: Tensor
+    """(M,) int64: true classes of the test images that the adapted classifier is measured on."""
+    test_features: Tensor
+    """(M, D): frozen unit features of these images."""
+    evaluations: tuple[Evaluation, ...]
+    """Zero-shot and adapted; empty without an evaluation split."""
+
+
+def read_subject(run: Run, registry: Registry, progress: Progress, clips: FrozenClips) -> Subject:
+    """Read a run's artifacts, and encode its texts with its frozen CLIP; no image is read.
+
+    Raises `LatteError` for what is missing or damaged.
+    """
+    workspace = open_workspace(run.folder, registry, progress)
+    folder = workspace.folder
+    _refuse_incomplete(workspace)
+    names, prototypes = load_classifiers(folder)
+    zero_shot = load_zero_shot(folder.zero_shot)
+    adapted = read_pseudo_labels(folder, names).adapted
+    test_labels, keys = _test_images(folder.evaluation_images, len(names))
+    _refuse_misfits(folder, len(names), zero_shot, adapted, test_labels)
+    measured, _ = split_rows(read_own_images(folder, len(names)), keys)
+    clip = clips.of(workspace)
+    return Subject(
+        run=run,
+        class_names=names,
+        zero_shot=zero_shot,
+        logit_scale=clip.logit_scale,
+        adapted_labels=torch.tensor(adapted),
+        prototypes=prototypes,
+        verdict=read_verdict(folder),
+        texts=_texts(workspace, names, zero_shot, clip),
+        test_labels=test_labels[measured],
+        test_features=zero_shot.evaluation[measured],
+        evaluations=tuple(read_evaluations(folder)),
+    )
+
+
+def zero_shot_classifier(zero_shot: ZeroShot) -> Classifier:
+    """The class features as they classify."""
+    return Classifier(zero_shot.class_features, torch.arange(len(zero_shot.class_features)))
+
+
+def _refuse_incomplete(workspace: Workspace) -> None:
+    folder: RunFolder = workspace.folder
+    for stage in _NEEDED:
+        if folder.finished(stage) is None:
+            raise LatteError(
+                f"stage `{stage}` of this run is not finished, or its files are gone",
+                where=str(folder.path),
+                hint=f"the command that began it does what is missing: latte run "
+                f"{workspace.recipe.path}",
+            )
+
+
+def _texts(
+    workspace: Workspace, class_names: tuple[str, ...], zero_shot: ZeroShot, clip: FrozenClip
+) -> Texts:
+    template = workspace.dataset.template
+    kinds = build_descriptions(workspace, template)
+    path = workspace.folder.descriptions
+    bank = DescriptionBank.load(path, class_names, template, kinds)
+    same_count(path, "training images", [len(bank), len(zero_shot.training)])
+    return Texts(
+        features=clip.encode(bank.unique_texts, workspace.progress),
+        rows={name: bank.own_rows(name)[:, 0] for name in kinds},
+        answered={name: column.answered() for name, column in bank.columns.items()},
+        leaking=frozenset(
+            name
+            for name in bank.columns
+            if len({tuple(kinds[name].prompts(class_name)) for class_name in class_names}) > 1
+        ),
+        classifier=zero_shot_classifier(zero_shot),
+        weights={name: kind.weight for name, kind in kinds.items()},
+    )
+
+
+def _refuse_misfits(
+    folder: RunFolder,
+    classes: int,
+    zero_shot: ZeroShot,
+    adapted: Sequence[int],
+    test_labels: Tensor,
+) -> None:
+    """Raise `LatteError` where files of one run are about different images or classes."""
+    path = folder.zero_shot
+    same_count(path, "training images", [len(zero_shot.training), len(adapted)])
+    same_count(path, "test images", [len(zero_shot.evaluation), len(test_labels)])
+    same_count(path, "classes", [len(zero_shot.class_features), classes])
+
+
+@dataclass(frozen=True)
+class _TestImage:
+    """What is needed of a line about an evaluation image."""
+
+    key: str
+    label: int
+
+
+def _test_images(path: Path, classes: int) -> tuple[Tensor, list[str]]:
+    """Labels (M,) and content keys of all test images."""
+    images = read_json_lines(path, _TestImage)
+    labels = [one.label for one in images]
+    with explained(path):
+        if any(label not in range(classes) for label in labels):
+            raise ValueError(f"a label is none of {classes} classes")
+    return torch.tensor(labels, dtype=torch.int64), [one.key for one in images]

@@ -1,0 +1,129 @@
+"""What became of each class: its accuracy, and how many training images are labelled with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from latte.interfaces import ClassAccuracy, RunResults
+from latte.report.charts import change_bar, count_bars
+from latte.report.numbers import bare_percent, points, signed_count
+from latte.report.sentences import ADAPTED, ZERO_SHOT, named
+
+LISTED = 8
+"""Classes in each of the short lists; the complete table has all."""
+
+
+MOST_CLASSES = 1_000
+"""Classes in the complete table: ten thousand rows would be ten megabytes of page."""
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class on the evaluation split; texts are None where it has no images there."""
+
+    name: str
+    images: int
+    change: float
+    """Adapted minus zero-shot accuracy, as a fraction."""
+    before: str | None = None
+    after: str | None = None
+    points: str | None = None
+    bar: Markup | None = None
+
+
+@dataclass(frozen=True)
+class ClassChanges:
+    """All classes, largest gain first, and the two ends of that list."""
+
+    rows: tuple[ClassRow, ...]
+    improved: tuple[ClassRow, ...]
+    worsened: tuple[ClassRow, ...]
+    better: int
+    worse: int
+    absent: int
+    """Classes without an evaluation image."""
+
+
+def class_changes(results: RunResults) -> ClassChanges | None:
+    """The change of each class from zero-shot to adapted; None if either was not evaluated."""
+    before, after = named(results.evaluations, ZERO_SHOT), named(results.evaluations, ADAPTED)
+    if before is None or after is None:
+        return None
+    rows = [
+        _class_row(name, was, now)
+        for name, was, now in zip(results.class_names, before.classes, after.classes, strict=True)
+    ]
+    rows.sort(key=lambda row: (row.images == 0, -row.change))
+    better = [row for row in rows if row.change > 0]
+    worse = [row for row in rows if row.change < 0]
+    return ClassChanges(
+        rows=tuple(rows),
+        improved=tuple(better[:LISTED]),
+        worsened=tuple(worse[::-1][:LISTED]),
+        better=len(better),
+        worse=len(worse),
+        absent=sum(row.images == 0 for row in rows),
+    )
+
+
+def _class_row(name: str, was: ClassAccuracy, now: ClassAccuracy) -> ClassRow:
+    images = now.images
+    if images == 0:
+        return ClassRow(name, 0, 0.0)
+    before, after = was.correct / images, now.correct / images
+    return ClassRow(
+        name,
+        images,
+        after - before,
+        bare_percent(before, images),
+        bare_percent(after, images),
+        points(after - before, images),
+        change_bar(before, after),
+    )
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """How many training images carry a class as pseudo-label."""
+
+    name: str
+    frozen: int
+    adapted: int
+    bar: Markup
+
+    @property
+    def change(self) -> str:
+        """Adapted minus frozen, with its sign."""
+        return signed_count(self.adapted - self.frozen)
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Pseudo-labels of all classes in label order, and those whose number changed most."""
+
+    rows: tuple[LabelRow, ...]
+    gained: tuple[LabelRow, ...]
+    lost: tuple[LabelRow, ...]
+    without_frozen: int
+    without_adapted: int
+    """Classes that no training image is labelled with."""
+
+
+def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
+    """Pseudo-label counts, see `RunResults.pseudo_label_counts`."""
+    largest = max((number for pair in counts for number in pair), default=0)
+    rows = [
+        LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))
+        for name, (frozen, adapted) in zip(names, counts, strict=True)
+    ]
+    grown = sorted(rows, key=lambda row: row.frozen - row.adapted)
+    return LabelCounts(
+        rows=tuple(rows),
+        gained=tuple(row for row in grown[:LISTED] if row.adapted > row.frozen),
+        lost=tuple(row for row in grown[::-1][:LISTED] if row.adapted < row.frozen),
+        without_frozen=sum(row.frozen == 0 for row in rows),
+        without_adapted=sum(row.adapted == 0 for row in rows),
+    )

@@ -1,0 +1,135 @@
+"""What the page shows of a run's course: charts of its figures over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from latte.interfaces import RunResults
+from latte.report.charts import (
+    Format,
+    Reference,
+    Row,
+    Series,
+    figures,
+    line_chart,
+    percent_tick,
+    plain_tick,
+    series,
+)
+from latte.report.numbers import percent, plural
+from latte.report.sentences import ZERO_SHOT, named
+
+_EVENTS = ("epoch", "step")
+"""Where a figure is looked for: over a whole epoch it says more than over a batch."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One chart with its title and what there is to know about it."""
+
+    title: str
+    note: str
+    chart: Markup
+
+
+@dataclass(frozen=True)
+class Curves:
+    """All charts of a run; `others` are of interest to those who debug training."""
+
+    main: tuple[Curve, ...]
+    others: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class _Figure:
+    title: str
+    note: str = ""
+    tick: Format = plain_tick
+
+
+_MAIN = {
+    "top1": _Figure("Top-1 accuracy", "On the evaluation split.", percent_tick),
+    "loss": _Figure("Loss"),
+    "agreement": _Figure(
+        "Label agreement",
+        "Training images whose frozen and current pseudo-labels are the same.",
+        percent_tick,
+    ),
+    "confidence": _Figure("Confidence", "Mean probability of the top class."),
+    "margin": _Figure("Margin", "Mean similarity of the top class minus that of the second."),
+}
+
+
+def curves(results: RunResults) -> Curves:
+    """The charts of a run's metrics; no rows, no charts."""
+    rows = results.metrics
+    main = [(figure, *where) for figure in _MAIN for where in recorded(rows, figure)]
+    shown = {(event, name) for _, event, name in main}
+    others = [
+        (event, name)
+        for event in _EVENTS
+        for name in figures(rows, event)
+        if (event, name) not in shown
+    ]
+    return Curves(
+        main=_drawn(results, [(_MAIN[figure], event, name) for figure, event, name in main]),
+        others=_drawn(results, [(_Figure(_words(name)), event, name) for event, name in others]),
+    )
+
+
+def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
+    """Where a figure stands, as (event, name): once, or as `learner.figure` for each learner."""
+    for event in _EVENTS:
+        names = [name for name in figures(rows, event) if name.rpartition(".")[2] == figure]
+        if names:
+            return [(event, name) for name in names]
+    return []
+
+
+def _drawn(results: RunResults, wanted: Sequence[tuple[_Figure, str, str]]) -> tuple[Curve, ...]:
+    found = (
+        (one, event, name, series(results.metrics, event, name)) for one, event, name in wanted
+    )
+    return tuple(
+        _curve(results, one, event, name, values)
+        for one, event, name, values in found
+        if values.samples
+    )
+
+
+def _curve(results: RunResults, figure: _Figure, event: str, name: str, found: Series) -> Curve:
+    learner = name.rpartition(".")[0]
+    title = f"{figure.title}, {learner}" if learner else figure.title
+    reference = _zero_shot_line(results) if name == "top1" else None
+    chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
+    return Curve(title, " ".join((figure.note, *_caveats(found, event))).strip(), chart)
+
+
+def _words(name: str) -> str:
+    """`text.learning_rate` -> `Learning rate`."""
+    return name.rpartition(".")[2].replace("_", " ").capitalize()
+
+
+def _zero_shot_line(results: RunResults) -> Reference | None:
+    before = named(results.evaluations, ZERO_SHOT)
+    if before is None:
+        return None
+    return Reference(before.top1.value, f"zero-shot {percent(before.top1.value, before.images)}")
+
+
+def _label(title: str, found: Series, tick: Format) -> str:
+    first, last = found.samples[0], found.samples[-1]
+    finest = max(abs(last.value), abs(first.value), 1e-12) / 100
+    values = f"from {tick(first.value, finest)} to {tick(last.value, finest)}"
+    return f"{title} over steps {first.step:.0f} to {last.step:.0f}: {values}"
+
+
+def _caveats(found: Series, event: str) -> list[str]:
+    size = found.steps_a_sample
+    texts = [f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}."]
+    if found.unusable:
+        texts.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")
+    return texts

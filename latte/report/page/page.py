@@ -1,0 +1,178 @@
+"""The report of a run as one page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from latte.components.reporters.html import HtmlOptions
+from latte.interfaces import Evaluation, Reporter, RunResults
+from latte.io.files import write_text
+from latte.io.redaction import as_yaml, printable
+from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
+from latte.report.facts import gate_rows, loading_code, method_facts, run_facts
+from latte.report.numbers import (
+    count,
+    duration,
+    megabytes,
+    percent,
+    percent_range,
+    points,
+    points_range,
+)
+from latte.report.page.classes import MOST_CLASSES, class_changes, label_counts
+from latte.report.page.confusion import confusions
+from latte.report.page.curves import curves
+from latte.report.page.flows import flows
+from latte.report.page.gallery import gallery
+from latte.report.page.prototypes import prototype_maps
+from latte.report.sentences import (
+    ALL_OCCUR,
+    headline,
+    main_name,
+    oracle_note,
+    own_note,
+    present_sentence,
+    verdict_words,
+)
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class HtmlReporter(Reporter[HtmlOptions]):
+    """Writes `report/index.html`: all that a run measured, and a sample of what it saw."""
+
+    def report(self, results: RunResults) -> list[Path]:
+        """Write the page; see `Reporter`."""
+        path = results.folder / "report" / "index.html"
+        write_text(path, page(results, self.options))
+        return [path]
+
+
+def page(results: RunResults, options: HtmlOptions) -> str:
+    """The whole page as HTML."""
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = (_TEMPLATES / "filter.js").read_text(encoding="utf-8")
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            **_content(results, options),
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_content_hash(style),
+            script_hash=_content_hash(script),
+        )
+    )
+    return printable(text)
+
+
+def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
+    return {
+        "results": results,
+        "headline": headline(results.evaluations),
+        "own": own_note(results.evaluations),
+        "verdict": verdict_words(results, results.folder.name),
+        "present": _present(results),
+        "oracle": oracle_note(results.recipe),
+        "scores": [_score(evaluation) for evaluation in results.evaluations],
+        "accuracy_chart": _accuracy_chart(results),
+        "gain_chart": _gain_chart(results),
+        "facts": run_facts(results),
+        "curves": curves(results),
+        "changes": class_changes(results),
+        "most_classes": MOST_CLASSES,
+        "labels": label_counts(results.class_names, results.pseudo_label_counts),
+        "confusions": confusions(results),
+        "flows": flows(results),
+        "prototypes": prototype_maps(results),
+        "gates": gate_rows(results.held_back),
+        "gallery": gallery(results, options.gallery, options.thumbnail),
+        "method": method_facts(results.recipe),
+        "loading": loading_code(results.folder, results.recipe),
+        "recipe": as_yaml(results.recipe),
+        "environment": as_yaml(results.environment),
+    }
+
+
+def _present(results: RunResults) -> dict[str, Any] | None:
+    """The sentence, and all names that no image supports."""
+    if results.present is None:
+        return None
+    sentence = present_sentence(results.present, len(results.class_names))
+    return {"sentence": sentence or ALL_OCCUR, "unsupported": results.present.unsupported}
+
+
+def _score(evaluation: Evaluation) -> dict[str, str]:
+    """A row of the table of accuracies."""
+    images, gain = evaluation.images, evaluation.gain
+    return {
+        "name": evaluation.name,
+        "kind": _kind(evaluation),
+        "top1": percent(evaluation.top1.value, images),
+        "interval": percent_range(evaluation.top1, images),
+        "images": count(images),
+        "gain": points(gain.value, images) if gain else "",
+        "gain_interval": points_range(gain, images) if gain else "",
+        "top5": percent(evaluation.top5, images),
+        "mean_per_class": percent(evaluation.mean_per_class, images),
+    }
+
+
+def _kind(evaluation: Evaluation) -> str:
+    """The style of an evaluation: one of the two that matter, or a control."""
+    return main_name(evaluation) or "control"
+
+
+def _accuracy_chart(results: RunResults) -> Markup | None:
+    rows = [
+        IntervalRow(
+            printable(evaluation.name),
+            evaluation.top1,
+            percent(evaluation.top1.value, evaluation.images),
+            _kind(evaluation),
+        )
+        for evaluation in results.evaluations
+    ]
+    label = "Top-1 accuracy with 95 % intervals; the table has the same numbers"
+    return interval_chart(rows, label, percent_tick) if rows else None
+
+
+def _gain_chart(results: RunResults) -> Markup | None:
+    rows = [
+        IntervalRow(
+            printable(evaluation.name),
+            evaluation.gain,
+            points(evaluation.gain.value, evaluation.images),
+            _kind(evaluation),
+        )
+        for evaluation in results.evaluations
+        if evaluation.gain
+    ]
+    label = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
+    return interval_chart(rows, label, points_tick, reference=0.0) if rows else None
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=count, duration=duration, megabytes=megabytes)
+    return environment
+
+
+def _content_hash(text: str) -> str:
+    """The source expression by which the page's policy allows this very text and no other."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -1,0 +1,233 @@
+"""High-dimensional points in two dimensions, always the same two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from markupsafe import Markup
+from torch import Tensor
+
+from latte.interfaces import LearnerPrototypes, RunResults
+from latte.io.redaction import one_line
+from latte.report.numbers import NARROW_SPACE
+from latte.report.page.classes import LISTED
+from latte.report.svg import Drawing, Point, Scale, shortened, text_width
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Points on their first two principal components."""
+
+    points: Tensor
+    """(n, 2) float64, around the origin."""
+    shares: tuple[float, float]
+    """Of the points' variance, that each axis shows."""
+
+
+def project(rows: Tensor) -> Projection:
+    """Principal component analysis of n rows (n, D), in float64.
+
+    Each axis points to where its largest loading is positive, so that the same rows give the same
+    picture. Directions without variance are zero.
+    """
+    centred = rows.double() - rows.double().mean(dim=0)
+    variances, axes = torch.linalg.eigh(centred.T @ centred)
+    variances, axes = variances.flip(0)[:2].clamp_min(0), axes.flip(1)[:, :2]
+    largest = axes.abs().argmax(dim=0, keepdim=True)
+    axes = axes * torch.where(axes.gather(0, largest) < 0, -1.0, 1.0)
+    total = float(centred.square().sum())
+    points = torch.zeros(len(rows), 2, dtype=torch.float64)
+    points[:, : axes.shape[1]] = centred @ axes
+    shares = [float(value) / total if total > 1e-12 else 0.0 for value in variances] + [0.0, 0.0]
+    return Projection(points, (shares[0], shares[1]))
+
+
+# A map of classes: where each was, where it is now, and names where there is room for them.
+
+
+_WIDTH, _HEIGHT, _ROOM = 680, 480, 26
+_LONGEST = 22
+_MANY = 150
+"""So many classes are drawn with smaller dots."""
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """One class's way from one place to another, or to several."""
+
+    name: str
+    before: Point
+    after: tuple[Point, ...]
+    tip: str
+
+
+def point_map(points: Sequence[MapPoint], label: str) -> Markup:
+    """Distances are to the same scale on both axes. Names are given to the first points first.
+
+    Names that might overlap others are left out.
+    """
+    drawing = Drawing(_WIDTH, _HEIGHT, label, "chart map")
+    drawing.bar((0.5, 0.5), _WIDTH - 1, _HEIGHT - 1, "frame")
+    x, y = _scales(points)
+    radius = 3.0 if len(points) > _MANY else 4.5
+    places = [(_at(one.before, x, y), [_at(end, x, y) for end in one.after]) for one in points]
+    for before, after in places:
+        for end in after:
+            drawing.line(before, end, "move")
+    for one, (before, after) in zip(points, places, strict=True):
+        drawing.circle(before, radius - 1, "dot zero-shot", one.tip)
+        for end in after:
+            drawing.circle(end, radius, "dot adapted", one.tip)
+    dots = [dot for before, after in places for dot in (before, *after)]
+    names = [(one.name, after[0]) for one, (_, after) in zip(points, places, strict=True)]
+    _write_names(drawing, names, dots, radius)
+    return drawing.markup()
+
+
+def _scales(points: Sequence[MapPoint]) -> tuple[Scale, Scale]:
+    known = [end for one in points for end in (one.before, *one.after)]
+    lows = [min(point[axis] for point in known) for axis in (0, 1)]
+    highs = [max(point[axis] for point in known) for axis in (0, 1)]
+    sizes = (_WIDTH - 2 * _ROOM, _HEIGHT - 2 * _ROOM)
+    unit = max((high - low) / size for low, high, size in zip(lows, highs, sizes, strict=True))
+    reach = [max(unit, 1e-12) * size / 2 for size in sizes]
+    middles = [(low + high) / 2 for low, high in zip(lows, highs, strict=True)]
+    return (
+        Scale(middles[0] - reach[0], middles[0] + reach[0], _ROOM, _WIDTH - _ROOM),
+        Scale(middles[1] - reach[1], middles[1] + reach[1], _HEIGHT - _ROOM, _ROOM),
+    )
+
+
+def _at(point: Point, x: Scale, y: Scale) -> Point:
+    return x(point[0]), y(point[1])
+
+
+def _write_names(
+    drawing: Drawing, names: Sequence[tuple[str, Point]], dots: Sequence[Point], radius: float
+) -> None:
+    taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in dots]
+    for name, place in names:
+        text = shortened(name, _LONGEST)
+        free = (
+            box
+            for box in _boxes(place, text_width(text))
+            if _inside(box) and not any(_overlap(box, other) for other in taken)
+        )
+        box = next(free, None)
+        if box is not None:
+            taken.append(box)
+            drawing.text((box[0], box[1] + 11), text, "label")
+
+
+def _boxes(place: Point, width: float) -> tuple[Box, ...]:
+    """Where a name of this width may stand: right, left, above or below its dot."""
+    x, y = place
+    middle = x - width / 2
+    corners = ((x + 8, y - 7), (x - 8 - width, y - 7), (middle, y - 21), (middle, y + 7))
+    return tuple((left, top, left + width, top + 14) for left, top in corners)
+
+
+def _inside(box: Box) -> bool:
+    left, top, right, bottom = box
+    return left > 2 and top > 2 and right < _WIDTH - 2 and bottom < _HEIGHT - 2
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+# How class prototypes moved: a map of all, and a list of those that moved most.
+
+
+@dataclass(frozen=True)
+class MovedClass:
+    """One class's prototype, compared with where it began; all three figures are cosines."""
+
+    name: str
+    moved: str
+    """Between its class text and its prototype now; of several, the mean."""
+    nearest: str
+    """The other class whose prototype is nearest now."""
+    before: str
+    after: str
+    """Between the two classes, by their class texts and now."""
+
+
+@dataclass(frozen=True)
+class PrototypeMap:
+    """One learner's."""
+
+    learner: str | None
+    """None where there is only one."""
+    chart: Markup
+    shares: str
+    """Of the variance that the two axes show."""
+    moved: tuple[MovedClass, ...]
+    """Farthest first."""
+    still: bool
+    """Whether no prototype moved at all."""
+
+
+def prototype_maps(results: RunResults) -> tuple[PrototypeMap, ...]:
+    """A map for each learner; needs no labels."""
+    names = [one_line(name) for name in results.class_names]
+    several = len(results.prototypes) > 1
+    return tuple(_map(one, names, several) for one in results.prototypes)
+
+
+def _map(learner: LearnerPrototypes, names: Sequence[str], several: bool) -> PrototypeMap:
+    before, after, owners = learner.before.weights, learner.after.directions, learner.after.owners
+    own = (after.double() * before.double()[owners]).sum(dim=1)
+    cosines = _class_mean(own, owners, len(names))
+    order = cosines.argsort(stable=True).tolist()
+    projection = project(torch.cat((before, after)))
+    starts, ends = projection.points[: len(before)], projection.points[len(before) :]
+    points = [
+        MapPoint(
+            names[label],
+            _point(starts[label]),
+            tuple(_point(ends[row]) for row in (owners == label).nonzero().flatten().tolist()),
+            f"{names[label]}: cosine to its class text {cosines[label]:.3f}",
+        )
+        for label in order
+    ]
+    first, second = projection.shares
+    return PrototypeMap(
+        learner=one_line(learner.learner) if several else None,
+        chart=point_map(points, "Class prototypes before and after adapting, on a plane"),
+        shares=f"{100 * first:.0f} and {100 * second:.0f}{NARROW_SPACE}%",
+        moved=tuple(_moved(learner, names, label, cosines) for label in order[:LISTED]),
+        still=float(own.min()) > 1 - 1e-6,
+    )
+
+
+def _moved(
+    learner: LearnerPrototypes, names: Sequence[str], label: int, cosines: Tensor
+) -> MovedClass:
+    weights, owners = learner.after.directions.double(), learner.after.owners
+    likeness = (weights[owners == label] @ weights.T).amax(dim=0)
+    likeness = likeness.masked_fill(owners == label, -torch.inf)
+    nearest = int(owners[likeness.argmax()])
+    start = learner.before.weights.double()
+    return MovedClass(
+        name=names[label],
+        moved=f"{cosines[label]:.3f}",
+        nearest=names[nearest] if len(names) > 1 else "",
+        before=f"{float(start[label] @ start[nearest]):.3f}",
+        after=f"{float(likeness.max()):.3f}",
+    )
+
+
+def _class_mean(values: Tensor, owners: Tensor, classes: int) -> Tensor:
+    sums = torch.zeros(classes, dtype=values.dtype).index_add(0, owners, values)
+    return sums / owners.bincount(minlength=classes).clamp_min(1)
+
+
+def _point(row: Tensor) -> tuple[float, float]:
+    return float(row[0]), float(row[1])

@@ -1,0 +1,1 @@
+"""Run folders, and the reader of finished runs. Imports no torch."""

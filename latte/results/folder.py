@@ -1,0 +1,319 @@
+"""The run folder: where everything that a run leaves behind lies, and which stages are finished."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from latte import distributed as processes
+from latte.interfaces import LatteError
+from latte.io.files import remove_leftovers, write_json
+from latte.results.stored import read_stored
+
+try:
+    import fcntl
+except ImportError:  # Windows: no advisory locks, so nobody watches for a second process
+    fcntl = None  # type: ignore[assignment]
+
+
+_STATE_HINT = "remove it: finished stages are then done again, descriptions are kept"
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """A finished stage."""
+
+    fingerprint: str
+    """Of everything that its results depend on, earlier stages included."""
+    seconds: float
+    outputs: tuple[str, ...]
+    """Files and folders below the run folder."""
+    peak_memory_mb: float | None = None
+    """Of the GPU, or without one of the whole process, in MiB; None where it is not known."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, and the record of its stages."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, which can be run again."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def source(self) -> Path:
+        """Where the recipe came from, and its values' origins."""
+        return self.path / "source.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, device, machine."""
+        return self.path / "environment.json"
+
+    @property
+    def training_images(self) -> Path:
+        """Id and content key of each training image, one JSON line each."""
+        return self.path / "data" / "training.jsonl"
+
+    @property
+    def evaluation_images(self) -> Path:
+        """The same of the evaluation split, with labels."""
+        return self.path / "data" / "evaluation.jsonl"
+
+    @property
+    def skipped(self) -> Path:
+        """Images that could not be read, and why."""
+        return self.path / "data" / "skipped.csv"
+
+    @property
+    def zero_shot(self) -> Path:
+        """Features of the frozen CLIP, and the zero-shot labels."""
+        return self.path / "zero_shot.safetensors"
+
+    @property
+    def verdict(self) -> Path:
+        """What the guard said, where the recipe has one."""
+        return self.path / "verdict.json"
+
+    @property
+    def candidate(self) -> RunFolder:
+        """What was adapted and not taken as a whole: the same layout, without stages of its own."""
+        return RunFolder(self.path / "candidate")
+
+    @property
+    def descriptions(self) -> Path:
+        """What was written about each training image."""
+        return self.path / "descriptions.jsonl"
+
+    @property
+    def gates(self) -> Path:
+        """What gates held back, where the recipe has any."""
+        return self.path / "gates.json"
+
+    @property
+    def profile(self) -> Path:
+        """Where the time of the run went, where somebody asked."""
+        return self.path / "profile.json"
+
+    @property
+    def trace(self) -> Path:
+        """Two training steps in the format of chrome://tracing, where somebody asked."""
+        return self.path / "trace.json.gz"
+
+    @property
+    def metrics(self) -> Path:
+        """A row for each step and epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The newest states of training."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The adapted CLIP, or one folder for each of several learners."""
+        return self.path / "model"
+
+    @property
+    def prototypes(self) -> Path:
+        """The classifier that belongs to the model."""
+        return self.path / "prototypes.safetensors"
+
+    @property
+    def posterior(self) -> Path:
+        """Classes of the training images, where a labeler decided them together."""
+        return self.path / "posterior.safetensors"
+
+    @property
+    def evaluation(self) -> Path:
+        """Accuracy of zero-shot and adapted model, where labels exist."""
+        return self.path / "evaluation.json"
+
+    @property
+    def calibration(self) -> Path:
+        """How sure the model may say it is."""
+        return self.path / "calibration.json"
+
+    @property
+    def present(self) -> Path:
+        """How many of the named classes occur among the training images, and which do not."""
+        return self.path / "present.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Top classes of each evaluation image."""
+        return self.path / "predictions.csv"
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """Frozen and adapted class of each training image, and how sure the second is."""
+        return self.path / "pseudo_labels.csv"
+
+    @property
+    def controls(self) -> Path:
+        """Run folders of the recipe's controls."""
+        return self.path / "controls"
+
+    @property
+    def shards(self) -> Path:
+        """Folders of workers that describe side by side, each with a lock of its own."""
+        return self.path / "shards"
+
+    def finished(self, stage: str) -> StageRecord | None:
+        """The record of `stage`, if it is finished and what it wrote is still there."""
+        record = self.recorded(stage)
+        if record is None:
+            return None
+        return record if all((self.path / name).exists() for name in record.outputs) else None
+
+    def recorded(self, stage: str) -> StageRecord | None:
+        """The record of `stage`, whether or not what it wrote is still there."""
+        return self._state().get(stage)
+
+    def finish(self, stage: str, record: StageRecord) -> None:
+        """Note that `stage` is finished; the first of several processes does."""
+        if processes.is_first():
+            self._write_state({**self._state(), stage: record})
+
+    def forget(self, stages: Sequence[str]) -> None:
+        """Note that `stages` are to be done again; the first of several processes does."""
+        if not processes.is_first():
+            return
+        kept = {name: value for name, value in self._state().items() if name not in stages}
+        self._write_state(kept)
+
+    def relative(self, path: Path) -> str:
+        """`path` as state.json names it."""
+        return path.relative_to(self.path).as_posix()
+
+    def keep_checkpoints_of(self, fingerprint: str) -> None:
+        """Remove checkpoints of a training whose inputs were others; the first process does."""
+        if not processes.is_first():
+            return
+        note = self.checkpoints / "fingerprint.json"
+        if note.exists() and _noted(note) == fingerprint:
+            return
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        write_json(note, fingerprint)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out of this folder; the lock ends with the process, however it ends.
+
+        Of several processes of one run the first holds it. Raises `LatteError` if somebody else is
+        at work here, or if what is written here would end up elsewhere. A folder that the block
+        began, and in which no stage was finished before it failed, is removed.
+        """
+        if not processes.is_first():
+            yield
+            return
+        new = [one for one in (self.path, *self.path.parents) if not one.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._locked():
+                yield
+        except BaseException:
+            if new and not self._state():
+                shutil.rmtree(self.path, ignore_errors=True)
+                with suppress(OSError):  # a parent that holds something else by now
+                    for parent in new[1:]:
+                        parent.rmdir()
+            raise
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.refuse_links()
+        with self._open_lock("a") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise LatteError(
+                        "another process is working on this run",
+                        where=str(self.path),
+                        hint="wait for it, or change the recipe's `seed` or `output`",
+                    ) from error
+                self._remove_leftovers()
+            yield
+
+    def refuse_links(self) -> None:
+        """Raise `LatteError` for a link out of this folder, which somebody may have sent.
+
+        Everything below it is a run's to overwrite, and nothing beyond it.
+        """
+        inside = self.path.resolve()
+        for place, folders, files in os.walk(self.path):
+            for name in (*folders, *files):
+                path = Path(place, name)
+                if path.is_symlink() and not (
+                    path != self._lock and _target(path).is_relative_to(inside)
+                ):
+                    raise LatteError(
+                        "this link leads out of the run folder, and nothing is written through it",
+                        where=str(path),
+                        hint="replace it by what it points at, or remove it",
+                    )
+
+    def _remove_leftovers(self) -> None:
+        """What a killed process had begun; only whoever holds the lock writes here."""
+        for place, folders, _ in os.walk(self.path):
+            folders[:] = [name for name in folders if name != self.shards.name]
+            remove_leftovers(Path(place), older_than=-math.inf)
+
+    def sign(self) -> str:
+        """Leave a new sign in the lock, by which another process knows that it sees this folder."""
+        sign = secrets.token_hex(8)
+        with self._open_lock("w") as file:
+            file.write(sign)
+        return sign
+
+    def shows(self, sign: str) -> bool:
+        """Whether this is the folder that was signed so."""
+        try:
+            return self._lock.read_text(encoding="ascii") == sign
+        except OSError:
+            return False
+
+    def _open_lock(self, mode: str) -> IO[str]:
+        def itself(path: str, flags: int) -> int:
+            return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+        return open(self._lock, mode, encoding="ascii", opener=itself)
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
+
+    def _state(self) -> dict[str, StageRecord]:
+        path = self.path / "state.json"
+        return read_stored(path, dict[str, StageRecord], _STATE_HINT) if path.exists() else {}
+
+    def _write_state(self, state: Mapping[str, StageRecord]) -> None:
+        plain = {stage: asdict(record) for stage, record in state.items()}
+        write_json(self.path / "state.json", plain)
+
+
+def _noted(path: Path) -> str | None:
+    """A fingerprint that was noted; a damaged note is none."""
+    try:
+        return read_stored(path, str)
+    except LatteError:
+        return None
+
+
+def _target(link: Path) -> Path:
+    try:
+        return link.resolve()
+    except (OSError, RuntimeError):
+        return link.parent.resolve()  # a loop of links leads nowhere

@@ -1,0 +1,77 @@
+"""`metrics.jsonl`: what happened in each step and epoch, and nothing that depends on the clock.
+
+Rows have an `event`: `step` (step, epoch, and by learner loss, learning_rate, logit_scale and
+agreement) or `epoch` (epoch, step, and where labels exist top1). The same run writes the same
+bytes, whether or not it was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from latte import distributed as processes
+from latte.interfaces import LatteError
+from latte.io.files import write_text
+
+Listen = Callable[[Sequence[Mapping[str, Any]]], None]
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All complete rows; a last line that a crash cut short is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            rows.append(_row(line))
+        except (ValueError, RecursionError) as error:
+            raise LatteError(
+                f"this line is no row of metrics ({error})",
+                where=f"{path}:{number}",
+                hint="remove the run folder to start again; descriptions are kept elsewhere",
+            ) from error
+    return rows
+
+
+class MetricsLog:
+    """Appends rows; opened for a run that continues after `last_step` steps.
+
+    Of several processes the first writes.
+    """
+
+    def __init__(self, path: Path, last_step: int, listen: Listen | None = None) -> None:
+        self._path = path
+        self._listen = listen
+        if not processes.is_first():
+            return
+        kept = [row for row in read_metrics(path) if row["step"] <= last_step] if last_step else []
+        write_text(path, "".join(_line(row) for row in kept))
+
+    def append(self, rows: list[Mapping[str, Any]]) -> None:
+        """Write `rows` and hand them to the operating system, then to whoever listens."""
+        if not processes.is_first():
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(_line(row) for row in rows)
+        if self._listen is not None:
+            self._listen(rows)
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """What a line says. Raises `ValueError` if it is not what `MetricsLog` writes."""
+    row = json.loads(line)
+    if not isinstance(row, dict) or row.get("event") not in ("step", "epoch"):
+        raise ValueError("it is neither a step nor an epoch")
+    if not all(type(row.get(name)) is int for name in ("step", "epoch")):
+        raise ValueError("its step or epoch is not a whole number")
+    if not all(isinstance(value, int | float) for name, value in row.items() if name != "event"):
+        raise ValueError("a figure is not a number")
+    return row
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,0 +1,230 @@
+"""Rows of features on disk, found by key: files of many rows, of which only those needed are read.
+
+A file is never changed. New rows are a new file; small files are merged into larger ones, so that a
+folder that grows by an image a day does not become a folder of a thousand files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from latte import distributed as processes
+from latte.interfaces import Progress
+from latte.io.files import digest, remove_leftovers, write_atomically
+from latte.io.tensor_files import tensor_digest
+from latte.toolkit.blocks import rows_a_block
+
+_KEY_BYTES = 16
+_FULL = 4
+"""A file of at most so many blocks of `latte.toolkit.blocks`: 64 MiB."""
+_MOST_SMALL = 8
+"""Files below a quarter of a full one, of which there are no more after writing."""
+
+
+@dataclass(frozen=True)
+class FeatureBlocks:
+    """The features (R, `width`) that `folder` has by key, in fp32."""
+
+    folder: Path
+    width: int
+
+    def read(self, keys: Sequence[str], out: Tensor) -> Tensor:
+        """Write what is known of distinct `keys` into the rows of `out` (N, width).
+
+        Returns which rows these are, (N,) bool. A damaged file is removed and counts as absent.
+        """
+        known = torch.zeros(len(keys), dtype=torch.bool)
+        wanted = _hashed(keys)
+        order = numpy.argsort(wanted)
+        for path in self._paths():
+            if block := self._open(path):
+                self._take(block, wanted[order], torch.from_numpy(order), known, out)
+        return known
+
+    def add(self, keys: Sequence[str], features: Tensor) -> None:
+        """Keep `features` (R, width) under their distinct `keys`. Raises `OSError`."""
+        remove_leftovers(self.folder)
+        merged = self._small_ones()
+        names = numpy.concatenate([*(block.keys for block, _ in merged), _hashed(keys)])
+        rows = torch.cat([*(rows for _, rows in merged), features]) if merged else features
+        _, first = numpy.unique(names, return_index=True)
+        written = {
+            self._write(names[part], rows[torch.from_numpy(part)])
+            for part in numpy.split(first, range(self._full, len(first), self._full))
+        }
+        for block, _ in merged:
+            if block.path not in written:
+                _remove(block.path)
+
+    @property
+    def _full(self) -> int:
+        """Rows of the largest file."""
+        return _FULL * rows_a_block(self.width)
+
+    def _paths(self) -> list[Path]:
+        try:
+            return sorted(self.folder.glob("[!.]*.safetensors"))
+        except OSError:
+            return []
+
+    def _open(self, path: Path) -> _Block | None:
+        """The file's keys, if they are what was written."""
+        keys = _read(path, "keys", torch.uint8, _KEY_BYTES)
+        if keys is None:
+            return None
+        return _Block(path, keys.numpy().copy().view(f"S{_KEY_BYTES}").reshape(-1), self.width)
+
+    def _take(
+        self, block: _Block, wanted: NDArray[Any], order: Tensor, known: Tensor, out: Tensor
+    ) -> None:
+        """Copy the rows of one file that are `wanted` (sorted) and new; read none without any."""
+        found = numpy.searchsorted(wanted, block.keys).clip(max=len(wanted) - 1)
+        source = torch.from_numpy((wanted[found] == block.keys).nonzero()[0])
+        target = order[torch.from_numpy(found)[source]]
+        source, target = source[~known[target]], target[~known[target]]
+        if len(source) and (rows := block.rows()) is not None:
+            out[target] = rows[source]
+            known[target] = True
+
+    def _small_ones(self) -> list[tuple[_Block, Tensor]]:
+        """Files to merge with what is written, and their rows: none while there are few of them."""
+        found = [block for path in self._paths() if (block := self._open(path))]
+        small = [block for block in found if len(block.keys) < self._full // 4]
+        if len(small) < _MOST_SMALL:
+            return []
+        return [(block, rows) for block in small if (rows := block.rows()) is not None]
+
+    def _write(self, keys: NDArray[Any], rows: Tensor) -> Path:
+        tensors = {"keys": _as_tensor(keys), "features": rows.contiguous()}
+        digests = {name: tensor_digest({name: value}) for name, value in tensors.items()}
+        path = self.folder / f"{digests['keys']}.safetensors"
+        with write_atomically(path) as temporary:
+            save_file(tensors, temporary, metadata=digests)
+        return path
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One file whose keys (R,) were read and checked."""
+
+    path: Path
+    keys: NDArray[Any]
+    width: int
+
+    def rows(self) -> Tensor | None:
+        """(R, width), mapped from the file, if they are what was written."""
+        return _read(self.path, "features", torch.float32, self.width, len(self.keys))
+
+
+def _read(
+    path: Path, name: str, dtype: torch.dtype, width: int, count: int | None = None
+) -> Tensor | None:
+    """A matrix of a file, mapped into memory; None, and the file removed, if it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            found: Tensor = file.get_tensor(name)
+            if (file.metadata() or {}).get(name) != tensor_digest({name: found}):
+                raise ValueError("its bytes are not those that were written")
+        if found.dtype != dtype or found.ndim != 2 or found.shape[1] != width or not len(found):
+            raise ValueError("it has another shape")
+        if count not in (None, len(found)):
+            raise ValueError("it has not a row per key")
+    except (SafetensorError, OSError, RuntimeError, ValueError):
+        _remove(path)  # or it is gone, merged into another by another process
+        return None
+    return found
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _hashed(keys: Sequence[str]) -> NDArray[Any]:
+    """Keys as 16 bytes each."""
+    parts = (hashlib.blake2b(key.encode(), digest_size=_KEY_BYTES).digest() for key in keys)
+    return numpy.frombuffer(b"".join(parts), dtype=f"S{_KEY_BYTES}")
+
+
+def _as_tensor(keys: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(keys.view(numpy.uint8).reshape(-1, _KEY_BYTES).copy())
+
+
+# Features of the frozen CLIP that are cached across runs: each image is encoded once.
+#
+# A feature can differ in its last bit with the batch that it was encoded in. A folder that grew
+# has features from several batches, and so not always the bits of a run that encodes it at once.
+
+
+def kept_features(
+    cache: Path,
+    identity: Sequence[str],
+    keys: Sequence[str],
+    encode: Callable[[Sequence[int]], Tensor],
+    width: int,
+    progress: Progress,
+    name: str,
+) -> Tensor:
+    """Return the features (N, width) of what `keys` name, from the cache or encoded and put there.
+
+    Args:
+        cache: the folder of everything that is kept across runs.
+        identity: all that features depend on beside what a key names, such as the CLIP.
+        keys: one per row, equal where the content is.
+        encode: encodes the rows with these indices, ascending and without twins: (M, width).
+        width: of a feature.
+        progress: is told how many were reused, and a cache that cannot be written.
+        name: what progress calls this.
+    """
+    if torch.are_deterministic_algorithms_enabled():
+        identity = ("deterministic", *identity)
+    blocks = FeatureBlocks(cache / "features" / digest(*identity), width)
+    first, inverse = _distinct(keys)
+    distinct = keys if inverse is None else [keys[place] for place in first]
+    features = torch.zeros(len(distinct), width)
+    known = torch.zeros(len(distinct), dtype=torch.bool)
+    if processes.is_first():
+        known = blocks.read(distinct, features)
+    known = processes.tensors_of_first({"known": known})["known"]
+    if known.any():
+        progress.say(f"{name}: {int(known.sum())} features reused from the cache")
+        features = processes.tensors_of_first({"features": features})["features"]
+    missing = (~known).nonzero().flatten()
+    if len(missing):
+        encoded = encode([first[place] for place in missing.tolist()])
+        if processes.is_first():
+            _keep(blocks, [distinct[place] for place in missing.tolist()], encoded, progress, name)
+        features[missing] = encoded
+    return features if inverse is None else features[inverse]
+
+
+def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
+    """Where each of U distinct keys comes first, and its number for each key (N,), if U < N."""
+    numbers: dict[str, int] = {}
+    inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
+    if len(numbers) == len(keys):
+        return range(len(keys)), None
+    first = dict(zip(reversed(inverse), reversed(range(len(keys))), strict=True))
+    return [first[number] for number in range(len(numbers))], torch.tensor(inverse)
+
+
+def _keep(
+    blocks: FeatureBlocks, keys: Sequence[str], features: Tensor, progress: Progress, name: str
+) -> None:
+    """For later runs; a cache that cannot be written is no reason for this one to fail."""
+    try:
+        blocks.add(keys, features)
+    except (OSError, SafetensorError) as error:
+        progress.say(f"{name}: features are not kept: {blocks.folder} cannot be written: {error}")

@@ -1,0 +1,246 @@
+"""Lists of values on the command line: `a,b`, in which brackets and quotes hold together."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from latte.interfaces import LatteError, Progress, RecipeErrors
+from latte.recipe.load import load_recipe
+from latte.recipe.model import Recipe
+from latte.recipe.node import OVERRIDE
+from latte.registry.registry import Registry
+from latte.results.folder import RunFolder
+from latte.run.runner import run_recipe
+from latte.run.workspace import run_folder
+
+_CLOSING = {"[": "]", "{": "}"}
+_ESCAPES = {'"': "\\", "'": "''"}
+"""By quote, what makes the character after it, or itself, part of the text."""
+_BEFORE_A_QUOTE = " \t,:[{"
+"""A quote after anything else is an apostrophe."""
+
+
+def split_values(text: str) -> list[str]:
+    """`text` at its commas, but for those inside brackets, braces and quotes.
+
+    Joining the parts with commas gives `text` again. A bracket or quote that is never closed holds
+    everything after it.
+    """
+    cuts = [index for index, depth in _outside_quotes(text) if text[index] == "," and depth == 0]
+    starts, ends = [0, *(cut + 1 for cut in cuts)], [*cuts, len(text)]
+    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every choice of one value for each `KEY=A,B`, the last key varying fastest.
+
+    Raises `LatteError` for an empty value in a list, and for a key that is given twice.
+    """
+    keys = [setting.partition("=")[0] for setting in settings]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise LatteError(
+                "is given twice", where=f"--set {key}", hint=f"List its values: --set {key}=A,B"
+            )
+    return [*product(*(_alternatives(setting) for setting in settings))]
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0,1,2` as numbers, each once. Raises `LatteError`."""
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdecimal()):
+            raise LatteError(
+                f'"{part}" is not a seed', where="--seeds", hint="As in: --seeds 0,1,2"
+            )
+    return [*dict.fromkeys(map(int, parts))]
+
+
+def _alternatives(setting: str) -> list[str]:
+    key, equals, value = setting.partition("=")
+    values = split_values(value)
+    if len(values) > 1 and not all(one.strip() for one in values):
+        raise LatteError(
+            "a value in this list is empty",
+            where=f"--set {setting}",
+            hint="Write null for none, and put a text that contains commas in quotes.",
+        )
+    return [f"{key}{equals}{one}" for one in values]
+
+
+def _outside_quotes(text: str) -> Iterator[tuple[int, int]]:
+    """Each index outside quotes, with the number of brackets that are open there."""
+    open_brackets: list[str] = []
+    index, before = 0, ","
+    while index < len(text):
+        character = text[index]
+        if character in _ESCAPES and before in _BEFORE_A_QUOTE:
+            index = _after_quote(text, index)
+        else:
+            if character in _CLOSING:
+                open_brackets.append(_CLOSING[character])
+            elif open_brackets and character == open_brackets[-1]:
+                open_brackets.pop()
+            yield index, len(open_brackets)
+            index += 1
+        before = character
+
+
+def _after_quote(text: str, start: int) -> int:
+    """Where the quoted text that starts at `start` is over; YAML's rules for quotes inside it."""
+    quote, index = text[start], start + 1
+    while index < len(text):
+        if text.startswith(_ESCAPES[quote], index):
+            index += 2
+        elif text[index] == quote:
+            return index + 1
+        else:
+            index += 1
+    return len(text)
+
+
+# What a sweep runs: recipes x values x seeds, all valid before the first one starts.
+
+
+_SEED = "seed"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep."""
+
+    recipe: Recipe
+    overrides: tuple[str, ...]
+    """`KEY=VALUE`, as `latte run --set` takes them."""
+    limit: int | None
+
+    @property
+    def folder(self) -> RunFolder:
+        """Named by the recipe's content, so the same run has the same folder the next time."""
+        return run_folder(self.recipe, self.limit)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a result to compare already; a damaged folder has none."""
+        try:
+            return self.folder.finished("evaluate") is not None
+        except LatteError:
+            return False
+
+    @property
+    def title(self) -> str:
+        """The recipe's name and what is set in it."""
+        return " ".join([self.recipe.general.name, *self.overrides])
+
+    @property
+    def command(self) -> str:
+        """What runs this one alone."""
+        settings = [part for override in self.overrides for part in ("--set", override)]
+        limit = [] if self.limit is None else ["--limit", str(self.limit)]
+        return shlex.join(["latte", "run", str(self.recipe.path), *settings, *limit])
+
+
+def plan_sweep(
+    recipes: Sequence[Path],
+    settings: Sequence[str],
+    seeds: Sequence[int],
+    registry: Registry,
+    limit: int | None = None,
+) -> list[PlannedRun]:
+    """Every run, each once: by recipe, then values, then seed.
+
+    Without `seeds` each recipe keeps its own. Raises `RecipeErrors` with every mistake of every
+    recipe and combination.
+    """
+    _refuse_two_sources_of_seeds(settings, seeds)
+    seed_lists = [[f"{_SEED}={seed}"] for seed in seeds] or [[]]
+    choices = [(*values, *seed) for values in combinations(settings) for seed in seed_lists]
+    planned: dict[Path, PlannedRun] = {}
+    errors: list[LatteError] = []
+    for path in recipes:
+        for overrides in choices:
+            try:
+                run = PlannedRun(load_recipe(path, registry, overrides), overrides, limit)
+                planned.setdefault(run.folder.path, run)
+            except LatteError as error:
+                errors += _located(error, path, ambiguous=len(recipes) > 1)
+    if errors:
+        raise RecipeErrors([*{str(error): error for error in errors}.values()])
+    return [*planned.values()]
+
+
+def _refuse_two_sources_of_seeds(settings: Sequence[str], seeds: Sequence[int]) -> None:
+    if seeds and any(setting.partition("=")[0] == _SEED for setting in settings):
+        raise LatteError(
+            "the seed is given here and by --seeds", where="--set seed", hint="Keep one of them."
+        )
+
+
+def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
+    """The mistakes in it; those of `--set` with their recipe, where there are several recipes."""
+    errors = error.errors if isinstance(error, RecipeErrors) else [error]
+    return [
+        LatteError(one.what, where=f"{path}: {one.where}", hint=one.hint)
+        if ambiguous and (one.where or "").startswith(OVERRIDE)
+        else one
+        for one in errors
+    ]
+
+
+# Runs a sweep, one run after another in this process; a failed one does not stop the others.
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed, and why."""
+
+    run: PlannedRun
+    error: str
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C, after so many runs."""
+
+    def __init__(self, done: int) -> None:
+        super().__init__()
+        self.done = done
+
+
+def run_sweep(
+    planned: Sequence[PlannedRun],
+    registry: Registry,
+    progress: Progress,
+    *,
+    on_start: Callable[[int, PlannedRun], None],
+    on_failure: Callable[[Failure], None],
+) -> list[Failure]:
+    """Run everything; what is finished and unchanged is reused.
+
+    `on_start` is told each run and its number from 1. Raises `SweepInterrupted`.
+    """
+    failures = []
+    for index, run in enumerate(planned):
+        on_start(index + 1, run)
+        try:
+            error = _error_of(run, registry, progress)
+        except KeyboardInterrupt as interrupt:
+            raise SweepInterrupted(index) from interrupt
+        if error is not None:
+            failures.append(Failure(run, error))
+            on_failure(failures[-1])
+    return failures
+
+
+def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | None:
+    """Run it. An error is kept as text alone: its traceback would keep models in memory."""
+    try:
+        run_recipe(run.recipe, registry, progress, limit=run.limit)
+    except LatteError as error:
+        return str(error)
+    except Exception as error:
+        return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    return None

@@ -1,0 +1,1 @@
+"""Base classes and functions that components build on; `latte.api` exports them."""

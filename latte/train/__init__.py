@@ -1,0 +1,1 @@
+"""Training: learners, the loop, the step, encoding, checkpoints, precision."""

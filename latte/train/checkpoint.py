@@ -1,0 +1,193 @@
+"""Checkpoints: everything that a run needs to continue to the bit, in safetensors and JSON.
+
+What is random in a run is drawn from (seed, epoch, step, image), so a checkpoint holds no generator
+state; and it holds only what training changes, so frozen weights are not in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latte import distributed as processes
+from latte.interfaces import LatteError, PseudoLabeler
+from latte.io.files import sync_folder
+from latte.io.tensor_files import DamagedTensorsError, load_tensors, save_tensors
+from latte.train.learner import Learner
+
+_log = logging.getLogger("latte.train")
+KEPT = 2
+"""The newest, and one more in case the newest was damaged."""
+_FILE = "state.safetensors"
+
+
+def keep_checkpoint(
+    folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> None:
+    """Save one and, of several processes, let the first alone do so and the others agree with it.
+
+    What GPUs add up in no fixed order differs in its last bits from process to process; so no
+    difference outlasts a checkpoint, and a run that goes on from one is a run that never stopped.
+    """
+    if processes.is_first():
+        save_checkpoint(folder, step, learners, labelers)
+    if processes.count() > 1:
+        for learner in learners:
+            prototypes = processes.tensors_of_first(learner.aggregator.state())
+            learner.aggregator.load_state(prototypes)
+        for labeler in labelers:
+            labeler.load_state(processes.tensors_of_first(labeler.state()))
+
+
+def resume(
+    folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> int:
+    """See `load_checkpoint`; several processes go on from the one that the first found whole."""
+    step = processes.of_first(lambda: load_checkpoint(folder, learners, labelers))
+    if step and not processes.is_first():
+        found = load_checkpoint(folder, learners, labelers, only=step)
+        if found != step:
+            raise LatteError(
+                f"a process does not find the checkpoint of step {step}",
+                where=str(folder),
+                hint="all machines of a run must share its folder",
+            )
+    return step
+
+
+def save_checkpoint(
+    folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> None:
+    """Write `folder/step-NNNNNN` as it is after `step` steps, and remove old ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / _name(step)
+    temporary = folder / f".{target.name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        save_tensors(temporary / _FILE, _tensors(learners, labelers))
+        sync_folder(temporary)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    kept = _checkpoints(folder)[-KEPT:]
+    for old in folder.glob("step-*"):
+        if old not in kept:
+            shutil.rmtree(old)
+
+
+def load_checkpoint(
+    folder: Path,
+    learners: Sequence[Learner],
+    labelers: Sequence[PseudoLabeler[Any]],
+    only: int | None = None,
+) -> int:
+    """Restore the newest checkpoint that is whole; returns its step, or 0 without one.
+
+    With `only`, no other than that of this step.
+    """
+    for checkpoint in reversed(_checkpoints(folder, only)):
+        try:
+            tensors = load_tensors(checkpoint / _FILE)
+        except (OSError, DamagedTensorsError) as error:
+            _log.warning("train: %s is damaged and not used: %s", checkpoint, error)
+            continue
+        try:
+            _restore(tensors, learners, labelers)
+        except (KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise LatteError(
+                f"the checkpoint does not fit this recipe ({error})",
+                where=str(checkpoint),
+                hint="it was written by another version; remove the folder to train anew",
+            ) from error
+        return int(checkpoint.name.removeprefix("step-"))
+    return 0
+
+
+def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
+    """Those with content: a kill can come while an old one is being removed."""
+    found = folder.glob("step-*" if only is None else _name(only))
+    numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
+    return sorted(one for one in numbered if (one / _FILE).exists())
+
+
+def _name(step: int) -> str:
+    return f"step-{step:06d}"
+
+
+def _tensors(
+    learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
+) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for learner in learners:
+        weights = {name: value.detach() for name, value in learner.parameters.items()}
+        tensors |= _prefixed(f"{learner.name}/weights", weights)
+        tensors |= _prefixed(f"{learner.name}/prototypes", learner.aggregator.state())
+        if learner.kept_texts is not None:
+            tensors |= _prefixed(f"{learner.name}/texts", learner.kept_texts.state())
+        if learner.optimizer is not None:
+            tensors |= _prefixed(f"{learner.name}/optimizer", _optimizer_state(learner.optimizer))
+            tensors |= _prefixed(f"{learner.name}/scaler", learner.scaler.state())
+    for index, labeler in enumerate(labelers):
+        tensors |= _prefixed(f"labeler-{index}", labeler.state())
+    return tensors
+
+
+def _restore(
+    tensors: Mapping[str, Tensor],
+    learners: Sequence[Learner],
+    labelers: Sequence[PseudoLabeler[Any]],
+) -> None:
+    for learner in learners:
+        weights = _below(tensors, f"{learner.name}/weights")
+        with torch.no_grad():
+            for name, parameter in learner.parameters.items():
+                if parameter.shape != weights[name].shape:
+                    raise ValueError(f"{name} has another shape")
+                parameter.copy_(weights[name])
+        learner.aggregator.load_state(_below(tensors, f"{learner.name}/prototypes"))
+        if learner.kept_texts is not None:
+            learner.kept_texts.load_state(_below(tensors, f"{learner.name}/texts"))
+        if learner.optimizer is not None:
+            _load_optimizer(learner.optimizer, _below(tensors, f"{learner.name}/optimizer"))
+            learner.scaler.load_state(_below(tensors, f"{learner.name}/scaler"))
+    for index, labeler in enumerate(labelers):
+        labeler.load_state(_below(tensors, f"labeler-{index}"))
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}/{key}": value
+        for index, values in state.items()
+        for key, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, key = name.partition("/")
+        state.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": value for name, value in tensors.items()}
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}/"
+    return {
+        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
+    }

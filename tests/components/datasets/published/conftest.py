@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.components.datasets.published.server import Server, serving
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of this machine alone, whatever proxies the environment names."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving({}) as running:
+        yield running

@@ -1,0 +1,98 @@
+"""The frozen labeler never changes its mind; the current one follows the prototypes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
+from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.interfaces import Batch
+from tests.train.driver import CONTEXT, training_start, unit_rows
+
+
+def batch_of(*indices: int) -> Batch:
+    return Batch("main", torch.tensor(indices), epoch=0, step=0)
+
+
+def prototypes(class_features: Tensor) -> MomentumPrototypes:
+    aggregator = MomentumPrototypes(MomentumOptions(), CONTEXT)
+    aggregator.start(training_start(class_features))
+    return aggregator
+
+
+def test_frozen_labels_are_looked_up_by_training_image() -> None:
+    labeler = FrozenLabeler(FrozenOptions(), CONTEXT)
+    classes = torch.eye(3)
+    labeler.start(training_start(classes, frozen_labels=torch.tensor([2, 0, 1, 1, 0])))
+
+    (stream,) = labeler.assign(batch_of(4, 0, 2), unit_rows(3, 3, seed=0), prototypes(classes))
+
+    assert stream.name == "frozen"
+    assert stream.labels.tolist() == [0, 2, 1]
+    assert stream.weights.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_frozen_labels_ignore_what_the_prototypes_say_now() -> None:
+    labeler = FrozenLabeler(FrozenOptions(), CONTEXT)
+    labeler.start(training_start(torch.eye(2), frozen_labels=torch.tensor([0, 1])))
+    swapped = prototypes(torch.eye(2).flip(0))
+
+    (stream,) = labeler.assign(batch_of(0, 1), torch.eye(2), swapped)
+
+    assert stream.labels.tolist() == [0, 1]
+
+
+def test_current_labels_are_the_nearest_prototypes_now() -> None:
+    labeler = CurrentLabeler(CurrentOptions(), CONTEXT)
+    images = torch.eye(3)[[1, 2, 2]]
+
+    (before,) = labeler.assign(batch_of(0, 1, 2), images, prototypes(torch.eye(3)))
+    (after,) = labeler.assign(batch_of(0, 1, 2), images, prototypes(torch.eye(3).roll(1, 0)))
+
+    assert before.name == "current"
+    assert before.labels.tolist() == [1, 2, 2]
+    assert before.weights.tolist() == [1.0, 1.0, 1.0]
+    assert after.labels.tolist() == [2, 0, 0]
+
+
+def test_of_equally_near_classes_the_first_wins() -> None:
+    twins = torch.eye(3)[[2, 0, 0, 1]]
+    labeler = CurrentLabeler(CurrentOptions(), CONTEXT)
+
+    (stream,) = labeler.assign(batch_of(0, 1), torch.eye(3)[[0, 0]], prototypes(twins))
+
+    assert stream.labels.tolist() == [1, 1]
+
+
+def test_each_stream_has_its_own_scale() -> None:
+    classes = torch.eye(2)
+    frozen = FrozenLabeler(FrozenOptions(weight=0.5), CONTEXT)
+    frozen.start(training_start(classes))
+    current = CurrentLabeler(CurrentOptions(weight=2.0), CONTEXT)
+
+    streams = [
+        *frozen.assign(batch_of(0), classes[:1], prototypes(classes)),
+        *current.assign(batch_of(0), classes[:1], prototypes(classes)),
+    ]
+
+    assert [stream.scale for stream in streams] == [0.5, 2.0]
+
+
+def test_a_stream_of_weight_zero_does_not_exist() -> None:
+    classes = torch.eye(2)
+    frozen = FrozenLabeler(FrozenOptions(weight=0), CONTEXT)
+    frozen.start(training_start(classes))
+    current = CurrentLabeler(CurrentOptions(weight=0), CONTEXT)
+
+    assert frozen.assign(batch_of(0), classes[:1], prototypes(classes)) == []
+    assert current.assign(batch_of(0), classes[:1], prototypes(classes)) == []
+
+
+@pytest.mark.parametrize("options", [FrozenOptions, CurrentOptions])
+def test_weights_are_not_negative(options: type[FrozenOptions] | type[CurrentOptions]) -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        options(weight=-0.1)

@@ -1,0 +1,111 @@
+"""Template prototypes are the class texts' features, and teach the text tower if asked to."""
+
+from __future__ import annotations
+
+import torch
+
+from latte.components.labelers.labelers import CurrentLabeler
+from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.options import ContrastiveOptions, CurrentOptions, TemplateOptions
+from latte.components.prototypes.templates import TemplatePrototypes
+from latte.interfaces import Batch, ClassFeatureRefresh
+from tests.train.driver import CONTEXT, stream, take_step, training_start, unit_rows
+
+
+def templates(refresh: ClassFeatureRefresh = "start") -> TemplatePrototypes:
+    aggregator = TemplatePrototypes(TemplateOptions(refresh=refresh), CONTEXT)
+    aggregator.start(training_start(unit_rows(4, 8, seed=1)))
+    return aggregator
+
+
+def test_they_start_as_the_zero_shot_classifier() -> None:
+    images = unit_rows(5, 8, seed=2)
+
+    torch.testing.assert_close(templates().logits(images), images @ unit_rows(4, 8, seed=1).T)
+
+
+def test_the_engine_learns_from_the_instance_when_to_refresh() -> None:
+    assert templates("start").class_features_refresh == "start"
+    assert templates("epoch").class_features_refresh == "epoch"
+    assert templates("step").class_features_refresh == "step"
+
+
+def test_targets_are_the_labels_rows_and_the_classifier_has_all_rows() -> None:
+    given = stream([3, 0, 3])
+
+    supervision = templates().supervise(given, {}, unit_rows(3, 8, seed=3))
+
+    rows = unit_rows(4, 8, seed=1)
+    assert supervision.stream is given
+    assert supervision.targets is not None
+    assert supervision.classifier is not None
+    torch.testing.assert_close(supervision.targets, rows[[3, 0, 3]])
+    torch.testing.assert_close(supervision.classifier.weights, rows)
+    assert supervision.classifier.owners.tolist() == [0, 1, 2, 3]
+
+
+def test_refreshed_rows_carry_gradient_to_targets_and_classifier() -> None:
+    aggregator = templates("step")
+    fresh = unit_rows(4, 8, seed=4).requires_grad_()
+    aggregator.refresh_class_features(fresh)
+    supervision = aggregator.supervise(stream([1, 1]), {}, unit_rows(2, 8, seed=5))
+    assert supervision.targets is not None
+    assert supervision.classifier is not None
+
+    (by_target,) = torch.autograd.grad(supervision.targets.sum(), fresh)
+    (by_class,) = torch.autograd.grad(supervision.classifier.weights.sum(), fresh)
+
+    assert by_target[1].tolist() == [2.0] * 8
+    assert by_target[[0, 2, 3]].count_nonzero() == 0
+    assert by_class.tolist() == [[1.0] * 8] * 4
+
+
+def test_the_classifier_never_carries_gradient() -> None:
+    aggregator = templates("step")
+    aggregator.refresh_class_features(unit_rows(4, 8, seed=4).requires_grad_())
+
+    assert not aggregator.classifier().weights.requires_grad
+    assert not aggregator.state()["class_features"].requires_grad
+
+
+def test_after_a_step_no_graph_is_kept() -> None:
+    aggregator = templates("step")
+    aggregator.refresh_class_features(unit_rows(4, 8, seed=4).requires_grad_())
+
+    aggregator.commit([])
+
+    supervision = aggregator.supervise(stream([0]), {}, unit_rows(1, 8, seed=5))
+    assert supervision.targets is not None
+    assert not supervision.targets.requires_grad
+
+
+def test_flyp_is_current_labels_on_templates_with_gradient() -> None:
+    images = unit_rows(6, 8, seed=6).requires_grad_()
+    class_texts = unit_rows(4, 8, seed=7).requires_grad_()
+
+    result = take_step(
+        [CurrentLabeler(CurrentOptions(), CONTEXT)],
+        templates("step"),
+        ContrastiveLoss(ContrastiveOptions(), CONTEXT),
+        Batch("main", torch.arange(6), epoch=0, step=0),
+        images,
+        class_texts,
+        {},
+    )
+
+    labels = result.supervisions[0].stream.labels
+    assert labels.tolist() == (images @ class_texts.T).argmax(dim=1).tolist()
+    assert class_texts.grad is not None
+    assert images.grad is not None
+    taught = class_texts.grad.abs().sum(dim=1) > 0
+    assert taught.tolist() == [label in labels.tolist() for label in range(4)]
+
+
+def test_state_restores_the_rows() -> None:
+    trained = templates("step")
+    trained.refresh_class_features(unit_rows(4, 8, seed=9))
+    resumed = templates("step")
+
+    resumed.load_state(trained.state())
+
+    assert torch.equal(resumed.classifier().weights, unit_rows(4, 8, seed=9))

@@ -1,0 +1,37 @@
+"""Processes that torchrun has started: what they exchange, and that none is stuck."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def torchrun(count: int, mode: str) -> subprocess.CompletedProcess[str]:
+    options = ["--standalone", "--nproc-per-node", str(count), "-m", "tests.distributed.exchange"]
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *options, mode],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_every_process_gets_what_belongs_to_all() -> None:
+    done = torchrun(3, "exchange")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_process_that_nothing_wakes_is_ended_by_force() -> None:
+    began = time.monotonic()
+    done = torchrun(2, "stuck")
+    assert done.returncode != 0
+    assert done.stderr.count("error: this run has stopped: another of its processes has ended") == 1
+    assert time.monotonic() - began < 60

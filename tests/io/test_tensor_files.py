@@ -1,0 +1,79 @@
+"""Tensors come back to the bit, aligned, or the damage is noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from latte.io.tensor_files import DamagedTensorsError, load_tensors, save_tensors, tensor_digest
+
+TENSORS = {
+    "matrix": torch.arange(21, dtype=torch.float32).reshape(3, 7),
+    "number": torch.tensor(3, dtype=torch.int64),
+    "halves": torch.ones(5, dtype=torch.bfloat16),
+    "yes": torch.tensor([True, False, True]),
+    "nothing": torch.zeros(0, 4),
+}
+
+
+def saved(folder: Path) -> Path:
+    path = folder / "some.safetensors"
+    save_tensors(path, TENSORS)
+    return path
+
+
+def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
+    found = load_tensors(saved(tmp_path))
+    assert found.keys() == TENSORS.keys()
+    for name, value in TENSORS.items():
+        assert found[name].dtype == value.dtype
+        assert torch.equal(found[name], value)
+
+
+def test_memory_begins_where_torch_lets_it_begin(tmp_path: Path) -> None:
+    """A product of a matrix that begins elsewhere may have other last bits."""
+    found = load_tensors(saved(tmp_path))
+    assert all(value.data_ptr() % 64 == 0 for value in found.values() if value.numel())
+
+
+@given(place=st.floats(min_value=0, max_value=1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_bit_that_has_turned_anywhere_is_noticed(
+    tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
+) -> None:
+    path = saved(tmp_path_factory.mktemp("turned"))
+    data = bytearray(path.read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    data[start + int(place * (len(data) - start))] ^= 1 << bit
+    path.write_bytes(bytes(data))
+    with pytest.raises(DamagedTensorsError):
+        load_tensors(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_file_that_was_cut_is_noticed(tmp_path: Path, share: float) -> None:
+    path = saved(tmp_path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(DamagedTensorsError):
+        load_tensors(path)
+
+
+def test_a_file_without_a_digest_is_taken_as_it_is(tmp_path: Path) -> None:
+    save_file({"zeros": torch.zeros(2)}, tmp_path / "older.safetensors")
+    assert load_tensors(tmp_path / "older.safetensors")["zeros"].tolist() == [0, 0]
+
+
+def test_digests_know_names_types_and_shapes_and_not_the_order() -> None:
+    one = {"a": torch.zeros(4), "b": torch.ones(2)}
+    assert tensor_digest(one) == tensor_digest(dict(reversed(one.items())))
+    others = (
+        {"a": torch.zeros(4), "c": torch.ones(2)},
+        {"a": torch.zeros(2, 2), "b": torch.ones(2)},
+        {"a": torch.zeros(4, dtype=torch.int32), "b": torch.ones(2)},
+    )
+    assert len({tensor_digest(value) for value in (one, *others)}) == 4

@@ -1,0 +1,226 @@
+"""A first recipe for somebody's images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.interfaces import LatteError
+from latte.new.choices import Machine, batch_size, choose, has
+from latte.new.images import Findings, look_at
+from latte.new.writing import recipe_text
+from latte.recipe.load import load_recipe
+from latte.recipe.model import Recipe
+from latte.registry.registry import Registry, load_registry
+from tests.recipe.conftest import builtin_plugin
+
+Images = Callable[..., Path]
+CPU = Machine("cpu", "2 CPU cores, no GPU", 8.0)
+GPU = Machine("cuda", "a GPU", 80.0)
+SMALL_GPU = Machine("cuda", "a GPU", 12.0)
+BARE = Registry([builtin_plugin()])
+
+
+@pytest.fixture
+def found(colour_images: Images) -> Findings:
+    return look_at(colour_images(per_class=20), None, None)
+
+
+def written(
+    found: Findings, machine: Machine, registry: Registry, tmp_path: Path, method: str = "auto"
+) -> Recipe:
+    """The recipe that is proposed, read by the validator."""
+    file = tmp_path / "new.yaml"
+    file.write_text(recipe_text(found, choose(found, machine, registry, method), file))
+    return load_recipe(file, registry)
+
+
+def method_of(recipe: Recipe) -> str:
+    return recipe.learners[0].prototypes.spec.name
+
+
+def test_a_folder_is_looked_at(colour_images: Images, tmp_path: Path) -> None:
+    root = colour_images(per_class=4)
+    (root / "red" / "broken.jpg").write_bytes(b"no image")
+    (root / "notes.txt").touch()
+    classes = tmp_path / "classes.txt"
+    classes.write_text("red\nsea_green\n12\n34\nRed\n")
+    found = look_at(root, classes, None)
+    assert (found.images, found.opened, len(found.broken)) == (13, 13, 1)
+    assert found.size == (40, 36)
+    said = " ".join(found.warnings())
+    for words in (
+        "1 of 13 images that were opened cannot be read, red/broken.jpg (not an image",
+        "images are small (40 x 36)",
+        "13 images for 5 class names (2.6 per name): remove names that cannot occur",
+        "1 class name (sea_green) with _ in them",
+        "2 class names (12, 34) without a letter",
+        "1 class name (red) in two spellings",
+    ):
+        assert words in said, words
+
+
+def test_folders_that_are_called_like_classes_are_noticed(
+    colour_images: Images, tmp_path: Path
+) -> None:
+    root = colour_images(classes=("red", "green", "cyan"), per_class=5)
+    classes = tmp_path / "classes.txt"
+    classes.write_text("Red\ngreen\n")
+    assert "10 images lie in folders" in " ".join(look_at(root, classes, None).warnings())
+
+
+def test_what_no_run_could_use_is_refused(colour_images: Images, tmp_path: Path) -> None:
+    root = colour_images()
+    twice = tmp_path / "twice.txt"
+    twice.write_text("red\ngreen\nred\n")
+    with pytest.raises(LatteError, match="class 'red' occurs twice"):
+        look_at(root, twice, None)
+    with pytest.raises(LatteError, match="no such folder"):
+        look_at(tmp_path / "imagse", None, None)
+    with pytest.raises(LatteError, match="unknown class 'purple'"):
+        look_at(root, None, colour_images(classes=("purple",), folder="labelled"))
+    with pytest.raises(LatteError, match="training would see"):
+        look_at(root, None, root)
+
+
+def test_without_a_gpu_nothing_is_trained(found: Findings, tmp_path: Path) -> None:
+    recipe = written(found, CPU, load_registry(), tmp_path)
+    assert (method_of(recipe), recipe.train.takes_steps) == ("centroids", False)
+    assert recipe.general.requires == ("latte-transductive>=0.1,<0.2",)
+    bare = written(found, CPU, BARE, tmp_path)
+    assert (method_of(bare), bare.train.max_steps) == ("re-estimated", 0)
+    assert bare.general.requires == ()
+
+
+def test_a_gpu_and_an_lmm_make_it_latteclip(found: Findings, tmp_path: Path) -> None:
+    recipe = written(found, GPU, load_registry(), tmp_path)
+    assert method_of(recipe) == "momentum"
+    assert recipe.resolved["describer"]["load_in"] == "none"
+    assert recipe.train.max_epochs == 50
+    small = written(found, SMALL_GPU, load_registry(), tmp_path)
+    assert small.resolved["describer"]["load_in"] == "4bit"
+    assert method_of(written(found, GPU, BARE, tmp_path)) == "re-estimated"
+
+
+@pytest.mark.parametrize("machine", [CPU, SMALL_GPU, GPU], ids=["cpu", "small", "large"])
+@pytest.mark.parametrize("method", ["mixture", "training-free", "latteclip"])
+@pytest.mark.parametrize("registry", [BARE, load_registry()], ids=["bare", "all"])
+def test_every_choice_is_a_valid_recipe_with_reasons(
+    found: Findings, machine: Machine, method: str, registry: Registry, tmp_path: Path
+) -> None:
+    recipe = written(found, machine, registry, tmp_path, method)
+    assert (recipe.guard is not None) == has(registry, "guard", "evidence")
+    reasons = " ".join(choose(found, machine, registry, method).reasons)
+    assert all(word in reasons for word in ("method: ", "guard: ", "gain: not measured"))
+    assert max(map(len, (tmp_path / "new.yaml").read_text().splitlines())) <= 100
+
+
+def test_an_epoch_has_ten_steps_where_there_are_images_for_it() -> None:
+    assert [batch_size(images) for images in (10, 639, 640, 5_119, 5_120, 100_000)] == [
+        *(32, 32, 64, 256, 512, 512)
+    ]
+
+
+@pytest.mark.parametrize("name", ["photos", "my photos: ${HOME}", "yes", "née #1", '"q"'])
+def test_paths_of_any_name_stay_what_they_are(
+    name: str, colour_images: Images, tmp_path: Path
+) -> None:
+    root = colour_images(folder=name)
+    recipe = written(look_at(root, None, None), CPU, BARE, tmp_path)
+    assert recipe.resolved["dataset"]["root"] == name
+    file = tmp_path / "a" / "b" / "c" / "d.yaml"
+    found = look_at(root, None, None)
+    assert str(root).replace('"', '\\"').replace("${", "$${") in recipe_text(
+        found, choose(found, CPU, BARE, "auto"), file
+    )
+
+
+def test_the_command_writes_says_why_and_never_overwrites(
+    colour_images: Images,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    colour_images()
+    colour_images(folder="labelled", per_class=2, size=(50, 50))
+    command = ["new", "--images", "images", "--evaluation", "labelled", "--output", "my.yaml"]
+    assert run_command_line(command) == 0
+    said = capsys.readouterr().out
+    for words in ("images: 9, 40 x 36", "classes: 3", "labelled images: 6", "method: ", "my.yaml"):
+        assert words in said
+    assert max(map(len, said.splitlines())) <= 80
+    text = Path("my.yaml").read_text()
+    assert "  evaluation: labelled\n" in text
+    assert run_command_line(["check", "my.yaml"]) == 0
+    assert run_command_line(command) == 2
+    assert "is there already, and is not overwritten" in capsys.readouterr().err
+    assert Path("my.yaml").read_text() == text
+    assert run_command_line([*command[:-1], "other.yaml", "--method", "mixtur"]) == 2
+    assert 'Did you mean "mixture"?' in capsys.readouterr().err
+
+
+def test_torch_is_imported_only_to_ask_a_gpu(colour_images: Images, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from latte.propose import machine\n"
+        "machine._may_have_nvidia = lambda: False\n"
+        "from latte.cli.main import run_command_line\n"
+        f"code = run_command_line(['new', '--images', {str(colour_images())!r}, '-o', "
+        f"{str(tmp_path / 'r.yaml')!r}])\n"
+        "sys.exit('torch was imported' if 'torch' in sys.modules else code)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("method", ["mixture", "latteclip"])
+def test_what_is_written_runs(
+    method: str,
+    colour_images: Images,
+    tiny_clip_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    colour_images(per_class=4)
+    assert run_command_line(["new", "--images", "images", "-o", "my.yaml", "--method", method]) == 0
+    tiny = f"backbone={{model: 'local-dir:{tiny_clip_folder}'}}"
+    assert run_command_line(["run", "my.yaml", "-q", "--set", tiny]) == 0
+    assert "labels of your images" in capsys.readouterr().out
+
+
+def test_few_images_are_not_trained_on_and_not_described(
+    colour_images: Images, tmp_path: Path
+) -> None:
+    few = look_at(colour_images(per_class=2), None, None)
+    recipe = written(few, GPU, load_registry(), tmp_path)
+    assert (method_of(recipe), recipe.descriptions) == ("centroids", ())
+    reasons = " ".join(choose(few, GPU, load_registry(), "auto").reasons)
+    assert "fewer than 3 images per class name" in reasons
+    bare = " ".join(choose(few, GPU, BARE, "auto").reasons)
+    assert "pip install latte-transductive" in bare
+
+
+def test_a_quick_look_is_proposed_where_it_is_less_than_all(
+    found: Findings, tmp_path: Path
+) -> None:
+    def text(images: int, names: int) -> str:
+        several = replace(
+            found, images=images, class_names=tuple(f"name {number}" for number in range(names))
+        )
+        return recipe_text(several, choose(several, CPU, BARE, "auto"), tmp_path / "my.yaml")
+
+    assert "--limit 200 " in text(5_000, 20)
+    assert "--limit 300 " in text(5_000, 100)
+    assert "--limit" not in text(250, 100)

@@ -1,0 +1,66 @@
+"""Every kind is written completely, formatted, and never over something else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from latte.interfaces import LatteError
+from latte.plugin_kit.write import KIND_FACTS, plugin_names, write_plugin
+from latte.registry.spec import KINDS, Kind
+from latte.testing import __all__ as contracts
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(folder: Path, kind: Kind) -> list[Path]:
+    return write_plugin(plugin_names(f"latte-own-{kind}"), kind, folder / f"latte-own-{kind}")
+
+
+def test_every_kind_has_facts_and_a_contract() -> None:
+    assert set(KIND_FACTS) == set(KINDS)
+    assert {facts.contract for facts in KIND_FACTS.values()} <= set(contracts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_package_is_complete(kind: Kind, tmp_path: Path) -> None:
+    files = {path.as_posix() for path in write(tmp_path, kind)}
+    module = f"latte_own_{kind}"
+    assert files >= {"pyproject.toml", "README.md", "recipe.yaml", ".gitignore"}
+    assert files >= {f"{module}/__init__.py", f"tests/test_{module}.py"}
+    project = tomllib.loads((tmp_path / f"latte-own-{kind}/pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["latte.plugins"] == {module: module}
+    assert any(">=" in one and "<" in one for one in project["dependencies"])
+
+
+def test_what_is_written_is_formatted_and_compiles(tmp_path: Path) -> None:
+    for kind in KINDS:
+        write(tmp_path, kind)
+    ruff = shutil.which("ruff", path=Path(sys.executable).parent)
+    assert ruff, "ruff is part of the development environment"
+    line = ["--config", "line-length=100", "--isolated", str(tmp_path)]
+    for command in (["format", "--diff"], ["check", "--select", "E,F,W,UP,B"]):
+        ended = subprocess.run([ruff, *command, *line], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout
+    assert not [*tmp_path.rglob("*{{*")]
+
+
+def test_nothing_is_overwritten_or_left_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "gate")
+    with pytest.raises(LatteError, match="exists"):
+        write(tmp_path, "gate")
+
+    def fail(self: Path, target: Path) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write(tmp_path, "loss")
+    assert [path.name for path in tmp_path.iterdir()] == ["latte-own-gate"]

@@ -1,0 +1,184 @@
+"""`latte.load`: the run's own predictions, for images in every form, without holding them all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import latte
+from latte.data.images import open_image
+from latte.data.scan import SkippedImage
+from latte.data.views import evaluation_view
+from latte.evaluate.predictions import Prediction
+from latte.interfaces import ImageReference, LatteError
+from latte.predict.predictor import Predictor
+from tests.backbone.models import QUICK_GELU, TINY_CLIP, with_parts
+from tests.export.runs import NAMES, UNEVEN, adapted, backbone, photos, write_run
+
+SIZES = [(40, 32), (35, 50), (64, 64), (33, 70), (50, 30), (32, 32), (90, 41)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "animals-1a2b"
+    return write_run(folder, adapted({"main": TINY_CLIP}), scale=7.5)
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Predictor:
+    return latte.load(run, device="cpu")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    photos(tmp_path / "photos", SIZES)
+    return tmp_path / "photos"
+
+
+def one_at_a_time(model: Predictor, path: Path, scale: float) -> torch.Tensor:
+    """Probabilities (C,) by the shortest way from the file."""
+    similarities = []
+    for member in model.adapted.members:
+        picture = open_image(ImageReference("", path))
+        pixels = evaluation_view(picture, member.backbone.pixel_format)[None]
+        with torch.no_grad():
+            feature = member.backbone.encode_images(pixels)
+        similarities.append(member.classifier.similarities(feature)[0])
+    return (torch.stack(similarities).mean(0) * scale).softmax(0)
+
+
+def test_predictions_equal_those_of_one_image_at_a_time(model: Predictor, folder: Path) -> None:
+    assert (model.classes, model.device, model.scale) == (NAMES, "cpu", 7.5)
+    found = model.predict(folder, batch_size=3, top_k=2)
+    assert [one.image for one in found] == [str(path) for path in sorted(folder.iterdir())]
+    for one in found:
+        expected = one_at_a_time(model, Path(one.image), 7.5)
+        assert one.label == int(expected.argmax())
+        assert one.name == NAMES[one.label]
+        assert one.confidence == pytest.approx(float(expected.max()), abs=1e-5)
+        assert [each.score for each in one.classes] == sorted(
+            (each.score for each in one.classes), reverse=True
+        )
+        assert len(one.classes) == 2
+
+
+def test_several_learners_and_prototypes_are_one_classifier(tmp_path: Path) -> None:
+    other = with_parts({"image_size": 48})
+    run = write_run(tmp_path / "run", adapted({"a": QUICK_GELU, "b": other}, UNEVEN))
+    model = latte.load(str(run), device="cpu")
+    paths = photos(tmp_path / "photos", SIZES[:3])
+    assert model.calibration is None
+    assert model.scale == model.adapted.logit_scale
+    for one, path in zip(model.predict(paths, batch_size=2, top_k=4), paths, strict=True):
+        expected = one_at_a_time(model, path, model.scale)
+        assert [each.score for each in one.classes] == pytest.approx(
+            expected.sort(descending=True).values.tolist(), abs=1e-5
+        )
+    features = model.features(paths)
+    assert features.shape == (3, 32)
+    assert torch.allclose(features.norm(dim=1), torch.ones(3), atol=1e-5)
+    cosines = [model.features(paths)[:, part] for part in (slice(0, 16), slice(16, 32))]
+    mean = sum(2 * part @ part.T for part in cosines) / 2
+    assert torch.allclose(features @ features.T, mean, atol=1e-5)
+
+
+def test_images_may_be_paths_pillow_images_or_a_generator(model: Predictor, folder: Path) -> None:
+    paths = sorted(folder.iterdir())
+    expected = [one.label for one in model.predict(folder)]
+    assert [one.label for one in model.predict(map(str, paths))] == expected
+    opened = model.predict(Image.open(path) for path in paths)
+    assert [one.label for one in opened] == expected
+    assert [one.image for one in opened] == [str(number) for number in range(len(paths))]
+    (single,) = model.predict(paths[0])
+    assert single.label == expected[0]
+    assert model.predict([]) == []
+
+
+def test_features_are_those_of_the_backbone(model: Predictor, folder: Path) -> None:
+    paths = sorted(folder.iterdir())
+    own = model.adapted.members[0].backbone
+    views = [evaluation_view(open_image(ImageReference("", p)), own.pixel_format) for p in paths]
+    with torch.no_grad():
+        assert torch.allclose(
+            model.features(paths, batch_size=2), own.encode_images(torch.stack(views)), atol=1e-6
+        )
+    assert model.features([]).shape == (0, 16)
+
+
+def test_an_image_turned_by_exif_is_seen_upright(model: Predictor, tmp_path: Path) -> None:
+    turned = Image.effect_mandelbrot((60, 40), (-3, -2.5, 2, 2.5), 100)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    by_path = model.features(tmp_path / "turned.png")
+    assert torch.allclose(by_path, model.features(Image.open(tmp_path / "turned.png")), atol=1e-6)
+    assert not torch.allclose(by_path, model.features(turned), atol=1e-3)
+
+
+def test_an_unreadable_image_is_raised_or_told_of(model: Predictor, folder: Path) -> None:
+    (folder / "001.png").write_bytes(b"nothing")
+    with pytest.raises(LatteError, match=r"001\.png"):
+        model.predict(folder)
+    told: list[SkippedImage] = []
+    cut_off = Image.open(folder / "000.png")
+    cut_off.fp.close()  # type: ignore[union-attr]
+    found = model.predict([folder, "absent.jpg", cut_off], on_unreadable=told.append)
+    assert len(found) == len(SIZES) - 1
+    assert [Path(one.id).name for one in told] == ["001.png", "absent.jpg", str(len(SIZES) + 1)]
+    assert "cannot be read" in told[1].reason
+
+
+def test_results_come_before_the_images_end(model: Predictor) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Image.Image]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Image.new("RGB", (32, 32), (taken % 256, 0, 0))
+
+    rows = model.predict_iter(endless(), batch_size=4)
+    first: list[Prediction] = list(islice(rows, 10))
+    rows.close()  # type: ignore[attr-defined]
+    assert [one.image for one in first] == [str(number) for number in range(10)]
+    assert taken <= 10 + 3 * 4
+    assert not [one for one in threading.enumerate() if one.name.startswith("latte-images")]
+
+
+def test_gradients_of_the_caller_are_left_alone(model: Predictor) -> None:
+    for _ in model.predict_iter([Image.new("RGB", (32, 32))] * 3, batch_size=1):
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+
+
+def test_a_model_that_diverged_is_not_believed(tmp_path: Path) -> None:
+    broken = adapted({"main": TINY_CLIP})
+    with torch.no_grad():
+        backbone(broken).model.visual.proj.fill_(torch.nan)
+    model = latte.load(write_run(tmp_path / "run", broken))
+    with pytest.raises(LatteError, match="diverged"):
+        model.predict(Image.new("RGB", (32, 32)))
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LatteError, match="not a run folder"):
+        latte.load(tmp_path)
+    (tmp_path / "recipe.yaml").touch()
+    with pytest.raises(LatteError, match="no trained model"):
+        latte.load(tmp_path)
+
+
+def test_importing_latte_imports_no_torch() -> None:
+    code = "import latte, sys; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
+    with pytest.raises(AttributeError, match="lod"):
+        _ = latte.lod  # type: ignore[attr-defined]

@@ -1,0 +1,109 @@
+"""Images in all their forms, found one after another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from PIL import Image
+
+from latte.data.sources import walk
+from latte.interfaces import LatteError
+from latte.predict.stream import named_images
+
+PICTURE = Image.new("RGB", (4, 4))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    for name in ("b.jpg", "a/2.PNG", "a/1.jpg", "a/notes.txt", "c/.hidden.jpg", "c/3.webp"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def names(images: Any) -> list[str]:
+    return [one.name for one in named_images(images)]
+
+
+def test_a_folder_is_everything_below_it_in_order(photos: Path) -> None:
+    expected = [str(photos / name) for name in ("a/1.jpg", "a/2.PNG", "b.jpg", "c/3.webp")]
+    assert names(photos) == names(str(photos)) == expected
+
+
+def test_files_pillow_images_and_nested_iterables_mix(photos: Path) -> None:
+    mixed = [photos / "a" / "notes.txt", PICTURE, (str(photos / "b.jpg"), iter([PICTURE]))]
+    assert names(mixed) == [str(mixed[0]), "1", str(photos / "b.jpg"), "3"]
+    assert names(PICTURE) == ["0"]
+
+
+def test_a_path_that_leads_nowhere_comes_too(tmp_path: Path) -> None:
+    assert names(["absent.jpg"]) == ["absent.jpg"]
+
+
+def test_nothing_is_taken_before_it_is_asked_for(photos: Path) -> None:
+    taken = []
+
+    def endless() -> Iterator[Image.Image]:
+        while True:
+            taken.append(1)
+            yield PICTURE
+
+    assert [one.name for one in islice(named_images(endless()), 3)] == ["0", "1", "2"]
+    assert len(taken) == 3
+
+
+@pytest.mark.parametrize("wrong", [3, None, b"bytes", numpy.zeros((4, 4, 3)), [3]])
+def test_what_is_no_image_is_named(wrong: Any) -> None:
+    with pytest.raises(LatteError, match="is no image"):
+        names(wrong)
+
+
+def test_large_folders_are_never_held_whole(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "_SORTED_AT_ONCE", 2)
+    for number in range(5):
+        (photos / "a" / f"x{number}.jpg").touch()
+    found = [Path(name).name for name in names(photos)]
+    expected = ["1.jpg", "2.PNG", "3.webp", "b.jpg", *(f"x{number}.jpg" for number in range(5))]
+    assert sorted(found) == expected
+
+
+def test_links_are_followed_once(photos: Path) -> None:
+    (photos / "a" / "again").symlink_to(photos, target_is_directory=True)
+    (photos / "0-link").symlink_to(photos / "c", target_is_directory=True)
+    assert names(photos) == [
+        str(photos / name) for name in ("a/1.jpg", "a/2.PNG", "b.jpg", "c/3.webp")
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_cannot_be_listed_is_told_or_raised(photos: Path) -> None:
+    (photos / "a").chmod(0)
+    told: list[LatteError] = []
+    assert len(list(named_images(photos, told.append))) == 2
+    assert told[0].where == str(photos / "a")
+    with pytest.raises(LatteError, match="cannot be listed"):
+        names(photos)
+
+
+def test_unlistable_folders_are_told_of(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan: Callable[[Path], Any] = os.scandir
+
+    def refusing(folder: Path) -> Any:
+        if Path(folder).name == "a":
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    told: list[LatteError] = []
+    assert [Path(one.name).name for one in named_images(photos, told.append)] == ["b.jpg", "3.webp"]
+    assert told[0].where == str(photos / "a")
+    with pytest.raises(LatteError, match="Permission denied"):
+        names(photos)

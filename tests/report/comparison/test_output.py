@@ -1,0 +1,211 @@
+"""The table in the terminal, as CSV, JSON and HTML."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from latte.report.comparison.comparison import Comparison, compare_runs
+from latte.report.comparison.export import COLUMNS, as_csv, as_json
+from latte.report.comparison.page import page
+from latte.report.comparison.terminal import WIDTH, table
+from tests.report.comparison.folders import run_folder, set_peak_memory, write
+from tests.report.document import Element, parse
+
+HOSTILE = ["<script>alert(1)</script>", '"; "a,b\n=1+1', "\x1b[31mred", "猫" * 60, "x" * 300]
+
+
+@pytest.fixture
+def comparison(tmp_path: Path) -> Comparison:
+    """Three seeds of one recipe, one with a control, one seed of another, a published number."""
+    for seed, right in enumerate((640, 650, 690)):
+        settings = {
+            "seed": seed,
+            "prototypes": {"use": "momentum", "momentum": 0.9},
+            **({"controls": {"plain": {}}} if seed == 0 else {}),
+        }
+        folder = run_folder(tmp_path / "runs" / f"{seed}", right=(600, right), settings=settings)
+        if seed == 0:
+            run_folder(folder / "controls" / "plain" / "a", right=(600, 620), changed=20)
+    run_folder(tmp_path / "runs" / "3", right=(600, 640), changed=100)
+    write(tmp_path / "published.yaml", "source: a paper\nrows: {animals: {folder: 70.7}}\n")
+    return compare_runs([tmp_path / "runs"], tmp_path / "published.yaml")
+
+
+def named(comparison: Comparison, text: str) -> Comparison:
+    """With `text` in every place where a name from outside can be."""
+    published = comparison.published
+    assert published is not None
+    rows = tuple(
+        replace(
+            row,
+            method=text,
+            labels=(f"key={text}",),
+            data=replace(row.data, name=text),
+            controls=dict(zip([text], row.controls.values(), strict=False)),
+        )
+        for row in comparison.rows
+    )
+    return replace(comparison, rows=rows, published=replace(published, source=text, note=text))
+
+
+def test_the_table(comparison: Comparison) -> None:
+    assert table(comparison).splitlines() == [
+        "folder, 1000 images",
+        "method           seeds  zero-shot     adapted  gain (95 % interval)  published",
+        "animals              3       60.0  66.0 ± 2.6  +6.0 (-0.6 to +12.6)      70.70",
+        "  momentum=0.9",
+        "  control plain      1                   62.0   +2.0 (+1.1 to +2.9)",
+        "animals              1       60.0        64.0   +4.0 (+2.0 to +6.0)      70.70",
+        "  momentum=0.99",
+        "",
+        "Not shown for want of room: time; --csv and --json have it.",
+        "",
+        "Several seeds: mean ± sample standard deviation of top-1.",
+        "",
+        "Their gain has a 95 % t-interval over seeds: where further seeds would lead on",
+        "  these images. It does not cover other images.",
+        "",
+        "One seed: the gain has the run's paired 95 % interval over images, not over",
+        "  seeds.",
+        "",
+        "Published: a paper. Such numbers come from other models, splits or prompts",
+        "  unless these are the same.",
+        "",
+        "No verdicts: none of these recipes has a guard.",
+    ]
+
+
+def test_time_and_memory_are_shown_where_there_is_room(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "0")
+    set_peak_memory(folder, 1234.5)
+    lines = table(compare_runs([tmp_path])).splitlines()
+    assert lines[1:3] == [
+        "method   seeds  zero-shot  adapted  gain (95 % interval)        time  memory",
+        "animals      1       60.0     64.0   +4.0 (+2.7 to +5.2)  1 min 40 s  1.2 GB",
+    ]
+
+
+def test_seeds_that_gain_the_same_are_marked(tmp_path: Path) -> None:
+    for seed in range(2):
+        run_folder(tmp_path / f"{seed}", settings={"seed": seed})
+    text = table(compare_runs([tmp_path]))
+    assert "64.0 ± 0.0" in text
+    assert "to +5.2)*" in text
+    assert "(gain marked *)" in text
+
+
+def test_without_labels_there_are_dashes(tmp_path: Path) -> None:
+    run_folder(tmp_path / "0", right=None)
+    lines = table(compare_runs([tmp_path])).splitlines()
+    assert lines[0] == "folder, no labelled images"
+    assert lines[2].split() == ["animals", "1", "–", "–", "–", "1", "min", "40", "s"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_any_name_fits_in_80_columns(text: str, comparison: Comparison) -> None:
+    lines = table(named(comparison, text)).split("\n")
+    assert max(map(cell_len, lines)) <= WIDTH
+    assert not any("\x1b" in line for line in lines)
+    assert any("66.0 ± 2.6  +6.0 (-0.6 to +12.6)" in line for line in lines)
+
+
+def test_csv_has_a_line_for_each_classifier_with_all_digits(comparison: Comparison) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(comparison))))
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["settings"], row["classifier"], row["runs"], row["seeds"]) for row in rows] == [
+        ("momentum=0.9", "zero-shot", "3", "0 1 2"),
+        ("momentum=0.9", "adapted", "3", "0 1 2"),
+        ("momentum=0.9", "control plain", "1", "0 1 2"),
+        ("momentum=0.99", "zero-shot", "1", "0"),
+        ("momentum=0.99", "adapted", "1", "0"),
+    ]
+    adapted = rows[1]
+    assert float(adapted["top1"]) == pytest.approx(0.66)
+    assert float(adapted["gain_high"]) == pytest.approx(0.1257250, abs=1e-6)
+    assert (adapted["gain_over"], adapted["published_top1"]) == ("seeds", "0.707")
+    assert (adapted["seconds"], adapted["peak_memory_mb"]) == ("100.0", "")
+    assert rows[4]["top1_deviation"] == ""
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_csv_gives_back_any_name_as_it_is(text: str, comparison: Comparison) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(named(comparison, text)), newline="")))
+    assert len(rows) == 5
+    assert {row["method"] for row in rows} == {text}
+    assert {row["settings"] for row in rows} == {f"key={text}"}
+    assert all(row.keys() == set(COLUMNS) for row in rows)
+
+
+def test_json_has_everything(comparison: Comparison) -> None:
+    data = json.loads(json.dumps(as_json(comparison)))
+    first, second = data["rows"]
+    assert first["dataset"]["name"] == "folder"
+    assert first["adapted"]["gain_over"] == "seeds"
+    assert first["controls"]["plain"]["top1"] == pytest.approx(0.62)
+    assert first["seconds"]["train"] == 60.0
+    assert len(first["folders"]) == 3
+    assert second["adapted"]["top1_deviation"] is None
+    assert data["published"]["source"] == "a paper"
+    assert data["skipped"] == []
+    assert len(data["notes"]) == 5
+    assert [row["verdict"] for row in data["rows"]] == ["guard: none"] * 2
+
+
+def opened(comparison: Comparison) -> Element:
+    return parse(page(comparison))
+
+
+def test_the_page_has_the_table_and_a_chart(comparison: Comparison) -> None:
+    document = opened(comparison)
+    assert document.one("h1").words == "4 runs, side by side"
+    rows = [row.words for row in document.one("tbody").all("tr")]
+    assert rows[0].startswith("animals momentum=0.9 0, 1, 2 60.0 66.0 ± 2.6 +6.0")
+    assert "70.70" in rows[0]
+    assert rows[1].startswith("plain control 1 of 3 62.0 +2.0")
+    chart = document.one("svg")
+    assert len([*chart.all("circle", "adapted")]) == 2
+    assert len([*chart.all("circle", "seed")]) == 3
+    assert len([*chart.all("line", "whisker")]) == 3
+    assert len([*chart.all("line", "reference")]) == 1
+    assert "t-interval over seeds" in document.by_id("notes").words
+
+
+def test_the_page_needs_nothing_else(comparison: Comparison) -> None:
+    text = page(comparison)
+    document = parse(text)
+    policy = document.one("meta", None)
+    assert "http://" not in text
+    assert "https://" not in text
+    assert not [*document.all("link"), *document.all("img")]
+    policies = [one.attributes.get("content", "") for one in document.all("meta")]
+    (own,) = [one for one in document.all("script") if not one.attributes]
+    script = "".join(map(str, own.children))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert any(
+        "default-src 'none'" in one and f"script-src 'sha256-{digest}'" in one for one in policies
+    )
+    assert policy.attributes["charset"] == "utf-8"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_page_shows_any_name_as_text(text: str, comparison: Comparison) -> None:
+    document = opened(named(comparison, text))
+    assert [one.attributes for one in document.all("script")] == [{"type": "application/json"}, {}]
+    assert "\x1b" not in document.text
+    assert len([*document.one("tbody").all("tr")]) == 3
+
+
+def test_the_page_says_what_is_not_in_the_table(tmp_path: Path) -> None:
+    run_folder(tmp_path / "good")
+    run_folder(tmp_path / "bad", stages=())
+    notes = opened(compare_runs([tmp_path])).by_id("notes").words
+    assert f"{tmp_path / 'bad'} : this run is not finished" in notes

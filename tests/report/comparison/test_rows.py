@@ -1,0 +1,312 @@
+"""Which runs are averaged, which are kept apart, and how rows are named."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.interfaces import LatteError
+from latte.report.comparison.comparison import Comparison, compare_runs, dataset_titles, notes
+from latte.results.finished import read_run
+from tests.report.comparison.folders import run_folder, set_peak_memory, write
+
+
+def compared(runs: Path) -> Comparison:
+    return compare_runs([runs])
+
+
+def seeds(folder: Path, *right: tuple[int, int], **changes: Any) -> None:
+    """A run for each seed, with these images right before and after."""
+    settings = changes.pop("settings", {})
+    for seed, one in enumerate(right):
+        path = folder / f"{len(list(folder.glob('*')))}"
+        run_folder(path, right=one, settings={**settings, "seed": seed}, **changes)
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    run = read_run(run_folder(tmp_path, right=(600, 640), images=1000))
+    assert (run.method, run.seed) == ("animals", 0)
+    assert (run.data.name, run.data.images) == ("folder", 1000)
+    assert run.zero_shot == 0.6
+    assert run.adapted is not None
+    assert run.adapted.top1 == 0.64
+    assert run.adapted.gain.value == pytest.approx(0.04)
+    assert run.seconds["describe"] == 30.0
+    assert run.peak_memory_mb is None
+
+
+def test_seeds_of_one_recipe_are_averaged(tmp_path: Path) -> None:
+    seeds(tmp_path, (600, 640), (600, 650), (600, 690))
+    (row,) = compared(tmp_path).rows
+    assert row.seeds == (0, 1, 2)
+    assert row.labels == ()
+    assert row.zero_shot is not None
+    assert (row.zero_shot.mean, row.zero_shot.deviation) == (0.6, 0.0)
+    assert row.adapted is not None
+    assert row.adapted.top1.mean == pytest.approx(0.66)
+    assert row.adapted.top1.deviation == pytest.approx((0.0014 / 2) ** 0.5)
+    reach = 4.302653 * (0.0014 / 2) ** 0.5 / 3**0.5
+    assert row.adapted.gain.value == pytest.approx(0.06)
+    assert row.adapted.gain.high == pytest.approx(0.06 + reach, abs=1e-8)
+    assert row.adapted.gain_over == "seeds"
+
+
+def test_one_seed_has_its_paired_interval_and_no_deviation(tmp_path: Path) -> None:
+    seeds(tmp_path, (600, 640), changed=100)
+    (row,) = compared(tmp_path).rows
+    own = read_run(tmp_path / "0").adapted
+    assert row.adapted is not None
+    assert own is not None
+    assert row.adapted.gain == own.gain
+    assert row.adapted.gain_over == "images"
+    assert row.adapted.top1.deviation is None
+
+
+def test_seeds_that_gain_the_same_are_no_proof_of_certainty(tmp_path: Path) -> None:
+    run_folder(tmp_path / "a", changed=60)
+    run_folder(tmp_path / "b", changed=200, settings={"seed": 1})
+    (row,) = compared(tmp_path).rows
+    widest = read_run(tmp_path / "b").adapted
+    assert row.adapted is not None
+    assert widest is not None
+    assert row.adapted.gain == widest.gain
+    assert row.adapted.gain_over == "images"
+    assert row.adapted.top1.runs == 2
+
+
+def test_an_interval_stays_among_possible_differences(tmp_path: Path) -> None:
+    seeds(tmp_path, (0, 10), (0, 1000))
+    (row,) = compared(tmp_path).rows
+    assert row.adapted is not None
+    assert (row.adapted.gain.low, row.adapted.gain.high) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"first_image": 1},
+        {"inputs": "fedcba9876543210"},
+        {"limit": 500},
+        {"version": "0.2.0"},
+        {"settings": {"name": "beasts"}},
+        {"settings": {"prototypes": {"use": "momentum", "momentum": 0.9}}},
+        {"settings": {"prototypes": {"use": "templates"}}},
+        {"settings": {"dataset": {"use": "list", "root": "photos"}}},
+    ],
+)
+def test_runs_that_differ_in_what_matters_are_not_averaged(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    seeds(tmp_path, (600, 640), (600, 650))
+    settings = {"seed": 2, **change.get("settings", {})}
+    run_folder(tmp_path / "other", **{**change, "settings": settings})
+    assert sorted(row.seeds for row in compared(tmp_path).rows) == [(0, 1), (2,)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"output": "elsewhere"},
+        {"device": "cuda"},
+        {"evaluate": {"batch_size": 8}},
+        {"reporters": [{"use": "html"}]},
+        {"requires": ["latte-tiny"]},
+    ],
+)
+def test_what_changes_no_result_keeps_no_runs_apart(change: dict[str, Any], tmp_path: Path) -> None:
+    run_folder(tmp_path / "one")
+    run_folder(tmp_path / "other", settings={"seed": 1, **change})
+    (row,) = compared(tmp_path).rows
+    assert row.seeds == (0, 1)
+
+
+def test_the_order_of_images_makes_no_difference(tmp_path: Path) -> None:
+    run_folder(tmp_path / "one")
+    other = run_folder(tmp_path / "other", settings={"seed": 1}) / "data" / "evaluation.jsonl"
+    other.write_text("\n".join(reversed(other.read_text().splitlines())) + "\n")
+    assert len(compared(tmp_path).rows) == 1
+
+
+def test_rows_are_labelled_by_the_keys_in_which_they_differ(tmp_path: Path) -> None:
+    for number, (momentum, rate) in enumerate([(0.9, 1e-5), (0.99, 1e-5), (0.99, 1e-6)]):
+        optimizer = {"learning_rate": rate, "betas": [0.9, 0.98]}
+        settings = {
+            "prototypes": {"use": "momentum", "momentum": momentum},
+            "train": {"batch_size": 64, "optimizer": optimizer},
+        }
+        run_folder(tmp_path / f"{number}", settings=settings)
+    assert [row.labels for row in compared(tmp_path).rows] == [
+        ("momentum=0.9", "learning_rate=1e-05"),
+        ("momentum=0.99", "learning_rate=1e-06"),
+        ("momentum=0.99", "learning_rate=1e-05"),
+    ]
+
+
+def test_a_label_has_as_much_of_its_key_as_it_needs(tmp_path: Path) -> None:
+    run_folder(tmp_path / "0", settings={"a": {"size": 1}, "b": {"size": [1, 2]}})
+    run_folder(tmp_path / "1", settings={"a": {"size": 2}, "b": {"size": None}, "c": "text"})
+    first, second = compared(tmp_path).rows
+    assert first.labels == ("a.size=1", "b.size=[1, 2]", "c=(none)")
+    assert second.labels == ("a.size=2", "b.size=null", "c=text")
+
+
+def test_inputs_are_named_where_nothing_else_tells_rows_apart(tmp_path: Path) -> None:
+    run_folder(tmp_path / "0", inputs="aaaaaaaaaa")
+    run_folder(tmp_path / "1", inputs="bbbbbbbbbb")
+    assert [row.labels for row in compared(tmp_path).rows] == [
+        ("inputs=aaaaaa",),
+        ("inputs=bbbbbb",),
+    ]
+
+
+def test_secrets_stand_in_no_label(tmp_path: Path) -> None:
+    for number, key in enumerate(("sk-one", "sk-two")):
+        run_folder(tmp_path / f"{number}", settings={"seed": number, "describer": {"api_key": key}})
+    (row,) = compared(tmp_path).rows
+    assert row.labels == ()
+
+
+def test_data_of_one_name_and_size_are_told_apart(tmp_path: Path) -> None:
+    run_folder(tmp_path / "0")
+    run_folder(tmp_path / "1", first_image=500, settings={"seed": 1})
+    comparison = compared(tmp_path)
+    titles = [*dataset_titles(comparison.rows).values()]
+    assert [title.rpartition(" (")[0] for title in titles] == ["folder, 1000 images"] * 2
+    assert len(set(titles)) == 2
+    assert any("kept apart" in note for note in notes(comparison))
+
+
+def test_the_same_run_twice_counts_once(tmp_path: Path) -> None:
+    run_folder(tmp_path / "one")
+    run_folder(tmp_path / "two", settings={"output": "elsewhere"})
+    comparison = compare_runs([tmp_path, tmp_path / "one"])
+    (row,) = comparison.rows
+    assert row.seeds == (0,)
+    assert [(one.where, "the same recipe" in one.what) for one in comparison.skipped] == [
+        (str(tmp_path / "two"), True)
+    ]
+
+
+def test_controls_are_averaged_beside_their_recipe(tmp_path: Path) -> None:
+    for seed, right in enumerate((610, 630)):
+        settings = {"seed": seed, "controls": {"plain": {}, "missing": {}}}
+        folder = run_folder(tmp_path / f"{seed}", settings=settings)
+        run_folder(folder / "controls" / "plain" / "new", right=(600, right))
+    (row,) = compared(tmp_path).rows
+    assert [*row.controls] == ["plain"]
+    assert row.controls["plain"].top1.mean == pytest.approx(0.62)
+    assert row.controls["plain"].gain.value == pytest.approx(0.02)
+
+
+def test_controls_that_share_only_their_name_are_not_averaged(tmp_path: Path) -> None:
+    for seed, momentum in enumerate((0.1, 0.2)):
+        settings = {"seed": seed, "controls": {"plain": {}}}
+        folder = run_folder(tmp_path / f"{seed}", settings=settings)
+        prototypes = {"use": "momentum", "momentum": momentum}
+        run_folder(
+            folder / "controls" / "plain" / "a",
+            right=(600, 610),
+            settings={"seed": seed, "prototypes": prototypes},
+        )
+    (row,) = compared(tmp_path).rows
+    assert [name.partition(" (")[0] for name in row.controls] == ["plain", "plain"]
+    assert [result.top1.runs for result in row.controls.values()] == [1, 1]
+
+
+def test_of_a_control_that_was_changed_the_last_one_counts(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", settings={"controls": {"plain": {}}})
+    for age, (name, right) in enumerate([("a", 620), ("z", 610)]):
+        control = run_folder(folder / "controls" / "plain" / name, right=(600, right))
+        os.utime(control / "recipe.yaml", ns=(0, 10**9 * (100 - age)))
+    (row,) = compared(tmp_path).rows
+    assert row.controls["plain"].top1.mean == pytest.approx(0.62)
+
+
+def test_a_control_on_other_images_is_left_out(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", settings={"controls": {"plain": {}}})
+    run_folder(folder / "controls" / "plain" / "a", first_image=3)
+    assert compared(tmp_path).rows[0].controls == {}
+
+
+def test_runs_without_labels_have_a_row_without_accuracies(tmp_path: Path) -> None:
+    run_folder(tmp_path / "run", right=None)
+    comparison = compared(tmp_path)
+    (row,) = comparison.rows
+    assert (row.zero_shot, row.adapted) == (None, None)
+    assert [*dataset_titles(comparison.rows).values()] == ["folder, no labelled images"]
+
+
+def test_times_are_means_and_memory_is_the_largest(tmp_path: Path) -> None:
+    for seed, memory in enumerate((512.0, 700.5)):
+        folder = run_folder(tmp_path / f"{seed}", settings={"seed": seed})
+        set_peak_memory(folder, memory)
+    state = json.loads((tmp_path / "1" / "state.json").read_text())
+    state["train"]["seconds"] = 80.0
+    write(tmp_path / "1" / "state.json", json.dumps(state))
+    (row,) = compared(tmp_path).rows
+    assert row.seconds["train"] == 70.0
+    assert row.peak_memory_mb == 700.5
+
+
+def damage(folder: Path, what: str) -> None:
+    if what == "unfinished":
+        run_folder(folder, stages=("data", "zero-shot"))
+    elif what == "not a recipe":
+        write(folder / "recipe.yaml", "[1, 2")
+    elif what == "another kind of recipe":
+        write(folder / "recipe.yaml", "- 1\n")
+    elif what == "no name":
+        write(folder / "recipe.yaml", "seed: 0\n")
+    elif what == "no state":
+        (folder / "state.json").unlink()
+    elif what == "torn state":
+        write(folder / "state.json", '{"data": {"fing')
+    elif what == "foreign state":
+        write(folder / "state.json", '{"evaluate": 3}')
+    elif what == "torn evaluation":
+        write(folder / "evaluation.json", "[{")
+    elif what == "no evaluation":
+        (folder / "evaluation.json").unlink()
+    elif what == "foreign evaluation":
+        write(folder / "evaluation.json", '[{"name": "zero-shot"}]')
+    elif what == "no source":
+        (folder / "source.json").unlink()
+    else:
+        assert what == "binary"
+        (folder / "environment.json").write_bytes(b"\xff\xfe\0")
+
+
+DAMAGES = ["unfinished", "not a recipe", "another kind of recipe", "no name", "no state"]
+DAMAGES += ["torn state", "foreign state", "torn evaluation", "no evaluation"]
+DAMAGES += ["foreign evaluation", "no source", "binary"]
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_broken_or_unfinished_run_is_named_and_skipped(what: str, tmp_path: Path) -> None:
+    run_folder(tmp_path / "good")
+    damage(run_folder(tmp_path / "bad", settings={"seed": 1}), what)
+    comparison = compared(tmp_path)
+    assert [row.seeds for row in comparison.rows] == [(0,)]
+    (skipped,) = comparison.skipped
+    assert (skipped.where or "").startswith(str(tmp_path / "bad"))
+
+
+def test_without_a_usable_run_there_is_an_error_that_says_why(tmp_path: Path) -> None:
+    damage(run_folder(tmp_path / "bad"), "unfinished")
+    with pytest.raises(LatteError, match="no finished run") as caught:
+        compare_runs([tmp_path, tmp_path / "absent"])
+    assert "not finished" in str(caught.value)
+    assert "latte run animals.yaml" in str(caught.value)
+    assert "there is no such folder" in str(caught.value)
+
+
+def test_folders_are_searched_one_level_deep(tmp_path: Path) -> None:
+    run_folder(tmp_path / "runs" / "animals-1")
+    write(tmp_path / "runs" / "notes" / "todo.txt", "")
+    assert len(compare_runs([tmp_path / "runs"]).rows) == 1
+    with pytest.raises(LatteError, match="no finished run"):
+        compare_runs([tmp_path])

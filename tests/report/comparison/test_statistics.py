@@ -1,0 +1,46 @@
+"""Statistics over seeds, against values worked out by hand and printed in tables."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.evaluate.statistics import Spread, mean_interval, spread, t_quantile
+
+T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228}
+T_TABLE |= {29: 2.045, 30: 2.042, 120: 1.980, 5000: 1.960}
+
+
+@pytest.mark.parametrize(("freedom", "printed"), T_TABLE.items())
+def test_t_quantiles_are_those_of_the_tables(freedom: int, printed: float) -> None:
+    assert t_quantile(freedom) == pytest.approx(printed, abs=5e-4)
+
+
+def test_mean_and_sample_deviation() -> None:
+    found = spread([0.70, 0.72, 0.77])
+    assert found.mean == pytest.approx(0.73)
+    assert found.deviation == pytest.approx((0.0026 / 2) ** 0.5)
+    assert found.runs == 3
+
+
+def test_a_single_run_has_no_deviation() -> None:
+    assert spread([0.7]) == Spread(0.7, None, 1)
+
+
+def test_the_interval_of_a_mean() -> None:
+    interval = mean_interval([0.01, 0.02, 0.06])
+    reach = 4.302653 * (0.0014 / 2) ** 0.5 / 3**0.5
+    assert interval.value == pytest.approx(0.03)
+    assert interval.low == pytest.approx(0.03 - reach, abs=1e-8)
+    assert interval.high == pytest.approx(0.03 + reach, abs=1e-8)
+
+
+def test_there_is_no_interval_of_one_value() -> None:
+    with pytest.raises(ValueError, match="single value"):
+        mean_interval([0.1])
+
+
+@given(st.integers(1, 300))
+def test_more_seeds_need_a_smaller_factor(freedom: int) -> None:
+    assert 1.9599 < t_quantile(freedom + 1) < t_quantile(freedom)

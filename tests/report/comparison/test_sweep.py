@@ -1,0 +1,222 @@
+"""`latte sweep`: what it plans, what it does when a run fails or somebody presses Ctrl-C."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.interfaces import LatteError, RecipeErrors
+from latte.registry.registry import load_registry
+from latte.run import sweep
+from latte.run.sweep import plan_sweep
+from tests.report.comparison.conftest import Latte
+
+SWEEP = ("--seeds", "0,1", "--set", "prototypes.momentum=0.5,0.9")
+
+
+def tables(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("squares")]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Seed and momentum of each run that is started, none of which does anything."""
+    started: list[tuple[int, float]] = []
+
+    def run(recipe: Any, *_: Any, **__: Any) -> None:
+        started.append((recipe.general.seed, recipe.resolved["prototypes"]["momentum"]))
+
+    monkeypatch.setattr(sweep, "run_recipe", run)
+    return started
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], None]:
+    """Let runs with this seed end with this exception, and others run."""
+    real = sweep.run_recipe
+
+    def choose(seed: int, error: BaseException) -> None:
+        def run(recipe: Any, *arguments: Any, **options: Any) -> Any:
+            if recipe.general.seed == seed:
+                raise error
+            return real(recipe, *arguments, **options)
+
+        monkeypatch.setattr(sweep, "run_recipe", run)
+
+    return choose
+
+
+def test_a_sweep_runs_every_combination_and_compares_them(squares: Path, latte: Latte) -> None:
+    said = latte("sweep", squares, *SWEEP)
+    assert len(list(Path("runs").iterdir())) == 4
+    assert "4 runs\n" in said.err
+    assert "[4/4] squares prototypes.momentum=0.9 seed=1" in said.err
+    assert said.out.startswith("folder, 6 images\n")
+    lines = said.out.splitlines()
+    assert [line.split()[1] for line in tables(said.out)] == ["2", "2"]
+    assert [line.strip() for line in lines if "momentum=" in line] == [
+        "momentum=0.5",
+        "momentum=0.9",
+    ]
+    assert said.out == latte("compare", "runs").out
+
+    times = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("prototypes.*")}
+    again = latte("sweep", squares, *SWEEP, "--quiet")
+    assert again.out == said.out
+    assert "4 runs, 4 of them finished before: these are reused" in again.err
+    assert times == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("prototypes.*")}
+
+    planned = latte("sweep", squares, *SWEEP, "--seeds", "1,2", "--dry-run").out.splitlines()
+    assert [line.split()[0] for line in planned] == ["finished", "to", "finished", "to"]
+
+
+def test_runs_go_by_recipe_then_values_then_seed(
+    squares: Path, latte: Latte, ran: list[tuple[int, float]]
+) -> None:
+    other = squares.with_name("other.yaml")
+    other.write_text(squares.read_text().replace("momentum: 0.9", "momentum: 0.1"))
+    latte("sweep", squares, other, "--seeds", "1,0", "--set", "train.max_epochs=1,2", "-q")
+    assert ran == [(1, 0.9), (0, 0.9)] * 2 + [(1, 0.1), (0, 0.1)] * 2
+
+
+def test_without_seeds_each_recipe_keeps_its_own(
+    squares: Path, latte: Latte, ran: list[tuple[int, float]]
+) -> None:
+    squares.write_text(squares.read_text() + "seed: 7\n")
+    latte("sweep", squares, "--set", "prototypes.momentum=0.5,0.9", "--quiet")
+    assert ran == [(7, 0.5), (7, 0.9)]
+
+
+def test_the_same_run_is_planned_once(squares: Path, ran: list[tuple[int, float]]) -> None:
+    settings = ["prototypes.momentum=0.9,0.90", "device=cpu,auto"]
+    planned = plan_sweep([squares, squares], settings, [0, 0], load_registry())
+    assert [run.overrides for run in planned] == [
+        ("prototypes.momentum=0.9", "device=cpu", "seed=0")
+    ]
+
+
+def test_the_limit_reaches_every_run(squares: Path, latte: Latte) -> None:
+    said = latte("sweep", squares, "--seeds", "0,1", "--limit", "5", "--quiet")
+    assert "kept apart, never averaged" in " ".join(said.out.split())
+    assert [line.split()[1] for line in tables(said.out)] == ["1", "1"]
+
+
+def test_a_dry_run_lists_and_does_nothing(squares: Path, latte: Latte) -> None:
+    said = latte("sweep", squares, *SWEEP, "--dry-run")
+    lines = said.out.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("to do     runs/squares-")
+    assert lines[0].endswith("  prototypes.momentum=0.5 seed=0")
+    assert not Path("runs").exists()
+
+
+def test_every_mistake_is_told_before_anything_runs(
+    squares: Path, latte: Latte, ran: list[tuple[int, float]]
+) -> None:
+    bad = squares.with_name("bad.yaml")
+    bad.write_text(squares.read_text().replace("loss: contrastive", "loss: contrastiv"))
+    settings = ("--set", "prototypes.momentum=0.5,1.5,2.5", "--set", "trian=1")
+    said = latte("sweep", squares, bad, "absent.yaml", *settings, code=2)
+    for words in (
+        "squares.yaml: --set prototypes.momentum: ",
+        "1.5",
+        "2.5",
+        "squares.yaml: --set trian: ",
+        "bad.yaml: --set trian: ",
+        'Did you mean "contrastive"',
+        "absent.yaml: there is no such file",
+    ):
+        assert words in said.err
+    assert said.err.count('contrastiv"') == 1
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--seeds", "0,x"), '"x" is not a seed'),
+        (("--set", "seed=1,2", "--seeds", "3"), "the seed is given here and by --seeds"),
+        (("--set", "train.max_epochs=1,"), "a value in this list is empty"),
+        (("--set", "a=1", "--set", "a=2"), "is given twice"),
+    ],
+)
+def test_mistakes_of_the_command_line(
+    arguments: tuple[str, ...], words: str, squares: Path, latte: Latte
+) -> None:
+    assert words in latte("sweep", squares, *arguments, code=2).err
+
+
+def test_a_failed_run_is_named_and_the_others_go_on(
+    squares: Path, latte: Latte, failing: Callable[[int, BaseException], None]
+) -> None:
+    failing(0, LatteError("the disk is full", hint="make room"))
+    said = latte("sweep", squares, "--seeds", "0,1", "--set", "name=squares", "-q", code=1)
+    assert [line.split()[1] for line in tables(said.out)] == ["1"]
+    assert "1 of 2 runs failed" in said.err
+    assert "  the disk is full\n    make room\n" in said.err
+    assert f"  alone: latte run {squares} --set name=squares --set seed=0" in said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(ZeroDivisionError("a slip"), "ZeroDivisionError: a slip"), (MemoryError(), "MemoryError")],
+)
+def test_an_error_that_nobody_foresaw_stops_no_sweep_either(
+    error: Exception,
+    words: str,
+    squares: Path,
+    latte: Latte,
+    failing: Callable[[int, BaseException], None],
+) -> None:
+    failing(0, error)
+    said = latte("sweep", squares, "--seeds", "0", "--quiet", code=1)
+    assert "1 of 1 runs failed" in said.err
+    assert words in said.err
+    assert said.out == ""
+
+
+def test_the_command_of_a_run_can_be_pasted(squares: Path) -> None:
+    (run,) = plan_sweep(
+        [squares], ['dataset.template="a {class}, it\'s small"'], [3], load_registry(), 4
+    )
+    assert shlex.split(run.command) == [
+        "latte",
+        "run",
+        str(squares),
+        "--set",
+        'dataset.template="a {class}, it\'s small"',
+        "--set",
+        "seed=3",
+        "--limit",
+        "4",
+    ]
+
+
+def test_control_c_stops_the_sweep_and_says_how_to_go_on(
+    squares: Path, latte: Latte, failing: Callable[[int, BaseException], None]
+) -> None:
+    failing(1, KeyboardInterrupt())
+    said = latte("sweep", squares, "--seeds", "0,1,2", "--set", "train.max_epochs=1", code=130)
+    again = f"latte sweep {squares} --seeds 0,1,2 --set train.max_epochs=1"
+    assert f"stopped after 1 of 3 runs; go on: {again}" in said.err
+    assert len(list(Path("runs").iterdir())) == 1
+
+
+def test_a_damaged_run_folder_is_not_finished(squares: Path, latte: Latte) -> None:
+    (run,) = plan_sweep([squares], [], [0], load_registry())
+    run.folder.path.mkdir(parents=True)
+    (run.folder.path / "state.json").write_text("{")
+    assert not run.finished
+    said = latte("sweep", squares, "--seeds", "0,1", "--quiet", code=1)
+    assert "state.json: this file is damaged" in said.err
+    assert [line.split()[1] for line in tables(said.out)] == ["1"]
+
+
+def test_errors_of_one_recipe_keep_their_place(squares: Path) -> None:
+    with pytest.raises(RecipeErrors) as caught:
+        plan_sweep([squares], ["trian=1,2"], [0, 1], load_registry())
+    assert [error.where for error in caught.value.errors] == ["--set trian"]

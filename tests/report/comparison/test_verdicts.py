@@ -1,0 +1,97 @@
+"""Tables of runs with guards say in every row what these said, and show rejected candidates."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.interfaces import LatteError
+from latte.report.comparison.comparison import compare_runs, notes
+from latte.report.comparison.export import as_csv, as_json
+from latte.report.comparison.page import page
+from latte.report.comparison.terminal import table
+from tests.report.comparison.folders import run_folder, write
+from tests.report.document import parse
+
+
+def judged(folder: Path, strength: float, probability: float | None, **more: Any) -> Path:
+    """The run in `folder` with a verdict; a candidate with 660 right where it was not taken."""
+    verdict = {"strength": strength, "reason": "so it is", "probability": probability, **more}
+    write(folder / "verdict.json", json.dumps(verdict))
+    if strength < 1:
+        scores = json.loads((folder / "evaluation.json").read_text())
+        candidate = json.loads(json.dumps(scores[1]))
+        candidate |= {"name": "candidate", "top1": {"value": 0.66, "low": 0.63, "high": 0.69}}
+        candidate["classes"][0]["correct"] = 660
+        candidate["gain"] = {"value": 0.06, "low": 0.04, "high": 0.08}
+        write(folder / "evaluation.json", json.dumps([*scores, candidate]))
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """One run that adapted, one that kept zero-shot, and one without a guard."""
+    for number, momentum in enumerate((0.7, 0.8, 0.9)):
+        prototypes = {"use": "momentum", "momentum": momentum}
+        right = (600, 600) if number == 1 else (600, 640)
+        run_folder(tmp_path / f"{number}", right=right, settings={"prototypes": prototypes})
+    judged(tmp_path / "0", 1, 0.93)
+    judged(tmp_path / "1", 0, 0.41)
+    return tmp_path
+
+
+def test_each_row_says_what_its_guard_said(runs: Path) -> None:
+    comparison = compare_runs([runs])
+    verdicts = ["likely better (0.93)", "kept zero-shot (0.41)", "guard: none"]
+    assert [row.verdict for row in comparison.rows] == verdicts
+    lines = [line.strip() for line in table(comparison).splitlines()]
+    shown = " ".join(lines)
+    assert all(one in shown for one in ("likely better", "kept zero-shot", "guard: none"))
+    assert [row["verdict"] for row in as_json(comparison)["rows"]] == verdicts
+    cells = csv.DictReader(io.StringIO(as_csv(comparison)))
+    assert [row["verdict"] for row in cells if row["classifier"] == "adapted"] == verdicts
+    words = parse(page(comparison)).one("tbody").words
+    assert all(one in words for one in verdicts)
+
+
+def test_a_rejected_candidate_stands_below_its_row(runs: Path) -> None:
+    comparison = compare_runs([runs])
+    kept = comparison.rows[1]
+    assert kept.adapted is not None and kept.candidate is not None
+    assert (kept.adapted.top1.mean, kept.candidate.top1.mean) == (0.6, 0.66)
+    (line,) = (one for one in table(comparison).splitlines() if one.startswith("  candidate"))
+    assert "66.0" in line and "+6.0 (+4.0 to +8.0)" in line
+    assert any(note.startswith("Candidate: what a run adapted") for note in notes(comparison))
+    data = as_json(comparison)["rows"]
+    assert [row["candidate"] is not None for row in data] == [False, True, False]
+    assert "candidate" in parse(page(comparison)).one("tbody").words
+
+
+def test_verdicts_of_several_seeds_are_counted(tmp_path: Path) -> None:
+    for seed, probability in enumerate((0.9, 0.95, 0.7)):
+        judged(run_folder(tmp_path / f"{seed}", settings={"seed": seed}), 1, probability)
+    (row,) = compare_runs([tmp_path]).rows
+    assert row.verdict == "2 of 3 likely better, 1 of 3 cannot tell"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"strength": 2},
+        {"strength": "all"},
+        {"probability": -0.1},
+        {"reason": ""},
+        {"signals": {"a": "b"}},
+    ],
+)
+def test_a_damaged_verdict_is_refused(tmp_path: Path, damage: dict[str, Any]) -> None:
+    folder = judged(run_folder(tmp_path / "0"), 1, 0.9)
+    found = json.loads((folder / "verdict.json").read_text())
+    write(folder / "verdict.json", json.dumps(found | damage))
+    with pytest.raises(LatteError, match="damaged"):
+        compare_runs([folder])

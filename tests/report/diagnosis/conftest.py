@@ -1,0 +1,4 @@
+"""A small recipe, and the command line in this process."""
+
+from tests.report.comparison.conftest import latte as latte
+from tests.report.comparison.conftest import squares as squares

@@ -1,0 +1,222 @@
+"""`latte diagnose` as people type it, on runs of a tiny CLIP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from latte.interfaces import Verdict
+from tests.report.comparison.conftest import Latte
+
+
+@pytest.fixture(scope="module")
+def finished() -> dict[str, Path]:
+    """The one run that the tests below take copies of, as soon as the first has made it."""
+    return {}
+
+
+@pytest.fixture
+def run(finished: dict[str, Path], squares: Path, latte: Latte) -> Path:
+    if not finished:
+        latte("run", squares, "--quiet", "--set", "output=original")
+        (folder,) = Path("original").iterdir()
+        finished["run"] = folder.absolute()
+    copy = Path("runs") / finished["run"].name
+    shutil.copytree(finished["run"], copy)
+    return copy
+
+
+def diagnosis(latte: Latte, *runs: str | Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(latte("diagnose", *runs, "--json", "--quiet").out)
+    return found
+
+
+def copies(run: Path, gains: list[int]) -> list[Path]:
+    """Runs with other seeds and other numbers of test images that adaptation has right."""
+    made = []
+    for number, right in enumerate(gains):
+        folder = run.with_name(f"copy-{number}")
+        shutil.copytree(run, folder)
+        recipe = folder / "recipe.yaml"
+        recipe.write_text(recipe.read_text().replace("seed: 0", f"seed: {number}"))
+        path = folder / "evaluation.json"
+        zero_shot, adapted = json.loads(path.read_text())
+        adapted["top1"]["value"] = right / 6
+        path.write_text(json.dumps([zero_shot, adapted]))
+        made.append(folder)
+    return made
+
+
+def test_one_run_is_measured_and_each_measure_explained(run: Path, latte: Latte) -> None:
+    said = latte("diagnose", run)
+    lines = said.out.splitlines()
+    assert lines[0].startswith(f"{run.name}: folder, 6 training images, 3 classes")
+    for heading in (
+        "Frozen CLIP",
+        "Description `class`",
+        "Description `image`",
+        "Description `group`",
+        "Adapted labels",
+        "Prototypes",
+        "Test images (needs labels)",
+        "Classes: what goes with their gain in recall (needs labels)",
+    ):
+        assert heading in lines
+    assert any("confidence" in line and "mean probability" in line for line in lines)
+    assert "Fewer than 5 classes have test images" in said.out
+    assert "Guo et al. (2017)" in " ".join(said.out.split())
+    assert max(map(cell_len, lines)) <= 80
+    assert "encode texts" in said.err
+
+
+def test_json_has_every_value_and_what_it_means(run: Path, latte: Latte) -> None:
+    found = diagnosis(latte, run)
+    (one,) = found["runs"]
+    measured = json.loads((run / "evaluation.json").read_text())
+    assert (
+        one["labelled"]["values"]["labelled.zero_shot_top1"]["value"]
+        == (measured[0]["top1"]["value"])
+    )
+    assert one["labelled"]["values"]["labelled.gain"]["low"] == measured[1]["gain"]["low"]
+    assert [row["name"] for row in one["labelled"]["classes"]] == ["red", "green", "blue"]
+    keys = {*one["values"], *one["labelled"]["values"]}
+    keys |= {relation["measure"] for relation in one["labelled"]["class_relations"]}
+    assert keys == set(found["measures"])
+    assert all(meaning["reading"] for meaning in found["measures"].values())
+    weights = [value for key, value in one["values"].items() if key.endswith(".weight")]
+    assert sum(weight["value"] for weight in weights) == pytest.approx(1.0)
+    assert found["relations"] == []
+
+
+def test_the_verdict_of_a_guard_comes_first(run: Path, latte: Latte) -> None:
+    assert diagnosis(latte, run)["runs"][0]["verdict"] is None
+    verdict = Verdict(0.5, "halves of the images disagree", 0.62, {"stability": 0.31})
+    (run / "verdict.json").write_text(json.dumps(asdict(verdict)))
+    lines = latte("diagnose", run, "--quiet").out.splitlines()
+    assert lines[1] == "Verdict: cannot tell (0.62): halves of the images disagree."
+    first = lines.index("Verdict of the guard")
+    assert lines[first + 1].split()[:2] == ["probability", "62"]
+    assert ["stability", "0.310"] in [line.split()[:2] for line in lines[first:]]
+    assert first < lines.index("Adapted labels") < lines.index("Frozen CLIP")
+    assert diagnosis(latte, run)["runs"][0]["verdict"]["outcome"] == "cannot tell"
+
+
+def test_no_label_reaches_a_label_free_measure(run: Path, latte: Latte) -> None:
+    before = diagnosis(latte, run)["runs"][0]
+    path = run / "data" / "evaluation.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    changed = [{**row, "label": (row["label"] + 1) % 3} for row in rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in changed))
+    after = diagnosis(latte, run)["runs"][0]
+    assert after["values"] == before["values"]
+    assert after["labelled"]["values"] != before["labelled"]["values"]
+
+
+def test_a_run_without_labels_says_that_its_gain_is_unknown(squares: Path, latte: Latte) -> None:
+    squares.write_text(squares.read_text().replace("  evaluation: test\n", ""))
+    latte("run", squares, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    said = latte("diagnose", folder, "--quiet")
+    assert "no labelled images in this run" in said.out
+    assert "needs labels)" not in said.out
+    assert diagnosis(latte, folder)["runs"][0]["labelled"] is None
+
+
+def test_few_runs_stand_side_by_side_without_a_correlation(run: Path, latte: Latte) -> None:
+    folders = copies(run, [3, 4])
+    said = latte("diagnose", *folders, "--quiet")
+    lines = said.out.splitlines()
+    assert any(line.split() == ["measure", "run", "1", "run", "2"] for line in lines)
+    assert "rho" not in said.out
+    assert "too few to relate measures to gains, which takes 5 runs" in " ".join(said.out.split())
+    assert max(map(cell_len, lines)) <= 80
+
+
+def test_five_runs_are_related_to_their_gains(run: Path, latte: Latte) -> None:
+    folders = copies(run, [2, 3, 4, 5, 6])
+    labels = [row.split(",") for row in (run / "pseudo_labels.csv").read_text().splitlines()]
+    for number, folder in enumerate(folders):
+        rows = [labels[0]]
+        for index, (image, zero_shot, _, sure) in enumerate(labels[1:]):
+            other = "red" if zero_shot != "red" else "green"
+            rows.append([image, zero_shot, other if index < number else zero_shot, sure])
+        (folder / "pseudo_labels.csv").write_text("".join(",".join(row) + "\n" for row in rows))
+    found = {one["measure"]: one for one in diagnosis(latte, *folders)["relations"]}
+    assert found["adapted.labels_changed"]["rho"] == pytest.approx(1.0)
+    assert found["adapted.labels_changed"]["pairs"] == 5
+    assert found["zero_shot.confidence"]["rho"] is None
+    assert "labelled.gain" not in found
+    assert "labelled.adapted_top1" not in found
+    said = latte("diagnose", *folders, "--quiet")
+    words = " ".join(said.out.split())
+    assert "What goes with the gain over these runs (needs labels)" in words
+    assert "5 runs with a known gain, on 1 set of test images" in words
+    assert "not independent of each other" in words
+    assert max(map(cell_len, said.out.splitlines())) <= 80
+
+
+def test_runs_of_one_clip_share_it_and_its_texts(run: Path, latte: Latte) -> None:
+    said = latte("diagnose", *copies(run, [3, 4, 5]))
+    assert said.err.count("encode texts") == 2  # its start and its end
+    assert said.err.count("diagnose copy-") == 3
+
+
+def test_a_prompt_that_names_the_label_is_told(squares: Path, latte: Latte) -> None:
+    prompt = '{use: image, prompt: "Describe the {class} in the photo."}'
+    squares.write_text(squares.read_text().replace("  - image\n", f"  - {prompt}\n"))
+    latte("run", squares, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    (note,) = [one for one in diagnosis(latte, folder)["notes"] if "prompt" in one]
+    assert "`image` tells the describer" in note
+
+
+def test_what_is_no_run_is_a_mistake(run: Path, latte: Latte) -> None:
+    said = latte("diagnose", run.parent.parent / "images", "nowhere", code=2)
+    assert "there is no finished run" in said.err
+    assert "nowhere: there is no such folder" in said.err
+    assert "latte run RECIPE" in said.err
+
+
+def test_a_run_that_was_stopped_says_what_finishes_it(squares: Path, latte: Latte) -> None:
+    latte("run", squares, "--until", "describe", "--quiet")
+    (folder,) = Path("runs").iterdir()
+    said = latte("diagnose", folder, code=2)
+    assert "this run is not finished" in said.err
+    assert f"latte run {squares}" in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "remedy"),
+    [
+        ("zero_shot.safetensors", "damaged (there is no such file)", "run the recipe again"),
+        ("descriptions.jsonl", "stage `describe` of this run is not finished", "latte run"),
+        ("prototypes.safetensors", "stage `train` of this run", "latte run"),
+    ],
+)
+def test_of_a_file_that_is_gone_the_stage_is_named(
+    run: Path, latte: Latte, name: str, words: str, remedy: str
+) -> None:
+    (run / name).unlink()
+    said = latte("diagnose", run, "--quiet", code=2)
+    assert words in said.err
+    assert remedy in said.err
+
+
+def test_a_damaged_file_is_named(run: Path, latte: Latte) -> None:
+    (run / "zero_shot.safetensors").write_bytes(b"nothing")
+    said = latte("diagnose", run, "--quiet", code=2)
+    assert "zero_shot.safetensors: this file is damaged" in said.err
+
+
+def test_runs_that_cannot_be_read_do_not_keep_the_others_back(run: Path, latte: Latte) -> None:
+    good, bad = copies(run, [3, 4])
+    (bad / "descriptions.jsonl").unlink()
+    said = latte("diagnose", good, bad, "--quiet")
+    assert said.out.startswith(good.name)
+    assert f"skipped {bad.absolute()}: stage `describe`" in said.err

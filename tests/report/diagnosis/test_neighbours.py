@@ -1,0 +1,84 @@
+"""Neighbours and their labels against loops over all pairs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.cli.progress import QuietProgress
+from latte.report.diagnosis import neighbours as module
+from latte.report.diagnosis.neighbours import (
+    Neighbours,
+    choose_queries,
+    find_neighbours,
+    neighbour_blocks,
+    purity,
+    purity_by_chance,
+    purity_measure,
+)
+from tests.report.diagnosis.vectors import QUICKLY, drawn_labels, unit_rows
+
+
+def nearest(features: torch.Tensor, queries: torch.Tensor, count: int) -> torch.Tensor:
+    return torch.cat([*neighbour_blocks(features, queries, count)])
+
+
+@QUICKLY
+@given(st.integers(2, 15), st.integers(1, 6), st.integers(1, 4), st.integers(0, 10_000))
+def test_purity_equals_slow_loops(images: int, count: int, classes: int, seed: int) -> None:
+    features, labels = unit_rows(images, 5, seed), drawn_labels(images, classes, seed)
+    queries = torch.arange(images)
+    found = purity(labels, Neighbours(queries, nearest(features, queries, count)))
+    for index in range(images):
+        others = [other for other in range(images) if other != index]
+        others.sort(key=lambda other: -float(features[index] @ features[other]))
+        alike = sum(int(labels[other]) == int(labels[index]) for other in others)
+        counted = others[: min(count, alike)]
+        if counted:
+            same = sum(int(labels[other]) == int(labels[index]) for other in counted)
+            assert float(found[index]) == pytest.approx(same / len(counted))
+        else:
+            assert math.isnan(float(found[index]))
+
+
+def test_blocks_change_nothing_and_the_image_itself_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features, queries = unit_rows(20, 6, 0), torch.arange(0, 20, 2)
+    whole = nearest(features, queries, 5)
+    monkeypatch.setattr(module, "_BLOCK_NUMBERS", 60)
+    assert len([*neighbour_blocks(features, queries, 5)]) == 4
+    assert torch.equal(nearest(features, queries, 5), whole)
+    assert not (whole == queries[:, None]).any()
+
+
+def test_separate_clusters_are_pure_and_shuffled_labels_are_as_by_chance() -> None:
+    centres = torch.eye(4).repeat_interleave(torch.tensor([3, 10, 20, 30]), dim=0)
+    noise = unit_rows(len(centres), 4, 0)
+    features = torch.nn.functional.normalize(centres + 0.05 * noise, dim=1)
+    labels, near = centres.argmax(dim=1), find_neighbours(features, 0, QuietProgress())
+    found = purity_measure(labels, near)
+    assert found.value == 1.0
+    shuffled = [purity_measure(labels[torch.randperm(63)], near).value for _ in range(200)]
+    assert sum(shuffled) / 200 == pytest.approx(found.chance, abs=0.02)
+
+
+def test_chance_without_any_class_of_two_is_undefined() -> None:
+    assert math.isnan(purity_by_chance(torch.arange(4)))
+    assert math.isnan(purity_by_chance(torch.tensor([0])))
+    assert purity_by_chance(torch.tensor([1, 1, 1])) == 1.0
+
+
+def test_few_images_are_all_asked_and_of_many_a_sample_that_the_seed_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert choose_queries(7, 0).tolist() == list(range(7))
+    monkeypatch.setattr(module, "QUERIES", 5)
+    drawn = choose_queries(100, 3)
+    assert len(set(drawn.tolist())) == 5
+    assert drawn.tolist() == sorted(choose_queries(100, 3).tolist())
+    assert drawn.tolist() != choose_queries(100, 4).tolist()

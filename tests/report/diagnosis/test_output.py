@@ -1,0 +1,210 @@
+"""Diagnoses made by hand, as text and as JSON, whatever names they contain."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from latte.evaluate.statistics import Correlation
+from latte.interfaces import Interval, Verdict
+from latte.report.diagnosis.classes import CONFIDENCE, IMAGES, ClassRelation
+from latte.report.diagnosis.diagnosis import Diagnosis, verdict_section
+from latte.report.diagnosis.export import as_json, notes
+from latte.report.diagnosis.labelled import Labelled
+from latte.report.diagnosis.measure import Measure, Measurement, Section
+from latte.report.diagnosis.several import Diagnoses, relate
+from latte.report.diagnosis.terminal import text
+from latte.results.finished import read_run
+from tests.report.comparison.folders import run_folder
+
+HOSTILE = ["<script>alert(1)</script>", "\x1b[31mred", "猫" * 60, "x" * 300, "a\nb", ""]
+SURE = Measure("sure", "confidence", "share", "mean probability of the top class", "A paper (2020)")
+SPREAD = Measure("spread", "effective rank", "count", "directions; 1: all alike")
+DRIFT = Measure("drift", "cosine to the start", "cosine", "1: nothing moved")
+VERDICT = Verdict(1.0, "halves of the images agree", 0.93, {"stability": 0.71})
+GAIN = Measure("gain", "gain", "points", "adapted minus zero-shot", contains_gain=True)
+
+
+def diagnosis(folder: Path, *, confidence: float = 0.3814, gain: float | None = 0.04) -> Diagnosis:
+    run = read_run(run_folder(folder))
+    interval = Interval(gain or 0, -0.01, 0.09)
+    labelled = Labelled(
+        test_images=1000,
+        section=Section(
+            "test images (needs labels)", (Measurement(GAIN, interval.value, interval=interval),)
+        ),
+        gain=interval.value,
+        test_images_by_class=(3, 0, 7, 5, 5, 5),
+        class_gains=(0.1, math.nan, 0.2, 0.0, 0.0, 0.1),
+        relations=(
+            ClassRelation(IMAGES, (1.0,) * 6, Correlation(5)),
+            ClassRelation(CONFIDENCE, (0.5,) * 6, Correlation(5, 0.5, 0.9, -0.25, 0.875)),
+        ),
+    )
+    return Diagnosis(
+        run=run,
+        verdict=VERDICT,
+        training_images=1234,
+        class_names=tuple("abcdef"),
+        sections=(
+            Section(
+                "frozen CLIP",
+                (Measurement(SURE, confidence, chance=0.0125), Measurement(SPREAD, 83.86)),
+            ),
+            Section("prototypes", (Measurement(DRIFT, math.nan), Measurement(SPREAD, 12.0))),
+        ),
+        labelled=None if gain is None else labelled,
+        leaking=frozenset(),
+    )
+
+
+def together(*runs: Diagnosis) -> Diagnoses:
+    return Diagnoses(runs, tuple(relate(runs)), ())
+
+
+def test_one_run_word_for_word(tmp_path: Path) -> None:
+    assert text(together(diagnosis(tmp_path / "animals-1"))).splitlines() == [
+        "animals-1: folder, 1 234 training images, 6 classes",
+        "Verdict: likely better (0.93): halves of the images agree.",
+        "No measure needs a label unless its section says so.",
+        "",
+        "Frozen CLIP",
+        "  confidence                  38.1 %  mean probability of the top class (by",
+        "                                      chance: 1.2 %)",
+        "  effective rank                83.9  directions; 1: all alike",
+        "",
+        "Prototypes",
+        "  cosine to the start              –  1: nothing moved",
+        "  effective rank                  12",
+        "",
+        "Test images (needs labels)",
+        "  gain                          +4.0  adapted minus zero-shot (95 % interval:",
+        "                                      -1.0 to +9.0)",
+        "",
+        "Classes: what goes with their gain in recall (needs labels)",
+        "  measure        rho (95 % interval)  by chance  classes",
+        "  images                           –          –        5",
+        "  confidence  +0.50 (-0.25 to +0.88)       0.90        5",
+        "",
+        "rho: Spearman's rank correlation over classes, with a 95 % bootstrap interval;",
+        "  near 0: the measure does not tell which classes gain. By chance: the |rho|",
+        "  that one unrelated measure in twenty reaches; – where too little varies. A",
+        "  class has a median of 5 test images: the fewer, the more chance hides. One",
+        "  class can gain at the cost of another.",
+        "",
+        "Sources. confidence: A paper (2020).",
+    ]
+
+
+def test_several_runs_word_for_word(tmp_path: Path) -> None:
+    runs = [
+        diagnosis(tmp_path / f"{number}", confidence=number / 10, gain=number / 50)
+        for number in range(1, 6)
+    ]
+    lines = text(together(*runs, diagnosis(tmp_path / "6", gain=None))).splitlines()
+    assert lines[10:22] == [
+        "run 6 is 6: folder, 1 234 training images, 6 classes",
+        "Verdict: likely better (0.93): halves of the images agree.",
+        "",
+        "  measure               run 1   run 2   run 3   run 4   run 5",
+        "Frozen CLIP",
+        "  confidence           10.0 %  20.0 %  30.0 %  40.0 %  50.0 %",
+        "  effective rank         83.9    83.9    83.9    83.9    83.9",
+        "Prototypes",
+        "  cosine to the start       –       –       –       –       –",
+        "  effective rank           12      12      12      12      12",
+        "Test images (needs labels)",
+        "  gain                   +2.0    +4.0    +6.0    +8.0   +10.0",
+    ]
+    assert lines[23] == "  measure               run 6"
+    start = lines.index("What goes with the gain over these runs (needs labels)")
+    assert lines[start + 1 : start + 7] == [
+        "  measure         lowest  highest    rho  by chance  runs",
+        "Frozen CLIP",
+        "  confidence      10.0 %   50.0 %  +1.00       1.00     5",
+        "  effective rank    83.9     83.9      –          –     5",
+        "Prototypes",
+        "  effective rank      12       12      –          –     5",
+    ]
+    words = " ".join(" ".join(lines[start + 7 :]).split())
+    assert "1 run without labelled images: no gain. 5 runs with a known gain" in words
+    assert "3 measures are listed, so some reach it by chance" in words
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_fits_in_80_columns(name: str, tmp_path: Path) -> None:
+    plain = diagnosis(tmp_path / "run")
+    odd = replace(
+        plain,
+        run=replace(plain.run, folder=Path("runs") / name, data=replace(plain.run.data, name=name)),
+        sections=(replace(plain.sections[0], title=name), *plain.sections[1:]),
+        labelled=plain.labelled
+        and replace(
+            plain.labelled,
+            relations=tuple(
+                replace(one, measure=one.measure.of("class", name))
+                for one in plain.labelled.relations
+            ),
+        ),
+        leaking=frozenset([name]),
+    )
+    for found in (together(odd), together(odd, plain)):
+        lines = text(found).split("\n")
+        assert max(map(cell_len, lines)) <= 80
+        assert not any("\x1b" in line for line in lines)
+        assert "tells the describer the frozen label" in " ".join(" ".join(lines).split())
+
+
+def test_json_has_null_where_there_is_no_number(tmp_path: Path) -> None:
+    found = json.loads(json.dumps(as_json(together(diagnosis(tmp_path / "run"))), allow_nan=False))
+    (run,) = found["runs"]
+    assert run["values"] == {
+        "sure": {"value": 0.3814, "by_chance": 0.0125},
+        "spread": {"value": 12.0},
+        "drift": {"value": None},
+    }
+    assert run["verdict"] == {
+        "outcome": "likely better",
+        "probability": 0.93,
+        "strength": 1.0,
+        "reason": "halves of the images agree",
+        "signals": {"stability": 0.71},
+    }
+    assert run["labelled"]["values"]["gain"] == {"value": 0.04, "low": -0.01, "high": 0.09}
+    assert run["labelled"]["classes"][1]["recall_gain"] is None
+    first, second = run["labelled"]["class_relations"]
+    assert (first["rho"], first["low"]) == (None, None)
+    assert (second["rho"], second["by_chance"], second["high"]) == (0.5, 0.9, 0.875)
+    assert found["measures"]["sure"]["source"] == "A paper (2020)"
+
+
+def test_an_oracle_is_not_called_label_free(tmp_path: Path) -> None:
+    plain = diagnosis(tmp_path / "run")
+    oracle = replace(plain, run=replace(plain.run, oracle=True))
+    assert any(
+        "True labels of the training images were used" in one for one in notes(together(oracle))
+    )
+    assert not any("True labels" in one for one in notes(together(plain)))
+
+
+def test_a_verdict_is_a_section_of_its_signals() -> None:
+    section = verdict_section(VERDICT)
+    values = {one.measure.key: one.value for one in section.measurements}
+    assert values == {
+        "verdict.probability": 0.93,
+        "verdict.strength": 1.0,
+        "verdict.signal.stability": 0.71,
+    }
+    unknown = verdict_section(Verdict(0.0, "nothing is known"))
+    assert math.isnan(unknown.measurements[0].value)
+
+
+def test_a_run_without_a_guard_says_so(tmp_path: Path) -> None:
+    found = together(replace(diagnosis(tmp_path / "run"), verdict=None))
+    assert text(found).splitlines()[1] == "No verdict: this recipe has no guard."
+    assert as_json(found)["runs"][0]["verdict"] is None

@@ -1,0 +1,143 @@
+"""Rank correlation against loops, all permutations and printed values."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from latte.evaluate.statistics import (
+    Correlation,
+    average_ranks,
+    bootstrap_interval,
+    chance_level,
+    correlate,
+    spearman,
+)
+from tests.report.diagnosis.vectors import QUICKLY
+
+FIGURES = st.lists(st.integers(0, 6).map(float), min_size=5, max_size=15)
+
+
+def slow_ranks(values: Sequence[float]) -> list[float]:
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
+        for value in values
+    ]
+
+
+def paired(data: st.DataObject, first: list[float]) -> list[float]:
+    second = data.draw(
+        st.lists(st.integers(0, 6).map(float), min_size=len(first), max_size=len(first))
+    )
+    assume(len(set(first)) > 1 and len(set(second)) > 1)
+    return second
+
+
+@given(FIGURES)
+def test_equal_values_share_the_mean_of_their_ranks(values: list[float]) -> None:
+    assert average_ranks(torch.tensor(values)).tolist() == slow_ranks(values)
+
+
+@given(FIGURES, st.data())
+def test_rho_is_the_correlation_of_ranks(first: list[float], data: st.DataObject) -> None:
+    second = paired(data, first)
+    expected = statistics.correlation(slow_ranks(first), slow_ranks(second))
+    found = float(spearman(torch.tensor(first), torch.tensor(second)))
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@given(FIGURES, st.data())
+def test_rho_sees_order_alone_and_turns_with_it(first: list[float], data: st.DataObject) -> None:
+    one, other = torch.tensor(first), torch.tensor(paired(data, first))
+    rho = float(spearman(one, other))
+    assert float(spearman(one.exp(), other * 3 - 7)) == pytest.approx(rho, abs=1e-9)
+    assert float(spearman(-one, other)) == pytest.approx(-rho, abs=1e-9)
+    assert float(spearman(one, one)) == pytest.approx(1.0)
+
+
+def test_many_rows_at_once_are_each_their_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.rand(2, 7, 12, generator=generator)
+    expected = [float(spearman(one, other)) for one, other in zip(first, second, strict=True)]
+    assert spearman(first, second).tolist() == pytest.approx(expected)
+
+
+def test_a_constant_has_no_rho() -> None:
+    values = [float(value) for value in range(8)]
+    assert math.isnan(float(spearman(torch.ones(8), torch.tensor(values))))
+    found = correlate([0.1] * 8, values, interval=True)
+    assert found.pairs == 8
+    assert all(map(math.isnan, (found.rho, found.by_chance, found.low, found.high)))
+
+
+def test_four_pairs_are_too_few_and_absent_figures_are_no_pairs() -> None:
+    values = [0.1, 0.2, 0.3, math.nan, 0.5, 0.6]
+    found = correlate(values, [1, 2, 3, 4, 5, math.nan], interval=True)
+    assert found.pairs == 4
+    assert math.isnan(found.rho)
+    assert correlate([*values, 0.7], [1, 2, 3, 4, 5, 6, 7], interval=False).rho == pytest.approx(1)
+
+
+@QUICKLY
+@given(FIGURES, st.data())
+def test_the_interval_is_the_same_each_time_and_within_bounds(
+    first: list[float], data: st.DataObject
+) -> None:
+    second = paired(data, first)
+    found = correlate(first, second, interval=True)
+    assert found == correlate(first, second, interval=True)
+    assert -1 <= found.low <= found.high <= 1
+
+
+def test_the_interval_covers_rho_and_narrows_with_more_pairs() -> None:
+    generator = torch.Generator().manual_seed(1)
+    widths = []
+    for pairs in (20, 200):
+        first = torch.rand(pairs, generator=generator, dtype=torch.float64)
+        second = first + 0.3 * torch.rand(pairs, generator=generator, dtype=torch.float64)
+        low, high = bootstrap_interval(first, second)
+        assert low < float(spearman(first, second)) < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2
+
+
+@pytest.mark.parametrize("second", [[0, 1, 2, 3, 4], [0, 1, 1, 2, 3], [0, 0, 0, 1, 2, 3]])
+def test_the_chance_level_is_that_of_all_permutations(second: list[int]) -> None:
+    figures = torch.tensor([float(value) for value in second])
+    first = torch.arange(len(second)).double()
+    reached = [
+        round(abs(float(spearman(first, figures[list(order)]))), 9)
+        for order in itertools.permutations(range(len(second)))
+    ]
+    rare = [
+        level
+        for level in sorted(set(reached))
+        if sum(one >= level for one in reached) / len(reached) <= 0.05
+    ]
+    assert chance_level(first, figures) == pytest.approx(rare[0], abs=1e-6)
+
+
+def test_where_hardly_anything_varies_no_rho_is_rare() -> None:
+    first = torch.tensor([1.0, 0, 0, 0, 0, 0])
+    assert chance_level(first, first) == math.inf
+
+
+def test_ties_do_not_make_a_small_rho_certain() -> None:
+    """Four of 45 classes lost labels, and none of these gained: only the bootstrap sees more."""
+    kept = [0.5] * 4 + [1.0] * 41
+    gains = [0.0] * 40 + [0.5] * 5
+    found = correlate(kept, gains, interval=True)
+    assert found.low > 0
+    assert found.rho < found.by_chance
+
+
+def test_nothing_is_claimed_by_default() -> None:
+    found = Correlation(3)
+    assert all(map(math.isnan, (found.rho, found.by_chance, found.low, found.high)))

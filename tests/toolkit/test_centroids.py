@@ -1,0 +1,89 @@
+"""Prototypes that are the classifier which a labeler found at the start of an epoch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.interfaces import Classifier, NoOptions, RoundInfo
+from latte.toolkit.centroids import CentroidPrototypes
+from tests.train.driver import CONTEXT, stream, training_start, unit_rows
+
+CLASSES = torch.eye(3, dtype=torch.float64)
+
+
+def centroids(rows: Tensor = CLASSES) -> CentroidPrototypes:
+    aggregator = CentroidPrototypes(NoOptions(), CONTEXT)
+    aggregator.start(training_start(rows))
+    return aggregator
+
+
+def random(biased: bool = True, owners: tuple[int, ...] = (1, 0, 2)) -> Classifier:
+    """Rows of length 3, with a bias."""
+    rows = 3 * unit_rows(len(owners), 3, seed=1)
+    bias = unit_rows(1, len(owners), seed=2)[0] if biased else None
+    return Classifier(rows, torch.tensor(owners), bias)
+
+
+def same(one: Classifier, other: Classifier) -> bool:
+    return (
+        torch.equal(one.weights, other.weights)
+        and torch.equal(one.owners, other.owners)
+        and (one.bias is None) == (other.bias is None)
+        and (one.bias is None or other.bias is None or torch.equal(one.bias, other.bias))
+    )
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_they_take_the_whole_classifier_of_their_own_learner(biased: bool) -> None:
+    aggregator = centroids()
+    found = random(biased)
+
+    aggregator.end_round(RoundInfo({"other": random()}), "mine")
+    assert torch.equal(aggregator.classifier().weights, CLASSES)
+
+    aggregator.end_round(RoundInfo({"mine": found}), "mine")
+    assert same(aggregator.classifier(), found)
+
+
+def test_targets_are_the_labels_rows_at_unit_length() -> None:
+    aggregator, found = centroids(), random()
+    aggregator.end_round(RoundInfo({"mine": found}), "mine")
+    supervision = aggregator.supervise(stream([1, 0]), {}, CLASSES[:2])
+    assert supervision.targets is not None and supervision.classifier is not None
+    torch.testing.assert_close(supervision.targets, found.weights[:2] / 3)
+    assert same(supervision.classifier, found)
+
+
+def test_of_several_rows_the_one_that_scores_highest_is_the_target() -> None:
+    aggregator, found = centroids(), random(owners=(0, 1, 0, 1, 2))
+    assert found.bias is not None
+    aggregator.end_round(RoundInfo({"mine": found}), "mine")
+    images, labels = unit_rows(6, 3, seed=5), [0, 1, 2, 1, 0, 0]
+    supervision = aggregator.supervise(stream(labels), {}, images)
+    assert supervision.targets is not None
+    for image, label, target in zip(images, labels, supervision.targets, strict=True):
+        own = [row for row, owner in enumerate(found.owners.tolist()) if owner == label]
+        best = max(own, key=lambda row: float(image @ found.weights[row] + found.bias[row]))
+        torch.testing.assert_close(target, found.weights[best] / 3)
+
+
+def test_they_give_targets_and_a_classifier_without_gradient() -> None:
+    supervision = centroids().supervise(stream([1]), {}, CLASSES[:1])
+
+    assert supervision.targets is not None
+    assert torch.equal(supervision.targets, CLASSES[[1]])
+    assert supervision.classifier is not None
+    assert not supervision.classifier.weights.requires_grad
+    assert torch.equal(supervision.classifier.weights, CLASSES)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_state_restores_rows_owners_and_bias(biased: bool) -> None:
+    trained, resumed = centroids(), centroids()
+    trained.end_round(RoundInfo({"mine": random(biased)}), "mine")
+
+    resumed.load_state(trained.state())
+
+    assert same(resumed.classifier(), trained.classifier())

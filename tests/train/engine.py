@@ -1,0 +1,161 @@
+"""Whole trainings on small images and a tiny CLIP, for tests of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_batches
+from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.options import (
+    ContrastiveOptions,
+    CurrentOptions,
+    FrozenOptions,
+    MomentumOptions,
+)
+from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.data.batches import evaluation_batches
+from latte.data.scan import scan_images
+from latte.data.views import TrainingView
+from latte.describe.bank import DescriptionBank
+from latte.describe.column import Column
+from latte.interfaces import (
+    Backbone,
+    ImageReference,
+    Loss,
+    Progress,
+    PrototypeAggregator,
+    PseudoLabeler,
+    TrainableGroup,
+    TrainingStart,
+)
+from latte.interfaces.settings import OptimizerSettings, TrainSettings
+from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
+from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
+from latte.train.learner import Learner, build_learner
+from latte.train.loop import Training
+from latte.train.step import StepInputs
+from tests.train.driver import CONTEXT
+
+CLASSES = ("red", "green", "blue")
+TEMPLATE = "a photo of a {class}."
+CLASS_TEXTS = ClassTexts.of([TEMPLATE], [(name,) for name in CLASSES])
+SETTINGS = TrainSettings(
+    batch_size=4,
+    max_steps=7,
+    checkpoint_every=2,
+    warmup_steps=2,
+    optimizer=OptimizerSettings(learning_rate=1e-3),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one learner is made of."""
+
+    name: str
+    trainable: TrainableGroup
+    prototypes: PrototypeAggregator[Any]
+    loss: Loss[Any] | None
+
+
+def latteclip_part(name: str = "main", trainable: TrainableGroup = "all") -> Part:
+    prototypes = MomentumPrototypes(MomentumOptions(momentum=0.9), CONTEXT)
+    return Part(name, trainable, prototypes, ContrastiveLoss(ContrastiveOptions(), CONTEXT))
+
+
+def latteclip_labelers() -> list[PseudoLabeler[Any]]:
+    return [
+        CurrentLabeler(CurrentOptions(), CONTEXT),
+        FrozenLabeler(FrozenOptions(), CONTEXT),
+    ]
+
+
+def make_training(
+    frozen: Backbone,
+    images: Path,
+    folder: Path,
+    progress: Progress,
+    *,
+    parts: Sequence[Part] | None = None,
+    labelers: Sequence[PseudoLabeler[Any]] | None = None,
+    settings: TrainSettings = SETTINGS,
+    described: bool = True,
+) -> Training:
+    """A training on every image below `images`; texts are made up from the images' numbers."""
+    references = [
+        ImageReference(path.relative_to(images).as_posix(), path)
+        for path in sorted(images.rglob("*.jpg"))
+    ]
+    scan = scan_images(references, progress, "scan")
+    batches = evaluation_batches(scan.cache, frozen.pixel_format, 8)
+    features = encode_image_batches(frozen, batches, len(references), progress, "encode")
+    class_features = encode_class_texts(frozen, CLASS_TEXTS)
+    labels = (features @ class_features.T).argmax(dim=1)
+    descriptions = _descriptions() if described else {}
+    bank = _bank(references, labels, descriptions)
+    inputs = StepInputs(
+        labelers=latteclip_labelers() if labelers is None else labelers,
+        bank=bank,
+        descriptions=list(descriptions),
+        class_texts=CLASS_TEXTS,
+        seed=0,
+    )
+    return Training(
+        settings=settings,
+        inputs=inputs,
+        start=TrainingStart(CLASSES, class_features, features, labels, lambda name: features),
+        images=scan.cache,
+        view=TrainingView(frozen.pixel_format, settings.augment, 0),
+        learners=[_learner(frozen, part, settings) for part in parts or [latteclip_part()]],
+        folder=folder,
+        evaluation_batch_size=8,
+        evaluate=None,
+    )
+
+
+def _descriptions() -> dict[str, Any]:
+    return {
+        "class": ClassDescription(ClassOptions(template=TEMPLATE), CONTEXT),
+        "image": ImageDescription(ImageOptions(), CONTEXT),
+        "group": GroupDescription(GroupOptions(size=2), CONTEXT),
+    }
+
+
+def _bank(
+    references: Sequence[ImageReference], labels: torch.Tensor, descriptions: dict[str, Any]
+) -> DescriptionBank:
+    numbers = range(len(references))
+    columns = {
+        "image": Column([(f"picture number {number}",) for number in numbers]),
+        "group": Column(
+            [(f"a group of {number}",) for number in numbers],
+            torch.arange(len(references)).repeat_interleave(2).reshape(-1, 2),
+        ),
+    }
+    kept = {name: column for name, column in columns.items() if name in descriptions}
+    ids = [reference.id for reference in references]
+    return DescriptionBank(ids, labels, CLASSES, TEMPLATE, descriptions, kept)
+
+
+def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
+    return build_learner(
+        part.name,
+        frozen,
+        part.trainable,
+        part.prototypes,
+        part.loss,
+        settings.optimizer,
+        settings.precision,
+        settings.part_size,
+    )
+
+
+def with_settings(settings: TrainSettings, **changes: Any) -> TrainSettings:
+    """`settings` with some fields replaced."""
+    return settings.model_copy(update=changes)

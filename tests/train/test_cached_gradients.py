@@ -1,0 +1,192 @@
+"""A batch in parts gives the gradients of the whole batch, in less memory."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import NoOptions
+from latte.train.loop import Training
+from latte.train.towers import RandomState
+from tests.backbone.models import DROPOUT, build_clip
+from tests.conftest import RecordedProgress
+from tests.train.doubles import MaskedCrossEntropy, StepTemplates
+from tests.train.driver import CONTEXT
+from tests.train.engine import SETTINGS, Part, latteclip_part, make_training, with_settings
+from tests.train.test_loop import assert_same_bits, metrics, outcome, run
+
+ONE_STEP = with_settings(SETTINGS, batch_size=15, max_steps=1)
+
+
+@pytest.fixture
+def make(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> Callable[..., Training]:
+    images = colour_images(per_class=5)
+    runs = iter(range(9))
+
+    def build(size: int | None, backbone: Any = tiny_backbone, **changes: Any) -> Training:
+        settings = with_settings(changes.pop("settings", ONE_STEP), micro_batch_size=size)
+        folder = tmp_path / f"run-{next(runs)}"
+        return make_training(
+            backbone, images, folder, silent_progress, settings=settings, **changes
+        )
+
+    return build
+
+
+def gradients(training: Training) -> dict[str, Tensor]:
+    """Of the last step."""
+    (learner,) = training.learners
+    found = {name: value.grad for name, value in learner.parameters.items()}
+    return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+
+def assert_same_gradients(found: Training, expected: Training, tolerance: float = 5e-6) -> None:
+    """Their difference is short in proportion to the gradient of everything that trains."""
+    one, other = gradients(found), gradients(expected)
+    assert one.keys() == other.keys()
+    length = torch.stack([value.double().norm() for value in other.values()]).norm()
+    assert length > 0
+    differences = [(one[name] - value).double().norm() for name, value in other.items()]
+    assert torch.stack(differences).norm() <= tolerance * length
+
+
+def class_texts_in_every_step() -> Part:
+    prototypes = StepTemplates(NoOptions(), CONTEXT)
+    return Part("main", "all", prototypes, MaskedCrossEntropy(NoOptions(), CONTEXT))
+
+
+@pytest.mark.parametrize("size", [1, 4, 15, 64])
+@pytest.mark.parametrize("part", [latteclip_part, class_texts_in_every_step])
+def test_gradients_labels_and_prototypes_are_those_of_the_whole_batch(
+    make: Callable[..., Training], size: int, part: Callable[[], Part]
+) -> None:
+    whole, parts = run(make(None, parts=[part()])), run(make(size, parts=[part()]))
+    assert_same_gradients(parts, whole)
+    one, other = metrics(parts)[0], metrics(whole)[0]
+    assert one["agreement"] == other["agreement"]
+    assert one["loss"] == pytest.approx(other["loss"], rel=1e-6, abs=1e-6)
+    weights = [each.learners[0].aggregator.classifier().weights for each in (parts, whole)]
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-6)
+
+
+def test_no_more_images_or_texts_pass_through_a_tower_at_once(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: dict[str, list[int]] = {"images": [], "texts": []}
+    images, texts = OpenClipBackbone.encode_images, OpenClipBackbone.encode_texts
+
+    def encode_images(self: OpenClipBackbone, pixels: Tensor) -> Tensor:
+        sizes["images"].append(len(pixels))
+        return images(self, pixels)
+
+    def encode_texts(self: OpenClipBackbone, sentences: Sequence[str]) -> Tensor:
+        sizes["texts"].append(len(sentences))
+        return texts(self, sentences)
+
+    training = make(4)
+    assert training.learners[0].text_tower_trains  # found out with a text, before the first step
+    monkeypatch.setattr(OpenClipBackbone, "encode_images", encode_images)
+    monkeypatch.setattr(OpenClipBackbone, "encode_texts", encode_texts)
+    run(training)
+    assert sizes["images"] == [4, 4, 4, 3] * 2
+    half = len(sizes["texts"]) // 2
+    assert max(sizes["texts"]) == 4
+    assert sizes["texts"][:half] == sizes["texts"][half:]
+
+
+def peak_of_saved_tensors(training: Training) -> int:
+    """Most bytes that autograd holds at once, without weights."""
+    now = peak = 0
+    weights = {value.data_ptr() for value in training.learners[0].parameters.values()}
+
+    class Saved:
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor.detach()
+
+    def let_go(size: int) -> None:
+        nonlocal now
+        now -= size
+
+    def pack(tensor: Tensor) -> Saved:
+        nonlocal now, peak
+        saved, size = Saved(tensor), tensor.nbytes
+        if tensor.data_ptr() not in weights:
+            now += size
+            peak = max(peak, now)
+            weakref.finalize(saved, let_go, size)
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
+        run(training)
+    assert now < peak / 100, "a graph outlives its step"
+    return peak
+
+
+def test_autograd_holds_one_part_at_a_time(make: Callable[..., Training]) -> None:
+    whole = peak_of_saved_tensors(make(None))
+    assert peak_of_saved_tensors(make(3)) < whole / 3
+
+
+@pytest.mark.parametrize("augmented", [True, False])
+def test_both_passes_meet_the_same_dropout(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, augmented: bool
+) -> None:
+    settings = ONE_STEP if augmented else with_settings(ONE_STEP, augment=None)
+    backbone = build_clip(DROPOUT)
+    whole, parts = (run(make(size, backbone, settings=settings)) for size in (None, 15))
+    assert_same_gradients(parts, whole, tolerance=1e-5)
+    monkeypatch.setattr(RandomState, "again", lambda self: torch.random.fork_rng())
+    other = run(make(15, backbone, settings=settings))
+    with pytest.raises(AssertionError):
+        assert_same_gradients(other, whole, tolerance=1e-5)
+
+
+def test_random_numbers_go_on_as_if_nothing_had_been_drawn_again() -> None:
+    torch.manual_seed(3)
+    state = RandomState(torch.device("cpu"))
+    first = torch.rand(2)
+    with state.again():
+        assert torch.equal(torch.rand(2), first)
+    after = torch.rand(2)
+    torch.manual_seed(3)
+    assert torch.equal(torch.rand(4), torch.cat([first, after]))
+
+
+def test_a_tower_that_does_not_train_runs_once(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    original = OpenClipBackbone.encode_images
+
+    def counted(self: OpenClipBackbone, pixels: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return original(self, pixels)
+
+    training = make(5, parts=[latteclip_part(trainable="text_layer_norms")])
+    assert not training.learners[0].image_tower_trains
+    monkeypatch.setattr(OpenClipBackbone, "encode_images", counted)
+    run(training)
+    assert calls == 3
+    assert gradients(training)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_parts_work_in_fewer_bits(make: Callable[..., Training], precision: str) -> None:
+    settings = with_settings(SETTINGS, precision=precision, batch_size=6)
+    found = [run(make(4, settings=settings)) for _ in range(2)]
+    assert_same_bits(outcome(found[0]), outcome(found[1]))
+    whole = metrics(run(make(None, settings=settings)))
+    assert metrics(found[0])[0]["loss"] == pytest.approx(whole[0]["loss"], rel=1e-2)

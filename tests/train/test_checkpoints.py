@@ -1,0 +1,149 @@
+"""What checkpoints cost: what training changes, twice, however long a run is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from faults.damage import turned
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import LatteError, TrainableGroup
+from latte.train.checkpoint import KEPT, load_checkpoint, save_checkpoint
+from latte.train.loop import Training
+from tests.conftest import RecordedProgress
+from tests.train.engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.train.test_loop import run
+
+HEADER = 20_000
+"""Bytes for names and shapes, at most."""
+
+
+@pytest.fixture
+def train(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> Callable[..., Training]:
+    images = colour_images(per_class=5)
+
+    def build(group: TrainableGroup, **changes: Any) -> Training:
+        settings = with_settings(SETTINGS, checkpoint_every=1, **changes)
+        return run(
+            make_training(
+                tiny_backbone,
+                images,
+                tmp_path / group,
+                silent_progress,
+                settings=settings,
+                parts=[latteclip_part(trainable=group)],
+            )
+        )
+
+    return build
+
+
+def sizes(training: Training) -> list[int]:
+    """Bytes of each checkpoint."""
+    folders = sorted((training.folder / "checkpoints").iterdir())
+    return [sum(file.stat().st_size for file in folder.iterdir()) for folder in folders]
+
+
+@pytest.mark.parametrize("group", ["projections", "visual_layer_norms", "none"])
+def test_a_checkpoint_is_as_large_as_what_trains_with_its_two_moments(
+    train: Callable[..., Training], group: TrainableGroup
+) -> None:
+    training = train(group)
+    (learner,) = training.learners
+    trained = sum(value.nbytes for value in learner.parameters.values())
+    whole = sum(value.nbytes for value in learner.backbone.state().values())
+    prototypes = learner.aggregator.classifier().weights.nbytes
+    assert trained < whole / 100
+    assert max(sizes(training)) <= 3 * trained + prototypes + HEADER
+
+
+def test_their_number_does_not_grow(train: Callable[..., Training]) -> None:
+    training = train("projections", max_steps=12)
+    assert training.total_steps == 12
+    assert len(sizes(training)) == KEPT
+
+
+def test_kept_captions_are_in_it_only_while_they_are_used(train: Callable[..., Training]) -> None:
+    training = train("projections", refresh_captions=2, max_steps=8)
+    newest = sorted((training.folder / "checkpoints").iterdir())[-1]
+    tensors = load_file(newest / "state.safetensors")
+    kept = len(tensors["main/texts/features"])
+    assert 0 < kept < len(training.inputs.bank.unique_texts)
+
+
+def test_weights_of_another_shape_are_refused_and_not_stretched(
+    train: Callable[..., Training],
+) -> None:
+    """torch would copy a single number into a whole matrix."""
+    training = train("projections")
+    folder = training.folder / "checkpoints"
+    newest = max(path for path in folder.iterdir() if path.name.startswith("step-"))
+    tensors = load_file(newest / "state.safetensors")
+    name = next(name for name in tensors if "/weights/" in name and tensors[name].ndim == 2)
+    save_file(tensors | {name: torch.ones(1)}, newest / "state.safetensors")
+    with pytest.raises(LatteError, match="does not fit this recipe") as error:
+        load_checkpoint(folder, training.learners, training.inputs.labelers)
+    assert str(newest) in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 100])
+def test_the_one_before_takes_the_place_of_a_damaged_one(
+    train: Callable[..., Training], content: bytes
+) -> None:
+    training = train("projections")
+    folder = training.folder / "checkpoints"
+    (folder / "step-of-somebody").mkdir()
+    newest = max(path for path in folder.iterdir() if path.name[-1].isdecimal())
+    (newest / "state.safetensors").write_bytes(content)
+    found = load_checkpoint(folder, training.learners, training.inputs.labelers)
+    assert found == int(newest.name.removeprefix("step-")) - 1
+
+
+def test_one_that_a_kill_left_half_removed_is_none_and_goes_with_the_next(
+    train: Callable[..., Training],
+) -> None:
+    training = train("projections", max_steps=3)
+    folder = training.folder / "checkpoints"
+    half = folder / "step-000009"
+    half.mkdir()
+    assert load_checkpoint(folder, training.learners, training.labelers) == 3
+    save_checkpoint(folder, 4, training.learners, training.labelers)
+    assert not half.exists()
+    assert [path.name for path in sorted(folder.glob("step-*"))] == ["step-000003", "step-000004"]
+
+
+def test_one_that_cannot_be_written_leaves_nothing_half_written(
+    train: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = train("projections", max_steps=3)
+    folder = training.folder / "checkpoints"
+    before = sorted(folder.rglob("*"))
+
+    def full(path: Path, tensors: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("latte.train.checkpoint.save_tensors", full)
+    with pytest.raises(OSError, match="no space"):
+        save_checkpoint(folder, 4, training.learners, training.labelers)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_turned_bit_is_noticed_and_the_one_before_is_used(
+    train: Callable[..., Training], caplog: pytest.LogCaptureFixture
+) -> None:
+    training = train("projections", max_steps=3)
+    folder = training.folder / "checkpoints"
+    turned(folder / "step-000003" / "state.safetensors")
+    assert load_checkpoint(folder, training.learners, training.labelers) == 2
+    assert "step-000003 is damaged and not used" in caplog.text

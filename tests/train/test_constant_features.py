@@ -1,0 +1,162 @@
+"""A tower that does not train costs nothing in a step: its features are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.backbone.encode import encode_many_texts
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import NoOptions, TrainableGroup
+from latte.train import loop
+from latte.train.loop import Training
+from tests.conftest import RecordedProgress
+from tests.train.doubles import MaskedCrossEntropy, StepTemplates
+from tests.train.driver import CONTEXT
+from tests.train.engine import SETTINGS, Part, latteclip_part, make_training, with_settings
+from tests.train.test_loop import StoppedError, assert_same_bits, metrics, outcome, run
+
+
+@pytest.fixture
+def make(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> Callable[..., Training]:
+    images = colour_images(per_class=5)
+
+    def build(group: TrainableGroup, name: str = "run", **changes: Any) -> Training:
+        changes = {"parts": [latteclip_part(trainable=group)], **changes}
+        return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("group", "trains"),
+    [("all", True), ("text_layer_norms", True), ("visual_layer_norms", False), ("none", False)],
+)
+def test_a_text_tower_trains_if_its_features_have_a_gradient(
+    make: Callable[..., Training], group: TrainableGroup, trains: bool
+) -> None:
+    assert make(group).learners[0].text_tower_trains == trains
+
+
+@pytest.mark.parametrize("group", ["visual_layer_norms", "none"])
+def test_a_step_encodes_no_text_where_the_text_tower_is_frozen(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, group: TrainableGroup
+) -> None:
+    in_steps = count_texts_in_steps(monkeypatch)
+    training = run(make(group))
+    assert in_steps == []
+    assert training.inputs.bank.unique_texts
+
+
+def test_class_texts_of_every_step_are_constant_with_a_frozen_text_tower(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_steps = count_texts_in_steps(monkeypatch)
+    part = Part(
+        "main",
+        "visual_layer_norms",
+        StepTemplates(NoOptions(), CONTEXT),
+        MaskedCrossEntropy(NoOptions(), CONTEXT),
+    )
+    training = run(make("visual_layer_norms", parts=[part], described=False))
+    assert in_steps == []
+    weights = training.learners[0].aggregator.classifier().weights
+    torch.testing.assert_close(weights, training.start.class_features, rtol=0, atol=1e-6)
+
+
+def test_looking_texts_up_changes_nothing_but_rounding(
+    make: Callable[..., Training],
+) -> None:
+    looked_up = run(make("visual_layer_norms", "looked up"))
+    encoded = make("visual_layer_norms", "encoded")
+    encoded.learners[0].text_tower_trains = True
+    run(encoded)
+    assert looked_up.learners[0].kept_texts is not None
+    assert encoded.learners[0].kept_texts is None
+    for name, value in outcome(encoded).items():
+        torch.testing.assert_close(outcome(looked_up)[name], value, rtol=0, atol=1e-5)
+    losses = [[row["loss"] for row in metrics(one)[:3]] for one in (looked_up, encoded)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_kept_features_of_the_bank_are_used_and_not_encoded_again(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run(make("visual_layer_norms", "plain"))
+    training = make("visual_layer_norms", "kept")
+    backbone, texts = training.learners[0].backbone, training.inputs.bank.unique_texts
+    features = encode_many_texts(backbone, texts, RecordedProgress(), "encode")
+    monkeypatch.delattr(OpenClipBackbone, "encode_texts")
+    training.learners[0].text_tower_trains = False
+    assert_same_bits(
+        outcome(plain), outcome(run(replace(training, bank_features=lambda: features)))
+    )
+
+
+def test_stopping_and_resuming_equals_never_having_stopped(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(make("visual_layer_norms", "whole"))
+    stop_after(monkeypatch, 5)
+    with pytest.raises(StoppedError):
+        run(make("visual_layer_norms", "stopped"))
+    monkeypatch.undo()
+    assert_same_bits(outcome(whole), outcome(run(make("visual_layer_norms", "stopped"))))
+
+
+def test_without_a_step_nothing_is_encoded_for_it(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = make("none", settings=with_settings(SETTINGS, max_steps=0))
+    monkeypatch.delattr(OpenClipBackbone, "encode_texts")
+    run(training)
+    assert training.learners[0].kept_texts is None
+
+
+def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """All texts that are encoded during steps, from now on."""
+    found: list[list[str]] = []
+    stepping = False
+    encode, take = OpenClipBackbone.encode_texts, loop.training_step
+
+    def counted(self: OpenClipBackbone, texts: Sequence[str]) -> Tensor:
+        if stepping:
+            found.append(list(texts))
+        return encode(self, texts)
+
+    def step(*arguments: Any) -> Any:
+        nonlocal stepping
+        stepping = True
+        try:
+            return take(*arguments)
+        finally:
+            stepping = False
+
+    monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
+    monkeypatch.setattr(loop, "training_step", step)
+    return found
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Interrupt a training in the step after so many."""
+    take, taken = loop.training_step, 0
+
+    def step(*arguments: Any) -> Any:
+        nonlocal taken
+        taken += 1
+        if taken > steps:
+            raise StoppedError
+        return take(*arguments)
+
+    monkeypatch.setattr(loop, "training_step", step)

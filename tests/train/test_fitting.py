@@ -1,0 +1,236 @@
+"""Parts are as large as memory allows, say so, and change no result beyond rounding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import LatteError
+from latte.train import micro_batch as fitting
+from latte.train.loop import Training, train
+from latte.train.micro_batch import Worst, _largest, fit_learners, with_gradients, worst_step
+from tests.conftest import RecordedProgress
+from tests.train.engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.train.test_cached_gradients import assert_same_gradients, peak_of_saved_tensors
+from tests.train.test_loop import run
+
+AUTO = with_settings(SETTINGS, batch_size=15, max_steps=1, micro_batch_size="auto")
+
+
+@pytest.fixture
+def make(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> Callable[..., Training]:
+    images = colour_images(per_class=5)
+
+    def build(name: str = "run", **changes: Any) -> Training:
+        changes = {"settings": AUTO, **changes}
+        return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
+
+    return build
+
+
+def free(monkeypatch: pytest.MonkeyPatch, bytes_left: float | None) -> None:
+    monkeypatch.setattr(fitting, "free_memory", lambda: bytes_left)
+
+
+def needed(training: Training, size: int | None) -> float:
+    """Least free memory with which parts of `size` fit."""
+    (learner,) = training.learners
+    low, high = 0.0, 1e12
+    fits = fitting._attempts(learner, worst_step(training, learner))
+    with pytest.MonkeyPatch.context() as patch:
+        while high - low > 1024:
+            middle = (low + high) / 2
+            free(patch, middle)
+            low, high = (low, middle) if fits(size) else (middle, high)
+    return high
+
+
+@pytest.mark.parametrize("left", [None, 1e12])
+def test_a_batch_that_fits_stays_whole_and_nothing_is_said(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, left: float | None
+) -> None:
+    free(monkeypatch, left)
+    training, progress = make(), RecordedProgress()
+    train(training, progress)
+    assert training.learners[0].micro_batch_size is None
+    assert not [line for line in progress.lines if "fit" in line]
+
+
+def test_a_batch_that_does_not_fit_goes_in_parts_and_gives_the_same_gradients(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(monkeypatch, needed(make("look"), 4))
+    training, progress = make("parts"), RecordedProgress()
+    train(training, progress)
+    size = training.learners[0].micro_batch_size
+    assert size is not None
+    assert size <= 6
+    (line,) = [line for line in progress.lines if "fit" in line]
+    assert f"15 images does not fit into memory at once, so {size} images or texts" in line
+    whole = run(make("whole", settings=with_settings(AUTO, micro_batch_size=None)))
+    assert_same_gradients(training, whole)
+
+
+def test_activations_are_computed_again_only_where_not_one_image_fits(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recomputing = make("look again")
+    recomputing.learners[0].backbone.recompute_activations()
+    enough, less = needed(make("look"), 1), needed(recomputing, 1)
+    for name, left, again in (("fits", enough, False), ("does not", (enough + less) / 2, True)):
+        free(monkeypatch, left)
+        training, progress = make(name), RecordedProgress()
+        train(training, progress)
+        said = [line for line in progress.lines if "computed a second time" in line]
+        assert bool(said) == again
+        (learner,) = training.learners
+        assert isinstance(learner.backbone, OpenClipBackbone)
+        assert learner.backbone.model.transformer.grad_checkpointing == again
+
+
+def test_where_nothing_fits_somebody_is_told(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(monkeypatch, 1)
+    with pytest.raises(LatteError, match="does not hold one image"):
+        run(make())
+
+
+def test_activations_computed_again_give_the_same_gradients_from_less_memory(
+    make: Callable[..., Training],
+) -> None:
+    plain = with_settings(AUTO, micro_batch_size=None, gradient_checkpointing=False)
+    again = with_settings(plain, gradient_checkpointing=True)
+    assert_same_gradients(run(make("a", settings=again)), run(make("b", settings=plain)))
+    less = peak_of_saved_tensors(make("c", settings=again))
+    assert less < peak_of_saved_tensors(make("d", settings=plain))
+
+
+def test_a_training_that_goes_on_takes_no_larger_parts_than_before(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(monkeypatch, needed(make("look"), 4))
+    progress = RecordedProgress()
+    training = make()
+    fit_learners(training, progress)
+    size = training.learners[0].micro_batch_size
+    free(monkeypatch, 1e12)
+    again = make()
+    fit_learners(again, progress)
+    assert again.learners[0].micro_batch_size == size is not None
+    other = make("anew")
+    fit_learners(other, progress)
+    assert other.learners[0].micro_batch_size is None
+    record = json.loads((training.folder / "checkpoints" / "fitting.json").read_text())
+    assert record == {"main": {"micro_batch_size": size, "gradient_checkpointing": False}}
+
+
+def test_batch_size_auto_is_the_published_one_in_parts_that_fit(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = with_settings(AUTO, batch_size="auto", micro_batch_size=None)
+    assert settings.images_a_step == 512
+    free(monkeypatch, needed(make("look"), 4))
+    training = run(make(settings=settings))
+    assert training.steps_per_epoch == 1
+    assert training.learners[0].micro_batch_size is not None
+
+
+def test_sizes_are_halved_until_one_fits() -> None:
+    tried: list[int | None] = []
+
+    def fits(size: int | None) -> bool:
+        tried.append(size)
+        return size is not None and size <= 25
+
+    assert _largest(fits, Worst(100, []), None) == 25
+    assert tried == [None, 50, 25]
+    assert _largest(fits, Worst(100, []), 13) == 13
+    assert _largest(lambda size: size == 1, Worst(100, ["text"] * 300), None) == 1
+    assert _largest(lambda size: False, Worst(0, []), None) == 0
+
+
+def test_a_gpu_that_runs_out_of_memory_is_tried_with_less(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU's allocator raises, raised here by the tower."""
+    encode = OpenClipBackbone.encode_images
+
+    def small(self: OpenClipBackbone, pixels: Tensor) -> Tensor:
+        if len(pixels) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return encode(self, pixels)
+
+    def tried(learner: Any, worst: Worst) -> bool:
+        try:
+            with_gradients(learner, worst)
+        except torch.OutOfMemoryError:
+            return False
+        return True
+
+    def attempts(learner: Any, worst: Worst) -> Callable[[int | None], bool]:
+        return lambda size: all(tried(learner, one) for one in worst.held_at_once(size))
+
+    training = make()
+    monkeypatch.setattr(OpenClipBackbone, "encode_images", small)
+    monkeypatch.setattr(fitting, "_attempts", attempts)
+    run(training)
+    assert training.learners[0].micro_batch_size == 5
+
+
+@pytest.mark.parametrize(
+    ("micro", "hint"), [(None, "micro_batch_size: auto"), ("auto", "goes on from the last")]
+)
+def test_a_gpu_without_memory_in_a_step_is_no_traceback(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, micro: Any, hint: str
+) -> None:
+    free(monkeypatch, None)
+    training = make(settings=with_settings(AUTO, micro_batch_size=micro))
+
+    def out_of_memory(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("latte.train.loop.training_step", out_of_memory)
+    with pytest.raises(LatteError, match="does not hold a step on 15 images") as raised:
+        run(training)
+    assert hint in str(raised.value.hint)
+
+
+def test_the_worst_step_has_the_longest_texts(make: Callable[..., Training]) -> None:
+    training = make()
+    (learner,) = training.learners
+    worst = worst_step(training, learner)
+    assert worst.images == 15
+    lengths = [len(text) for text in worst.texts]
+    assert lengths == sorted(lengths, reverse=True)
+    assert set(worst.texts) <= set(training.inputs.bank.unique_texts)
+
+
+def test_trying_leaves_neither_gradients_nor_random_numbers_used(
+    make: Callable[..., Training],
+) -> None:
+    (learner,) = make().learners
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    held: Sequence[int] = [with_gradients(learner, Worst(n, ["a photo"] * n)) for n in (1, 2)]
+    assert held[0] < held[1]
+    assert torch.equal(torch.rand(1), expected)
+    assert all(value.grad is None for value in learner.parameters.values())
+
+
+def test_towers_that_do_not_train_hold_nothing(make: Callable[..., Training]) -> None:
+    (learner,) = make(parts=[latteclip_part(trainable="text_layer_norms")]).learners
+    assert with_gradients(learner, Worst(2, [])) == 0

@@ -1,0 +1,319 @@
+"""The loop carries every method's shape, and stopping it anywhere changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import (
+    Classifier,
+    FeatureBank,
+    LabelStream,
+    NoOptions,
+    PseudoLabeler,
+    RoundInfo,
+    TrainableGroup,
+    TrainingStart,
+)
+from latte.toolkit.centroids import CentroidPrototypes
+from latte.train import loop
+from latte.train.loop import Training, train
+from tests.conftest import RecordedProgress
+from tests.train.doubles import (
+    AgreementLabeler,
+    MaskedCrossEntropy,
+    StepTemplates,
+    TwoPrototypes,
+)
+from tests.train.driver import CONTEXT
+from tests.train.engine import (
+    SETTINGS,
+    Part,
+    latteclip_labelers,
+    latteclip_part,
+    make_training,
+    with_settings,
+)
+
+Make = Callable[..., Training]
+
+
+@pytest.fixture
+def make(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> Make:
+    images = colour_images(per_class=5)
+
+    def build(name: str = "run", **changes: Any) -> Training:
+        return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
+
+    return build
+
+
+def outcome(training: Training) -> dict[str, Tensor]:
+    """Everything that training changed."""
+    found: dict[str, Tensor] = {}
+    for learner in training.learners:
+        found |= {f"{learner.name} {name}": p.detach() for name, p in learner.parameters.items()}
+        found[f"{learner.name} prototypes"] = learner.aggregator.classifier().weights
+    return found
+
+
+def metrics(training: Training) -> list[Mapping[str, Any]]:
+    lines = (training.folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_same_bits(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert different == []
+
+
+def run(training: Training) -> Training:
+    train(training, RecordedProgress())
+    return training
+
+
+def test_training_moves_weights_and_prototypes_and_logs_every_step(make: Make) -> None:
+    training = make()
+    before = {name: value.clone() for name, value in outcome_before(training).items()}
+    run(training)
+    after = outcome(training)
+    moved = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    assert any("visual" in name for name in moved)
+    rows = metrics(training)
+    steps = [row for row in rows if row["event"] == "step"]
+    assert [row["step"] for row in steps] == list(range(1, 8))
+    assert [row["epoch"] for row in steps] == [0, 0, 0, 0, 1, 1, 1]
+    assert steps[0]["learning_rate"] == pytest.approx(5e-4)
+    assert steps[1]["learning_rate"] == pytest.approx(1e-3)
+    assert [row["step"] for row in rows if row["event"] == "epoch"] == [4, 7]
+
+
+def outcome_before(training: Training) -> dict[str, Tensor]:
+    return {
+        f"{learner.name} {name}": value.detach()
+        for learner in training.learners
+        for name, value in learner.parameters.items()
+    }
+
+
+def test_the_same_seed_gives_the_same_bits(make: Make) -> None:
+    first, second = run(make("first")), run(make("second"))
+    assert_same_bits(outcome(first), outcome(second))
+    assert metrics(first) == metrics(second)
+
+
+class OnceLabeler(PseudoLabeler[NoOptions]):
+    """Classifies with the classes' texts in reverse, and notes how it was called."""
+
+    refresh = "epoch"
+    needs_feature_banks = True
+
+    def start(self, start: TrainingStart) -> None:
+        self.calls: list[tuple[int, Mapping[str, FeatureBank]]] = []
+        self.found = Classifier(start.class_features.flip(0), torch.arange(3), torch.arange(3.0))
+
+    def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
+        self.calls.append((epoch, banks))
+        return RoundInfo({"main": self.found})
+
+    def assign(self, batch: Any, image_features: Any, aggregator: Any) -> list[LabelStream]:
+        raise AssertionError("there is no step")
+
+
+@pytest.mark.parametrize("none", ["max_steps", "max_epochs"])
+@pytest.mark.parametrize("trainable", ["none", "all"])
+def test_without_a_step_labelers_and_prototypes_have_the_start_of_one_epoch(
+    make: Make, none: str, trainable: TrainableGroup
+) -> None:
+    labeler = OnceLabeler(NoOptions(), CONTEXT)
+    prototypes = CentroidPrototypes(NoOptions(), CONTEXT)
+    training = make(
+        parts=[Part("main", trainable, prototypes, None)],
+        labelers=[labeler],
+        settings=with_settings(SETTINGS, **{none: 0}),
+    )
+    progress = RecordedProgress()
+    train(training, progress)
+    ((epoch, banks),) = labeler.calls
+    assert epoch == 0
+    assert banks["main"].features is training.start.image_features
+    assert torch.equal(prototypes.classifier().weights, labeler.found.weights)
+    assert prototypes.classifier().bias is not None
+    assert progress.tasks == []
+    assert metrics(training) == []
+    assert not [*training.folder.rglob("step-*")]
+
+
+class StoppedError(Exception):
+    pass
+
+
+def reclip_parts() -> list[Part]:
+    return [
+        Part(
+            "text",
+            "text_layer_norms",
+            StepTemplates(NoOptions(), CONTEXT),
+            MaskedCrossEntropy(NoOptions(), CONTEXT),
+        ),
+        Part(
+            "visual",
+            "visual_layer_norms",
+            CentroidPrototypes(NoOptions(), CONTEXT),
+            MaskedCrossEntropy(NoOptions(), CONTEXT),
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "stop_after"),
+    [
+        *(("latteclip", steps) for steps in (1, 2, 4, 6, 7)),
+        *(("two learners", steps) for steps in (1, 3, 5, 7)),
+    ],
+)
+def test_stopping_and_resuming_equals_never_having_stopped(
+    make: Make, monkeypatch: pytest.MonkeyPatch, stop_after: int, shape: str
+) -> None:
+    def changes() -> dict[str, Any]:
+        if shape == "latteclip":
+            return {}
+        return {
+            "parts": reclip_parts(),
+            "labelers": [AgreementLabeler(NoOptions(), CONTEXT)],
+            "described": False,
+        }
+
+    whole = run(make("whole", **changes()))
+    original = loop.training_step
+    calls = 0
+
+    def stops(learner: Any, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > stop_after * len(whole.learners):
+            raise StoppedError
+        return original(learner, *arguments)
+
+    monkeypatch.setattr(loop, "training_step", stops)
+    if stop_after < whole.total_steps:
+        with pytest.raises(StoppedError):
+            run(make("stopped", **changes()))
+    monkeypatch.setattr(loop, "training_step", original)
+    resumed = run(make("stopped", **changes()))
+    assert_same_bits(outcome(whole), outcome(resumed))
+    assert metrics(whole) == metrics(resumed)
+
+
+def test_checkpoints_are_few_and_hold_only_what_changes(make: Make) -> None:
+    training = run(make(parts=[latteclip_part(trainable="projections")]))
+    folders = sorted((training.folder / "checkpoints").iterdir())
+    assert [folder.name for folder in folders] == ["step-000006", "step-000007"]
+    names = load_file(folders[-1] / "state.safetensors").keys()
+    weights = {name.removeprefix("main/weights/") for name in names if "/weights/" in name}
+    assert weights == training.learners[0].parameters.keys()
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(make: Make) -> None:
+    whole = run(make("whole"))
+    training = run(make("damaged"))
+    newest = sorted((training.folder / "checkpoints").iterdir())[-1] / "state.safetensors"
+    newest.write_bytes(newest.read_bytes()[:100])
+    again = run(make("damaged"))
+    assert_same_bits(outcome(whole), outcome(again))
+
+
+def test_two_learners_share_a_labeler_that_sees_both_feature_banks(make: Make) -> None:
+    training = make(
+        parts=reclip_parts(),
+        labelers=[AgreementLabeler(NoOptions(), CONTEXT)],
+        described=False,
+    )
+    run(training)
+    text, visual = training.learners
+    assert not text.image_tower_trains
+    assert visual.image_tower_trains
+    steps = [row for row in metrics(training) if row["event"] == "step"]
+    assert {"text.loss", "visual.loss"} <= steps[0].keys()
+    start = training.start.class_features
+    assert not torch.equal(visual.aggregator.classifier().weights, start)
+    assert not torch.equal(text.aggregator.classifier().weights, start)
+
+
+def test_two_prototypes_a_class_run_through_the_same_loop(make: Make) -> None:
+    part = latteclip_part()
+    two = Part(part.name, part.trainable, TwoPrototypes(NoOptions(), CONTEXT), part.loss)
+    training = run(make(parts=[two]))
+    classifier = training.learners[0].aggregator.classifier()
+    assert classifier.weights.shape == (6, 16)
+    assert training.learners[0].similarities(training.start.image_features).shape == (15, 3)
+
+
+def test_features_that_cannot_change_are_never_encoded_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = make(
+        parts=[latteclip_part(trainable="text_layer_norms")],
+        settings=with_settings(SETTINGS, augment=None),
+    )
+    assert not training.learners[0].image_tower_trains
+    monkeypatch.delattr(OpenClipBackbone, "encode_images")
+    run(training)
+    (learner,) = training.learners
+    assert torch.equal(
+        learner.image_features(torch.tensor([3, 1]), None), training.start.image_features[[3, 1]]
+    )
+
+
+def test_no_steps_leave_zero_shot(make: Make) -> None:
+    training = run(make(settings=with_settings(SETTINGS, max_steps=0)))
+    weights = training.learners[0].aggregator.classifier().weights
+    assert torch.equal(weights, training.start.class_features)
+    assert metrics(training) == []
+
+
+def test_prototypes_move_even_if_no_weight_trains(make: Make) -> None:
+    training = run(make(parts=[latteclip_part(trainable="none")]))
+    weights = training.learners[0].aggregator.classifier().weights
+    assert not torch.equal(weights, training.start.class_features)
+
+
+def test_each_distinct_text_is_encoded_once_a_step(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+    original = OpenClipBackbone.encode_texts
+
+    def counted(self: OpenClipBackbone, texts: Any) -> Tensor:
+        calls.append(list(texts))
+        return original(self, texts)
+
+    training = make(settings=with_settings(SETTINGS, max_steps=1, evaluate_every=0))
+    assert training.learners[0].text_tower_trains  # found out with a text, before the first step
+    monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
+    run(training)
+    encoded = [text for call in calls for text in call]
+    assert len(calls) == 1
+    assert len(encoded) == len(set(encoded))
+
+
+def test_labels_weighted_zero_teach_nothing(make: Make) -> None:
+    labelers = latteclip_labelers()
+    for labeler in labelers:
+        labeler.options = labeler.options.model_copy(update={"weight": 0.0})
+    training = run(make(labelers=labelers))
+    assert all(row["loss"] == 0.0 for row in metrics(training) if row["event"] == "step")

@@ -1,0 +1,104 @@
+"""A step waits for nothing on the device: it reads no number back before the rows are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import Classifier
+from latte.train import loop
+from latte.train.loop import train
+from tests.conftest import RecordedProgress
+from tests.train.engine import latteclip_part, make_training
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often a number is read out of a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):  # type: ignore[no-untyped-def]
+        if function is torch.ops.aten._local_scalar_dense.default:
+            self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_double_sees_numbers_that_are_read() -> None:
+    with Reads() as reads:
+        torch.ones(1).item()
+        bool(torch.ones(1) > 0)
+        int(torch.arange(3).max())
+    assert reads.count == 3
+
+
+def test_no_number_is_read_during_a_step(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    training = make_training(
+        tiny_backbone, colour_images(per_class=5), tmp_path / "run", silent_progress
+    )
+    counts: list[int] = []
+    plain = loop._step
+
+    def watched(*given: Any) -> Any:
+        with Reads() as reads:
+            figures = plain(*given)
+        counts.append(reads.count)
+        return figures
+
+    monkeypatch.setattr(loop, "_step", watched)
+    train(training, silent_progress)
+    # The first step may count the classes.
+    assert counts[0] <= 1
+    assert counts[1:] == [0] * 6
+    rows = [json.loads(row) for row in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert all(isinstance(row["loss"], float) for row in rows if row["event"] == "step")
+
+
+def test_the_shown_loss_is_fetched_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    shown = loop._ShownLoss()
+    assert shown.of({"a.loss": torch.tensor(1.0), "b.loss": torch.tensor(2.0)}) == "3.000"
+    assert shown.of({"loss": torch.tensor(9.0)}) == "3.000"
+    now[0] = 1.0
+    assert shown.of({"loss": torch.tensor(9.0)}) == "9.000"
+
+
+def test_a_run_says_once_why_texts_are_slow(
+    tiny_backbone: OpenClipBackbone, colour_images: Callable[..., Path], tmp_path: Path
+) -> None:
+    progress = RecordedProgress()
+    training = make_training(
+        tiny_backbone,
+        colour_images(per_class=5),
+        tmp_path / "run",
+        progress,
+        parts=[latteclip_part("one"), latteclip_part("two")],
+    )
+    for learner in training.learners:
+        learner.backbone.notes = ("texts are padded",)
+    train(training, progress)
+    assert progress.lines.count("train: texts are padded") == 1
+
+
+def test_a_classifier_counts_the_classes_of_its_owners_once() -> None:
+    owners = torch.tensor([0, 2, 1, 2])
+    assert Classifier(torch.eye(4), owners).classes == 3
+    with Reads() as reads:
+        assert Classifier(torch.eye(4), owners).classes == 3
+    assert reads.count == 0
+    assert Classifier(torch.eye(4), torch.tensor([0, 1, 2, 3])).classes == 4

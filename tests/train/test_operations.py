@@ -1,0 +1,23 @@
+"""Operations are counted as they are written on paper."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from latte.train.timing import counting_operations
+
+
+def counted(groups: int, *, input_too: bool) -> int:
+    convolution = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
+    given = torch.ones(2, 8, 5, 5, requires_grad=input_too)
+    with counting_operations() as counter:
+        convolution(given).sum().backward()
+    return counter.get_total_flops()
+
+
+def test_gradients_of_a_convolution_take_as_much_as_the_way_forward_each() -> None:
+    for groups in (1, 2, 8):
+        forward = 2 * 2 * 25 * 8 * (8 // groups) * 9
+        assert counted(groups, input_too=False) == 2 * forward
+        assert counted(groups, input_too=True) == 3 * forward

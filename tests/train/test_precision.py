@@ -1,0 +1,219 @@
+"""The towers may compute in fewer bits; what is kept stays fp32, and small updates are not lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import LatteError
+from latte.interfaces.settings import OptimizerSettings
+from latte.interfaces.settings import Precision as Wanted
+from latte.train import loop, precision
+from latte.train.loop import Training
+from latte.train.precision import LossScaler, choose_arithmetic, tf32_products
+from tests.conftest import RecordedProgress
+from tests.train.engine import SETTINGS, make_training, with_settings
+from tests.train.test_loop import StoppedError, assert_same_bits, metrics, outcome, run
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+PUBLISHED_RATE = 1e-7
+
+
+@pytest.fixture
+def make(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> Callable[..., Training]:
+    images = colour_images(per_class=5)
+
+    def build(name: str, wanted: Wanted, **changes: Any) -> Training:
+        settings = with_settings(SETTINGS, precision=wanted, **changes)
+        folder = tmp_path / name
+        return make_training(tiny_backbone, images, folder, silent_progress, settings=settings)
+
+    return build
+
+
+@pytest.mark.parametrize("wanted", ["auto", "tf32", "fp32"])
+def test_a_cpu_computes_in_fp32_unless_fewer_bits_are_asked_for(wanted: Wanted) -> None:
+    assert choose_arithmetic(wanted, CPU) == "fp32"
+    assert choose_arithmetic("bf16", CPU) == "bf16"
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "fp32"), ((8, 0), "tf32")])
+def test_auto_is_tf32_on_gpus_that_have_it(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    assert choose_arithmetic("auto", GPU) == expected
+    assert choose_arithmetic("tf32", GPU) == expected
+    assert choose_arithmetic("fp32", GPU) == "fp32"
+
+
+def test_a_gpu_without_bf16_is_named_with_what_to_write_instead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    with pytest.raises(LatteError, match="does not compute in bf16") as caught:
+        choose_arithmetic("bf16", GPU)
+    assert "fp16" in (caught.value.hint or "")
+    assert choose_arithmetic("fp16", GPU) == "fp16"
+
+
+def test_tf32_is_switched_on_and_put_back_as_it_was() -> None:
+    def state() -> list[Any]:
+        return [getattr(module, name) for module, name, _ in precision._switches()]
+
+    before = state()
+    with pytest.raises(StoppedError), tf32_products():
+        assert state() == [wanted for _, _, wanted in precision._switches()]
+        raise StoppedError
+    assert state() == before
+
+
+def test_the_switches_of_older_torch_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = SimpleNamespace(
+        cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False)),
+        cudnn=SimpleNamespace(allow_tf32=True),
+    )
+    monkeypatch.setattr(torch, "backends", old)
+    with tf32_products():
+        assert old.cuda.matmul.allow_tf32
+    assert not old.cuda.matmul.allow_tf32
+    assert old.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("wanted", ["bf16", "fp16"])
+def test_whatever_the_towers_compute_in_everything_kept_is_fp32(
+    make: Callable[..., Training], wanted: Wanted
+) -> None:
+    training = run(make("run", wanted))
+    assert {value.dtype for value in outcome(training).values()} == {torch.float32}
+    plain = run(make("plain", "fp32"))
+    rounded, exact = (metrics(one)[0]["loss"] for one in (training, plain))
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=0.01)
+
+
+def moved(training: Training, steps: int = 8) -> dict[str, Tensor]:
+    """How far each weight matrix went, where the gradient says something about all of it."""
+    (learner,) = training.learners
+    before = {name: value.detach().clone() for name, value in learner.parameters.items()}
+    run(training)
+    assert training.total_steps == steps
+    return {name: learner.parameters[name].detach() - value for name, value in before.items()}
+
+
+SMALL: dict[str, Any] = {
+    "optimizer": OptimizerSettings(learning_rate=PUBLISHED_RATE, weight_decay=0.0),
+    "schedule": "constant",
+    "warmup_steps": 0,
+    "max_steps": 8,
+    "batch_size": 15,
+    "augment": None,
+}
+
+
+@pytest.mark.parametrize("wanted", ["bf16", "fp16"])
+def test_updates_of_the_published_size_move_weights_as_fp32_moves_them(
+    make: Callable[..., Training], wanted: Wanted
+) -> None:
+    training = make("rounded", wanted, **SMALL)
+    exact, rounded = moved(make("fp32", "fp32", **SMALL)), moved(training)
+    taken = 1 - training.learners[0].scaler.skipped / 8
+    assert taken > 0.8
+    for tower in ("visual.transformer.resblocks.0.mlp.c_fc.weight", "visual.proj"):
+        cosine = torch.cosine_similarity(
+            exact[tower].flatten().double(), rounded[tower].flatten().double(), dim=0
+        )
+        assert cosine > 0.9
+        assert rounded[tower].norm() == pytest.approx(taken * exact[tower].norm().item(), rel=0.1)
+
+
+def test_weights_kept_in_bf16_would_not_move() -> None:
+    """Why they are not: what the tests above see would be rounded away in each step."""
+    exact = nn.Parameter(torch.full((16,), 0.05))
+    short = nn.Parameter(torch.full((16,), 0.05, dtype=torch.bfloat16))
+    start = short.detach().clone()
+    for weight in (exact, short):
+        optimizer = torch.optim.AdamW([weight], lr=PUBLISHED_RATE, weight_decay=0.0)
+        for _ in range(50):
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+    assert (exact.detach() - 0.05).abs().min() > 40 * PUBLISHED_RATE
+    assert torch.equal(short.detach(), start)
+
+
+class TestScaledLosses:
+    def test_a_step_that_overflows_changes_nothing_and_is_counted(self) -> None:
+        weight = nn.Parameter(torch.ones(4))
+        optimizer = torch.optim.AdamW([weight], lr=0.1, fused=True)
+        scaler = LossScaler("fp16", CPU)
+        for factor in (float("inf"), 1.0):
+            optimizer.zero_grad()
+            scaler.scaled((weight * factor).sum()).backward()  # type: ignore[no-untyped-call]
+            before = weight.detach().clone()
+            scaler.step(optimizer)
+            assert torch.equal(weight, before) == (factor != 1.0)
+        assert scaler.figures() == {"loss_scale": 32768.0, "skipped_steps": 1}
+
+    def test_gradients_are_clipped_as_if_nothing_had_been_scaled(
+        self, make: Callable[..., Training]
+    ) -> None:
+        clipped = {
+            **SMALL,
+            "optimizer": OptimizerSettings(
+                name="sgd", learning_rate=1.0, weight_decay=0.0, momentum=0.0, gradient_clip=1e-3
+            ),
+            "max_steps": 1,
+        }
+        training = make("run", "fp16", **clipped)
+        low_enough_for_the_first_step = {"scale": 2.0**10, "steps_since_change": 0, "skipped": 0}
+        training.learners[0].scaler.load_state(
+            {name: torch.tensor(value) for name, value in low_enough_for_the_first_step.items()}
+        )
+        steps = moved(training, steps=1)
+        length = torch.stack([value.norm() for value in steps.values()]).norm()
+        assert length == pytest.approx(1e-3, rel=1e-2)
+
+    def test_another_arithmetic_scales_nothing(self) -> None:
+        scaler = LossScaler("bf16", CPU)
+        loss = torch.tensor(2.0)
+        assert scaler.scaled(loss) is loss
+        assert scaler.figures() == {}
+        assert scaler.state() == {}
+
+    @pytest.mark.parametrize("stop_after", [2, 5])
+    def test_stopping_and_resuming_equals_never_having_stopped(
+        self, make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, stop_after: int
+    ) -> None:
+        whole = run(make("whole", "fp16"))
+        original, calls = loop.training_step, 0
+
+        def stops(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > stop_after:
+                raise StoppedError
+            return original(*arguments)
+
+        monkeypatch.setattr(loop, "training_step", stops)
+        with pytest.raises(StoppedError):
+            run(make("stopped", "fp16"))
+        monkeypatch.setattr(loop, "training_step", original)
+        resumed = run(make("stopped", "fp16"))
+        assert_same_bits(outcome(whole), outcome(resumed))
+        assert metrics(whole) == metrics(resumed)
+        last = [row for row in metrics(whole) if row["event"] == "step"][-1]
+        assert last["skipped_steps"] > 0, "a scale that never changes proves nothing"
+        assert last["loss_scale"] == 65536 / 2 ** last["skipped_steps"]

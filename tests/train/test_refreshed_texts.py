@@ -1,0 +1,136 @@
+"""`refresh_captions`: captions are encoded without gradient, and used for some steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces.settings import AugmentSettings
+from latte.train.loop import Training
+from latte.train.texts import RefreshedTexts
+from tests.conftest import RecordedProgress
+from tests.train.engine import SETTINGS, make_training, with_settings
+from tests.train.test_constant_features import count_texts_in_steps, stop_after
+from tests.train.test_loop import StoppedError, assert_same_bits, metrics, outcome, run
+
+
+@pytest.fixture
+def make(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> Callable[..., Training]:
+    images = colour_images(per_class=5)
+
+    def build(steps: int | None, name: str = "run", **changes: Any) -> Training:
+        settings = with_settings(SETTINGS, refresh_captions=steps, **changes)
+        folder = tmp_path / name
+        return make_training(tiny_backbone, images, folder, silent_progress, settings=settings)
+
+    return build
+
+
+class Counting:
+    """Encodes text `t` as (t, number of the call), and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        assert not torch.is_grad_enabled()
+        self.asked.append(list(texts))
+        return torch.tensor([[float(text), len(self.asked)] for text in texts])
+
+
+def refreshed(encode: Counting, lifetime: int) -> RefreshedTexts:
+    return RefreshedTexts(["0", "1", "2", "3"], ["image"], encode, lifetime, torch.empty(0, 2))
+
+
+def test_a_text_is_encoded_when_it_is_asked_for_and_again_when_it_is_too_old() -> None:
+    encode = Counting()
+    texts = refreshed(encode, 3)
+    found = [
+        texts.look_up(torch.tensor(rows), step)
+        for step, rows in enumerate([[1, 2, 1], [2, 3], [1, 2], [1, 3], [3, 3]])
+    ]
+    assert encode.asked == [["1", "2"], ["3"], ["1"], ["3"]]
+    assert found[0].tolist() == [[1, 1], [2, 1], [1, 1]]
+    assert found[2].tolist() == [[1, 1], [2, 1]]
+    assert found[3].tolist() == [[1, 3], [3, 2]]
+    assert found[4].tolist() == [[3, 4], [3, 4]]
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_checkpoint_holds_what_later_steps_may_look_up_and_nothing_else(step: int) -> None:
+    rows = [[0], [1, 2], [1], [2, 0], [3], [1], [0, 3], [2]]
+    texts, encode = refreshed(Counting(), 3), Counting()
+    for now in range(step):
+        texts.look_up(torch.tensor(rows[now]), now)
+    state = texts.state()
+    assert bool((state["encoded_in"] > step - 1 - 3).all())
+    other = refreshed(encode, 3)
+    other.load_state(state)
+    encode.asked = [["earlier"]] * len(texts._encode.asked)  # type: ignore[attr-defined]
+    for now in range(step, len(rows)):
+        asked = torch.tensor(rows[now])
+        assert torch.equal(texts.look_up(asked, now), other.look_up(asked, now))
+
+
+def test_one_step_without_gradient_moves_prototypes_as_published(
+    make: Callable[..., Training],
+) -> None:
+    kept, published = (run(make(steps, str(steps), max_steps=1)) for steps in (5, None))
+    weights = [one.learners[0].aggregator.classifier().weights for one in (kept, published)]
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-6)
+    assert metrics(kept)[0]["loss"] == pytest.approx(metrics(published)[0]["loss"], rel=1e-6)
+
+
+def test_class_texts_go_on_teaching_the_text_tower(make: Callable[..., Training]) -> None:
+    training = make(3, max_steps=1)
+    run(training)
+    gradient = training.learners[0].parameters["text_projection"].grad
+    assert gradient is not None
+    assert gradient.abs().max() > 0
+
+
+def test_fewer_texts_are_encoded(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = count_texts_in_steps(monkeypatch)
+    training = run(make(100))
+    captions = [text for texts in encoded for text in texts if not text.startswith("a photo")]
+    assert len(captions) == len(set(captions)), "a caption is encoded once in a hundred steps"
+    before = len(captions)
+    encoded.clear()
+    run(make(1, "each"))
+    captions = [text for texts in encoded for text in texts if not text.startswith("a photo")]
+    assert len(captions) > before
+    assert training.learners[0].kept_texts is not None
+    assert training.learners[0].kept_texts.names == {"image", "group"}
+
+
+@pytest.mark.parametrize(
+    ("stopped_after", "augment"),
+    [*((steps, AugmentSettings()) for steps in (1, 2, 3, 6)), (2, None), (5, None)],
+)
+def test_stopping_in_the_middle_of_an_interval_changes_nothing(
+    make: Callable[..., Training],
+    monkeypatch: pytest.MonkeyPatch,
+    stopped_after: int,
+    augment: AugmentSettings | None,
+) -> None:
+    whole = run(make(3, "whole", augment=augment))
+    stop_after(monkeypatch, stopped_after)
+    with pytest.raises(StoppedError):
+        run(make(3, "stopped", augment=augment))
+    monkeypatch.undo()
+    resumed = run(make(3, "stopped", augment=augment))
+    assert_same_bits(outcome(whole), outcome(resumed))
+    assert metrics(whole) == metrics(resumed)

@@ -1,0 +1,130 @@
+"""Several processes train as one does: real ones, started by torchrun."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from torch import Tensor
+
+from latte.train.loop import train
+from tests.conftest import RecordedProgress, write_colour_images
+from tests.train.test_loop import assert_same_bits, outcome
+from tests.train.together import TRAININGS, training
+
+pytestmark = pytest.mark.slow
+TOLERANCE = 1e-5
+
+
+def torchrun(folder: Path, count: int) -> Path:
+    """Every training by `count` processes; what they left is in `folder`/`count`."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*command, "--nproc-per-node", str(count), "-m", "tests.train.together", str(folder)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> Path:
+    """Images and a CLIP."""
+    path = tmp_path_factory.mktemp("together")
+    write_colour_images(path / "images", ("red", "green", "blue"), 5, (40, 36))
+    (path / "clip").symlink_to(tiny_clip_folder)
+    return path
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(2, marks=pytest.mark.processes), 4],
+    ids="{} processes".format,
+)
+def together(request: pytest.FixtureRequest, folder: Path) -> Path:
+    """What so many processes made of every training."""
+    return torchrun(folder, request.param) / str(request.param)
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> dict[str, dict[str, Tensor]]:
+    """What one process makes of them."""
+    return {name: trained(folder, name, f"1/{name}") for name in TRAININGS}
+
+
+def trained(folder: Path, name: str, run: str) -> dict[str, Tensor]:
+    done = training(folder, name, run)
+    train(done, RecordedProgress())
+    return {key: value.clone() for key, value in outcome(done).items()}
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_close(
+    found: dict[str, Tensor], expected: dict[str, Tensor], exact: bool = False
+) -> None:
+    """Adam makes much of small gradients, and of those that are nothing but rounding."""
+    for name, value in expected.items():
+        tolerance = TOLERANCE if exact or name.endswith("prototypes") else 20 * TOLERANCE
+        difference = float((found[name] - value).abs().max())
+        assert difference <= tolerance, name
+
+
+def assert_same_rows(found: Path, expected: Path) -> None:
+    one, other = rows(found), rows(expected)
+    assert len(one) == len(other)
+    for mine, its in zip(one, other, strict=True):
+        assert mine.pop("event") == its.pop("event")
+        assert mine == pytest.approx(its, abs=TOLERANCE, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_losses_prototypes_and_weights_are_those_of_one_process(
+    folder: Path, together: Path, alone: dict[str, dict[str, Tensor]], name: str
+) -> None:
+    assert_same_rows(together / name, folder / "1" / name)
+    found = load_file(together / name / "of-0.safetensors")
+    assert_close(found, alone[name], exact=name in ("sgd", "clipped"))
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_all_processes_end_with_the_same_bits(together: Path, name: str) -> None:
+    first, *others = [load_file(path) for path in sorted((together / name).glob("of-*"))]
+    assert len(others) == int(together.name) - 1
+    for other in others:
+        assert_same_bits(other, first)
+
+
+def test_the_same_number_of_processes_gives_the_same_bits(together: Path) -> None:
+    runs = [
+        load_file(together / name / "of-0.safetensors") for name in ("latteclip", "latteclip-again")
+    ]
+    assert_same_bits(*runs)
+    assert rows(together / "latteclip") == rows(together / "latteclip-again")
+
+
+def test_stopped_and_resumed_is_never_stopped(together: Path) -> None:
+    runs = [load_file(together / name / "of-1.safetensors") for name in ("latteclip", "stopped")]
+    assert_same_bits(*runs)
+    assert rows(together / "latteclip") == rows(together / "stopped")
+
+
+def test_one_process_goes_on_where_several_stopped(
+    folder: Path, together: Path, alone: dict[str, dict[str, Tensor]]
+) -> None:
+    run = together / "stopped-for-one"
+    assert len(rows(run)) < len(rows(folder / "1/latteclip"))
+    found = trained(folder, "latteclip", str(run.relative_to(folder)))
+    assert_close(found, alone["latteclip"])
+    assert_same_rows(run, folder / "1/latteclip")

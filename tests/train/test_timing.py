@@ -1,0 +1,134 @@
+"""Parts are timed for themselves, only while somebody measures, and without changing a bit."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.train import timing
+from latte.train.loop import Training
+from latte.train.timing import (
+    BACKWARD,
+    CHECKPOINTS,
+    IMAGES,
+    LABELS,
+    OPTIMISER,
+    PARTS,
+    TEXTS,
+    WAITING,
+    Stopwatch,
+    measuring,
+    timed,
+    timed_items,
+    timed_step,
+)
+from tests.conftest import RecordedProgress
+from tests.train.engine import make_training
+from tests.train.test_loop import assert_same_bits, metrics, outcome, run
+
+
+class Clock:
+    """Goes on by what it is told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(timing.time, "perf_counter", clock)
+    return clock
+
+
+def one_step(clock: Clock, seconds: float) -> None:
+    def items() -> Iterator[int]:
+        clock.now += seconds
+        yield 1
+
+    for _ in timed_items(WAITING, items()):
+        with timed_step(8):
+            clock.now += 2 * seconds
+            with timed(TEXTS):
+                clock.now += 3 * seconds
+            clock.now += seconds
+
+
+def test_a_part_inside_another_counts_for_itself_alone(clock: Clock) -> None:
+    watch = Stopwatch("cpu")
+    with measuring(watch):
+        for seconds in (100, 1, 1):
+            one_step(clock, seconds)
+        with timed(CHECKPOINTS):
+            clock.now += 7
+    assert watch.measured.steps == 2
+    assert watch.measured.images == 16
+    assert watch.measured.seconds == {WAITING: 2, LABELS: 6, TEXTS: 6}
+    assert watch.looked_into.seconds == {WAITING: 100, LABELS: 300, TEXTS: 300}
+    assert watch.beside[CHECKPOINTS] == 7
+
+
+def test_nothing_is_noted_where_nobody_measures(clock: Clock) -> None:
+    watch = Stopwatch("cpu")
+    one_step(clock, 1)
+    with measuring(watch):
+        pass
+    assert watch.steps == 0
+    assert timed(TEXTS) is timed(BACKWARD)
+
+
+def test_operations_are_those_of_the_part_that_does_them() -> None:
+    watch, matrix = Stopwatch("cpu"), torch.ones(10, 10, requires_grad=True)
+    with measuring(watch):
+        for _ in range(2):
+            with timed_step(1):
+                with timed(IMAGES):
+                    product = matrix @ torch.ones(10, 10)
+                with timed(BACKWARD):
+                    product.sum().backward()  # type: ignore[no-untyped-call]
+    assert watch.operations[IMAGES] == 2000
+    assert watch.operations[BACKWARD] == 2000
+
+
+def test_a_training_that_is_measured_gives_the_same_bits(
+    tiny_backbone: OpenClipBackbone,
+    colour_images: Callable[..., Path],
+    tmp_path: Path,
+    silent_progress: RecordedProgress,
+) -> None:
+    images = colour_images(per_class=5)
+
+    def make(name: str, **changes: Any) -> Training:
+        return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
+
+    plain = run(make("plain"))
+    watch = Stopwatch("cpu", tmp_path / "trace.json.gz")
+    with measuring(watch):
+        measured = run(make("measured"))
+    assert_same_bits(outcome(plain), outcome(measured))
+    assert metrics(plain) == metrics(measured)
+    assert (watch.looked_into.steps, watch.measured.steps) == (3, 4)
+    assert set(watch.measured.seconds) == set(PARTS)
+    assert all(watch.operations[part] for part in (IMAGES, TEXTS, BACKWARD))
+    assert not watch.operations[OPTIMISER]
+    trace = json.loads(gzip.decompress((tmp_path / "trace.json.gz").read_bytes()))
+    assert trace["traceEvents"]
+
+
+def test_a_training_that_ends_while_it_is_traced_leaves_the_trace(tmp_path: Path) -> None:
+    trace = tmp_path / "folder" / "trace.json"
+    with measuring(Stopwatch("cpu", trace)):
+        for _ in range(2):
+            with timed_step(1):
+                pass
+    assert trace.exists()

@@ -1,0 +1,128 @@
+"""Trainings as one process and as several do them: `torchrun tests/train/together.py FOLDER`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from latte import distributed as processes
+from latte.distributed.joining import joined
+from latte.interfaces import NoOptions
+from latte.interfaces.settings import OptimizerSettings
+from latte.train.loop import Training, train
+from tests.backbone.models import open_model
+from tests.conftest import RecordedProgress, RecordedTask
+from tests.train.doubles import AgreementLabeler, MaskedCrossEntropy, StepTemplates
+from tests.train.driver import CONTEXT
+from tests.train.engine import SETTINGS, Part, latteclip_part, make_training, with_settings
+from tests.train.test_loop import outcome, reclip_parts
+
+STOPPED_AFTER = 5
+
+
+def class_texts_with_gradient() -> Part:
+    prototypes = StepTemplates(NoOptions(), CONTEXT)
+    return Part("main", "all", prototypes, MaskedCrossEntropy(NoOptions(), CONTEXT))
+
+
+def two_learners() -> dict[str, Any]:
+    return {"parts": reclip_parts(), "labelers": [AgreementLabeler(NoOptions(), CONTEXT)]}
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    return {"settings": with_settings(SETTINGS, **changes)}
+
+
+TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+    "latteclip": dict,
+    "class-texts": lambda: {"parts": [class_texts_with_gradient()]},
+    "two-learners": two_learners,
+    "micro-batches": lambda: settings(micro_batch_size=1),
+    "refreshed-captions": lambda: settings(refresh_captions=3),
+    "one-image": lambda: settings(batch_size=1),
+    "images-alone": lambda: {"parts": [latteclip_part(trainable="visual_layer_norms")]},
+    "texts-alone": lambda: {"parts": [latteclip_part(trainable="text_layer_norms")]},
+    "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
+    "clipped": lambda: settings(
+        optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, gradient_clip=0.1)
+    ),
+}
+"""What a training has in place of the usual, with 15 images: batches are odd in size."""
+
+
+def training(folder: Path, name: str, run: str) -> Training:
+    """The training `name` on images and CLIP below `folder`; it writes below `run`."""
+    clip = folder / "clip"
+    frozen = open_model(f"local-dir:{clip}", clip)
+    images = folder / "images"
+    return make_training(frozen, images, folder / run, RecordedProgress(), **TRAININGS[name]())
+
+
+class StopError(Exception):
+    """As if the process had been stopped."""
+
+
+class StoppingProgress(RecordedProgress):
+    """Ends a training after some steps."""
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[Any]:
+        with super().task(name, total, unit, done) as task:
+            yield StoppingTask(name, total, unit, done) if name == "train" else task
+
+
+class StoppingTask(RecordedTask):
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        super().advance(amount, **figures)
+        if self.done == STOPPED_AFTER:
+            raise StopError
+
+
+def stop(folder: Path, run: str) -> None:
+    """The training `latteclip`, stopped on its way."""
+    try:
+        train(training(folder, "latteclip", run), StoppingProgress())
+    except StopError:
+        return
+    raise AssertionError("it was not stopped")
+
+
+def main(folder: Path) -> None:
+    """Every training; stopped ones, of which one goes on here; what each process ends with."""
+    start = processes.start_of(os.environ)
+    assert start is not None
+    with joined(start):
+        count = processes.count()
+        for name in (*TRAININGS, "latteclip"):
+            run = f"{count}/{name}"
+            finish(folder, name, f"{run}-again" if (folder / run).exists() else run)
+        stop(folder, f"{count}/stopped")
+        processes.wait_for_all()
+        if processes.is_first():
+            shutil.copytree(folder / f"{count}/stopped", folder / f"{count}/stopped-for-one")
+        processes.wait_for_all()
+        finish(folder, "latteclip", f"{count}/stopped")
+
+
+def finish(folder: Path, name: str, run: str) -> None:
+    processes.wait_for_all()
+    done = training(folder, name, run)
+    train(done, RecordedProgress())
+    if processes.is_first():
+        (folder / run).mkdir(exist_ok=True)
+    processes.wait_for_all()
+    tensors = {key: value.clone() for key, value in outcome(done).items()}
+    save_file(tensors, folder / run / f"of-{processes.rank()}.safetensors")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]))
