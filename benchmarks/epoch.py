@@ -42,8 +42,9 @@ from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings, OptimizerSettings, TrainSettings
 from latte.run.process import keep_freed_memory
 from latte.train.learner import Learner
-from latte.train.loop import Training, train
+from latte.train.loop import train
 from latte.train.timing import counting_operations
+from latte.train.training import Training
 
 SEED = 0
 _SIDES = ("textbook", "latte")

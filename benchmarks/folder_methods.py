@@ -23,13 +23,13 @@ from latte.interfaces import (
     Candidate,
     Classifier,
     Context,
+    EpochInfo,
     Evidence,
     FeatureBank,
     Guard,
     LatteError,
     PrototypeAggregator,
     PseudoLabeler,
-    RoundInfo,
     TrainingStart,
     Verdict,
 )
@@ -109,8 +109,8 @@ class RecipeMethod:
         found: dict[str, Classifier] = {}
         for labeler in labelers:
             seen = banks if labeler.needs_feature_banks else {}
-            found |= labeler.begin_round(seen, by_name, 0).classifiers
-        aggregator.end_round(RoundInfo(found), LEARNER)
+            found |= labeler.on_epoch_start(seen, by_name, 0).classifiers
+        aggregator.on_epoch_start(EpochInfo(found), LEARNER)
         classifier = aggregator.classifier()
         for labeler in reversed(labelers):
             if (posterior := labeler.posterior(LEARNER)) is not None:
@@ -144,8 +144,8 @@ def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
         "zero-shot": lambda: zero_shot,
         "anchored": of([], "anchored"),
         "re-estimated": of([], "re-estimated", image_weight=1.0),
-        "transductive": of(["transductive"], "centroids"),
-        "transductive+evidence": of(["transductive"], "centroids", "evidence"),
+        "transductive": of(["transductive"], "from-labeler"),
+        "transductive+evidence": of(["transductive"], "from-labeler", "evidence"),
         **{name: _rival(rival) for name, rival in RIVALS.items()},
     }
 

@@ -15,10 +15,9 @@ from benchmarks.scale_stages import no_clip
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components.datasets.coop import CoopDataset
+from latte.components.datasets.coop import CoopDataset, CoopOptions
 from latte.data.cache import DecodedImages
 from latte.data.scan import scan_images
-from latte.data.source_options import CoopOptions
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError, Progress
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings

@@ -12,7 +12,8 @@ from benchmarks.step_problem import TEMPLATE, Problem
 from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.texts import Tokenizer
-from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.labelers.current import CurrentLabeler
+from latte.components.labelers.frozen import FrozenLabeler
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
@@ -23,10 +24,16 @@ from latte.components.options import (
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.column import Column
-from latte.interfaces import Backbone, Batch, Context, RoundInfo, TrainingStart
+from latte.interfaces import Backbone, Batch, Context, EpochInfo, TrainingStart
 from latte.interfaces.settings import OptimizerSettings, Precision
-from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
-from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
+from latte.toolkit.descriptions import (
+    ClassDescription,
+    ClassOptions,
+    GroupDescription,
+    GroupOptions,
+    ImageDescription,
+    ImageOptions,
+)
 from latte.train.learner import build_learner
 from latte.train.step import StepInputs, training_step
 
@@ -63,12 +70,12 @@ class LatteStep:
         self.start = TrainingStart(
             tuple(problem.class_names),
             problem.prototypes,
-            problem.prototypes[problem.frozen_labels],
-            problem.frozen_labels,
+            problem.prototypes[problem.zero_shot_labels],
+            problem.zero_shot_labels,
             _no_features,
         )
         aggregator.start(self.start)
-        aggregator.end_round(RoundInfo({}), "main")
+        aggregator.on_epoch_start(EpochInfo({}), "main")
         for labeler in self.inputs.labelers:
             labeler.start(self.start)
 
@@ -95,7 +102,7 @@ def _bank(problem: Problem) -> DescriptionBank:
     count = len(problem.pixels)
     return DescriptionBank(
         [str(number) for number in range(count)],
-        problem.frozen_labels,
+        problem.zero_shot_labels,
         problem.class_names,
         TEMPLATE,
         {

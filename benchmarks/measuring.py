@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from latte.run.profile import product_rate
+from latte.run.profile import matmul_throughput
 from latte.train.timing import counting_operations
 
 ResultT = TypeVar("ResultT")
@@ -51,7 +51,7 @@ class Timed:
 
 def cpu_peak(dtype: torch.dtype = torch.float32) -> float:
     """Floating-point operations a second of CPU of a 2048 x 2048 product."""
-    return product_rate("cpu", dtype, clock=time.process_time)
+    return matmul_throughput("cpu", dtype, clock=time.process_time)
 
 
 def ratio_line(plain: Timed, latte: Timed) -> str:

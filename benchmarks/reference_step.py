@@ -60,7 +60,7 @@ class ReferenceStep:
             images = self.model.encode_image(pixels, normalize=True)
         images = images.float()
         current = (images.detach() @ self.prototypes.T).argmax(dim=1).tolist()
-        frozen = problem.frozen_labels[list(rows)].tolist()
+        frozen = problem.zero_shot_labels[list(rows)].tolist()
         current_templates = self.encode([self.template(label) for label in current])
         frozen_templates = self.encode([self.template(label) for label in frozen])
         captions = self.encode([problem.captions[row] for row in rows])

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.cli.progress import QuietProgress
-from latte.components.datasets.listing import ListDataset
+from latte.components.datasets.listing import ListDataset, ListOptions
 from latte.components.options import MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.components.reporters.html import HtmlOptions
@@ -23,7 +23,6 @@ from latte.data.batches import epoch_batches
 from latte.data.cache import DecodedImages
 from latte.data.images import open_image
 from latte.data.scan import scan_images
-from latte.data.source_options import ListOptions
 from latte.describe.bank import DescriptionBank
 from latte.describe.generate import GenerateResult, generate
 from latte.describe.plan import Plan, TrainingSet, plan_requests
@@ -49,9 +48,15 @@ from latte.run.collect import collect_results
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
 from latte.run.judging import Outcome
-from latte.run.zero_shot import ZeroShot, frozen_labels, load_zero_shot, save_zero_shot
-from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
-from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
+from latte.run.zero_shot import ZeroShot, load_zero_shot, save_zero_shot, zero_shot_labels
+from latte.toolkit.descriptions import (
+    ClassDescription,
+    ClassOptions,
+    GroupDescription,
+    GroupOptions,
+    ImageDescription,
+    ImageOptions,
+)
 
 TEMPLATE = "a photo of a {class}."
 BATCH = 512
@@ -175,7 +180,7 @@ class World:
             images=self.images.training.images,
             keys=self.images.training.keys,
             features=self.zero_shot.training,
-            frozen_labels=self.zero_shot.frozen_labels,
+            zero_shot_labels=self.zero_shot.zero_shot_labels,
             class_names=self.images.class_names,
             template=TEMPLATE,
             open=open_image,
@@ -236,7 +241,7 @@ def label(world: World) -> None:
         return normalize(torch.randn(rows, world.width, generator=generator), dim=1)
 
     training, evaluation, texts = unit(world.count), unit(world.labelled), unit(world.classes)
-    labels = frozen_labels(training, texts)
+    labels = zero_shot_labels(training, texts)
     save_zero_shot(world.run.zero_shot, ZeroShot(training, evaluation, texts, labels))
     del training, evaluation, texts, labels
     world.zero_shot = load_zero_shot(world.run.zero_shot)
@@ -294,19 +299,23 @@ def train(world: World) -> None:
     prototypes = MomentumPrototypes(MomentumOptions(), world.context)
     prototypes.start(
         TrainingStart(
-            world.class_names, found.class_features, found.training, found.frozen_labels, _no_texts
+            world.class_names,
+            found.class_features,
+            found.training,
+            found.zero_shot_labels,
+            _no_texts,
         )
     )
     for epoch in (0, 1):
         for indices in epoch_batches(world.count, BATCH, 0, epoch)[:10]:
             features = found.training[indices]
-            labels = prototypes.logits(features).argmax(dim=1)
+            labels = prototypes.similarities(features).argmax(dim=1)
             stream = LabelStream("current", labels, torch.ones(len(labels)))
             texts = {}
             for name in world.kinds:
                 rows = world.bank.rows(name, indices, labels, epoch, 0)
                 texts[name] = features + rows[:, None] % 2
-            prototypes.commit([prototypes.supervise(stream, texts, features)])
+            prototypes.update([prototypes.supervise(stream, texts, features)])
 
 
 def evaluate_model(world: World) -> None:

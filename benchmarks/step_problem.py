@@ -67,7 +67,7 @@ class Problem:
     class_names: Sequence[str]
     pixels: Tensor
     """(B, 3, S, S)."""
-    frozen_labels: Tensor
+    zero_shot_labels: Tensor
     """(B,) int64; about `AGREEMENT` of them are the class of the nearest prototype."""
     prototypes: Tensor
     """(C, D) unit rows, such that the images are of as many classes as by a random draw."""
@@ -94,7 +94,7 @@ def make_problem(shape: str, batch: int) -> Problem:
         config=config,
         class_names=CLASSES,
         pixels=pixels,
-        frozen_labels=torch.where(torch.rand(batch) < AGREEMENT, labels, others),
+        zero_shot_labels=torch.where(torch.rand(batch) < AGREEMENT, labels, others),
         prototypes=_prototypes(model, pixels, labels),
         captions=_sentences(draw, batch),
         group_captions=_sentences(draw, batch),

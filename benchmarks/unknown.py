@@ -17,9 +17,8 @@ from benchmarks.scale_stages import no_clip, say
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.cli.progress import QuietProgress
-from latte.components.datasets.coop import CoopDataset
+from latte.components.datasets.coop import CoopDataset, CoopOptions
 from latte.data.scan import scan_images
-from latte.data.source_options import CoopOptions
 from latte.evaluate.predictions import separation
 from latte.interfaces import Context
 from latte.interfaces.settings import BackboneSettings

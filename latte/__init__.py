@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from latte.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from latte.predict.predictor import load as load
-
-__version__ = "0.1.0"
 
 __all__ = ["__version__", "load"]
 

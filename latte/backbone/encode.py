@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte import distributed as processes
+from latte import distributed
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
 from latte.interfaces import Backbone, LatteError, Progress
@@ -127,11 +127,11 @@ def encode_cached_images(
     share each, of which progress shows the first's.
     """
     chosen = range(len(images)) if only is None else only
-    own = processes.share(chosen)
+    own = distributed.share(chosen)
     batches = _placed(evaluation_batches(images, backbone.pixel_format, batch_size, own))
     features = encode_image_batches(backbone, batches, len(own), progress, name)
-    processes.wait_for_all()
-    return processes.gather_rows(features, len(chosen))
+    distributed.barrier()
+    return distributed.all_gather_rows(features, len(chosen))
 
 
 def _placed(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -149,9 +149,9 @@ def encode_many_texts(
 
     Several processes encode a share each, of which progress shows the first's.
     """
-    features = _encode_texts(backbone, processes.share(texts), progress, name)
-    processes.wait_for_all()
-    return processes.gather_rows(features, len(texts))
+    features = _encode_texts(backbone, distributed.share(texts), progress, name)
+    distributed.barrier()
+    return distributed.all_gather_rows(features, len(texts))
 
 
 def _encode_texts(

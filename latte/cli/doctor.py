@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from latte import __version__
 from latte.cli.output import plain_table, print_json, results
 from latte.interfaces import LatteError
 from latte.registry.discovery import discover_plugins
 from latte.registry.plugin import Plugin
+from latte.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "pydantic")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from latte.cli.output import SafeConsole
 from latte.interfaces import LatteError, RecipeErrors
-from latte.io.redaction import on_terminal, untold
+from latte.io.redaction import on_terminal, redact
 
 TERMINATED = 128 + signal.SIGTERM
 _SPACE = "free some space and run the same command again: what was finished is kept"
@@ -164,7 +164,7 @@ def print_terminated() -> None:
 
 def print_unexpected(error: BaseException) -> None:
     """Print the traceback of an error that nobody foresaw, and whose fault it is."""
-    sys.stderr.write(on_terminal(untold("".join(traceback.format_exception(error)))))
+    sys.stderr.write(on_terminal(redact("".join(traceback.format_exception(error)))))
     blamed = any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ()))
     culprit = "the plugin named above" if blamed else "latte"
     _print("error: ", f"this is a bug in {culprit}; please report it with the lines above.")
@@ -197,4 +197,4 @@ def warnings_shown() -> Iterator[None]:
 
 def _print(prefix: str, message: str, style: str = "bold red") -> None:
     console = SafeConsole(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble((prefix, style), untold(message)))
+    console.print(Text.assemble((prefix, style), redact(message)))

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from latte import __version__
 from latte.cli.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
@@ -33,6 +32,7 @@ from latte.interfaces.errors import did_you_mean
 from latte.registry.discovery import discover_plugins, import_target, one_line
 from latte.registry.plugin import Plugin
 from latte.registry.spec import CommandSpec
+from latte.version import __version__
 
 
 class SubcommandGroup(TyperGroup):

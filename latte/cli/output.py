@@ -15,7 +15,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 
-from latte.io.redaction import json_on_terminal, on_terminal, untold
+from latte.io.redaction import json_on_terminal, on_terminal, redact
 
 WIDTH = 80
 
@@ -57,7 +57,7 @@ def rows_stream() -> TextIO:
 
 def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
     """Print `text` to stdout, or to stderr, where no secret of the environment is told."""
-    shown = untold(str(text)) if err else str(text)
+    shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
 
 

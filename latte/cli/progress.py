@@ -16,7 +16,7 @@ from rich.text import Text
 
 from latte.cli.output import SafeConsole
 from latte.interfaces import Progress, ProgressTask
-from latte.io.redaction import on_terminal, untold
+from latte.io.redaction import on_terminal, redact
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -72,7 +72,7 @@ class PlainProgress:
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self._stream.write(f"{on_terminal(untold(line))}\n")
+        self._stream.write(f"{on_terminal(redact(line))}\n")
         self._stream.flush()
 
 
@@ -105,7 +105,7 @@ class RichProgress:
 
     def say(self, line: str) -> None:
         """Print one line above the bars."""
-        self._console.print(untold(line), soft_wrap=True, markup=False, highlight=False)
+        self._console.print(redact(line), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
         """A new display: one that is started again would overwrite the bars that it left."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from latte.interfaces import ClassFeatureRefresh, Options
+from latte.api import ClassFeatureRefresh, Options
 
 
 class FrozenOptions(Options):

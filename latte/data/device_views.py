@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from latte.data.cache import ImageCache
+from latte.data.draws import Change, Draw, amount_of
 from latte.data.kernel import resizes_tall_first
 from latte.data.prefetch import ordered_map
-from latte.data.views import Change, Draw, TrainingView, amount_of, normalise
+from latte.data.views import TrainingView, normalise
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.settings import TrainSettings
 

@@ -21,7 +21,7 @@ import numpy
 from numpy.typing import NDArray
 from PIL import Image
 
-from latte.data.views import Draw, amount_of, draw_view, drawn_pixels
+from latte.data.draws import Draw, amount_of, draw_view, drawn_pixels
 from latte.interfaces.settings import AugmentSettings
 
 _FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-ffp-contract=off", "-fno-math-errno")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy
 
-from latte import distributed as processes
+from latte import distributed
 from latte.data.cache import (
     DEFAULT_CACHE_BYTES,
     ImageCache,
@@ -123,11 +123,11 @@ def scan_together(
     kept: DiskStore,
 ) -> Scan:
     """See `scan_images`; every process gets the whole scan, and what the others kept on disk."""
-    own = scan_images(processes.share(images), progress, name, verified=verified, kept=kept)
-    if processes.count() == 1:
+    own = scan_images(distributed.share(images), progress, name, verified=verified, kept=kept)
+    if distributed.world_size() == 1:
         return own
-    processes.wait_for_all()
-    shares = processes.gather_values(list(_in_order(processes.share(images), own)))
+    distributed.barrier()
+    shares = distributed.all_gather_object(list(_in_order(distributed.share(images), own)))
     kept.look_again()
     return _whole(images, shares, kept)
 

@@ -14,7 +14,7 @@ from latte.describe.column import ABSENT, Column, Draws, planned_columns
 from latte.describe.generate import GenerateResult
 from latte.describe.plan import Plan, TrainingSet, subject_labels
 from latte.interfaces import Described, DescriptionType, ImageReference
-from latte.toolkit.description_types import fill
+from latte.toolkit.descriptions import fill
 
 
 class DescriptionBank:
@@ -28,14 +28,14 @@ class DescriptionBank:
     def __init__(
         self,
         ids: Sequence[str],
-        frozen_labels: Tensor,
+        zero_shot_labels: Tensor,
         class_names: Sequence[str],
         template: str,
         descriptions: Mapping[str, DescriptionType[Any]],
         columns: Mapping[str, Column],
     ) -> None:
         self.ids = tuple(ids)
-        self.frozen_labels = frozen_labels
+        self.zero_shot_labels = zero_shot_labels
         self.class_names = tuple(class_names)
         self.columns = dict(columns)
         self.fallbacks = {
@@ -77,7 +77,7 @@ class DescriptionBank:
         """The bank of a training set whose descriptions are `columns`."""
         ids = [image.id for image in training.images]
         ordered = {label: columns[label] for label in descriptions if label in columns}
-        labels, names = training.frozen_labels, training.class_names
+        labels, names = training.zero_shot_labels, training.class_names
         return cls(ids, labels, names, training.template, descriptions, ordered)
 
     @classmethod
@@ -93,12 +93,12 @@ class DescriptionBank:
         lines = read_bank(path, asking, classes=len(class_names))
         found = load_columns(lines, descriptions, path)
         return cls(
-            found.ids, found.frozen_labels, class_names, template, descriptions, found.columns
+            found.ids, found.zero_shot_labels, class_names, template, descriptions, found.columns
         )
 
     def save(self, path: Path) -> None:
         """Write one JSON line an image: id, frozen label, texts, and the ids of its groups."""
-        labels = self.frozen_labels.tolist()
+        labels = self.zero_shot_labels.tolist()
         own = {label: column.subjects().numpy() for label, column in self.columns.items()}
         groups = {
             label: column.groups.numpy()
@@ -158,7 +158,7 @@ class DescriptionBank:
         (N,), or of its frozen label.
         """
         if label in self._of_class:
-            labels = self.frozen_labels if class_labels is None else class_labels.cpu()
+            labels = self.zero_shot_labels if class_labels is None else class_labels.cpu()
             return self._of_class[label][labels][:, None]
         draws = self._draws[label]
         return draws.rows[draws.own]
@@ -195,14 +195,14 @@ class DescriptionBank:
     def _drawn_from(self, label: str, kind: DescriptionType[Any]) -> Draws:
         column = self.columns[label]
         own = column.subjects()
-        classes = subject_labels(own, self.frozen_labels).tolist()
+        classes = subject_labels(own, self.zero_shot_labels).tolist()
         texts = [
             [text for text in of if text is not None] or [self._templates[class_]]
             for of, class_ in zip(column.texts, classes, strict=True)
         ]
         # A group type of a plugin that says nothing about it behaves as published.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
-        return Draws(label, self._padded(texts), own, self.frozen_labels, redraw)
+        return Draws(label, self._padded(texts), own, self.zero_shot_labels, redraw)
 
     def _padded(self, texts: Sequence[Sequence[str]]) -> Tensor:
         """Rows (S, V) of the texts of S subjects, V at most, `ABSENT` after the last of each."""

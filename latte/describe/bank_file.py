@@ -143,7 +143,7 @@ class Loaded:
     """What was written about N training images."""
 
     ids: tuple[str, ...]
-    frozen_labels: Tensor
+    zero_shot_labels: Tensor
     """(N,) int64"""
     columns: dict[str, Column]
     """By description that a describer was asked for."""

@@ -60,14 +60,14 @@ class Draws:
     """
 
     def __init__(
-        self, label: str, rows: Tensor, own: Tensor, frozen_labels: Tensor, redraw: bool
+        self, label: str, rows: Tensor, own: Tensor, zero_shot_labels: Tensor, redraw: bool
     ) -> None:
         self.rows = rows
         self.own = own
         self._label = label
         self._counts = (rows != ABSENT).sum(dim=1)
         self._one_text = rows.shape[1] == 1
-        self._pool = _Pool(own, frozen_labels) if redraw else None
+        self._pool = _Pool(own, zero_shot_labels) if redraw else None
         self._drawn: Callable[[int, int], Tensor] = lru_cache(maxsize=2)(self._draw)
 
     def of(self, indices: Tensor, epoch: int, seed: int) -> Tensor:
@@ -92,12 +92,12 @@ class Draws:
 class _Pool:
     """Subjects by frozen label, to draw from."""
 
-    def __init__(self, own: Tensor, frozen_labels: Tensor) -> None:
-        labels = subject_labels(own, frozen_labels)
+    def __init__(self, own: Tensor, zero_shot_labels: Tensor) -> None:
+        labels = subject_labels(own, zero_shot_labels)
         counts = torch.bincount(labels)
         self._order = labels.argsort(stable=True)
-        self._first = (counts.cumsum(0) - counts)[frozen_labels]
-        self._size = counts[frozen_labels]
+        self._first = (counts.cumsum(0) - counts)[zero_shot_labels]
+        self._size = counts[zero_shot_labels]
 
     def draw(self, uniform: Tensor) -> Tensor:
         """(N,): for each image a subject of its frozen label, by draws (N,) from [0, 1)."""

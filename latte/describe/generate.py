@@ -12,7 +12,7 @@ from latte.describe.plan import Plan
 from latte.describe.shards import Shard, exchanged, own_share
 from latte.describe.store import DescriptionStore, StoredText
 from latte.interfaces import Describer, DescribeRequest, LatteError, Progress, Refusal
-from latte.io.redaction import untold
+from latte.io.redaction import redact
 
 MAX_CHARACTERS = 600
 """Some eight times what was asked for; CLIP reads at most 77 tokens anyway."""
@@ -73,7 +73,7 @@ def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[
             if len(requests) > 1:
                 break
             if attempt == ATTEMPTS:
-                reason = clean(untold(f"{type(error).__name__}: {error}"))
+                reason = clean(redact(f"{type(error).__name__}: {error}"))
                 return [Answer(None, reason, crashed=True)]
     middle = len(requests) // 2
     return ask(describer, requests[:middle]) + ask(describer, requests[middle:])
@@ -95,7 +95,7 @@ def _checked(
 
 def _answer(text: str | Refusal) -> Answer:
     if isinstance(text, Refusal):
-        return Answer(None, clean(untold(text.reason)) or REFUSAL)
+        return Answer(None, clean(redact(text.reason)) or REFUSAL)
     cleaned = clean(text)
     return Answer(cleaned) if cleaned else Answer(None, REFUSAL)
 

@@ -39,15 +39,15 @@ class Subjects:
     own: Tensor | None = None
     """(N,) int64: the subject of each training image; None: subject i is that of image i."""
 
-    def labels(self, frozen_labels: Tensor) -> Tensor:
+    def labels(self, zero_shot_labels: Tensor) -> Tensor:
         """The frozen label (S,) of each subject, from those of the images (N,)."""
-        return frozen_labels if self.own is None else subject_labels(self.own, frozen_labels)
+        return zero_shot_labels if self.own is None else subject_labels(self.own, zero_shot_labels)
 
 
-def subject_labels(own: Tensor, frozen_labels: Tensor) -> Tensor:
+def subject_labels(own: Tensor, zero_shot_labels: Tensor) -> Tensor:
     """The frozen label (S,) of each subject; `own` (N,) says which one each image has."""
-    labels = frozen_labels.new_zeros(int(own.max()) + 1 if len(own) else 0)
-    labels[own] = frozen_labels
+    labels = zero_shot_labels.new_zeros(int(own.max()) + 1 if len(own) else 0)
+    labels[own] = zero_shot_labels
     return labels
 
 
@@ -68,7 +68,7 @@ def draw_subjects(
             where=f"descriptions.{label}",
         )
     groups, own = draw_class_groups(
-        training.frozen_labels, kind.group_size, kind.groups_per_class, own_seed
+        training.zero_shot_labels, kind.group_size, kind.groups_per_class, own_seed
     )
     return Subjects(groups, groups, own)
 
@@ -78,14 +78,18 @@ def _group_of_each_image(
 ) -> Tensor:
     """(N, size) rows of the training set."""
     if kind.correct_images is None:
-        return draw_groups(training.frozen_labels, kind.group_size, seed)
+        return draw_groups(training.zero_shot_labels, kind.group_size, seed)
     if training.oracle_labels is None:
         raise LatteError(
             f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
             hint="write `oracle: true` at the top of the recipe, if this is an ablation",
         )
     return draw_oracle_groups(
-        training.frozen_labels, training.oracle_labels, kind.group_size, kind.correct_images, seed
+        training.zero_shot_labels,
+        training.oracle_labels,
+        kind.group_size,
+        kind.correct_images,
+        seed,
     )
 
 
@@ -101,7 +105,7 @@ class TrainingSet:
     """Hash of each encoded image."""
     features: Tensor
     """(N, D): the frozen CLIP's unit features, on the CPU."""
-    frozen_labels: Tensor
+    zero_shot_labels: Tensor
     """(N,) int64: the top-1 zero-shot class of each image, on the CPU."""
     class_names: Sequence[str]
     template: str
@@ -150,7 +154,7 @@ class Plan:
 
     def classes(self, label: str) -> dict[int, int]:
         """The requests of the description `label`, in order, and the frozen label of each."""
-        planned, labels = self.descriptions[label], self.training.frozen_labels
+        planned, labels = self.descriptions[label], self.training.zero_shot_labels
         if planned.own is not None:
             labels = subject_labels(planned.own, labels)
         pairs = zip(planned.rows, labels.tolist(), strict=True)
@@ -225,7 +229,7 @@ class _Draft:
         ]
         shown = subjects.members.numpy()
         asked = Asked(shown, self._layout(shown.shape[1]))
-        classes = subjects.labels(self.training.frozen_labels).tolist()
+        classes = subjects.labels(self.training.zero_shot_labels).tolist()
         keys, describer = self.training.keys, self.describer.fingerprint
         for members, class_ in zip(Ragged.even(shown), classes, strict=True):
             images = [keys[row] for row in members]

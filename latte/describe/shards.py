@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from latte import distributed as processes
+from latte import distributed
 from latte.describe.store import DescriptionStore
 from latte.interfaces import LatteError
 from latte.io.files import digest
@@ -60,9 +60,9 @@ Key = Callable[[int], str]
 
 def own_share(rows: Sequence[int], key: Key) -> Sequence[int]:
     """Those of `rows` that this process asks for: the share that `latte describe` gives to it."""
-    if processes.count() == 1:
+    if distributed.world_size() == 1:
         return rows
-    shard = Shard(processes.rank() + 1, processes.count())
+    shard = Shard(distributed.rank() + 1, distributed.world_size())
     return array("i", (row for row in rows if shard.holds(key(row))))
 
 
@@ -78,14 +78,14 @@ def exchanged(
 
     Raises `LatteError` where this process does not see what another one wrote.
     """
-    if processes.count() == 1:
+    if distributed.world_size() == 1:
         return written, spent
     own = own_share(rows, key)
-    processes.wait_for_all()
-    found = processes.gather_values([_answers(store, own, key), written])
+    distributed.barrier()
+    found = distributed.all_gather_object([_answers(store, own, key), written])
     _find(store, rows, key, sum(answers for answers, _ in found))
     total: Counter[str] = Counter()
-    for one in processes.gather_values(dict(spent)):
+    for one in distributed.all_gather_object(dict(spent)):
         total.update(one)
     return sum(count for _, count in found), total
 
@@ -100,7 +100,7 @@ def _find(store: DescriptionStore, rows: Sequence[int], key: Key, expected: int)
         store.refresh()
         return _answers(store, rows, key) >= expected
 
-    if not processes.appears(are_there):
+    if not distributed.appears(are_there):
         raise LatteError(
             "descriptions that another process wrote do not appear here",
             where=str(store.folder),

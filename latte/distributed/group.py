@@ -46,7 +46,7 @@ class Group:
     """Several processes that have found each other."""
 
     rank: int
-    count: int
+    world_size: int
     store: Any
     """A `torch.distributed.Store` of this run's own keys."""
     waits: Iterator[int]
@@ -57,10 +57,10 @@ _group: Group | None = None
 
 
 @contextmanager
-def entered(rank: int, count: int, store: Any) -> Iterator[None]:
+def entered(rank: int, world_size: int, store: Any) -> Iterator[None]:
     """The functions below speak of this group within the block."""
     global _group
-    _group = Group(rank, count, store, numbers())
+    _group = Group(rank, world_size, store, numbers())
     try:
         yield
     finally:
@@ -72,12 +72,12 @@ def rank() -> int:
     return 0 if _group is None else _group.rank
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes work together; 1 alone."""
-    return 1 if _group is None else _group.count
+    return 1 if _group is None else _group.world_size
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes and speaks."""
     return rank() == 0
 
@@ -89,22 +89,22 @@ def share(items: range) -> range: ...
 @overload
 def share(items: Sequence[ItemT]) -> Sequence[ItemT]: ...
 def share(items: Any) -> Any:
-    """Every `count`-th of `items`, from number `rank` on: this process's share of them."""
-    return items if _group is None else items[_group.rank :: _group.count]
+    """Every `world_size`-th of `items`, from number `rank` on: this process's share of them."""
+    return items if _group is None else items[_group.rank :: _group.world_size]
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     """Return when every process has come here, however long that takes."""
     if _group is None:
         return
     key = f"here/{next(_group.waits)}"
     with _lost_if_it_fails():
         _group.store.add(key, 1)
-        while _group.store.add(key, 0) < _group.count:
+        while _group.store.add(key, 0) < _group.world_size:
             time.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def of_first(work: Callable[[], ValueT]) -> ValueT:
+def broadcast(work: Callable[[], ValueT]) -> ValueT:
     """What `work` gives in the first process, which alone calls it: something small, plain JSON."""
     if _group is None:
         return work()
@@ -119,7 +119,7 @@ def of_first(work: Callable[[], ValueT]) -> ValueT:
     return found
 
 
-def gather_rows(own: Tensor, total: int) -> Tensor:
+def all_gather_rows(own: Tensor, total: int) -> Tensor:
     """Rows that belong to this process's `share` of `total` items -> the rows (total, ...) of all.
 
     They come without gradient, on the device of `own`.
@@ -128,43 +128,43 @@ def gather_rows(own: Tensor, total: int) -> Tensor:
         return own
     import torch
 
-    padded = own.new_zeros(-(-total // _group.count), *own.shape[1:])
+    padded = own.new_zeros(-(-total // _group.world_size), *own.shape[1:])
     padded[: len(own)] = own.detach()
-    parts = [torch.empty_like(padded) for _ in range(_group.count)]
+    parts = [torch.empty_like(padded) for _ in range(_group.world_size)]
     with _lost_if_it_fails():
         torch.distributed.all_gather(parts, padded)
     return torch.stack(parts, dim=1).flatten(0, 1)[:total]
 
 
-def gather_values(own: ValueT) -> list[ValueT]:
+def all_gather_object(own: ValueT) -> list[ValueT]:
     """What each process gives, plain JSON of any size, in the order of their numbers."""
     if _group is None:
         return [own]
     import torch
 
     data = torch.frombuffer(bytearray(json.dumps(own), "utf-8"), dtype=torch.uint8)
-    sizes = gather_rows(torch.tensor([len(data)]), _group.count).tolist()
+    sizes = all_gather_rows(torch.tensor([len(data)]), _group.world_size).tolist()
     padded = data.new_zeros(1, max(sizes))
     padded[0, : len(data)] = data
-    rows = gather_rows(padded, _group.count)
+    rows = all_gather_rows(padded, _group.world_size)
     return [json.loads(row[:size].numpy().tobytes()) for row, size in zip(rows, sizes, strict=True)]
 
 
-def tensors_of_first(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The first process's tensors; all have the same names, shapes and dtypes."""
     if _group is None:
         return dict(own)
     return {name: _of_first_process(own[name]) for name in sorted(own)}
 
 
-def sum_over_all(tensors: Sequence[Tensor]) -> list[Tensor]:
+def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The sum over all processes of each tensor, all alike on every process; few large calls."""
     if _group is None:
         return list(tensors)
     return [total for bucket in _buckets(tensors) for total in _sum_bucket(bucket)]
 
 
-def any_of_all(flags: Sequence[bool]) -> list[bool]:
+def any_process(flags: Sequence[bool]) -> list[bool]:
     """For each flag, whether it is set in any process."""
     if _group is None or not flags:
         return list(flags)

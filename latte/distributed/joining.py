@@ -13,7 +13,7 @@ import torch
 from torch import distributed as torch_distributed
 
 from latte.distributed.environment import PATIENCE_VARIABLE, Start
-from latte.distributed.group import entered, wait_for_all
+from latte.distributed.group import barrier, entered
 from latte.distributed.watchdog import Watch, told
 from latte.interfaces import LatteError
 
@@ -30,7 +30,7 @@ def joined(start: Start) -> Iterator[None]:
         try:
             with Watch(store, start.rank, start.count, start.patience):
                 yield
-                wait_for_all()
+                barrier()
         except BaseException as error:
             told_error = told(store, start.rank, error)
             if told_error is error:

@@ -46,22 +46,24 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 @cache
-def t_quantile(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t with `freedom` >= 1 degrees of freedom."""
+def t_quantile(degrees_of_freedom: int) -> float:
+    """The 97.5 % quantile of Student's t with at least 1 degree of freedom."""
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _inside(middle, freedom) < _COVERED else (low, middle)
-    return math.tan(low) * math.sqrt(freedom)
+        low, high = (
+            (middle, high) if _inside(middle, degrees_of_freedom) < _COVERED else (low, middle)
+        )
+    return math.tan(low) * math.sqrt(degrees_of_freedom)
 
 
-def _inside(angle: float, freedom: int) -> float:
-    """P(|T| <= tan(angle) * sqrt(freedom)): Abramowitz and Stegun (1964), 26.7.3 and 26.7.4."""
+def _inside(angle: float, degrees_of_freedom: int) -> float:
+    """P(|T| <= tan(angle) * sqrt(degrees)): Abramowitz and Stegun (1964), 26.7.3 and 26.7.4."""
     sine, cosine = math.sin(angle), math.cos(angle)
-    odd = freedom % 2
+    odd = degrees_of_freedom % 2
     term = cosine if odd else 1.0
     total = 0.0
-    for power in range(1 + odd, freedom, 2):
+    for power in range(1 + odd, degrees_of_freedom, 2):
         total += term
         term *= cosine**2 * power / (power + 1)
     return 2 / math.pi * (angle + sine * total) if odd else sine * total

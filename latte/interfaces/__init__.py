@@ -26,12 +26,12 @@ from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import (
     Batch,
+    EpochInfo,
     FeatureBank,
     LabelStream,
     Posterior,
     PseudoLabeler,
     Refresh,
-    RoundInfo,
     TrainingStart,
 )
 from latte.interfaces.loss import Loss
@@ -75,6 +75,7 @@ __all__ = [
     "DescribedImage",
     "Describer",
     "DescriptionType",
+    "EpochInfo",
     "Evaluation",
     "Evidence",
     "FeatureBank",
@@ -109,7 +110,6 @@ __all__ = [
     "Refresh",
     "Refusal",
     "Reporter",
-    "RoundInfo",
     "RunResults",
     "RunStart",
     "Scope",

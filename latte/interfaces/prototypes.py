@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
-from latte.interfaces.labels import LabelStream, RoundInfo, TrainingStart
+from latte.interfaces.training import EpochInfo, LabelStream, TrainingStart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ class PrototypeAggregator(Component[OptionsT]):
     def classifier(self) -> Classifier:
         """The prototypes now, without gradient: for pseudo-labels, evaluation and export."""
 
-    def logits(self, image_features: Tensor) -> Tensor:
+    def similarities(self, image_features: Tensor) -> Tensor:
         """Unit features (B, D) -> similarities (B, C), not scaled; see `Classifier`."""
         return self.classifier().similarities(image_features)
 
@@ -61,10 +61,10 @@ class PrototypeAggregator(Component[OptionsT]):
         the text of each sample's label in this stream). `image_features` (B, D) are detached.
         """
 
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         """Update the prototypes once a step, from all streams together (after `backward`)."""
 
-    def end_round(self, info: RoundInfo, learner: str) -> None:
+    def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
         """Take what a labeler found at the start of an epoch, such as classifiers."""
 
     @abstractmethod

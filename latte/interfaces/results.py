@@ -158,7 +158,7 @@ class RunResults:
     seconds: Mapping[str, float]
     """Wall-clock seconds by stage, of the run that did the work."""
     metrics: tuple[Mapping[str, Any], ...]
-    """The rows of `metrics.jsonl`: `event` is `step` or `epoch`, see `latte/results/metrics_log.py`."""
+    """Rows of `metrics.jsonl`: `event` is `step` or `epoch` (`latte/results/metrics_log.py`)."""
     evaluations: tuple[Evaluation, ...]
     """Zero-shot first, then adapted, then controls; empty without an evaluation split. Where a
     posterior answers test images that are training images, both follow on these images alone, with

@@ -30,7 +30,7 @@ def without_passwords(text: str) -> str:
     return _IN_ADDRESS.sub(rf"\g<scheme>{_HIDDEN}@", text)
 
 
-def untold(text: str, environment: Mapping[str, str] | None = None) -> str:
+def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """`text` without what secret environment variables hold, and without passwords in addresses.
 
     In its place stands the variable's name. `environment`: default the process's own.

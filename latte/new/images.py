@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from latte.components.datasets.folder import ImageFolderDataset
 from latte.data.enough import warn_of_few
 from latte.data.images import UnreadableImageError, decode_image, unreadable_file
-from latte.data.source_options import CLASS_FOLDERS, FolderOptions
+from latte.data.source_options import CLASS_FOLDERS
 from latte.data.sources.classes import ClassLookup, read_class_names
 from latte.data.sources.walk import list_images
 from latte.interfaces import Context, LatteError
 from latte.io.paths import existing_folder, some
+from latte.registry.registry import load_registry
 
 SAMPLE = 64
 """Images that are opened, evenly over the folder."""
@@ -148,12 +149,15 @@ def _is_class(folder: str, lookup: ClassLookup) -> bool:
 def _labelled(root: Path, classes: Path | None, evaluation: Path | None, context: Context) -> int:
     if evaluation is None:
         return 0
-    options = FolderOptions(
+    registry = load_registry()
+    folder = registry.get("dataset", "folder")
+    options = registry.options_model(folder)(
         root=str(root.absolute()),
         classes=str(classes.absolute()) if classes else CLASS_FOLDERS,
         evaluation=str(evaluation.absolute()),
     )
-    return len(ImageFolderDataset(options, context).evaluation_images())
+    dataset: Any = registry.build(folder, options, context)
+    return len(dataset.evaluation_images())
 
 
 def _warnings_about(names: Sequence[str]) -> Iterator[str]:

@@ -59,7 +59,7 @@ def _dataset(found: Findings, file: Path) -> Iterator[str]:
 def _mixture(chosen: Choices) -> Iterator[str]:
     yield "# All images decide together; nothing is trained"
     yield "labels: [transductive]"
-    yield "prototypes: centroids"
+    yield "prototypes: from-labeler"
     yield "train: {max_steps: 0}"
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import jinja2
 
-from latte import __version__
 from latte.interfaces import LatteError
 from latte.registry.spec import Kind
+from latte.version import __version__
 
 _DISTRIBUTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PREFIX = "latte-"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from latte.interfaces import Calibration, Evaluation, NoOptions, Reporter, RunResults
-from latte.io.files import write_text
+from latte.interfaces import Calibration, Evaluation, RunResults
 from latte.report.facts import (
     gate_facts,
     learner_names,
@@ -124,17 +122,7 @@ for prediction in model.predict_iter("photos"):
 """
 
 
-class ModelCardReporter(Reporter[NoOptions]):
-    """Writes `model/README.md`: what the model is, its data, method, numbers and limits."""
-
-    def report(self, results: RunResults) -> list[Path]:
-        """Write the card; see `Reporter`."""
-        path = results.folder / "model" / "README.md"
-        write_text(path, card(results))
-        return [path]
-
-
-def card(results: RunResults) -> str:
+def model_card(results: RunResults) -> str:
     """The whole card: a YAML header and Markdown."""
     parts = (
         _header(results),

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from latte import distributed as processes
+from latte import distributed
 from latte.interfaces import LatteError
 from latte.io.files import remove_leftovers, write_json
 from latte.results.stored import read_stored
@@ -183,12 +183,12 @@ class RunFolder:
 
     def finish(self, stage: str, record: StageRecord) -> None:
         """Note that `stage` is finished; the first of several processes does."""
-        if processes.is_first():
+        if distributed.is_main_process():
             self._write_state({**self._state(), stage: record})
 
     def forget(self, stages: Sequence[str]) -> None:
         """Note that `stages` are to be done again; the first of several processes does."""
-        if not processes.is_first():
+        if not distributed.is_main_process():
             return
         kept = {name: value for name, value in self._state().items() if name not in stages}
         self._write_state(kept)
@@ -199,7 +199,7 @@ class RunFolder:
 
     def keep_checkpoints_of(self, fingerprint: str) -> None:
         """Remove checkpoints of a training whose inputs were others; the first process does."""
-        if not processes.is_first():
+        if not distributed.is_main_process():
             return
         note = self.checkpoints / "fingerprint.json"
         if note.exists() and _noted(note) == fingerprint:
@@ -215,7 +215,7 @@ class RunFolder:
         at work here, or if what is written here would end up elsewhere. A folder that the block
         began, and in which no stage was finished before it failed, is removed.
         """
-        if not processes.is_first():
+        if not distributed.is_main_process():
             yield
             return
         new = [one for one in (self.path, *self.path.parents) if not one.exists()]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from latte import distributed as processes
+from latte import distributed
 from latte.interfaces import LatteError
 from latte.io.files import write_text
 
@@ -46,14 +46,14 @@ class MetricsLog:
     def __init__(self, path: Path, last_step: int, listen: Listen | None = None) -> None:
         self._path = path
         self._listen = listen
-        if not processes.is_first():
+        if not distributed.is_main_process():
             return
         kept = [row for row in read_metrics(path) if row["step"] <= last_step] if last_step else []
         write_text(path, "".join(_line(row) for row in kept))
 
     def append(self, rows: list[Mapping[str, Any]]) -> None:
         """Write `rows` and hand them to the operating system, then to whoever listens."""
-        if not processes.is_first():
+        if not distributed.is_main_process():
             return
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(_line(row) for row in rows)

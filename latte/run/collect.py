@@ -37,7 +37,7 @@ from latte.run.images import Images
 from latte.run.posterior import read_own_images
 from latte.run.present import read_present
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot, frozen_labels, zero_shot_of
+from latte.run.zero_shot import ZeroShot, zero_shot_labels, zero_shot_of
 
 
 def confusions(
@@ -51,7 +51,7 @@ def confusions(
     """
     if not images.labels:
         return {}
-    before = frozen_labels(zero_shot.evaluation, zero_shot.class_features)
+    before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     after = torch.tensor(_predicted_classes(folder, images.class_names))
     same_count(folder.predictions, "test images", [len(after), len(images.labels)])
     own = read_own_images(folder, len(images.class_names))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from latte import distributed as processes
+from latte import distributed
 from latte.data.images import open_image
 from latte.describe.bank import DescriptionBank
 from latte.describe.gating import apply_gates
@@ -26,7 +26,7 @@ from latte.run.oracle import oracle_labels, tell_shortfall
 from latte.run.process import keep_freed_memory
 from latte.run.workspace import Workspace, description_folder, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot
-from latte.toolkit.description_options import with_template
+from latte.toolkit.descriptions import with_template
 
 
 def hold_back(
@@ -101,7 +101,7 @@ def describe(
     descriptions = build_descriptions(workspace, images.template)
     training = training_set(workspace, images, zero_shot)
     plans, results = ask_all(workspace, training, descriptions, ask_again=ask_again)
-    if not processes.is_first():
+    if not distributed.is_main_process():
         return None
     results = hold_back(workspace, plans, results, descriptions)
     bank = DescriptionBank.from_plans(training, plans, results, descriptions)
@@ -115,7 +115,7 @@ def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> T
         images=images.training.images,
         keys=images.training.keys,
         features=zero_shot.training,
-        frozen_labels=zero_shot.frozen_labels,
+        zero_shot_labels=zero_shot.zero_shot_labels,
         class_names=images.class_names,
         template=images.template,
         open=open_image,

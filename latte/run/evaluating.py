@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latte import distributed as processes
+from latte import distributed
 from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
 from latte.evaluate.metrics import evaluate_ranks, label_ranks, to_json
@@ -78,7 +78,7 @@ def evaluate(
         (model, _similarities(workspace, images, zero_shot, model, outcome.features, encodes))
         for model, encodes in models
     ]
-    if not processes.is_first():
+    if not distributed.is_main_process():
         return []
     classes = len(images.class_names)
     owned = [read_own_images(folder, classes, candidate=model is rejected) for model, _ in models]
@@ -285,7 +285,7 @@ def _write_pseudo_labels(
     path: Path, images: Images, zero_shot: ZeroShot, answers: _Answers
 ) -> None:
     names = images.class_names
-    found = (zero_shot.frozen_labels, answers.labels, answers.confidences)
+    found = (zero_shot.zero_shot_labels, answers.labels, answers.confidences)
     columns = [one.tolist() for one in found]
     with (
         write_atomically(path) as temporary,

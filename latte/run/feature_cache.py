@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from latte import distributed as processes
+from latte import distributed
 from latte.interfaces import Progress
 from latte.io.files import digest, remove_leftovers, write_atomically
 from latte.io.tensor_files import tensor_digest
@@ -195,16 +195,16 @@ def kept_features(
     distinct = keys if inverse is None else [keys[place] for place in first]
     features = torch.zeros(len(distinct), width)
     known = torch.zeros(len(distinct), dtype=torch.bool)
-    if processes.is_first():
+    if distributed.is_main_process():
         known = blocks.read(distinct, features)
-    known = processes.tensors_of_first({"known": known})["known"]
+    known = distributed.broadcast_tensors({"known": known})["known"]
     if known.any():
         progress.say(f"{name}: {int(known.sum())} features reused from the cache")
-        features = processes.tensors_of_first({"features": features})["features"]
+        features = distributed.broadcast_tensors({"features": features})["features"]
     missing = (~known).nonzero().flatten()
     if len(missing):
         encoded = encode([first[place] for place in missing.tolist()])
-        if processes.is_first():
+        if distributed.is_main_process():
             _keep(blocks, [distinct[place] for place in missing.tolist()], encoded, progress, name)
         features[missing] = encoded
     return features if inverse is None else features[inverse]

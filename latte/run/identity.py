@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from latte import __version__
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest, digest_json
 from latte.recipe.model import Choice, Recipe
+from latte.version import __version__
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 

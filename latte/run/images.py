@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from latte import distributed as processes
+from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
 from latte.data.disk_cache import DiskStore, bound_from_environment
@@ -74,7 +74,7 @@ def find_images(workspace: Workspace) -> Images:
     scanned = scan_together(training, progress, "check images", decoded.keys, kept)
     test_images = [one.image for one in labelled]
     evaluated = scan_together(test_images, progress, "check test images", decoded.keys, kept)
-    if processes.is_first():
+    if distributed.is_main_process():
         decoded.note([*scanned.keys, *evaluated.keys])
     if not scanned.images:
         raise LatteError(

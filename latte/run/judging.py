@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latte import distributed as processes
+from latte import distributed
 from latte.backbone.encode import encode_cached_images
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import (
@@ -70,7 +70,7 @@ def settle(
     if workspace.recipe.guard is not None:
         if trains_clip(workspace):
             features = encode_members(workspace, candidate, images)
-        strength = processes.of_first(
+        strength = distributed.broadcast(
             lambda: _judge(workspace, zero_shot, candidate, posterior, features).strength
         )
         written.append(folder.verdict)
@@ -82,7 +82,7 @@ def settle(
             else zero_shot_model(workspace, zero_shot, candidate.class_names)
         )
         outcome = Outcome(taken, candidate, features)
-    if processes.is_first():
+    if distributed.is_main_process():
         if workspace.recipe.guard is None:
             folder.verdict.unlink(missing_ok=True)
         written += _save(folder, outcome, posterior, trains_clip(workspace))

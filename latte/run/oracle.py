@@ -39,7 +39,7 @@ def tell_shortfall(
     plan: Plan, descriptions: Mapping[str, DescriptionType[Any]], progress: Progress
 ) -> None:
     """Say how many groups do not hold as many correct images as their description asks for."""
-    true_labels, labels = plan.training.oracle_labels, plan.training.frozen_labels
+    true_labels, labels = plan.training.oracle_labels, plan.training.zero_shot_labels
     for name, planned in plan.descriptions.items():
         wanted, groups = descriptions[name].correct_images, planned.groups
         if wanted is None or groups is None or true_labels is None:

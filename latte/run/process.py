@@ -12,19 +12,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from latte import __version__
-from latte import distributed as processes
+from latte import distributed
 from latte.interfaces import LatteError
 from latte.recipe.model import Choice, Recipe
 from latte.results.folder import RunFolder
+from latte.version import __version__
 
 
 def share_folder(folder: RunFolder) -> None:
     """Raise `LatteError` where a process does not see the run folder of the first one."""
-    if processes.count() == 1:
+    if distributed.world_size() == 1:
         return
-    sign = processes.of_first(folder.sign)
-    if not processes.appears(lambda: folder.shows(sign)):
+    sign = distributed.broadcast(folder.sign)
+    if not distributed.appears(lambda: folder.shows(sign)):
         raise LatteError(
             "this process does not see the run folder of the first one",
             where=str(folder.path),
@@ -38,11 +38,11 @@ def take_device(device: str) -> None:
     Raises `LatteError` for a device that several processes cannot work on together.
     """
     kind = device.partition(":")[0]
-    if processes.count() == 1 or kind == "cpu":
+    if distributed.world_size() == 1 or kind == "cpu":
         return
-    if kind != "cuda" or device != processes.local_device("cuda"):
+    if kind != "cuda" or device != distributed.local_device("cuda"):
         raise LatteError(
-            f"{processes.count()} processes cannot work on `{device}` together",
+            f"{distributed.world_size()} processes cannot work on `{device}` together",
             where="device",
             hint="write `device: auto`: each process takes a GPU of its own; or `device: cpu`",
         )
@@ -182,7 +182,7 @@ def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
         "device_name": _device_name(device),
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
-        "processes": processes.count(),
+        "processes": distributed.world_size(),
         "seed": recipe.general.seed,
     }
 

@@ -22,7 +22,7 @@ _SIDES = {"cpu": 2048, "cuda": 8192}
 _REPEATS = 5
 
 
-def product_rate(
+def matmul_throughput(
     device: str,
     dtype: torch.dtype,
     *,
@@ -177,8 +177,8 @@ def _gflops(an_image: float, times: StepTimes, part: str | None) -> float:
 def _product_rate(profile: RunProfile, clock: Callable[[], float]) -> float:
     dtype = _DTYPES.get(profile.arithmetic, torch.float32)
     if profile.arithmetic == "tf32":
-        return product_rate(profile.device, dtype, clock=clock, inside=tf32_products)
-    return product_rate(profile.device, dtype, clock=clock)
+        return matmul_throughput(profile.device, dtype, clock=clock, inside=tf32_products)
+    return matmul_throughput(profile.device, dtype, clock=clock)
 
 
 def _rate(images: int, seconds: float) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from latte import distributed as processes
+from latte import distributed
 from latte.data.enough import warn_of_few
 from latte.interfaces import Evaluation, Progress, RunResults, RunStart
 from latte.io.files import digest, write_json, write_text
@@ -72,12 +72,12 @@ def run_recipe(
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
-    if processes.count() > 1:
-        progress.say(f"{processes.count()} processes; progress shows the first one's share")
+    if distributed.world_size() > 1:
+        progress.say(f"{distributed.world_size()} processes; progress shows the first one's share")
     with repeatable(recipe.general.deterministic), folder.lock(), workspace.listeners.run():
         if ask_again:
             folder.forget(["describe"])
-        measured = RunProfile(workspace) if profile and processes.is_first() else None
+        measured = RunProfile(workspace) if profile and distributed.is_main_process() else None
         results = _Runner(workspace, STAGES.index(until), ask_again, measured).run()
         if measured is not None:
             write_profile(folder, measured)
@@ -129,7 +129,7 @@ class _Runner:
         self._warn_of_few(images)
         self.workspace.listeners.run_started(self._run_start(images))
         self.fingerprints = _fingerprints(self.workspace, images)
-        if processes.is_first():
+        if distributed.is_main_process():
             self._write_records()
             self._forget_changed()
         zero_shot: _Lazy[ZeroShot] = _Lazy(lambda: zero_shot_of(self.folder.zero_shot, images))
@@ -158,7 +158,7 @@ class _Runner:
 
     def _zero_shot(self, images: Images, kept: _Lazy[ZeroShot]) -> Sequence[Path]:
         found = compute_zero_shot(self.workspace, images)
-        if processes.is_first():
+        if distributed.is_main_process():
             kept.value = found
             save_zero_shot(self.folder.zero_shot, found)
         return [self.folder.zero_shot]
@@ -173,7 +173,7 @@ class _Runner:
     def _train(
         self, images: Images, zero_shot: _Lazy[ZeroShot], bank: _Lazy[Any], kept: _Lazy[Outcome]
     ) -> Sequence[Path]:
-        if processes.is_first():
+        if distributed.is_main_process():
             environment = describe_environment(self.workspace.recipe, self.workspace.device)
             write_json(self.folder.environment, environment)
         # Asking again can change texts without changing what they depend on.
@@ -186,7 +186,7 @@ class _Runner:
     def _report(self, images: Images) -> RunResults | None:
         """Controls, then reporters. Results are collected whether or not the pages are reused."""
         controls = self._controls()
-        first = processes.is_first()
+        first = distributed.is_main_process()
         results = collect_results(self.workspace, images, controls) if first else None
 
         def work() -> Sequence[Path]:
@@ -209,7 +209,7 @@ class _Runner:
             with folder.lock():
                 control = self.workspace.control(recipe, folder)
                 _Runner(control, STAGES.index("evaluate")).run()
-            if processes.is_first():
+            if distributed.is_main_process():
                 evaluations[name] = read_evaluations(folder)
         return evaluations
 
@@ -218,7 +218,7 @@ class _Runner:
     ) -> None:
         """Do `work` unless its result is there, and note that it is finished."""
         listeners = self.workspace.listeners
-        before = processes.of_first(lambda: self._seconds_of(stage))
+        before = distributed.broadcast(lambda: self._seconds_of(stage))
         if before is not None:
             self.progress.say(f"{stage}: reused, done before in {before:.1f} s")
             listeners.stage_finished(stage, before, reused=True)
@@ -238,7 +238,7 @@ class _Runner:
         listeners.stage_finished(stage, seconds, reused=False)
         if self.profile is not None:
             self.profile.note(stage, record, reused=False)
-        processes.wait_for_all()
+        distributed.barrier()
 
     def _seconds_of(self, stage: str) -> float | None:
         """How long `stage` took, if it is finished."""
@@ -281,7 +281,7 @@ class _Runner:
 
 def _by_first(work: Callable[[], Sequence[Path]]) -> Sequence[Path]:
     """What the first of several processes writes."""
-    return work() if processes.is_first() else []
+    return work() if distributed.is_main_process() else []
 
 
 class _Lazy(Generic[ResultT]):

@@ -14,7 +14,6 @@ from latte.recipe.model import Recipe
 from latte.recipe.node import OVERRIDE
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
-from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
 
 _CLOSING = {"[": "]", "{": "}"}

@@ -19,8 +19,9 @@ from latte.run.images import Images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 from latte.train.learner import Learner, build_learner
-from latte.train.loop import Evaluate, Training, own_posterior, train
+from latte.train.loop import own_posterior, train
 from latte.train.step import StepInputs
+from latte.train.training import Evaluate, Training
 
 
 def train_learners(
@@ -84,7 +85,7 @@ def _start(
         class_names=images.class_names,
         class_features=zero_shot.class_features.to(device),
         image_features=zero_shot.training.to(device),
-        frozen_labels=zero_shot.frozen_labels.to(device),
+        zero_shot_labels=zero_shot.zero_shot_labels.to(device),
         description_features=texts.named,
         texts=texts.of,
         description_weights={

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import platformdirs
 
-from latte import distributed as processes
+from latte import distributed
 from latte.interfaces import Context, Dataset, LatteError, Progress
 from latte.recipe.model import Choice, Recipe
 from latte.registry.plugin import Registered
@@ -90,7 +90,7 @@ class Workspace:
 
         A process that torchrun started takes its own.
         """
-        return find_device(processes.local_device(self.recipe.general.device))
+        return find_device(distributed.local_device(self.recipe.general.device))
 
     @cached_property
     def context(self) -> Context:
@@ -145,7 +145,7 @@ class Workspace:
 
         A control has none, and of several processes the first alone has any.
         """
-        silent = self._parent is not None or not processes.is_first()
+        silent = self._parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 

@@ -34,7 +34,7 @@ class ZeroShot:
     """(M, D)"""
     class_features: Tensor
     """(C, D)"""
-    frozen_labels: Tensor
+    zero_shot_labels: Tensor
     """(N,) int64: the nearest class of each training image."""
 
 
@@ -50,11 +50,11 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     ]
     class_features = encode_class_texts(clip, images.class_texts)
     tell_alike(workspace.progress, images.class_names, class_features)
-    labels = frozen_labels(features[0], class_features)
+    labels = zero_shot_labels(features[0], class_features)
     return ZeroShot(features[0], features[1], class_features, labels)
 
 
-def frozen_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
+def zero_shot_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
     """Unit features of images (N, D) and classes (C, D) -> the nearest class (N,) of each image."""
     blocks = row_blocks(len(image_features), len(class_features))
     nearest = [(image_features[rows] @ class_features.T).argmax(dim=1) for rows in blocks]
@@ -117,7 +117,7 @@ def _check(found: ZeroShot) -> None:
         raise ValueError("features have several widths")
     if not all(one.isfinite().all() for one in features):
         raise ValueError("a feature is not a finite number")
-    labels, classes = found.frozen_labels, len(found.class_features)
+    labels, classes = found.zero_shot_labels, len(found.class_features)
     if labels.dtype != torch.int64 or labels.shape != found.training.shape[:1]:
         raise ValueError("it does not have one label for each training image")
     if not bool(((labels >= 0) & (labels < classes)).all()):

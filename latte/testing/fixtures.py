@@ -96,7 +96,7 @@ def training_start(
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
     image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)
-    frozen_labels = (image_features @ class_features.T).argmax(dim=1)
+    zero_shot_labels = (image_features @ class_features.T).argmax(dim=1)
     seeds = {name: 100 + place for place, name in enumerate(descriptions)}
 
     def texts(labels: Tensor) -> dict[str, Tensor]:
@@ -109,8 +109,8 @@ def training_start(
         class_names=tuple(f"class {label}" for label in range(classes)),
         class_features=class_features,
         image_features=image_features,
-        frozen_labels=frozen_labels,
-        description_features=lambda name: texts(frozen_labels)[name],
+        zero_shot_labels=zero_shot_labels,
+        description_features=lambda name: texts(zero_shot_labels)[name],
         texts=texts,
     )
 
@@ -128,7 +128,7 @@ def guard_evidence(
     for number in range(learners):
         own = frozen + 0.1 * unit_rows(images, seed=20 + number) if trained else frozen
         features = normalize(own, dim=1)
-        sums = texts + torch.zeros_like(texts).index_add_(0, start.frozen_labels, features)
+        sums = texts + torch.zeros_like(texts).index_add_(0, start.zero_shot_labels, features)
         classifier = Classifier(normalize(sums, dim=1), torch.arange(classes))
         candidates[f"learner-{number}"] = Candidate(features, classifier, 100.0)
     similarities = sum(

@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from latte.api import (
     Batch,
+    EpochInfo,
     FeatureBank,
     Kind,
     LabelStream,
@@ -20,7 +21,6 @@ from latte.api import (
     PrototypeAggregator,
     PseudoLabeler,
     Refresh,
-    RoundInfo,
     TrainingStart,
 )
 from latte.testing.component import ComponentContract
@@ -42,10 +42,10 @@ class PseudoLabelerContract(ComponentContract):
         labeler.start(start)
         return labeler
 
-    def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> RoundInfo:
+    def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> EpochInfo:
         """Begin an epoch as the engine does: banks only for a labeler that asks for them."""
         banks = _feature_banks(start) if labeler.needs_feature_banks else {}
-        return labeler.begin_round(banks, _aggregators(labeler, start), epoch)
+        return labeler.on_epoch_start(banks, _aggregators(labeler, start), epoch)
 
     def assign(
         self, labeler: PseudoLabeler[Any], start: TrainingStart, size: int, first: int = 0
@@ -83,13 +83,13 @@ class PseudoLabelerContract(ComponentContract):
         _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
 
     def test_begin_round_returns_what_was_learnt(self, tmp_path: Path) -> None:
-        """A `RoundInfo`; classifiers, where there are any, are whole, by learner."""
+        """A `EpochInfo`; classifiers, where there are any, are whole, by learner."""
         start = training_start()
         labeler = self.started(tmp_path, start)
         assert labeler.refresh in get_args(Refresh), f"refresh is {labeler.refresh!r}"
         for epoch in (0, 1):
             info = self.begin(labeler, start, epoch)
-            assert isinstance(info, RoundInfo), "begin_round() must return a RoundInfo"
+            assert isinstance(info, EpochInfo), "on_epoch_start() must return a EpochInfo"
             classes, width = start.class_features.shape
             for learner, found in info.classifiers.items():
                 assert learner in LEARNERS, f"a classifier for an unknown learner {learner}"
@@ -118,7 +118,7 @@ class PseudoLabelerContract(ComponentContract):
                 assert torch.equal(posterior.probabilities, again.probabilities), message
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
-        """In the middle of an epoch: `start` and `load_state`, but no `begin_round`."""
+        """In the middle of an epoch: `start` and `load_state`, but no `on_epoch_start`."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)

@@ -13,11 +13,11 @@ from torch import Tensor
 from latte.api import (
     ClassFeatureRefresh,
     Classifier,
+    EpochInfo,
     Kind,
     LabelStream,
     LatteError,
     PrototypeAggregator,
-    RoundInfo,
     Supervision,
     TrainingStart,
 )
@@ -49,7 +49,7 @@ class PrototypeAggregatorContract(ComponentContract):
         refreshes = get_args(ClassFeatureRefresh)
         assert aggregator.class_features_refresh in refreshes, f"refresh is none of {refreshes}"
         check_classifier(aggregator.classifier(), classes)
-        logits = aggregator.logits(start.image_features[:size])
+        logits = aggregator.similarities(start.image_features[:size])
         assert logits.shape == (size, classes), f"logits are {tuple(logits.shape)}, not (B, C)"
         expected = aggregator.classifier().similarities(start.image_features[:size])
         assert torch.allclose(logits, expected, atol=1e-5), "logits must be the classifier's"
@@ -116,11 +116,11 @@ class PrototypeAggregatorContract(ComponentContract):
         _check_equal(one, other, "equal steps give other prototypes")
 
     def test_a_stopped_run_goes_on_to_the_bit(self, tmp_path: Path) -> None:
-        """In the middle of an epoch: `start` and `load_state`, but no `end_round`."""
+        """In the middle of an epoch: `start` and `load_state`, but no `on_epoch_start`."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         take_step(one, start, 0)
-        one.end_round(RoundInfo(), LEARNER)
+        one.on_epoch_start(EpochInfo(), LEARNER)
         take_step(one, start, 1)
         state = one.state()
         saved = {name: value.clone() for name, value in state.items()}
@@ -142,7 +142,7 @@ class PrototypeAggregatorContract(ComponentContract):
         plain = Classifier(rows, torch.arange(4))
         biased = Classifier(3 * rows, torch.arange(4), torch.linspace(-1, 1, 4))
         for found in ({}, {"another": plain}, {LEARNER: plain}, {LEARNER: biased}):
-            aggregator.end_round(RoundInfo(found), LEARNER)
+            aggregator.on_epoch_start(EpochInfo(found), LEARNER)
             check_classifier(aggregator.classifier(), 4)
 
 
@@ -159,7 +159,10 @@ def supervise(
     images = start.image_features[rows]
     if aggregator.class_features_refresh == "step":
         aggregator.refresh_class_features(start.class_features.clone().requires_grad_())
-    labels = {"frozen": start.frozen_labels[rows], "current": aggregator.logits(images).argmax(1)}
+    labels = {
+        "frozen": start.zero_shot_labels[rows],
+        "current": aggregator.similarities(images).argmax(1),
+    }
     streams = [
         LabelStream(name, of_stream, torch.full((size,), weight))
         for name, of_stream in labels.items()
@@ -195,7 +198,7 @@ def take_step(
     ]
     if given:
         torch.autograd.backward(torch.stack(given).sum())
-    aggregator.commit(supervisions)
+    aggregator.update(supervisions)
     return supervisions
 
 

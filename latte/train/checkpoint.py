@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latte import distributed as processes
+from latte import distributed
 from latte.interfaces import LatteError, PseudoLabeler
 from latte.io.files import sync_folder
 from latte.io.tensor_files import DamagedTensorsError, load_tensors, save_tensors
@@ -35,22 +35,22 @@ def keep_checkpoint(
     What GPUs add up in no fixed order differs in its last bits from process to process; so no
     difference outlasts a checkpoint, and a run that goes on from one is a run that never stopped.
     """
-    if processes.is_first():
+    if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)
-    if processes.count() > 1:
+    if distributed.world_size() > 1:
         for learner in learners:
-            prototypes = processes.tensors_of_first(learner.aggregator.state())
+            prototypes = distributed.broadcast_tensors(learner.aggregator.state())
             learner.aggregator.load_state(prototypes)
         for labeler in labelers:
-            labeler.load_state(processes.tensors_of_first(labeler.state()))
+            labeler.load_state(distributed.broadcast_tensors(labeler.state()))
 
 
 def resume(
     folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> int:
     """See `load_checkpoint`; several processes go on from the one that the first found whole."""
-    step = processes.of_first(lambda: load_checkpoint(folder, learners, labelers))
-    if step and not processes.is_first():
+    step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
+    if step and not distributed.is_main_process():
         found = load_checkpoint(folder, learners, labelers, only=step)
         if found != step:
             raise LatteError(
@@ -131,8 +131,8 @@ def _tensors(
         weights = {name: value.detach() for name, value in learner.parameters.items()}
         tensors |= _prefixed(f"{learner.name}/weights", weights)
         tensors |= _prefixed(f"{learner.name}/prototypes", learner.aggregator.state())
-        if learner.kept_texts is not None:
-            tensors |= _prefixed(f"{learner.name}/texts", learner.kept_texts.state())
+        if learner.cached_texts is not None:
+            tensors |= _prefixed(f"{learner.name}/texts", learner.cached_texts.state())
         if learner.optimizer is not None:
             tensors |= _prefixed(f"{learner.name}/optimizer", _optimizer_state(learner.optimizer))
             tensors |= _prefixed(f"{learner.name}/scaler", learner.scaler.state())
@@ -154,8 +154,8 @@ def _restore(
                     raise ValueError(f"{name} has another shape")
                 parameter.copy_(weights[name])
         learner.aggregator.load_state(_below(tensors, f"{learner.name}/prototypes"))
-        if learner.kept_texts is not None:
-            learner.kept_texts.load_state(_below(tensors, f"{learner.name}/texts"))
+        if learner.cached_texts is not None:
+            learner.cached_texts.load_state(_below(tensors, f"{learner.name}/texts"))
         if learner.optimizer is not None:
             _load_optimizer(learner.optimizer, _below(tensors, f"{learner.name}/optimizer"))
             learner.scaler.load_state(_below(tensors, f"{learner.name}/scaler"))

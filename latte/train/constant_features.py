@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from latte import distributed as processes
+from latte import distributed
 from latte.backbone.encode import encode_many_texts
 from latte.interfaces import Progress, TrainingStart
 from latte.interfaces.settings import TrainSettings
 from latte.train.learner import Learner
 from latte.train.step import StepInputs
-from latte.train.texts import KeptTexts, RefreshedTexts
+from latte.train.texts import CachedTexts, RefreshedTexts
 
 BankFeatures = Callable[[], Tensor]
 """(M, D) features of a bank's `unique_texts` by the frozen CLIP."""
@@ -36,7 +36,7 @@ def keep_constant_features(
         learner.constant_features = start.image_features
     if learner.text_tower_trains:
         if settings.refresh_captions is not None:
-            learner.kept_texts = _refreshed(learner, inputs, settings.refresh_captions)
+            learner.cached_texts = _refreshed(learner, inputs, settings.refresh_captions)
         return
     if learner.aggregator.class_features_refresh == "step":
         with torch.no_grad():
@@ -50,7 +50,7 @@ def keep_constant_features(
             if bank_features is None
             else bank_features()
         )
-        learner.kept_texts = KeptTexts(features.to(learner.device), inputs.descriptions)
+        learner.cached_texts = CachedTexts(features.to(learner.device), inputs.descriptions)
 
 
 def _refreshed(learner: Learner, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
@@ -60,6 +60,8 @@ def _refreshed(learner: Learner, inputs: StepInputs, lifetime: int) -> Refreshed
     like = torch.empty(0, learner.backbone.embedding_width, device=learner.device)
 
     def encode(texts: Sequence[str]) -> Tensor:
-        return processes.gather_rows(learner.encode_texts(processes.share(texts)), len(texts))
+        return distributed.all_gather_rows(
+            learner.encode_texts(distributed.share(texts)), len(texts)
+        )
 
     return RefreshedTexts(bank.unique_texts, names, encode, lifetime, like)

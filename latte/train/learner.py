@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from latte.interfaces import Backbone, Loss, PrototypeAggregator, TrainableGroup
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
 from latte.train.precision import Arithmetic, LossScaler, choose_arithmetic, forward_in
-from latte.train.texts import KeptTexts
+from latte.train.texts import CachedTexts
 
 
 def build_optimizer(
@@ -87,7 +87,7 @@ class Learner:
     constant_class_features: Tensor | None = None
     """(C, D) features of the class texts, where an aggregator asks for them in every step and the
     text tower does not change."""
-    kept_texts: KeptTexts | None = None
+    cached_texts: CachedTexts | None = None
     """Features of descriptions that are looked up instead of encoded in every step."""
 
     def image_features(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
@@ -145,7 +145,7 @@ class Learner:
     def similarities(self, image_features: Tensor) -> Tensor:
         """Unit features (B, D) -> cosine similarities (B, C), without gradient."""
         with torch.no_grad():
-            return self.aggregator.logits(image_features)
+            return self.aggregator.similarities(image_features)
 
 
 def build_learner(

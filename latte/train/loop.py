@@ -9,38 +9,30 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from latte import distributed as processes
+from latte import distributed
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
-from latte.data.cache import ImageCache
-from latte.data.device_views import DeviceViews
-from latte.data.views import TrainingView
 from latte.interfaces import (
     Batch,
+    EpochInfo,
     FeatureBank,
     Posterior,
     Progress,
     ProgressTask,
-    PseudoLabeler,
-    RoundInfo,
-    TrainingStart,
 )
-from latte.interfaces.settings import TrainSettings
-from latte.results.metrics_log import Listen, MetricsLog
+from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import keep_checkpoint, resume
-from latte.train.constant_features import BankFeatures, keep_constant_features
+from latte.train.constant_features import keep_constant_features
 from latte.train.learner import Learner, learning_rate_factor, set_learning_rate
-from latte.train.micro_batch import fit_learners, lack_explained
-from latte.train.step import StepInputs, StepOutcome, training_step
+from latte.train.micro_batch import find_micro_batch_size, lack_explained
+from latte.train.step import StepOutcome, training_step
 from latte.train.timing import (
     CHECKPOINTS,
     EVALUATION,
@@ -51,52 +43,11 @@ from latte.train.timing import (
     timed_items,
     timed_step,
 )
+from latte.train.training import Training
 
-Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
 Figures = dict[str, float | Tensor]
 """Tensors stay on the device until the rows are written: reading one waits for its step."""
 _SECONDS_SHOWN = 1.0
-
-
-@dataclass(frozen=True)
-class Training:
-    """Everything that the loop needs; labels of images are not among it."""
-
-    settings: TrainSettings
-    inputs: StepInputs
-    start: TrainingStart
-    images: ImageCache
-    """The N training images, decoded once."""
-    view: TrainingView
-    learners: Sequence[Learner]
-    folder: Path
-    """The run folder: metrics and checkpoints go there."""
-    evaluation_batch_size: int
-    evaluate: Evaluate | None
-    """Figures of the learners as they are, where labelled images exist."""
-    bank_features: BankFeatures | None = None
-    """Features of the bank's texts by the frozen CLIP; None: encoded here, where they are used."""
-    listen: Listen | None = None
-    """Told of rows once they are written."""
-
-    device_views: DeviceViews | None = None
-    """Where images are resident on the device: their views in place of `view`'s."""
-
-    @property
-    def labelers(self) -> Sequence[PseudoLabeler[Any]]:
-        """The pseudo-labelers, which all learners share."""
-        return self.inputs.labelers
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """ceil(N / batch size): every image is seen once an epoch."""
-        return math.ceil(len(self.images) / self.settings.images_a_step)
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of a whole run: `max_steps` or `max_epochs`, whichever is reached first."""
-        epochs = self.settings.max_epochs
-        return min(self.settings.max_steps, epochs * self.steps_per_epoch)
 
 
 def train(training: Training, progress: Progress) -> None:
@@ -107,7 +58,7 @@ def train(training: Training, progress: Progress) -> None:
     """
     _start(training, progress)
     with timed(FITTING):
-        fit_learners(training, progress)
+        find_micro_batch_size(training, progress)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
     total = training.total_steps
@@ -140,7 +91,7 @@ def own_posterior(training: Training) -> Posterior | None:
 def _start(training: Training, progress: Progress) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
-        if processes.count() > 1:
+        if distributed.world_size() > 1:
             learner.find_what_trains()
         if training.total_steps:
             keep_constant_features(
@@ -200,7 +151,7 @@ def _views(
     if all(learner.constant_features is not None for learner in training.learners):
         yield from ((indices, None) for indices in batches)
         return
-    own = [processes.share(indices) for indices in batches]
+    own = [distributed.share(indices) for indices in batches]
     with contextlib.closing(_own_views(training, own, epoch)) as views:
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
@@ -225,12 +176,12 @@ def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
         banks = {one.name: _feature_bank(training, one, progress) for one in training.learners}
     aggregators = {one.name: one.aggregator for one in training.learners}
     infos = [
-        labeler.begin_round(banks if labeler.needs_feature_banks else {}, aggregators, epoch)
+        labeler.on_epoch_start(banks if labeler.needs_feature_banks else {}, aggregators, epoch)
         for labeler in due
     ]
     classifiers = {name: value for info in infos for name, value in info.classifiers.items()}
     for learner in training.learners:
-        learner.aggregator.end_round(RoundInfo(classifiers), learner.name)
+        learner.aggregator.on_epoch_start(EpochInfo(classifiers), learner.name)
 
 
 def _step(

@@ -9,21 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from latte import distributed as processes
+from latte import distributed
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.settings import TrainSettings
 from latte.io.files import write_json
 from latte.train.learner import Learner
 from latte.train.precision import backward_in
-
-if TYPE_CHECKING:
-    from latte.train.loop import Training
+from latte.train.training import Training
 
 _MEMINFO = Path("/proc/meminfo")
 _OWN_GROUPS = Path("/proc/self/cgroup")
@@ -129,7 +126,7 @@ Fits = Callable[[int | None], bool]
 """Whether memory suffices for parts of that size, or for a whole batch."""
 
 
-def fit_learners(training: Training, progress: Progress) -> None:
+def find_micro_batch_size(training: Training, progress: Progress) -> None:
     """Give each learner the part size with which a step fits, as the settings ask for it.
 
     A training that goes on begins with what it found before, so that it gives the same bits.
@@ -149,14 +146,14 @@ def fit_learners(training: Training, progress: Progress) -> None:
         worst = worst_step(training, learner)
         own = _fit(learner, worst, before.get(learner.name), settings, progress)
         found[learner.name] = _agreed(learner, own)
-    if processes.is_first():
+    if distributed.is_main_process():
         write_json(path, {name: asdict(one) for name, one in found.items()})
 
 
 def worst_step(training: Training, learner: Learner) -> Worst:
     """Images and texts of the largest step; what is looked up passes through no tower."""
     size = min(training.settings.images_a_step, len(training.images))
-    inputs, kept = training.inputs, learner.kept_texts
+    inputs, kept = training.inputs, learner.cached_texts
     names = [one for one in inputs.descriptions if kept is None or one not in kept.names]
     texts = [*inputs.bank.unique_texts] if names else []
     most = size * len(names) * max(1, len(inputs.labelers))
@@ -165,13 +162,13 @@ def worst_step(training: Training, learner: Learner) -> Worst:
         longest = sorted(
             {*longest, *inputs.class_texts.sentences}, key=lambda one: (-len(one), one)
         )
-    images = 0 if learner.constant_features is not None else len(processes.share(range(size)))
-    return Worst(images, processes.share(longest))
+    images = 0 if learner.constant_features is not None else len(distributed.share(range(size)))
+    return Worst(images, distributed.share(longest))
 
 
 def _agreed(learner: Learner, own: Found) -> Found:
     """What fits all processes of a run: the smallest part that any of them found."""
-    found = [Found(**one) for one in processes.gather_values(asdict(own))]
+    found = [Found(**one) for one in distributed.all_gather_object(asdict(own))]
     sizes = [one.micro_batch_size for one in found if one.micro_batch_size is not None]
     learner.micro_batch_size = min(sizes, default=None)
     again = any(one.gradient_checkpointing for one in found)

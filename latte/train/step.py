@@ -51,7 +51,7 @@ def training_step(
     loss = _total_loss(learner, image_features, supervisions)
     if learner.optimizer is not None and loss.requires_grad:
         _update(learner, learner.optimizer, towers, loss)
-    learner.aggregator.commit(supervisions)
+    learner.aggregator.update(supervisions)
     return StepOutcome(loss.detach(), _agreement([one.stream for one in supervisions]))
 
 
@@ -89,7 +89,7 @@ def _descriptions(
         for stream in streams
         for name in inputs.descriptions
     ]
-    kept = learner.kept_texts
+    kept = learner.cached_texts
     features = iter(description_features(columns, inputs.bank, texts, kept, batch.step))
     return [{name: next(features) for name in inputs.descriptions} for _ in streams]
 

@@ -13,7 +13,7 @@ from latte.train.timing import TEXTS, timed
 _NEVER = -1
 
 
-class KeptTexts:
+class CachedTexts:
     """Features of M distinct texts by row, without gradient."""
 
     def __init__(self, features: Tensor, names: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ class KeptTexts:
         """Restore what `state` returned."""
 
 
-class RefreshedTexts(KeptTexts):
+class RefreshedTexts(CachedTexts):
     """A text is encoded when it is asked for, and again when that was `lifetime` steps ago."""
 
     def __init__(
@@ -52,7 +52,7 @@ class RefreshedTexts(KeptTexts):
         self._encoded_in = torch.full((len(texts),), _NEVER)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """See `KeptTexts.look_up`; no feature is older than `lifetime` - 1 steps."""
+        """See `CachedTexts.look_up`; no feature is older than `lifetime` - 1 steps."""
         since = self._encoded_in[rows]
         due: Tensor = torch.unique(rows[(since == _NEVER) | (step - since >= self._lifetime)])
         if len(due):
@@ -109,7 +109,7 @@ def description_features(
     columns: Sequence[tuple[str, Tensor]],
     bank: DescriptionBank,
     texts: StepTexts,
-    kept: KeptTexts | None,
+    kept: CachedTexts | None,
     step: int,
 ) -> list[Tensor]:
     """Columns of (description, rows (B,) of the bank) -> unit features (B, D) of each."""

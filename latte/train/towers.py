@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from latte import distributed as processes
+from latte import distributed
 from latte.toolkit.seeds import seed_from
 from latte.train.learner import Learner
 from latte.train.precision import backward_in
@@ -69,13 +69,13 @@ class SharedTowers(Towers):
         own = torch.empty(0, learner.backbone.embedding_width, device=learner.device)
         if len(pixels):
             with _own_random_numbers(learner.device, len(self._encoded)):
-                own = self._inner.encode_images(processes.share(indices), pixels)
+                own = self._inner.encode_images(distributed.share(indices), pixels)
         return self._gathered(own, len(indices), learner.image_tower_trains)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """See `Learner.encode_texts`; every process has the same `texts`."""
         with _own_random_numbers(self._learner.device, len(self._encoded)):
-            own = self._inner.encode_texts(processes.share(texts))
+            own = self._inner.encode_texts(distributed.share(texts))
         return self._gathered(own, len(texts), self._learner.text_tower_trains)
 
     def backward(self, loss: Tensor) -> None:
@@ -87,14 +87,14 @@ class SharedTowers(Towers):
         self._encoded.clear()
 
     def _gathered(self, own: Tensor, total: int, trains: bool) -> Tensor:
-        features = processes.gather_rows(own, total)
+        features = distributed.all_gather_rows(own, total)
         if trains and torch.is_grad_enabled():
             self._encoded.append(_Encoded(own, features.requires_grad_()))
         return features
 
     def _count_once(self) -> None:
         """What the loss reaches without towers, as the logit scale, has its gradient in full."""
-        if not processes.is_first():
+        if not distributed.is_main_process():
             for parameter in self._learner.parameters.values():
                 parameter.grad = None
 
@@ -102,7 +102,7 @@ class SharedTowers(Towers):
         """Through the inner towers: they are linear in the gradients of what they encoded."""
         with backward_in(self._learner.arithmetic):
             products = [
-                (one.own * processes.share(one.all.grad)).sum()
+                (one.own * distributed.share(one.all.grad)).sum()
                 for one in self._encoded
                 if one.own.requires_grad and one.all.grad is not None
             ]
@@ -112,10 +112,10 @@ class SharedTowers(Towers):
     def _sum_gradients(self) -> None:
         """A weight that no process has a gradient for keeps none, as an optimiser tells that."""
         parameters = list(self._learner.parameters.values())
-        known = processes.any_of_all([one.grad is not None for one in parameters])
+        known = distributed.any_process([one.grad is not None for one in parameters])
         moving = [one for one, there in zip(parameters, known, strict=True) if there]
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in moving]
-        for parameter, total in zip(moving, processes.sum_over_all(gradients), strict=True):
+        for parameter, total in zip(moving, distributed.all_reduce(gradients), strict=True):
             parameter.grad = total
 
 
@@ -127,7 +127,9 @@ def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
     """
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(seed_from("share", torch.initial_seed() % 2**63, processes.rank(), place))
+        torch.manual_seed(
+            seed_from("share", torch.initial_seed() % 2**63, distributed.rank(), place)
+        )
         yield
 
 
@@ -143,7 +145,7 @@ def towers_of(learner: Learner) -> Towers:
     """The towers for one step of `learner`."""
     size = learner.micro_batch_size
     towers = Towers(learner) if size is None else CachedTowers(learner, size)
-    return towers if processes.count() == 1 else SharedTowers(learner, towers)
+    return towers if distributed.world_size() == 1 else SharedTowers(learner, towers)
 
 
 @dataclass(frozen=True)

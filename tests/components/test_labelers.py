@@ -7,7 +7,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.labelers.current import CurrentLabeler
+from latte.components.labelers.frozen import FrozenLabeler
 from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import Batch
@@ -27,7 +28,7 @@ def prototypes(class_features: Tensor) -> MomentumPrototypes:
 def test_frozen_labels_are_looked_up_by_training_image() -> None:
     labeler = FrozenLabeler(FrozenOptions(), CONTEXT)
     classes = torch.eye(3)
-    labeler.start(training_start(classes, frozen_labels=torch.tensor([2, 0, 1, 1, 0])))
+    labeler.start(training_start(classes, zero_shot_labels=torch.tensor([2, 0, 1, 1, 0])))
 
     (stream,) = labeler.assign(batch_of(4, 0, 2), unit_rows(3, 3, seed=0), prototypes(classes))
 
@@ -38,7 +39,7 @@ def test_frozen_labels_are_looked_up_by_training_image() -> None:
 
 def test_frozen_labels_ignore_what_the_prototypes_say_now() -> None:
     labeler = FrozenLabeler(FrozenOptions(), CONTEXT)
-    labeler.start(training_start(torch.eye(2), frozen_labels=torch.tensor([0, 1])))
+    labeler.start(training_start(torch.eye(2), zero_shot_labels=torch.tensor([0, 1])))
     swapped = prototypes(torch.eye(2).flip(0))
 
     (stream,) = labeler.assign(batch_of(0, 1), torch.eye(2), swapped)

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from latte.components.options import MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
-from latte.interfaces import LabelStream, RoundInfo, Supervision
+from latte.interfaces import EpochInfo, LabelStream, Supervision
 from tests.train.driver import CONTEXT, QUICKLY, draw_labels, stream, training_start, unit_rows
 
 CLASSES = 5
@@ -70,7 +70,7 @@ class TestTargets:
         aggregator = prototypes()
 
         supervision = teach(aggregator, stream([2, 2, 0]))
-        aggregator.commit([supervision])
+        aggregator.update([supervision])
 
         assert torch.equal(targets_of(supervision), START[[2, 2, 0]])
         torch.testing.assert_close(weights_of(aggregator), START)
@@ -122,7 +122,7 @@ class TestCommit:
 
         agreeing = teach(aggregator, stream([0, 0]), text)
         differing = teach(aggregator, stream([0, 4]), text)
-        aggregator.commit([agreeing, differing])
+        aggregator.update([agreeing, differing])
 
         expected = normalize(2 * first + second, dim=1)
         torch.testing.assert_close(weights_of(aggregator)[0:1], expected)
@@ -131,7 +131,7 @@ class TestCommit:
     def test_absent_classes_keep_their_bits(self) -> None:
         aggregator = prototypes(momentum=0.5)
 
-        aggregator.commit([teach(aggregator, stream([1, 3]), unit_rows(2, WIDTH, seed=2))])
+        aggregator.update([teach(aggregator, stream([1, 3]), unit_rows(2, WIDTH, seed=2))])
 
         changed = (weights_of(aggregator) != START).any(dim=1)
         assert changed.tolist() == [False, True, False, True, False]
@@ -140,7 +140,7 @@ class TestCommit:
         aggregator = prototypes(momentum=0.0)
         text = unit_rows(3, WIDTH, seed=2)
 
-        aggregator.commit([teach(aggregator, stream([0, 0, 1], [0.0, 1.0, 0.0]), text)])
+        aggregator.update([teach(aggregator, stream([0, 0, 1], [0.0, 1.0, 0.0]), text)])
 
         torch.testing.assert_close(weights_of(aggregator)[0], text[1])
         assert torch.equal(weights_of(aggregator)[1], START[1])
@@ -148,7 +148,7 @@ class TestCommit:
     def test_without_any_stream_nothing_moves(self) -> None:
         aggregator = prototypes()
 
-        aggregator.commit([])
+        aggregator.update([])
 
         assert torch.equal(weights_of(aggregator), START)
 
@@ -156,7 +156,7 @@ class TestCommit:
         aggregator = prototypes(momentum=0.0)
         text = unit_rows(1, WIDTH, seed=2)
 
-        aggregator.commit([teach(aggregator, stream([0, 0]), torch.cat([text, -text]))])
+        aggregator.update([teach(aggregator, stream([0, 0]), torch.cat([text, -text]))])
 
         assert torch.equal(weights_of(aggregator), START)
 
@@ -165,7 +165,7 @@ class TestCommit:
         before = weights_of(aggregator)
         kept = before.clone()
 
-        aggregator.commit([teach(aggregator, stream([0]), unit_rows(1, WIDTH, seed=2))])
+        aggregator.update([teach(aggregator, stream([0]), unit_rows(1, WIDTH, seed=2))])
 
         assert torch.equal(before, kept)
 
@@ -173,7 +173,7 @@ class TestCommit:
         aggregator = prototypes(momentum=0.5)
         text = unit_rows(1, WIDTH, seed=2).requires_grad_()
 
-        aggregator.commit([teach(aggregator, stream([0]), text)])
+        aggregator.update([teach(aggregator, stream([0]), text)])
 
         assert not weights_of(aggregator).requires_grad
 
@@ -185,7 +185,7 @@ class TestCommit:
 
         for step in range(3):
             text = unit_rows(rows, WIDTH, seed + step)
-            aggregator.commit([teach(aggregator, stream(labels), text)])
+            aggregator.update([teach(aggregator, stream(labels), text)])
 
         torch.testing.assert_close(weights_of(aggregator), START, atol=1e-14, rtol=0)
 
@@ -200,7 +200,7 @@ class TestCommit:
         shares = st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=rows, max_size=rows)
         weights = data.draw(shares)
 
-        aggregator.commit([teach(aggregator, stream(labels, weights), *texts)])
+        aggregator.update([teach(aggregator, stream(labels, weights), *texts)])
 
         for index in range(CLASSES):
             total = torch.zeros(WIDTH, dtype=START.dtype)
@@ -220,8 +220,8 @@ class TestCommit:
         order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
         straight, shuffled = prototypes(momentum=0.7), prototypes(momentum=0.7)
 
-        straight.commit([teach(straight, stream(each.tolist()), text) for each in labels])
-        shuffled.commit(
+        straight.update([teach(straight, stream(each.tolist()), text) for each in labels])
+        shuffled.update(
             [
                 teach(shuffled, stream(each[order].tolist()), text[order])
                 for each in reversed(labels)
@@ -238,7 +238,7 @@ class TestCommit:
         for step in range(4):
             labels = draw_labels(rows, CLASSES, seed + step).tolist()
             text = unit_rows(rows, WIDTH, seed + step)
-            aggregator.commit([teach(aggregator, stream(labels), text)])
+            aggregator.update([teach(aggregator, stream(labels), text)])
 
         torch.testing.assert_close(
             weights_of(aggregator).norm(dim=1), torch.ones(CLASSES, dtype=START.dtype)
@@ -252,7 +252,7 @@ class TestMargins:
         """Prototypes after a step that moved all of them a long way."""
         aggregator = prototypes(momentum=0.0, **options)
         far = unit_rows(CLASSES, WIDTH, seed=5)
-        aggregator.commit([teach(aggregator, stream(range(CLASSES)), far)])
+        aggregator.update([teach(aggregator, stream(range(CLASSES)), far)])
         return aggregator
 
     def mix(self, aggregator: MomentumPrototypes) -> Tensor:
@@ -270,7 +270,7 @@ class TestMargins:
     def test_epoch_start_margins_are_renewed_at_the_next_epoch(self) -> None:
         moved = self.moved(margins="epoch_start")
 
-        moved.end_round(RoundInfo(), "main")
+        moved.on_epoch_start(EpochInfo(), "main")
 
         assert torch.equal(self.mix(moved), self.mix(self.moved(margins="current")))
 
@@ -278,7 +278,7 @@ class TestMargins:
         fresh = prototypes(momentum=0.0, margins="epoch_start")
         expected = self.mix(fresh)
 
-        fresh.end_round(RoundInfo(), "main")
+        fresh.on_epoch_start(EpochInfo(), "main")
 
         assert torch.equal(self.mix(fresh), expected)
         assert torch.equal(weights_of(fresh), START)
@@ -288,8 +288,8 @@ class TestMargins:
         self, margins: str, tmp_path: Path
     ) -> None:
         stopped = self.moved(margins=margins)
-        stopped.end_round(RoundInfo(), "main")
-        stopped.commit([teach(stopped, stream(range(CLASSES)), unit_rows(CLASSES, WIDTH, seed=6))])
+        stopped.on_epoch_start(EpochInfo(), "main")
+        stopped.update([teach(stopped, stream(range(CLASSES)), unit_rows(CLASSES, WIDTH, seed=6))])
         save_file(stopped.state(), tmp_path / "state.safetensors")
         resumed = prototypes(momentum=0.0, margins=margins)
 

@@ -51,7 +51,7 @@ class World:
             class_names=tuple(str(label) for label in range(len(self.classes))),
             class_features=self.classes,
             image_features=self.images,
-            frozen_labels=self.frozen,
+            zero_shot_labels=self.frozen,
             description_features=lambda name: self.texts(self.frozen)[name],
             texts=self.texts,
         )
@@ -276,7 +276,7 @@ def test_steps_train_towards_prototypes_that_stay() -> None:
     weights = aggregator.classifier().weights
 
     supervision = aggregator.supervise(stream([2, 0]), {}, torch.empty(0))
-    aggregator.commit([supervision])
+    aggregator.update([supervision])
 
     assert supervision.targets is not None
     assert torch.equal(supervision.targets, weights[[2, 0]])

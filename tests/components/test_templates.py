@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from latte.components.labelers.labelers import CurrentLabeler
+from latte.components.labelers.current import CurrentLabeler
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import ContrastiveOptions, CurrentOptions, TemplateOptions
 from latte.components.prototypes.templates import TemplatePrototypes
@@ -21,7 +21,7 @@ def templates(refresh: ClassFeatureRefresh = "start") -> TemplatePrototypes:
 def test_they_start_as_the_zero_shot_classifier() -> None:
     images = unit_rows(5, 8, seed=2)
 
-    torch.testing.assert_close(templates().logits(images), images @ unit_rows(4, 8, seed=1).T)
+    torch.testing.assert_close(templates().similarities(images), images @ unit_rows(4, 8, seed=1).T)
 
 
 def test_the_engine_learns_from_the_instance_when_to_refresh() -> None:
@@ -72,7 +72,7 @@ def test_after_a_step_no_graph_is_kept() -> None:
     aggregator = templates("step")
     aggregator.refresh_class_features(unit_rows(4, 8, seed=4).requires_grad_())
 
-    aggregator.commit([])
+    aggregator.update([])
 
     supervision = aggregator.supervise(stream([0]), {}, unit_rows(1, 8, seed=5))
     assert supervision.targets is not None

@@ -22,7 +22,8 @@ from latte.data.device_views import (
     resident_images,
     resized_crops,
 )
-from latte.data.views import Change, Draw, TrainingView, draw_view, drawn_pixels
+from latte.data.draws import Change, Draw, draw_view, drawn_pixels
+from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from tests.data.pictures import SilentProgress, picture, references

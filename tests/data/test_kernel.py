@@ -16,8 +16,9 @@ from latte.data import kernel as kernel_module
 from latte.data import views as views_module
 from latte.data.batches import training_batches
 from latte.data.cache import ImageCache
+from latte.data.draws import Change, Draw, draw_view, drawn_pixels
 from latte.data.kernel import ViewKernel, view_kernel
-from latte.data.views import Change, Draw, TrainingView, draw_view, drawn_pixels
+from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from tests.data.pictures import picture, references

@@ -19,8 +19,14 @@ from latte.interfaces import (
     ImageReference,
     NoOptions,
 )
-from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
-from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
+from latte.toolkit.descriptions import (
+    ClassDescription,
+    ClassOptions,
+    GroupDescription,
+    GroupOptions,
+    ImageDescription,
+    ImageOptions,
+)
 
 
 def no_clip() -> Backbone:
@@ -85,7 +91,7 @@ def training_set(
         images=[ImageReference(f"images/{i}.jpg", Path(f"{i}.jpg")) for i in range(count)],
         keys=keys or [f"hash{i}" for i in range(count)],
         features=torch.nn.functional.normalize(torch.randn(count, 8, generator=generator), dim=1),
-        frozen_labels=torch.tensor(labels, dtype=torch.int64),
+        zero_shot_labels=torch.tensor(labels, dtype=torch.int64),
         class_names=class_names,
         template="a photo of a {class}.",
         open=lambda image: Image.new("RGB", (8, 6), (int(image.path.stem), 0, 0)),

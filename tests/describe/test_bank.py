@@ -210,9 +210,9 @@ def test_a_saved_bank_comes_back_the_same(
     assert again.ids == bank.ids
     assert again.fallbacks == bank.fallbacks
     assert again.unique_texts == bank.unique_texts
-    assert torch.equal(again.frozen_labels, bank.frozen_labels)
+    assert torch.equal(again.zero_shot_labels, bank.zero_shot_labels)
     for label in ("class", "image", "group"):
-        arguments = (everyone(bank), bank.frozen_labels, 3, 7)
+        arguments = (everyone(bank), bank.zero_shot_labels, 3, 7)
         assert torch.equal(again.rows(label, *arguments), bank.rows(label, *arguments))
     images = training_set(labels).images
     assert again.described(0, images) == bank.described(0, images)

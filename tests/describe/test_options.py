@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from latte.interfaces import LatteError
-from latte.toolkit.description_options import (
+from latte.toolkit.descriptions import (
     ClassOptions,
     GroupOptions,
     ImageOptions,
@@ -25,7 +25,7 @@ def test_options_tell_their_scope_without_an_instance() -> None:
 
 
 def test_importing_options_does_not_import_torch() -> None:
-    code = "import latte.toolkit.description_options, sys; sys.exit('torch' in sys.modules)"
+    code = "import latte.toolkit.descriptions, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

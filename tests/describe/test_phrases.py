@@ -13,11 +13,11 @@ from torch.nn.functional import normalize
 from latte.components.describers.phrases import (
     STANDS_OUT,
     PhraseDescriber,
+    PhraseOptions,
     standard_scores,
     standing_out,
 )
 from latte.interfaces import Backbone, DescribedImage, DescribeRequest, LatteError
-from latte.toolkit.description_options import PhraseOptions
 from tests.describe.doubles import context, no_clip
 
 BANK = """

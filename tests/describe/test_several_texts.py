@@ -18,8 +18,12 @@ from latte.describe.generate import generate
 from latte.describe.plan import TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import Described, DescriptionType, LatteError
-from latte.toolkit.description_options import GroupOptions, ImageOptions
-from latte.toolkit.description_types import GroupDescription, ImageDescription
+from latte.toolkit.descriptions import (
+    GroupDescription,
+    GroupOptions,
+    ImageDescription,
+    ImageOptions,
+)
 from tests.conftest import RecordedProgress
 from tests.describe.doubles import ScriptedDescriber, context, descriptions, training_set
 

@@ -4,17 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.toolkit.description_options import (
-    ClassOptions,
-    GroupOptions,
-    ImageOptions,
-    with_template,
-)
-from latte.toolkit.description_types import (
+from latte.toolkit.descriptions import (
     ClassDescription,
+    ClassOptions,
     GroupDescription,
+    GroupOptions,
     ImageDescription,
+    ImageOptions,
     fill,
+    with_template,
 )
 from tests.describe.doubles import context
 

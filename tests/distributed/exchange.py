@@ -9,41 +9,41 @@ import sys
 
 import torch
 
-from latte import distributed as processes
+from latte import distributed
 from latte.distributed import watchdog as watch
 from latte.distributed.joining import joined
 
 
 def exchange() -> None:
-    rank, count = processes.rank(), processes.count()
-    assert processes.of_first(lambda: [rank, "é"]) == [0, "é"]
+    rank, count = distributed.rank(), distributed.world_size()
+    assert distributed.broadcast(lambda: [rank, "é"]) == [0, "é"]
     for total in (0, 1, 2, 5, 7):
-        own = torch.tensor(list(processes.share(range(total))), dtype=torch.float64)
-        rows = processes.gather_rows(own[:, None].expand(-1, 2), total)
+        own = torch.tensor(list(distributed.share(range(total))), dtype=torch.float64)
+        rows = distributed.all_gather_rows(own[:, None].expand(-1, 2), total)
         assert rows.tolist() == [[float(number)] * 2 for number in range(total)]
-    large = processes.gather_values({"of": rank, "text": "ü" * 100_000 * rank})
+    large = distributed.all_gather_object({"of": rank, "text": "ü" * 100_000 * rank})
     assert [(one["of"], len(str(one["text"]))) for one in large] == [
         (number, 100_000 * number) for number in range(count)
     ]
     flags = [False, rank == count - 1, True]
-    assert processes.any_of_all(flags) == [False, True, True]
+    assert distributed.any_process(flags) == [False, True, True]
     given = [torch.full((2, 3), float(rank)), torch.tensor(1.0), torch.ones(2, dtype=torch.float64)]
-    sums = processes.sum_over_all(given)
+    sums = distributed.all_reduce(given)
     assert [one.shape for one in sums] == [one.shape for one in given]
     assert sums[0].unique().tolist() == [sum(range(count))]
     assert [float(sums[1]), sums[2].tolist()] == [count, [count] * 2]
     state = {"flags": torch.tensor([rank == 0, True]), "step": torch.tensor(rank)}
-    first = processes.tensors_of_first(state)
+    first = distributed.broadcast_tensors(state)
     assert (first["flags"].tolist(), int(first["step"])) == ([True, True], 0)
 
 
 def main(mode: str) -> None:
-    start = processes.start_of(os.environ)
+    start = distributed.start_of(os.environ)
     assert start is not None
     with joined(start):
         exchange()
         if mode == "stuck":
-            if processes.rank() == 1:
+            if distributed.rank() == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
             watch._GRACE_SECONDS = 0.5
             # In one call that no signal interrupts, as one is that waits for a GPU.

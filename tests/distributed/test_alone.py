@@ -8,22 +8,26 @@ import sys
 import pytest
 import torch
 
-from latte import distributed as processes
+from latte import distributed
 from latte.distributed.watchdog import ENDED, EndedElsewhere, Lost, told
 from latte.interfaces import LatteError
 
 
 def test_alone_everything_is_its_own() -> None:
     rows = torch.rand(3, 2)
-    assert (processes.rank(), processes.count(), processes.is_first()) == (0, 1, True)
-    assert processes.share(rows) is rows
-    assert processes.gather_rows(rows, 3) is rows
-    assert processes.gather_values({"a": 1}) == [{"a": 1}]
-    assert processes.sum_over_all([rows])[0] is rows
-    assert processes.any_of_all([True, False]) == [True, False]
-    assert processes.tensors_of_first({"rows": rows})["rows"] is rows
-    assert processes.of_first(lambda: 7) == 7
-    processes.wait_for_all()
+    assert (distributed.rank(), distributed.world_size(), distributed.is_main_process()) == (
+        0,
+        1,
+        True,
+    )
+    assert distributed.share(rows) is rows
+    assert distributed.all_gather_rows(rows, 3) is rows
+    assert distributed.all_gather_object({"a": 1}) == [{"a": 1}]
+    assert distributed.all_reduce([rows])[0] is rows
+    assert distributed.any_process([True, False]) == [True, False]
+    assert distributed.broadcast_tensors({"rows": rows})["rows"] is rows
+    assert distributed.broadcast(lambda: 7) == 7
+    distributed.barrier()
 
 
 def test_torch_is_not_loaded() -> None:
@@ -37,20 +41,20 @@ def test_torch_is_not_loaded() -> None:
         ({}, None),
         ({"RANK": "0", "WORLD_SIZE": "1"}, None),
         ({"RANK": "x", "WORLD_SIZE": "2"}, None),
-        ({"RANK": "1", "WORLD_SIZE": "2"}, processes.Start(1, 2, 600.0)),
-        ({"RANK": "1", "WORLD_SIZE": "2", "LATTE_PATIENCE": "5"}, processes.Start(1, 2, 5.0)),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, distributed.Start(1, 2, 600.0)),
+        ({"RANK": "1", "WORLD_SIZE": "2", "LATTE_PATIENCE": "5"}, distributed.Start(1, 2, 5.0)),
     ],
 )
 def test_torchrun_tells_who_a_process_is(
-    environment: dict[str, str], expected: processes.Start | None
+    environment: dict[str, str], expected: distributed.Start | None
 ) -> None:
-    assert processes.start_of(environment) == expected
+    assert distributed.start_of(environment) == expected
 
 
 @pytest.mark.parametrize("patience", ["0", "-1", "nan", "inf", "soon"])
 def test_a_patience_that_is_none_is_refused(patience: str) -> None:
     with pytest.raises(LatteError, match="not a number of seconds"):
-        processes.start_of({"RANK": "1", "WORLD_SIZE": "2", "LATTE_PATIENCE": patience})
+        distributed.start_of({"RANK": "1", "WORLD_SIZE": "2", "LATTE_PATIENCE": patience})
 
 
 class Store:

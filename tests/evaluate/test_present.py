@@ -9,10 +9,10 @@ from torch import Tensor
 from latte.evaluate.priors import estimate_priors, present_classes
 
 
-def answers(truth: Tensor, classes: int, sureness: float, seed: int = 0) -> Tensor:
+def answers(truth: Tensor, classes: int, confidence: float, seed: int = 0) -> Tensor:
     """Softmax of noisy logits (N, C) that favour the true class."""
     logits = torch.randn(len(truth), classes, generator=torch.Generator().manual_seed(seed))
-    logits[torch.arange(len(truth)), truth] += sureness
+    logits[torch.arange(len(truth)), truth] += confidence
     return logits.softmax(dim=1)
 
 

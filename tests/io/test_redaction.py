@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latte.io.redaction import is_secret, untold, without_passwords
+from latte.io.redaction import is_secret, redact, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_a_password_in_an_address_is_a_secret_whatever_its_name() -> None:
 
 def test_what_secret_variables_hold_is_replaced_by_their_names() -> None:
     environment = {"HF_TOKEN": "hf_0123456789", "PIN_KEY": "1234", "HOME": "/home/me"}
-    told = untold("in /home/me: 401 for hf_0123456789 (1234)", environment)
+    told = redact("in /home/me: 401 for hf_0123456789 (1234)", environment)
     assert told == "in /home/me: 401 for ${HF_TOKEN} (1234)"

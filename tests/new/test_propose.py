@@ -91,7 +91,7 @@ def test_what_no_run_could_use_is_refused(colour_images: Images, tmp_path: Path)
 
 def test_without_a_gpu_nothing_is_trained(found: Findings, tmp_path: Path) -> None:
     recipe = written(found, CPU, load_registry(), tmp_path)
-    assert (method_of(recipe), recipe.train.takes_steps) == ("centroids", False)
+    assert (method_of(recipe), recipe.train.takes_steps) == ("from-labeler", False)
     assert recipe.general.requires == ("latte-transductive>=0.1,<0.2",)
     bare = written(found, CPU, BARE, tmp_path)
     assert (method_of(bare), bare.train.max_steps) == ("re-estimated", 0)
@@ -205,7 +205,7 @@ def test_few_images_are_not_trained_on_and_not_described(
 ) -> None:
     few = look_at(colour_images(per_class=2), None, None)
     recipe = written(few, GPU, load_registry(), tmp_path)
-    assert (method_of(recipe), recipe.descriptions) == ("centroids", ())
+    assert (method_of(recipe), recipe.descriptions) == ("from-labeler", ())
     reasons = " ".join(choose(few, GPU, load_registry(), "auto").reasons)
     assert "fewer than 3 images per class name" in reasons
     bare = " ".join(choose(few, GPU, BARE, "auto").reasons)

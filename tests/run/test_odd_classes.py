@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import normalize
 
 from latte.interfaces import LatteError
-from latte.run.zero_shot import ZeroShot, frozen_labels, load_zero_shot
+from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 from tests.run.runs import run
 
 TEMPLATES = 'dataset.template=["a photo of a {class}.", "a {class} square."]'
@@ -81,6 +81,6 @@ def test_labels_do_not_depend_on_how_many_images_a_block_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images, classes = torch.randn(50, 8), torch.randn(7, 8)
-    whole = frozen_labels(images, classes)
+    whole = zero_shot_labels(images, classes)
     monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 3 * 7)
-    assert torch.equal(frozen_labels(images, classes), whole)
+    assert torch.equal(zero_shot_labels(images, classes), whole)

@@ -24,7 +24,7 @@ from tests.run.runs import assert_same_results, run
 PLUGIN = """
 import torch
 from latte.api import (
-    Classifier, ComponentSpec, NoOptions, Posterior, PseudoLabeler, RoundInfo, hookimpl
+    Classifier, ComponentSpec, NoOptions, Posterior, PseudoLabeler, EpochInfo, hookimpl
 )
 
 class Reversed(PseudoLabeler[NoOptions]):
@@ -35,7 +35,7 @@ class Reversed(PseudoLabeler[NoOptions]):
     def start(self, start):
         self._texts = start.class_features
 
-    def begin_round(self, banks, aggregators, epoch):
+    def on_epoch_start(self, banks, aggregators, epoch):
         owners = torch.arange(len(self._texts))
         self._posteriors = {
             name: Posterior(
@@ -45,7 +45,7 @@ class Reversed(PseudoLabeler[NoOptions]):
             for name, bank in banks.items()
         }
         bias = torch.linspace(0, 0.01, len(owners))
-        return RoundInfo({name: Classifier(2 * self._texts, owners, bias) for name in banks})
+        return EpochInfo({name: Classifier(2 * self._texts, owners, bias) for name in banks})
 
     def posterior(self, learner):
         return self._posteriors[learner]

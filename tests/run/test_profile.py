@@ -16,7 +16,7 @@ from tests.run.runs import assert_same_results, run
 
 @pytest.fixture(autouse=True)
 def known_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiles, "product_rate", lambda *a, **k: 1e9)
+    monkeypatch.setattr(profiles, "matmul_throughput", lambda *a, **k: 1e9)
 
 
 def read(folder: Path) -> dict[str, Any]:

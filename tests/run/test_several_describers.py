@@ -152,4 +152,4 @@ def test_frozen_features_of_several_texts_are_their_normalised_mean(recipe: Path
             encoded = [workspace.frozen_clip.encode_texts(said) for said in entries]
         expected = normalize(torch.stack([features.mean(dim=0) for features in encoded]), dim=1)
         torch.testing.assert_close(texts.named(name), expected)
-        torch.testing.assert_close(texts.of(bank.frozen_labels)[name], expected)
+        torch.testing.assert_close(texts.of(bank.zero_shot_labels)[name], expected)

@@ -110,7 +110,7 @@ class TestFrozenTexts:
             assert not features.requires_grad
 
     def test_named_is_what_goes_with_the_frozen_labels(self, texts: FrozenTexts) -> None:
-        found = texts.of(self.bank.frozen_labels)
+        found = texts.of(self.bank.zero_shot_labels)
         for name in found:
             assert torch.equal(texts.named(name), found[name])
         with pytest.raises(KeyError):

@@ -23,7 +23,7 @@ from latte.testing import (
     ReporterContract,
 )
 from latte.testing.fixtures import tiny_images
-from latte.toolkit.description_options import with_template
+from latte.toolkit.descriptions import with_template
 from tests.components.datasets.published.trees import write_tree
 from tests.train.doubles import (
     AgreementLabeler,
@@ -149,7 +149,7 @@ class TestReEstimatedFromTextsAlone(PrototypeAggregatorContract):
 
 
 class TestCentroids(PrototypeAggregatorContract):
-    component = "centroids"
+    component = "from-labeler"
 
 
 class TestTwoPrototypes(PrototypeAggregatorContract):

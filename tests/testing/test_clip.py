@@ -60,5 +60,5 @@ def test_a_context_starts_at_the_folder(tmp_path: Path) -> None:
 
 def test_the_last_of_several_classes_has_no_image() -> None:
     start = training_start(classes=3, images=8)
-    assert start.frozen_labels.bincount(minlength=3).tolist() == [4, 4, 0]
+    assert start.zero_shot_labels.bincount(minlength=3).tolist() == [4, 4, 0]
     assert start.description_features("image").shape == start.image_features.shape

@@ -1,7 +1,7 @@
 """Small components in the shapes of other methods: they prove what the interfaces can carry.
 
-`AgreementLabeler`, `StepTemplates` and `MaskedCrossEntropy` have, with latte's own `centroids`, the
-shape of ReCLIP (two learners that must agree); `TwoPrototypes` has two vectors a class.
+`AgreementLabeler`, `StepTemplates` and `MaskedCrossEntropy` have, with latte's own `from-labeler`,
+the shape of ReCLIP (two learners that must agree); `TwoPrototypes` has two vectors a class.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from latte.interfaces import (
     Batch,
     Classifier,
     Context,
+    EpochInfo,
     FeatureBank,
     LabelStream,
     Loss,
@@ -26,7 +27,6 @@ from latte.interfaces import (
     PrototypeAggregator,
     PseudoLabeler,
     Refresh,
-    RoundInfo,
     Supervision,
     TrainingStart,
 )
@@ -43,20 +43,20 @@ class AgreementLabeler(PseudoLabeler[NoOptions]):
         self._labels: dict[str, Tensor] = {}
         self._agreed = torch.zeros(0, dtype=torch.bool)
 
-    def begin_round(
+    def on_epoch_start(
         self,
         banks: Mapping[str, FeatureBank],
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
-    ) -> RoundInfo:
+    ) -> EpochInfo:
         features = {name: bank.features.to(self.context.device) for name, bank in banks.items()}
         self._labels = {
-            name: aggregators[name].logits(rows).argmax(dim=1).cpu()
+            name: aggregators[name].similarities(rows).argmax(dim=1).cpu()
             for name, rows in features.items()
         }
         opinions = torch.stack(list(self._labels.values()))
         self._agreed = (opinions == opinions[0]).all(dim=0)
-        return RoundInfo(
+        return EpochInfo(
             {
                 name: Classifier(
                     class_means(rows, self._labels[name], aggregators[name].classifier()),
@@ -131,7 +131,7 @@ class TwoPrototypes(PrototypeAggregator[NoOptions]):
         templates = start.class_features.detach()
         classes = torch.arange(len(templates), device=templates.device)
         images = class_means(
-            start.image_features, start.frozen_labels, Classifier(templates, classes)
+            start.image_features, start.zero_shot_labels, Classifier(templates, classes)
         )
         self._weights = torch.stack([templates, images], dim=1).flatten(0, 1)
         self._owners = classes.repeat_interleave(self.per_class)
@@ -156,7 +156,7 @@ class TwoPrototypes(PrototypeAggregator[NoOptions]):
         return stream.labels * self.per_class + nearer
 
     @torch.no_grad()
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         sums = torch.zeros_like(self._weights)
         for supervision in supervisions:
             assert supervision.targets is not None

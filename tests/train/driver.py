@@ -52,16 +52,18 @@ def stream(labels: Sequence[int], weights: Sequence[float] | None = None) -> Lab
 def training_start(
     class_features: Tensor,
     image_features: Tensor | None = None,
-    frozen_labels: Tensor | None = None,
+    zero_shot_labels: Tensor | None = None,
     descriptions: Mapping[str, Tensor] | None = None,
 ) -> TrainingStart:
     images = class_features if image_features is None else image_features
-    labels = (images @ class_features.T).argmax(dim=1) if frozen_labels is None else frozen_labels
+    labels = (
+        (images @ class_features.T).argmax(dim=1) if zero_shot_labels is None else zero_shot_labels
+    )
     return TrainingStart(
         class_names=tuple(f"class {index}" for index in range(len(class_features))),
         class_features=class_features,
         image_features=images,
-        frozen_labels=labels,
+        zero_shot_labels=labels,
         description_features=lambda name: dict(descriptions or {})[name],
     )
 
@@ -115,5 +117,5 @@ def take_step(
             total = total + opinion.scale * loss(features, supervision, scale)
     if total.requires_grad:
         torch.autograd.backward(total)
-    aggregator.commit(supervisions)
+    aggregator.update(supervisions)
     return Step(total.detach(), supervisions)

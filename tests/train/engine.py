@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_batches
-from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.labelers.current import CurrentLabeler
+from latte.components.labelers.frozen import FrozenLabeler
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
@@ -35,11 +36,17 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.interfaces.settings import OptimizerSettings, TrainSettings
-from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
-from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
+from latte.toolkit.descriptions import (
+    ClassDescription,
+    ClassOptions,
+    GroupDescription,
+    GroupOptions,
+    ImageDescription,
+    ImageOptions,
+)
 from latte.train.learner import Learner, build_learner
-from latte.train.loop import Training
 from latte.train.step import StepInputs
+from latte.train.training import Training
 from tests.train.driver import CONTEXT
 
 CLASSES = ("red", "green", "blue")

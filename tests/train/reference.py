@@ -74,7 +74,7 @@ def latteclip_step(
     images: Tensor,
     class_texts: Tensor | None,
     sample_texts: Mapping[str, Tensor],
-    frozen_labels: Sequence[int],
+    zero_shot_labels: Sequence[int],
     prototypes: Sequence[Tensor],
     margin_prototypes: Sequence[Tensor],
     *,
@@ -86,7 +86,7 @@ def latteclip_step(
     """Features (B, D), (C, D) and (B, D) as before normalisation; prototypes are C unit vectors."""
     features = [unit(image) for image in images]
     current_labels = [nearest_class(feature, prototypes) for feature in features]
-    streams = [(list(frozen_labels), frozen_weight), (current_labels, current_weight)]
+    streams = [(list(zero_shot_labels), frozen_weight), (current_labels, current_weight)]
 
     loss = images.sum() * 0
     moved: list[list[Tensor]] = [[] for _ in prototypes]

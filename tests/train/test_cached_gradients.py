@@ -13,8 +13,8 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions
-from latte.train.loop import Training
 from latte.train.towers import RandomState
+from latte.train.training import Training
 from tests.backbone.models import DROPOUT, build_clip
 from tests.conftest import RecordedProgress
 from tests.train.doubles import MaskedCrossEntropy, StepTemplates

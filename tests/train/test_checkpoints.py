@@ -14,7 +14,7 @@ from faults.damage import turned
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError, TrainableGroup
 from latte.train.checkpoint import KEPT, load_checkpoint, save_checkpoint
-from latte.train.loop import Training
+from latte.train.training import Training
 from tests.conftest import RecordedProgress
 from tests.train.engine import SETTINGS, latteclip_part, make_training, with_settings
 from tests.train.test_loop import run

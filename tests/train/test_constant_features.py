@@ -15,7 +15,7 @@ from latte.backbone.encode import encode_many_texts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions, TrainableGroup
 from latte.train import loop
-from latte.train.loop import Training
+from latte.train.training import Training
 from tests.conftest import RecordedProgress
 from tests.train.doubles import MaskedCrossEntropy, StepTemplates
 from tests.train.driver import CONTEXT
@@ -82,8 +82,8 @@ def test_looking_texts_up_changes_nothing_but_rounding(
     encoded = make("visual_layer_norms", "encoded")
     encoded.learners[0].text_tower_trains = True
     run(encoded)
-    assert looked_up.learners[0].kept_texts is not None
-    assert encoded.learners[0].kept_texts is None
+    assert looked_up.learners[0].cached_texts is not None
+    assert encoded.learners[0].cached_texts is None
     for name, value in outcome(encoded).items():
         torch.testing.assert_close(outcome(looked_up)[name], value, rtol=0, atol=1e-5)
     losses = [[row["loss"] for row in metrics(one)[:3]] for one in (looked_up, encoded)]
@@ -121,7 +121,7 @@ def test_without_a_step_nothing_is_encoded_for_it(
     training = make("none", settings=with_settings(SETTINGS, max_steps=0))
     monkeypatch.delattr(OpenClipBackbone, "encode_texts")
     run(training)
-    assert training.learners[0].kept_texts is None
+    assert training.learners[0].cached_texts is None
 
 
 def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:

@@ -12,13 +12,13 @@ from torch.nn.functional import cross_entropy, normalize
 from latte.interfaces import (
     Batch,
     Classifier,
+    EpochInfo,
     FeatureBank,
     NoOptions,
     PrototypeAggregator,
-    RoundInfo,
     Supervision,
 )
-from latte.toolkit.centroids import CentroidPrototypes
+from latte.toolkit.labeler_prototypes import LabelerPrototypes
 from tests.train.doubles import (
     AgreementLabeler,
     MaskedCrossEntropy,
@@ -35,8 +35,8 @@ def batch_of(learner: str, *indices: int) -> Batch:
     return Batch(learner, torch.tensor(indices), epoch=0, step=0)
 
 
-def centroids(rows: Tensor = CLASSES) -> CentroidPrototypes:
-    aggregator = CentroidPrototypes(NoOptions(), CONTEXT)
+def centroids(rows: Tensor = CLASSES) -> LabelerPrototypes:
+    aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
     aggregator.start(training_start(rows))
     return aggregator
 
@@ -47,10 +47,10 @@ class TestAgreement:
         "right": FeatureBank(CLASSES[[0, 1, 2, 2]]),
     }
 
-    def after_a_round(self) -> tuple[AgreementLabeler, RoundInfo]:
+    def after_a_round(self) -> tuple[AgreementLabeler, EpochInfo]:
         labeler = AgreementLabeler(NoOptions(), CONTEXT)
         aggregators = {"left": centroids(), "right": centroids()}
-        return labeler, labeler.begin_round(self.banks, aggregators, epoch=0)
+        return labeler, labeler.on_epoch_start(self.banks, aggregators, epoch=0)
 
     def test_each_learner_gets_its_own_labels_and_only_common_ones_count(self) -> None:
         labeler, _ = self.after_a_round()
@@ -118,15 +118,15 @@ class TestMaskedCrossEntropy:
 
 def test_two_learners_that_must_agree_take_a_step_each() -> None:
     start = unit_rows(3, 4, seed=1)
-    text, visual = StepTemplates(NoOptions(), CONTEXT), CentroidPrototypes(NoOptions(), CONTEXT)
+    text, visual = StepTemplates(NoOptions(), CONTEXT), LabelerPrototypes(NoOptions(), CONTEXT)
     aggregators: dict[str, PrototypeAggregator[Any]] = {"text": text, "visual": visual}
     for aggregator in aggregators.values():
         aggregator.start(training_start(start))
     banks = {name: FeatureBank(unit_rows(6, 4, seed=2)) for name in aggregators}
     labeler = AgreementLabeler(NoOptions(), CONTEXT)
-    info = labeler.begin_round(banks, aggregators, epoch=0)
+    info = labeler.on_epoch_start(banks, aggregators, epoch=0)
     for name, aggregator in aggregators.items():
-        aggregator.end_round(info, name)
+        aggregator.on_epoch_start(info, name)
     images = {name: unit_rows(6, 4, seed=2).requires_grad_() for name in aggregators}
     class_texts = {name: start.clone().requires_grad_() for name in aggregators}
 
@@ -161,14 +161,14 @@ class TestTwoPrototypes:
 
         assert classifier.owners.tolist() == [0, 0, 1, 1]
         assert classifier.classes == 2
-        assert self.two().logits(CLASSES).tolist() == [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+        assert self.two().similarities(CLASSES).tolist() == [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
 
     def test_only_the_chosen_prototype_moves(self) -> None:
         aggregator = self.two()
         image = normalize(torch.tensor([[0.1, 0.9, 0.3]], dtype=torch.float64), dim=1)
 
         supervision = aggregator.supervise(stream([0]), {}, image)
-        aggregator.commit([supervision])
+        aggregator.update([supervision])
 
         weights = aggregator.classifier().weights
         assert torch.equal(weights[[0, 2, 3]], CLASSES[[0, 2, 2]])
@@ -179,7 +179,7 @@ class TestTwoPrototypes:
         aggregator = self.two()
         given = stream([label], [0.0])
 
-        aggregator.commit([aggregator.supervise(given, {}, unit_rows(1, 3, seed=3))])
+        aggregator.update([aggregator.supervise(given, {}, unit_rows(1, 3, seed=3))])
 
         assert torch.equal(aggregator.classifier().weights, self.two().classifier().weights)
 
@@ -193,7 +193,7 @@ class TestTwoPrototypes:
 
     def test_state_restores_them(self) -> None:
         trained, resumed = self.two(), self.two()
-        trained.commit([trained.supervise(stream([0]), {}, unit_rows(1, 3, seed=3))])
+        trained.update([trained.supervise(stream([0]), {}, unit_rows(1, 3, seed=3))])
 
         resumed.load_state(trained.state())
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.labelers.current import CurrentLabeler
+from latte.components.labelers.frozen import FrozenLabeler
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
@@ -23,8 +24,14 @@ from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.column import Column
 from latte.interfaces import Backbone, Batch, PixelFormat, TrainableGroup
-from latte.toolkit.description_options import ClassOptions, GroupOptions, ImageOptions
-from latte.toolkit.description_types import ClassDescription, GroupDescription, ImageDescription
+from latte.toolkit.descriptions import (
+    ClassDescription,
+    ClassOptions,
+    GroupDescription,
+    GroupOptions,
+    ImageDescription,
+    ImageOptions,
+)
 from latte.train.learner import Learner
 from latte.train.step import StepInputs, training_step
 from tests.train.driver import CONTEXT, relative_error, training_start
@@ -94,7 +101,7 @@ def test_three_engine_steps_reproduce_the_recording(recorded: dict[str, Tensor])
     start = training_start(
         recorded["class_text_features"],
         recorded["image_features"],
-        frozen_labels=recorded["frozen_labels"],
+        zero_shot_labels=recorded["frozen_labels"],
     )
     aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), CONTEXT)
     aggregator.start(start)

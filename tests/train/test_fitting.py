@@ -14,8 +14,15 @@ from torch import Tensor
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
 from latte.train import micro_batch as fitting
-from latte.train.loop import Training, train
-from latte.train.micro_batch import Worst, _largest, fit_learners, with_gradients, worst_step
+from latte.train.loop import train
+from latte.train.micro_batch import (
+    Worst,
+    _largest,
+    find_micro_batch_size,
+    with_gradients,
+    worst_step,
+)
+from latte.train.training import Training
 from tests.conftest import RecordedProgress
 from tests.train.engine import SETTINGS, latteclip_part, make_training, with_settings
 from tests.train.test_cached_gradients import assert_same_gradients, peak_of_saved_tensors
@@ -124,14 +131,14 @@ def test_a_training_that_goes_on_takes_no_larger_parts_than_before(
     free(monkeypatch, needed(make("look"), 4))
     progress = RecordedProgress()
     training = make()
-    fit_learners(training, progress)
+    find_micro_batch_size(training, progress)
     size = training.learners[0].micro_batch_size
     free(monkeypatch, 1e12)
     again = make()
-    fit_learners(again, progress)
+    find_micro_batch_size(again, progress)
     assert again.learners[0].micro_batch_size == size is not None
     other = make("anew")
-    fit_learners(other, progress)
+    find_micro_batch_size(other, progress)
     assert other.learners[0].micro_batch_size is None
     record = json.loads((training.folder / "checkpoints" / "fitting.json").read_text())
     assert record == {"main": {"micro_batch_size": size, "gradient_checkpointing": False}}

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.labelers.current import CurrentLabeler
+from latte.components.labelers.frozen import FrozenLabeler
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
@@ -19,7 +20,7 @@ from latte.components.options import (
     MomentumOptions,
 )
 from latte.components.prototypes.momentum import MomentumPrototypes
-from latte.interfaces import Batch, RoundInfo
+from latte.interfaces import Batch, EpochInfo
 from tests.train.driver import CONTEXT, relative_error, take_step, training_start
 from tests.train.reference import latteclip_step
 
@@ -74,14 +75,14 @@ def run_components(recorded: dict[str, Tensor]) -> dict[str, Tensor]:
     start = training_start(
         recorded["class_text_features"],
         recorded["image_features"],
-        frozen_labels=recorded["frozen_labels"],
+        zero_shot_labels=recorded["frozen_labels"],
     )
     frozen = FrozenLabeler(FrozenOptions(), CONTEXT)
     frozen.start(start)
     current = CurrentLabeler(CurrentOptions(), CONTEXT)
     aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), CONTEXT)
     aggregator.start(start)
-    aggregator.end_round(RoundInfo(), "main")
+    aggregator.on_epoch_start(EpochInfo(), "main")
     contrastive = ContrastiveLoss(ContrastiveOptions(), CONTEXT)
 
     prototypes = [aggregator.classifier().weights]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.labelers.current import CurrentLabeler
+from latte.components.labelers.frozen import FrozenLabeler
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
@@ -20,7 +21,7 @@ from latte.components.options import (
     MomentumOptions,
 )
 from latte.components.prototypes.momentum import MomentumPrototypes
-from latte.interfaces import Batch, PseudoLabeler, RoundInfo
+from latte.interfaces import Batch, EpochInfo, PseudoLabeler
 from tests.train.driver import (
     CONTEXT,
     QUICKLY,
@@ -68,7 +69,7 @@ class Inputs:
             for index, name in enumerate(setting.descriptions)
             if name != "class"
         }
-        self.frozen_labels = draw_labels(setting.rows, setting.classes, seed + 9)
+        self.zero_shot_labels = draw_labels(setting.rows, setting.classes, seed + 9)
 
     def gradients(self) -> list[Tensor]:
         leaves = [self.images, self.class_texts, *self.sample_texts.values()]
@@ -82,7 +83,7 @@ class Inputs:
 class LatteClip:
     """latte's components on features."""
 
-    def __init__(self, setting: Setting, class_features: Tensor, frozen_labels: Tensor) -> None:
+    def __init__(self, setting: Setting, class_features: Tensor, zero_shot_labels: Tensor) -> None:
         self.setting = setting
         self.labelers: list[PseudoLabeler[Any]] = [
             FrozenLabeler(FrozenOptions(weight=setting.frozen_weight), CONTEXT),
@@ -91,14 +92,14 @@ class LatteClip:
         options = MomentumOptions(momentum=setting.momentum, margins=setting.margins)
         self.aggregator = MomentumPrototypes(options, CONTEXT)
         self.loss = ContrastiveLoss(ContrastiveOptions(), CONTEXT)
-        start = training_start(class_features, frozen_labels=frozen_labels)
+        start = training_start(class_features, zero_shot_labels=zero_shot_labels)
         self.aggregator.start(start)
         for labeler in self.labelers:
             labeler.start(start)
 
     def step(self, number: int, inputs: Inputs) -> Tensor:
         if number % self.setting.steps_per_epoch == 0:
-            self.aggregator.end_round(RoundInfo(), "main")
+            self.aggregator.on_epoch_start(EpochInfo(), "main")
         rows = torch.arange(self.setting.rows) + number * self.setting.rows
         batch = Batch("main", rows, epoch=number // self.setting.steps_per_epoch, step=number)
         return take_step(
@@ -117,7 +118,7 @@ def check_against_reference(setting: Setting, tolerance: float) -> None:
     ours = [Inputs(setting, step) for step in range(setting.steps)]
     theirs = [Inputs(setting, step) for step in range(setting.steps)]
     engine = LatteClip(
-        setting, class_features, torch.cat([inputs.frozen_labels for inputs in ours])
+        setting, class_features, torch.cat([inputs.zero_shot_labels for inputs in ours])
     )
     prototypes = margin_prototypes = list(class_features)
 
@@ -129,7 +130,7 @@ def check_against_reference(setting: Setting, tolerance: float) -> None:
             other.images,
             other.class_texts,
             other.sample_texts,
-            other.frozen_labels.tolist(),
+            other.zero_shot_labels.tolist(),
             prototypes,
             margin_prototypes,
             alpha=1 - setting.momentum,
@@ -178,7 +179,7 @@ def test_single_precision_equals_the_reference(margins: Margins) -> None:
 def test_either_stream_alone_teaches(frozen_weight: float, current_weight: float) -> None:
     setting = Setting(frozen_weight=frozen_weight, current_weight=current_weight)
     inputs = Inputs(setting, 0)
-    engine = LatteClip(setting, unit_rows(4, 8, seed=0), inputs.frozen_labels)
+    engine = LatteClip(setting, unit_rows(4, 8, seed=0), inputs.zero_shot_labels)
 
     loss = engine.step(0, inputs)
 
@@ -205,7 +206,7 @@ def test_the_loss_of_both_streams_is_the_weighted_sum_of_each_alone() -> None:
     def loss(frozen_weight: float, current_weight: float) -> float:
         setting = Setting(frozen_weight=frozen_weight, current_weight=current_weight)
         inputs = Inputs(setting, 0)
-        engine = LatteClip(setting, unit_rows(4, 8, seed=0), inputs.frozen_labels)
+        engine = LatteClip(setting, unit_rows(4, 8, seed=0), inputs.zero_shot_labels)
         return float(engine.step(0, inputs))
 
     assert loss(0.5, 2.0) == pytest.approx(0.5 * loss(1.0, 0.0) + 2.0 * loss(0.0, 1.0))

@@ -15,17 +15,18 @@ from torch import Tensor
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import (
     Classifier,
+    EpochInfo,
     FeatureBank,
     LabelStream,
     NoOptions,
     PseudoLabeler,
-    RoundInfo,
     TrainableGroup,
     TrainingStart,
 )
-from latte.toolkit.centroids import CentroidPrototypes
+from latte.toolkit.labeler_prototypes import LabelerPrototypes
 from latte.train import loop
-from latte.train.loop import Training, train
+from latte.train.loop import train
+from latte.train.training import Training
 from tests.conftest import RecordedProgress
 from tests.train.doubles import (
     AgreementLabeler,
@@ -126,9 +127,9 @@ class OnceLabeler(PseudoLabeler[NoOptions]):
         self.calls: list[tuple[int, Mapping[str, FeatureBank]]] = []
         self.found = Classifier(start.class_features.flip(0), torch.arange(3), torch.arange(3.0))
 
-    def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
+    def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
         self.calls.append((epoch, banks))
-        return RoundInfo({"main": self.found})
+        return EpochInfo({"main": self.found})
 
     def assign(self, batch: Any, image_features: Any, aggregator: Any) -> list[LabelStream]:
         raise AssertionError("there is no step")
@@ -140,7 +141,7 @@ def test_without_a_step_labelers_and_prototypes_have_the_start_of_one_epoch(
     make: Make, none: str, trainable: TrainableGroup
 ) -> None:
     labeler = OnceLabeler(NoOptions(), CONTEXT)
-    prototypes = CentroidPrototypes(NoOptions(), CONTEXT)
+    prototypes = LabelerPrototypes(NoOptions(), CONTEXT)
     training = make(
         parts=[Part("main", trainable, prototypes, None)],
         labelers=[labeler],
@@ -173,7 +174,7 @@ def reclip_parts() -> list[Part]:
         Part(
             "visual",
             "visual_layer_norms",
-            CentroidPrototypes(NoOptions(), CONTEXT),
+            LabelerPrototypes(NoOptions(), CONTEXT),
             MaskedCrossEntropy(NoOptions(), CONTEXT),
         ),
     ]

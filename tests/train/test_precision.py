@@ -16,8 +16,8 @@ from latte.interfaces import LatteError
 from latte.interfaces.settings import OptimizerSettings
 from latte.interfaces.settings import Precision as Wanted
 from latte.train import loop, precision
-from latte.train.loop import Training
 from latte.train.precision import LossScaler, choose_arithmetic, tf32_products
+from latte.train.training import Training
 from tests.conftest import RecordedProgress
 from tests.train.engine import SETTINGS, make_training, with_settings
 from tests.train.test_loop import StoppedError, assert_same_bits, metrics, outcome, run

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces.settings import AugmentSettings
-from latte.train.loop import Training
 from latte.train.texts import RefreshedTexts
+from latte.train.training import Training
 from tests.conftest import RecordedProgress
 from tests.train.engine import SETTINGS, make_training, with_settings
 from tests.train.test_constant_features import count_texts_in_steps, stop_after
@@ -112,8 +112,8 @@ def test_fewer_texts_are_encoded(
     run(make(1, "each"))
     captions = [text for texts in encoded for text in texts if not text.startswith("a photo")]
     assert len(captions) > before
-    assert training.learners[0].kept_texts is not None
-    assert training.learners[0].kept_texts.names == {"image", "group"}
+    assert training.learners[0].cached_texts is not None
+    assert training.learners[0].cached_texts.names == {"image", "group"}
 
 
 @pytest.mark.parametrize(

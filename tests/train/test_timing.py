@@ -13,7 +13,6 @@ import torch
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.train import timing
-from latte.train.loop import Training
 from latte.train.timing import (
     BACKWARD,
     CHECKPOINTS,
@@ -29,6 +28,7 @@ from latte.train.timing import (
     timed_items,
     timed_step,
 )
+from latte.train.training import Training
 from tests.conftest import RecordedProgress
 from tests.train.engine import make_training
 from tests.train.test_loop import assert_same_bits, metrics, outcome, run

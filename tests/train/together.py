@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from latte import distributed as processes
+from latte import distributed
 from latte.distributed.joining import joined
 from latte.interfaces import NoOptions
 from latte.interfaces.settings import OptimizerSettings
-from latte.train.loop import Training, train
+from latte.train.loop import train
+from latte.train.training import Training
 from tests.backbone.models import open_model
 from tests.conftest import RecordedProgress, RecordedTask
 from tests.train.doubles import AgreementLabeler, MaskedCrossEntropy, StepTemplates
@@ -97,30 +98,30 @@ def stop(folder: Path, run: str) -> None:
 
 def main(folder: Path) -> None:
     """Every training; stopped ones, of which one goes on here; what each process ends with."""
-    start = processes.start_of(os.environ)
+    start = distributed.start_of(os.environ)
     assert start is not None
     with joined(start):
-        count = processes.count()
+        count = distributed.world_size()
         for name in (*TRAININGS, "latteclip"):
             run = f"{count}/{name}"
             finish(folder, name, f"{run}-again" if (folder / run).exists() else run)
         stop(folder, f"{count}/stopped")
-        processes.wait_for_all()
-        if processes.is_first():
+        distributed.barrier()
+        if distributed.is_main_process():
             shutil.copytree(folder / f"{count}/stopped", folder / f"{count}/stopped-for-one")
-        processes.wait_for_all()
+        distributed.barrier()
         finish(folder, "latteclip", f"{count}/stopped")
 
 
 def finish(folder: Path, name: str, run: str) -> None:
-    processes.wait_for_all()
+    distributed.barrier()
     done = training(folder, name, run)
     train(done, RecordedProgress())
-    if processes.is_first():
+    if distributed.is_main_process():
         (folder / run).mkdir(exist_ok=True)
-    processes.wait_for_all()
+    distributed.barrier()
     tensors = {key: value.clone() for key, value in outcome(done).items()}
-    save_file(tensors, folder / run / f"of-{processes.rank()}.safetensors")
+    save_file(tensors, folder / run / f"of-{distributed.rank()}.safetensors")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from latte.data.source_options import CoopOptions
-from latte.data.sources.splits import SplitDataset, read_splits
-from latte.interfaces import Context
-from latte.io.paths import existing_file, existing_folder
+from pydantic import Field
+
+from latte.api import Context, PathText, SourceOptions
+from latte.api.sources import (
+    SplitDataset,
+    existing_file,
+    existing_folder,
+    read_splits,
+)
+
+
+class CoopOptions(SourceOptions):
+    """A split file as CoOp publishes them: train and val become training, test evaluation."""
+
+    split: PathText = Field(description="split_zhou_*.json")
+    root: PathText = Field(description="folder where the paths of the split start")
+    lower: bool = Field(
+        default=True, description="lower-case the class names (`_` is always read as a space)"
+    )
 
 
 class CoopDataset(SplitDataset[CoopOptions]):

@@ -6,21 +6,52 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from latte.data.source_options import CLASS_FOLDERS, FolderOptions
-from latte.data.sources.base import ImageSource, by_id
-from latte.data.sources.classes import ClassLookup, folder_class_name, read_classes, shown
-from latte.data.sources.listed import (
+from pydantic import Field
+
+from latte.api import (
+    ClassLookup,
+    Context,
+    ImageReference,
+    LabelledImage,
+    LatteError,
+    PathText,
+    SourceOptions,
+)
+from latte.api.sources import (
+    CLASS_FOLDERS,
+    CLASSES_HELP,
+    ClassNames,
+    ImageSource,
     ListedPaths,
+    by_id,
+    existing_folder,
+    folder_class_name,
     image_reference,
+    is_file,
+    is_folder,
     labelled_list,
     labelled_tree,
+    list_images,
+    read_classes,
     refuse_overlap,
+    shown,
 )
-from latte.data.sources.walk import list_images
-from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
-from latte.io.paths import existing_folder, is_file, is_folder
 
 _EVALUATION = "dataset.evaluation"
+
+
+class FolderOptions(SourceOptions):
+    """Every image below a folder, labelled by nobody."""
+
+    root: PathText = Field(
+        description="folder of the training images, searched with its sub-folders"
+    )
+    classes: ClassNames = Field(description=CLASSES_HELP)
+    evaluation: PathText | None = Field(
+        default=None,
+        description="labelled images, outside root: a folder with one sub-folder a class, or a "
+        "CSV or JSONL file with the columns path (from the file's folder, or absolute) and class",
+    )
 
 
 class ImageFolderDataset(ImageSource[FolderOptions]):

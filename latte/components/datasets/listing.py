@@ -6,19 +6,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from latte.data.source_options import ListOptions
-from latte.data.sources.base import ImageSource, by_id
-from latte.data.sources.classes import ClassLookup, read_classes, shown
-from latte.data.sources.listed import (
+from pydantic import Field
+
+from latte.api import ClassLookup, Context, ImageReference, LabelledImage, PathText, SourceOptions
+from latte.api.sources import (
+    CLASSES_HELP,
+    ClassNames,
+    ImageSource,
     ListedPaths,
+    Row,
+    by_id,
+    existing_file,
+    existing_folder,
+    iterate_rows,
     labelled_list,
+    read_classes,
     refuse_all_missing,
     refuse_overlap,
+    shown,
     unique,
 )
-from latte.data.sources.tables import Row, iterate_rows
-from latte.interfaces import Context, ImageReference, LabelledImage
-from latte.io.paths import existing_file, existing_folder
+
+
+class ListOptions(SourceOptions):
+    """Images named in a file that the user wrote, so it may name absolute paths."""
+
+    images: PathText = Field(description="CSV or JSONL file that names the training images")
+    root: PathText | None = Field(
+        default=None, description="where relative paths start; default: the folder of each file"
+    )
+    classes: ClassNames = Field(description=CLASSES_HELP)
+    evaluation: PathText | None = Field(
+        default=None, description="CSV or JSONL file with labelled images that are not in images"
+    )
+    path_column: str = Field(default="path", description="column that holds an image's path")
+    class_column: str = Field(
+        default="class",
+        description="column with the true class: needed in evaluation; in images, where present, "
+        "only shown in reports",
+    )
 
 
 class ListDataset(ImageSource[ListOptions]):

@@ -10,16 +10,37 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.interfaces import Context, DescribedImage, Describer, DescribeRequest, LatteError
-from latte.io.files import digest
-from latte.toolkit.description_options import PhraseOptions
+from latte.api import (
+    Context,
+    DescribedImage,
+    Describer,
+    DescribeRequest,
+    LatteError,
+    Options,
+    digest,
+)
 
 SECTIONS = ("objects", "materials", "colours", "textures", "scenes")
 LONGEST_PHRASE = 7
 """Words. With the article, every phrase fits into the shortest sentence that options allow."""
+
+
+class PhraseOptions(Options):
+    """Which phrases are ranked, and how long the sentence may become."""
+
+    bank: Path | None = Field(
+        default=None,
+        description=(
+            "text file with the sections [objects], [materials], [colours], [textures], [scenes] "
+            "and one phrase a line; none: the built-in bank"
+        ),
+    )
+    words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
+    top: int = Field(default=3, ge=1, le=5, description="objects that a sentence may name")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, get_args
 
-from latte.components.gates.options import LanguageOptions
+from pydantic import Field
+
+from latte.api import Gate, GatedText, GateSubject, Options
 from latte.components.gates.words import words
-from latte.interfaces import Gate, GatedText, GateSubject
 
 Language = Literal[
     "english",
@@ -95,6 +96,20 @@ _LANGUAGES_OF = {
     word: [name for name, common in COMMON_WORDS.items() if word in common]
     for word in set().union(*COMMON_WORDS.values())
 }
+
+
+class LanguageOptions(Options):
+    """Which language texts must be in."""
+
+    language: Language = Field(
+        default="english",
+        description=(
+            "those in Latin letters are told apart by their commonest words, others by script alone"
+        ),
+    )
+    share: float = Field(
+        default=0.8, ge=0, le=1, description="smallest share of a text's letters in its script"
+    )
 
 
 class LanguageGate(Gate[LanguageOptions]):

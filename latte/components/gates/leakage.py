@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import Literal
 
-from latte.components.gates.options import LeakageOptions
+from pydantic import Field
+
+from latte.api import Gate, GatedText, GateSubject, LatteError, Options
 from latte.components.gates.words import words
-from latte.interfaces import Gate, GatedText, GateSubject, LatteError
 
 _IRREGULAR = {
     "children": "child",
@@ -42,6 +44,17 @@ def singulars(word: str) -> tuple[str, ...]:
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         found.append(word[:-1])
     return tuple(dict.fromkeys(found))
+
+
+class LeakageOptions(Options):
+    """Which class names a text must not hold."""
+
+    names: Literal["own", "other", "any"] = Field(
+        default="any", description="own: that of the text's frozen label; other: all but that one"
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(), description="classes whose names are common words, which texts may hold"
+    )
 
 
 class ClassNames:

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from latte.components.gates.options import LengthOptions
-from latte.interfaces import Gate, GatedText, GateSubject
+from pydantic import Field, ValidationInfo, field_validator
+
+from latte.api import Gate, GatedText, GateSubject, Options
+
+
+class LengthOptions(Options):
+    """How long a text may be."""
+
+    at_least: int = Field(default=3, ge=1, description="fewest words")
+    at_most: int = Field(default=60, ge=1, description="most words")
+
+    @field_validator("at_most")
+    @classmethod
+    def _leaves_room(cls, at_most: int, info: ValidationInfo) -> int:
+        at_least = info.data.get("at_least")
+        if at_least is not None and at_most < at_least:
+            raise ValueError(f"must not be smaller than at_least, which is {at_least}")
+        return at_most
 
 
 class LengthGate(Gate[LengthOptions]):

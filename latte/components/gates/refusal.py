@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from latte.components.gates.options import RefusalOptions
-from latte.components.gates.words import folded
-from latte.interfaces import Gate, GatedText, GateSubject
+from pydantic import Field, field_validator
+
+from latte.api import Gate, GatedText, GateSubject, Options
+from latte.components.gates.words import folded, words
 
 _PICTURE = r"(?:images?|photos?|pictures?|photographs?|attachments?|files?)"
 _WORK = (
@@ -36,6 +37,21 @@ PATTERNS = (
     r"\bagainst (?:my|the|our|openai's) (?:\w+ )?(?:guidelines|polic(?:y|ies)|programming)\b",
 )
 """Regular expressions for folded text: a model that speaks of itself, or misses its image."""
+
+
+class RefusalOptions(Options):
+    """Which texts are refusals."""
+
+    also: tuple[str, ...] = Field(
+        default=(), description="more phrases that mark one, as plain text; case does not matter"
+    )
+
+    @field_validator("also")
+    @classmethod
+    def _says_something(cls, also: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not words(phrase) for phrase in also):
+            raise ValueError("a phrase needs at least one word")
+        return also
 
 
 class RefusalGate(Gate[RefusalOptions]):

@@ -5,12 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from latte.components.gates.options import RepetitionOptions
+from pydantic import Field
+
+from latte.api import Gate, GatedText, GateSubject, Options
 from latte.components.gates.words import words
-from latte.interfaces import Gate, GatedText, GateSubject
 
 _SEQUENCE = 3
 """Words in a row that are looked for again."""
+
+
+class RepetitionOptions(Options):
+    """How much may be repeated."""
+
+    within: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="largest share of a text's three-word sequences that stood in it before",
+    )
+    across: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description=(
+            "largest share of a description's texts that may be equal; raise it for a few classes "
+            "that look alike"
+        ),
+    )
 
 
 class RepetitionGate(Gate[RepetitionOptions]):

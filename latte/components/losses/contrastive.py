@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from latte.api import LabelStream, LatteError, Loss, Supervision
 from latte.components.options import ContrastiveOptions
-from latte.interfaces import LabelStream, LatteError, Loss, Supervision
 
 
 class ContrastiveLoss(Loss[ContrastiveOptions]):

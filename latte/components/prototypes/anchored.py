@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from latte.api import EstimatedPrototypes, TrainingStart, rows_a_block, shift_to_texts
 from latte.components.options import AnchoredOptions
-from latte.interfaces import TrainingStart
-from latte.toolkit.blocks import rows_a_block
-from latte.toolkit.estimated import EstimatedPrototypes, shift_to_texts
 
 _ROWS_A_BLOCK = 8192
 """Images whose (rows, C) probabilities are held at once; fewer where there are many classes."""

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latte.components.options import MomentumOptions
-from latte.interfaces import (
+from latte.api import (
     Classifier,
+    EpochInfo,
     LabelStream,
     PrototypeAggregator,
-    RoundInfo,
     Supervision,
     TrainingStart,
+    mix_descriptions,
 )
-from latte.toolkit.mixer import mix_descriptions
+from latte.components.options import MomentumOptions
 
 
 class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
@@ -68,7 +68,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         return mix_descriptions(features, self._weights, classifier)
 
     @torch.no_grad()
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         """Make each labelled class's prototype the unit vector along its targets' weighted mean.
 
         All streams count together: a sample on which two streams agree counts twice. Classes that
@@ -83,7 +83,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         lengths = sums.norm(dim=1, keepdim=True)
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
-    def end_round(self, info: RoundInfo, learner: str) -> None:
+    def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
         """Remember the prototypes at the start of an epoch, for `margins: epoch_start`."""
         self._epoch_start_prototypes = self._prototypes
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latte.api import (
+    EstimatedPrototypes,
+    LabelStream,
+    Supervision,
+    TrainingStart,
+    row_blocks,
+    shift_to_texts,
+)
 from latte.components.options import MomentumOptions, ReEstimatedOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
-from latte.interfaces import LabelStream, Supervision, TrainingStart
-from latte.toolkit.blocks import row_blocks
-from latte.toolkit.estimated import EstimatedPrototypes, shift_to_texts
 
 _AT_REST = 1e-6
 """Prototypes of which no entry moves further in a round are at a fixed point."""
@@ -32,7 +37,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         images = images_among_texts(start.image_features.to(prototypes), prototypes)
         for _ in range(self.options.rounds):
             before = prototypes
-            moving.commit(self._supervisions(moving, start, images))
+            moving.update(self._supervisions(moving, start, images))
             prototypes = moving.classifier().weights
             if torch.allclose(prototypes, before, rtol=0.0, atol=_AT_REST):
                 break
@@ -44,7 +49,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         """Targets of all images under both pseudo-labels, the frozen and the current one."""
         features = start.image_features.to(images)
         current = _nearest(moving, features)
-        streams = {"frozen": start.frozen_labels.to(current), "current": current}
+        streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
         return [
             supervision
             for name, labels in streams.items()
@@ -80,7 +85,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
 
 def _nearest(moving: MomentumPrototypes, features: Tensor) -> Tensor:
     blocks = row_blocks(len(features), len(moving.classifier().weights))
-    return torch.cat([moving.logits(features[rows]).argmax(dim=1) for rows in blocks])
+    return torch.cat([moving.similarities(features[rows]).argmax(dim=1) for rows in blocks])
 
 
 def images_among_texts(image_features: Tensor, class_features: Tensor) -> Tensor:

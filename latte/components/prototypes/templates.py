@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from latte.components.options import TemplateOptions
-from latte.interfaces import (
+from latte.api import (
     Classifier,
     Context,
     LabelStream,
@@ -16,6 +15,7 @@ from latte.interfaces import (
     Supervision,
     TrainingStart,
 )
+from latte.components.options import TemplateOptions
 
 
 class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
@@ -53,7 +53,7 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
         targets = self._features[stream.labels]
         return Supervision(stream, targets, Classifier(self._features, self._owners))
 
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         """Let go of the step's graph; the rows themselves change only when encoded again."""
         self._features = self._features.detach()
 

@@ -1,10 +1,12 @@
-"""Options of the built-in reporters; imports nothing heavy."""
+"""The report of a run as one page."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
-from latte.interfaces import Options
+from latte.api import Options, Reporter, RunResults, run_page, write_text
 
 
 class HtmlOptions(Options):
@@ -14,3 +16,18 @@ class HtmlOptions(Options):
     thumbnail: int = Field(
         default=160, ge=32, le=1024, description="longer side of a gallery image, in pixels"
     )
+
+
+class HtmlReporter(Reporter[HtmlOptions]):
+    """Write `report/index.html`: all that a run measured, and a sample of what it saw."""
+
+    def report(self, results: RunResults) -> list[Path]:
+        """Write the page; see `Reporter`."""
+        path = results.folder / "report" / "index.html"
+        page = run_page(
+            results,
+            gallery_images=self.options.gallery,
+            thumbnail_size=self.options.thumbnail,
+        )
+        write_text(path, page)
+        return [path]

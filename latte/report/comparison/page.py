@@ -18,7 +18,7 @@ from latte.io.redaction import one_line, printable
 from latte.report.charts import IntervalRow, interval_chart, points_tick
 from latte.report.comparison import cells
 from latte.report.comparison.comparison import Comparison, dataset_titles, notes
-from latte.report.comparison.panels import courses, differences
+from latte.report.comparison.panels import differences, training_curves
 from latte.report.comparison.rows import Result, Row
 from latte.report.numbers import duration, plural, points, points_range
 
@@ -151,7 +151,7 @@ def _section(title: str, rows: Sequence[Row], path: Path | None, verdicts: bool)
         "lines": [line for row in rows for line in _lines(row, path, verdicts)],
         "chart": _gain_chart(title, rows),
         "shows_seeds": any(_seed_gains(row) for row in rows),
-        "courses": courses(rows),
+        "training_curves": training_curves(rows),
         "differences": differences(rows),
     }
 

@@ -161,7 +161,7 @@ class Courses:
     """Rows that have no line."""
 
 
-def courses(rows: Sequence[Row]) -> Courses | None:
+def training_curves(rows: Sequence[Row]) -> Courses | None:
     """None where no run recorded a step."""
     shown = _shown(rows)
     lines = [

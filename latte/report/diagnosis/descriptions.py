@@ -12,8 +12,8 @@ from torch import Tensor
 
 from latte.evaluate.similarities import agreement
 from latte.interfaces import Classifier
+from latte.report.diagnosis.confidence import ROWS_A_BLOCK
 from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
-from latte.report.diagnosis.sureness import ROWS_A_BLOCK
 from latte.toolkit.mixer import margin_weights
 
 

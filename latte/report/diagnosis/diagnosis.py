@@ -12,12 +12,12 @@ from torch import Tensor
 from latte.evaluate.similarities import agreement
 from latte.interfaces import Classifier, Progress, Verdict
 from latte.io.redaction import one_line
+from latte.report.diagnosis.confidence import Confidence, confidence, sureness_measures
 from latte.report.diagnosis.descriptions import description_sections
 from latte.report.diagnosis.labelled import Labelled, measure_labelled
 from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
 from latte.report.diagnosis.neighbours import Neighbours, find_neighbours, purity_measure
 from latte.report.diagnosis.subject import Subject, zero_shot_classifier
-from latte.report.diagnosis.sureness import Sureness, sureness, sureness_measures
 from latte.report.sentences import NO_GUARD, verdict_label
 from latte.results.finished import Run
 
@@ -133,7 +133,7 @@ def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
     """Measure one run: first what its guard saw, then its labels, then where it started from."""
     zero_shot = subject.zero_shot
     classifier = zero_shot_classifier(zero_shot)
-    seen = sureness(zero_shot.training, classifier, subject.logit_scale)
+    seen = confidence(zero_shot.training, classifier, subject.logit_scale)
     near = find_neighbours(zero_shot.training, subject.run.seed, progress)
     return Diagnosis(
         run=subject.run,
@@ -145,7 +145,7 @@ def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
             _adapted_section(subject, near),
             *_prototype_sections(subject),
             _frozen_section(subject, seen, near),
-            *description_sections(subject.texts, zero_shot.frozen_labels),
+            *description_sections(subject.texts, zero_shot.zero_shot_labels),
         ),
         labelled=measure_labelled(subject, seen, near),
         leaking=subject.texts.leaking,
@@ -158,7 +158,7 @@ def _adapted_section(subject: Subject, near: Neighbours) -> Section:
         "adapted labels",
         "adapted",
         [
-            change_measure(subject.zero_shot.frozen_labels, labels),
+            change_measure(subject.zero_shot.zero_shot_labels, labels),
             usage_measure(labels, len(subject.class_names)),
             purity_measure(labels, near),
         ],
@@ -172,8 +172,8 @@ def _prototype_sections(subject: Subject) -> Iterator[Section]:
         yield make_section(title, f"prototypes.{learner}", [closest_classes(classifier)])
 
 
-def _frozen_section(subject: Subject, seen: Sureness, near: Neighbours) -> Section:
-    labels = subject.zero_shot.frozen_labels
+def _frozen_section(subject: Subject, seen: Confidence, near: Neighbours) -> Section:
+    labels = subject.zero_shot.zero_shot_labels
     return make_section(
         "frozen CLIP",
         "zero_shot",

@@ -11,10 +11,10 @@ from latte.evaluate.calibration import BINS, calibration_error
 from latte.interfaces import Evaluation
 from latte.report.diagnosis import classes
 from latte.report.diagnosis.classes import ClassRelation, class_means, recall_gains, relate_classes
+from latte.report.diagnosis.confidence import Confidence, confidence
 from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
 from latte.report.diagnosis.neighbours import Neighbours, purity
 from latte.report.diagnosis.subject import Subject, zero_shot_classifier
-from latte.report.diagnosis.sureness import Sureness, sureness
 
 ZERO_SHOT = Measure(
     "zero_shot_top1", "zero-shot top-1", "share", "test images whose nearest class is the true one"
@@ -66,7 +66,7 @@ class Labelled:
     """How label-free measures of a class go with its gain."""
 
 
-def measure_labelled(subject: Subject, seen: Sureness, near: Neighbours) -> Labelled | None:
+def measure_labelled(subject: Subject, seen: Confidence, near: Neighbours) -> Labelled | None:
     """Measure a run of which `seen` and `near` are about the training images.
 
     None where the run has no labelled images.
@@ -76,7 +76,7 @@ def measure_labelled(subject: Subject, seen: Sureness, near: Neighbours) -> Labe
     by_name = {one.name: one for one in subject.evaluations}
     before, after = by_name["zero-shot"], by_name["adapted"]
     classifier = zero_shot_classifier(subject.zero_shot)
-    tested = sureness(subject.test_features, classifier, subject.logit_scale)
+    tested = confidence(subject.test_features, classifier, subject.logit_scale)
     correct = tested.labels == subject.test_labels
     gains = recall_gains(before, after)
     return Labelled(
@@ -110,9 +110,9 @@ def _accuracies(zero_shot: Evaluation, adapted: Evaluation) -> Iterator[Measurem
             yield Measurement(measure, interval.value, interval=interval)
 
 
-def _by_class(subject: Subject, seen: Sureness, near: Neighbours) -> dict[Measure, Tensor]:
+def _by_class(subject: Subject, seen: Confidence, near: Neighbours) -> dict[Measure, Tensor]:
     """Label-free measures of each class: (C,) each."""
-    frozen, count = subject.zero_shot.frozen_labels, len(subject.class_names)
+    frozen, count = subject.zero_shot.zero_shot_labels, len(subject.class_names)
     kept = (subject.adapted_labels == frozen).double()
     measured = {
         classes.IMAGES: frozen.bincount(minlength=count).double(),

@@ -11,9 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from latte.components.reporters.html import HtmlOptions
-from latte.interfaces import Evaluation, Reporter, RunResults
-from latte.io.files import write_text
+from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.facts import gate_rows, loading_code, method_facts, run_facts
@@ -45,17 +43,7 @@ from latte.report.sentences import (
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-class HtmlReporter(Reporter[HtmlOptions]):
-    """Writes `report/index.html`: all that a run measured, and a sample of what it saw."""
-
-    def report(self, results: RunResults) -> list[Path]:
-        """Write the page; see `Reporter`."""
-        path = results.folder / "report" / "index.html"
-        write_text(path, page(results, self.options))
-        return [path]
-
-
-def page(results: RunResults, options: HtmlOptions) -> str:
+def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: int = 160) -> str:
     """The whole page as HTML."""
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     script = (_TEMPLATES / "filter.js").read_text(encoding="utf-8")
@@ -63,7 +51,7 @@ def page(results: RunResults, options: HtmlOptions) -> str:
         _environment()
         .get_template("page.html")
         .render(
-            **_content(results, options),
+            **_content(results, gallery_images, thumbnail_size),
             style=Markup(style),
             script=Markup(script),
             style_hash=_content_hash(style),
@@ -73,7 +61,7 @@ def page(results: RunResults, options: HtmlOptions) -> str:
     return printable(text)
 
 
-def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
+def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> dict[str, Any]:
     return {
         "results": results,
         "headline": headline(results.evaluations),
@@ -93,7 +81,7 @@ def _content(results: RunResults, options: HtmlOptions) -> dict[str, Any]:
         "flows": flows(results),
         "prototypes": prototype_maps(results),
         "gates": gate_rows(results.held_back),
-        "gallery": gallery(results, options.gallery, options.thumbnail),
+        "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": method_facts(results.recipe),
         "loading": loading_code(results.folder, results.recipe),
         "recipe": as_yaml(results.recipe),

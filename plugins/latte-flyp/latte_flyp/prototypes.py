@@ -95,7 +95,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         generator = torch.Generator().manual_seed(seed)
         return torch.randint(templates, (len(stream.labels),), generator=generator)
 
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         """Let go of the step's graph, and count the step."""
         self._features = self._features.detach()
         self._steps += 1

@@ -84,7 +84,7 @@ def test_each_step_stream_and_seed_draws_anew_and_equal_ones_alike(tmp_path: Pat
     assert first == drawn(started(tmp_path), texts)
     assert first != drawn(prototypes, texts, "current")
     assert first != drawn(started(tmp_path, seed=1), texts)
-    prototypes.commit([])
+    prototypes.update([])
     assert first != drawn(prototypes, texts)
 
 
@@ -92,7 +92,7 @@ def test_the_draw_goes_on_after_a_stop(tmp_path: Path) -> None:
     texts = encoded(40)
     prototypes, resumed = started(tmp_path), started(tmp_path)
     for _ in range(3):
-        prototypes.commit([])
+        prototypes.update([])
     resumed.load_state(prototypes.state())
     assert drawn(resumed, texts) == drawn(prototypes, texts)
 

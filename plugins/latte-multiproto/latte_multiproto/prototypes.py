@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from latte.api import (
     Classifier,
+    EpochInfo,
     LabelStream,
     LatteError,
     PrototypeAggregator,
-    RoundInfo,
     Supervision,
     TrainingStart,
     mix_descriptions,
@@ -62,7 +62,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         centres = [templates[:0] for _ in templates]
         if options.initialise != "template":
             features = self._described(start).to(templates)
-            labels = start.frozen_labels.to(templates.device)
+            labels = start.zero_shot_labels.to(templates.device)
             centres = [
                 cluster_centres(features[labels == label], options.prototypes)
                 for label in range(len(templates))
@@ -126,7 +126,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return mix_descriptions(features, self._weights, classifier)
 
     @torch.no_grad()
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         """Make each chosen prototype the unit vector along its targets' weighted mean.
 
         All streams count together: a sample on which two streams agree counts twice. Prototypes
@@ -145,7 +145,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         self._usage = usage.view_as(self._usage)
 
     @torch.no_grad()
-    def end_round(self, info: RoundInfo, learner: str) -> None:
+    def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
         """Before an epoch: re-seed who was hardly chosen; remember the prototypes for margins."""
         self._reseed()
         self._usage = self._usage / 2

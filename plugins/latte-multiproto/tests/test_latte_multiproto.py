@@ -17,7 +17,7 @@ from latte_multiproto.variance import class_view
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import LabelStream, LatteError, RoundInfo, TrainingStart
+from latte.api import EpochInfo, LabelStream, LatteError, TrainingStart
 from latte.testing import PrototypeAggregatorContract, ReporterContract
 from latte.testing.fixtures import make_context, training_start, unit_rows
 
@@ -79,7 +79,7 @@ class TestFirstPrototypes:
         texts = start.description_features("image")
         weights = started(start, tmp_path, prototypes=2, weight=0.7).classifier().weights
         for label in range(3):
-            own = texts[start.frozen_labels == label]
+            own = texts[start.zero_shot_labels == label]
             if len(own) != 2:
                 continue
             expected = normalize(start.class_features[label] + 0.7 * own, dim=1)
@@ -88,7 +88,7 @@ class TestFirstPrototypes:
 
     def test_a_class_without_images_starts_at_its_template(self, tmp_path: Path) -> None:
         start = training_start()
-        assert 3 not in start.frozen_labels
+        assert 3 not in start.zero_shot_labels
         own = started(start, tmp_path).classifier().weights[9:12]
         assert torch.equal(own[0], start.class_features[3])
         cosines = own @ start.class_features[3]
@@ -189,7 +189,7 @@ class TestStep:
             assert torch.allclose(targets, expected, atol=1e-6)
             for row, target in zip(rows, expected, strict=True):
                 members[row].append(target)
-        prototypes.commit(supervisions)
+        prototypes.update(supervisions)
         after = prototypes.classifier().weights
         for row, of_row in enumerate(members):
             if of_row:
@@ -229,7 +229,7 @@ class TestStep:
         prototypes, images, texts = self.setup(tmp_path)
         weights = torch.tensor([1.0, 0, 0, 0, 0, 0, 0, 0.5])
         opinion = stream(torch.zeros(8, dtype=torch.int64), weights=weights)
-        prototypes.commit([prototypes.supervise(opinion, texts, images)])
+        prototypes.update([prototypes.supervise(opinion, texts, images)])
         assert float(prototypes.state()["usage"].sum()) == 1.5
 
 
@@ -241,8 +241,8 @@ class TestBalance:
         image = before[1].unsqueeze(0).expand(4, -1)
         for _ in range(2):
             labels = torch.zeros(4, dtype=torch.int64)
-            prototypes.commit([prototypes.supervise(stream(labels), {}, image)])
-        prototypes.end_round(RoundInfo(), LEARNER)
+            prototypes.update([prototypes.supervise(stream(labels), {}, image)])
+        prototypes.on_epoch_start(EpochInfo(), LEARNER)
         after = prototypes.classifier().weights
         assert torch.allclose(after[1], before[1], atol=1e-6)
         for row in (0, 2):
@@ -270,9 +270,9 @@ class TestBalance:
         labels = torch.zeros(60, dtype=torch.int64)
         opinion = stream(labels)
         for _ in range(12):
-            prototypes.end_round(RoundInfo(), LEARNER)
+            prototypes.on_epoch_start(EpochInfo(), LEARNER)
             supervision = prototypes.supervise(opinion, {"image": images}, images)
-            prototypes.commit([supervision])
+            prototypes.update([supervision])
         own = prototypes.classifier().weights[:count]
         used = (images @ own.T).argmax(dim=1).tolist()
         assert {*used} == {*range(count)}
@@ -281,8 +281,8 @@ class TestBalance:
         prototypes = started(training_start(), tmp_path, floor=0.0)
         before = prototypes.classifier().weights
         labels = torch.zeros(1, dtype=torch.int64)
-        prototypes.commit([prototypes.supervise(stream(labels), {}, before[:1])])
-        prototypes.end_round(RoundInfo(), LEARNER)
+        prototypes.update([prototypes.supervise(stream(labels), {}, before[:1])])
+        prototypes.on_epoch_start(EpochInfo(), LEARNER)
         assert torch.allclose(prototypes.classifier().weights, before, atol=1e-6)
 
 

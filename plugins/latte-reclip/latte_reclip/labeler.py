@@ -11,13 +11,13 @@ from torch import Tensor
 from latte.api import (
     Batch,
     Classifier,
+    EpochInfo,
     FeatureBank,
     LabelStream,
     LatteError,
     PrototypeAggregator,
     PseudoLabeler,
     Refresh,
-    RoundInfo,
     TrainingStart,
 )
 from latte_reclip.centroids import class_centroids
@@ -44,12 +44,12 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         self._weights: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def begin_round(
+    def on_epoch_start(
         self,
         banks: Mapping[str, FeatureBank],
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
-    ) -> RoundInfo:
+    ) -> EpochInfo:
         """Label all banks and return each learner's class centroids as its classifier.
 
         Centroids are unit means of the features as they are, not as projected, of all nodes that
@@ -65,7 +65,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
             classifiers[name] = Classifier(centroids, owners)
             self._labels[name], reached[name] = self._of_images(name, found, len(texts))
         self._weights = self._counted(reached)
-        return RoundInfo(classifiers)
+        return EpochInfo(classifiers)
 
     def _text_nodes(self, learner: str, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """The texts (C, D) that a learner's labels spread from."""

@@ -28,7 +28,7 @@ class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
             raise LatteError(
                 "the loss `masked-cross-entropy` needs a classifier, and these prototypes "
                 "give none",
-                hint="use prototypes that do, such as `templates` or `centroids`",
+                hint="use prototypes that do, such as `templates` or `from-labeler`",
             )
         fixed = self.options.logit_scale
         scale = logit_scale if fixed is None else fixed

@@ -18,15 +18,15 @@ from torch.nn.functional import normalize
 
 from latte.api import (
     Batch,
-    CentroidPrototypes,
     Classifier,
     Context,
+    EpochInfo,
     FeatureBank,
+    LabelerPrototypes,
     LabelStream,
     LatteError,
     NoOptions,
     PrototypeAggregator,
-    RoundInfo,
     Supervision,
     TrainingStart,
 )
@@ -90,7 +90,7 @@ def near(labels: list[int], seed: int = 0) -> Tensor:
 
 def labelled(
     banks: dict[str, Tensor], adapted: Tensor | None = None, **options: Any
-) -> tuple[LabelPropagationLabeler, RoundInfo]:
+) -> tuple[LabelPropagationLabeler, EpochInfo]:
     """A labeler after one round; the learner `text` adapts its texts, others have centroids."""
     chosen = {"neighbours": 3, "projection": False, **options}
     labeler = LabelPropagationLabeler(LabelPropagationOptions(**chosen), CONTEXT)
@@ -98,18 +98,18 @@ def labelled(
     labeler.start(start)
     aggregators: dict[str, PrototypeAggregator[Any]] = {}
     for name in banks:
-        kind = AdaptedTexts if name == "text" else CentroidPrototypes
+        kind = AdaptedTexts if name == "text" else LabelerPrototypes
         aggregators[name] = kind(NoOptions(), CONTEXT)
         aggregators[name].start(start)
     if adapted is not None:
         aggregators["text"].rows = adapted  # type: ignore[attr-defined]
     features = {name: FeatureBank(rows) for name, rows in banks.items()}
-    return labeler, labeler.begin_round(features, aggregators, 0)
+    return labeler, labeler.on_epoch_start(features, aggregators, 0)
 
 
 def stream(labeler: LabelPropagationLabeler, learner: str, count: int) -> LabelStream:
     batch = Batch(learner, torch.arange(count), 0, 0)
-    aggregator = CentroidPrototypes(NoOptions(), CONTEXT)
+    aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
     (only,) = labeler.assign(batch, torch.zeros(count, 8), aggregator)
     return only
 
@@ -192,11 +192,11 @@ def test_labels_come_back_from_a_checkpoint() -> None:
 
 
 def test_centroid_prototypes_are_zero_shot_until_a_round_brings_more() -> None:
-    prototypes = CentroidPrototypes(NoOptions(), CONTEXT)
+    prototypes = LabelerPrototypes(NoOptions(), CONTEXT)
     prototypes.start(training_start(near(MOST)))
     assert torch.equal(prototypes.classifier().weights, TEXTS)
-    prototypes.end_round(
-        RoundInfo({"visual": Classifier(TEXTS.roll(1, 0), torch.arange(3))}), "visual"
+    prototypes.on_epoch_start(
+        EpochInfo({"visual": Classifier(TEXTS.roll(1, 0), torch.arange(3))}), "visual"
     )
     of_all = LabelStream("s", torch.zeros(2, dtype=torch.int64), torch.ones(2))
     taught = prototypes.supervise(of_all, {}, torch.zeros(2, 8))

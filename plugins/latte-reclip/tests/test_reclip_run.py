@@ -19,7 +19,7 @@ learners:
     loss: masked-cross-entropy
   - name: visual
     trainable: visual_layer_norms
-    prototypes: centroids
+    prototypes: from-labeler
     loss: masked-cross-entropy
 train:
   batch_size: 4

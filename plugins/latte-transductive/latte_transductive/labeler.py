@@ -12,13 +12,13 @@ from torch.nn.functional import normalize
 from latte.api import (
     Batch,
     Classifier,
+    EpochInfo,
     FeatureBank,
     LabelStream,
     Posterior,
     PrototypeAggregator,
     PseudoLabeler,
     Refresh,
-    RoundInfo,
     TrainingStart,
 )
 from latte_transductive.mixture import fit_mixture
@@ -46,18 +46,18 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         self._posteriors: dict[str, Posterior] = {}
 
     @torch.no_grad()
-    def begin_round(
+    def on_epoch_start(
         self,
         banks: Mapping[str, FeatureBank],
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
-    ) -> RoundInfo:
+    ) -> EpochInfo:
         """Label all banks; the classifiers are the mixtures', as unseen images get them."""
         classifiers = {
             name: self._label(name, bank.features, aggregators[name])
             for name, bank in banks.items()
         }
-        return RoundInfo(classifiers)
+        return EpochInfo(classifiers)
 
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
@@ -69,7 +69,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         def text_logits(block: Tensor) -> Tensor:
             if self.options.prior == "zero_shot":
                 return scale * (block @ texts.T)
-            return scale * aggregator.logits(block)
+            return scale * aggregator.similarities(block)
 
         mixture = fit_mixture(images, texts, text_logits, self.options)
         best = mixture.posteriors.topk(min(_KEPT, len(texts)), dim=1)

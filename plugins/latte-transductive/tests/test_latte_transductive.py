@@ -15,14 +15,14 @@ from torch.nn.functional import normalize
 
 from latte.api import (
     Batch,
-    CentroidPrototypes,
     Classifier,
     Context,
+    EpochInfo,
     FeatureBank,
+    LabelerPrototypes,
     LabelStream,
     NoOptions,
     PrototypeAggregator,
-    RoundInfo,
     TrainingStart,
 )
 from latte.testing import PseudoLabelerContract, StubClip
@@ -42,7 +42,7 @@ TEXTS = torch.eye(3, 8)
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
 
 
-class GivenPrototypes(CentroidPrototypes):
+class GivenPrototypes(LabelerPrototypes):
     """Prototypes whose rows and owners a test sets."""
 
     rows: Tensor = TEXTS
@@ -63,7 +63,7 @@ def begun(
     prototypes: PrototypeAggregator[Any] | None = None,
     frozen: Tensor | None = None,
     **options: Any,
-) -> tuple[TransductiveLabeler, RoundInfo]:
+) -> tuple[TransductiveLabeler, EpochInfo]:
     """A labeler after one round with these features of each learner."""
     labeler = TransductiveLabeler(TransductiveOptions(**options), CONTEXT)
     images = next(iter(banks.values())) if frozen is None else frozen
@@ -71,7 +71,7 @@ def begun(
     labeler.start(TrainingStart(("a", "b", "c"), TEXTS, images, zero_shot, lambda name: images))
     features = {name: FeatureBank(rows) for name, rows in banks.items()}
     aggregator = prototypes or GivenPrototypes(NoOptions(), CONTEXT)
-    return labeler, labeler.begin_round(features, dict.fromkeys(banks, aggregator), 0)
+    return labeler, labeler.on_epoch_start(features, dict.fromkeys(banks, aggregator), 0)
 
 
 def streams(labeler: TransductiveLabeler, learner: str, rows: list[int]) -> list[LabelStream]:
@@ -175,15 +175,15 @@ def test_labels_come_back_from_a_checkpoint() -> None:
 
 
 def test_mixture_prototypes_are_zero_shot_until_a_round_brings_more() -> None:
-    prototypes = CentroidPrototypes(NoOptions(), CONTEXT)
+    prototypes = LabelerPrototypes(NoOptions(), CONTEXT)
     images = near(LABELS)
     zero_shot = torch.zeros(12, dtype=torch.int64)
     prototypes.start(TrainingStart(("a", "b", "c"), TEXTS, images, zero_shot, lambda name: images))
     assert torch.equal(prototypes.classifier().weights, TEXTS)
     moved = Classifier(TEXTS.roll(1, 0), torch.arange(len(TEXTS)))
-    prototypes.end_round(RoundInfo({"other": moved}), "main")
+    prototypes.on_epoch_start(EpochInfo({"other": moved}), "main")
     assert torch.equal(prototypes.classifier().weights, TEXTS)
-    prototypes.end_round(RoundInfo({"main": moved}), "main")
+    prototypes.on_epoch_start(EpochInfo({"main": moved}), "main")
     stream = LabelStream("s", torch.tensor([2, 0]), torch.ones(2))
     taught = prototypes.supervise(stream, {}, images[:2])
     assert taught.targets is not None

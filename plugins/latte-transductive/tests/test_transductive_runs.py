@@ -12,7 +12,7 @@ from latte.testing import RunContract, TinyRuns
 
 UNTRAINED = """\
 labels: [{use: transductive, image_weight: 10, debias: 0}]
-prototypes: centroids
+prototypes: from-labeler
 train: {max_steps: 0}
 """
 

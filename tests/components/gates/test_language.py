@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.language import COMMON_WORDS, LANGUAGES, SCRIPTS, Language, LanguageGate
-from latte.components.gates.options import LanguageOptions
+from latte.components.gates.language import (
+    COMMON_WORDS,
+    LANGUAGES,
+    SCRIPTS,
+    Language,
+    LanguageGate,
+    LanguageOptions,
+)
 from tests.components.gates.judging import ANY_TEXT, reason
 
 TEXTS: dict[Language, str] = {

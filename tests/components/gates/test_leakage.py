@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.leakage import ClassNames, LeakageGate, singulars
-from latte.components.gates.options import LeakageOptions
+from latte.components.gates.leakage import ClassNames, LeakageGate, LeakageOptions, singulars
 from latte.interfaces import LatteError
 from tests.components.gates.judging import ANY_TEXT, reason
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.length import LengthGate
-from latte.components.gates.options import LengthOptions
+from latte.components.gates.length import LengthGate, LengthOptions
 from tests.components.gates.judging import ANY_TEXT, reason
 
 

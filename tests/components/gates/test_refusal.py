@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.options import RefusalOptions
-from latte.components.gates.refusal import RefusalGate
+from latte.components.gates.refusal import RefusalGate, RefusalOptions
 from tests.components.gates.judging import ANY_TEXT, reason
 
 

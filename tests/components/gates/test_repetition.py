@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.options import RepetitionOptions
-from latte.components.gates.repetition import RepetitionGate, repeated_share
+from latte.components.gates.repetition import RepetitionGate, RepetitionOptions, repeated_share
 from tests.components.gates.judging import ANY_TEXT, reason, reasons
 
 LOOPS = RepetitionOptions(across=1.0)

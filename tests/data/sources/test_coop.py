@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from latte.components.datasets.coop import CoopDataset
-from latte.data.source_options import CoopOptions
+from latte.components.datasets.coop import CoopDataset, CoopOptions
 from latte.interfaces import Context, LatteError
 from tests.data.pictures import write_picture
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.components.datasets.folder import ImageFolderDataset
-from latte.data.source_options import FolderOptions
+from latte.components.datasets.folder import FolderOptions, ImageFolderDataset
 from latte.interfaces import Context, LatteError
 from tests.data.pictures import write_picture
 

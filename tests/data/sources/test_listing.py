@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.components.datasets.listing import ListDataset
-from latte.data.source_options import ListOptions
+from latte.components.datasets.listing import ListDataset, ListOptions
 from latte.interfaces import Context, LatteError
 from tests.data.pictures import write_picture
 

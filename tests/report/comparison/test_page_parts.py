@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.page import overview, page, report_link
-from latte.report.comparison.panels import COLOURS, courses, differences
+from latte.report.comparison.panels import COLOURS, differences, training_curves
 from latte.report.comparison.rows import Row
 from tests.report.comparison.folders import run_folder, write
 from tests.report.document import parse
@@ -94,7 +94,7 @@ def test_each_run_is_a_line_and_seeds_share_a_colour(tmp_path: Path) -> None:
     for number in range(3):
         settings = {"seed": number % 2, "name": METHODS[number // 2]}
         metrics(run_folder(tmp_path / f"{number}", settings=settings), 3.0, 2.0, 1.0 + number)
-    found = courses(compare_runs([tmp_path]).rows)
+    found = training_curves(compare_runs([tmp_path]).rows)
     assert found is not None
     assert [name for _, name in found.legend] == ["far", "near"]
     ((title, chart),) = found.charts
@@ -108,19 +108,19 @@ def test_of_many_methods_the_best_are_drawn(tmp_path: Path) -> None:
         settings = {"name": f"method {number}"}
         folder = run_folder(tmp_path / f"{number}", right=(600, 610 + number), settings=settings)
         metrics(folder, 2.0, 1.0)
-    found = courses(compare_runs([tmp_path]).rows)
+    found = training_curves(compare_runs([tmp_path]).rows)
     assert found is not None
     assert found.left_out == 2
     assert [name for _, name in found.legend] == [f"method {one}" for one in range(2, 8)]
 
 
 def test_runs_without_steps_have_no_curves(tmp_path: Path) -> None:
-    assert courses(runs(tmp_path, {})) is None
+    assert training_curves(runs(tmp_path, {})) is None
 
 
 def test_damaged_metrics_cost_their_line_alone(tmp_path: Path) -> None:
     write(run_folder(tmp_path / "0") / "metrics.jsonl", "{broken\n")
-    assert courses(compare_runs([tmp_path]).rows) is None
+    assert training_curves(compare_runs([tmp_path]).rows) is None
 
 
 def test_the_two_best_methods_are_compared_class_by_class(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.22
 T_TABLE |= {29: 2.045, 30: 2.042, 120: 1.980, 5000: 1.960}
 
 
-@pytest.mark.parametrize(("freedom", "printed"), T_TABLE.items())
-def test_t_quantiles_are_those_of_the_tables(freedom: int, printed: float) -> None:
-    assert t_quantile(freedom) == pytest.approx(printed, abs=5e-4)
+@pytest.mark.parametrize(("degrees_of_freedom", "printed"), T_TABLE.items())
+def test_t_quantiles_are_those_of_the_tables(degrees_of_freedom: int, printed: float) -> None:
+    assert t_quantile(degrees_of_freedom) == pytest.approx(printed, abs=5e-4)
 
 
 def test_mean_and_sample_deviation() -> None:
@@ -42,5 +42,5 @@ def test_there_is_no_interval_of_one_value() -> None:
 
 
 @given(st.integers(1, 300))
-def test_more_seeds_need_a_smaller_factor(freedom: int) -> None:
-    assert 1.9599 < t_quantile(freedom + 1) < t_quantile(freedom)
+def test_more_seeds_need_a_smaller_factor(degrees_of_freedom: int) -> None:
+    assert 1.9599 < t_quantile(degrees_of_freedom + 1) < t_quantile(degrees_of_freedom)

@@ -9,15 +9,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from latte.components.labelers.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.labelers.current import CurrentLabeler
+from latte.components.labelers.frozen import FrozenLabeler
 from latte.components.options import CurrentOptions, FrozenOptions
 from latte.interfaces import (
     Batch,
     Classifier,
+    EpochInfo,
     LabelStream,
     Posterior,
     PrototypeAggregator,
-    RoundInfo,
 )
 from latte.testing import PseudoLabelerContract
 from tests.testing.broken.fault import Fault
@@ -152,9 +153,9 @@ class Forgetful(FrozenLabeler):
         streams = super().assign(batch, image_features, aggregator)
         return [replace(one, weights=one.weights / self.rounds) for one in streams]
 
-    def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
+    def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
         self.rounds += 1
-        return RoundInfo()
+        return EpochInfo()
 
 
 class TestTheRoundIsForgotten(Fault, PseudoLabelerContract):
@@ -164,8 +165,8 @@ class TestTheRoundIsForgotten(Fault, PseudoLabelerContract):
 
 
 class Zero(FrozenLabeler):
-    def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
-        return RoundInfo({"first": Classifier(torch.zeros(4, 16), torch.arange(4))})
+    def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
+        return EpochInfo({"first": Classifier(torch.zeros(4, 16), torch.arange(4))})
 
 
 class TestTheClassifierIsZero(Fault, PseudoLabelerContract):
@@ -218,13 +219,13 @@ class TestAnImageHasNoPosterior(Fault, PseudoLabelerContract):
 
 
 class Lost(Opinion):
-    """Its posterior comes with `begin_round` and is not part of its state."""
+    """Its posterior comes with `on_epoch_start` and is not part of its state."""
 
     begun = False
 
-    def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
+    def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
         self.begun = True
-        return RoundInfo()
+        return EpochInfo()
 
     def posterior(self, learner: str) -> Posterior | None:
         return super().posterior(learner) if self.begun else None
@@ -237,7 +238,7 @@ class TestThePosteriorIsNotInTheState(Fault, PseudoLabelerContract):
 
 
 class Silent(FrozenLabeler):
-    def begin_round(self, banks: Any, aggregators: Any, epoch: int) -> RoundInfo:
+    def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
         return None  # type: ignore[return-value]
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from latte.components.options import MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
-from latte.interfaces import Classifier, LabelStream, RoundInfo, Supervision, TrainingStart
+from latte.interfaces import Classifier, EpochInfo, LabelStream, Supervision, TrainingStart
 from latte.testing import PrototypeAggregatorContract
 from tests.testing.broken.fault import Fault
 
@@ -23,8 +23,8 @@ class FaultyPrototypes(Fault):
 
 
 class Stretched(MomentumPrototypes):
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
-        super().commit(supervisions)
+    def update(self, supervisions: Sequence[Supervision]) -> None:
+        super().update(supervisions)
         self._prototypes = self._prototypes * 1.01
 
 
@@ -36,8 +36,8 @@ class TestPrototypesGrow(FaultyPrototypes, PrototypeAggregatorContract):
 class Cleared(MomentumPrototypes):
     """Rows of zeros have no direction."""
 
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
-        super().commit(supervisions)
+    def update(self, supervisions: Sequence[Supervision]) -> None:
+        super().update(supervisions)
         counted = any(bool(one.stream.weights.any()) for one in supervisions)
         self._prototypes = self._prototypes * (0.0 if counted else 1.0)
 
@@ -53,7 +53,7 @@ class Misbiased(MomentumPrototypes):
     def classifier(self) -> Classifier:
         return replace(super().classifier(), bias=torch.zeros(1))
 
-    def logits(self, image_features: Tensor) -> Tensor:
+    def similarities(self, image_features: Tensor) -> Tensor:
         return super().classifier().similarities(image_features)
 
 
@@ -72,7 +72,7 @@ class TestTheBiasIsNotOnePerRow(FaultyPrototypes, PrototypeAggregatorContract):
 class Vanishing(MomentumPrototypes):
     """Divides by how many samples a class has, which may be none."""
 
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         sums = torch.zeros_like(self._prototypes)
         for one in supervisions:
             assert one.targets is not None
@@ -92,8 +92,8 @@ class TestAbsentClassesAreLost(FaultyPrototypes, PrototypeAggregatorContract):
 
 
 class Weightless(MomentumPrototypes):
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
-        super().commit(
+    def update(self, supervisions: Sequence[Supervision]) -> None:
+        super().update(
             [
                 replace(one, stream=replace(one.stream, weights=one.stream.weights + 1))
                 for one in supervisions
@@ -107,9 +107,9 @@ class TestWeightsAreIgnored(FaultyPrototypes, PrototypeAggregatorContract):
 
 
 class InPlace(MomentumPrototypes):
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         shared = self._prototypes
-        super().commit(supervisions)
+        super().update(supervisions)
         self._prototypes = shared.copy_(self._prototypes)
 
 
@@ -140,8 +140,8 @@ class TestStateIsNotWhole(Fault, PrototypeAggregatorContract):
 class Drawn(MomentumPrototypes):
     draws = itertools.count()
 
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
-        super().commit(supervisions)
+    def update(self, supervisions: Sequence[Supervision]) -> None:
+        super().update(supervisions)
         if any(bool(one.stream.weights.any()) for one in supervisions):
             noise = torch.full_like(self._prototypes, 0.01 * next(self.draws))
             self._prototypes = normalize(self._prototypes + noise, dim=1)
@@ -173,8 +173,8 @@ class TestAClassHasNoPrototype(FaultyPrototypes, PrototypeAggregatorContract):
 
 
 class Scaled(MomentumPrototypes):
-    def logits(self, image_features: Tensor) -> Tensor:
-        return 100 * super().logits(image_features)
+    def similarities(self, image_features: Tensor) -> Tensor:
+        return 100 * super().similarities(image_features)
 
 
 class TestLogitsAreScaled(FaultyPrototypes, PrototypeAggregatorContract):
@@ -204,7 +204,7 @@ class Empty(MomentumPrototypes):
     ) -> Supervision:
         return Supervision(stream)
 
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         pass
 
 
@@ -221,7 +221,7 @@ class Averaged(MomentumPrototypes):
         assert given.targets is not None
         return replace(given, targets=given.targets.mean(dim=0))
 
-    def commit(self, supervisions: Sequence[Supervision]) -> None:
+    def update(self, supervisions: Sequence[Supervision]) -> None:
         pass
 
 
@@ -243,7 +243,7 @@ class TestATextIsMissing(FaultyPrototypes, PrototypeAggregatorContract):
 
 
 class Trusting(MomentumPrototypes):
-    def end_round(self, info: RoundInfo, learner: str) -> None:
+    def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
         self._prototypes = info.classifiers[learner].weights
 
 

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from latte.api import LatteError, digest
+from latte.api.sources import (
+    SPLIT_NAMES,
+    Splits,
+    is_file,
+    is_folder,
+    names_by_label,
+    read_text,
+    visible_entries,
+)
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts, all_facts
 from latte.components.datasets.published.location import missing, read_published, split_files
-from latte.data.sources.splits import SPLIT_NAMES, Splits, names_by_label
-from latte.interfaces import LatteError
-from latte.io.files import digest
-from latte.io.paths import is_file, is_folder, read_text, visible_entries
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 PART = ".part"

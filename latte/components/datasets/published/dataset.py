@@ -4,11 +4,43 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field, field_validator
+
+from latte.api import Context, PathText, SourceOptions
+from latte.api.sources import SplitDataset, several_templates
 from latte.components.datasets.published.facts import Facts, find_facts
 from latte.components.datasets.published.location import find_root, read_published, split_files
-from latte.data.source_options import PublishedOptions
-from latte.data.sources.splits import SplitDataset
-from latte.interfaces import Context
+
+
+class PublishedOptions(SourceOptions):
+    """One of the datasets that LatteCLIP was measured on, in CoOp's layout."""
+
+    root: PathText | None = Field(
+        default=None,
+        description="the dataset's folder; without it, the folder of CoOp's name below the one in "
+        "the environment variable LATTE_DATA (latte datasets show NAME)",
+    )
+    template: str | tuple[str, ...] = Field(
+        default="released",
+        description="sentence that stands for a class: `released` as LatteCLIP's code has it, "
+        "`coop` as CoOp's has it, `supplement` as LatteCLIP's supplement says (a photo of a "
+        "{class}.), or your own with {class}; of a list, a class is the mean of all",
+    )
+    split: str | None = Field(
+        default=None,
+        description="another split file of CoOp's shape, relative to root; without it, CoOp's",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        templates = several_templates(template)
+        own = [one for one in templates if one not in ("released", "coop", "supplement")]
+        if not templates or not all("{class}" in one for one in own):
+            raise ValueError(
+                'it must be released, coop or supplement, or contain {class}, as in "a {class}."'
+            )
+        return template
 
 
 class PublishedDataset(SplitDataset[PublishedOptions]):

@@ -19,9 +19,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
+from latte.api import LatteError, Progress
 from latte.components.datasets.published.check import PART
 from latte.components.datasets.published.facts import Facts
-from latte.interfaces import LatteError, Progress
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from latte.interfaces import LatteError
+from latte.api import LatteError
 
 SPLITS_PAGE = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
 """Where CoOp's authors link their split files."""

@@ -10,12 +10,12 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from latte.api import LatteError, Progress
 from latte.components.datasets.published.check import ARCHIVES
 from latte.components.datasets.published.download import RemoteFile, download, remote_files
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
 from latte.components.datasets.published.location import missing
 from latte.components.datasets.published.make_split import make_split
-from latte.interfaces import LatteError, Progress
 
 _MEBIBYTE = 1 << 20
 _DAMAGED = (

@@ -6,10 +6,19 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from latte.api import LatteError
+from latte.api.sources import (
+    SPLIT_NAMES,
+    Entry,
+    Splits,
+    existing_file,
+    is_file,
+    is_folder,
+    read_splits,
+    read_text,
+    some,
+)
 from latte.components.datasets.published.facts import Facts
-from latte.data.sources.splits import SPLIT_NAMES, Entry, Splits, read_splits
-from latte.interfaces import LatteError
-from latte.io.paths import existing_file, is_file, is_folder, read_text, some
 
 VARIANTS = "variants.txt"
 

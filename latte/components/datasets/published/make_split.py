@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latte.api import LatteError, write_text
+from latte.api.sources import existing_file, existing_folder, list_folders, list_images, read_text
 from latte.components.datasets.published.check import MADE_BY
 from latte.components.datasets.published.facts import RANDOM_SPLITS, Facts, MadeFrom
-from latte.data.sources.walk import list_folders, list_images
-from latte.interfaces import LatteError
-from latte.io.files import write_text
-from latte.io.paths import existing_file, existing_folder, read_text
 
 Labelled = tuple[str, int, str]
 """Path below the image folder, label from 0, class name as in CoOp's splits."""

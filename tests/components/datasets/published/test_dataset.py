@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from latte.components.datasets.published import dataset as datasets
+from latte.components.datasets.published.dataset import PublishedOptions
 from latte.components.datasets.published.facts import all_facts
-from latte.data.source_options import PublishedOptions
 from latte.interfaces import Context, LatteError
 from tests.components.datasets.published import trees
 

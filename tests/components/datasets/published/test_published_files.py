@@ -15,10 +15,14 @@ from latte.components.datasets.published.check import (
     split_digest,
     usable,
 )
-from latte.components.datasets.published.dataset import Caltech101, Eurosat, PublishedDataset
+from latte.components.datasets.published.dataset import (
+    Caltech101,
+    Eurosat,
+    PublishedDataset,
+    PublishedOptions,
+)
 from latte.components.datasets.published.facts import Facts, all_facts
 from latte.components.datasets.published.make_split import image_folders
-from latte.data.source_options import PublishedOptions
 from latte.data.sources.splits import names_by_label, read_splits
 from latte.interfaces import Context
 from latte.io.files import digest

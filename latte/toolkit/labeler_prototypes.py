@@ -10,16 +10,16 @@ from torch.nn.functional import normalize
 
 from latte.interfaces import (
     Classifier,
+    EpochInfo,
     LabelStream,
     NoOptions,
     PrototypeAggregator,
-    RoundInfo,
     Supervision,
     TrainingStart,
 )
 
 
-class CentroidPrototypes(PrototypeAggregator[NoOptions]):
+class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     """The zero-shot classifier at first, then the classifier that a labeler finds in each epoch.
 
     It is taken whole: rows of any length, several per class, and the bias. It carries no gradient
@@ -59,7 +59,7 @@ class CentroidPrototypes(PrototypeAggregator[NoOptions]):
             scores = scores + own.bias
         return scores.masked_fill(labels.unsqueeze(1) != own.owners, -torch.inf).argmax(dim=1)
 
-    def end_round(self, info: RoundInfo, learner: str) -> None:
+    def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
         """Take this learner's classifier, where a labeler found one."""
         found = info.classifiers.get(learner)
         if found is not None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from latte.evaluate.similarities import diagnose
 from latte.interfaces import Classifier
-from latte.report.diagnosis import sureness as module
-from latte.report.diagnosis.sureness import sureness, sureness_measures
+from latte.report.diagnosis import confidence as module
+from latte.report.diagnosis.confidence import confidence, sureness_measures
 from tests.report.diagnosis.vectors import QUICKLY, one_each, unit_rows
 
 
@@ -20,7 +20,7 @@ from tests.report.diagnosis.vectors import QUICKLY, one_each, unit_rows
 @given(st.integers(1, 12), st.integers(2, 6), st.integers(0, 10_000))
 def test_figures_equal_slow_loops(images: int, classes: int, seed: int) -> None:
     features, rows = unit_rows(images, 4, seed), unit_rows(classes, 4, seed + 1)
-    found = sureness(features, one_each(rows), logit_scale=20.0)
+    found = confidence(features, one_each(rows), logit_scale=20.0)
     for index, feature in enumerate(features):
         cosines = [float(feature @ row) for row in rows]
         best, second = sorted(cosines, reverse=True)[:2]
@@ -35,7 +35,7 @@ def test_means_are_those_that_training_reports() -> None:
     features, classifier = unit_rows(50, 8, 0), one_each(unit_rows(7, 8, 1))
     values = {
         one.measure.key: one.value
-        for one in sureness_measures(sureness(features, classifier, logit_scale=30.0))
+        for one in sureness_measures(confidence(features, classifier, logit_scale=30.0))
     }
     reported = diagnose(classifier.similarities(features), 30.0)
     assert values["confidence"] == pytest.approx(reported.confidence, abs=1e-6)
@@ -44,15 +44,15 @@ def test_means_are_those_that_training_reports() -> None:
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features, classifier = unit_rows(11, 8, 0), one_each(unit_rows(5, 8, 1))
-    whole = sureness(features, classifier, 30.0)
+    whole = confidence(features, classifier, 30.0)
     monkeypatch.setattr(module, "ROWS_A_BLOCK", 4)
-    parts = sureness(features, classifier, 30.0)
+    parts = confidence(features, classifier, 30.0)
     for name, values in vars(whole).items():
         torch.testing.assert_close(getattr(parts, name), values)
 
 
 def test_a_single_class_is_certain_and_has_no_margin() -> None:
-    found = sureness(unit_rows(3, 4, 0), one_each(unit_rows(1, 4, 1)), 30.0)
+    found = confidence(unit_rows(3, 4, 0), one_each(unit_rows(1, 4, 1)), 30.0)
     assert found.confidence.tolist() == [1.0] * 3
     assert found.margin.tolist() == [0.0] * 3
 
@@ -60,10 +60,10 @@ def test_a_single_class_is_certain_and_has_no_margin() -> None:
 def test_siblings_of_one_class_do_not_compete() -> None:
     rows = unit_rows(2, 4, 1)
     twins = Classifier(rows[[0, 0, 1]], torch.tensor([0, 0, 1]))
-    found, plain = (sureness(unit_rows(6, 4, 0), one, 30.0) for one in (twins, one_each(rows)))
+    found, plain = (confidence(unit_rows(6, 4, 0), one, 30.0) for one in (twins, one_each(rows)))
     assert found.margin.tolist() == plain.margin.tolist()
 
 
 def test_no_class_nearer_than_another_is_all_undecided() -> None:
-    found = sureness(torch.eye(3)[:1], one_each(torch.eye(3)[[1, 1, 1, 1]]), 30.0)
+    found = confidence(torch.eye(3)[:1], one_each(torch.eye(3)[[1, 1, 1, 1]]), 30.0)
     assert float(found.confidence) == pytest.approx(0.25)

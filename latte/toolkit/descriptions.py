@@ -1,14 +1,17 @@
-"""Options of the built-in descriptions and describer; importing them does not import torch."""
+"""Description types about a class, an image and a group, and their options.
+
+Importing this loads no torch.
+"""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from latte.interfaces import LatteError, Options, Scope
+from latte.interfaces import DescriptionType, LatteError, Options, Scope
 
 CLASS_PLACEHOLDER = "{class}"
 _ANY_PLACEHOLDER = re.compile(r"\{\w*\}")
@@ -173,15 +176,77 @@ class GroupOptions(Options):
         return groups
 
 
-class PhraseOptions(Options):
-    """Which phrases are ranked, and how long the sentence may become."""
+AskedT = TypeVar("AskedT", bound=ImageOptions | GroupOptions)
 
-    bank: Path | None = Field(
-        default=None,
-        description=(
-            "text file with the sections [objects], [materials], [colours], [textures], [scenes] "
-            "and one phrase a line; none: the built-in bank"
-        ),
-    )
-    words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
-    top: int = Field(default=3, ge=1, le=5, description="objects that a sentence may name")
+
+def fill(sentence: str, class_name: str) -> str:
+    """`sentence` with each `{class}` replaced; braces in the name itself stay what they are."""
+    return sentence.replace(CLASS_PLACEHOLDER, class_name)
+
+
+class ClassDescription(DescriptionType[ClassOptions]):
+    """The template of a class. Nobody is asked: the filled template is the description."""
+
+    scope: ClassVar[Scope] = ClassOptions.scope
+
+    @property
+    def weight(self) -> float:
+        """How much the template counts where prototypes mix descriptions."""
+        return self.options.weight
+
+    def prompt(self, class_name: str) -> str:
+        """The template about `class_name`; `with_template` must have closed an open template."""
+        if self.options.template is None:
+            raise RuntimeError("a class description was built before `with_template` was applied")
+        return fill(self.options.template, class_name)
+
+
+class AskedDescription(DescriptionType[AskedT]):
+    """What a describer is asked about an image or a group, with one prompt or several."""
+
+    @property
+    def weight(self) -> float:
+        """How much its texts count where prototypes mix descriptions."""
+        return self.options.weight
+
+    @property
+    def samples(self) -> int:
+        """How many answers are wanted to each prompt."""
+        return self.options.samples
+
+    def prompt(self, class_name: str) -> str:
+        """The first question about what has the frozen label `class_name`."""
+        return self.prompts(class_name)[0]
+
+    def prompts(self, class_name: str) -> Sequence[str]:
+        """All questions about what has the frozen label `class_name`."""
+        prompts = self.options.prompt
+        written = (prompts,) if isinstance(prompts, str) else prompts
+        return tuple(fill(prompt, class_name) for prompt in written)
+
+
+class ImageDescription(AskedDescription[ImageOptions]):
+    """What one image shows."""
+
+    scope: ClassVar[Scope] = ImageOptions.scope
+
+
+class GroupDescription(AskedDescription[GroupOptions]):
+    """What several images of one frozen pseudo-label have in common (LatteCLIP, section 3.1)."""
+
+    scope: ClassVar[Scope] = GroupOptions.scope
+
+    @property
+    def group_size(self) -> int:
+        """How many images a group shows."""
+        return self.options.size
+
+    @property
+    def correct_images(self) -> int | None:
+        """How many of them are truly of the class, in an oracle (supplementary, table 1)."""
+        return self.options.correct
+
+    @property
+    def groups_per_class(self) -> int | None:
+        """How many groups the images of a class share; None: each image has its own."""
+        return self.options.groups_per_class

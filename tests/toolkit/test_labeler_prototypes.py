@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from latte.interfaces import Classifier, NoOptions, RoundInfo
-from latte.toolkit.centroids import CentroidPrototypes
+from latte.interfaces import Classifier, EpochInfo, NoOptions
+from latte.toolkit.labeler_prototypes import LabelerPrototypes
 from tests.train.driver import CONTEXT, stream, training_start, unit_rows
 
 CLASSES = torch.eye(3, dtype=torch.float64)
 
 
-def centroids(rows: Tensor = CLASSES) -> CentroidPrototypes:
-    aggregator = CentroidPrototypes(NoOptions(), CONTEXT)
+def centroids(rows: Tensor = CLASSES) -> LabelerPrototypes:
+    aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
     aggregator.start(training_start(rows))
     return aggregator
 
@@ -40,16 +40,16 @@ def test_they_take_the_whole_classifier_of_their_own_learner(biased: bool) -> No
     aggregator = centroids()
     found = random(biased)
 
-    aggregator.end_round(RoundInfo({"other": random()}), "mine")
+    aggregator.on_epoch_start(EpochInfo({"other": random()}), "mine")
     assert torch.equal(aggregator.classifier().weights, CLASSES)
 
-    aggregator.end_round(RoundInfo({"mine": found}), "mine")
+    aggregator.on_epoch_start(EpochInfo({"mine": found}), "mine")
     assert same(aggregator.classifier(), found)
 
 
 def test_targets_are_the_labels_rows_at_unit_length() -> None:
     aggregator, found = centroids(), random()
-    aggregator.end_round(RoundInfo({"mine": found}), "mine")
+    aggregator.on_epoch_start(EpochInfo({"mine": found}), "mine")
     supervision = aggregator.supervise(stream([1, 0]), {}, CLASSES[:2])
     assert supervision.targets is not None and supervision.classifier is not None
     torch.testing.assert_close(supervision.targets, found.weights[:2] / 3)
@@ -59,7 +59,7 @@ def test_targets_are_the_labels_rows_at_unit_length() -> None:
 def test_of_several_rows_the_one_that_scores_highest_is_the_target() -> None:
     aggregator, found = centroids(), random(owners=(0, 1, 0, 1, 2))
     assert found.bias is not None
-    aggregator.end_round(RoundInfo({"mine": found}), "mine")
+    aggregator.on_epoch_start(EpochInfo({"mine": found}), "mine")
     images, labels = unit_rows(6, 3, seed=5), [0, 1, 2, 1, 0, 0]
     supervision = aggregator.supervise(stream(labels), {}, images)
     assert supervision.targets is not None
@@ -82,7 +82,7 @@ def test_they_give_targets_and_a_classifier_without_gradient() -> None:
 @pytest.mark.parametrize("biased", [False, True])
 def test_state_restores_rows_owners_and_bias(biased: bool) -> None:
     trained, resumed = centroids(), centroids()
-    trained.end_round(RoundInfo({"mine": random(biased)}), "mine")
+    trained.on_epoch_start(EpochInfo({"mine": random(biased)}), "mine")
 
     resumed.load_state(trained.state())
 

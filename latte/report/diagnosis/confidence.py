@@ -29,7 +29,7 @@ MARGIN = Measure(
 
 
 @dataclass(frozen=True)
-class Sureness:
+class Confidence:
     """What a classifier says about each of N images."""
 
     labels: Tensor
@@ -40,7 +40,7 @@ class Sureness:
     """(N,): cosine of the nearest class minus that of the second; 0 with a single class."""
 
 
-def sureness(features: Tensor, classifier: Classifier, logit_scale: float) -> Sureness:
+def confidence(features: Tensor, classifier: Classifier, logit_scale: float) -> Confidence:
     """Look at N > 0 unit features (N, D), a block at a time."""
     blocks = [
         _of_block(classifier.similarities(block), logit_scale)
@@ -48,12 +48,12 @@ def sureness(features: Tensor, classifier: Classifier, logit_scale: float) -> Su
     ]
     columns = {
         field.name: torch.cat([getattr(block, field.name) for block in blocks])
-        for field in fields(Sureness)
+        for field in fields(Confidence)
     }
-    return Sureness(**columns)
+    return Confidence(**columns)
 
 
-def sureness_measures(seen: Sureness) -> list[Measurement]:
+def sureness_measures(seen: Confidence) -> list[Measurement]:
     """Means over the images."""
     return [
         Measurement(measure, float(values.double().mean()))
@@ -64,9 +64,9 @@ def sureness_measures(seen: Sureness) -> list[Measurement]:
     ]
 
 
-def _of_block(similarities: Tensor, logit_scale: float) -> Sureness:
+def _of_block(similarities: Tensor, logit_scale: float) -> Confidence:
     best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
-    return Sureness(
+    return Confidence(
         labels=similarities.argmax(dim=1),
         confidence=(similarities.float() * logit_scale).softmax(dim=1).amax(dim=1),
         margin=best[:, 0] - best[:, -1],

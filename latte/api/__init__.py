@@ -1,0 +1,80 @@
+"""The public names: everything that a plugin or a user of latte as a library imports.
+
+Importing this module does not import torch; what needs it is imported at first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from latte.data.source_options import SourceOptions
+from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.interfaces import *  # noqa: F403
+from latte.interfaces import __all__ as _interfaces
+from latte.io.files import digest, write_text
+from latte.io.redaction import without_secrets
+from latte.registry.spec import API_VERSION, CommandSpec, ComponentSpec, Kind, hookimpl
+from latte.toolkit.descriptions import (
+    ClassDescription,
+    ClassOptions,
+    GroupDescription,
+    GroupOptions,
+    ImageDescription,
+    ImageOptions,
+)
+
+if TYPE_CHECKING:
+    from latte.report.card import model_card as model_card
+    from latte.report.page.page import run_page as run_page
+    from latte.toolkit.blocks import row_blocks as row_blocks
+    from latte.toolkit.blocks import rows_a_block as rows_a_block
+    from latte.toolkit.estimated import EstimatedPrototypes as EstimatedPrototypes
+    from latte.toolkit.estimated import shift_to_texts as shift_to_texts
+    from latte.toolkit.labeler_prototypes import LabelerPrototypes as LabelerPrototypes
+    from latte.toolkit.mixer import margin_weights as margin_weights
+    from latte.toolkit.mixer import mix as mix
+    from latte.toolkit.mixer import mix_descriptions as mix_descriptions
+    from latte.toolkit.streams import full_stream as full_stream
+
+_AT_FIRST_USE = {
+    "EstimatedPrototypes": "latte.toolkit.estimated",
+    "LabelerPrototypes": "latte.toolkit.labeler_prototypes",
+    "full_stream": "latte.toolkit.streams",
+    "margin_weights": "latte.toolkit.mixer",
+    "mix": "latte.toolkit.mixer",
+    "mix_descriptions": "latte.toolkit.mixer",
+    "model_card": "latte.report.card",
+    "row_blocks": "latte.toolkit.blocks",
+    "rows_a_block": "latte.toolkit.blocks",
+    "run_page": "latte.report.page.page",
+    "shift_to_texts": "latte.toolkit.estimated",
+}
+
+__all__ = [
+    *_interfaces,
+    "API_VERSION",
+    "ClassDescription",
+    "ClassLookup",
+    "ClassOptions",
+    "CommandSpec",
+    "ComponentSpec",
+    "GroupDescription",
+    "GroupOptions",
+    "ImageDescription",
+    "ImageOptions",
+    "Kind",
+    "SourceOptions",
+    "digest",
+    "hookimpl",
+    "read_class_names",
+    "without_secrets",
+    "write_text",
+    *_AT_FIRST_USE,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _AT_FIRST_USE:
+        return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Description types: what is asked about a class, an image or a group."""
