@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.folder_cells import CELLS
 from benchmarks.folder_rows import Row
-from latte.evaluate.statistics import correlate
+from latte.evaluate.rank_correlation import correlate
 from latte.report.diagnosis.cells import rho
 
 Gain = Literal["own", "unseen", "balanced"]

@@ -24,16 +24,7 @@ from latte.interfaces.errors import LatteError, RecipeErrors
 from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
-from latte.interfaces.labels import (
-    Batch,
-    EpochInfo,
-    FeatureBank,
-    LabelStream,
-    Posterior,
-    PseudoLabeler,
-    Refresh,
-    TrainingStart,
-)
+from latte.interfaces.labels import PseudoLabeler, Refresh
 from latte.interfaces.loss import Loss
 from latte.interfaces.progress import Progress, ProgressTask
 from latte.interfaces.prototypes import (
@@ -55,6 +46,14 @@ from latte.interfaces.results import (
     PresentNames,
     Reporter,
     RunResults,
+)
+from latte.interfaces.training import (
+    Batch,
+    EpochInfo,
+    FeatureBank,
+    LabelStream,
+    Posterior,
+    TrainingStart,
 )
 
 __all__ = [

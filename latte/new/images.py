@@ -151,7 +151,8 @@ def _labelled(root: Path, classes: Path | None, evaluation: Path | None, context
         return 0
     registry = load_registry()
     folder = registry.get("dataset", "folder")
-    options = registry.options_model(folder)(
+    model: Any = registry.options_model(folder)
+    options = model(
         root=str(root.absolute()),
         classes=str(classes.absolute()) if classes else CLASS_FOLDERS,
         evaluation=str(evaluation.absolute()),

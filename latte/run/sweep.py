@@ -236,6 +236,8 @@ def run_sweep(
 
 def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | None:
     """Run it. An error is kept as text alone: its traceback would keep models in memory."""
+    from latte.run.runner import run_recipe  # imports torch, which planning does not need
+
     try:
         run_recipe(run.recipe, registry, progress, limit=run.limit)
     except LatteError as error:

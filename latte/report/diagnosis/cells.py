@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from latte.evaluate.statistics import Correlation
+from latte.evaluate.rank_correlation import Correlation
 from latte.report.diagnosis.measure import Measure, Measurement
 from latte.report.numbers import MINUS, NARROW_SPACE, bare_percent, points
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latte.evaluate.statistics import Correlation, correlate
+from latte.evaluate.rank_correlation import Correlation, correlate
 from latte.interfaces import Evaluation
 from latte.report.diagnosis.measure import Measure
 

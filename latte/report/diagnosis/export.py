@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import Any
 
-from latte.evaluate.statistics import FEWEST, Correlation
+from latte.evaluate.rank_correlation import FEWEST, Correlation
 from latte.interfaces import Verdict
 from latte.io.redaction import one_line
 from latte.report.diagnosis.diagnosis import Diagnosis

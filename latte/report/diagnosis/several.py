@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latte.evaluate.statistics import Correlation, correlate
+from latte.evaluate.rank_correlation import Correlation, correlate
 from latte.interfaces import LatteError, Progress
 from latte.registry.registry import Registry
 from latte.report.diagnosis.diagnosis import Diagnosis, diagnose_run

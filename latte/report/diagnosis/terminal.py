@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from latte.evaluate.statistics import FEWEST
+from latte.evaluate.rank_correlation import FEWEST
 from latte.io.redaction import one_line
 from latte.report.comparison.terminal import WIDTH, wrapped
 from latte.report.diagnosis import cells

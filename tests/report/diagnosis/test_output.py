@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from latte.evaluate.statistics import Correlation
+from latte.evaluate.rank_correlation import Correlation
 from latte.interfaces import Interval, Verdict
 from latte.report.diagnosis.classes import CONFIDENCE, IMAGES, ClassRelation
 from latte.report.diagnosis.diagnosis import Diagnosis, verdict_section

@@ -12,7 +12,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from latte.evaluate.statistics import (
+from latte.evaluate.rank_correlation import (
     Correlation,
     average_ranks,
     bootstrap_interval,
