@@ -203,7 +203,7 @@ def reproduce(
 
 def _change_results(changes: Mapping[str, str]) -> bool:
     """Whether any of the values is about more than where and how fast runs work."""
-    from latte.run.identity import NOT_IDENTITY
+    from latte.results.identity import NOT_IDENTITY
 
     return any(key.partition(".")[0] not in (*NOT_IDENTITY, "seed") for key in changes)
 

@@ -145,7 +145,7 @@ def _run(
     from latte.cli.progress import make_progress
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
-    from latte.run.identity import check_stage
+    from latte.results.identity import check_stage
 
     last = check_stage(until)
     registry = load_registry()

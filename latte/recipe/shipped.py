@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import latte
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 
@@ -20,7 +19,7 @@ DATA = "paper"
 @cache
 def recipe_folder() -> Path | None:
     """Where they lie: in the installed package, or beside it in a checkout."""
-    package = Path(latte.__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package / "_recipes", package.parent / "recipes"):
         if (folder / PARTS).is_dir():
             return folder

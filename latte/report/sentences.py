@@ -9,6 +9,7 @@ from typing import Any, Literal
 from latte.interfaces import OWN_IMAGES, Evaluation, Interval, PresentNames, RunResults, Verdict
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
+from latte.results.identity import is_oracle
 
 ZERO_SHOT = "zero-shot"
 ADAPTED = "adapted"
@@ -129,11 +130,6 @@ STATEMENT = (
     "group descriptions used ground-truth labels of the training images; "
     "not an unsupervised result."
 )
-
-
-def is_oracle(recipe: Mapping[str, Any]) -> bool:
-    """Whether the resolved `recipe` itself, apart from its controls, uses labels."""
-    return recipe.get("oracle") is True
 
 
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:

@@ -23,11 +23,10 @@ from latte.io.redaction import without_secrets
 from latte.recipe.components import is_label
 from latte.recipe.data_files import flattened, read_json, read_nodes
 from latte.recipe.variables import AsWritten
-from latte.report.sentences import is_oracle
 from latte.results.evaluations import read_evaluations
 from latte.results.folder import RunFolder
+from latte.results.identity import NOT_IDENTITY, STAGES, is_oracle
 from latte.results.verdict import read_verdict
-from latte.run.identity import NOT_IDENTITY, STAGES
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
 """Keys of a recipe that change where and how a run works or what is said about it, not what it

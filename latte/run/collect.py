@@ -25,6 +25,7 @@ from latte.interfaces import (
 )
 from latte.results.evaluations import read_evaluations
 from latte.results.folder import RunFolder
+from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
 from latte.results.stored import explained, read_stored, same_count
 from latte.results.verdict import read_verdict
@@ -32,7 +33,6 @@ from latte.run.adapted import load_classifiers, mean_similarities
 from latte.run.calibrating import read_calibration
 from latte.run.describing import load_bank, read_held_back
 from latte.run.evaluating import PseudoLabels, read_pseudo_labels, split_rows
-from latte.run.identity import STAGES
 from latte.run.images import Images
 from latte.run.posterior import read_own_images
 from latte.run.present import read_present

@@ -19,10 +19,10 @@ from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.evaluations import read_evaluations
 from latte.results.folder import StageRecord
+from latte.results.identity import CHECKPOINTS, STAGES, stage_fingerprints
 from latte.run.collect import collect_results
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
-from latte.run.identity import CHECKPOINTS, STAGES, stage_fingerprints
 from latte.run.images import Images, find_images, write_images
 from latte.run.judging import Outcome, load_outcome, settle
 from latte.run.oracle import oracle_labels

@@ -15,7 +15,7 @@ from latte.recipe.model import Choice, Recipe
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
-from latte.run.identity import run_hash
+from latte.results.identity import run_hash
 from latte.run.listeners import Listeners
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from latte.describe.plan import plan_requests
 from latte.io.files import digest, digest_json
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.run.identity import run_hash, stage_fingerprints
+from latte.results.identity import run_hash, stage_fingerprints
 from tests.describe.doubles import ScriptedDescriber, descriptions, training_set
 from tests.describe.test_bank import bank_of
 

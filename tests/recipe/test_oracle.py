@@ -64,7 +64,7 @@ def test_a_description_that_is_wrong_may_be_the_one_that_uses_labels(
 
 
 def test_an_oracle_has_a_run_folder_of_its_own(load: Load) -> None:
-    from latte.run.identity import run_hash
+    from latte.results.identity import run_hash
 
     hashes = {run_hash(load(ORACLE, f"descriptions.2.correct={k}"), None) for k in range(5)}
     assert len(hashes | {run_hash(load(TRAINING), None)}) == 6

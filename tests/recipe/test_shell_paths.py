@@ -9,7 +9,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.node import Node, Origin
 from latte.recipe.variables import with_shell_paths
 from latte.registry.registry import Registry
-from latte.run.identity import run_hash
+from latte.results.identity import run_hash
 
 RECIPE = """\
 backbone: {model: "${MODEL:-ViT-B-32}", pretrained: "${WEIGHTS:-laion2b_s34b_b79k}"}

@@ -12,7 +12,7 @@ from latte.components.labelers.current import CurrentLabeler
 from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.run.identity import run_hash
+from latte.results.identity import run_hash
 from latte.run.process import repeatable
 from tests.run.runs import assert_same_results, run
 

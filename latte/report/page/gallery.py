@@ -14,7 +14,7 @@ from latte.data.images import UnreadableImageError, decode_image
 from latte.interfaces import Described, GalleryEntry, ImageReference, RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural
-from latte.report.sentences import is_oracle
+from latte.results.identity import is_oracle
 
 _QUALITY = 85
 

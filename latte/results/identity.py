@@ -117,3 +117,8 @@ def _contents(folder: Path) -> list[str]:
         raise LatteError(f"there is no model folder {folder}", where="backbone.model")
     files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
     return [part for path in files for part in (path.name, digest(path.read_bytes()))]
+
+
+def is_oracle(recipe: Mapping[str, Any]) -> bool:
+    """Whether the resolved `recipe` itself, apart from its controls, uses labels."""
+    return recipe.get("oracle") is True

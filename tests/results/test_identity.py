@@ -8,7 +8,7 @@ import pytest
 
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.run.identity import run_hash, stage_fingerprints
+from latte.results.identity import run_hash, stage_fingerprints
 
 OPTIONAL = ("micro_batch_size", "refresh_captions")
 
