@@ -18,7 +18,6 @@ from latte.cli.progress import QuietProgress
 from latte.components.datasets.listing import ListDataset, ListOptions
 from latte.components.options import MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
-from latte.components.reporters.html import HtmlOptions
 from latte.data.batches import epoch_batches
 from latte.data.cache import DecodedImages
 from latte.data.images import open_image
@@ -40,8 +39,8 @@ from latte.interfaces import (
     RunResults,
     TrainingStart,
 )
-from latte.report.card import card
-from latte.report.page.page import page
+from latte.report.card import model_card
+from latte.report.page.page import run_page
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted, Member, save_classifiers
 from latte.run.collect import collect_results
@@ -341,8 +340,8 @@ def collect(world: World) -> None:
 def report(world: World) -> None:
     """Report and model card."""
     assert world.collected is not None
-    html = page(world.collected, HtmlOptions(gallery=0))
-    text = card(world.collected)
+    html = run_page(world.collected, gallery_images=0)
+    text = model_card(world.collected)
     sizes = f"{len(html.encode()) / 2**20:.1f} and {len(text.encode()) / 2**20:.1f} MiB"
     say(f"    index.html and README.md: {sizes}")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from latte.testing.tiny_runs import results
-from tests.run.runs import environment
+from tests.helpers.whole_runs import environment
 
 REPOSITORY = Path(__file__).parents[1]
 PLUGIN = Path(__file__).parent / "plugin"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.backbone.models import TINY_CLIP, build_clip
-from tests.conftest import write_colour_images
+from tests.helpers.clip_models import TINY_CLIP, build_clip
+from tests.helpers.recorded import write_colour_images
 from tests.run.conftest import RECIPE
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 
-from tests.registry.zoo import zoo as zoo  # one for the whole suite: its modules stay imported
+from tests.helpers.plugin_zoo import (
+    zoo as zoo,  # one for the whole suite: its modules stay imported
+)
+from tests.helpers.recorded import (
+    RecordedProgress,
+    write_colour_images,
+)
 
 if TYPE_CHECKING:
     from latte.backbone.open_clip import OpenClipBackbone
@@ -22,7 +25,7 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "cyan", "gray",
 @pytest.fixture(scope="session")
 def tiny_clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny random CLIP (32 px, D = 16); read it, do not write into it."""
-    from tests.backbone.models import TINY_CLIP, build_clip
+    from tests.helpers.clip_models import TINY_CLIP, build_clip
 
     folder = tmp_path_factory.mktemp("tiny-clip")
     build_clip(TINY_CLIP).save(folder)
@@ -32,7 +35,7 @@ def tiny_clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_backbone(tiny_clip_folder: Path) -> OpenClipBackbone:
     """A fresh copy of the tiny CLIP, which a test may train."""
-    from tests.backbone.models import open_model
+    from tests.helpers.clip_models import open_model
 
     return open_model(f"local-dir:{tiny_clip_folder}", tiny_clip_folder)
 
@@ -43,40 +46,6 @@ def real_clip_folder() -> Path:
     folder = Path(__file__).parent.parent / "plugins/latte-tiny/latte_tiny/clip"
     assert (folder / "open_clip_config.json").is_file(), f"{folder} holds no model"
     return folder
-
-
-@dataclass
-class RecordedTask:
-    """What one progress task was told."""
-
-    name: str
-    total: int
-    unit: str
-    done: int
-    figures: list[dict[str, float | str]] = field(default_factory=list)
-    closed: bool = False
-
-    def advance(self, amount: int = 1, **figures: float | str) -> None:
-        self.done += amount
-        self.figures.append(figures)
-
-
-@dataclass
-class RecordedProgress:
-    """A `Progress` that shows nothing and remembers everything."""
-
-    tasks: list[RecordedTask] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[RecordedTask]:
-        task = RecordedTask(name, total, unit, done)
-        self.tasks.append(task)
-        yield task
-        task.closed = True
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture
@@ -98,24 +67,3 @@ def colour_images(tmp_path: Path) -> Callable[..., Path]:
         return write_colour_images(tmp_path / folder, classes, per_class, size)
 
     return write
-
-
-def write_colour_images(
-    root: Path, classes: Sequence[str], per_class: int, size: tuple[int, int]
-) -> Path:
-    """Write `root/<colour>/<number>.jpg`; returns `root`."""
-    for name in classes:
-        (root / name).mkdir(parents=True)
-        for number in range(per_class):
-            _colour_image(name, number, size).save(root / name / f"{number:03}.jpg", quality=90)
-    return root
-
-
-def _colour_image(colour: str, number: int, size: tuple[int, int]) -> Image.Image:
-    """A plane of `colour` (any of `COLOURS`) with a square whose place and shade tell `number`."""
-    image = Image.new("RGB", size, colour)
-    corner = (3 * number % (size[0] // 2), 5 * number % (size[1] // 2))
-    shade = (40 + 31 * number) % 256
-    square = Image.new("RGB", (size[0] // 3, size[1] // 3), (shade, shade, shade))
-    image.paste(square, corner)
-    return image

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import latte.api
-from tests.api_surface import FILE, mark, surface
+from tests.helpers.api_surface import FILE, mark, surface
 
 CHANGELOG = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_the_interface_changes_only_on_purpose() -> None:
     assert surface() == FILE.read_text(encoding="utf-8"), (
-        "the public interface has changed: if that is wanted, python -m tests.api_surface"
+        "the public interface has changed: if that is wanted, python -m tests.helpers.api_surface"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from latte.describe.generate import MAX_CHARACTERS, clean
+from latte.describe.cleaning import MAX_CHARACTERS, clean
 from latte.describe.inventory import Archive
 from latte.describe.store import SCHEMA, DescriptionStore, StoredText, part_name, request_key
 from latte.interfaces import LatteError, RecipeErrors

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from latte.describe.generate import GenerateResult, clean
+from latte.describe.cleaning import clean
+from latte.describe.generate import GenerateResult
 from latte.describe.plan import Plan
 from latte.interfaces import (
     DescriptionType,

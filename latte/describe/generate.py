@@ -1,41 +1,18 @@
-"""What a describer's answer becomes before it is stored: one printable line."""
+"""The stage that turns a plan into texts: serves what is stored and asks for the rest."""
 
 from __future__ import annotations
 
-import unicodedata
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from latte.describe.cleaning import clean
 from latte.describe.plan import Plan
 from latte.describe.shards import Shard, exchanged, own_share
 from latte.describe.store import DescriptionStore, StoredText
 from latte.interfaces import Describer, DescribeRequest, LatteError, Progress, Refusal
 from latte.io.redaction import redact
-
-MAX_CHARACTERS = 600
-"""Some eight times what was asked for; CLIP reads at most 77 tokens anyway."""
-
-
-def clean(text: str) -> str:
-    """One line of printable text of at most `MAX_CHARACTERS`, cut between words."""
-    if not text.isprintable():
-        text = "".join(char for char in text if _is_printable(char))
-    line = " ".join(text.split())
-    if len(line) <= MAX_CHARACTERS:
-        return line
-    head = line[: MAX_CHARACTERS + 1]
-    return (head.rsplit(" ", 1)[0] if " " in head else head[:MAX_CHARACTERS]).strip()
-
-
-def _is_printable(char: str) -> bool:
-    """White space of every kind passes: what it becomes is decided later."""
-    return char.isspace() or unicodedata.category(char) not in ("Cc", "Cs")
-
-
-# Asks a describer, and takes what goes wrong for what it is: a crash, a refusal, a slip.
-
 
 ATTEMPTS = 3
 """How often a request that fails on its own is asked before it counts as failed."""

@@ -21,13 +21,13 @@ from latte.report.sentences import (
     ADAPTED,
     ALL_OCCUR,
     headline,
-    is_oracle,
     named,
     oracle_note,
     own_note,
     present_sentence,
     verdict_words,
 )
+from latte.results.identity import is_oracle
 
 _OWN = (
     "Scores are the softmax of the model's logit scale times the similarity. They are usually "

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
-from tests.backbone import models
-from tests.backbone.models import build_clip, open_model, pixels
+from tests.helpers import clip_models
+from tests.helpers.clip_models import build_clip, open_model, pixels
 
 TEXTS = ["a photo of a dog.", "word " * 60]
 
@@ -45,10 +45,10 @@ class TestSave:
     @pytest.mark.slow
     def test_plain_open_clip_gives_the_same_features_to_the_bit(self, tmp_path: Path) -> None:
         kinds = {
-            "plain": models.TINY_CLIP,
-            "quick-gelu": models.QUICK_GELU,
-            "apart": models.SEPARATE_TEXT,
-            "timm": models.TIMM_MLP,
+            "plain": clip_models.TINY_CLIP,
+            "quick-gelu": clip_models.QUICK_GELU,
+            "apart": clip_models.SEPARATE_TEXT,
+            "timm": clip_models.TIMM_MLP,
         }
         backbones = {name: build_clip(config) for name, config in kinds.items()}
         for name, backbone in backbones.items():
@@ -65,7 +65,7 @@ class TestSave:
                 assert torch.equal(found["texts"], model.encode_text(tokens)), name
 
     def test_the_activation_is_written_down(self, tmp_path: Path) -> None:
-        quick, plain = build_clip(models.QUICK_GELU), build_clip(models.TINY_CLIP)
+        quick, plain = build_clip(clip_models.QUICK_GELU), build_clip(clip_models.TINY_CLIP)
         assert not torch.allclose(
             quick.encode_images(pixels(quick, 1)), plain.encode_images(pixels(plain, 1)), atol=1e-4
         )
@@ -74,7 +74,7 @@ class TestSave:
         assert config["model_cfg"]["quick_gelu"] is True
 
     def test_pixels_are_prepared_alike(self, tmp_path: Path) -> None:
-        backbone = build_clip(models.TINY_CLIP)
+        backbone = build_clip(clip_models.TINY_CLIP)
         backbone.model.visual.preprocess_cfg |= {
             "mean": (0.1, 0.2, 0.3),
             "interpolation": "bilinear",
@@ -88,11 +88,11 @@ class TestSave:
         assert reopened.interpolation == "bilinear"
 
     def test_the_tokenizer_keeps_the_context_length(self, tmp_path: Path) -> None:
-        build_clip(models.TINY_CLIP).save(tmp_path)
+        build_clip(clip_models.TINY_CLIP).save(tmp_path)
         assert get_tokenizer(f"local-dir:{tmp_path}")(["a"]).shape == (1, 32)
 
     def test_weights_that_share_storage_are_written_under_both_names(self, tmp_path: Path) -> None:
-        backbone = build_clip(models.TINY_CLIP)
+        backbone = build_clip(clip_models.TINY_CLIP)
         blocks = backbone.model.visual.transformer.resblocks
         blocks[1].ln_1.weight = blocks[0].ln_1.weight
         backbone.save(tmp_path)
@@ -104,7 +104,7 @@ class TestSave:
     def test_a_second_save_replaces_the_first_and_leaves_nothing_behind(
         self, tmp_path: Path
     ) -> None:
-        backbone = build_clip(models.TINY_CLIP)
+        backbone = build_clip(clip_models.TINY_CLIP)
         backbone.save(tmp_path)
         perturb(backbone)
         backbone.save(tmp_path)
@@ -147,7 +147,7 @@ class TestState:
         assert torch.equal(tiny_backbone.encode_images(pixels(tiny_backbone, 2)), before)
 
     def test_a_state_holds_batch_statistics_and_no_gradient(self) -> None:
-        backbone = build_clip(models.TIMM_MLP)
+        backbone = build_clip(clip_models.TIMM_MLP)
         backbone.train_only("all")
         state = backbone.state()
         assert any(name.endswith("running_mean") for name in state)
@@ -164,7 +164,7 @@ class TestState:
     def test_a_state_of_another_architecture_is_refused(
         self, tiny_backbone: OpenClipBackbone
     ) -> None:
-        other = build_clip(models.with_parts(embed_dim=8))
+        other = build_clip(clip_models.with_parts(embed_dim=8))
         with pytest.raises(LatteError, match="not of this backbone") as error:
             tiny_backbone.load_state(other.state())
         assert "size mismatch for visual.proj" in (error.value.hint or "")
@@ -172,25 +172,31 @@ class TestState:
 
 class TestFingerprint:
     def test_equal_models_have_equal_fingerprints(self) -> None:
-        assert build_clip(models.TINY_CLIP).fingerprint == build_clip(models.TINY_CLIP).fingerprint
+        assert (
+            build_clip(clip_models.TINY_CLIP).fingerprint
+            == build_clip(clip_models.TINY_CLIP).fingerprint
+        )
 
     def test_it_is_the_same_after_a_round_trip_through_a_folder(self, tmp_path: Path) -> None:
-        backbone = build_clip({k: v for k, v in models.TINY_CLIP.items() if k != "quick_gelu"})
+        backbone = build_clip({k: v for k, v in clip_models.TINY_CLIP.items() if k != "quick_gelu"})
         backbone.save(tmp_path)
         assert open_model(f"local-dir:{tmp_path}", tmp_path).fingerprint == backbone.fingerprint
 
     def test_other_weights_change_it(self) -> None:
-        backbone, other = build_clip(models.TINY_CLIP), build_clip(models.TINY_CLIP)
+        backbone, other = build_clip(clip_models.TINY_CLIP), build_clip(clip_models.TINY_CLIP)
         other.model.visual.proj.data[3, 5] += 1e-6
         assert backbone.fingerprint != other.fingerprint
 
     def test_another_activation_with_the_same_weights_changes_it(self) -> None:
-        assert build_clip(models.TINY_CLIP).fingerprint != build_clip(models.QUICK_GELU).fingerprint
+        assert (
+            build_clip(clip_models.TINY_CLIP).fingerprint
+            != build_clip(clip_models.QUICK_GELU).fingerprint
+        )
 
     def test_it_names_the_weights_that_were_loaded_not_those_that_trained(
         self, tiny_backbone: OpenClipBackbone
     ) -> None:
         loaded = tiny_backbone.fork().fingerprint
-        fresh = build_clip(models.TINY_CLIP)
+        fresh = build_clip(clip_models.TINY_CLIP)
         perturb(fresh)  # nobody had asked before
         assert fresh.fingerprint == loaded

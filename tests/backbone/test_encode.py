@@ -8,8 +8,8 @@ import torch
 from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_batches
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
-from tests.backbone.models import pixels
-from tests.conftest import RecordedProgress
+from tests.helpers.clip_models import pixels
+from tests.helpers.recorded import RecordedProgress
 
 
 def test_row_i_is_image_i_in_whatever_order_batches_come(

@@ -11,22 +11,22 @@ from torch import Tensor
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.texts import TokenCache
 from latte.interfaces import LatteError, PixelFormat
-from tests.backbone import models
-from tests.backbone.models import build_clip, pixels
+from tests.helpers import clip_models
+from tests.helpers.clip_models import build_clip, pixels
 
 TEXTS = ["a photo of a dog.", "hi", "a photo of a dog.", "", "word " * 60, "ein Übermaß an Größe"]
 
 PACKED = {
-    "CLIP": models.TINY_CLIP,
-    "quick GELU": models.QUICK_GELU,
-    "text tower apart": models.SEPARATE_TEXT,
-    "linear projection": models.LINEAR_TEXT_PROJECTION,
-    "pooled at a named end token": models.END_POOLING,
-    "residual network": models.RESNET,
-    "timm tower": models.TIMM_MLP,
+    "CLIP": clip_models.TINY_CLIP,
+    "quick GELU": clip_models.QUICK_GELU,
+    "text tower apart": clip_models.SEPARATE_TEXT,
+    "linear projection": clip_models.LINEAR_TEXT_PROJECTION,
+    "pooled at a named end token": clip_models.END_POOLING,
+    "residual network": clip_models.RESNET,
+    "timm tower": clip_models.TIMM_MLP,
 }
-CUT = {"custom blocks": models.CUSTOM_BLOCKS}
-FULL = {"bidirectional": models.BIDIRECTIONAL, "like SigLIP": models.SIGLIP_LIKE}
+CUT = {"custom blocks": clip_models.CUSTOM_BLOCKS}
+FULL = {"bidirectional": clip_models.BIDIRECTIONAL, "like SigLIP": clip_models.SIGLIP_LIKE}
 ALL = {**PACKED, **CUT, **FULL}
 
 
@@ -40,7 +40,7 @@ def open_clip_texts(backbone: OpenClipBackbone, texts: list[str]) -> Tensor:
 
 @pytest.fixture(scope="module")
 def shared_backbone() -> OpenClipBackbone:
-    return build_clip(models.TINY_CLIP)
+    return build_clip(clip_models.TINY_CLIP)
 
 
 @pytest.mark.parametrize("config", ALL.values(), ids=ALL)
@@ -187,7 +187,7 @@ def counting_tokenizer(asked: list[str]):  # type: ignore[no-untyped-def]
 
 class TestModes:
     def test_dropout_acts_only_where_a_gradient_is_recorded(self) -> None:
-        backbone = build_clip(models.DROPOUT)
+        backbone = build_clip(clip_models.DROPOUT)
         batch = pixels(backbone, 2)
         backbone.train_only("all")
         assert not torch.equal(backbone.encode_images(batch), backbone.encode_images(batch))
@@ -197,7 +197,7 @@ class TestModes:
         assert torch.equal(backbone.encode_images(batch), backbone.encode_images(batch))
 
     def test_batch_statistics_never_move(self) -> None:
-        backbone = build_clip(models.TIMM_MLP)
+        backbone = build_clip(clip_models.TIMM_MLP)
         before = {name: value.clone() for name, value in backbone.model.named_buffers()}
         backbone.train_only("all")
         together = backbone.encode_images(pixels(backbone, 4))
@@ -209,7 +209,7 @@ class TestModes:
 
     def test_frozen_trunks_keep_no_activations(self) -> None:
         def saved_elements(group: str) -> int:
-            backbone = build_clip(models.TINY_CLIP)
+            backbone = build_clip(clip_models.TINY_CLIP)
             backbone.train_only(group)  # type: ignore[arg-type]
             sizes: list[int] = []
             with torch.autograd.graph.saved_tensors_hooks(
@@ -256,4 +256,4 @@ def test_the_pixel_format_is_what_the_model_folder_says(tiny_backbone: OpenClipB
 
 def test_towers_for_oblong_images_are_refused() -> None:
     with pytest.raises(LatteError, match="takes 64x32 pixels"):
-        build_clip(models.with_parts({"image_size": [32, 64]}))
+        build_clip(clip_models.with_parts({"image_size": [32, 64]}))

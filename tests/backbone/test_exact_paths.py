@@ -13,18 +13,18 @@ from torch.nn.functional import normalize
 from latte.backbone import packed as attention
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.packed import attend
-from tests.backbone import models
-from tests.backbone.models import build_clip, pixels, with_parts
+from tests.helpers import clip_models
+from tests.helpers.clip_models import build_clip, pixels, with_parts
 
 TEXTS = ["a photo of a dog", "hi", "a photo of a big dog", "", "word " * 60, "a dog, big", "yes"]
 WITHOUT_PROJECTION = with_parts(text={"proj_type": "none", "width": 16, "heads": 1})
 KNOWN = {
-    "CLIP": models.TINY_CLIP,
-    "quick GELU": models.QUICK_GELU,
-    "text tower apart": models.SEPARATE_TEXT,
-    "linear projection": models.LINEAR_TEXT_PROJECTION,
+    "CLIP": clip_models.TINY_CLIP,
+    "quick GELU": clip_models.QUICK_GELU,
+    "text tower apart": clip_models.SEPARATE_TEXT,
+    "linear projection": clip_models.LINEAR_TEXT_PROJECTION,
     "no text projection": WITHOUT_PROJECTION,
-    "pooled at a named end token": models.END_POOLING,
+    "pooled at a named end token": clip_models.END_POOLING,
     "layer scale": with_parts({"ls_init_value": 0.3}, {"ls_init_value": 0.3}),
     "norm after pooling": with_parts({"final_ln_after_pool": True}),
     "no norm before": with_parts({"no_ln_pre": True}),
@@ -34,9 +34,9 @@ KNOWN = {
 UNKNOWN_IMAGES = {
     "mean of all tokens": with_parts({"pool_type": "avg"}),
     "attentional pooling": with_parts({"attentional_pool": True, "attn_pooler_heads": 2}),
-    "custom blocks": models.CUSTOM_BLOCKS,
-    "residual network": models.RESNET,
-    "timm tower": models.TIMM_MLP,
+    "custom blocks": clip_models.CUSTOM_BLOCKS,
+    "residual network": clip_models.RESNET,
+    "timm tower": clip_models.TIMM_MLP,
 }
 
 
@@ -158,7 +158,7 @@ def saved_bytes(backbone: OpenClipBackbone, batch: Tensor) -> int:
 
 
 def test_recomputed_activations_give_the_same_gradients_from_less_memory() -> None:
-    plain, again = (build_clip(models.TINY_CLIP) for _ in range(2))
+    plain, again = (build_clip(clip_models.TINY_CLIP) for _ in range(2))
     assert again.recompute_activations()
     assert (again.text_path, again.image_path) == ("packed", "class token")
     batch, found = pixels(plain, 3), []

@@ -10,22 +10,22 @@ from torch import nn
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError, TrainableGroup
-from tests.backbone import models
-from tests.backbone.models import build_clip, pixels
+from tests.helpers import clip_models
+from tests.helpers.clip_models import build_clip, pixels
 
 PROJECTIONS = {
-    "CLIP": (models.TINY_CLIP, {"visual.proj", "text_projection"}),
-    "text tower apart": (models.SEPARATE_TEXT, {"visual.proj", "text.text_projection"}),
+    "CLIP": (clip_models.TINY_CLIP, {"visual.proj", "text_projection"}),
+    "text tower apart": (clip_models.SEPARATE_TEXT, {"visual.proj", "text.text_projection"}),
     "linear text projection": (
-        models.LINEAR_TEXT_PROJECTION,
+        clip_models.LINEAR_TEXT_PROJECTION,
         {"visual.proj", "text_projection.weight", "text_projection.bias"},
     ),
     "residual network": (
-        models.RESNET,
+        clip_models.RESNET,
         {"visual.attnpool.c_proj.weight", "visual.attnpool.c_proj.bias", "text_projection"},
     ),
     "timm with two layers": (
-        models.TIMM_MLP,
+        clip_models.TIMM_MLP,
         {
             "visual.head.mlp.fc1.weight",
             "visual.head.mlp.fc1.bias",
@@ -33,9 +33,9 @@ PROJECTIONS = {
             "text_projection",
         },
     ),
-    "timm with one layer": (models.DROPOUT, {"visual.head.proj.weight", "text_projection"}),
+    "timm with one layer": (clip_models.DROPOUT, {"visual.head.proj.weight", "text_projection"}),
     "timm's own classifier": (
-        models.TIMM_CLASSIFIER,
+        clip_models.TIMM_CLASSIFIER,
         {"visual.trunk.head.weight", "visual.trunk.head.bias", "text_projection"},
     ),
 }
@@ -49,7 +49,7 @@ def test_projections_are_the_last_maps_into_the_joint_space(
 
 
 def test_layer_norms_are_all_of_one_tower() -> None:
-    backbone = build_clip(models.TINY_CLIP)
+    backbone = build_clip(clip_models.TINY_CLIP)
     visual = backbone.train_only("visual_layer_norms")
     text = backbone.train_only("text_layer_norms")
     norms = {
@@ -65,7 +65,9 @@ def test_layer_norms_are_all_of_one_tower() -> None:
     assert len(text) == 10
 
 
-@pytest.mark.parametrize("config", [models.TIMM_MLP, models.RESNET], ids=["timm", "residual"])
+@pytest.mark.parametrize(
+    "config", [clip_models.TIMM_MLP, clip_models.RESNET], ids=["timm", "residual"]
+)
 def test_convolutional_towers_train_their_batch_norms_instead(config: dict[str, Any]) -> None:
     backbone = build_clip(config)
     found = backbone.train_only("visual_layer_norms")
@@ -75,7 +77,7 @@ def test_convolutional_towers_train_their_batch_norms_instead(config: dict[str, 
 
 
 def test_a_tower_without_norms_says_so() -> None:
-    backbone = build_clip(models.TINY_CLIP)
+    backbone = build_clip(clip_models.TINY_CLIP)
     backbone.model.visual.ln_pre = backbone.model.visual.ln_post = nn.Identity()
     for block in backbone.model.visual.transformer.resblocks:
         block.ln_1 = block.ln_2 = nn.Identity()
@@ -84,13 +86,13 @@ def test_a_tower_without_norms_says_so() -> None:
 
 
 def test_all_trains_the_logit_scale_but_not_a_sigmoid_bias() -> None:
-    backbone = build_clip(models.SIGLIP_LIKE)
+    backbone = build_clip(clip_models.SIGLIP_LIKE)
     everything = {name for name, _ in backbone.model.named_parameters()}
     assert set(backbone.train_only("all")) == everything - {"logit_bias"}
 
 
 def test_constants_of_the_architecture_never_train() -> None:
-    backbone = build_clip(models.with_parts({"pos_embed_type": "sin_cos_2d"}))
+    backbone = build_clip(clip_models.with_parts({"pos_embed_type": "sin_cos_2d"}))
     assert "visual.positional_embedding" not in backbone.train_only("all")
 
 
@@ -98,7 +100,7 @@ def test_constants_of_the_architecture_never_train() -> None:
     "group", ["all", "visual_layer_norms", "text_layer_norms", "projections", "none"]
 )
 def test_exactly_the_group_gets_gradients_and_moves(group: TrainableGroup) -> None:
-    backbone = build_clip(models.TINY_CLIP)
+    backbone = build_clip(clip_models.TINY_CLIP)
     before = {name: value.clone() for name, value in backbone.state().items()}
     backbone.train_only("all")
     trained = backbone.train_only(group)

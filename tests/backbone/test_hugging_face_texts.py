@@ -11,8 +11,8 @@ from open_clip.model import CustomTextCLIP
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
-from tests.backbone import models
-from tests.backbone.models import build_clip
+from tests.helpers import clip_models
+from tests.helpers.clip_models import build_clip
 
 transformers = pytest.importorskip("transformers")
 
@@ -38,11 +38,11 @@ def build(kind: str, pooler: str, **changes: Any) -> OpenClipBackbone:
         **CHOSEN,
         **changes,
     )
-    plain = build_clip(models.SEPARATE_TEXT).model
+    plain = build_clip(clip_models.SEPARATE_TEXT).model
     assert isinstance(plain, CustomTextCLIP)
     torch.manual_seed(0)
     plain.text = HFTextEncoder("", 16, config=config, pooler_type=pooler, proj_type="mlp")
-    return OpenClipBackbone(plain, models.SEPARATE_TEXT, tokenize)
+    return OpenClipBackbone(plain, clip_models.SEPARATE_TEXT, tokenize)
 
 
 TEXTS = ["abcd", "a", "abcdef", ""]
@@ -84,5 +84,5 @@ def test_other_poolers_are_left_to_open_clip() -> None:
 def test_other_architectures_are_left_to_open_clip() -> None:
     backbone = build("bert", "mean_pooler")
     backbone.model.text.config.model_type = "unheard-of"
-    other = OpenClipBackbone(backbone.model, models.SEPARATE_TEXT, tokenize)
+    other = OpenClipBackbone(backbone.model, clip_models.SEPARATE_TEXT, tokenize)
     assert other.text_path == "full"

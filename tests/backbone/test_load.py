@@ -20,8 +20,8 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.source import find_model
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BackboneSettings
-from tests.backbone import models
-from tests.backbone.models import build_clip, open_model, pixels
+from tests.helpers import clip_models
+from tests.helpers.clip_models import build_clip, open_model, pixels
 
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"
@@ -52,7 +52,7 @@ def weights(folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def known_model(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     """open_clip knows `tiny-vit` (GELU) with tags `web` (GELU) and `openai` (QuickGELU)."""
-    config = {k: v for k, v in models.TINY_CLIP.items() if k != "quick_gelu"}
+    config = {k: v for k, v in clip_models.TINY_CLIP.items() if k != "quick_gelu"}
     tag = {"file": str(weights), "mean": (0.1, 0.2, 0.3), "interpolation": "bilinear"}
     tags = {"web": tag, "openai": {**tag, "quick_gelu": True}}
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-vit", config)
@@ -146,7 +146,7 @@ class TestFolders:
 class TestNames:
     def test_a_tag_brings_weights_and_pixel_format(self, tmp_path: Path) -> None:
         backbone = open_model("tiny-vit", tmp_path, "web")
-        assert same_images(backbone, build_clip(models.TINY_CLIP))
+        assert same_images(backbone, build_clip(clip_models.TINY_CLIP))
         assert backbone.pixel_format.mean == (0.1, 0.2, 0.3)
         assert backbone.pixel_format.interpolation == "bilinear"
 
@@ -154,7 +154,7 @@ class TestNames:
         self, tmp_path: Path
     ) -> None:
         backbone = open_model("tiny-vit", tmp_path, "openai")
-        reference = build_clip(models.QUICK_GELU)
+        reference = build_clip(clip_models.QUICK_GELU)
         assert same_images(backbone, reference)
         assert torch.equal(backbone.encode_texts(["a"]), reference.encode_texts(["a"]))
         backbone.save(tmp_path / "saved")
@@ -162,7 +162,7 @@ class TestNames:
 
     def test_a_file_in_place_of_a_tag(self, tmp_path: Path) -> None:
         backbone = open_model("tiny-vit", tmp_path, "weights.safetensors")
-        assert same_images(backbone, build_clip(models.TINY_CLIP))
+        assert same_images(backbone, build_clip(clip_models.TINY_CLIP))
 
     def test_a_file_of_a_model_folder_points_to_the_folder(self, folder: Path) -> None:
         error = refusal("tiny-vit", folder, pretrained=WEIGHTS)

@@ -14,7 +14,7 @@ import numpy
 import pytest
 
 from latte.interfaces import LatteError
-from tests.backbone.models import open_model
+from tests.helpers.clip_models import open_model
 
 CONFIG = "open_clip_config.json"
 CODE = "from pathlib import Path\nPath({mark!r}).touch()\nclass Mine: pass\n"

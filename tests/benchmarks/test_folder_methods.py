@@ -27,7 +27,7 @@ from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions,
 from latte.registry.plugin import Registered
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec
-from tests.benchmarks.test_folder_cells import labelled_set
+from tests.helpers.labelled_sets import labelled_set
 
 REGISTRY = load_registry()
 CELL = {cell.name: cell for cell in CELLS}

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from latte.components.reporters.html import HtmlOptions
 from latte.interfaces import (
     Classifier,
     Confusion,
@@ -23,11 +22,11 @@ from latte.interfaces import (
 )
 from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.page import page as compare_page
-from latte.report.page.page import page as report_page
+from latte.report.page.page import run_page as report_page
 from latte.testing.fixtures import unit_rows
-from tests.browser.chromium import FOUND, Page, chromium
-from tests.report.comparison.folders import run_folder, write
-from tests.report.examples import evaluation, run_results
+from tests.helpers.chromium import FOUND, Page, chromium
+from tests.helpers.comparison_folders import run_folder, write
+from tests.helpers.report_examples import evaluation, run_results
 
 pytestmark = [
     pytest.mark.slow,
@@ -133,7 +132,7 @@ def report(folder: Path, kind: str) -> Path:
     """A page for so many classes, or for a run without labels."""
     results = without_labels(folder) if kind == "none" else many_classes(folder, int(kind))
     path = folder / "index.html"
-    path.write_text(report_page(results, HtmlOptions()), encoding="utf-8")
+    path.write_text(report_page(results), encoding="utf-8")
     return path
 
 
@@ -210,7 +209,7 @@ def typed(selector: str, value: str) -> str:
 
 def test_the_gallery_is_searched_by_text_class_and_change(browser: Page, tmp_path: Path) -> None:
     path = tmp_path / "index.html"
-    path.write_text(report_page(run_results(tmp_path), HtmlOptions()), encoding="utf-8")
+    path.write_text(report_page(run_results(tmp_path)), encoding="utf-8")
     browser.show(1280)
     browser.open(path)
     assert browser.evaluate(SHOWN) == 3
@@ -228,7 +227,7 @@ def test_the_gallery_is_searched_by_text_class_and_change(browser: Page, tmp_pat
 
 def test_every_control_can_be_reached_with_the_keyboard(browser: Page, tmp_path: Path) -> None:
     path = tmp_path / "index.html"
-    path.write_text(report_page(run_results(tmp_path), HtmlOptions()), encoding="utf-8")
+    path.write_text(report_page(run_results(tmp_path)), encoding="utf-8")
     browser.show(1280)
     browser.open(path)
     focused = "document.activeElement.id || document.activeElement.className"

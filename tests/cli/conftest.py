@@ -1,14 +1,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-Latte = Callable[..., CompletedProcess[str]]
+from tests.helpers.command_line import Latte
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from tests.recipe.test_load import FIVE_MISTAKES
+from tests.helpers.recipes import FIVE_MISTAKES
 
 RECIPE = """\
 backbone: {model: ViT-B-32}

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from latte.cli.components import default_in_words, option_rows
 from latte.interfaces import Options
-from tests.cli.conftest import Latte
+from tests.helpers.command_line import Latte
 
 
 def words(text: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.components.datasets.published.facts import all_facts
-from tests.components.datasets.published import trees
+from tests.helpers import dataset_trees
 
 Datasets = Callable[..., str]
 
@@ -46,7 +46,7 @@ def test_the_list_says_what_is_here(
     call: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_DATA", str(tmp_path))
-    trees.write_tree("dtd", tmp_path / "dtd")
+    dataset_trees.write_tree("dtd", tmp_path / "dtd")
     (tmp_path / "eurosat" / "2750").mkdir(parents=True)
     here = {line.split()[0]: line.split()[4] for line in call().splitlines()[1:11]}
     assert (here["dtd"], here["eurosat"], here["food101"]) == ("yes", "part", "no")
@@ -74,7 +74,7 @@ def test_check_ends_with_2_and_names_what_is_wrong(call: Datasets, tmp_path: Pat
     said = call("check", "dtd", "--root", tmp_path, code=2)
     assert "error the folder images/ is missing" in said
     assert said.rstrip().endswith("It cannot be used like this.")
-    facts = trees.write_tree("dtd", tmp_path)
+    facts = dataset_trees.write_tree("dtd", tmp_path)
     (tmp_path / facts.split).rename(tmp_path / "own.json")
     said = call("check", "dtd", "--root", tmp_path, "--split", "own.json")
     assert "ok    all 12 images of the split are there" in said
@@ -95,14 +95,14 @@ def test_wrong_names_are_answered_with_the_nearest(call: Datasets) -> None:
 def test_get_makes_a_split_where_only_that_is_missing_and_ends_in_a_check(
     call: Datasets, tmp_path: Path
 ) -> None:
-    trees.write_images(all_facts()["eurosat"], tmp_path)
+    dataset_trees.write_images(all_facts()["eurosat"], tmp_path)
     said = call("get", "eurosat", "--root", tmp_path)
     assert "Made by latte as CoOp's code does it" in said
     assert "ok    all 12 images of the split are there" in said
 
 
 def test_listing_and_checking_do_not_import_torch(tmp_path: Path) -> None:
-    trees.write_tree("dtd", tmp_path)
+    dataset_trees.write_tree("dtd", tmp_path)
     program = (
         "import sys; from latte.cli.main import run_command_line as run\n"
         f"run(['datasets']); run(['datasets', 'check', 'dtd', '--root', {str(tmp_path)!r}])\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.conftest import Latte
+from tests.helpers.command_line import Latte
 
 
 def test_a_plugin_adds_a_command_with_options(latte_in_zoo: Latte) -> None:

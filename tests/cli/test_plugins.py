@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Latte
+from tests.helpers.command_line import Latte
 
 NOISE = "bye\n"
 """What a plugin of the zoo prints while it is imported: never on stdout."""

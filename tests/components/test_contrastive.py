@@ -14,7 +14,7 @@ from torch import Tensor
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import ContrastiveOptions
 from latte.interfaces import Classifier, LatteError, Supervision
-from tests.train.driver import CONTEXT, QUICKLY, draw_labels, stream, unit_rows
+from tests.helpers.training_driver import CONTEXT, QUICKLY, draw_labels, stream, unit_rows
 
 Positives = Literal["diagonal", "multi", "ignore"]
 POSITIVES: tuple[Positives, ...] = ("diagonal", "multi", "ignore")

@@ -12,7 +12,7 @@ from latte.components.labelers.frozen import FrozenLabeler
 from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import Batch
-from tests.train.driver import CONTEXT, training_start, unit_rows
+from tests.helpers.training_driver import CONTEXT, training_start, unit_rows
 
 
 def batch_of(*indices: int) -> Batch:

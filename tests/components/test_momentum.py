@@ -17,7 +17,14 @@ from torch.nn.functional import normalize
 from latte.components.options import MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import EpochInfo, LabelStream, Supervision
-from tests.train.driver import CONTEXT, QUICKLY, draw_labels, stream, training_start, unit_rows
+from tests.helpers.training_driver import (
+    CONTEXT,
+    QUICKLY,
+    draw_labels,
+    stream,
+    training_start,
+    unit_rows,
+)
 
 CLASSES = 5
 WIDTH = 8

@@ -17,7 +17,7 @@ from latte.components.options import ReEstimatedOptions
 from latte.components.prototypes.re_estimated import ReEstimatedPrototypes, images_among_texts
 from latte.interfaces import TrainingStart
 from latte.toolkit.mixer import MARGIN_FLOOR
-from tests.train.driver import CONTEXT, QUICKLY, stream, unit_rows
+from tests.helpers.training_driver import CONTEXT, QUICKLY, stream, unit_rows
 
 CLASSES = 4
 WIDTH = 8

@@ -9,7 +9,7 @@ from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import ContrastiveOptions, CurrentOptions, TemplateOptions
 from latte.components.prototypes.templates import TemplatePrototypes
 from latte.interfaces import Batch, ClassFeatureRefresh
-from tests.train.driver import CONTEXT, stream, take_step, training_start, unit_rows
+from tests.helpers.training_driver import CONTEXT, stream, take_step, training_start, unit_rows
 
 
 def templates(refresh: ClassFeatureRefresh = "start") -> TemplatePrototypes:

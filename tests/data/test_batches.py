@@ -18,7 +18,7 @@ from latte.data.images import UnreadableImageError
 from latte.data.views import TrainingView, evaluation_view
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
-from tests.data.pictures import picture, references
+from tests.helpers.pictures import picture, references
 
 FORMAT = PixelFormat(size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 VIEW = TrainingView(FORMAT, AugmentSettings(), seed=3)

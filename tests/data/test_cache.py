@@ -11,7 +11,7 @@ from latte.data.cache import ImageCache, LayeredStore, MemoryStore
 from latte.data.images import UnreadableImageError
 from latte.data.views import evaluation_pixels
 from latte.interfaces import PixelFormat
-from tests.data.pictures import picture, references
+from tests.helpers.pictures import picture, references
 
 BYTES = 40 * 30 * 3
 

@@ -26,7 +26,7 @@ from latte.data.draws import Change, Draw, draw_view, drawn_pixels
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
-from tests.data.pictures import SilentProgress, picture, references
+from tests.helpers.pictures import SilentProgress, picture, references
 
 FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
 CPU = torch.device("cpu")

@@ -21,7 +21,7 @@ from latte.data import disk_cache as disk_module
 from latte.data.disk_cache import DiskStore, bound_from_environment
 from latte.data.scan import scan_images
 from latte.interfaces import LatteError
-from tests.data.pictures import SilentProgress, picture, references
+from tests.helpers.pictures import SilentProgress, picture, references
 
 MEGABYTE = 10**6
 WRITER = """

@@ -14,7 +14,7 @@ from PIL import Image
 
 from latte.data.images import MAX_PIXELS, UnreadableImageError, decode_image, open_image
 from latte.interfaces import ImageReference
-from tests.data.pictures import encoded, picture
+from tests.helpers.pictures import encoded, picture
 
 LOSSLESS = ["PNG", "BMP", "PPM", "TIFF"]
 FORMATS = [*LOSSLESS, "JPEG", "WEBP", "GIF"]

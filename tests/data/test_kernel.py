@@ -21,7 +21,7 @@ from latte.data.kernel import ViewKernel, view_kernel
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
-from tests.data.pictures import picture, references
+from tests.helpers.pictures import picture, references
 
 PLAIN = numpy.tile(numpy.arange(256, dtype=numpy.float32), (3, 1))
 FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))

@@ -14,8 +14,8 @@ from latte.data.device_views import make_device_views, resident_images
 from latte.data.views import TrainingView
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.settings import AugmentSettings, TrainSettings
-from tests.conftest import RecordedProgress
-from tests.data.pictures import SilentProgress, references
+from tests.helpers.pictures import SilentProgress, references
+from tests.helpers.recorded import RecordedProgress
 
 FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from latte.data.images import decode_image
 from latte.data.scan import SkippedImage, scan_images, write_skipped
 from latte.interfaces import ImageReference
 from latte.io.files import digest
-from tests.data.pictures import SilentProgress, references
+from tests.helpers.pictures import SilentProgress, references
 
 
 def spoil(image: ImageReference, data: bytes) -> ImageReference:

@@ -11,7 +11,7 @@ import pytest
 from latte.data.disk_cache import DiskStore
 from latte.data.scan import _in_order, _whole, scan_images, scan_together
 from latte.interfaces import ImageReference
-from tests.conftest import RecordedProgress
+from tests.helpers.recorded import RecordedProgress
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from torchvision.transforms import ColorJitter, RandomResizedCrop
 from torchvision.transforms import functional as vision
 
-from latte.data.views import CROP_RATIO, TrainingView, crop_box, evaluation_view, normalise
+from latte.data.draws import CROP_RATIO, crop_box
+from latte.data.views import TrainingView, evaluation_view, normalise
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from latte.toolkit.seeds import seed_from
-from tests.data.pictures import picture
+from tests.helpers.pictures import picture
 
 MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
 FORMAT = PixelFormat(size=32, mean=MEAN, std=STD)

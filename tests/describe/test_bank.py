@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,34 +15,12 @@ from latte.describe.generate import generate
 from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import Described, LatteError
-from tests.conftest import RecordedProgress
-from tests.describe.doubles import ScriptedDescriber, descriptions, training_set
-
-NAMES = ("cat", "dog", "fish")
-TEMPLATE = "a photo of a {class}."
+from tests.helpers.describe_doubles import ScriptedDescriber, descriptions, training_set
+from tests.helpers.describe_runs import NAMES, TEMPLATE, bank_of
+from tests.helpers.recorded import RecordedProgress
 
 labels_of = st.lists(st.integers(0, 2), min_size=1, max_size=40)
 seed_of = st.integers(0, 2**31 - 1)
-
-
-def bank_of(
-    labels: Sequence[int], redraw: bool = True, refused: Sequence[int] = (), size: int = 2
-) -> DescriptionBank:
-    """Image i says "image i" and its group "group i"; `refused` images have neither."""
-    count = len(labels)
-    texts = {
-        scope: [(None if i in refused else f"{scope} {i}",) for i in range(count)]
-        for scope in ("image", "group")
-    }
-    groups = torch.tensor([[i] * size for i in range(count)])
-    return DescriptionBank(
-        [f"{i}.jpg" for i in range(count)],
-        torch.tensor(labels),
-        NAMES,
-        TEMPLATE,
-        descriptions(size, redraw=redraw),
-        {"image": Column(texts["image"]), "group": Column(texts["group"], groups)},
-    )
 
 
 def everyone(bank: DescriptionBank) -> torch.Tensor:

@@ -11,7 +11,7 @@ from latte.describe.gating import apply_gates
 from latte.describe.generate import GenerateResult
 from latte.describe.plan import Plan, plan_requests
 from latte.interfaces import Gate, GatedText, GateSubject, HeldBack, LatteError, NoOptions
-from tests.describe.doubles import ScriptedDescriber, context, descriptions, training_set
+from tests.helpers.describe_doubles import ScriptedDescriber, context, descriptions, training_set
 
 KINDS = descriptions()
 LABELS = [0, 1, 1, 2]

@@ -4,9 +4,7 @@ import shutil
 import tempfile
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,47 +14,14 @@ from latte.describe.generate import (
     ATTEMPTS,
     GIVE_UP_AFTER,
     MAX_CHARACTERS,
-    GenerateResult,
     clean,
     generate,
 )
-from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest, LatteError
-from tests.conftest import RecordedProgress
-from tests.describe.doubles import ScriptedDescriber, descriptions, echo, training_set
-
-
-def plan_for(describer: ScriptedDescriber, training: TrainingSet, prompt: str = "What?") -> Plan:
-    image = descriptions(image_prompt=prompt)["image"]
-    return plan_requests(training, {"image": image}, {"scripted": describer}, seed=0)["scripted"]
-
-
-def run(
-    folder: Path,
-    describer: ScriptedDescriber,
-    images: int = 10,
-    prompt: str = "What?",
-    progress: RecordedProgress | None = None,
-    **options: Any,
-) -> GenerateResult:
-    plan = plan_for(describer, training_set([0] * images), prompt)
-    with DescriptionStore(folder) as store:
-        return generate(describer, plan, store, progress or RecordedProgress(), **options)
-
-
-def failing_on(*keys: str, times: int | None = None) -> Callable[[DescribeRequest], str]:
-    """A script that crashes whenever one of `keys` is in the batch, at most `times` times."""
-    crashes = 0
-
-    def script(request: DescribeRequest) -> str:
-        nonlocal crashes
-        if request.images[0].key in keys and (times is None or crashes < times):
-            crashes += 1
-            raise RuntimeError(f"cannot look at {request.images[0].key}")
-        return echo(request)
-
-    return script
+from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
+from tests.helpers.describe_runs import failing_on, plan_for, run
+from tests.helpers.recorded import RecordedProgress
 
 
 def test_every_request_is_answered_in_order(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest, LatteError, Refusal
-from tests.conftest import RecordedProgress
-from tests.describe.doubles import ScriptedDescriber, echo, training_set
-from tests.describe.test_generate import plan_for, run
+from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
+from tests.helpers.describe_runs import plan_for, run
+from tests.helpers.recorded import RecordedProgress
 
 
 def refusing(*keys: str) -> Callable[[DescribeRequest], str | Refusal]:

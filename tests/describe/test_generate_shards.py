@@ -9,8 +9,8 @@ import pytest
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore, StoredText
 from latte.interfaces import DescribeRequest, LatteError, Refusal
-from tests.describe.doubles import ScriptedDescriber, echo, training_set
-from tests.describe.test_generate import failing_on, plan_for, run
+from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
+from tests.helpers.describe_runs import failing_on, plan_for, run
 
 IMAGES = 30
 

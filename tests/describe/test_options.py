@@ -6,12 +6,12 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from latte.components.describers.phrases import PhraseOptions
 from latte.interfaces import LatteError
 from latte.toolkit.descriptions import (
     ClassOptions,
     GroupOptions,
     ImageOptions,
-    PhraseOptions,
     with_template,
 )
 

@@ -18,7 +18,7 @@ from latte.components.describers.phrases import (
     standing_out,
 )
 from latte.interfaces import Backbone, DescribedImage, DescribeRequest, LatteError
-from tests.describe.doubles import context, no_clip
+from tests.helpers.describe_doubles import context, no_clip
 
 BANK = """
 [objects]

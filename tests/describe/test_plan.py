@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.interfaces import LatteError
 from latte.toolkit.descriptions import GroupDescription, GroupOptions
-from tests.describe.doubles import ScriptedDescriber, context, descriptions, training_set
+from tests.helpers.describe_doubles import ScriptedDescriber, context, descriptions, training_set
 
 labels_of = st.lists(st.integers(0, 2), min_size=1, max_size=30)
 

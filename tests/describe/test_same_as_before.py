@@ -12,8 +12,8 @@ from latte.io.files import digest, digest_json
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.results.identity import run_hash, stage_fingerprints
-from tests.describe.doubles import ScriptedDescriber, descriptions, training_set
-from tests.describe.test_bank import bank_of
+from tests.helpers.describe_doubles import ScriptedDescriber, descriptions, training_set
+from tests.helpers.describe_runs import bank_of
 
 LABELS = [i * i % 3 for i in range(30)]
 

@@ -24,8 +24,8 @@ from latte.toolkit.descriptions import (
     ImageDescription,
     ImageOptions,
 )
-from tests.conftest import RecordedProgress
-from tests.describe.doubles import ScriptedDescriber, context, descriptions, training_set
+from tests.helpers.describe_doubles import ScriptedDescriber, context, descriptions, training_set
+from tests.helpers.recorded import RecordedProgress
 
 NAMES = ("cat", "dog", "fish")
 TEMPLATE = "a photo of a {class}."

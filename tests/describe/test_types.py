@@ -14,7 +14,7 @@ from latte.toolkit.descriptions import (
     fill,
     with_template,
 )
-from tests.describe.doubles import context
+from tests.helpers.describe_doubles import context
 
 
 @pytest.mark.parametrize("name", ["{class}", "{0}", "{}", "%s", "{class}{class}", "\\g<0>", "no"])

@@ -11,7 +11,7 @@ import pytest
 
 
 def torchrun(count: int, mode: str) -> subprocess.CompletedProcess[str]:
-    options = ["--standalone", "--nproc-per-node", str(count), "-m", "tests.distributed.exchange"]
+    options = ["--standalone", "--nproc-per-node", str(count), "-m", "tests.helpers.exchange"]
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", *options, mode],
         cwd=Path(__file__).parents[2],

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from latte.cli.main import app
-from tests.docs.pages import Command, commands
+from tests.helpers.doc_pages import Command, commands
 
 SHOWN = list(commands())
 

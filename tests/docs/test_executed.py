@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from latte_tiny.dataset import IMAGES
 
-from tests.backbone.models import TINY_CLIP, build_clip
-from tests.docs.pages import ROOT, Command, blocks, commands
+from tests.helpers.clip_models import TINY_CLIP, build_clip
+from tests.helpers.doc_pages import ROOT, Command, blocks, commands
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ import pytest
 
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from tests.docs.pages import PAGES, ROOT, blocks
-from tests.testing.packages import run_python, write_package
+from tests.helpers.doc_pages import PAGES, ROOT, blocks
+from tests.helpers.plugin_packages import run_python, write_package
 
 TROUBLE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 MESSAGES = sorted(

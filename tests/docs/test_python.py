@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from latte.cli.main import run_command_line
-from tests.backbone.models import TINY_CLIP
-from tests.export.runs import NAMES, adapted, write_run
+from tests.helpers.clip_models import TINY_CLIP
+from tests.helpers.exported_runs import NAMES, adapted, write_run
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 

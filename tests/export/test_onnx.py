@@ -15,9 +15,9 @@ from packaging.version import Version
 import latte
 from latte.export.run import export_run
 from latte.interfaces import LatteError
-from tests.backbone.models import QUICK_GELU, RESNET, TINY_CLIP, with_parts
-from tests.conftest import RecordedProgress
-from tests.export.runs import NAMES, UNEVEN, adapted, photos, write_run
+from tests.helpers.clip_models import QUICK_GELU, RESNET, TINY_CLIP, with_parts
+from tests.helpers.exported_runs import NAMES, UNEVEN, adapted, photos, write_run
+from tests.helpers.recorded import RecordedProgress
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(

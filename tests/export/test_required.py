@@ -9,9 +9,9 @@ import pytest
 
 from latte.export.run import Format, export_run
 from latte.interfaces import LatteError
-from tests.backbone.models import TINY_CLIP
-from tests.conftest import RecordedProgress
-from tests.export.runs import adapted, write_run
+from tests.helpers.clip_models import TINY_CLIP
+from tests.helpers.exported_runs import adapted, write_run
+from tests.helpers.recorded import RecordedProgress
 
 
 @pytest.mark.parametrize(

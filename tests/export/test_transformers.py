@@ -18,7 +18,7 @@ from latte.data.views import evaluation_view
 from latte.export.clip_weights import clip_config, clip_weights
 from latte.export.run import export_run
 from latte.interfaces import LatteError
-from tests.backbone.models import (
+from tests.helpers.clip_models import (
     BIDIRECTIONAL,
     CUSTOM_BLOCKS,
     END_POOLING,
@@ -33,8 +33,8 @@ from tests.backbone.models import (
     pixels,
     with_parts,
 )
-from tests.conftest import RecordedProgress
-from tests.export.runs import NAMES, TWO_EACH, adapted, backbone, photos, write_run
+from tests.helpers.exported_runs import NAMES, TWO_EACH, adapted, backbone, photos, write_run
+from tests.helpers.recorded import RecordedProgress
 
 pytest.importorskip("transformers")
 

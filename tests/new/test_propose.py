@@ -18,7 +18,7 @@ from latte.new.writing import recipe_text
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry, load_registry
-from tests.recipe.conftest import builtin_plugin
+from tests.helpers.recipes import builtin_plugin
 
 Images = Callable[..., Path]
 CPU = Machine("cpu", "2 CPU cores, no GPU", 8.0)

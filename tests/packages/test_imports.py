@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from tests.packages.wheels import CORE, SOURCES
+from tests.helpers.wheels import CORE, SOURCES
 
 PROVIDES = {"PIL": "pillow", "yaml": "pyyaml", "open_clip": "open-clip-torch", "latte": CORE}
 COMPANIONS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latte import __version__
-from tests.packages.wheels import (
+from tests.helpers.wheels import (
     CORE,
     ROOT,
     SOURCES,

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.packages.wheels import CORE, ROOT, SOURCES
+from tests.helpers.wheels import CORE, ROOT, SOURCES
 
 SHOWN = ("torch", "transformers", "numpy", "pydantic")
 

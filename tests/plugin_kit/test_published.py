@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from latte.registry.spec import KINDS, Kind
-from tests.packages.wheels import ROOT, build, environment, install, run
+from tests.helpers.wheels import ROOT, build, environment, install, run
 
 pytestmark = pytest.mark.slow
 

@@ -20,8 +20,8 @@ from latte.data.views import evaluation_view
 from latte.evaluate.predictions import Prediction
 from latte.interfaces import ImageReference, LatteError
 from latte.predict.predictor import Predictor
-from tests.backbone.models import QUICK_GELU, TINY_CLIP, with_parts
-from tests.export.runs import NAMES, UNEVEN, adapted, backbone, photos, write_run
+from tests.helpers.clip_models import QUICK_GELU, TINY_CLIP, with_parts
+from tests.helpers.exported_runs import NAMES, UNEVEN, adapted, backbone, photos, write_run
 
 SIZES = [(40, 32), (35, 50), (64, 64), (33, 70), (50, 30), (32, 32), (90, 41)]
 

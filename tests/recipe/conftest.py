@@ -1,39 +1,13 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from latte.components import latte_components
 from latte.interfaces import RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
-from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.registry import Registry
-from tests.recipe.third_party import LATTE_SCENES
-
-MINIMAL = """\
-backbone: {model: ViT-B-32}
-dataset: {use: folder, root: photos, classes: classes.txt}
-train: {max_steps: 0}
-"""
-
-TRAINING = """\
-backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}
-dataset: {use: folder, root: photos, classes: classes.txt}
-describer: phrases
-descriptions: [class, image, {use: group, size: 4}]
-labels: [frozen, current]
-prototypes: {use: momentum, momentum: 0.99}
-loss: latte-clip/contrastive
-"""
-
-Load = Callable[..., Recipe]
-Complaints = Callable[..., list[str]]
-
-
-def builtin_plugin() -> Plugin:
-    specs = tuple(latte_components())
-    return Plugin("latte", BUILTIN_DISTRIBUTION, "0.1", status="ok", specs=specs)
+from tests.helpers.recipes import Complaints, Load, builtin_plugin
+from tests.helpers.third_party import LATTE_SCENES
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 
 from latte.recipe.model import Recipe
-from tests.recipe.conftest import MINIMAL, TRAINING, Complaints, Load
+from tests.helpers.recipes import MINIMAL, TRAINING, Complaints, Load
 
 
 def control(load: Load, written: str, recipe: str = TRAINING) -> Recipe:

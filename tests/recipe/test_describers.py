@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from latte.recipe.dump import dump_yaml
-from tests.recipe.conftest import MINIMAL, Complaints, Load
+from tests.helpers.recipes import MINIMAL, Complaints, Load
 
 TWO = MINIMAL + (
     "describers: [phrases, {use: remote, model: x, name: large}]\n"

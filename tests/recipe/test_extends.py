@@ -16,7 +16,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.identity import run_hash
-from tests.recipe.conftest import MINIMAL, TRAINING, builtin_plugin
+from tests.helpers.recipes import MINIMAL, TRAINING, builtin_plugin
 
 Chain = Callable[..., Recipe]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.recipe.conftest import TRAINING, Complaints, Load
+from tests.helpers.recipes import TRAINING, Complaints, Load
 
 GATES = "gates: [refusal, length, {use: leakage, names: own, name: leaks}]\n"
 

@@ -9,7 +9,7 @@ import pytest
 from latte.interfaces import LatteError, RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
-from tests.recipe.conftest import MINIMAL, TRAINING, Load
+from tests.helpers.recipes import FIVE_MISTAKES, MINIMAL, TRAINING, Load
 
 
 def test_a_file_that_does_not_exist_gets_the_nearest_name(
@@ -52,22 +52,6 @@ def test_a_recipe_is_called_after_its_file(
     recipe = load_recipe(path, registry)
     assert recipe.general.name == recipe.resolved["name"] == name
     assert recipe.base_dir == tmp_path
-
-
-FIVE_MISTAKES = """\
-backbone: {model: ViT-B-32}
-dataset: {use: foldr, root: photos}
-descriptions:
-  - class
-  - {use: image, promt: "What is it?"}
-describer: phrases
-labels: [frozen]
-loss: latte-clip/contrastive
-train:
-  batch_size: "512"
-  learning_rate: 1e-6
-  warmup_steps: -1
-"""
 
 
 def test_five_mistakes_are_reported_together(load: Load) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.recipe.conftest import TRAINING, Complaints, Load
+from tests.helpers.recipes import TRAINING, Complaints, Load
 
 ORACLE = "oracle: true\n" + TRAINING.replace("size: 4", "size: 4, correct: 3")
 CONTROLS = "controls:\n  pseudo: {{descriptions: [class, {{use: group}}]{0}}}\n"

@@ -8,7 +8,7 @@ from latte.interfaces import LatteError
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import Node, Origin
 from latte.recipe.overrides import apply_overrides
-from tests.recipe.conftest import MINIMAL, TRAINING, Complaints, Load
+from tests.helpers.recipes import MINIMAL, TRAINING, Complaints, Load
 
 
 def put(override: str) -> object:

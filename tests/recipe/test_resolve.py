@@ -13,8 +13,7 @@ from latte.interfaces.settings import (
 )
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
-from tests.recipe.conftest import MINIMAL, TRAINING, Load
-from tests.recipe.test_structure import LEARNERS
+from tests.helpers.recipes import LEARNERS, MINIMAL, TRAINING, Load
 
 EVERYTHING = """\
 name: all

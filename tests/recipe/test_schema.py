@@ -15,7 +15,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.schema import recipe_schema
 from latte.recipe.shipped import shipped_names, shipped_path
 from latte.registry.registry import Registry, load_registry
-from tests.recipe.conftest import TRAINING, builtin_plugin
+from tests.helpers.recipes import TRAINING, builtin_plugin
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.recipe.conftest import MINIMAL, TRAINING, Complaints, Load
+from tests.helpers.recipes import LEARNERS, MINIMAL, TRAINING, Complaints, Load
 
 
 def test_a_string_is_short_for_use(load: Load) -> None:
@@ -43,16 +43,6 @@ def test_top_level_keys_make_the_learner_main(load: Load) -> None:
     assert main.settings.trainable == "projections"
     assert main.prototypes.spec.name == "momentum"
     assert main.loss is not None
-
-
-LEARNERS = """\
-learners:
-  - name: text
-    trainable: text_layer_norms
-    optimizer: {name: sgd, learning_rate: 0.1}
-    loss: latte-clip/contrastive
-  - {name: visual, prototypes: momentum, loss: latte-clip/contrastive}
-"""
 
 
 def test_several_learners(load: Load) -> None:

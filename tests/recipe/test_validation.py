@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.recipe.conftest import MINIMAL, TRAINING, Complaints, Load
+from tests.helpers.recipes import MINIMAL, TRAINING, Complaints, Load
 
 REMOTE = "describer: {{use: remote, model: x, {0}}}\n"
 

@@ -4,7 +4,7 @@ import pytest
 
 from latte.interfaces import LatteError
 from latte.recipe.variables import escape, expand
-from tests.recipe.conftest import MINIMAL, Complaints, Load
+from tests.helpers.recipes import MINIMAL, Complaints, Load
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.recipe.conftest import MINIMAL, Load
+from tests.helpers.recipes import MINIMAL, Load
 
 RECIPE = MINIMAL.replace(
     "{model: ViT-B-32}", '{model: "${MODEL:-ViT-B-32}", pretrained: "${TAG:-laion2b_s34b_b79k}"}'

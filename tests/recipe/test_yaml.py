@@ -13,7 +13,7 @@ from latte.recipe.node import Node, find
 from latte.recipe.tree import TreeBuilder
 from latte.recipe.yaml import LARGEST_FILE, compose
 from latte.registry.registry import Registry
-from tests.recipe.conftest import MINIMAL, Complaints, Load
+from tests.helpers.recipes import MINIMAL, Complaints, Load
 
 
 def tree(text: str) -> Node:

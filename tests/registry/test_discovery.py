@@ -5,7 +5,7 @@ from latte.interfaces import LatteError
 from latte.registry.discovery import discover_plugins
 from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
-from tests.registry.zoo import ZOO
+from tests.helpers.plugin_zoo import ZOO
 
 
 def find(registry: Registry, distribution: str) -> Plugin:

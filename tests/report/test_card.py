@@ -11,11 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latte.components.reporters.model_card import ModelCardReporter
 from latte.interfaces import Calibration, Interval, NoOptions
 from latte.io.redaction import one_line
-from latte.report.card import ModelCardReporter, card
+from latte.report.card import model_card
 from latte.report.markdown import escaped, quoted
-from tests.report.examples import ADAPTED, ZERO_SHOT, context, evaluation, run_results
+from tests.helpers.report_examples import ADAPTED, ZERO_SHOT, context, evaluation, run_results
 
 
 def header(text: str) -> dict[str, object]:
@@ -29,11 +30,11 @@ def test_the_card_lies_beside_the_model(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     files = ModelCardReporter(NoOptions(), context(tmp_path)).report(results)
     assert files == [results.folder / "model" / "README.md"]
-    assert files[0].read_text(encoding="utf-8") == card(results)
+    assert files[0].read_text(encoding="utf-8") == model_card(results)
 
 
 def test_the_header_tells_hubs_what_this_is(tmp_path: Path) -> None:
-    assert header(card(run_results(tmp_path))) == {
+    assert header(model_card(run_results(tmp_path))) == {
         "license": "other",
         "license_name": "terms-of-the-starting-model",
         "library_name": "open_clip",
@@ -55,14 +56,14 @@ def test_the_header_tells_hubs_what_this_is(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_that_is_on_no_hub_has_no_base_model(backbone: object, tmp_path: Path) -> None:
-    found = header(card(run_results(tmp_path, recipe={"backbone": backbone})))
+    found = header(model_card(run_results(tmp_path, recipe={"backbone": backbone})))
     assert "base_model" not in found
     assert found["license"] == "other"
 
 
 def test_weights_by_tag_have_their_repository_and_licence(tmp_path: Path) -> None:
     recipe = {"backbone": {"model": "ViT-B/32", "pretrained": "laion2b_s34b_b79k"}}
-    text = card(run_results(tmp_path, recipe=recipe))
+    text = model_card(run_results(tmp_path, recipe=recipe))
     assert header(text)["base_model"] == "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
     assert header(text)["license"] == "mit"
     assert "license_name" not in header(text)
@@ -70,13 +71,13 @@ def test_weights_by_tag_have_their_repository_and_licence(tmp_path: Path) -> Non
 
 
 def test_confidence_is_told_with_what_it_is_worth(tmp_path: Path) -> None:
-    assert "surer than right" in card(run_results(tmp_path))
+    assert "surer than right" in model_card(run_results(tmp_path))
     found = Calibration(10.0, 25.0, 0.57, 1000)
-    unmeasured = card(run_results(tmp_path, calibration=found))
+    unmeasured = model_card(run_results(tmp_path, calibration=found))
     assert "(temperature 2.50)" in unmeasured
     assert "57 %" in unmeasured
     assert "was not measured" in unmeasured
-    measured = card(
+    measured = model_card(
         run_results(tmp_path, calibration=replace(found, error=0.1, uncalibrated_error=0.32))
     )
     assert "is 0.100; with the model's own scale it would be 0.320" in measured
@@ -101,36 +102,36 @@ def test_confidence_is_told_with_what_it_is_worth(tmp_path: Path) -> None:
     ],
 )
 def test_the_card_says(part: str, tmp_path: Path) -> None:
-    assert part in card(run_results(tmp_path)).replace("\u202f", " ")
+    assert part in model_card(run_results(tmp_path)).replace("\u202f", " ")
 
 
 def test_without_an_evaluation_the_card_says_so(tmp_path: Path) -> None:
-    text = card(run_results(tmp_path, evaluations=()))
+    text = model_card(run_results(tmp_path, evaluations=()))
     assert "no labelled evaluation split" in text
     assert "Its accuracy was not measured." in text
     assert "| adapted" not in text
 
 
 def test_a_model_that_was_not_trained_is_not_called_adapted(tmp_path: Path) -> None:
-    assert "not trained" in card(run_results(tmp_path, metrics=(), evaluations=(ZERO_SHOT,)))
+    assert "not trained" in model_card(run_results(tmp_path, metrics=(), evaluations=(ZERO_SHOT,)))
 
 
 def test_a_gap_in_the_evaluation_is_a_limit(tmp_path: Path) -> None:
     gap = evaluation("adapted", (1, 0, 1), Interval(0.1, 0.0, 0.2), images=(2, 0, 2))
-    text = card(run_results(tmp_path, evaluations=(ZERO_SHOT, gap)))
+    text = model_card(run_results(tmp_path, evaluations=(ZERO_SHOT, gap)))
     assert "Classes without a single evaluation image: 1." in text
 
 
 def test_an_oracle_is_marked_first_and_not_called_unlabelled(tmp_path: Path) -> None:
     recipe = {**run_results(tmp_path).recipe, "oracle": True}
-    body = card(run_results(tmp_path, recipe=recipe)).split("\n---\n", 1)[1]
+    body = model_card(run_results(tmp_path, recipe=recipe)).split("\n---\n", 1)[1]
     assert body.lstrip().splitlines()[2] == (
         "**Oracle: group descriptions used ground-truth labels of the training images; "
         "not an unsupervised result.**"
     )
     assert "without labels" not in body
     assert "texts about the images, in groups that ground-truth labels chose." in body
-    assert "Oracle" not in card(run_results(tmp_path))
+    assert "Oracle" not in model_card(run_results(tmp_path))
 
 
 HOSTILE = (
@@ -151,8 +152,8 @@ HOSTILE = (
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_change_neither_header_nor_structure(text: str, tmp_path: Path) -> None:
-    calm = card(run_results(tmp_path))
-    hostile = card(
+    calm = model_card(run_results(tmp_path))
+    hostile = model_card(
         replace(
             run_results(tmp_path),
             name=text,

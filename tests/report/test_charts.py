@@ -26,8 +26,8 @@ from latte.report.charts import (
     series,
 )
 from latte.report.svg import Scale
-from tests.report.document import Element, parse
-from tests.report.examples import steps
+from tests.helpers.html_document import Element, parse
+from tests.helpers.report_examples import steps
 
 finite = st.floats(-1e9, 1e9)
 

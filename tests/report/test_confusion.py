@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from latte.interfaces import Confusion
 from latte.report.page.confusion import DRAWN, chosen_classes, confusions, heat_map
-from tests.report.document import parse
-from tests.report.examples import run_results
+from tests.helpers.html_document import parse
+from tests.helpers.report_examples import run_results
 
 pairs = st.dictionaries(
     st.tuples(st.integers(0, 79), st.integers(0, 79)), st.integers(1, 50), max_size=60

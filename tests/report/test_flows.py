@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from latte.interfaces import LabelFlow
 from latte.report.page.flows import LISTED, Flow, flow_chart, flows
-from tests.report.document import Element, parse
-from tests.report.examples import run_results
+from tests.helpers.html_document import Element, parse
+from tests.helpers.report_examples import run_results
 
 names = st.sampled_from(["cat", "dog", "owl", "fox", "ant", "bee", "eel", "elk"])
 some_flows = st.lists(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latte.components.reporters.html import HtmlOptions
 from latte.interfaces import HeldBack
-from latte.report.card import card
+from latte.report.card import model_card
 from latte.report.facts import gate_facts, gate_rows
 from latte.report.numbers import NARROW_SPACE
-from latte.report.page.page import page
-from tests.report.document import parse
-from tests.report.examples import run_results
+from latte.report.page.page import run_page
+from tests.helpers.html_document import parse
+from tests.helpers.report_examples import run_results
 
 HOSTILE = "<script>alert(1)</script>\x00\ud800\nlines | **bold**"
 RECORDS = (
@@ -24,7 +23,7 @@ RECORDS = (
 
 def test_the_table_has_a_row_for_each_gate_and_description(tmp_path: Path) -> None:
     results = run_results(tmp_path, held_back=RECORDS)
-    section = parse(page(results, HtmlOptions())).by_id("gates")
+    section = parse(run_page(results)).by_id("gates")
     rows = [[cell.words for cell in row.all("td")] for row in section.all("tr")]
     assert [row[:3] for row in rows[1:]] == [
         ["refusal", "30 of 1 200", "2.5 %"],
@@ -38,14 +37,14 @@ def test_the_table_has_a_row_for_each_gate_and_description(tmp_path: Path) -> No
 
 
 def test_without_gates_there_is_no_section(tmp_path: Path) -> None:
-    text = page(run_results(tmp_path), HtmlOptions())
+    text = run_page(run_results(tmp_path))
     assert 'id="gates"' not in text
     assert "#gates" not in text
-    assert "Held back" not in card(run_results(tmp_path))
+    assert "Held back" not in model_card(run_results(tmp_path))
 
 
 def test_the_card_tells_how_many_and_by_which_gates(tmp_path: Path) -> None:
-    text = card(run_results(tmp_path, held_back=RECORDS)).replace(NARROW_SPACE, " ")
+    text = model_card(run_results(tmp_path, held_back=RECORDS)).replace(NARROW_SPACE, " ")
     assert "Held back of image: 33 of 1 200 texts (refusal 30, leakage 3)" in text
     assert "Held back of group: none of 1 text\n" in text
     assert "<script>" not in text

@@ -8,7 +8,7 @@ import pytest
 
 from latte.interfaces import OWN_IMAGES, Evaluation, Interval
 from latte.report.sentences import controls, headline, own_note
-from tests.report.examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
+from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
 
 
 def adapted(value: float, low: float, high: float) -> Evaluation:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from latte.components.reporters.html import HtmlOptions
+from latte.components.reporters.html import HtmlOptions, HtmlReporter
 from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
-from latte.report.page.page import HtmlReporter, page
-from tests.report.document import Element, parse
-from tests.report.examples import (
+from latte.report.page.page import run_page
+from tests.helpers.html_document import Element, parse
+from tests.helpers.report_examples import (
     ADAPTED,
     COUNTS,
     ZERO_SHOT,
@@ -53,7 +53,7 @@ HOSTILE = (
 
 
 def document(results: RunResults, **options: int) -> Element:
-    return parse(page(results, HtmlOptions(**options)))
+    return parse(run_page(results, **options))
 
 
 def cells(row: Element) -> list[str]:
@@ -70,7 +70,7 @@ def test_one_file_is_written_below_the_run_folder(tmp_path: Path) -> None:
 
     assert files == [results.folder / "report" / "index.html"]
     assert [path.name for path in results.folder.rglob("*") if path.is_file()] == ["index.html"]
-    assert files[0].read_text(encoding="utf-8") == page(results, HtmlOptions())
+    assert files[0].read_text(encoding="utf-8") == run_page(results)
 
 
 def test_every_section_has_a_heading_and_a_link_to_it(tmp_path: Path) -> None:
@@ -275,18 +275,18 @@ def test_every_text_of_a_description_is_shown(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     said = Described("a fox", (), ("an animal", "something <red>"))
     entry = replace(results.gallery[0], descriptions={"image": said})
-    html = page(replace(results, gallery=(entry,)), HtmlOptions())
+    html = run_page(replace(results, gallery=(entry,)))
     for text in ("a fox", "an animal", "something &lt;red&gt;"):
         assert f'<p dir="auto">{text}</p>' in html
 
 
 def test_options_set_the_number_and_size_of_images(tmp_path: Path) -> None:
-    section = document(run_results(tmp_path), gallery=1, thumbnail=40).by_id("gallery")
+    section = document(run_results(tmp_path), gallery_images=1, thumbnail_size=40).by_id("gallery")
 
     (card,) = section.all("li", "card")
     sizes = [(one.attributes["width"], one.attributes["height"]) for one in card.all("img")]
     assert sizes == [("40", "20"), ("32", "32"), ("32", "32")]
-    assert "no gallery" in document(run_results(tmp_path), gallery=0).by_id("gallery").text
+    assert "no gallery" in document(run_results(tmp_path), gallery_images=0).by_id("gallery").text
 
 
 def test_an_image_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_the_recipe_section_states_how_the_run_was_made(tmp_path: Path) -> None:
 
 def test_secrets_of_a_recipe_are_hidden(tmp_path: Path) -> None:
     recipe = {"describer": {"use": "remote", "api_key": "sk-123", "max_tokens": 77}}
-    html = page(run_results(tmp_path, recipe=recipe), HtmlOptions())
+    html = run_page(run_results(tmp_path, recipe=recipe))
 
     assert "sk-123" not in html
     assert "max_tokens: 77" in html
@@ -351,7 +351,7 @@ def test_hostile_texts_stay_texts(text: str, tmp_path: Path) -> None:
         evaluations=(ZERO_SHOT, ADAPTED, evaluation(text, (1, 1, 1), Interval(0.0, -0.1, 0.1))),
         gallery=(described, *results.gallery[1:]),
     )
-    html = page(hostile, HtmlOptions())
+    html = run_page(hostile)
     found = parse(html)
 
     assert [one.tag for one in found.all()] == [one.tag for one in calm.all()]
@@ -370,7 +370,7 @@ def test_counts_match_the_evaluation_split(tmp_path: Path) -> None:
 
 
 def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
-    assert page(run_results(tmp_path), HtmlOptions()) == page(run_results(tmp_path), HtmlOptions())
+    assert run_page(run_results(tmp_path)) == run_page(run_results(tmp_path))
 
 
 def test_a_page_lists_no_more_classes_than_it_can_hold(

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from latte.components.reporters.html import HtmlOptions
 from latte.report.page.gallery import gallery
-from latte.report.page.page import page
+from latte.report.page.page import run_page
 from latte.report.sentences import STATEMENT, oracle_note
-from tests.report.document import parse
-from tests.report.examples import run_results
+from tests.helpers.html_document import parse
+from tests.helpers.report_examples import run_results
 
 
 @pytest.mark.parametrize(
@@ -36,9 +35,9 @@ def test_results_without_labels_have_no_note(recipe: dict[str, Any]) -> None:
 
 
 def test_the_page_says_it_in_its_header(tmp_path: Path) -> None:
-    header = parse(page(run_results(tmp_path, recipe={"oracle": True}), HtmlOptions()))
+    header = parse(run_page(run_results(tmp_path, recipe={"oracle": True})))
     assert header.one("header").one("p", "oracle").words == f"Oracle: {STATEMENT}"
-    ordinary = parse(page(run_results(tmp_path), HtmlOptions()))
+    ordinary = parse(run_page(run_results(tmp_path)))
     assert not list(ordinary.all("p", "oracle"))
 
 

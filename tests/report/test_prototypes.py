@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from latte.interfaces import Classifier, LearnerPrototypes
 from latte.report.page.prototypes import MapPoint, point_map, project, prototype_maps
 from latte.testing.fixtures import unit_rows
-from tests.report.document import parse
-from tests.report.examples import PROTOTYPES, run_results
+from tests.helpers.html_document import parse
+from tests.helpers.report_examples import PROTOTYPES, run_results
 
 coordinates = st.tuples(st.floats(-5, 5), st.floats(-5, 5))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.report.charts import LONGEST, figures, series
-from tests.report.examples import steps
+from tests.helpers.report_examples import steps
 
 
 def rows_of(values: list[float]) -> list[dict[str, object]]:

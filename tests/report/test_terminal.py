@@ -10,7 +10,7 @@ import pytest
 
 from latte.interfaces import Interval
 from latte.report.terminal import WIDTH, cost_line, evaluation_lines, summary_lines, summary_table
-from tests.report.examples import ADAPTED, CONTROL, ZERO_SHOT, run_results
+from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, run_results
 
 
 def test_the_table_has_top1_interval_images_and_gain() -> None:

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from latte.components.reporters.html import HtmlOptions
 from latte.interfaces import PresentNames, RunResults, Verdict
-from latte.report.card import card
-from latte.report.page.page import page
+from latte.report.card import model_card
+from latte.report.page.page import run_page
 from latte.report.sentences import present_sentence, verdict_label, verdict_words
 from latte.report.terminal import WIDTH, summary_lines
-from tests.report.document import parse
-from tests.report.examples import ADAPTED, BEFORE, CONTROL, ZERO_SHOT, evaluation, run_results
+from tests.helpers.html_document import parse
+from tests.helpers.report_examples import (
+    ADAPTED,
+    BEFORE,
+    CONTROL,
+    ZERO_SHOT,
+    evaluation,
+    run_results,
+)
 
 REASON = "the texts and the groups of images agree"
 BETTER = Verdict(1.0, REASON, 0.93)
@@ -97,13 +103,13 @@ class TestPlaces:
         self, tmp_path: Path, verdict: Verdict
     ) -> None:
         results = judged(tmp_path, verdict)
-        header = parse(page(results, HtmlOptions())).one("header").words
+        header = parse(run_page(results)).one("header").words
         for line in verdict_words(results, results.folder.name).lines:
             assert line in header
 
     def test_it_stands_below_the_title_of_the_card(self, tmp_path: Path, verdict: Verdict) -> None:
         results = judged(tmp_path, verdict)
-        start = card(results).partition("## Intended use")[0]
+        start = model_card(results).partition("## Intended use")[0]
         assert f"**{verdict_words(results, 'a').sentence}**" in start
         assert "The texts and the groups of images agree." in start
 
@@ -111,16 +117,16 @@ class TestPlaces:
 def test_without_a_guard_page_and_card_say_so_and_the_terminal_nothing(tmp_path: Path) -> None:
     results = judged(tmp_path, None)
     note = "No verdict: this recipe has no guard."
-    assert note in parse(page(results, HtmlOptions())).one("header").words
-    assert note in card(results)
+    assert note in parse(run_page(results)).one("header").words
+    assert note in model_card(results)
     assert "erdict" not in " ".join(summary_lines(results))
 
 
 def test_a_reason_from_outside_cannot_act(tmp_path: Path) -> None:
     hostile = Verdict(0.0, "<script>alert(1)</script> **a**\x1b[31m")
     results = judged(tmp_path, hostile)
-    assert "<script>alert" not in page(results, HtmlOptions())
-    assert "**a**" not in card(results) and "<script>" not in card(results)
+    assert "<script>alert" not in run_page(results)
+    assert "**a**" not in model_card(results) and "<script>" not in model_card(results)
     assert "\x1b" not in "".join(summary_lines(results))
 
 
@@ -153,15 +159,15 @@ class TestPresent:
     def test_page_and_card_show_names_without_an_image(self, tmp_path: Path) -> None:
         names = ("tabby cat", "<b>fox</b>", "c", "last name")
         results = replace(run_results(tmp_path), present=PresentNames(2, 1, 3, names))
-        document = parse(page(results, HtmlOptions()))
+        document = parse(run_page(results))
         words = document.by_id("result").words
         assert "no image supports: tabby cat, <b>fox</b>, c and 1 more" in words
         assert "last name" in words
-        assert "no image supports: tabby cat" in card(results)
-        assert "<b>" not in card(results)
+        assert "no image supports: tabby cat" in model_card(results)
+        assert "<b>" not in model_card(results)
         assert "About 2 of 3 names occur" in squashed(" ".join(summary_lines(results)))
 
     def test_page_and_card_say_in_a_few_words_that_all_occur(self, tmp_path: Path) -> None:
         results = replace(run_results(tmp_path), present=PresentNames(3, 3, 3, ()))
-        for text in (page(results, HtmlOptions()), card(results)):
+        for text in (run_page(results), model_card(results)):
             assert "Every class name has an image that supports it." in text

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from latte.registry.registry import load_registry
-from tests.run.finished import FinishedRun, copied, finish_one
-from tests.run.guards import installed, write_fixed_guard
-from tests.run.scripted import Noting
+from tests.helpers.finished_runs import FinishedRun, copied, finish_one
+from tests.helpers.guards import installed, write_fixed_guard
+from tests.helpers.scripted_describer import Noting
 
 RECIPE = """\
 dataset:

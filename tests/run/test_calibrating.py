@@ -11,7 +11,7 @@ import pytest
 import latte
 from latte.results.folder import RunFolder
 from latte.run.calibrating import read_calibration
-from tests.run.runs import run
+from tests.helpers.whole_runs import run
 
 
 def test_a_run_is_calibrated_and_says_what_that_is_worth(recipe: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.registry.registry import load_registry
-from tests.conftest import write_colour_images
+from tests.helpers.recorded import write_colour_images
 
 CANARY = "canary-7f3a9c51e2"
 PASSWORD = "hunter2-5d21"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from tests.run.runs import environment
+from tests.helpers.whole_runs import environment
 
 FIVE_MISTAKES = """\
 dataset: {use: foldr, root: images, classes: [red, green]}

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from latte.interfaces import RunResults
-from tests.run.runs import run
+from tests.helpers.whole_runs import run
 
 
 def finished(recipe: Path, *overrides: str) -> RunResults:

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 
 from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
-from tests.run.finished import FinishedRun, copied
+from tests.helpers.damage import garbage, gone
+from tests.helpers.finished_runs import FinishedRun, copied
 
 FILES = (
     "source.json",
@@ -43,10 +44,6 @@ FILES = (
 COMMANDS = ("run", "report", "predict", "compare", "diagnose", "evaluate")
 
 
-def garbage(path: Path) -> None:
-    path.write_bytes(bytes(range(256)) * 4 + b"\n\xff\xfe")
-
-
 def line_lost(path: Path) -> None:
     """As if somebody had removed the last line, or a tensor had other columns.
 
@@ -72,10 +69,6 @@ def other_types(path: Path) -> None:
         path.write_text(
             '{"recipe": 1, "model_cfg": 2, "event": 3, "data": [4], "a": {"b": [1e999]}}'
         )
-
-
-def gone(path: Path) -> None:
-    path.unlink()
 
 
 DAMAGES: tuple[Callable[[Path], None], ...] = (cut, emptied, garbage, line_lost, other_types, gone)

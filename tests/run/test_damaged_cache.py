@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
-from tests.run.finished import FinishedRun
-from tests.run.test_damage import garbage, gone
+from tests.helpers.damage import garbage, gone
+from tests.helpers.finished_runs import FinishedRun
 
 pytestmark = pytest.mark.usefixtures("fixed_guard")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from tests.run.runs import assert_same_results, run
-from tests.run.scripted import Noting
+from tests.helpers.scripted_describer import Noting
+from tests.helpers.whole_runs import assert_same_results, run
 
 DESCRIBER = "describer={{use: noting, model: {model}, temperature: {temperature}, batch: {batch}}}"
 

@@ -8,7 +8,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from tests.run.runs import run
+from tests.helpers.whole_runs import run
 
 REFUSED = {
     "dataset": "dataset.root=nowhere",

@@ -13,7 +13,7 @@ from latte.components.describers.phrases import PhraseDescriber
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest, LatteError
 from latte.run.workspace import description_folder
-from tests.run.runs import RESULT_FILES, assert_same_results, run
+from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
 REFUSAL = "I'm sorry, I cannot see the image."
 GATES = "gates=[refusal, {use: length, at_least: 3, name: short}]"

@@ -21,9 +21,9 @@ from latte.results.folder import RunFolder
 from latte.run.present import read_present
 from latte.run.reopen import evaluate_run
 from latte.run.zero_shot import load_zero_shot
-from tests.conftest import RecordedProgress
-from tests.run.guards import fixed
-from tests.run.runs import RESULT_FILES, assert_same_results, run
+from tests.helpers.guards import fixed
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
 pytestmark = pytest.mark.usefixtures("fixed_guard")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from faults.damage import DAMAGES
 from latte.run import feature_cache as feature_blocks
 from latte.run.feature_cache import FeatureBlocks, kept_features
-from tests.conftest import RecordedProgress
+from tests.helpers.recorded import RecordedProgress
 
 WIDTH = 7
 

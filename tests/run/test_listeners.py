@@ -13,8 +13,8 @@ from latte.interfaces import Figures, LatteError, StageEnd
 from latte.registry.registry import load_registry
 from latte.run import training
 from latte.run.listeners import Listeners
-from tests.conftest import RecordedProgress
-from tests.run.runs import run
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.whole_runs import run
 
 PLUGIN = '''\
 """A reporter that writes down what it hears, and fails where it is told to."""

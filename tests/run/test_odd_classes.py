@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from latte.interfaces import LatteError
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
-from tests.run.runs import run
+from tests.helpers.whole_runs import run
 
 TEMPLATES = 'dataset.template=["a photo of a {class}.", "a {class} square."]'
 

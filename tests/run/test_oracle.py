@@ -10,7 +10,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
-from tests.run.runs import assert_same_results, coop_split, run
+from tests.helpers.whole_runs import assert_same_results, coop_split, run
 
 TRUE = [index // 4 for index in range(12)]
 DATASET = "dataset={use: coop, split: split.json, root: .}"
@@ -102,7 +102,7 @@ def test_a_dry_run_knows_of_other_labels(labelled: Path, tmp_path: Path) -> None
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
     from latte.run.runner import plan_run
-    from tests.conftest import RecordedProgress
+    from tests.helpers.recorded import RecordedProgress
 
     registry = load_registry()
     recipe = load_recipe(labelled, registry, changes(1))

@@ -17,9 +17,9 @@ from latte.cli.main import run_command_line
 from latte.interfaces import Evaluation, LatteError
 from latte.registry.registry import load_registry
 from latte.run.reopen import evaluate_run
-from tests.conftest import RecordedProgress
-from tests.run.guards import fixed
-from tests.run.runs import assert_same_results, run
+from tests.helpers.guards import fixed
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.whole_runs import assert_same_results, run
 
 PLUGIN = """
 import torch

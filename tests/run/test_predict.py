@@ -17,9 +17,9 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.predict.stream import Interrupted, write_rows
-from tests.backbone.models import TINY_CLIP
-from tests.export.runs import adapted, photos, write_run
-from tests.run.runs import environment
+from tests.helpers.clip_models import TINY_CLIP
+from tests.helpers.exported_runs import adapted, photos, write_run
+from tests.helpers.whole_runs import environment
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from latte.cli.run import profile_lines
 from latte.run import profile as profiles
-from tests.run.runs import assert_same_results, run
+from tests.helpers.whole_runs import assert_same_results, run
 
 
 @pytest.fixture(autouse=True)

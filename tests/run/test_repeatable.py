@@ -14,7 +14,7 @@ from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.results.identity import run_hash
 from latte.run.process import repeatable
-from tests.run.runs import assert_same_results, run
+from tests.helpers.whole_runs import assert_same_results, run
 
 QUICK = ("train.max_epochs=1",)
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from latte.interfaces import LatteError
-from tests.run.runs import RESULT_FILES, assert_same_results, coop_split, run
+from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run
 
 
 def test_a_run_leaves_everything_that_the_design_names(recipe: Path) -> None:

@@ -18,9 +18,9 @@ from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import find_images
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import compute_zero_shot
-from tests.conftest import RecordedProgress
-from tests.run.describers import Echo, echo_registry, run_with_echo
-from tests.run.runs import assert_same_results
+from tests.helpers.echo_describer import Echo, echo_registry, run_with_echo
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.whole_runs import assert_same_results
 
 TWO = """\
 describers: [{use: echo, word: small}, {use: echo, name: big, word: large, varied: true}]

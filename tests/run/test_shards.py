@@ -17,8 +17,8 @@ from latte.distributed import local_device
 from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from tests.run.runs import run
-from tests.run.scripted import Noting
+from tests.helpers.scripted_describer import Noting
+from tests.helpers.whole_runs import run
 
 USE = ("--set", "describer={use: noting, batch: 2}")
 REQUESTS = 24

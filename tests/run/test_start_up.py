@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.io.tensor_files import load_tensors
-from tests.run.runs import assert_same_results, run
+from tests.helpers.whole_runs import assert_same_results, run
 
 
 def test_zero_shot_features_of_an_earlier_run_need_no_tower(

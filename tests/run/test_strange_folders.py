@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from latte.results.folder import RunFolder
-from tests.run.finished import FinishedRun
+from tests.helpers.finished_runs import FinishedRun
 
 Check = Callable[..., str]
 

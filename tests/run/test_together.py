@@ -18,9 +18,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.run.guards import fixed
-from tests.run.runs import assert_same_results, environment, run
-from tests.run.scripted import Noting
+from tests.helpers.guards import fixed
+from tests.helpers.scripted_describer import Noting
+from tests.helpers.whole_runs import assert_same_results, environment, run
 
 REPOSITORY = Path(__file__).parents[2]
 CONTROL = "controls={plain: {descriptions: [class], describer: null}}"

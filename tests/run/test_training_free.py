@@ -18,8 +18,8 @@ from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import find_images
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import compute_zero_shot
-from tests.conftest import RecordedProgress
-from tests.run.runs import assert_same_results, run
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.whole_runs import assert_same_results, run
 
 TRAINING_FREE = ("train.max_steps=0", "prototypes=re-estimated", "labels=[]", "loss=null")
 

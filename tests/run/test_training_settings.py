@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.runs import assert_same_results, run
+from tests.helpers.whole_runs import assert_same_results, run
 
 QUICK = ("train.max_epochs=1",)
 

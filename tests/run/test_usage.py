@@ -11,7 +11,7 @@ import pytest
 
 from latte.run import process as usage
 from latte.run.process import peak_memory_mb, start_measuring
-from tests.run.runs import run
+from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone")
 

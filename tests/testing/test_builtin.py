@@ -24,8 +24,8 @@ from latte.testing import (
 )
 from latte.testing.fixtures import tiny_images
 from latte.toolkit.descriptions import with_template
-from tests.components.datasets.published.trees import write_tree
-from tests.train.doubles import (
+from tests.helpers.dataset_trees import write_tree
+from tests.helpers.method_doubles import (
     AgreementLabeler,
     TwoPrototypes,
 )

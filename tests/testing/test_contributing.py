@@ -21,7 +21,7 @@ from latte.testing import (
     PrototypeAggregatorContract,
     PseudoLabelerContract,
 )
-from tests.testing.packages import run_python, write_package
+from tests.helpers.plugin_packages import run_python, write_package
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)

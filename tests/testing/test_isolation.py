@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from latte.testing.component import imports_torch
-from tests.testing.packages import run_python, write_package
+from tests.helpers.plugin_packages import run_python, write_package
 
 HOOK = """
 from latte.api import ComponentSpec, hookimpl

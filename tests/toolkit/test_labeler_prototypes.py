@@ -8,7 +8,7 @@ from torch import Tensor
 
 from latte.interfaces import Classifier, EpochInfo, NoOptions
 from latte.toolkit.labeler_prototypes import LabelerPrototypes
-from tests.train.driver import CONTEXT, stream, training_start, unit_rows
+from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows
 
 CLASSES = torch.eye(3, dtype=torch.float64)
 

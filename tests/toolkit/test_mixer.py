@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from latte.interfaces import Classifier
 from latte.toolkit.mixer import MARGIN_FLOOR, margin_weights, mix, mix_descriptions
-from tests.train.driver import QUICKLY, unit_rows
+from tests.helpers.training_driver import QUICKLY, unit_rows
 
 DIAGONAL = math.sqrt(0.5)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,19 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions
 from latte.train.towers import RandomState
 from latte.train.training import Training
-from tests.backbone.models import DROPOUT, build_clip
-from tests.conftest import RecordedProgress
-from tests.train.doubles import MaskedCrossEntropy, StepTemplates
-from tests.train.driver import CONTEXT
-from tests.train.engine import SETTINGS, Part, latteclip_part, make_training, with_settings
-from tests.train.test_loop import assert_same_bits, metrics, outcome, run
+from tests.helpers.clip_models import DROPOUT, build_clip
+from tests.helpers.gradients import assert_same_gradients, gradients, peak_of_saved_tensors
+from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import (
+    SETTINGS,
+    Part,
+    latteclip_part,
+    make_training,
+    with_settings,
+)
+from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
 ONE_STEP = with_settings(SETTINGS, batch_size=15, max_steps=1)
 
@@ -43,23 +49,6 @@ def make(
         )
 
     return build
-
-
-def gradients(training: Training) -> dict[str, Tensor]:
-    """Of the last step."""
-    (learner,) = training.learners
-    found = {name: value.grad for name, value in learner.parameters.items()}
-    return {name: gradient for name, gradient in found.items() if gradient is not None}
-
-
-def assert_same_gradients(found: Training, expected: Training, tolerance: float = 5e-6) -> None:
-    """Their difference is short in proportion to the gradient of everything that trains."""
-    one, other = gradients(found), gradients(expected)
-    assert one.keys() == other.keys()
-    length = torch.stack([value.double().norm() for value in other.values()]).norm()
-    assert length > 0
-    differences = [(one[name] - value).double().norm() for name, value in other.items()]
-    assert torch.stack(differences).norm() <= tolerance * length
 
 
 def class_texts_in_every_step() -> Part:
@@ -104,34 +93,6 @@ def test_no_more_images_or_texts_pass_through_a_tower_at_once(
     half = len(sizes["texts"]) // 2
     assert max(sizes["texts"]) == 4
     assert sizes["texts"][:half] == sizes["texts"][half:]
-
-
-def peak_of_saved_tensors(training: Training) -> int:
-    """Most bytes that autograd holds at once, without weights."""
-    now = peak = 0
-    weights = {value.data_ptr() for value in training.learners[0].parameters.values()}
-
-    class Saved:
-        def __init__(self, tensor: Tensor) -> None:
-            self.tensor = tensor.detach()
-
-    def let_go(size: int) -> None:
-        nonlocal now
-        now -= size
-
-    def pack(tensor: Tensor) -> Saved:
-        nonlocal now, peak
-        saved, size = Saved(tensor), tensor.nbytes
-        if tensor.data_ptr() not in weights:
-            now += size
-            peak = max(peak, now)
-            weakref.finalize(saved, let_go, size)
-        return saved
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
-        run(training)
-    assert now < peak / 100, "a graph outlives its step"
-    return peak
 
 
 def test_autograd_holds_one_part_at_a_time(make: Callable[..., Training]) -> None:

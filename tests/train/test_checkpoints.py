@@ -15,9 +15,9 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError, TrainableGroup
 from latte.train.checkpoint import KEPT, load_checkpoint, save_checkpoint
 from latte.train.training import Training
-from tests.conftest import RecordedProgress
-from tests.train.engine import SETTINGS, latteclip_part, make_training, with_settings
-from tests.train.test_loop import run
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.helpers.training_runs import run
 
 HEADER = 20_000
 """Bytes for names and shapes, at most."""

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from latte.backbone.encode import encode_many_texts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions, TrainableGroup
-from latte.train import loop
 from latte.train.training import Training
-from tests.conftest import RecordedProgress
-from tests.train.doubles import MaskedCrossEntropy, StepTemplates
-from tests.train.driver import CONTEXT
-from tests.train.engine import SETTINGS, Part, latteclip_part, make_training, with_settings
-from tests.train.test_loop import StoppedError, assert_same_bits, metrics, outcome, run
+from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import (
+    SETTINGS,
+    Part,
+    latteclip_part,
+    make_training,
+    with_settings,
+)
+from tests.helpers.training_runs import (
+    StoppedError,
+    assert_same_bits,
+    count_texts_in_steps,
+    metrics,
+    outcome,
+    run,
+    stop_after,
+)
 
 
 @pytest.fixture
@@ -122,41 +134,3 @@ def test_without_a_step_nothing_is_encoded_for_it(
     monkeypatch.delattr(OpenClipBackbone, "encode_texts")
     run(training)
     assert training.learners[0].cached_texts is None
-
-
-def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """All texts that are encoded during steps, from now on."""
-    found: list[list[str]] = []
-    stepping = False
-    encode, take = OpenClipBackbone.encode_texts, loop.training_step
-
-    def counted(self: OpenClipBackbone, texts: Sequence[str]) -> Tensor:
-        if stepping:
-            found.append(list(texts))
-        return encode(self, texts)
-
-    def step(*arguments: Any) -> Any:
-        nonlocal stepping
-        stepping = True
-        try:
-            return take(*arguments)
-        finally:
-            stepping = False
-
-    monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
-    monkeypatch.setattr(loop, "training_step", step)
-    return found
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Interrupt a training in the step after so many."""
-    take, taken = loop.training_step, 0
-
-    def step(*arguments: Any) -> Any:
-        nonlocal taken
-        taken += 1
-        if taken > steps:
-            raise StoppedError
-        return take(*arguments)
-
-    monkeypatch.setattr(loop, "training_step", step)

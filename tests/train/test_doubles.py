@@ -19,14 +19,14 @@ from latte.interfaces import (
     Supervision,
 )
 from latte.toolkit.labeler_prototypes import LabelerPrototypes
-from tests.train.doubles import (
+from tests.helpers.method_doubles import (
     AgreementLabeler,
     MaskedCrossEntropy,
     StepTemplates,
     TwoPrototypes,
     class_means,
 )
-from tests.train.driver import CONTEXT, stream, take_step, training_start, unit_rows
+from tests.helpers.training_driver import CONTEXT, stream, take_step, training_start, unit_rows
 
 CLASSES = torch.eye(3, dtype=torch.float64)
 

@@ -34,7 +34,7 @@ from latte.toolkit.descriptions import (
 )
 from latte.train.learner import Learner
 from latte.train.step import StepInputs, training_step
-from tests.train.driver import CONTEXT, relative_error, training_start
+from tests.helpers.training_driver import CONTEXT, relative_error, training_start
 
 GOLDEN = Path(__file__).parent / "golden" / "latteclip_steps.safetensors"
 TOLERANCE = 1e-5

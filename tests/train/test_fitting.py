@@ -23,10 +23,10 @@ from latte.train.micro_batch import (
     worst_step,
 )
 from latte.train.training import Training
-from tests.conftest import RecordedProgress
-from tests.train.engine import SETTINGS, latteclip_part, make_training, with_settings
-from tests.train.test_cached_gradients import assert_same_gradients, peak_of_saved_tensors
-from tests.train.test_loop import run
+from tests.helpers.gradients import assert_same_gradients, peak_of_saved_tensors
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.helpers.training_runs import run
 
 AUTO = with_settings(SETTINGS, batch_size=15, max_steps=1, micro_batch_size="auto")
 

@@ -21,8 +21,8 @@ from latte.components.options import (
 )
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import Batch, EpochInfo
-from tests.train.driver import CONTEXT, relative_error, take_step, training_start
-from tests.train.reference import latteclip_step
+from tests.helpers.reference_training import latteclip_step
+from tests.helpers.training_driver import CONTEXT, relative_error, take_step, training_start
 
 GOLDEN = Path(__file__).parent / "golden" / "latteclip_steps.safetensors"
 TOLERANCE = 1e-5

@@ -22,7 +22,8 @@ from latte.components.options import (
 )
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import Batch, EpochInfo, PseudoLabeler
-from tests.train.driver import (
+from tests.helpers.reference_training import latteclip_step
+from tests.helpers.training_driver import (
     CONTEXT,
     QUICKLY,
     draw_labels,
@@ -31,7 +32,6 @@ from tests.train.driver import (
     training_start,
     unit_rows,
 )
-from tests.train.reference import latteclip_step
 
 Margins = Literal["current", "epoch_start"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,21 +26,27 @@ from latte.toolkit.labeler_prototypes import LabelerPrototypes
 from latte.train import loop
 from latte.train.loop import train
 from latte.train.training import Training
-from tests.conftest import RecordedProgress
-from tests.train.doubles import (
+from tests.helpers.method_doubles import (
     AgreementLabeler,
-    MaskedCrossEntropy,
-    StepTemplates,
     TwoPrototypes,
 )
-from tests.train.driver import CONTEXT
-from tests.train.engine import (
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import (
     SETTINGS,
     Part,
     latteclip_labelers,
     latteclip_part,
     make_training,
     with_settings,
+)
+from tests.helpers.training_runs import (
+    StoppedError,
+    assert_same_bits,
+    metrics,
+    outcome,
+    reclip_parts,
+    run,
 )
 
 Make = Callable[..., Training]
@@ -60,31 +65,6 @@ def make(
         return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
 
     return build
-
-
-def outcome(training: Training) -> dict[str, Tensor]:
-    """Everything that training changed."""
-    found: dict[str, Tensor] = {}
-    for learner in training.learners:
-        found |= {f"{learner.name} {name}": p.detach() for name, p in learner.parameters.items()}
-        found[f"{learner.name} prototypes"] = learner.aggregator.classifier().weights
-    return found
-
-
-def metrics(training: Training) -> list[Mapping[str, Any]]:
-    lines = (training.folder / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def assert_same_bits(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
-    assert first.keys() == second.keys()
-    different = [name for name in first if not torch.equal(first[name], second[name])]
-    assert different == []
-
-
-def run(training: Training) -> Training:
-    train(training, RecordedProgress())
-    return training
 
 
 def test_training_moves_weights_and_prototypes_and_logs_every_step(make: Make) -> None:
@@ -157,27 +137,6 @@ def test_without_a_step_labelers_and_prototypes_have_the_start_of_one_epoch(
     assert progress.tasks == []
     assert metrics(training) == []
     assert not [*training.folder.rglob("step-*")]
-
-
-class StoppedError(Exception):
-    pass
-
-
-def reclip_parts() -> list[Part]:
-    return [
-        Part(
-            "text",
-            "text_layer_norms",
-            StepTemplates(NoOptions(), CONTEXT),
-            MaskedCrossEntropy(NoOptions(), CONTEXT),
-        ),
-        Part(
-            "visual",
-            "visual_layer_norms",
-            LabelerPrototypes(NoOptions(), CONTEXT),
-            MaskedCrossEntropy(NoOptions(), CONTEXT),
-        ),
-    ]
 
 
 @pytest.mark.parametrize(

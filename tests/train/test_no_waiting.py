@@ -15,8 +15,8 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import Classifier
 from latte.train import loop
 from latte.train.loop import train
-from tests.conftest import RecordedProgress
-from tests.train.engine import latteclip_part, make_training
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_engine import latteclip_part, make_training
 
 
 class Reads(TorchDispatchMode):

@@ -18,9 +18,9 @@ from latte.interfaces.settings import Precision as Wanted
 from latte.train import loop, precision
 from latte.train.precision import LossScaler, choose_arithmetic, tf32_products
 from latte.train.training import Training
-from tests.conftest import RecordedProgress
-from tests.train.engine import SETTINGS, make_training, with_settings
-from tests.train.test_loop import StoppedError, assert_same_bits, metrics, outcome, run
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_engine import SETTINGS, make_training, with_settings
+from tests.helpers.training_runs import StoppedError, assert_same_bits, metrics, outcome, run
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 PUBLISHED_RATE = 1e-7

@@ -14,10 +14,17 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces.settings import AugmentSettings
 from latte.train.texts import RefreshedTexts
 from latte.train.training import Training
-from tests.conftest import RecordedProgress
-from tests.train.engine import SETTINGS, make_training, with_settings
-from tests.train.test_constant_features import count_texts_in_steps, stop_after
-from tests.train.test_loop import StoppedError, assert_same_bits, metrics, outcome, run
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_engine import SETTINGS, make_training, with_settings
+from tests.helpers.training_runs import (
+    StoppedError,
+    assert_same_bits,
+    count_texts_in_steps,
+    metrics,
+    outcome,
+    run,
+    stop_after,
+)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from latte.train.loop import train
-from tests.conftest import RecordedProgress, write_colour_images
-from tests.train.test_loop import assert_same_bits, outcome
-from tests.train.together import TRAININGS, training
+from tests.helpers.joint_trainings import TRAININGS, training
+from tests.helpers.recorded import RecordedProgress, write_colour_images
+from tests.helpers.training_runs import assert_same_bits, outcome
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 1e-5
@@ -23,9 +23,17 @@ TOLERANCE = 1e-5
 
 def torchrun(folder: Path, count: int) -> Path:
     """Every training by `count` processes; what they left is in `folder`/`count`."""
+    module = "tests.helpers.joint_trainings"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(
-        [*command, "--nproc-per-node", str(count), "-m", "tests.train.together", str(folder)],
+        [
+            *command,
+            "--nproc-per-node",
+            str(count),
+            "-m",
+            module,
+            str(folder),
+        ],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

@@ -29,9 +29,9 @@ from latte.train.timing import (
     timed_step,
 )
 from latte.train.training import Training
-from tests.conftest import RecordedProgress
-from tests.train.engine import make_training
-from tests.train.test_loop import assert_same_bits, metrics, outcome, run
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_engine import make_training
+from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
 
 class Clock:

@@ -57,7 +57,9 @@ class PhraseBank:
 
 def built_in_bank() -> PhraseBank:
     """The bank that comes with latte: everyday things, materials, colours, textures, scenes."""
-    text = files("latte.describe").joinpath("phrase_bank.txt").read_text(encoding="utf-8")
+    text = (
+        files("latte.components.describers").joinpath("phrase_bank.txt").read_text(encoding="utf-8")
+    )
     return parse_bank(text, "phrase_bank.txt")
 
 

@@ -108,7 +108,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def page(comparison: Comparison, path: Path | None = None) -> str:
     """The whole page as HTML; where its `path` is known, it links to reports that lie near."""
-    style = files("latte.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+    style = files("latte.report.page").joinpath("templates/style.css").read_text(encoding="utf-8")
     script = (_TEMPLATES / "compare.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),

@@ -14,7 +14,7 @@ from latte.components.gates.language import (
     LanguageGate,
     LanguageOptions,
 )
-from tests.components.gates.judging import ANY_TEXT, reason
+from tests.helpers.gate_judging import ANY_TEXT, reason
 
 TEXTS: dict[Language, str] = {
     "english": "A small brown dog is running over the wet grass in a park.",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from latte.components.gates.leakage import ClassNames, LeakageGate, LeakageOptions, singulars
 from latte.interfaces import LatteError
-from tests.components.gates.judging import ANY_TEXT, reason
+from tests.helpers.gate_judging import ANY_TEXT, reason
 
 NAMES = ("bear", "polar bear", "T-shirt", "horse", "golden_retriever", "Fireman", "glasses", "🦊")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.components.gates.length import LengthGate, LengthOptions
-from tests.components.gates.judging import ANY_TEXT, reason
+from tests.helpers.gate_judging import ANY_TEXT, reason
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.components.gates.repetition import RepetitionGate, RepetitionOptions, repeated_share
-from tests.components.gates.judging import ANY_TEXT, reason, reasons
+from tests.helpers.gate_judging import ANY_TEXT, reason, reasons
 
 LOOPS = RepetitionOptions(across=1.0)
 COPIES = RepetitionOptions(within=1.0, across=0.5)

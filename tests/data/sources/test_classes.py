@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from latte.data.source_options import FolderOptions, ListOptions
+from latte.components.datasets.folder import FolderOptions
+from latte.components.datasets.listing import ListOptions
 from latte.data.sources.classes import ClassLookup, read_class_names, read_classes
 from latte.interfaces import Context, LatteError
 

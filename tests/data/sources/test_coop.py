@@ -9,7 +9,7 @@ import pytest
 
 from latte.components.datasets.coop import CoopDataset, CoopOptions
 from latte.interfaces import Context, LatteError
-from tests.data.pictures import write_picture
+from tests.helpers.pictures import write_picture
 
 SPLIT: dict[str, list[Any]] = {
     "train": [["cat/2.png", 1, "Tabby_Cat"], ["ant/1.png", 0, "Ant"]],

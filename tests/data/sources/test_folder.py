@@ -7,7 +7,7 @@ import pytest
 
 from latte.components.datasets.folder import FolderOptions, ImageFolderDataset
 from latte.interfaces import Context, LatteError
-from tests.data.pictures import write_picture
+from tests.helpers.pictures import write_picture
 
 PETS = ("cat", "dog")
 

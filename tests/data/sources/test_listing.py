@@ -7,7 +7,7 @@ import pytest
 
 from latte.components.datasets.listing import ListDataset, ListOptions
 from latte.interfaces import Context, LatteError
-from tests.data.pictures import write_picture
+from tests.helpers.pictures import write_picture
 
 NAMES = ["b.png", "a.png", "sub/c.png", "d.png"]
 

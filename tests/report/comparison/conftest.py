@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from latte.cli.main import run_command_line
+from tests.helpers.command_line_runs import Latte, Said
 from tests.run.conftest import RECIPE
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed."""
-
-    out: str
-    err: str
-
-
-Latte = Callable[..., Said]
 
 
 @pytest.fixture

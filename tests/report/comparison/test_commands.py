@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.comparison.conftest import Latte
-from tests.report.comparison.folders import run_folder, write
+from tests.helpers.command_line_runs import Latte
+from tests.helpers.comparison_folders import run_folder, write
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from latte.report.comparison.comparison import Comparison, compare_runs, notes
 from latte.report.comparison.export import as_csv, as_json
 from latte.report.comparison.page import page
 from latte.report.comparison.terminal import table
-from tests.report.comparison.folders import run_folder
-from tests.report.document import parse
+from tests.helpers.comparison_folders import run_folder
+from tests.helpers.html_document import parse
 
 NOTE = (
     "Marked oracle: group descriptions used ground-truth labels of the training images; "

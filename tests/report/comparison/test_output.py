@@ -17,8 +17,8 @@ from latte.report.comparison.comparison import Comparison, compare_runs
 from latte.report.comparison.export import COLUMNS, as_csv, as_json
 from latte.report.comparison.page import page
 from latte.report.comparison.terminal import WIDTH, table
-from tests.report.comparison.folders import run_folder, set_peak_memory, write
-from tests.report.document import Element, parse
+from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
+from tests.helpers.html_document import Element, parse
 
 HOSTILE = ["<script>alert(1)</script>", '"; "a,b\n=1+1', "\x1b[31mred", "猫" * 60, "x" * 300]
 

@@ -14,8 +14,8 @@ from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.page import overview, page, report_link
 from latte.report.comparison.panels import COLOURS, differences, training_curves
 from latte.report.comparison.rows import Row
-from tests.report.comparison.folders import run_folder, write
-from tests.report.document import parse
+from tests.helpers.comparison_folders import run_folder, write
+from tests.helpers.html_document import parse
 
 METHODS = ("near", "far")
 

@@ -9,7 +9,7 @@ import pytest
 from latte.interfaces import LatteError
 from latte.report.comparison.comparison import compare_runs, notes
 from latte.report.comparison.published import read_published
-from tests.report.comparison.folders import run_folder, write
+from tests.helpers.comparison_folders import run_folder, write
 
 PAPER = Path(__file__).parents[2] / "recipes" / "paper" / "published.yaml"
 

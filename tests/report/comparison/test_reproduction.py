@@ -21,7 +21,7 @@ from latte.report.comparison.published import (
 )
 from latte.report.comparison.tables import chosen_datasets, plan_dataset, read_changes, read_table
 from latte.run import sweep
-from tests.report.comparison.conftest import Latte
+from tests.helpers.command_line_runs import Latte
 
 PAPER = Path(__file__).parents[2] / "recipes" / "paper"
 TABLES = ("methods", "table-1", "table-2")

@@ -12,7 +12,7 @@ import pytest
 from latte.interfaces import LatteError
 from latte.report.comparison.comparison import Comparison, compare_runs, dataset_titles, notes
 from latte.results.finished import read_run
-from tests.report.comparison.folders import run_folder, set_peak_memory, write
+from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
 
 
 def compared(runs: Path) -> Comparison:

@@ -13,7 +13,7 @@ from latte.interfaces import LatteError, RecipeErrors
 from latte.registry.registry import load_registry
 from latte.run import sweep
 from latte.run.sweep import plan_sweep
-from tests.report.comparison.conftest import Latte
+from tests.helpers.command_line_runs import Latte
 
 SWEEP = ("--seeds", "0,1", "--set", "prototypes.momentum=0.5,0.9")
 

@@ -15,8 +15,8 @@ from latte.report.comparison.comparison import compare_runs, notes
 from latte.report.comparison.export import as_csv, as_json
 from latte.report.comparison.page import page
 from latte.report.comparison.terminal import table
-from tests.report.comparison.folders import run_folder, write
-from tests.report.document import parse
+from tests.helpers.comparison_folders import run_folder, write
+from tests.helpers.html_document import parse
 
 
 def judged(folder: Path, strength: float, probability: float | None, **more: Any) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from latte.interfaces import Verdict
-from tests.report.comparison.conftest import Latte
+from tests.helpers.command_line_runs import Latte
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from latte.evaluate.similarities import diagnose
 from latte.interfaces import Classifier
 from latte.report.diagnosis import confidence as module
 from latte.report.diagnosis.confidence import confidence, sureness_measures
-from tests.report.diagnosis.vectors import QUICKLY, one_each, unit_rows
+from tests.helpers.unit_vectors import QUICKLY, one_each, unit_rows
 
 
 @QUICKLY

@@ -18,7 +18,7 @@ from latte.report.diagnosis.descriptions import (
     mix_shares,
 )
 from latte.toolkit.mixer import margin_weights, mix
-from tests.report.diagnosis.vectors import QUICKLY, drawn_labels, one_each, unit_rows
+from tests.helpers.unit_vectors import QUICKLY, drawn_labels, one_each, unit_rows
 
 CLASSES = torch.eye(4)[:3]
 TEXTS = torch.eye(4)

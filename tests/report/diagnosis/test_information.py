@@ -17,7 +17,7 @@ from latte.report.diagnosis.descriptions import (
     expected_mutual_information,
     mutual_information,
 )
-from tests.report.diagnosis.vectors import QUICKLY, drawn_labels
+from tests.helpers.unit_vectors import QUICKLY, drawn_labels
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 PAIRS = st.integers(1, 40).flatmap(

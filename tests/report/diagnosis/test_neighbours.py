@@ -20,7 +20,7 @@ from latte.report.diagnosis.neighbours import (
     purity_by_chance,
     purity_measure,
 )
-from tests.report.diagnosis.vectors import QUICKLY, drawn_labels, unit_rows
+from tests.helpers.unit_vectors import QUICKLY, drawn_labels, unit_rows
 
 
 def nearest(features: torch.Tensor, queries: torch.Tensor, count: int) -> torch.Tensor:

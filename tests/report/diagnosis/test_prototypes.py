@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from latte.interfaces import Classifier
 from latte.report.diagnosis import diagnosis as module
 from latte.report.diagnosis.diagnosis import closest_classes
-from tests.report.diagnosis.vectors import QUICKLY, one_each, unit_rows
+from tests.helpers.unit_vectors import QUICKLY, one_each, unit_rows
 
 
 def shuffled(classes: int, each: int, seed: int) -> Classifier:

@@ -20,7 +20,7 @@ from latte.evaluate.rank_correlation import (
     correlate,
     spearman,
 )
-from tests.report.diagnosis.vectors import QUICKLY
+from tests.helpers.unit_vectors import QUICKLY
 
 FIGURES = st.lists(st.integers(0, 6).map(float), min_size=5, max_size=15)
 

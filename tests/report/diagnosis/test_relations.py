@@ -14,7 +14,7 @@ from latte.report.diagnosis import classes
 from latte.report.diagnosis.classes import class_means, recall_gains, relate_classes
 from latte.report.diagnosis.measure import Measure, Measurement, Section
 from latte.report.diagnosis.several import align, relate_runs
-from tests.report.diagnosis.vectors import QUICKLY, drawn_labels
+from tests.helpers.unit_vectors import QUICKLY, drawn_labels
 
 SURE = Measure("sure", "sure", "share", "how sure")
 FLAT = Measure("flat", "flat", "index", "always the same")

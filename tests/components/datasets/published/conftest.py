@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.components.datasets.published.server import Server, serving
+from tests.helpers.dataset_server import Server, serving
 
 
 @pytest.fixture

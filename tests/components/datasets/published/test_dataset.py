@@ -11,7 +11,7 @@ from latte.components.datasets.published import dataset as datasets
 from latte.components.datasets.published.dataset import PublishedOptions
 from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import Context, LatteError
-from tests.components.datasets.published import trees
+from tests.helpers import dataset_trees
 
 NAMES = [*all_facts()]
 
@@ -26,38 +26,38 @@ class TestEachLayout:
     def test_train_and_val_are_training_and_test_is_evaluation(
         self, name: str, context: Context, tmp_path: Path
     ) -> None:
-        trees.write_tree(name, tmp_path / "data")
+        dataset_trees.write_tree(name, tmp_path / "data")
         source = opened(name, context, root="data")
-        expected = [*trees.entries(name, "train"), *trees.entries(name, "val")]
+        expected = [*dataset_trees.entries(name, "train"), *dataset_trees.entries(name, "val")]
         training = source.training_images()
         assert [image.id for image in training] == sorted(path for path, _, _ in expected)
         labelled = {one.image.id: one.label for one in source.evaluation_images()}
-        assert labelled == {path: label for path, label, _ in trees.entries(name, "test")}
+        assert labelled == {path: label for path, label, _ in dataset_trees.entries(name, "test")}
         assert all(image.read_bytes() for image in training)
 
     def test_classes_are_spelled_as_latteclip_does(
         self, name: str, context: Context, tmp_path: Path
     ) -> None:
-        trees.write_tree(name, tmp_path / "data")
-        assert opened(name, context, root="data").class_names == trees.SPELLED[name]
+        dataset_trees.write_tree(name, tmp_path / "data")
+        assert opened(name, context, root="data").class_names == dataset_trees.SPELLED[name]
 
     def test_latte_data_holds_it_under_coop_s_name(
         self, name: str, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("LATTE_DATA", str(tmp_path))
-        trees.write_tree(name, tmp_path / all_facts()[name].folder)
+        dataset_trees.write_tree(name, tmp_path / all_facts()[name].folder)
         assert len(opened(name, context).training_images()) == 8
 
     def test_shuffled_training_labels_change_nothing(
         self, name: str, context: Context, tmp_path: Path
     ) -> None:
-        facts = trees.write_tree(name, tmp_path / "data")
+        facts = dataset_trees.write_tree(name, tmp_path / "data")
         plain = opened(name, context, root="data")
-        split = trees.splits(name)
+        split = dataset_trees.splits(name)
         labels = [entry[1:] for entry in split["train"]]
         random.Random(3).shuffle(labels)
         train = [(path, *label) for (path, *_), label in zip(split["train"], labels, strict=True)]
-        trees.write_splits(facts, tmp_path / "data", {**split, "train": train})
+        dataset_trees.write_splits(facts, tmp_path / "data", {**split, "train": train})
         shuffled = opened(name, context, root="data")
         assert shuffled.training_images() == plain.training_images()
         assert shuffled.evaluation_images() == plain.evaluation_images()
@@ -78,7 +78,7 @@ class TestEachLayout:
 def test_templates(
     name: str, option: dict[str, str], template: str, context: Context, tmp_path: Path
 ) -> None:
-    trees.write_tree(name, tmp_path / "data")
+    dataset_trees.write_tree(name, tmp_path / "data")
     assert opened(name, context, root="data", **option).template == template
 
 
@@ -88,7 +88,7 @@ def test_a_template_that_is_neither_is_refused() -> None:
 
 
 def test_another_split_file_may_be_named(context: Context, tmp_path: Path) -> None:
-    facts = trees.write_tree("dtd", tmp_path / "data")
+    facts = dataset_trees.write_tree("dtd", tmp_path / "data")
     (tmp_path / "data" / facts.split).rename(tmp_path / "data" / "half.json")
     assert len(opened("dtd", context, root="data", split="half.json").training_images()) == 8
 
@@ -109,14 +109,14 @@ def test_a_missing_folder_and_a_missing_split_name_the_command(
 ) -> None:
     with pytest.raises(LatteError, match=r"no such folder(.|\n)*latte datasets get dtd --root"):
         opened("dtd", context, root="data")
-    facts = trees.write_tree("dtd", tmp_path / "data")
+    facts = dataset_trees.write_tree("dtd", tmp_path / "data")
     (tmp_path / "data" / facts.split).unlink()
     with pytest.raises(LatteError, match=r"lacks split_zhou(.|\n)*latte datasets check dtd --root"):
         opened("dtd", context, root="data")
 
 
 def test_an_unknown_variant_is_named_with_its_line(context: Context, tmp_path: Path) -> None:
-    trees.write_tree("fgvc-aircraft", tmp_path / "data")
+    dataset_trees.write_tree("fgvc-aircraft", tmp_path / "data")
     (tmp_path / "data" / "images_variant_val.txt").write_text(
         "0000004 707-320\n\n1000004 Concord\n"
     )

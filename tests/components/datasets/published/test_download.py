@@ -11,8 +11,8 @@ import pytest
 
 from latte.components.datasets.published.download import ATTEMPTS, RemoteFile, download
 from latte.interfaces import LatteError
-from tests.components.datasets.published.server import Server
-from tests.data.pictures import SilentProgress
+from tests.helpers.dataset_server import Server
+from tests.helpers.pictures import SilentProgress
 
 DATA = random.Random(0).randbytes(3_000_000)
 MD5 = hashlib.md5(DATA).hexdigest()

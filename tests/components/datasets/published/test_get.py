@@ -15,9 +15,9 @@ from latte.components.datasets.published.download import RemoteFile
 from latte.components.datasets.published.facts import Facts, all_facts, find_facts
 from latte.components.datasets.published.get import get_dataset
 from latte.interfaces import LatteError
-from tests.components.datasets.published import trees
-from tests.components.datasets.published.server import Server
-from tests.data.pictures import SilentProgress
+from tests.helpers import dataset_trees
+from tests.helpers.dataset_server import Server
+from tests.helpers.pictures import SilentProgress
 
 # The archives as they are published: name, and the folder inside that stands for the dataset's.
 PACKED = {
@@ -44,7 +44,7 @@ class Recorder(SilentProgress):
 def pack(name: str, folder: Path) -> bytes:
     """The archive of a small tree without its split."""
     file, inside = PACKED[name]
-    facts = trees.write_tree(name, folder / inside)
+    facts = dataset_trees.write_tree(name, folder / inside)
     if facts.split:
         (folder / inside / facts.split).unlink()
     buffer = io.BytesIO()
@@ -82,7 +82,7 @@ def test_an_archive_ends_in_coop_s_layout(name: str, server: Server, tmp_path: P
     source = Source(server, **{PACKED[name][0]: pack(name, tmp_path / "made")})
     facts, root = find_facts(name), tmp_path / "data" / "here"
     get_dataset(facts, root, SilentProgress(), archives=source)
-    for split in trees.splits(name).values():
+    for split in dataset_trees.splits(name).values():
         assert all((root / facts.images / path).is_file() for path, _, _ in split)
     left = sorted(path.name for path in root.iterdir())
     assert not [one for one in left if one.startswith(".") or one.endswith((".gz", ".zip", ".tgz"))]
@@ -118,7 +118,7 @@ def test_a_missing_split_is_made_and_called_a_stand_in(server: Server, tmp_path:
 
 
 def test_what_is_there_stays_and_nothing_is_asked_for(server: Server, tmp_path: Path) -> None:
-    facts, source = trees.write_tree("dtd", tmp_path), Source(server)
+    facts, source = dataset_trees.write_tree("dtd", tmp_path), Source(server)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     get_dataset(facts, tmp_path, SilentProgress(), archives=source)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -126,9 +126,9 @@ def test_what_is_there_stays_and_nothing_is_asked_for(server: Server, tmp_path: 
 
 
 def test_what_is_there_of_an_archive_is_not_replaced(server: Server, tmp_path: Path) -> None:
-    facts = trees.write_tree("dtd", tmp_path / "made" / "dtd")
+    facts = dataset_trees.write_tree("dtd", tmp_path / "made" / "dtd")
     with tarfile.open(tmp_path / "dtd.tar.gz", "w:gz") as archive:
-        trees.write_image(tmp_path / "made" / "dtd" / "labels" / "1.txt")
+        dataset_trees.write_image(tmp_path / "made" / "dtd" / "labels" / "1.txt")
         archive.add(tmp_path / "made" / "dtd", "dtd")
     source = Source(server, **{"dtd.tar.gz": (tmp_path / "dtd.tar.gz").read_bytes()})
     own = tmp_path / "data" / "labels" / "own.txt"

@@ -19,7 +19,7 @@ from latte.components.datasets.published.make_split import (
 )
 from latte.data.sources.splits import Splits, read_splits
 from latte.interfaces import LatteError
-from tests.components.datasets.published.trees import write_image
+from tests.helpers.dataset_trees import write_image
 
 
 def images(sizes: list[int]) -> list[Labelled]:

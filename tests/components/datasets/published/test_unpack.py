@@ -9,7 +9,7 @@ import pytest
 
 from latte.components.datasets.published.get import unpack
 from latte.interfaces import LatteError
-from tests.data.pictures import SilentProgress
+from tests.helpers.pictures import SilentProgress
 
 
 def tar(path: Path, *members: tarfile.TarInfo) -> Path:

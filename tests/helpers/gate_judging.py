@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from latte.interfaces import Gate, GatedText, GateSubject
-from tests.describe.doubles import context
+from tests.helpers.describe_doubles import context
 
 ANY_TEXT = st.text(min_size=1, max_size=200)
 """Including lone surrogates, marks without letters, and what no font has."""

@@ -47,7 +47,7 @@ from latte.toolkit.descriptions import (
 from latte.train.learner import Learner, build_learner
 from latte.train.step import StepInputs
 from latte.train.training import Training
-from tests.train.driver import CONTEXT
+from tests.helpers.training_driver import CONTEXT
 
 CLASSES = ("red", "green", "blue")
 TEMPLATE = "a photo of a {class}."

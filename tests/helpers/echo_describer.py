@@ -14,7 +14,7 @@ from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
-from tests.conftest import RecordedProgress
+from tests.helpers.recorded import RecordedProgress
 
 
 class EchoOptions(Options):
@@ -52,8 +52,8 @@ def echo_registry() -> Registry:
     spec = ComponentSpec(
         kind="describer",
         name="echo",
-        target="tests.run.describers:Echo",
-        options="tests.run.describers:EchoOptions",
+        target="tests.helpers.echo_describer:Echo",
+        options="tests.helpers.echo_describer:EchoOptions",
         summary="for tests",
     )
     echoing = Plugin("latte_echo", "latte-echo", "1", status="ok", specs=(spec,))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from tests.conftest import write_colour_images
+from tests.helpers.recorded import write_colour_images
 
 RECIPE = """\
 name: squares

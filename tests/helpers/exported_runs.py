@@ -16,7 +16,7 @@ from latte.interfaces import Calibration, Classifier
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted, Member, save_adapted
 from latte.run.calibrating import write_calibration
-from tests.backbone.models import build_clip
+from tests.helpers.clip_models import build_clip
 
 NAMES = ("tabby cat", 'a "quoted" owl', "red fox", "Übel")
 

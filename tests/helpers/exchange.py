@@ -1,4 +1,4 @@
-"""What processes exchange, checked in each: `torchrun tests/distributed/exchange.py [MODE]`."""
+"""What processes exchange, checked in each: `torchrun tests/helpers/exchange.py [MODE]`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from latte.components.datasets.published.facts import Facts, find_facts
 from latte.components.datasets.published.location import VARIANTS
-from tests.data.pictures import encoded, picture
+from tests.helpers.pictures import encoded, picture
 
 PICTURE = encoded(picture(), "JPEG")
 

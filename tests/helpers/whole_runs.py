@@ -13,7 +13,7 @@ from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
 from latte.testing.run import assert_same
 from latte.testing.tiny_runs import results
-from tests.conftest import RecordedProgress
+from tests.helpers.recorded import RecordedProgress
 
 
 def run(

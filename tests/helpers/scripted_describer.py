@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.run.runs import environment
+from tests.helpers.whole_runs import environment
 
 PLUGIN = '''
 import os, time

@@ -1,4 +1,4 @@
-"""Trainings as one process and as several do them: `torchrun tests/train/together.py FOLDER`."""
+"""Trainings in one process and in several: `torchrun tests/helpers/joint_trainings.py FOLDER`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ from latte.interfaces import NoOptions
 from latte.interfaces.settings import OptimizerSettings
 from latte.train.loop import train
 from latte.train.training import Training
-from tests.backbone.models import open_model
-from tests.conftest import RecordedProgress, RecordedTask
-from tests.train.doubles import AgreementLabeler, MaskedCrossEntropy, StepTemplates
-from tests.train.driver import CONTEXT
-from tests.train.engine import SETTINGS, Part, latteclip_part, make_training, with_settings
-from tests.train.test_loop import outcome, reclip_parts
+from tests.helpers.clip_models import open_model
+from tests.helpers.method_doubles import AgreementLabeler, MaskedCrossEntropy, StepTemplates
+from tests.helpers.recorded import RecordedProgress, RecordedTask
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import (
+    SETTINGS,
+    Part,
+    latteclip_part,
+    make_training,
+    with_settings,
+)
+from tests.helpers.training_runs import outcome, reclip_parts
 
 STOPPED_AFTER = 5
 

@@ -1,4 +1,4 @@
-"""The public interface as text; `python -m tests.api_surface` writes it, after a wanted change."""
+"""The public interface as text; `python -m tests.helpers.api_surface` writes it again."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def _spec(kind: str, name: str, options: str | None = None) -> ComponentSpec:
     return ComponentSpec(
         kind=kind,
         name=name,
-        target="tests.recipe.third_party:never_imported",
-        options=options and f"tests.recipe.third_party:{options}",
+        target="tests.helpers.third_party:never_imported",
+        options=options and f"tests.helpers.third_party:{options}",
         summary="for tests",
     )
 

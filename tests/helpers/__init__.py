@@ -1,0 +1,1 @@
+"""What several tests share: inputs, doubles, and ways to run things."""

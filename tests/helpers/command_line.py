@@ -1,0 +1,8 @@
+"""The command line as tests call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+Latte = Callable[..., CompletedProcess[str]]

@@ -1,0 +1,79 @@
+"""Plans that are described, and the banks that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latte.describe.bank import DescriptionBank
+from latte.describe.column import Column
+from latte.describe.generate import (
+    GenerateResult,
+    generate,
+)
+from latte.describe.plan import Plan, TrainingSet, plan_requests
+from latte.describe.store import DescriptionStore
+from latte.interfaces import DescribeRequest
+from tests.helpers.describe_doubles import ScriptedDescriber, descriptions, echo, training_set
+from tests.helpers.recorded import RecordedProgress
+
+
+def plan_for(describer: ScriptedDescriber, training: TrainingSet, prompt: str = "What?") -> Plan:
+    image = descriptions(image_prompt=prompt)["image"]
+    return plan_requests(training, {"image": image}, {"scripted": describer}, seed=0)["scripted"]
+
+
+def run(
+    folder: Path,
+    describer: ScriptedDescriber,
+    images: int = 10,
+    prompt: str = "What?",
+    progress: RecordedProgress | None = None,
+    **options: Any,
+) -> GenerateResult:
+    plan = plan_for(describer, training_set([0] * images), prompt)
+    with DescriptionStore(folder) as store:
+        return generate(describer, plan, store, progress or RecordedProgress(), **options)
+
+
+def failing_on(*keys: str, times: int | None = None) -> Callable[[DescribeRequest], str]:
+    """A script that crashes whenever one of `keys` is in the batch, at most `times` times."""
+    crashes = 0
+
+    def script(request: DescribeRequest) -> str:
+        nonlocal crashes
+        if request.images[0].key in keys and (times is None or crashes < times):
+            crashes += 1
+            raise RuntimeError(f"cannot look at {request.images[0].key}")
+        return echo(request)
+
+    return script
+
+
+NAMES = ("cat", "dog", "fish")
+
+
+TEMPLATE = "a photo of a {class}."
+
+
+def bank_of(
+    labels: Sequence[int], redraw: bool = True, refused: Sequence[int] = (), size: int = 2
+) -> DescriptionBank:
+    """Image i says "image i" and its group "group i"; `refused` images have neither."""
+    count = len(labels)
+    texts = {
+        scope: [(None if i in refused else f"{scope} {i}",) for i in range(count)]
+        for scope in ("image", "group")
+    }
+    groups = torch.tensor([[i] * size for i in range(count)])
+    return DescriptionBank(
+        [f"{i}.jpg" for i in range(count)],
+        torch.tensor(labels),
+        NAMES,
+        TEMPLATE,
+        descriptions(size, redraw=redraw),
+        {"image": Column(texts["image"]), "group": Column(texts["group"], groups)},
+    )

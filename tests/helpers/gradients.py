@@ -1,0 +1,56 @@
+"""Gradients compared, and the memory that they took."""
+
+from __future__ import annotations
+
+import weakref
+
+import torch
+from torch import Tensor
+
+from latte.train.training import Training
+from tests.helpers.training_runs import run
+
+
+def gradients(training: Training) -> dict[str, Tensor]:
+    """Of the last step."""
+    (learner,) = training.learners
+    found = {name: value.grad for name, value in learner.parameters.items()}
+    return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+
+def assert_same_gradients(found: Training, expected: Training, tolerance: float = 5e-6) -> None:
+    """Their difference is short in proportion to the gradient of everything that trains."""
+    one, other = gradients(found), gradients(expected)
+    assert one.keys() == other.keys()
+    length = torch.stack([value.double().norm() for value in other.values()]).norm()
+    assert length > 0
+    differences = [(one[name] - value).double().norm() for name, value in other.items()]
+    assert torch.stack(differences).norm() <= tolerance * length
+
+
+def peak_of_saved_tensors(training: Training) -> int:
+    """Most bytes that autograd holds at once, without weights."""
+    now = peak = 0
+    weights = {value.data_ptr() for value in training.learners[0].parameters.values()}
+
+    class Saved:
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor.detach()
+
+    def let_go(size: int) -> None:
+        nonlocal now
+        now -= size
+
+    def pack(tensor: Tensor) -> Saved:
+        nonlocal now, peak
+        saved, size = Saved(tensor), tensor.nbytes
+        if tensor.data_ptr() not in weights:
+            now += size
+            peak = max(peak, now)
+            weakref.finalize(saved, let_go, size)
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
+        run(training)
+    assert now < peak / 100, "a graph outlives its step"
+    return peak

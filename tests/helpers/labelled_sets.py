@@ -1,0 +1,30 @@
+"""Labelled sets to draw folders from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import normalize
+
+from benchmarks.folder_cells import (
+    Images,
+    LabelledSet,
+)
+
+
+def labelled_set(
+    name: str, classes: int = 10, train: Sequence[int] | int = 40, test: int = 12, prefix: str = ""
+) -> LabelledSet:
+    """Images scattered around their class's text; `train` images of each class."""
+    generator = torch.Generator().manual_seed(sum(name.encode()))
+    texts = normalize(torch.randn(classes, 16, generator=generator), dim=1)
+
+    def images(counts: Sequence[int]) -> Images:
+        labels = torch.arange(classes).repeat_interleave(torch.tensor(counts))
+        noise = torch.randn(len(labels), 16, generator=generator)
+        return Images(normalize(texts[labels] + 0.2 * noise, dim=1), labels)
+
+    counts = [train] * classes if isinstance(train, int) else train
+    names = tuple(f"{prefix or name} {number}" for number in range(classes))
+    return LabelledSet(name, name, names, texts, 50.0, images(counts), images([test] * classes))

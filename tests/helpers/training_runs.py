@@ -1,0 +1,113 @@
+"""Trainings that are run, stopped, and compared to the bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.interfaces import (
+    NoOptions,
+)
+from latte.toolkit.labeler_prototypes import LabelerPrototypes
+from latte.train import loop
+from latte.train.loop import train
+from latte.train.training import Training
+from tests.helpers.method_doubles import (
+    MaskedCrossEntropy,
+    StepTemplates,
+)
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import (
+    Part,
+)
+
+
+def outcome(training: Training) -> dict[str, Tensor]:
+    """Everything that training changed."""
+    found: dict[str, Tensor] = {}
+    for learner in training.learners:
+        found |= {f"{learner.name} {name}": p.detach() for name, p in learner.parameters.items()}
+        found[f"{learner.name} prototypes"] = learner.aggregator.classifier().weights
+    return found
+
+
+def metrics(training: Training) -> list[Mapping[str, Any]]:
+    lines = (training.folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_same_bits(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert different == []
+
+
+def run(training: Training) -> Training:
+    train(training, RecordedProgress())
+    return training
+
+
+class StoppedError(Exception):
+    pass
+
+
+def reclip_parts() -> list[Part]:
+    return [
+        Part(
+            "text",
+            "text_layer_norms",
+            StepTemplates(NoOptions(), CONTEXT),
+            MaskedCrossEntropy(NoOptions(), CONTEXT),
+        ),
+        Part(
+            "visual",
+            "visual_layer_norms",
+            LabelerPrototypes(NoOptions(), CONTEXT),
+            MaskedCrossEntropy(NoOptions(), CONTEXT),
+        ),
+    ]
+
+
+def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """All texts that are encoded during steps, from now on."""
+    found: list[list[str]] = []
+    stepping = False
+    encode, take = OpenClipBackbone.encode_texts, loop.training_step
+
+    def counted(self: OpenClipBackbone, texts: Sequence[str]) -> Tensor:
+        if stepping:
+            found.append(list(texts))
+        return encode(self, texts)
+
+    def step(*arguments: Any) -> Any:
+        nonlocal stepping
+        stepping = True
+        try:
+            return take(*arguments)
+        finally:
+            stepping = False
+
+    monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
+    monkeypatch.setattr(loop, "training_step", step)
+    return found
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Interrupt a training in the step after so many."""
+    take, taken = loop.training_step, 0
+
+    def step(*arguments: Any) -> Any:
+        nonlocal taken
+        taken += 1
+        if taken > steps:
+            raise StoppedError
+        return take(*arguments)
+
+    monkeypatch.setattr(loop, "training_step", step)
