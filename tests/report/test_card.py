@@ -71,7 +71,7 @@ def test_weights_by_tag_have_their_repository_and_licence(tmp_path: Path) -> Non
 
 
 def test_confidence_is_told_with_what_it_is_worth(tmp_path: Path) -> None:
-    assert "surer than right" in model_card(run_results(tmp_path))
+    assert "overconfident" in model_card(run_results(tmp_path))
     found = Calibration(10.0, 25.0, 0.57, 1000)
     unmeasured = model_card(run_results(tmp_path, calibration=found))
     assert "(temperature 2.50)" in unmeasured

@@ -1,4 +1,4 @@
-"""How sure a classifier is of each image, against loops and the means that training reports."""
+"""Confidence and margins against loops, and against the means that training reports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from latte.evaluate.similarities import diagnose
 from latte.interfaces import Classifier
-from latte.report.diagnosis import confidence as module
-from latte.report.diagnosis.confidence import confidence, sureness_measures
+from latte.report.diagnosis import classifier as module
+from latte.report.diagnosis.classifier import confidence, confidence_measures
 from tests.helpers.unit_vectors import QUICKLY, one_each, unit_rows
 
 
@@ -35,7 +35,7 @@ def test_means_are_those_that_training_reports() -> None:
     features, classifier = unit_rows(50, 8, 0), one_each(unit_rows(7, 8, 1))
     values = {
         one.measure.key: one.value
-        for one in sureness_measures(confidence(features, classifier, logit_scale=30.0))
+        for one in confidence_measures(confidence(features, classifier, logit_scale=30.0))
     }
     reported = diagnose(classifier.similarities(features), 30.0)
     assert values["confidence"] == pytest.approx(reported.confidence, abs=1e-6)
@@ -45,7 +45,7 @@ def test_means_are_those_that_training_reports() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features, classifier = unit_rows(11, 8, 0), one_each(unit_rows(5, 8, 1))
     whole = confidence(features, classifier, 30.0)
-    monkeypatch.setattr(module, "ROWS_A_BLOCK", 4)
+    monkeypatch.setattr(module, "IMAGES_PER_BLOCK", 4)
     parts = confidence(features, classifier, 30.0)
     for name, values in vars(whole).items():
         torch.testing.assert_close(getattr(parts, name), values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from latte.report.diagnosis.diagnosis import change_measure, usage_measure
+from latte.report.diagnosis.classifier import change_measure, usage_measure
 
 
 @pytest.mark.parametrize(("labels", "share"), [([0, 1, 2, 3, 0], 1.0), ([2, 2, 2], 0.25)])

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import Classifier
-from latte.report.diagnosis import diagnosis as module
-from latte.report.diagnosis.diagnosis import closest_classes
+from latte.report.diagnosis import classifier as module
+from latte.report.diagnosis.classifier import closest_classes
 from tests.helpers.unit_vectors import QUICKLY, one_each, unit_rows
 
 
@@ -42,7 +42,7 @@ def test_lengths_and_bias_change_no_direction() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = shuffled(7, 2, 0)
     whole = closest_classes(classifier).value
-    monkeypatch.setattr(module, "_ROWS_A_BLOCK", 3)
+    monkeypatch.setattr(module, "_PROTOTYPES_PER_BLOCK", 3)
     assert closest_classes(classifier).value == pytest.approx(whole)
 
 
