@@ -28,7 +28,7 @@ def assert_snapshot(name: str, text: str) -> None:
 def outline(element: Element) -> str:
     """Return the headings, paragraphs and rows inside an element, one per line."""
     return "\n".join(
-        f"{one.tag}: {' | '.join(_cells(one)) if one.tag == 'tr' else one.words}"
+        f"{one.tag}: {' | '.join(_cells(one)) if one.tag == 'tr' else one.words}".rstrip()
         for one in element.all()
         if one.tag in _SHOWN
     )
