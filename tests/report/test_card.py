@@ -1,4 +1,4 @@
-"""The model card opens in every YAML reader and every Markdown viewer, whatever names it holds."""
+"""Model cards: content, and names that must not act as YAML or Markdown."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def header(text: str) -> dict[str, object]:
     return found
 
 
-def test_the_card_lies_beside_the_model(tmp_path: Path) -> None:
+def test_the_card_is_written_beside_the_model(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     files = ModelCardReporter(NoOptions(), context(tmp_path)).report(results)
     assert files == [results.folder / "model" / "README.md"]
     assert files[0].read_text(encoding="utf-8") == model_card(results)
 
 
-def test_the_header_tells_hubs_what_this_is(tmp_path: Path) -> None:
+def test_the_header_has_the_keys_of_model_hubs(tmp_path: Path) -> None:
     assert header(model_card(run_results(tmp_path))) == {
         "license": "other",
         "license_name": "terms-of-the-starting-model",
@@ -70,7 +70,7 @@ def test_weights_by_tag_have_their_repository_and_licence(tmp_path: Path) -> Non
     assert "published under the licence `mit`" in text
 
 
-def test_confidence_is_told_with_what_it_is_worth(tmp_path: Path) -> None:
+def test_calibration_is_described_with_its_error(tmp_path: Path) -> None:
     assert "overconfident" in model_card(run_results(tmp_path))
     found = Calibration(10.0, 25.0, 0.57, 1000)
     unmeasured = model_card(run_results(tmp_path, calibration=found))
@@ -173,7 +173,7 @@ HARM = re.compile(r"<script|(?<!\\)\]\(|(?<!\\)!\[|https?://|www\.")
 
 
 def skeleton(text: str) -> list[str]:
-    """How each line starts, as Markdown sees it, and how many cells it has."""
+    """Return how each line starts for Markdown, and its number of cells."""
     marks = ("---", "# ", "## ", "- ", "```", "0. ", "1. ", "2. ")
     return [
         next((mark for mark in marks if line.startswith(mark)), "")

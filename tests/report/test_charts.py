@@ -1,4 +1,4 @@
-"""Charts draw what they are given, to scale, whatever the numbers are."""
+"""Charts: in their frame, to scale and escaped for any numbers and names."""
 
 from __future__ import annotations
 

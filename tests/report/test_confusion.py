@@ -1,4 +1,4 @@
-"""The confusions of a run: counted right, drawn small, and absent where nobody has labels."""
+"""Confusions of a run: counts, chosen classes, and the size of heat maps."""
 
 from __future__ import annotations
 

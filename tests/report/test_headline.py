@@ -1,4 +1,4 @@
-"""The verdict says no more than the intervals allow."""
+"""Headlines claim no more than the intervals allow."""
 
 from __future__ import annotations
 

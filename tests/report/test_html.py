@@ -1,4 +1,4 @@
-"""The page says what the run measured, needs nothing else, and no text in it can do harm."""
+"""The page of a run: its content, its policy, and hostile texts."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
     assert run_page(run_results(tmp_path)) == run_page(run_results(tmp_path))
 
 
-def test_a_page_lists_no_more_classes_than_it_can_hold(
+def test_a_page_lists_at_most_so_many_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("latte.report.page.page.MOST_CLASSES", 2)

@@ -1,4 +1,4 @@
-"""Which results are marked as those of an oracle, and in which words."""
+"""The mark of results that used labels of the training images."""
 
 from __future__ import annotations
 

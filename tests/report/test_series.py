@@ -1,4 +1,4 @@
-"""Curves come out of metrics rows whole, in order, and short enough to draw."""
+"""Series read from metrics rows: order, thinning, and unusable values."""
 
 from __future__ import annotations
 

@@ -118,8 +118,8 @@ def _several(found: Diagnoses) -> Iterator[str]:
     for number, one in enumerate(found.runs, 1):
         first, *others = _about(one)
         yield from (*paragraph(f"run {number} is {first}"), *others)
-    for first in range(0, len(found.runs), _RUNS_PER_TABLE):
-        yield from _side_by_side(found.runs[first : first + _RUNS_PER_TABLE], first + 1)
+    for start in range(0, len(found.runs), _RUNS_PER_TABLE):
+        yield from _side_by_side(found.runs[start : start + _RUNS_PER_TABLE], start + 1)
     if any(one.correlation.pairs >= FEWEST for one in found.relations):
         yield from _relations(found)
     yield from (

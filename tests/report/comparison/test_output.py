@@ -1,4 +1,4 @@
-"""The table in the terminal, as CSV, JSON and HTML."""
+"""Comparisons as text, CSV, JSON and HTML, also with hostile names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOSTILE = ["<script>alert(1)</script>", '"; "a,b\n=1+1', "\x1b[31mred", "猫" * 
 
 @pytest.fixture
 def comparison(tmp_path: Path) -> Comparison:
-    """Three seeds of one recipe, one with a control, one seed of another, a published number."""
+    """Compare three seeds of a recipe with a control, one seed of another, and a published number."""
     for seed, right in enumerate((640, 650, 690)):
         settings = {
             "seed": seed,
@@ -42,7 +42,7 @@ def comparison(tmp_path: Path) -> Comparison:
 
 
 def named(comparison: Comparison, text: str) -> Comparison:
-    """With `text` in every place where a name from outside can be."""
+    """Return the comparison with `text` in place of every untrusted name."""
     published = comparison.published
     assert published is not None
     rows = tuple(

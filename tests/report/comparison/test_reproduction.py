@@ -1,4 +1,4 @@
-"""`latte reproduce`: published tables run anew, ours beside theirs."""
+"""`latte reproduce`: published tables run again, ours beside theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`latte sweep`: what it plans, what it does when a run fails or somebody presses Ctrl-C."""
+"""`latte sweep`: its plan, failing runs, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tables(text: str) -> list[str]:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
-    """Seed and momentum of each run that is started, none of which does anything."""
+    """Record seed and momentum of each started run in place of running it."""
     started: list[tuple[int, float]] = []
 
     def run(recipe: Any, *_: Any, **__: Any) -> None:
@@ -36,7 +36,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], None]:
-    """Let runs with this seed end with this exception, and others run."""
+    """Let runs with a chosen seed raise an exception."""
     real = runner.run_recipe
 
     def choose(seed: int, error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""`latte diagnose` as people type it, on runs of a tiny CLIP."""
+"""`latte diagnose` on the command line, on runs of a tiny CLIP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.command_line_runs import Latte
 
 @pytest.fixture(scope="module")
 def finished() -> dict[str, Path]:
-    """The one run that the tests below take copies of, as soon as the first has made it."""
+    """Hold the run that the first test makes, of which the others take copies."""
     return {}
 
 
@@ -38,7 +38,7 @@ def diagnosis(latte: Latte, *runs: str | Path) -> dict[str, Any]:
 
 
 def copies(run: Path, gains: list[int]) -> list[Path]:
-    """Runs with other seeds and other numbers of test images that adaptation has right."""
+    """Copy a run with other seeds, and with these numbers of right answers after adapting."""
     made = []
     for number, right in enumerate(gains):
         folder = run.with_name(f"copy-{number}")

@@ -1,4 +1,4 @@
-"""How labels change, and how many classes they use."""
+"""Measures of changed labels and of classes in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Diagnoses made by hand, as text and as JSON, whatever names they contain."""
+"""Diagnoses as text and as JSON, also with hostile names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classes that are alike, with one or several prototypes each, against loops."""
+"""The two closest classes, with one or several prototypes each, against loops."""
 
 from __future__ import annotations
 

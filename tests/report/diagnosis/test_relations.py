@@ -1,4 +1,4 @@
-"""Measures of classes and of runs beside gains."""
+"""Correlations of measures with the gains of classes and of runs."""
 
 from __future__ import annotations
 
