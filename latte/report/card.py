@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from latte.interfaces import Calibration, Evaluation, RunResults
@@ -59,16 +58,6 @@ _CALIBRATION_FAILS = (
 )
 
 
-@dataclass(frozen=True)
-class StartingModel:
-    """The CLIP that a recipe starts from."""
-
-    repository: str | None
-    """Name on the Hugging Face hub; None for models in folders and in plugins."""
-    licence: str | None
-    """Short name that hubs use; None where latte does not know the licence."""
-
-
 def model_card(results: RunResults) -> str:
     """Return the card: a YAML header and Markdown."""
     parts = (
@@ -99,17 +88,15 @@ def model_card(results: RunResults) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def starting_model(recipe: Mapping[str, Any]) -> StartingModel:
-    """Return the repository and licence of a resolved recipe's backbone, if they are known."""
+def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the backbone's repository on the Hugging Face hub and its licence, if known."""
     backbone = recipe.get("backbone")
     backbone = backbone if isinstance(backbone, Mapping) else {}
     repository = _repository(str(backbone.get("model", "")), backbone.get("pretrained"))
     licences = (
-        licence
-        for start, licence in _LICENCES.items()
-        if repository is not None and repository.startswith(start)
+        licence for start, licence in _LICENCES.items() if (repository or "").startswith(start)
     )
-    return StartingModel(repository, next(licences, None))
+    return repository, next(licences, None)
 
 
 def _repository(model: str, pretrained: object) -> str | None:
@@ -125,21 +112,17 @@ def _repository(model: str, pretrained: object) -> str | None:
 
 def _header(results: RunResults) -> str:
     """Return the YAML that model hubs read, where an unknown licence is `other` with a name."""
-    start = starting_model(results.recipe)
-    licence = (
-        [f"license: {start.licence}"]
-        if start.licence
-        else ["license: other", "license_name: terms-of-the-starting-model"]
-    )
+    repository, licence = _starting_model(results.recipe)
     lines = [
         "---",
-        *licence,
+        f"license: {licence or 'other'}",
+        *([] if licence else ["license_name: terms-of-the-starting-model"]),
         "library_name: open_clip",
         "pipeline_tag: zero-shot-image-classification",
         "tags: [clip, open_clip, latte]",
     ]
-    if start.repository:
-        lines.append(f"base_model: {quoted(start.repository)}")
+    if repository:
+        lines.append(f"base_model: {quoted(repository)}")
         lines.append("base_model_relation: finetune")
     return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
 
@@ -260,13 +243,12 @@ def _unseen_classes(results: RunResults) -> list[str]:
 
 
 def _licence(results: RunResults) -> str:
-    start = starting_model(results.recipe)
+    repository, licence = _starting_model(results.recipe)
     known = (
-        f"The starting weights, {escaped(start.repository)}, are published under the licence "
-        f"`{start.licence}`."
-        if start.repository and start.licence
-        else "latte does not know the licence of the starting weights, which also holds for this "
-        "model."
+        f"The starting weights, {escaped(repository)}, are published under the licence `{licence}`."
+        if repository and licence
+        else "latte does not know the licence of the starting weights, which applies to this model "
+        "too."
     )
     return f"{known} The terms of the images and of the texts that it was adapted with apply too."
 

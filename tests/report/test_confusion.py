@@ -18,21 +18,6 @@ pairs = st.dictionaries(
 )
 
 
-def test_pairs_are_listed_by_number_and_by_change(tmp_path: Path) -> None:
-    found = confusions(run_results(tmp_path))
-    assert found is not None
-    assert found.errors == (180, 162)
-    assert [(one.true, one.predicted, one.before, one.after) for one in found.frequent] == [
-        ("red fox", "barn owl", 60, 72),
-        ("tabby cat", "red fox", 100, 70),
-        ("barn owl", "tabby cat", 20, 20),
-    ]
-    assert [(one.true, one.change, one.share) for one in found.changed] == [
-        ("tabby cat", "−30", "35.0\u202f%"),
-        ("red fox", "+12", "60.0\u202f%"),
-    ]
-
-
 def test_without_labels_there_are_none(tmp_path: Path) -> None:
     assert confusions(run_results(tmp_path, confusions={})) is None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from latte.interfaces import Evaluation, RunResults
+from latte.interfaces import Evaluation, Interval, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.facts import gate_rows, loading_code, method_facts, run_facts
@@ -33,7 +34,13 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: int = 160) -> str:
-    """Return the page."""
+    """Return the page of a run.
+
+    Args:
+        results: as reporters get them.
+        gallery_images: most training images in the gallery.
+        thumbnail_size: pixels of the longer side of an image.
+    """
     return filled(_TEMPLATES, "filter.js", _content(results, gallery_images, thumbnail_size))
 
 
@@ -46,8 +53,8 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "present": _present(results),
         "oracle": oracle_note(results.recipe),
         "scores": [_score(evaluation) for evaluation in results.evaluations],
-        "accuracy_chart": _accuracy_chart(results),
-        "gain_chart": _gain_chart(results),
+        "accuracy_chart": _accuracy_chart(results.evaluations),
+        "gain_chart": _gain_chart(results.evaluations),
         "facts": run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
@@ -89,30 +96,21 @@ def _score(evaluation: Evaluation) -> dict[str, str]:
     }
 
 
-def _accuracy_chart(results: RunResults) -> Markup | None:
-    rows = [
-        IntervalRow(
-            printable(evaluation.name),
-            evaluation.top1,
-            percent(evaluation.top1.value, evaluation.images),
-            main_name(evaluation) or "control",
-        )
-        for evaluation in results.evaluations
-    ]
+def _accuracy_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
+    rows = [_chart_row(one, one.top1, percent(one.top1.value, one.images)) for one in evaluations]
     label = "Top-1 accuracy with 95 % intervals; the table has the same numbers"
     return interval_chart(rows, label, percent_tick) if rows else None
 
 
-def _gain_chart(results: RunResults) -> Markup | None:
+def _gain_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
     rows = [
-        IntervalRow(
-            printable(evaluation.name),
-            evaluation.gain,
-            points(evaluation.gain.value, evaluation.images),
-            main_name(evaluation) or "control",
-        )
-        for evaluation in results.evaluations
-        if evaluation.gain
+        _chart_row(one, one.gain, points(one.gain.value, one.images))
+        for one in evaluations
+        if one.gain
     ]
     label = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
     return interval_chart(rows, label, points_tick, reference=0.0) if rows else None
+
+
+def _chart_row(one: Evaluation, interval: Interval, text: str) -> IntervalRow:
+    return IntervalRow(printable(one.name), interval, text, main_name(one) or "control")

@@ -26,7 +26,7 @@ HOSTILE = ["<script>alert(1)</script>", '"; "a,b\n=1+1', "\x1b[31mred", "猫" * 
 
 @pytest.fixture
 def comparison(tmp_path: Path) -> Comparison:
-    """Compare three seeds of a recipe with a control, one seed of another, and a published number."""
+    """Compare three seeds of a recipe, a control, one seed of another, and a published number."""
     for seed, right in enumerate((640, 650, 690)):
         settings = {
             "seed": seed,
