@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.folder_cells import CELLS
 from benchmarks.folder_rows import Row
 from latte.evaluate.rank_correlation import correlate
-from latte.report.diagnosis.cells import rho
+from latte.report.numbers import rho
 
 Gain = Literal["own", "unseen", "balanced"]
 ABOUT: dict[Gain, str] = {

@@ -29,7 +29,7 @@ def diagnose(
     from latte.cli.compare import print_skipped
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
-    from latte.report.diagnosis.several import diagnose_runs
+    from latte.report.diagnosis.diagnosis import diagnose_runs
 
     found = diagnose_runs(runs, load_registry(), make_progress(quiet))
     print_skipped(found.skipped)

@@ -20,7 +20,7 @@ def evaluate(
     from latte.evaluate.metrics import to_json
     from latte.registry.registry import load_registry
     from latte.report.sentences import oracle_note
-    from latte.report.terminal import evaluation_lines
+    from latte.report.summary import evaluation_lines
     from latte.run.reopen import evaluate_run, open_workspace
 
     registry, progress = load_registry(), make_progress(quiet)

@@ -10,7 +10,7 @@ def report(run: RunArgument, quiet: QuietOption = False) -> None:
     """Write the reports of a finished run again, and print its summary."""
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
-    from latte.report.terminal import summary_table
+    from latte.report.summary import summary_table
     from latte.run.reopen import report_run
 
     results, files = report_run(run, load_registry(), make_progress(quiet))

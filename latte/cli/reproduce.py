@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from latte.cli.output import WIDTH, echo, plain_table, results
+from latte.cli.output import echo, plain_table, results
 from latte.cli.shared import LimitOption, QuietOption
 from latte.io.redaction import one_line
 from latte.report.comparison.published import (
@@ -23,7 +23,7 @@ from latte.report.comparison.published import (
     tolerance,
 )
 from latte.report.comparison.tables import Cell, Table
-from latte.report.comparison.terminal import wrapped
+from latte.report.terminal import paragraph
 from latte.results.finished import Run, read_run
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def print_table(
         _print_rows("average over these datasets", averages, judged=not changed)
     shown = [*dict.fromkeys(dataset for dataset, _ in numbers)]
     for note in _notes(table.published, shown, absent, changed=changed):
-        echo("\n" + "\n".join(wrapped(one_line(note), WIDTH)))
+        echo("\n" + "\n".join(paragraph(note)))
 
 
 def _own(cell: Cell) -> Own | None:

@@ -174,7 +174,7 @@ def _run(
 
 
 def _print_results(results: RunResults, folder: Path) -> None:
-    from latte.report.terminal import cost_line, summary_table
+    from latte.report.summary import cost_line, summary_table
 
     echo(summary_table(results, _shown(folder)))
     echo(cost_line(results))

@@ -1,1 +1,1 @@
-"""Reports: the HTML page and the model card."""
+"""Everything that shows numbers: pages, comparison, diagnosis, model card, terminal."""

@@ -1,13 +1,13 @@
-"""What a model card says about how far confidence may be believed."""
+"""The model card: `README.md` beside the exported model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from latte.interfaces import Calibration, Evaluation, RunResults
 from latte.report.facts import (
+    Fact,
     gate_facts,
     learner_names,
     loading_code,
@@ -29,74 +29,74 @@ from latte.report.sentences import (
 )
 from latte.results.identity import is_oracle
 
-_OWN = (
-    "Scores are the softmax of the model's logit scale times the similarity. They are usually "
-    "surer than right: 0.9 does not promise that nine of ten such answers are right."
-)
-
-_FAILS = (
-    "The estimate believes zero-shot's probabilities, so it is wrong where zero-shot is wrong and "
-    "sure of it, as on images that the starting model knows little of."
-)
-
-
-def confidence_text(calibration: Calibration | None) -> str:
-    """A paragraph on calibration."""
-    if calibration is None:
-        return _OWN
-    return " ".join((_found(calibration), _FAILS, _measured(calibration)))
-
-
-def _found(calibration: Calibration) -> str:
-    return (
-        f"Scores are the softmax of {calibration.scale:.3g} times the similarity, in place of "
-        f"the model's own logit scale of {calibration.logit_scale:.3g} (temperature "
-        f"{calibration.temperature:.2f}). It comes from zero-shot's word, not from true labels: it "
-        f"makes the mean confidence on {count(calibration.images)} training images equal to the "
-        "accuracy that the probabilities of zero-shot allow, "
-        f"{100 * calibration.expected_accuracy:.0f} %."
-    )
-
-
-def _measured(calibration: Calibration) -> str:
-    if calibration.error is None or calibration.uncalibrated_error is None:
-        return "How well that holds was not measured, for want of labelled images."
-    return (
-        "On the labelled evaluation images the expected calibration error (15 bins) is "
-        f"{calibration.error:.3f}; with the model's own scale it would be "
-        f"{calibration.uncalibrated_error:.3f}."
-    )
-
-
-# Where the starting weights come from, and under which licence, as far as latte can know.
-
-
 _HUB = "hf-hub:"
 _LICENCES = {"laion/CLIP-": "mit"}
-"""By the beginning of a repository's name; only those whose publishers say it of all of them."""
+"""Licences by the beginning of a repository's name, where its publisher uses one for all."""
+
+_LATTE = """\
+import latte  # of the package latte-clip
+
+model = latte.load({run!r})  # path of the run folder
+for prediction in model.predict_iter("photos"):
+    print(prediction.image, prediction.name, prediction.confidence)
+"""
+
+_INTENDED_USE = (
+    "To tell the classes below apart in images like those that it was adapted to. It is not "
+    "for images that show none of the classes: it gives each image one of them. Nor is it for "
+    "decisions about people, or others that matter, unless a person checks its answers on "
+    "labelled images of exactly that kind."
+)
+
+_UNCALIBRATED = (
+    "Scores are the softmax of the model's logit scale times the similarity. They are usually "
+    "overconfident: 0.9 does not promise that nine of ten such answers are right."
+)
+_CALIBRATION_FAILS = (
+    "The estimate relies on zero-shot's probabilities, so it is wrong where zero-shot is wrong and "
+    "confident, as on images that the starting model knows little of."
+)
 
 
-@dataclass(frozen=True)
-class StartingModel:
-    """The CLIP that a recipe starts from."""
+def model_card(results: RunResults) -> str:
+    """Return the card: a YAML header and Markdown."""
+    parts = (
+        _header(results),
+        f"# {escaped(results.name)}",
+        *_notes(results),
+        _summary(results),
+        "## Intended use",
+        _INTENDED_USE,
+        "## Data",
+        _facts(run_facts(results)),
+        "## Method",
+        _facts([*method_facts(results.recipe), *gate_facts(results.held_back)]),
+        "The complete recipe is `recipe.yaml` in the run folder.",
+        "## Numbers",
+        *_numbers(results),
+        "## Confidence",
+        _confidence(results.calibration),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(results)),
+        "## Licence",
+        _licence(results),
+        "## Use",
+        *_use(results),
+        "## Classes",
+        "\n".join(f"{label}. {escaped(name)}" for label, name in enumerate(results.class_names)),
+    )
+    return "\n\n".join(parts) + "\n"
 
-    repository: str | None
-    """Its name on the Hugging Face hub; None for models in folders and in plugins."""
-    licence: str | None
-    """A hub's short name of it; None where latte does not know."""
 
-
-def starting_model(recipe: Mapping[str, Any]) -> StartingModel:
-    """What is known of the backbone of a resolved `recipe`."""
+def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the backbone's repository on the Hugging Face hub and its licence, if known."""
     backbone = recipe.get("backbone")
     backbone = backbone if isinstance(backbone, Mapping) else {}
     repository = _repository(str(backbone.get("model", "")), backbone.get("pretrained"))
     licences = (
-        licence
-        for start, licence in _LICENCES.items()
-        if repository is not None and repository.startswith(start)
+        licence for start, licence in _LICENCES.items() if (repository or "").startswith(start)
     )
-    return StartingModel(repository, next(licences, None))
+    return repository, next(licences, None)
 
 
 def _repository(model: str, pretrained: object) -> str | None:
@@ -110,64 +110,19 @@ def _repository(model: str, pretrained: object) -> str | None:
     return str(found.get("hf_hub") or "").strip("/") or None
 
 
-# The model card: `README.md` beside the exported model, for whoever gets it in their hands.
-
-
-_LATTE = """\
-import latte  # of the package latte-clip
-
-model = latte.load({run!r})  # where the run folder lies
-for prediction in model.predict_iter("photos"):
-    print(prediction.image, prediction.name, prediction.confidence)
-"""
-
-
-def model_card(results: RunResults) -> str:
-    """The whole card: a YAML header and Markdown."""
-    parts = (
-        _header(results),
-        f"# {escaped(results.name)}",
-        *_notes(results),
-        _what(results),
-        "## Intended use",
-        _intended_use(),
-        "## Data",
-        _facts(run_facts(results)),
-        "## Method",
-        _method(results),
-        "## Numbers",
-        _numbers(results),
-        "## Confidence",
-        confidence_text(results.calibration),
-        "## Limits",
-        "\n".join(f"- {limit}" for limit in _limits(results)),
-        "## Licence",
-        _licence(results),
-        "## Use",
-        *_use(results),
-        "## Classes",
-        "\n".join(f"{label}. {escaped(name)}" for label, name in enumerate(results.class_names)),
-    )
-    return "\n\n".join(parts) + "\n"
-
-
 def _header(results: RunResults) -> str:
-    """What model hubs read; a licence that is none of theirs is `other`, with a name."""
-    start = starting_model(results.recipe)
-    licence = (
-        [f"license: {start.licence}"]
-        if start.licence
-        else ["license: other", "license_name: terms-of-the-starting-model"]
-    )
+    """Return the YAML that model hubs read, where an unknown licence is `other` with a name."""
+    repository, licence = _starting_model(results.recipe)
     lines = [
         "---",
-        *licence,
+        f"license: {licence or 'other'}",
+        *([] if licence else ["license_name: terms-of-the-starting-model"]),
         "library_name: open_clip",
         "pipeline_tag: zero-shot-image-classification",
         "tags: [clip, open_clip, latte]",
     ]
-    if start.repository:
-        lines.append(f"base_model: {quoted(start.repository)}")
+    if repository:
+        lines.append(f"base_model: {quoted(repository)}")
         lines.append("base_model_relation: finetune")
     return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
 
@@ -175,88 +130,47 @@ def _header(results: RunResults) -> str:
 def _notes(results: RunResults) -> list[str]:
     words, oracle = verdict_words(results, results.folder.name), oracle_note(results.recipe)
     strong = (words.sentence if results.verdict else None, oracle)
-    plain = words.lines[1:] if results.verdict else words.lines
+    normal = words.lines[1:] if results.verdict else words.lines
     return [
         *(f"**{escaped(note)}**" for note in strong if note),
-        " ".join(escaped(line) for line in plain),
+        " ".join(escaped(line) for line in normal),
     ]
 
 
-def _what(results: RunResults) -> str:
+def _summary(results: RunResults) -> str:
     classes = f"{count(len(results.class_names))} classes"
+    if results.verdict is not None and not results.verdict.adapt:
+        return f"The CLIP that the recipe names, with its class texts as classifier for {classes}."
     if steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
+    images = plural(results.training_images, "image")
     described = results.recipe.get("describer") or results.recipe.get("describers")
     texts = ", and texts about the images" if described else ""
     if is_oracle(results.recipe):
         return (
-            f"A CLIP adapted to {plural(results.training_images, 'image')}, for {classes}. Its "
-            f"teachers were pseudo-labels that came from the CLIP itself{texts}, in groups that "
-            "ground-truth labels chose."
+            f"A CLIP adapted to {images}, for {classes}. Its teachers were pseudo-labels that came "
+            f"from the CLIP itself{texts}, in groups that ground-truth labels chose."
         )
     return (
-        f"A CLIP adapted to {plural(results.training_images, 'image')} without labels, for "
-        f"{classes}. Its only teachers were pseudo-labels that came from the CLIP itself{texts}."
+        f"A CLIP adapted to {images} without labels, for {classes}. Its only teachers were "
+        f"pseudo-labels that came from the CLIP itself{texts}."
     )
 
 
-def _intended_use() -> str:
-    return (
-        "To tell the classes below apart in images like those that it was adapted to. It is not "
-        "for images that show none of the classes: it gives each image one of them. Nor is it for "
-        "decisions about people, or others that matter, without somebody who checks its answers on "
-        "labelled images of the very kind."
-    )
-
-
-def _licence(results: RunResults) -> str:
-    start = starting_model(results.recipe)
-    known = (
-        f"The starting weights, {escaped(start.repository)}, are published under the licence "
-        f"`{start.licence}`."
-        if start.repository and start.licence
-        else "latte does not know the licence of the starting weights; it goes on to hold for this "
-        "model."
-    )
-    return f"{known} The terms of the images and of the texts that it was adapted with apply too."
-
-
-def _use(results: RunResults) -> list[str]:
-    """In latte, in open_clip, and how to get the model into other libraries."""
-    run = results.folder.name
-    several = len(learner_names(results.recipe)) > 1
-    shown = " Each learner has a folder of its own." if several else ""
-    return [
-        "With latte:",
-        f"```python\n{_LATTE.format(run=run)}```",
-        f"With open_clip alone.{shown}",
-        f"```python\n{loading_code(results.folder, results.recipe)}```",
-        "For transformers (where its CLIP can hold the towers) and for ONNX runtimes:",
-        "```console\nlatte export RUN --format transformers\nlatte export RUN --format onnx\n```",
-    ]
-
-
-def _facts(facts: list[tuple[str, str]]) -> str:
+def _facts(facts: list[Fact]) -> str:
     return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in facts)
 
 
-def _method(results: RunResults) -> str:
-    facts = [*method_facts(results.recipe), *gate_facts(results.held_back)]
-    return _facts(facts) + ("\n\nThe complete recipe is `recipe.yaml` in the run folder.")
-
-
-def _numbers(results: RunResults) -> str:
-    verdict = headline(results.evaluations)
-    parts = [escaped(verdict.sentence)]
-    if verdict.control:
-        parts.append(escaped(verdict.control))
+def _numbers(results: RunResults) -> list[str]:
+    measured = headline(results.evaluations, results.verdict)
+    parts = [escaped(one) for one in (measured.sentence, measured.control) if one]
     if results.evaluations:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
         rows = [_row(evaluation) for evaluation in results.evaluations]
         parts += [table(header, rows), "The gain is over zero-shot, on the same images."]
         if note := own_note(results.evaluations):
             parts.append(escaped(note))
-    return "\n\n".join(parts)
+    return parts
 
 
 def _row(evaluation: Evaluation) -> list[str]:
@@ -271,10 +185,32 @@ def _row(evaluation: Evaluation) -> list[str]:
     ]
 
 
+def _confidence(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return _UNCALIBRATED
+    found = (
+        f"Scores are the softmax of {calibration.scale:.3g} times the similarity, in place of "
+        f"the model's own logit scale of {calibration.logit_scale:.3g} (temperature "
+        f"{calibration.temperature:.2f}). The factor was found without true labels: it "
+        f"makes the mean confidence on {count(calibration.images)} training images equal to the "
+        "accuracy that zero-shot's probabilities imply, "
+        f"{100 * calibration.expected_accuracy:.0f} %."
+    )
+    if calibration.error is None or calibration.uncalibrated_error is None:
+        measured = "The calibration was not measured, because there are no labelled images."
+    else:
+        measured = (
+            "On the labelled evaluation images the expected calibration error (15 bins) is "
+            f"{calibration.error:.3f}; with the model's own scale it would be "
+            f"{calibration.uncalibrated_error:.3f}."
+        )
+    return f"{found} {_CALIBRATION_FAILS} {measured}"
+
+
 def _limits(results: RunResults) -> list[str]:
     return [
-        "Nobody checked what it learnt from: where pseudo-labels or texts are wrong in the same "
-        "way for many images, the model has learnt the mistake.",
+        "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
+        "many images, the model has learnt the mistake.",
         *_evaluation_limits(results),
         *_unseen_classes(results),
         "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "
@@ -304,3 +240,27 @@ def _unseen_classes(results: RunResults) -> list[str]:
     elif results.present is not None:
         lines.append(ALL_OCCUR)
     return lines
+
+
+def _licence(results: RunResults) -> str:
+    repository, licence = _starting_model(results.recipe)
+    known = (
+        f"The starting weights, {escaped(repository)}, are published under the licence `{licence}`."
+        if repository and licence
+        else "latte does not know the licence of the starting weights, which applies to this model "
+        "too."
+    )
+    return f"{known} The terms of the images and of the texts that it was adapted with apply too."
+
+
+def _use(results: RunResults) -> list[str]:
+    several = len(learner_names(results.recipe)) > 1
+    shown = " Each learner has a folder of its own." if several else ""
+    return [
+        "With latte:",
+        f"```python\n{_LATTE.format(run=results.folder.name)}```",
+        f"With open_clip alone.{shown}",
+        f"```python\n{loading_code(results.folder, results.recipe)}```",
+        "For transformers (if its CLIP supports these towers) and for ONNX runtimes:",
+        "```console\nlatte export RUN --format transformers\nlatte export RUN --format onnx\n```",
+    ]

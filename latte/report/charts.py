@@ -1,4 +1,7 @@
-"""Curves out of the rows of `metrics.jsonl`, thinned to what a chart can show."""
+"""Charts as inline SVG: values with intervals, curves over steps, and small bars in tables.
+
+Curves are read from rows of `metrics.jsonl`, and thinned to what a chart can show.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,24 @@ from latte.report.numbers import MINUS, NARROW_SPACE
 from latte.report.svg import Drawing, Scale, shortened
 
 Row = Mapping[str, Any]
+Format = Callable[[float, float], str]
+"""Writes the value of a tick, given the distance between ticks."""
 
 LONGEST = 240
-"""More points than this do not fit a chart; a longer series is shown as means and ranges."""
+"""Most points of a curve; a longer series is drawn as means and ranges."""
 
 _POSITIONS = ("step", "epoch")
+_LONGEST_LABEL = 44
+_FEW = 30
+"""Up to this many points of a curve are marked by dots."""
+_CHART = (420, 230)
+_FRAME = (58, 12, 12, 40)
+"""Left, top, right and bottom margin of a line chart."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One figure of one step, or of several neighbouring ones: their mean and range."""
+    """One figure of one step, or the mean and range of several neighbouring steps."""
 
     step: float
     value: float
@@ -37,13 +48,34 @@ class Series:
 
     samples: tuple[Sample, ...]
     """In the order of steps; at most `LONGEST`."""
-    steps_a_sample: int
+    steps_per_sample: int
     unusable: int
-    """Values that were infinite or not a number, and are left out."""
+    """Number of infinite or NaN values, which are left out."""
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """One line of an interval chart."""
+
+    label: str
+    interval: Interval
+    text: str
+    """The value as text, at the right end of the line."""
+    css_class: str
+    dots: tuple[float, ...] = ()
+    """Single measurements behind the interval, such as those of seeds."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A horizontal line to compare a curve with."""
+
+    value: float
+    label: str
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """The names of the numeric figures in the rows of an event, in the order they appear."""
+    """Return the names of the numeric figures in the rows of an event, in order of appearance."""
     names = (
         name
         for row in rows
@@ -55,7 +87,7 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
 
 
 def series(rows: Sequence[Row], event: str, figure: str) -> Series:
-    """A figure over steps. Of several rows for one step the last counts: training was resumed."""
+    """Return a figure over steps; of several rows per step, as after a resume, the last counts."""
     by_step = {
         float(row["step"]): float(row[figure])
         for row in rows
@@ -67,65 +99,10 @@ def series(rows: Sequence[Row], event: str, figure: str) -> Series:
     return Series(tuple(map(_sample, buckets)), size, len(by_step) - len(usable))
 
 
-def _sample(bucket: Sequence[tuple[float, float]]) -> Sample:
-    values = [value for _, value in bucket]
-    middle = (bucket[0][0] + bucket[-1][0]) / 2
-    return Sample(middle, sum(values) / len(values), min(values), max(values))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-# The charts of the report: values with intervals, lines over steps, and small bars in tables.
-
-
-Format = Callable[[float, float], str]
-"""Writes a tick's value, given the distance between ticks."""
-
-_LONGEST_LABEL = 44
-
-
-def percent_tick(value: float, step: float) -> str:
-    """0.65 -> `65 %`."""
-    return _fixed(100 * value, 100 * step) + NARROW_SPACE + "%"
-
-
-def points_tick(value: float, step: float) -> str:
-    """0.02 -> `+2`."""
-    text = _fixed(100 * value, 100 * step)
-    return f"+{text}" if value > step / 2 else text
-
-
-def plain_tick(value: float, step: float) -> str:
-    """As many digits as ticks need to differ; powers of ten where these would be many."""
-    if abs(value) < abs(step) / 1000:
-        return "0"
-    if abs(step) < 1e-3 or abs(value) >= 1e5:
-        exponent = math.floor(math.log10(abs(value)) + 1e-9)
-        digits = _digits(step / 10.0**exponent)
-        mantissa = f"{value / 10.0**exponent:.{digits}f}"
-        return f"{mantissa}e{exponent}".replace("-", MINUS)
-    return _fixed(value, step)
-
-
-@dataclass(frozen=True)
-class IntervalRow:
-    """One line of an interval chart."""
-
-    label: str
-    interval: Interval
-    text: str
-    """The value in words, at the right end of the line."""
-    css_class: str
-    dots: tuple[float, ...] = ()
-    """Single measurements, such as those of seeds, of which the interval is made."""
-
-
 def interval_chart(
     rows: Sequence[IntervalRow], label: str, tick: Format, reference: float | None = None
 ) -> Markup:
-    """A dot and its 95 % interval for each row, on one scale; `reference` is a vertical line."""
+    """Draw a dot and its 95 % interval per row; `reference` is the value of a vertical line."""
     width, row_height, bottom = 420, 44, 30
     height = len(rows) * row_height + bottom
     drawing = Drawing(width, height, label, "chart")
@@ -139,6 +116,85 @@ def interval_chart(
     return drawing.markup()
 
 
+def line_chart(
+    series: Series, label: str, tick: Format, reference: Reference | None = None
+) -> Markup:
+    """Draw a figure over steps; a thinned series has a band from smallest to largest value."""
+    drawing, x, y = _framed(series.samples, label, tick, reference)
+    _draw_curve(drawing, series, x, y)
+    return drawing.markup()
+
+
+def lines_chart(
+    lines: Sequence[tuple[str, Series]],
+    label: str,
+    tick: Format,
+    reference: Reference | None = None,
+) -> Markup:
+    """Draw one figure of several runs, each a line with its style class."""
+    samples = [sample for _, series in lines for sample in series.samples]
+    drawing, x, y = _framed(samples, label, tick, reference)
+    for css_class, series in lines:
+        points = [(x(sample.step), y(sample.value)) for sample in series.samples]
+        drawing.polyline(points, f"line {css_class}")
+        if len(points) <= _FEW:
+            for point in points:
+                drawing.circle(point, 2.5, f"point {css_class}")
+    return drawing.markup()
+
+
+def change_bar(before: float, after: float) -> Markup:
+    """Draw a change of accuracy on a scale from 0 to 1: a hollow dot, a line, a full dot."""
+    drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)
+    drawing.line((6, 8), (154, 8), "rail")
+    direction = "up" if after >= before else "down"
+    drawing.line((scale(before), 8), (scale(after), 8), f"move {direction}")
+    drawing.circle((scale(before), 8), 4, "dot zero-shot")
+    drawing.circle((scale(after), 8), 4.5, f"dot {direction}")
+    return drawing.markup()
+
+
+def count_bars(before: int, after: int, largest: int) -> Markup:
+    """Draw two counts as bars, one below the other, on a scale from 0 to `largest`."""
+    drawing, scale = Drawing(160, 16, None, "change"), Scale(0, max(largest, 1), 0, 160)
+    drawing.bar((0, 2), scale(before), 5, "bar zero-shot")
+    drawing.bar((0, 9), scale(after), 5, "bar adapted")
+    return drawing.markup()
+
+
+def percent_tick(value: float, step: float) -> str:
+    """Return 0.65 as `65 %`."""
+    return _fixed(100 * value, 100 * step) + NARROW_SPACE + "%"
+
+
+def points_tick(value: float, step: float) -> str:
+    """Return 0.02 as `+2`."""
+    text = _fixed(100 * value, 100 * step)
+    return f"+{text}" if value > step / 2 else text
+
+
+def plain_tick(value: float, step: float) -> str:
+    """Return a value with the digits that distinguish ticks; powers of ten if they are many."""
+    if abs(value) < abs(step) / 1000:
+        return "0"
+    if abs(step) < 1e-3 or abs(value) >= 1e5:
+        exponent = math.floor(math.log10(abs(value)) + 1e-9)
+        digits = _digits(step / 10.0**exponent)
+        mantissa = f"{value / 10.0**exponent:.{digits}f}"
+        return f"{mantissa}e{exponent}".replace("-", MINUS)
+    return _fixed(value, step)
+
+
+def _sample(bucket: Sequence[tuple[float, float]]) -> Sample:
+    values = [value for _, value in bucket]
+    middle = (bucket[0][0] + bucket[-1][0]) / 2
+    return Sample(middle, sum(values) / len(values), min(values), max(values))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _vertical_grid(drawing: Drawing, scale: Scale, floor: float, tick: Format) -> None:
     ticks = scale.ticks()
     for value in ticks:
@@ -149,7 +205,7 @@ def _vertical_grid(drawing: Drawing, scale: Scale, floor: float, tick: Format) -
 
 
 def _anchor(x: float, scale: Scale) -> str:
-    """Labels at the rim grow inwards."""
+    """Return the text anchor, so that labels at the rim grow inwards."""
     if x < scale.start + 20:
         return "start"
     return "end" if x > scale.end - 20 else "middle"
@@ -167,52 +223,10 @@ def _interval_row(
         drawing.circle((scale(value), y), 2.5, "dot seed")
 
 
-@dataclass(frozen=True)
-class Reference:
-    """A horizontal line to compare a curve with."""
-
-    value: float
-    label: str
-
-
-_FEW = 30
-"""So many points of a curve are marked by dots."""
-_CHART = (420, 230)
-_FRAME = (58, 12, 12, 40)
-"""Left, top, right and bottom margin of a line chart."""
-
-
-def line_chart(
-    series: Series, label: str, tick: Format, reference: Reference | None = None
-) -> Markup:
-    """A figure over steps; a thinned series has a band from smallest to largest value."""
-    drawing, x, y = _framed(series.samples, label, tick, reference)
-    _draw_curve(drawing, series, x, y)
-    return drawing.markup()
-
-
-def lines_chart(
-    lines: Sequence[tuple[str, Series]],
-    label: str,
-    tick: Format,
-    reference: Reference | None = None,
-) -> Markup:
-    """The same figure of several runs, each a line of the style class that stands before it."""
-    samples = [sample for _, series in lines for sample in series.samples]
-    drawing, x, y = _framed(samples, label, tick, reference)
-    for css_class, series in lines:
-        points = [(x(sample.step), y(sample.value)) for sample in series.samples]
-        drawing.polyline(points, f"line {css_class}")
-        if len(points) <= _FEW:
-            for point in points:
-                drawing.circle(point, 2.5, f"point {css_class}")
-    return drawing.markup()
-
-
 def _framed(
     samples: Sequence[Sample], label: str, tick: Format, reference: Reference | None
 ) -> tuple[Drawing, Scale, Scale]:
-    """An empty chart that has room for all samples, and its scales."""
+    """Return an empty chart with room for all samples, and its scales."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
     x = _step_scale(samples, left, width - right)
@@ -226,7 +240,7 @@ def _framed(
 
 
 def _step_scale(samples: Sequence[Sample], start: float, end: float) -> Scale:
-    """From the first step to the last, without room at the sides."""
+    """Return a scale from the first step to the last, without margins."""
     steps = [sample.step for sample in samples]
     first, last = min(steps), max(steps)
     return Scale(first, last, start, end) if first < last else Scale.around([first], start, end)
@@ -255,7 +269,7 @@ def _draw_reference(drawing: Drawing, x: Scale, y: Scale, reference: Reference) 
 
 def _draw_curve(drawing: Drawing, series: Series, x: Scale, y: Scale) -> None:
     samples = series.samples
-    if series.steps_a_sample > 1:
+    if series.steps_per_sample > 1:
         upper = [(x(sample.step), y(sample.high)) for sample in samples]
         lower = [(x(sample.step), y(sample.low)) for sample in reversed(samples)]
         drawing.polygon(upper + lower, "band")
@@ -263,25 +277,6 @@ def _draw_curve(drawing: Drawing, series: Series, x: Scale, y: Scale) -> None:
     drawing.polyline(points, "curve")
     for point in points if len(points) <= _FEW else points[-1:]:
         drawing.circle(point, 3, "dot adapted")
-
-
-def change_bar(before: float, after: float) -> Markup:
-    """From one accuracy to another on a scale from 0 to 1: a hollow dot, a line, a full dot."""
-    drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)
-    drawing.line((6, 8), (154, 8), "rail")
-    direction = "up" if after >= before else "down"
-    drawing.line((scale(before), 8), (scale(after), 8), f"move {direction}")
-    drawing.circle((scale(before), 8), 4, "dot zero-shot")
-    drawing.circle((scale(after), 8), 4.5, f"dot {direction}")
-    return drawing.markup()
-
-
-def count_bars(before: int, after: int, largest: int) -> Markup:
-    """Two counts as bars, one below the other, on a scale from 0 to `largest`."""
-    drawing, scale = Drawing(160, 16, None, "change"), Scale(0, max(largest, 1), 0, 160)
-    drawing.bar((0, 2), scale(before), 5, "bar zero-shot")
-    drawing.bar((0, 9), scale(after), 5, "bar adapted")
-    return drawing.markup()
 
 
 def _distance(ticks: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""What was run, in a few plain lines: for the page's details and the model card."""
+"""Facts about a run as (term, text): its sizes, method, gates, and code that loads its model."""
 
 from __future__ import annotations
 
@@ -15,125 +15,6 @@ from latte.report.numbers import count, duration, percent, plural
 
 Fact = tuple[str, str]
 
-
-def run_facts(results: RunResults) -> list[Fact]:
-    """Sizes, seed and time of a run."""
-    facts = [
-        ("Training images", count(results.training_images)),
-        ("Skipped images", count(results.skipped_images)),
-        ("Classes", count(len(results.class_names))),
-        ("Training steps", count(steps(results))),
-        ("Seed", str(results.recipe.get("seed", "not recorded"))),
-    ]
-    if results.seconds:
-        facts.append(("Time", duration(sum(results.seconds.values()))))
-    if results.peak_memory_mb:
-        facts.append(("Peak memory", peak_memory(results.peak_memory_mb)))
-    return facts
-
-
-def peak_memory(of_stages: Mapping[str, float]) -> str:
-    """`1 604 MiB, in stage train`: the largest of all stages."""
-    stage = max(of_stages, key=lambda name: of_stages[name])
-    return f"{count(round(of_stages[stage]))} MiB, in stage {stage}"
-
-
-def steps(results: RunResults) -> int:
-    """Training steps that the metrics record."""
-    recorded = (row["step"] for row in results.metrics if row.get("event") == "step")
-    return int(max(recorded, default=0))
-
-
-def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
-    """The components and the few settings that make a method; only those the recipe has."""
-    backbone = _mapping(recipe.get("backbone"))
-    parts = [str(backbone[key]) for key in ("model", "pretrained") if backbone.get(key)]
-    facts = [("Starting model", ", ".join(parts)), ("Dataset", _used(recipe.get("dataset")))]
-    facts += [
-        (term, _used(recipe.get(key)))
-        for term, key in (
-            ("Describer", "describer"),
-            ("Describers", "describers"),
-            ("Descriptions", "descriptions"),
-            ("Gates", "gates"),
-            ("Pseudo-labels", "labels"),
-        )
-    ]
-    train = _mapping(recipe.get("train"))
-    takes_steps = bool(train.get("max_steps", 1) and train.get("max_epochs", 1))
-    facts += [fact for one in _learners(recipe) for fact in _learner_facts(one, takes_steps)]
-    facts.append(("Training", _training(train) if takes_steps else "none: no step is taken"))
-    return [(term, one_line(text)) for term, text in facts if text]
-
-
-def learner_names(recipe: Mapping[str, Any]) -> list[str]:
-    """The learners' names, by which models and prototypes are saved."""
-    if isinstance(recipe.get("learners"), Sequence):
-        return [str(learner.get("name", "main")) for learner in _learners(recipe)]
-    return ["main"]
-
-
-def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    several = recipe.get("learners")
-    if isinstance(several, Sequence) and not isinstance(several, str):
-        return [_mapping(learner) for learner in several]
-    return [recipe]
-
-
-def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
-    """Facts of a learner; one of a list has a name of its own, that of a recipe is the run's.
-
-    Without a step there is no use in saying what would train, and by which loss.
-    """
-    name = "" if "backbone" in learner else str(learner.get("name", ""))
-    suffix = f" ({name})" if name and name != "main" else ""
-    prototypes = (f"Prototypes{suffix}", _used(learner.get("prototypes")))
-    if not takes_steps:
-        return [prototypes]
-    return [
-        (f"Trained parameters{suffix}", str(learner.get("trainable") or "")),
-        prototypes,
-        (f"Loss{suffix}", _used(learner.get("loss"))),
-    ]
-
-
-def _training(train: Mapping[str, Any]) -> str:
-    optimizer = _mapping(train.get("optimizer"))
-    parts = []
-    if "batch_size" in train:
-        size = train["batch_size"]
-        number = PUBLISHED_BATCH_SIZE if size == "auto" else int(size)
-        parts.append(f"batches of {plural(number, 'image')}")
-    if "name" in optimizer:
-        parts.append(str(optimizer["name"]))
-    if "learning_rate" in optimizer:
-        parts.append(f"learning rate {float(optimizer['learning_rate']):g}")
-    if "max_steps" in train and "max_epochs" in train:
-        parts.append(
-            f"at most {plural(int(train['max_steps']), 'step')} "
-            f"and {plural(int(train['max_epochs']), 'epoch')}"
-        )
-    return ", ".join(parts)
-
-
-def _used(choice: Any) -> str:
-    """`{use: group, name: pairs, by: x}` -> `group (pairs) by x`; a list of them, joined."""
-    if isinstance(choice, Mapping):
-        use, label = str(choice.get("use", "")), choice.get("name")
-        by = f" by {choice['by']}" if choice.get("by") else ""
-        return (f"{use} ({label})" if label and label != use else use) + by
-    if isinstance(choice, Sequence) and not isinstance(choice, str):
-        return ", ".join(_used(each) for each in choice)
-    return ""
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-# The lines of Python that open what a run exported, for people to copy.
-
-
 _IMPORTS = """\
 import json
 from pathlib import Path
@@ -143,7 +24,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-run = Path({run!r})  # where the run folder lies
+run = Path({run!r})  # path of the run folder
 photo = Image.open("photo.jpg").convert("RGB")
 """
 
@@ -177,8 +58,82 @@ print(class_names[similarities.argmax()])
 """
 
 
+@dataclass(frozen=True)
+class GateRow:
+    """One gate and one description, for a table."""
+
+    description: str
+    gate: str
+    held_back: str
+    share: str
+    """Share of the description's texts."""
+    example: str | None
+    """A text that the gate held back for this `reason`."""
+    reason: str | None
+
+
+def run_facts(results: RunResults) -> list[Fact]:
+    """Return sizes, seed, time and memory of a run."""
+    facts = [
+        ("Training images", count(results.training_images)),
+        ("Skipped images", count(results.skipped_images)),
+        ("Classes", count(len(results.class_names))),
+        ("Training steps", count(steps(results))),
+        ("Seed", str(results.recipe.get("seed", "not recorded"))),
+    ]
+    if results.seconds:
+        facts.append(("Time", duration(sum(results.seconds.values()))))
+    if results.peak_memory_mb:
+        facts.append(("Peak memory", peak_memory(results.peak_memory_mb)))
+    return facts
+
+
+def peak_memory(of_stages: Mapping[str, float]) -> str:
+    """Return the largest of all stages, such as `1 604 MiB, in stage train`."""
+    stage = max(of_stages, key=lambda name: of_stages[name])
+    return f"{count(round(of_stages[stage]))} MiB, in stage {stage}"
+
+
+def steps(results: RunResults) -> int:
+    """Return the number of training steps that the metrics record."""
+    recorded = (row["step"] for row in results.metrics if row.get("event") == "step")
+    return int(max(recorded, default=0))
+
+
+def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
+    """Return the components and main settings of a method, as far as the recipe has them."""
+    backbone = _mapping(recipe.get("backbone"))
+    parts = [str(backbone[key]) for key in ("model", "pretrained") if backbone.get(key)]
+    facts = [("Starting model", ", ".join(parts)), ("Dataset", _used(recipe.get("dataset")))]
+    facts += [
+        (term, _used(recipe.get(key)))
+        for term, key in (
+            ("Describer", "describer"),
+            ("Describers", "describers"),
+            ("Descriptions", "descriptions"),
+            ("Gates", "gates"),
+            ("Pseudo-labels", "labels"),
+        )
+    ]
+    train = _mapping(recipe.get("train"))
+    takes_steps = bool(train.get("max_steps", 1) and train.get("max_epochs", 1))
+    facts += [fact for one in _learners(recipe) for fact in _learner_facts(one, takes_steps)]
+    facts.append(("Training", _training(train) if takes_steps else "none: no step is taken"))
+    return [(term, one_line(text)) for term, text in facts if text]
+
+
+def learner_names(recipe: Mapping[str, Any]) -> list[str]:
+    """Return the learners' names, which are those of saved models and prototypes."""
+    if isinstance(recipe.get("learners"), Sequence):
+        return [str(learner.get("name", "main")) for learner in _learners(recipe)]
+    return ["main"]
+
+
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
-    """Python that classifies a photo with the model of a run; names the folder, not its path."""
+    """Return Python code that classifies a photo with the model of a run.
+
+    It has the folder's name and not its path, which may be private.
+    """
     learners = learner_names(recipe)
     start = _IMPORTS.format(run=folder.name)
     if len(learners) > 1:
@@ -188,25 +143,8 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
     return start + "\n" + _ONE_LEARNER.format(**parts)
 
 
-# What a report says of the texts that gates held back.
-
-
-@dataclass(frozen=True)
-class GateRow:
-    """One gate on one description, for a table."""
-
-    description: str
-    gate: str
-    held_back: str
-    share: str
-    """Of the description's texts."""
-    example: str | None
-    """A text that it held back, and why."""
-    reason: str | None
-
-
 def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
-    """A row for each gate and description, in the recipe's order."""
+    """Return a row per gate and description, in the recipe's order."""
     return [
         GateRow(
             record.description,
@@ -221,17 +159,75 @@ def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
-    """A fact for each description: how many of its texts were held back, and by which gates."""
+    """Return per description how many of its texts were held back, and by which gates."""
     return [
-        (f"Held back of {one_line(description)}", _told([*of]))
-        for description, of in groupby(records, key=lambda record: record.description)
+        (f"Held back of {one_line(description)}", _held_back([*group]))
+        for description, group in groupby(records, key=lambda record: record.description)
     ]
 
 
-def _told(records: Sequence[HeldBack]) -> str:
-    held_back = sum(record.held_back for record in records)
+def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    several = recipe.get("learners")
+    if isinstance(several, Sequence) and not isinstance(several, str):
+        return [_mapping(learner) for learner in several]
+    return [recipe]
+
+
+def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
+    """Return the facts of a learner, named unless the recipe has one alone.
+
+    Without a training step, loss and trained parameters are left out.
+    """
+    name = "" if "backbone" in learner else str(learner.get("name", ""))
+    suffix = f" ({name})" if name and name != "main" else ""
+    prototypes = (f"Prototypes{suffix}", _used(learner.get("prototypes")))
+    if not takes_steps:
+        return [prototypes]
+    return [
+        (f"Trained parameters{suffix}", str(learner.get("trainable") or "")),
+        prototypes,
+        (f"Loss{suffix}", _used(learner.get("loss"))),
+    ]
+
+
+def _training(train: Mapping[str, Any]) -> str:
+    optimizer = _mapping(train.get("optimizer"))
+    parts = []
+    if "batch_size" in train:
+        size = train["batch_size"]
+        number = PUBLISHED_BATCH_SIZE if size == "auto" else int(size)
+        parts.append(f"batches of {plural(number, 'image')}")
+    if "name" in optimizer:
+        parts.append(str(optimizer["name"]))
+    if "learning_rate" in optimizer:
+        parts.append(f"learning rate {float(optimizer['learning_rate']):g}")
+    if "max_steps" in train and "max_epochs" in train:
+        parts.append(
+            f"at most {plural(int(train['max_steps']), 'step')} "
+            f"and {plural(int(train['max_epochs']), 'epoch')}"
+        )
+    return ", ".join(parts)
+
+
+def _used(choice: Any) -> str:
+    """Return `{use: group, name: pairs, by: x}` as `group (pairs) by x`, and a list joined."""
+    if isinstance(choice, Mapping):
+        use, label = str(choice.get("use", "")), choice.get("name")
+        by = f" by {choice['by']}" if choice.get("by") else ""
+        return (f"{use} ({label})" if label and label != use else use) + by
+    if isinstance(choice, Sequence) and not isinstance(choice, str):
+        return ", ".join(_used(each) for each in choice)
+    return ""
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _held_back(records: Sequence[HeldBack]) -> str:
     total = plural(records[0].texts, "text")
-    if not held_back:
-        return f"none of {total}"
     parts = [f"{one_line(one.gate)} {count(one.held_back)}" for one in records if one.held_back]
+    if not parts:
+        return f"none of {total}"
+    held_back = sum(record.held_back for record in records)
     return f"{count(held_back)} of {total} ({', '.join(parts)})"

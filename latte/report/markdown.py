@@ -1,4 +1,4 @@
-"""Text from outside in Markdown and YAML, where nothing in it can act as markup."""
+"""Untrusted text in Markdown and YAML, escaped so that no part of it acts as markup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNSAFE_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
 
 def escaped(text: str) -> str:
-    """`text` on one line, to stand anywhere in Markdown: in a table, a list, a heading."""
+    """Return `text` on one line, safe in every part of Markdown: a table, a list, a heading."""
     safe = _MARKUP.sub(lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), one_line(text))
     leading = _LEADING_MARKUP.match(safe)
     if leading is None:
@@ -24,13 +24,13 @@ def escaped(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """`text` as a YAML string in double quotes, which every YAML reader takes for a string."""
+    """Return `text` in double quotes, so that every YAML reader takes it for a string."""
     return _UNSAFE_IN_YAML.sub(
         lambda match: f"\\u{ord(match[0]):04x}", json.dumps(one_line(text), ensure_ascii=False)
     )
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table of cells that are escaped already; all columns but the first are numbers."""
+    """Return a table of escaped cells; all columns but the first are right-aligned numbers."""
     marks = ["---"] + ["---:"] * (len(header) - 1)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, marks, *rows))

@@ -1,75 +1,53 @@
-"""Numbers as people read them, and never more digits than the sample size supports."""
+"""Numbers as text, with no more digits than the sample size supports."""
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
+from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
+
+if TYPE_CHECKING:  # loads torch, which tables of finished runs do without
+    from latte.evaluate.rank_correlation import Correlation
 
 NARROW_SPACE = "\u202f"
 """Narrow no-break space: between groups of digits, and before a unit."""
 MINUS = "\u2212"
+ABSENT = "–"
+"""A figure that does not exist."""
 
 _COARSEST_FOR_DECIMALS = 100
-"""Up to so many images, one image more or less moves a percentage by a whole point."""
+"""Up to this many images, one image changes a percentage by at least one point."""
 
 
 def count(number: int) -> str:
-    """12345 -> `12 345`."""
+    """Return 12345 as `12 345`."""
     return f"{number:,}".replace(",", NARROW_SPACE)
 
 
 def signed_count(number: int) -> str:
-    """3 -> `+3`; a difference of two counts, without a sign where there is none."""
+    """Return a difference of two counts with its sign, such as `+3`; zero has none."""
     sign = "+" if number > 0 else MINUS if number < 0 else ""
     return sign + count(abs(number))
 
 
-def megabytes(number: float) -> str:
-    """`812 MB`, `12.3 GB`; thousands of what `peak_memory_mb` counts in."""
+def plural(number: int, noun: str, many: str = "") -> str:
+    """Return `1 image` or `12 345 images`; `many` is an irregular plural."""
+    return f"{count(number)} {noun if number == 1 else many or noun + 's'}"
+
+
+def megabytes(number: float | None) -> str:
+    """Return `812 MB` or `12.3 GB`."""
+    if number is None:
+        return ABSENT
     if number < 1000:
         return f"{number:.0f}{NARROW_SPACE}MB"
     return f"{number / 1000:.1f}{NARROW_SPACE}GB"
 
 
-def decimals(images: int) -> int:
-    """Digits after the point that a percentage of `images` images can carry."""
-    return 1 if images > _COARSEST_FOR_DECIMALS else 0
-
-
-def bare_percent(fraction: float, images: int) -> str:
-    """0.6512 -> `65.1`, without the sign, for tables whose heading has it."""
-    return f"{100 * fraction:.{decimals(images)}f}"
-
-
-def percent(fraction: float, images: int) -> str:
-    """0.6512 -> `65.1 %`; without the decimal for 100 images or fewer."""
-    return bare_percent(fraction, images) + NARROW_SPACE + "%"
-
-
-def percent_range(interval: Interval, images: int) -> str:
-    """The 95 % interval of an accuracy: `63.2–66.9 %`."""
-    return f"{bare_percent(interval.low, images)}–{percent(interval.high, images)}"
-
-
-def points(difference: float, images: int) -> str:
-    """0.021 -> `+2.1`: percentage points, with a sign unless it rounds to zero."""
-    text = f"{100 * abs(difference):.{decimals(images)}f}"
-    if float(text) == 0.0:
-        return text
-    return (MINUS if difference < 0 else "+") + text
-
-
-def points_range(interval: Interval, images: int) -> str:
-    """The 95 % interval of a gain: `+1.0 to +3.2`."""
-    return f"{points(interval.low, images)} to {points(interval.high, images)}"
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 image`, `12 345 images`."""
-    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
-
-
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
+    """Return `0.4 s`, `12 s`, `3 min 20 s` or `2 h 05 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -80,3 +58,71 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(round(whole / 60), 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def bare_percent(fraction: float, images: int) -> str:
+    """Return 0.6512 as `65.1`, for tables that have the percent sign in their heading.
+
+    100 images or fewer support no decimal.
+    """
+    return f"{100 * fraction:.{_decimals(images)}f}"
+
+
+def percent(fraction: float, images: int) -> str:
+    """Return 0.6512 as `65.1 %`."""
+    return bare_percent(fraction, images) + NARROW_SPACE + "%"
+
+
+def percent_range(interval: Interval, images: int) -> str:
+    """Return the 95 % interval of an accuracy, such as `63.2–66.9 %`."""
+    return f"{bare_percent(interval.low, images)}–{percent(interval.high, images)}"
+
+
+def points(difference: float, images: int) -> str:
+    """Return 0.021 as `+2.1` percentage points, with a sign unless it rounds to zero."""
+    text = f"{100 * abs(difference):.{_decimals(images)}f}"
+    if float(text) == 0.0:
+        return text
+    return (MINUS if difference < 0 else "+") + text
+
+
+def points_range(interval: Interval, images: int) -> str:
+    """Return the 95 % interval of a gain, such as `+1.0 to +3.2`."""
+    return f"{points(interval.low, images)} to {points(interval.high, images)}"
+
+
+def points_with_range(gain: Interval, images: int) -> str:
+    """Return `+2.1 (+1.0 to +3.2)`."""
+    return f"{points(gain.value, images)} ({points_range(gain, images)})"
+
+
+def mean_percent(spread: Spread | None, images: int) -> str:
+    """Return a mean over seeds, such as `72.2 ± 0.4`; one seed has no deviation."""
+    if spread is None:
+        return ABSENT
+    mean = bare_percent(spread.mean, images)
+    if spread.deviation is None:
+        return mean
+    return f"{mean} ± {bare_percent(spread.deviation, images)}"
+
+
+def published_percent(fraction: float | None) -> str:
+    """Return 0.7012 as `70.12`: papers print two decimals."""
+    return ABSENT if fraction is None else f"{100 * fraction:.2f}"
+
+
+def rho(found: Correlation) -> str:
+    """Return `+0.12 (-0.30 to +0.41)`, or the coefficient alone if it has no interval."""
+    if math.isnan(found.rho):
+        return ABSENT
+    text = f"{found.rho:+.2f}"
+    return text if math.isnan(found.low) else f"{text} ({found.low:+.2f} to {found.high:+.2f})"
+
+
+def rho_by_chance(found: Correlation) -> str:
+    """Return the |rho| that one unrelated measure in twenty reaches, such as `0.29`."""
+    return f"{found.by_chance:.2f}" if math.isfinite(found.by_chance) else ABSENT
+
+
+def _decimals(images: int) -> int:
+    return 1 if images > _COARSEST_FOR_DECIMALS else 0

@@ -1,4 +1,4 @@
-"""What a run's numbers say in one sentence: better, worse, or not to be told apart."""
+"""Sentences about a run's result, for terminal, page and model card."""
 
 from __future__ import annotations
 
@@ -15,75 +15,101 @@ ZERO_SHOT = "zero-shot"
 ADAPTED = "adapted"
 CANDIDATE = "candidate"
 
-Tone = Literal["better", "same", "worse", "unknown"]
-
-
-@dataclass(frozen=True)
-class Headline:
-    """The verdict on a run, in words that its intervals allow."""
-
-    tone: Tone
-    sentence: str
-    control: str | None = None
-    """What a control that did at least as well takes away from the verdict."""
-
-
-def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
-    """The evaluation of that name, if there is one."""
-    return next((evaluation for evaluation in evaluations if evaluation.name == name), None)
-
-
-def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Everything beside zero-shot, adapted and candidate, also on the run's own images."""
-    return [evaluation for evaluation in evaluations if main_name(evaluation) is None]
-
-
-def main_name(evaluation: Evaluation) -> str | None:
-    """`zero-shot`, `adapted` or `candidate`, on whatever images; None for a control."""
-    name = evaluation.name.removesuffix(OWN_IMAGES)
-    return name if name in (ZERO_SHOT, ADAPTED, CANDIDATE) else None
-
-
-def own_note(evaluations: Sequence[Evaluation]) -> str | None:
-    """What the figures of the run's own images mean; None where there are none."""
-    pairs = [
-        (named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}"))
-        for name in (ADAPTED, CANDIDATE)
-    ]
-    after, own = next(((first, own) for first, own in pairs if own), (None, None))
-    if after is None or own is None:
-        return None
-    return (
-        f"Test images that are also training images: {count(own.images)}. The labeler decided all "
-        f"training images together; “{own.name}” measures its answers. “{after.name}” measures the "
-        f"classifier that new images get, on {plural(after.images, 'test image')}."
-    )
-
-
-def headline(evaluations: Sequence[Evaluation]) -> Headline:
-    """The verdict on a run with these evaluations (see `RunResults.evaluations`)."""
-    before, after = named(evaluations, ZERO_SHOT), named(evaluations, ADAPTED)
-    if before is None:
-        return Headline("unknown", _NO_LABELS)
-    if after is None or after.gain is None:
-        return Headline("unknown", _only_zero_shot(before))
-    tone = _tone(after.gain)
-    return Headline(
-        tone, _compared(tone, before, after, after.gain), _stronger_control(evaluations, after)
-    )
-
+ALL_OCCUR = "Every class name has an image that supports it."
+NO_GUARD = "No verdict: this recipe has no guard."
+ORACLE_STATEMENT = (
+    "group descriptions used ground-truth labels of the training images; "
+    "not an unsupervised result."
+)
+"""Marks results that used labels of the training images."""
 
 _NO_LABELS = (
     "There is no labelled evaluation split, so the accuracy of this model is unknown. "
     "The figures here need no labels: they say how the model changed, not whether it got better."
 )
+_PLAIN_CLIP = "The answers of plain CLIP are in pseudo_labels.csv, column zero_shot."
+_WITHOUT_GUARD = "--set guard=null"
+_SHOWN_NAMES = 3
+
+Tone = Literal["better", "same", "worse", "unknown"]
+VerdictTone = Literal["better", "unknown", "kept", "none"]
 
 
-def _only_zero_shot(before: Evaluation) -> str:
+@dataclass(frozen=True)
+class Headline:
+    """The measured result of a run in words that its intervals allow."""
+
+    tone: Tone
+    sentence: str
+    control: str | None = None
+    """Names a control that did at least as well as what the recipe adapted."""
+
+
+@dataclass(frozen=True)
+class VerdictWords:
+    """A guard's verdict in words that need no statistics."""
+
+    tone: VerdictTone
+    sentence: str
+    reason: str | None = None
+    """A whole sentence, as is `advice`."""
+    advice: str | None = None
+    """The command that overrides the guard."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Sentence, reason and advice, as far as they exist."""
+        return tuple(one for one in (self.sentence, self.reason, self.advice) if one)
+
+
+def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
+    """Return the evaluation of that name; None if there is none."""
+    return next((evaluation for evaluation in evaluations if evaluation.name == name), None)
+
+
+def main_name(evaluation: Evaluation) -> str | None:
+    """Return `zero-shot`, `adapted` or `candidate`, on whatever images; None for a control."""
+    name = evaluation.name.removesuffix(OWN_IMAGES)
+    return name if name in (ZERO_SHOT, ADAPTED, CANDIDATE) else None
+
+
+def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return the evaluations of controls."""
+    return [evaluation for evaluation in evaluations if main_name(evaluation) is None]
+
+
+def headline(evaluations: Sequence[Evaluation], verdict: Verdict | None = None) -> Headline:
+    """Return the result of a run with these `RunResults.evaluations` and this guard's verdict."""
+    before, after = named(evaluations, ZERO_SHOT), named(evaluations, ADAPTED)
+    if before is None:
+        return Headline("unknown", _NO_LABELS)
+    if after is None or after.gain is None:
+        return Headline("unknown", f"Only the zero-shot CLIP was evaluated: {_accuracy(before)}.")
+    if verdict is not None and verdict.outcome == "kept zero-shot":
+        return _kept(evaluations, after)
+    tone = _tone(after.gain)
+    rival = _stronger_control(evaluations, after, guarded=verdict is not None)
+    return Headline(tone, _compared(tone, before, after, after.gain), rival)
+
+
+def own_note(evaluations: Sequence[Evaluation]) -> str | None:
+    """Return what the figures of the run's own images mean; None if there are none."""
+    for name in (ADAPTED, CANDIDATE):
+        after, own = named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}")
+        if after and own:
+            return (
+                f"Test images that are also training images: {count(own.images)}. The labeler "
+                f"decided all training images together; “{own.name}” measures its answers. "
+                f"“{after.name}” measures the classifier that new images get, on "
+                f"{plural(after.images, 'test image')}."
+            )
+    return None
+
+
+def _accuracy(one: Evaluation) -> str:
     return (
-        f"Only the zero-shot CLIP was evaluated: top-1 {percent(before.top1.value, before.images)} "
-        f"on {plural(before.images, 'labelled image')} "
-        f"(95 % interval {percent_range(before.top1, before.images)})."
+        f"top-1 {percent(one.top1.value, one.images)} on {plural(one.images, 'labelled image')} "
+        f"(95 % interval {percent_range(one.top1, one.images)})"
     )
 
 
@@ -101,155 +127,132 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
     interval = points_range(gain, after.images)
     if tone == "same":
         return (
-            f"No gain that can be told from zero: {moved}, and the 95 % interval of the "
+            f"No gain that can be distinguished from zero: {moved}, and the 95 % interval of the "
             f"difference, {interval} points, contains zero."
         )
     size = points(abs(gain.value), after.images).lstrip("+")
-    verdict = f"Adapting gained {size}" if tone == "better" else f"Adapting lost {size}"
-    return f"{verdict} points: {moved} (95 % interval of the difference {interval} points)."
+    verb = "gained" if tone == "better" else "lost"
+    return (
+        f"Adapting {verb} {size} points: {moved} "
+        f"(95 % interval of the difference {interval} points)."
+    )
 
 
-def _stronger_control(evaluations: Sequence[Evaluation], after: Evaluation) -> str | None:
+def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
+    """Report plain CLIP as the result, and compare controls with the rejected candidate.
+
+    The run's classifier has zero-shot's accuracy by decision of the guard, so that its gain and
+    its rank among the controls say nothing about the recipe.
+    """
+    sentence = f"Kept zero-shot: this run classifies as plain CLIP does, {_accuracy(after)}."
+    candidate = named(evaluations, CANDIDATE)
+    if candidate is None or candidate.gain is None:
+        return Headline("same", sentence)
+    images, gain = candidate.images, candidate.gain
+    sentence += (
+        f" The rejected candidate has {percent(candidate.top1.value, images)}: "
+        f"{points(gain.value, images)} points (95 % interval {points_range(gain, images)})."
+    )
+    rival = _stronger_control(evaluations, candidate, guarded=True)
+    return Headline("same", sentence, rival)
+
+
+def _stronger_control(
+    evaluations: Sequence[Evaluation], after: Evaluation, *, guarded: bool
+) -> str | None:
+    """Name the best control that is at least as good as `after`, the adapted or the candidate.
+
+    A control inherits the guard. Where its guard kept zero-shot, it answers as zero-shot does, and
+    its accuracy says nothing about its recipe.
+    """
+    before = named(evaluations, ZERO_SHOT)
     rivals = [
-        control for control in controls(evaluations) if control.top1.value >= after.top1.value
+        control
+        for control in controls(evaluations)
+        if control.top1.value >= after.top1.value
+        and not (guarded and before and control.classes == before.classes)
     ]
     if not rivals:
         return None
     best = max(rivals, key=lambda control: control.top1.value)
+    than = f" as the {CANDIDATE}" if after.name == CANDIDATE else ""
     return (
-        f"The control “{one_line(best.name)}” did at least as well: "
+        f"The control “{one_line(best.name)}” did at least as well{than}: "
         f"{percent(best.top1.value, best.images)}. "
         "What the recipe has beyond this control has not shown a benefit here."
     )
 
 
-# The mark of runs that used ground-truth labels of their training images.
-
-
-STATEMENT = (
-    "group descriptions used ground-truth labels of the training images; "
-    "not an unsupervised result."
-)
-
-
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
-    """The line that marks a run; None where neither the recipe nor a control uses labels.
+    """Return the line that marks a run of which a model used labels; None if no model did.
 
-    It names the oracles where some of the run's models are none.
+    It names these models if others of the run used none.
     """
-    models = _models(recipe)
-    oracles = [one_line(name) for name, uses_labels in models.items() if uses_labels]
+    written = recipe.get("controls")
+    own = is_oracle(recipe)
+    uses_labels = {ADAPTED: own} | {
+        one_line(str(name)): is_oracle({"oracle": own, **control})
+        for name, control in (written.items() if isinstance(written, Mapping) else ())
+    }
+    oracles = [name for name, oracle in uses_labels.items() if oracle]
     if not oracles:
         return None
-    named = "" if len(oracles) == len(models) else f" ({', '.join(oracles)})"
-    return f"Oracle{named}: {STATEMENT}"
-
-
-def _models(recipe: Mapping[str, Any]) -> dict[str, bool]:
-    """The adapted model and the controls by name: does it use labels?"""
-    written = recipe.get("controls")
-    controls = written if isinstance(written, Mapping) else {}
-    own = is_oracle(recipe)
-    return {ADAPTED: own} | {
-        str(name): is_oracle({"oracle": own, **control}) for name, control in controls.items()
-    }
-
-
-# Which of the class names occur among a run's images, in one sentence.
-
-
-ALL_OCCUR = "Every class name has an image that supports it."
-_SHOWN = 3
+    which = "" if len(oracles) == len(uses_labels) else f" ({', '.join(oracles)})"
+    return f"Oracle{which}: {ORACLE_STATEMENT}"
 
 
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:
-    """`About 7 of 100 names occur (95 %: 5 to 11); no image supports: a, b, c and 90 more`.
+    """Return `About 7 of 100 names occur (95 %: 5 to 11); no image supports: a, b, c and 90 more`.
 
-    Returns None where all names are supported, and where nothing was estimated.
+    None if all names are supported, or nothing was estimated.
     """
     if present is None or not present.unsupported:
         return None
     names = present.unsupported
-    shown = ", ".join(map(one_line, names[:_SHOWN]))
-    more = f" and {count(len(names) - _SHOWN)} more" if len(names) > _SHOWN else ""
+    shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
+    rest = len(names) - _SHOWN_NAMES
+    more = f" and {count(rest)} more" if rest > 0 else ""
     return (
         f"About {count(present.expected)} of {count(classes)} names occur (95 %: "
         f"{count(present.low)} to {count(present.high)}); no image supports: {shown}{more}"
     )
 
 
-# A guard's verdict in words that need no statistics, with the command that overrides it.
-
-
-NO_GUARD = "No verdict: this recipe has no guard."
-WITHOUT_GUARD = "--set guard=null"
-_PLAIN_CLIP = "What plain CLIP says of your images is in pseudo_labels.csv, column zero_shot."
-
-VerdictTone = Literal["better", "unknown", "kept", "none"]
-
-
-@dataclass(frozen=True)
-class VerdictWords:
-    """A verdict as people read it."""
-
-    tone: VerdictTone
-    sentence: str
-    reason: str | None = None
-    """A whole sentence, as is `advice`."""
-    advice: str | None = None
-    """How to have it the other way."""
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """Sentence, reason and advice, as far as they are there."""
-        return tuple(one for one in (self.sentence, self.reason, self.advice) if one)
-
-
 def verdict_words(results: RunResults, run: str) -> VerdictWords:
-    """Return the words of a run's verdict; commands call the run folder `run`."""
+    """Return the words of a run's verdict; commands name the run folder as `run`."""
     verdict = results.verdict
     if verdict is None:
         return VerdictWords("none", NO_GUARD)
     reason = one_line(verdict.reason)
     reason = reason[0].upper() + reason[1:] + "."
     sure = "" if verdict.probability is None else f" (probability {verdict.probability:.2f})"
+    whole = verdict.strength == 1
+    adapted = "Adapted" if whole else f"Adapted in part (strength {verdict.strength:.2f})"
+    candidate = f"is in {run}/candidate (latte predict {run} IMAGES --candidate)"
+    all_of_it = (
+        f"The whole candidate {candidate}; to take all of it, add {_WITHOUT_GUARD} to the command "
+        "of this run."
+    )
     match verdict.outcome:
         case "kept zero-shot":
             sentence = f"Kept plain CLIP: the evidence that adapting helps is too weak{sure}."
             advice = (
-                f"To adapt anyway, add {WITHOUT_GUARD} to the command of this run; the rejected "
-                f"classifier is in {run}/candidate (latte predict {run} IMAGES --candidate)."
+                f"To adapt anyway, add {_WITHOUT_GUARD} to the command of this run; the rejected "
+                f"classifier {candidate}."
             )
             return VerdictWords("kept", sentence, reason, advice)
         case "likely better":
-            sentence = (
-                f"{_adapted(verdict)}: likely better than plain CLIP on images like these{sure}."
-            )
-            return VerdictWords("better", sentence, reason, _whole(verdict, run))
+            sentence = f"{adapted}: likely better than plain CLIP on images like these{sure}."
+            return VerdictWords("better", sentence, reason, None if whole else all_of_it)
         case "cannot tell":
-            sentence = f"{_adapted(verdict)}, but cannot tell whether it helps{sure}."
-            advice = " ".join(filter(None, [_whole(verdict, run), _PLAIN_CLIP]))
+            sentence = f"{adapted}, but cannot tell whether it helps{sure}."
+            advice = _PLAIN_CLIP if whole else f"{all_of_it} {_PLAIN_CLIP}"
             return VerdictWords("unknown", sentence, reason, advice)
 
 
 def verdict_label(verdict: Verdict | None) -> str:
-    """`likely better (0.93)`, or `guard: none`, for a column of a table."""
+    """Return `likely better (0.93)` or `guard: none`, for a column of a table."""
     if verdict is None:
         return "guard: none"
     sure = "" if verdict.probability is None else f" ({verdict.probability:.2f})"
     return f"{verdict.outcome}{sure}"
-
-
-def _adapted(verdict: Verdict) -> str:
-    if verdict.strength == 1:
-        return "Adapted"
-    return f"Adapted in part (strength {verdict.strength:.2f})"
-
-
-def _whole(verdict: Verdict, run: str) -> str | None:
-    if verdict.strength == 1:
-        return None
-    return (
-        f"The whole candidate is in {run}/candidate (latte predict {run} IMAGES --candidate); to "
-        f"take all of it, add {WITHOUT_GUARD} to the command of this run."
-    )

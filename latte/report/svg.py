@@ -1,4 +1,4 @@
-"""Inline SVG, built as a tree so that every text in it is escaped; colours come from the page."""
+"""Inline SVG, built as a tree so that all text is escaped; the page's style sets colours."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ Point = tuple[float, float]
 
 _SAME = 1e-9
 """Values that differ by no more than this share of their size are drawn as equal."""
-
-_LETTER = 7.0
+_LETTER_WIDTH = 7.0
 
 
 class Drawing:
-    """One picture. `css_class` names style rules of the page, which know light and dark."""
+    """One picture. `css_class` names style rules of the page, for light and dark."""
 
     def __init__(self, width: int, height: int, label: str | None, css_class: str) -> None:
-        """`label` is read out in place of the picture; None marks it as decoration."""
+        """Start a picture; screen readers read `label`, and skip a picture whose label is None."""
         self._root = ElementTree.Element(
             "svg", {"viewBox": f"0 0 {width} {height}", "class": css_class}
         )
@@ -33,20 +32,20 @@ class Drawing:
             self._root.set("aria-label", label)
 
     def line(self, start: Point, end: Point, css_class: str) -> None:
-        """A straight line."""
+        """Draw a straight line."""
         (x1, y1), (x2, y2) = start, end
         self._add("line", css_class, x1=_n(x1), y1=_n(y1), x2=_n(x2), y2=_n(y2))
 
     def polyline(self, points: Iterable[Point], css_class: str) -> None:
-        """A line through all points."""
+        """Draw a line through all points."""
         self._add("polyline", css_class, points=_point_list(points))
 
     def polygon(self, points: Iterable[Point], css_class: str) -> None:
-        """A filled area."""
+        """Draw a filled area."""
         self._add("polygon", css_class, points=_point_list(points))
 
     def circle(self, centre: Point, radius: float, css_class: str, tip: str | None = None) -> None:
-        """A dot; `tip` is shown while a pointer is over it."""
+        """Draw a dot; `tip` is shown while a pointer is over it."""
         x, y = centre
         _tip(self._add("circle", css_class, cx=_n(x), cy=_n(y), r=_n(radius)), tip)
 
@@ -69,7 +68,7 @@ class Drawing:
     def ribbon(
         self, start: Point, end: Point, width: float, css_class: str, tip: str | None = None
     ) -> None:
-        """A band that runs from one upper left corner to one upper right corner in an S."""
+        """Draw an S-shaped band from its upper left corner to its upper right corner."""
         (x1, y1), (x2, y2) = start, end
         middle = (x1 + x2) / 2
         upper = [(middle, y1), (middle, y2), (x2, y2)]
@@ -91,7 +90,7 @@ class Drawing:
         *,
         turned: bool = False,
     ) -> None:
-        """One line of text, upwards where `turned`; its direction does not leak out."""
+        """Write one line of text, upwards if `turned`, with its direction of writing isolated."""
         x, y = _n(position[0]), _n(position[1])
         where = {"x": x, "y": y, "text-anchor": anchor}
         if turned:
@@ -99,7 +98,7 @@ class Drawing:
         self._add("text", css_class, **where).text = f"\u2068{text}\u2069"
 
     def markup(self) -> Markup:
-        """The picture, to be put into a page as it is."""
+        """Return the picture as safe HTML."""
         return Markup(ElementTree.tostring(self._root, encoding="unicode"))
 
     def _add(self, tag: str, css_class: str, **attributes: str) -> ElementTree.Element:
@@ -108,7 +107,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps values linearly to a stretch of the picture."""
+    """Linear map from values to a range of the picture."""
 
     low: float
     high: float
@@ -116,12 +115,12 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Where `value` lies in the picture."""
+        """Return the place of `value` in the picture."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     @staticmethod
     def around(values: Iterable[float], start: float, end: float) -> Scale:
-        """A scale that shows all values with a little room; also when they are all the same."""
+        """Return a scale that shows all values with a margin, also if they are all equal."""
         known = list(values)
         low, high = min(known), max(known)
         size = max(abs(low), abs(high))
@@ -130,7 +129,7 @@ class Scale:
         return Scale(low - room, high + room, start, end)
 
     def ticks(self, wanted: int = 5) -> list[float]:
-        """About `wanted` round numbers (1, 2 or 5 times a power of ten apart) on the scale."""
+        """Return about `wanted` round numbers, 1, 2 or 5 times a power of ten apart."""
         step = self._step(wanted)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [index * step for index in range(first, last + 1)]
@@ -142,14 +141,14 @@ class Scale:
 
 
 def shortened(text: str, longest: int) -> str:
-    """At most `longest` characters of a text."""
+    """Return at most `longest` characters of a text."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def text_width(text: str) -> float:
-    """How wide a text of 12 pixels is, roughly: letters as broad ones, East Asian ones double."""
+    """Return an upper estimate of a text's width at 12 pixels; East Asian letters count double."""
     wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
-    return _LETTER * (len(text) + wide)
+    return _LETTER_WIDTH * (len(text) + wide)
 
 
 def _tip(element: ElementTree.Element, tip: str | None) -> None:
@@ -158,7 +157,7 @@ def _tip(element: ElementTree.Element, tip: str | None) -> None:
 
 
 def _apart(one: float, other: float) -> float:
-    """How different two sizes are, as a ratio."""
+    """Return the ratio of two sizes on a logarithmic scale, without sign."""
     return abs(math.log(one / other))
 
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing asked for, nothing complained about, readable and usable."""
+"""The pages in a real browser: no request, no error, readable and usable by keyboard."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 def many_classes(folder: Path, classes: int) -> RunResults:
-    """A run on so many classes, with flows, confusions and a moved prototype for each."""
+    """Return a run with flows, confusions and a moved prototype of each class."""
     results = run_results(folder)
     names = tuple(f"{HOSTILE[label % 6]} {label}" for label in range(classes))
     images = (20,) * classes
@@ -121,7 +121,7 @@ def many_classes(folder: Path, classes: int) -> RunResults:
 
 
 def without_labels(folder: Path) -> RunResults:
-    """Nobody labelled anything."""
+    """Return a run without any true label."""
     results = run_results(folder)
     gallery = tuple(replace(one, true_label=None) for one in results.gallery)
     steps = tuple(row for row in results.metrics if row["event"] == "step")
@@ -129,7 +129,7 @@ def without_labels(folder: Path) -> RunResults:
 
 
 def report(folder: Path, kind: str) -> Path:
-    """A page for so many classes, or for a run without labels."""
+    """Write a page with this number of classes, or of a run without labels for `none`."""
     results = without_labels(folder) if kind == "none" else many_classes(folder, int(kind))
     path = folder / "index.html"
     path.write_text(report_page(results), encoding="utf-8")
@@ -137,7 +137,7 @@ def report(folder: Path, kind: str) -> Path:
 
 
 def comparison(folder: Path) -> Path:
-    """Two methods, one with two seeds, on five classes with hostile names."""
+    """Write a page of two methods, one with two seeds, on five classes with hostile names."""
     for number, (name, seed, right) in enumerate(
         (("a", 0, 640), ("a", 1, 650), (HOSTILE[0], 0, 690))
     ):
@@ -167,7 +167,7 @@ def page_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_page_is_quiet_fits_and_can_be_read(
+def test_page_has_no_requests_errors_overflow_or_faint_text(
     browser: Page, page_file: Path, width: int, dark: bool
 ) -> None:
     browser.show(width, dark=dark)
@@ -180,8 +180,8 @@ def test_a_page_is_quiet_fits_and_can_be_read(
     assert browser.complaints() == []
 
 
-def test_the_browser_would_notice(browser: Page, tmp_path: Path) -> None:
-    """A page that breaks every rule above: the tests of this file can fail."""
+def test_checks_fail_on_a_bad_page(browser: Page, tmp_path: Path) -> None:
+    """A page that breaks every rule above fails every check."""
     path = tmp_path / "bad.html"
     path.write_text(
         "<!doctype html><body style='background:#fff'><p style='color:#bbb;width:2000px'>faint</p>"
@@ -199,7 +199,7 @@ SHOWN = "[...document.querySelectorAll('#cards > li')].filter((one) => !one.hidd
 
 
 def typed(selector: str, value: str) -> str:
-    """A script that does what typing or choosing does."""
+    """Return a script that types or chooses a value."""
     return (
         f"(() => {{ const one = document.querySelector({json.dumps(selector)});"
         f" one.value = {json.dumps(value)};"

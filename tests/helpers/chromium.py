@@ -31,10 +31,11 @@ _FLAGS = (
 )
 
 _ON_3_AND_4 = 'exec "$@" 3<&8 4>&9 8<&- 9>&-'
+"""Shell command that moves the pipes to the descriptors that Chromium expects."""
 
 
 class Page:
-    """One open page, and everything that went on in it."""
+    """One open page, and its recorded events."""
 
     def __init__(self, process: subprocess.Popen[bytes], reading: int, writing: int) -> None:
         self._process = process
@@ -48,11 +49,11 @@ class Page:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A DevTools command to this page, and its result."""
+        """Send a DevTools command to this page, and return its result."""
         return self._send(method, self._session, **parameters)
 
     def show(self, width: int, *, dark: bool = False, height: int = 800) -> None:
-        """As on a screen of this width, in CSS pixels; a narrow one is a phone's."""
+        """Set the screen's size in CSS pixels; a narrow screen is that of a phone."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -71,23 +72,23 @@ class Page:
             self._receive()
 
     def evaluate(self, script: str) -> Any:
-        """The value of a JavaScript expression in the page."""
+        """Return the value of a JavaScript expression in the page."""
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
     def screenshot(self, path: Path) -> None:
-        """The whole page as a PNG."""
+        """Write the whole page as a PNG."""
         taken = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(taken["data"]))
 
     def complaints(self) -> list[str]:
-        """Errors and warnings of console, policy and scripts."""
+        """Return errors and warnings of console, policy and scripts."""
         methods = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
         return [json.dumps(one["params"]) for one in self.events if one["method"] in methods]
 
     def requests(self) -> list[str]:
-        """Addresses that were asked for, apart from the page itself and what is inside it."""
+        """Return requested addresses, without the page itself and its `data:` URIs."""
         sent = (
             one["params"] for one in self.events if one["method"] == "Network.requestWillBeSent"
         )
@@ -124,20 +125,12 @@ class Page:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Page]:
-    """A new Chromium with an empty profile; needs `FOUND`."""
+    """Start a Chromium with an empty profile; needs `FOUND`."""
     assert FOUND
     from_us, to_chromium = os.pipe()
     from_chromium, to_us = os.pipe()
     process = subprocess.Popen(
-        [
-            "sh",
-            "-c",
-            'exec "$@" 3<&8 4>&9 8<&- 9>&-',
-            "sh",
-            FOUND,
-            *_FLAGS,
-            f"--user-data-dir={profile}",
-        ],
+        ["sh", "-c", _ON_3_AND_4, "sh", FOUND, *_FLAGS, f"--user-data-dir={profile}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -156,9 +149,9 @@ def chromium(profile: Path) -> Iterator[Page]:
 
 
 def _place(reading: int, writing: int) -> None:
-    """At descriptors 8 and 9, without treading on each other."""
-    kept = os.dup(reading), os.dup(writing)
-    while min(kept) < 10:
-        kept = os.dup(kept[0]), os.dup(kept[1])
-    os.dup2(kept[0], 8)
-    os.dup2(kept[1], 9)
+    """Move two descriptors to 8 and 9 by way of free ones above 9."""
+    copies = os.dup(reading), os.dup(writing)
+    while min(copies) < 10:
+        copies = os.dup(copies[0]), os.dup(copies[1])
+    os.dup2(copies[0], 8)
+    os.dup2(copies[1], 9)

@@ -1,4 +1,4 @@
-"""The command line as comparisons call it."""
+"""Types of the `latte` fixture, which runs the command line in this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Said:
-    """What a command printed."""
+    """Output of a command."""
 
     out: str
     err: str

@@ -16,7 +16,7 @@ SECONDS = (1.0, 2.0, 30.0, 60.0, 4.0, 3.0)
 
 
 def recipe(**changes: Any) -> dict[str, Any]:
-    """The parts of a resolved recipe that matter here."""
+    """Return the parts of a resolved recipe that comparisons read."""
     return {
         "name": "animals",
         "seed": 0,
@@ -33,7 +33,10 @@ def recipe(**changes: Any) -> dict[str, Any]:
 def evaluation(
     before: int, after: int, images: int, changed: int | None = None
 ) -> list[dict[str, Any]]:
-    """Zero-shot has `before` images right, adapted `after`; `changed` answers differ in all."""
+    """Return evaluations: zero-shot has `before` images right, adapted `after`.
+
+    `changed` is the number of images on which only one of them is right.
+    """
     won = after - before if changed is None else (changed + after - before) // 2
     gain = paired_gain_interval(won, won - (after - before), images)
     return [_score("zero-shot", before, images, None), _score("adapted", after, images, vars(gain))]
@@ -52,7 +55,10 @@ def run_folder(
     stages: Sequence[str] = STAGES,
     version: str = "0.1.0",
 ) -> Path:
-    """A run of `recipe(**settings)`; `right`: of zero-shot and adapted, None for no labels."""
+    """Write a run of `recipe(**settings)`.
+
+    `right` has the right answers of zero-shot and adapted; None stands for no labels.
+    """
     resolved = recipe(**(settings or {}))
     images = images if right else 0
     lines = [
@@ -98,7 +104,7 @@ def _score(name: str, right: int, images: int, gain: Any) -> dict[str, Any]:
 
 
 def set_peak_memory(folder: Path, megabytes: float) -> None:
-    """As if stage `train` of the run in `folder` had needed so much, and the others less."""
+    """Record this peak memory for stage `train`, and half of it for the other stages."""
     state = json.loads((folder / "state.json").read_text())
     for stage, record in state.items():
         record["peak_memory_mb"] = megabytes if stage == "train" else megabytes / 2

@@ -11,7 +11,7 @@ VOID = {"meta", "link", "img", "input", "br", "hr", "source"}
 
 @dataclass
 class Element:
-    """A tag, its attributes, and what is in it."""
+    """A tag, its attributes and its content."""
 
     tag: str
     attributes: dict[str, str]
@@ -19,17 +19,17 @@ class Element:
 
     @property
     def text(self) -> str:
-        """All text inside, as it stands in the page."""
+        """Return all text inside, unchanged."""
         parts = (child if isinstance(child, str) else child.text for child in self.children)
         return " ".join(parts)
 
     @property
     def words(self) -> str:
-        """The text with every run of white space as one space."""
+        """Return the text with every run of white space as one space."""
         return " ".join(self.text.split())
 
     def all(self, tag: str | None = None, css_class: str | None = None) -> Iterator[Element]:
-        """Every element inside, in order, with this tag and class."""
+        """Yield every element inside, in order, with this tag and class."""
         for child in self.children:
             if isinstance(child, Element):
                 has_class = (
@@ -40,11 +40,11 @@ class Element:
                 yield from child.all(tag, css_class)
 
     def one(self, tag: str | None = None, css_class: str | None = None) -> Element:
-        """The first such element."""
+        """Return the first such element."""
         return next(self.all(tag, css_class))
 
     def by_id(self, name: str) -> Element:
-        """The element with this id."""
+        """Return the element with this id."""
         return next(element for element in self.all() if element.attributes.get("id") == name)
 
 
@@ -71,7 +71,7 @@ class _Builder(HTMLParser):
 
 
 def parse(html: str) -> Element:
-    """The tree of a page; asserts that every tag is closed where it should be."""
+    """Return the tree of a page; fails unless every tag is closed in its place."""
     builder = _Builder()
     builder.feed(html)
     builder.close()

@@ -1,4 +1,4 @@
-"""Results of made-up runs, small enough to check every number by hand."""
+"""Results of an invented run, small enough to check every number by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def evaluation(
     gain: Interval | None = None,
     images: Sequence[int] = COUNTS,
 ) -> Evaluation:
-    """An evaluation in which `right` of `images` are classified right, class by class."""
+    """Return an evaluation in which `right` of `images` are classified right, by class."""
     total = sum(images)
     top1 = sum(right) / total
     classes = tuple(map(ClassAccuracy, right, images))
@@ -51,7 +51,7 @@ CONTROL = evaluation("without-descriptions", (110, 60, 58), Interval(0.02, -0.01
 
 
 def confusions(right: Sequence[int]) -> tuple[Confusion, ...]:
-    """Of the `COUNTS` images, the wrong ones are taken for the next class."""
+    """Return confusions of the `COUNTS` images; wrong answers name the next class."""
     found = [Confusion(label, label, number) for label, number in enumerate(right)]
     found += [
         Confusion(label, (label + 1) % 3, COUNTS[label] - number)
@@ -72,11 +72,11 @@ PROTOTYPES = (
     Classifier(torch.eye(3), torch.arange(3)),
     Classifier(torch.tensor([[1.0, 0, 0], [0, 0.6, 0.8], [0, 0, 1.0]]), torch.arange(3)),
 )
-"""The second of three orthogonal ones has moved towards the third."""
+"""Prototypes before and after: the second of three orthogonal ones moves towards the third."""
 
 
 def steps(number: int, **figures: float) -> list[dict[str, Any]]:
-    """Rows of so many steps; the loss falls as 1 / step."""
+    """Return metrics rows of `number` steps; the loss falls as 1 / step."""
     return [
         {"event": "step", "step": step, "epoch": 0, "loss": 1 / step, **figures}
         for step in range(1, number + 1)
@@ -84,7 +84,7 @@ def steps(number: int, **figures: float) -> list[dict[str, Any]]:
 
 
 def epochs(*top1: float) -> list[dict[str, Any]]:
-    """Rows of epochs of ten steps each."""
+    """Return metrics rows of epochs with ten steps each."""
     return [
         {"event": "epoch", "epoch": epoch, "step": 10 * (epoch + 1), "top1": value}
         for epoch, value in enumerate(top1)
@@ -94,7 +94,7 @@ def epochs(*top1: float) -> list[dict[str, Any]]:
 def picture(
     folder: Path, name: str, colour: str, size: tuple[int, int] = (64, 32)
 ) -> ImageReference:
-    """An image of one colour on the disk."""
+    """Write an image of one colour."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
@@ -102,7 +102,7 @@ def picture(
 
 
 def gallery(folder: Path) -> tuple[GalleryEntry, ...]:
-    """Three images: one that adapting put right, one right before, one nobody labelled."""
+    """Return three images: one that adapting corrected, one right before, one without a label."""
     red, green, blue = (
         picture(folder, f"{colour}.png", colour) for colour in ("red", "green", "blue")
     )
@@ -123,7 +123,7 @@ def gallery(folder: Path) -> tuple[GalleryEntry, ...]:
 
 
 def run_results(folder: Path, **changes: Any) -> RunResults:
-    """A run on three classes that gained 4.5 points on 400 images."""
+    """Return a run on three classes that gained 4.5 points on 400 images."""
     results = RunResults(
         folder=folder / "animals-1a2b3c4d",
         name="animals",
@@ -163,7 +163,7 @@ def run_results(folder: Path, **changes: Any) -> RunResults:
 
 
 def context(folder: Path) -> Context:
-    """A context for reporters, which need none of what it offers."""
+    """Return a context for reporters, whose CLIP must not be loaded."""
 
     def no_clip() -> Any:
         raise AssertionError("reports load no CLIP")

@@ -1,4 +1,4 @@
-"""Random unit rows, and what hypothesis needs to draw them."""
+"""Random unit rows and labels, drawn from seeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from latte.interfaces import Classifier
 
 QUICKLY = settings(max_examples=25, deadline=None)
-"""For hypothesis: a busy machine is no failure."""
+"""Settings of hypothesis without a deadline, for busy machines."""
 
 
 def unit_rows(rows: int, width: int, seed: int) -> Tensor:

@@ -73,8 +73,8 @@ def test_a_wheel_has_every_file_of_its_package_and_nothing_else(
 def test_the_core_has_what_is_no_python(wheels: dict[str, Path]) -> None:
     found = {*names(wheels[CORE])}
     assert {"latte/data/views.c", "latte/data/published/table.toml"} <= found
-    assert {"latte/_recipes/demo.yaml", "latte/report/templates/page.html"} <= found
-    assert {"latte/describe/phrase_bank.txt", "latte/compare/templates/page.html"} <= found
+    assert {"latte/_recipes/demo.yaml", "latte/report/page/templates/page.html"} <= found
+    assert {"latte/describe/phrase_bank.txt", "latte/report/comparison/templates/page.html"} <= found
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -1,10 +1,9 @@
-"""Charts draw what they are given, to scale, whatever the numbers are."""
+"""Charts: in their frame, to scale and escaped for any numbers and names."""
 
 from __future__ import annotations
 
 import math
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
@@ -28,6 +27,7 @@ from latte.report.charts import (
 from latte.report.svg import Scale
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import steps
+from tests.helpers.snapshots import assert_snapshot
 
 finite = st.floats(-1e9, 1e9)
 
@@ -65,38 +65,12 @@ def test_every_line_chart_stays_in_its_frame(values: list[float]) -> None:
         assert 0 <= y <= height
 
 
-def test_a_higher_value_is_drawn_higher_and_a_later_one_to_the_right() -> None:
-    chart = svg(line_chart(samples(0.2, 0.6), "a figure", percent_tick))
-    first, second = (
-        tuple(map(float, point.split(",")))
-        for point in chart.one("polyline").attributes["points"].split()
-    )
-    assert first[0] < second[0]
-    assert first[1] > second[1]
-
-
 def test_a_long_series_is_drawn_thin_with_a_band() -> None:
     long = svg(line_chart(series(steps(10_000), "step", "loss"), "loss", plain_tick))
     assert len(long.one("polyline").attributes["points"].split()) <= LONGEST
     assert len(list(long.all("polygon", "band"))) == 1
     short = svg(line_chart(series(steps(20), "step", "loss"), "loss", plain_tick))
     assert not list(short.all("polygon"))
-
-
-def test_an_interval_is_a_line_from_end_to_end_with_a_dot_on_it() -> None:
-    rows = [
-        IntervalRow("zero-shot", Interval(0.50, 0.40, 0.60), "50 %", "zero-shot"),
-        IntervalRow("adapted", Interval(0.60, 0.50, 0.70), "60 %", "adapted"),
-    ]
-    chart = svg(interval_chart(rows, "accuracies", percent_tick))
-    (low, high), (other_low, _) = (
-        numbers(line, "x1", "x2") for line in chart.all("line", "whisker")
-    )
-    (dot,), (other_dot,) = (numbers(circle, "cx") for circle in chart.all("circle"))
-    assert dot == pytest.approx((low + high) / 2, abs=0.1)
-    assert low < other_low
-    assert other_dot == pytest.approx(high, abs=0.1)
-    assert chart.attributes["aria-label"] == "accuracies"
 
 
 def test_the_reference_is_on_the_scale_even_if_no_interval_reaches_it() -> None:
@@ -113,37 +87,24 @@ def test_texts_in_a_chart_are_escaped() -> None:
     assert chart.one("text", "label").text.strip("\u2068\u2069") == "<script>&"
 
 
-def test_small_bars_are_to_scale() -> None:
-    frozen, adapted = (
-        numbers(bar, "width")[0] for bar in svg(count_bars(25, 100, 100)).all("rect")
-    )
-    assert frozen * 4 == pytest.approx(adapted)
-    assert {tuple(numbers(bar, "width")) for bar in svg(count_bars(0, 0, 0)).all("rect")} == {(0,)}
-    rise, fall = svg(change_bar(0.2, 0.8)), svg(change_bar(0.8, 0.2))
-    assert list(rise.all("circle", "up"))
-    assert list(fall.all("circle", "down"))
-
-
-@pytest.mark.parametrize(
-    ("value", "step", "text"),
-    [
-        (0.0, 1e-7, "0"),
-        (2e-7, 1e-7, "2e−7"),
-        (1.5e-6, 5e-7, "1.5e−6"),
-        (0.25, 0.05, "0.25"),
-        (-3.0, 1.0, "−3"),
-        (1200.0, 200.0, "1200"),
-        (200_000.0, 50_000.0, "2.0e5"),
-    ],
-)
-def test_ticks_have_the_digits_that_tell_them_apart(value: float, step: float, text: str) -> None:
-    assert plain_tick(value, step) == text
-
-
-def test_ticks_of_shares_and_points() -> None:
-    assert percent_tick(0.65, 0.05) == "65\u202f%"
-    assert percent_tick(0.655, 0.005) == "65.5\u202f%"
-    assert [points_tick(value, 0.01) for value in (-0.01, 0.0, 0.02)] == ["−1", "0", "+2"]
+def test_snapshot_of_charts() -> None:
+    rows = [
+        IntervalRow("zero-shot", Interval(0.50, 0.40, 0.60), "50 %", "zero-shot"),
+        IntervalRow("adapted", Interval(0.62, 0.50, 0.70), "62 %", "adapted", (0.60, 0.64)),
+    ]
+    charts = {
+        "intervals": interval_chart(rows, "accuracies", percent_tick),
+        "gains": interval_chart(rows[1:], "gains", points_tick, reference=0.0),
+        "a curve": line_chart(samples(0.2, 0.6), "top-1", percent_tick, Reference(0.3, "start")),
+        "small values": line_chart(samples(2e-7, 1.5e-6, -3e-7), "rate", plain_tick),
+        "large values": line_chart(samples(50_000.0, 200_000.0), "images", plain_tick),
+        "a rise": change_bar(0.2, 0.8),
+        "a fall": change_bar(0.8, 0.2),
+        "counts": count_bars(25, 100, 100),
+        "no counts": count_bars(0, 0, 0),
+    }
+    lines = [line for name, one in charts.items() for line in (name, *one.split("><"), "")]
+    assert_snapshot("charts.txt", "\n".join(lines))
 
 
 @given(finite, st.floats(1e-9, 1e9))

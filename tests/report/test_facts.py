@@ -1,4 +1,4 @@
-"""What reports say about a method: the components that it uses, and no others."""
+"""Facts about a method: the components that it uses, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes of pseudo-labels: the numbers of the run, drawn to scale."""
+"""Changes of pseudo-labels: counts, and ribbons drawn to scale."""
 
 from __future__ import annotations
 

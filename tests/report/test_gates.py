@@ -1,4 +1,4 @@
-"""What reports say of gates."""
+"""Gates in page and model card."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_without_gates_there_is_no_section(tmp_path: Path) -> None:
     assert "Held back" not in model_card(run_results(tmp_path))
 
 
-def test_the_card_tells_how_many_and_by_which_gates(tmp_path: Path) -> None:
+def test_the_card_counts_held_back_texts_by_gate(tmp_path: Path) -> None:
     text = model_card(run_results(tmp_path, held_back=RECORDS)).replace(NARROW_SPACE, " ")
     assert "Held back of image: 33 of 1 200 texts (refusal 30, leakage 3)" in text
     assert "Held back of group: none of 1 text\n" in text

@@ -1,4 +1,4 @@
-"""The verdict says no more than the intervals allow."""
+"""Headlines claim no more than the intervals allow."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_gain_is_one_whose_interval_lies_above_zero() -> None:
 def test_an_interval_with_zero_in_it_is_no_gain(low: float, high: float) -> None:
     verdict = headline((ZERO_SHOT, adapted(0.01, low, high)))
     assert verdict.tone == "same"
-    assert "No gain that can be told from zero" in verdict.sentence
+    assert "No gain that can be distinguished from zero" in verdict.sentence
     assert "gained" not in verdict.sentence
 
 

@@ -1,4 +1,4 @@
-"""The code that reports print runs, and gives the label that the run would give."""
+"""Loading code of reports: it runs, and gives the label that the run gives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ["tabby cat", 'a "quoted" owl', "red fox"]
 
 
 def photo_feature(clip: Path, photo: Path) -> Tensor:
-    """What the CLIP makes of the photo, (D,)."""
+    """Return the CLIP's unit feature of the photo, (D,)."""
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{clip}")
     with torch.inference_mode(), Image.open(photo) as image:
         pixels = preprocess(image.convert("RGB")).unsqueeze(0)
@@ -29,7 +29,7 @@ def photo_feature(clip: Path, photo: Path) -> Tensor:
 
 
 def classifier(feature: Tensor, likeness: dict[int, float]) -> Classifier:
-    """Two prototypes a class: the second is so alike `feature`, the first unlike."""
+    """Return two prototypes per class: the second with this cosine to `feature`, the first far."""
     alike = torch.tensor([likeness.get(label, 0.0) for label in range(len(NAMES))])
     weights = torch.cat([-feature.expand(len(NAMES), -1), alike[:, None] * feature])
     return Classifier(weights, torch.arange(len(NAMES)).repeat(2))

@@ -1,4 +1,4 @@
-"""Which results are marked as those of an oracle, and in which words."""
+"""The mark of results that used labels of the training images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from latte.report.page.gallery import gallery
 from latte.report.page.page import run_page
-from latte.report.sentences import STATEMENT, oracle_note
+from latte.report.sentences import ORACLE_STATEMENT, oracle_note
 from tests.helpers.html_document import parse
 from tests.helpers.report_examples import run_results
 
@@ -26,7 +26,7 @@ from tests.helpers.report_examples import run_results
     ],
 )
 def test_the_note_names_the_oracles_unless_all_are(recipe: dict[str, Any], start: str) -> None:
-    assert oracle_note(recipe) == start + STATEMENT
+    assert oracle_note(recipe) == start + ORACLE_STATEMENT
 
 
 @pytest.mark.parametrize("recipe", [{}, {"oracle": False, "controls": {"a": {}}}])
@@ -36,7 +36,7 @@ def test_results_without_labels_have_no_note(recipe: dict[str, Any]) -> None:
 
 def test_the_page_says_it_in_its_header(tmp_path: Path) -> None:
     header = parse(run_page(run_results(tmp_path, recipe={"oracle": True})))
-    assert header.one("header").one("p", "oracle").words == f"Oracle: {STATEMENT}"
+    assert header.one("header").one("p", "oracle").words == f"Oracle: {ORACLE_STATEMENT}"
     ordinary = parse(run_page(run_results(tmp_path)))
     assert not list(ordinary.all("p", "oracle"))
 

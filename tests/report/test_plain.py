@@ -1,4 +1,4 @@
-"""Texts from outside can be printed anywhere, and secrets stay secret."""
+"""Untrusted text is made printable, and secrets are hidden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves come out of metrics rows whole, in order, and short enough to draw."""
+"""Series read from metrics rows: order, thinning, and unusable values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_thinning_keeps_mean_extremes_and_order(values: list[float]) -> None:
     found = series(rows_of(values), "step", "loss")
 
     assert len(found.samples) <= LONGEST
-    assert (found.steps_a_sample > 1) == (len(values) > LONGEST)
+    assert (found.steps_per_sample > 1) == (len(values) > LONGEST)
     positions = [sample.step for sample in found.samples]
     assert positions == sorted(set(positions))
     if values:
@@ -36,12 +36,12 @@ def test_a_short_series_is_kept_as_it_is() -> None:
     assert [sample.value for sample in found.samples] == [
         1 / step for step in range(1, LONGEST + 1)
     ]
-    assert found.steps_a_sample == 1
+    assert found.steps_per_sample == 1
 
 
 def test_a_long_series_becomes_means_and_ranges() -> None:
     found = series(rows_of([0.0, 1.0] * LONGEST), "step", "loss")
-    assert found.steps_a_sample == 2
+    assert found.steps_per_sample == 2
     assert {(one.value, one.low, one.high) for one in found.samples} == {(0.5, 0.0, 1.0)}
 
 

@@ -1,4 +1,4 @@
-"""What a guard said comes first, in words: terminal, page and card."""
+"""A guard's verdict in words, first in terminal, page and card."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from latte.interfaces import PresentNames, RunResults, Verdict
+from latte.interfaces import Evaluation, Interval, PresentNames, RunResults, Verdict
 from latte.report.card import model_card
 from latte.report.page.page import run_page
 from latte.report.sentences import present_sentence, verdict_label, verdict_words
-from latte.report.terminal import WIDTH, summary_lines
+from latte.report.summary import summary_table
+from latte.report.terminal import WIDTH
 from tests.helpers.html_document import parse
 from tests.helpers.report_examples import (
     ADAPTED,
@@ -65,9 +66,7 @@ class TestWords:
         sentence, reason, advice = verdict_words(judged(tmp_path, UNSURE), "runs/a").lines
         assert sentence == "Adapted, but cannot tell whether it helps (probability 0.62)."
         assert reason == "The texts and the groups of images agree."
-        assert advice == (
-            "What plain CLIP says of your images is in pseudo_labels.csv, column zero_shot."
-        )
+        assert advice == ("The answers of plain CLIP are in pseudo_labels.csv, column zero_shot.")
 
     def test_kept(self, tmp_path: Path) -> None:
         sentence, _, advice = verdict_words(judged(tmp_path, KEPT), "runs/a").lines
@@ -93,11 +92,11 @@ class TestWords:
 class TestPlaces:
     def test_it_is_the_first_line_of_the_summary(self, tmp_path: Path, verdict: Verdict) -> None:
         results = judged(tmp_path, verdict)
-        lines = summary_lines(results, "runs/a")
-        text = squashed(" ".join(lines))
+        summary = summary_table(results, "runs/a")
+        text = squashed(summary)
         assert text.startswith(squashed(" ".join(verdict_words(results, "runs/a").lines)))
-        assert all(len(line) <= WIDTH for line in lines)
-        assert "\n".join(lines).isascii()
+        assert all(len(line) <= WIDTH for line in summary.split("\n"))
+        assert summary.isascii()
 
     def test_it_stands_above_the_sections_of_the_page(
         self, tmp_path: Path, verdict: Verdict
@@ -119,7 +118,7 @@ def test_without_a_guard_page_and_card_say_so_and_the_terminal_nothing(tmp_path:
     note = "No verdict: this recipe has no guard."
     assert note in parse(run_page(results)).one("header").words
     assert note in model_card(results)
-    assert "erdict" not in " ".join(summary_lines(results))
+    assert "erdict" not in summary_table(results)
 
 
 def test_a_reason_from_outside_cannot_act(tmp_path: Path) -> None:
@@ -127,16 +126,50 @@ def test_a_reason_from_outside_cannot_act(tmp_path: Path) -> None:
     results = judged(tmp_path, hostile)
     assert "<script>alert" not in run_page(results)
     assert "**a**" not in model_card(results) and "<script>" not in model_card(results)
-    assert "\x1b" not in "".join(summary_lines(results))
+    assert "\x1b" not in summary_table(results)
 
 
-def test_a_candidate_is_no_control(tmp_path: Path) -> None:
-    better = replace(evaluation("candidate", (190, 110, 70)), gain=CONTROL.gain)
-    same = replace(evaluation("adapted", BEFORE), gain=ADAPTED.gain)
-    results = judged(tmp_path, KEPT, evaluations=(ZERO_SHOT, same, better))
-    text = squashed(" ".join(summary_lines(results)))
-    assert "candidate" in text
-    assert "did at least as well" not in text
+class TestKeptZeroShot:
+    """A run whose guard kept zero-shot has plain CLIP's accuracy by the guard's decision."""
+
+    def summary(self, folder: Path, *others: Evaluation) -> str:
+        kept = evaluation("adapted", BEFORE, Interval(0.0, -0.01, 0.01))
+        return squashed(summary_table(judged(folder, KEPT, evaluations=(ZERO_SHOT, kept, *others))))
+
+    def test_headline_names_plain_clip_and_the_rejected_candidate(self, tmp_path: Path) -> None:
+        candidate = replace(ADAPTED, name="candidate")
+        text = self.summary(tmp_path, candidate)
+        assert (
+            "Kept zero-shot: this run classifies as plain CLIP does, top-1 55.0 % on 400 labelled "
+            "images (95 % interval 50.0 to 60.0 %). The rejected candidate has 59.5 %: +4.5 points "
+            "(95 % interval +1.2 to +7.8)."
+        ) in text
+        assert "No gain" not in text
+        assert "did at least as well" not in text
+        card = model_card(judged(tmp_path, KEPT))
+        assert "The CLIP that the recipe names, with its class texts as classifier" in card
+
+    def test_a_control_is_compared_with_the_candidate(self, tmp_path: Path) -> None:
+        assert "did at least as well" not in self.summary(tmp_path, CONTROL)
+        worse = replace(CONTROL, name="candidate", top1=ZERO_SHOT.top1)
+        assert "did at least as well as the candidate: 57.0" in self.summary(
+            tmp_path, worse, CONTROL
+        )
+
+    @pytest.mark.parametrize("verdict", [KEPT, UNSURE])
+    def test_a_control_that_kept_zero_shot_too_is_no_rival(
+        self, tmp_path: Path, verdict: Verdict
+    ) -> None:
+        worse = evaluation("adapted", (90, 60, 60), Interval(-0.025, -0.05, 0.01))
+        main = (worse,) if verdict is UNSURE else (replace(ADAPTED, top1=ZERO_SHOT.top1),)
+        others = () if verdict is UNSURE else (replace(worse, name="candidate"),)
+        control = replace(evaluation("plain", BEFORE), gain=worse.gain)
+        evaluations = (ZERO_SHOT, *main, *others, control)
+        assert "did at least as well" not in summary_table(
+            judged(tmp_path, verdict, evaluations=evaluations)
+        )
+        without_guard = judged(tmp_path, None, evaluations=(ZERO_SHOT, worse, control))
+        assert "did at least as well" in squashed(summary_table(without_guard))
 
 
 class TestPresent:
@@ -154,7 +187,7 @@ class TestPresent:
     def test_the_terminal_says_nothing_where_all_names_occur(self, tmp_path: Path) -> None:
         for present in (None, PresentNames(3, 3, 3, ())):
             results = replace(run_results(tmp_path), present=present)
-            assert "names occur" not in " ".join(summary_lines(results))
+            assert "names occur" not in summary_table(results)
 
     def test_page_and_card_show_names_without_an_image(self, tmp_path: Path) -> None:
         names = ("tabby cat", "<b>fox</b>", "c", "last name")
@@ -165,7 +198,7 @@ class TestPresent:
         assert "last name" in words
         assert "no image supports: tabby cat" in model_card(results)
         assert "<b>" not in model_card(results)
-        assert "About 2 of 3 names occur" in squashed(" ".join(summary_lines(results)))
+        assert "About 2 of 3 names occur" in squashed(summary_table(results))
 
     def test_page_and_card_say_in_a_few_words_that_all_occur(self, tmp_path: Path) -> None:
         results = replace(run_results(tmp_path), present=PresentNames(3, 3, 3, ()))

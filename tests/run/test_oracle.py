@@ -55,7 +55,7 @@ def test_every_group_has_so_many_correct_images(labelled: Path, correct: int) ->
 
 
 def test_a_run_is_marked_in_its_summary_report_and_model_card(labelled: Path) -> None:
-    from latte.report.terminal import summary_table
+    from latte.report.summary import summary_table
 
     folder, results, _ = run(labelled, *changes(1))
     assert results is not None

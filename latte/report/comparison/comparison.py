@@ -1,4 +1,4 @@
-"""A comparison: its rows, and what has to be said about them."""
+"""A comparison of finished runs: its rows, and the notes that a reader needs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
 from latte.recipe.data_files import find_file
-from latte.report.comparison import cells
 from latte.report.comparison.published import Published, read_published, unmatched, with_published
 from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
-from latte.report.sentences import STATEMENT
+from latte.report.numbers import mean_percent
+from latte.report.sentences import ORACLE_STATEMENT
 from latte.results.finished import read_runs
 
 
@@ -24,19 +24,23 @@ class Comparison:
     """By dataset, method and settings."""
     published: Published | None
     skipped: tuple[LatteError, ...]
-    """Folders that are not in the table, and why."""
+    """An error per folder that is not in the table."""
 
     @property
     def has_verdicts(self) -> bool:
-        """Whether one of the runs had a guard, so that every row says what its guards said."""
+        """Return whether any run had a guard, so that every row shows a verdict."""
         return any(run.verdict for row in self.rows for run in row.runs)
 
 
 def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparison:
-    """The finished runs in `paths`, with the published numbers of `against`.
+    """Return the comparison of the finished runs in `paths`.
 
-    A path is a run folder, or a folder of run folders; `against` is a file, or `published`, which
-    ships. Raises `LatteError` if no run is usable, or for mistakes in `against`.
+    Args:
+        paths: run folders, or folders of run folders.
+        against: a file of published numbers, or `published`, which ships with latte.
+
+    Raises:
+        LatteError: no run is usable, or `against` has mistakes.
     """
     published = read_published(find_file(against)) if against else None
     runs, skipped = read_runs(paths)
@@ -47,7 +51,7 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
-    """`eurosat, 8100 images` by digest; where two would read the same, with their digests."""
+    """Return `eurosat, 8100 images` by digest; equal titles get their digest added."""
     plain = {row.data.digest: _title(row) for row in rows}
     named = [*plain.values()]
     return {
@@ -57,7 +61,7 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What a reader has to know to read the table right; only what applies to it."""
+    """Return the notes that apply to this table."""
     rows = comparison.rows
     return [
         *_on_oracles(rows),
@@ -89,18 +93,18 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
 
 def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.has_oracle for row in rows):
-        yield f"Marked {ORACLE}: {STATEMENT}"
+        yield f"Marked {ORACLE}: {ORACLE_STATEMENT}"
 
 
 def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
-    """The table has what new images get; these answers are for the run's own images alone."""
+    """Report the posterior's accuracy, which the table does not have."""
     for row in rows:
         if row.own:
             yield (
                 f"{one_line(row.name)}: {row.own_images} test images are also training images, "
                 "which its labeler decided together; on these, top-1 "
-                f"{cells.top1(row.own.top1, row.own_images)} %, gain over zero-shot "
-                f"{cells.gain(row.own, row.own_images)}. The table has its classifier on "
+                f"{mean_percent(row.own.top1, row.own_images)} %, gain over zero-shot "
+                f"{row.own.gain_text(row.own_images)}. The table has its classifier on "
                 f"{row.data.images} images."
             )
 
@@ -125,7 +129,7 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_data(rows: Sequence[Row]) -> Iterator[str]:
-    """A name that stands for several sets of images."""
+    """Explain why one dataset name has several tables."""
     digests: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)

@@ -1,4 +1,4 @@
-"""The comparison for other programs: CSV with a line for each classifier, and JSON."""
+"""The comparison as CSV and JSON, for other programs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ COLUMNS = (
     "peak_memory_mb",
     "folders",
 )
-"""Accuracies, gains and deviations are fractions; an empty cell is a figure that there is not."""
+"""Accuracies, gains and deviations are fractions; a figure that does not exist is empty."""
 
 
 def as_csv(comparison: Comparison) -> str:
-    """A line for zero-shot, adapted and each control of every row, figures in full."""
+    """Return a line per classifier of each row, with all digits."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -45,7 +45,7 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """The same with seconds by stage, the notes, and what was skipped."""
+    """Return plain data: the rows with seconds by stage, the notes, and skipped folders."""
     published = comparison.published
     return {
         "rows": [_row(row) for row in comparison.rows],

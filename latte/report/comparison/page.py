@@ -1,49 +1,33 @@
-"""Where a page finds the reports of the runs that it compares."""
+"""The comparison as one HTML page."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from latte.io.redaction import one_line, printable
 from latte.report.charts import IntervalRow, interval_chart, points_tick
-from latte.report.comparison import cells
 from latte.report.comparison.comparison import Comparison, dataset_titles, notes
 from latte.report.comparison.panels import differences, training_curves
 from latte.report.comparison.rows import Result, Row
-from latte.report.numbers import duration, plural, points, points_range
+from latte.report.html import filled
+from latte.report.numbers import (
+    ABSENT,
+    duration,
+    mean_percent,
+    megabytes,
+    plural,
+    points,
+    points_range,
+    published_percent,
+)
 
-
-def report_link(page: Path, folder: Path) -> str | None:
-    """The relative address of a run's report, if it lies below the page or beside it; else None.
-
-    A page and the folder that both are in can be moved together and keep their links.
-    """
-    report = folder.resolve() / "report" / "index.html"
-    here = page.absolute().parent.resolve()
-    if not report.is_file():
-        return None
-    if report.is_relative_to(here):
-        return _address("./", report.relative_to(here))
-    if here.parent != here.parent.parent and report.is_relative_to(here.parent):
-        return _address("../", report.relative_to(here.parent))
-    return None
-
-
-def _address(start: str, path: Path) -> str:
-    return start + "/".join(quote(part, safe="") for part in path.parts)
-
-
-# Methods by datasets: the shortest answer to which one works where.
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -53,19 +37,36 @@ class OverviewCell:
     top1: str
     gain: str
     best: bool
-    """Whether no other method has a higher mean top-1 there."""
+    """Whether no other method has a higher mean top-1 on the dataset."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """A row for each method with its settings, a column for each dataset."""
+    """Methods by datasets: a row per method with its settings, a column per dataset."""
 
     datasets: tuple[str, ...]
     rows: tuple[tuple[str, tuple[OverviewCell | None, ...]], ...]
 
 
+def page(comparison: Comparison, path: Path | None = None) -> str:
+    """Return the page; if its `path` is known, it links to reports below and beside it."""
+    content = {
+        "runs": plural(sum(len(row.seeds) for row in comparison.rows), "run"),
+        "overview": overview(comparison.rows),
+        "sections": [
+            _section(title, digest, comparison, path)
+            for digest, title in dataset_titles(comparison.rows).items()
+        ],
+        "shows_published": comparison.published is not None,
+        "shows_memory": any(row.peak_memory_mb is not None for row in comparison.rows),
+        "notes": notes(comparison),
+        "skipped": comparison.skipped,
+    }
+    return filled(_TEMPLATES, "compare.js", content)
+
+
 def overview(rows: Sequence[Row]) -> Overview | None:
-    """None where one dataset only has labels: the table of its runs says it all."""
+    """Return methods by datasets; None if fewer than two datasets have labels."""
     labelled = [row for row in rows if row.adapted]
     titles = dataset_titles(labelled)
     if len(titles) < 2:
@@ -94,61 +95,37 @@ def _cell(row: Row | None, best: float) -> OverviewCell | None:
         return None
     images = row.data.images
     return OverviewCell(
-        cells.top1(row.adapted.top1, images),
+        mean_percent(row.adapted.top1, images),
         points(row.adapted.gain.value, images),
         row.adapted.top1.mean >= best,
     )
 
 
-# The comparison as one page in the look of the report; it needs nothing else.
+def report_link(page: Path, folder: Path) -> str | None:
+    """Return the relative address of a run's report; None unless it is below or beside the page.
+
+    The links still work after the folder that contains page and reports has been moved.
+    """
+    report = folder.resolve() / "report" / "index.html"
+    here = page.absolute().parent.resolve()
+    if not report.is_file():
+        return None
+    if report.is_relative_to(here):
+        return _address("./", report.relative_to(here))
+    if here.parent != here.parent.parent and report.is_relative_to(here.parent):
+        return _address("../", report.relative_to(here.parent))
+    return None
 
 
-_TEMPLATES = Path(__file__).parent / "templates"
+def _address(start: str, path: Path) -> str:
+    return start + "/".join(quote(part, safe="") for part in path.parts)
 
 
-def page(comparison: Comparison, path: Path | None = None) -> str:
-    """The whole page as HTML; where its `path` is known, it links to reports that lie near."""
-    style = files("latte.report.page").joinpath("templates/style.css").read_text(encoding="utf-8")
-    script = (_TEMPLATES / "compare.js").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("page.html").render(
-        runs=plural(sum(len(row.seeds) for row in comparison.rows), "run"),
-        overview=overview(comparison.rows),
-        sections=_sections(comparison, path),
-        shows_published=comparison.published is not None,
-        shows_memory=any(row.peak_memory_mb is not None for row in comparison.rows),
-        notes=notes(comparison),
-        skipped=comparison.skipped,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_content_hash(style),
-        script_hash=_content_hash(script),
-    )
-    return printable(text)
-
-
-def _sections(comparison: Comparison, path: Path | None) -> list[dict[str, Any]]:
-    return [
-        _section(
-            title,
-            [row for row in comparison.rows if row.data.digest == digest],
-            path,
-            comparison.has_verdicts,
-        )
-        for digest, title in dataset_titles(comparison.rows).items()
-    ]
-
-
-def _section(title: str, rows: Sequence[Row], path: Path | None, verdicts: bool) -> dict[str, Any]:
+def _section(title: str, digest: str, comparison: Comparison, path: Path | None) -> dict[str, Any]:
+    rows = [row for row in comparison.rows if row.data.digest == digest]
     return {
         "title": title,
-        "lines": [line for row in rows for line in _lines(row, path, verdicts)],
+        "lines": [line for row in rows for line in _lines(row, path, comparison.has_verdicts)],
         "chart": _gain_chart(title, rows),
         "shows_seeds": any(_seed_gains(row) for row in rows),
         "training_curves": training_curves(rows),
@@ -166,12 +143,12 @@ def _lines(row: Row, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
             (seed, report_link(path, folder) if path else None)
             for seed, folder in zip(row.seeds, row.folders, strict=True)
         ],
-        "zero_shot": cells.baseline(row.zero_shot, images),
+        "zero_shot": mean_percent(row.baseline, images),
         **_figures(row.adapted, images),
-        "published": cells.published(row.published),
+        "published": published_percent(row.published),
         "time": duration(sum(row.seconds.values())),
         "stages": [(stage, duration(seconds)) for stage, seconds in row.seconds.items()],
-        "memory": cells.memory(row.peak_memory_mb),
+        "memory": megabytes(row.peak_memory_mb),
     }
     nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
     others = [
@@ -191,12 +168,11 @@ def _lines(row: Row, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
 
 def _figures(result: Result | None, images: int) -> dict[str, str]:
     if result is None:
-        return {"top1": cells.ABSENT, "gain": cells.ABSENT, "gain_interval": ""}
-    mark = cells.SAME_FOR_ALL_SEEDS if cells.is_marked(result) else ""
+        return {"top1": ABSENT, "gain": ABSENT, "gain_interval": ""}
     return {
-        "top1": cells.top1(result.top1, images),
+        "top1": mean_percent(result.top1, images),
         "gain": points(result.gain.value, images),
-        "gain_interval": points_range(result.gain, images) + mark,
+        "gain_interval": points_range(result.gain, images) + result.mark,
     }
 
 
@@ -221,12 +197,6 @@ def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
 
 
 def _seed_gains(row: Row) -> tuple[float, ...]:
-    """Nothing for a single one, which is the value itself."""
+    """Return the gain of each seed; empty for a single seed."""
     gains = tuple(run.adapted.gain.value for run in row.runs if run.adapted)
     return gains if len(gains) > 1 else ()
-
-
-def _content_hash(text: str) -> str:
-    """The source expression by which the page's policy allows this very text and no other."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""Accuracy by class of the methods on one dataset, to put any two side by side."""
+"""Parts of the comparison page: accuracy by class of two methods, and training curves."""
 
 from __future__ import annotations
 
@@ -28,10 +28,19 @@ from latte.report.page.curves import recorded
 from latte.results.finished import Run
 from latte.results.metrics_log import read_metrics
 
+COLOURS = 6
+"""Number of line colours; of more rows, the best are drawn."""
+
+_FIGURES: dict[str, tuple[str, Format]] = {
+    "top1": ("Top-1 accuracy", percent_tick),
+    "loss": ("Loss", plain_tick),
+    "agreement": ("Label agreement", percent_tick),
+}
+
 
 @dataclass(frozen=True)
 class ClassLine:
-    """One class by two classifiers."""
+    """Accuracy of one class by two classifiers."""
 
     name: str
     images: int
@@ -43,10 +52,10 @@ class ClassLine:
 
 @dataclass(frozen=True)
 class Differences:
-    """Every classifier's accuracies, and the two that are shown first."""
+    """Accuracy by class of every classifier, and the two that are shown first."""
 
     data: dict[str, Any]
-    """What the page's script needs: names, images, and accuracies of each classifier."""
+    """Data of the page's script: names, images, and accuracies of each classifier."""
     choices: tuple[str, ...]
     first: int
     second: int
@@ -54,8 +63,20 @@ class Differences:
     """Largest difference in favour of the second first."""
 
 
+@dataclass(frozen=True)
+class TrainingCurves:
+    """Charts of one dataset's runs: a figure per chart, a line per run."""
+
+    legend: tuple[tuple[str, str], ...]
+    """Style class and name of each row."""
+    charts: tuple[tuple[str, Markup], ...]
+    """Title and picture of each."""
+    left_out: int
+    """Number of rows without a line."""
+
+
 def differences(rows: Sequence[Row]) -> Differences | None:
-    """None without labels, or where the runs do not agree on what the classes are."""
+    """Return accuracies by class; None without labels, or if runs have different classes."""
     known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
     images = {_images(run) for row in known for run in row.runs}
     if not known or len(images) != 1:
@@ -83,7 +104,7 @@ def _images(run: Run) -> tuple[int, ...]:
 
 
 def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
-    """Mean accuracy over seeds of each class; None where it has no images."""
+    """Return each class's mean accuracy over seeds; None for a class without images."""
     columns = zip(*(run.classes[classifier] for run in runs), strict=True)
     return [
         sum(one.correct for one in column) / total
@@ -94,7 +115,7 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
 
 
 def _default(rows: Sequence[Row]) -> tuple[int, int]:
-    """The second best and the best method; the only one is compared with zero-shot."""
+    """Return the second best and the best method, or zero-shot and the only method."""
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
     ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
     return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
@@ -136,33 +157,8 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 
 
-# How training went: each figure of several runs in one chart, a line for each run.
-
-
-COLOURS = 6
-"""So many rows have a colour of their own; of more, the best."""
-
-_FIGURES: dict[str, tuple[str, Format]] = {
-    "top1": ("Top-1 accuracy", percent_tick),
-    "loss": ("Loss", plain_tick),
-    "agreement": ("Label agreement", percent_tick),
-}
-
-
-@dataclass(frozen=True)
-class Courses:
-    """The charts of one dataset's runs."""
-
-    legend: tuple[tuple[str, str], ...]
-    """Style class and name of each row."""
-    charts: tuple[tuple[str, Markup], ...]
-    """Title and picture."""
-    left_out: int
-    """Rows that have no line."""
-
-
-def training_curves(rows: Sequence[Row]) -> Courses | None:
-    """None where no run recorded a step."""
+def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:
+    """Return the charts of these rows; None if no run recorded a step."""
     shown = _shown(rows)
     lines = [
         (f"line-{number}", read)
@@ -173,11 +169,11 @@ def training_curves(rows: Sequence[Row]) -> Courses | None:
     if not charts:
         return None
     legend = [(f"line-{number}", one_line(row.name)) for number, row in enumerate(shown, start=1)]
-    return Courses(tuple(legend), tuple(charts), len(rows) - len(shown))
+    return TrainingCurves(tuple(legend), tuple(charts), len(rows) - len(shown))
 
 
 def _shown(rows: Sequence[Row]) -> list[Row]:
-    """The best, in the order of the table."""
+    """Return the best rows, in the order of the table."""
     ranked = sorted(rows, key=lambda row: -(row.adapted.top1.mean if row.adapted else 0.0))
     best = ranked[:COLOURS]
     return [row for row in rows if row in best]
@@ -193,7 +189,7 @@ def _metrics(path: Path) -> list[MetricsRow]:
 def _charts(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]], rows: Sequence[Row]
 ) -> list[tuple[str, Markup]]:
-    """One, or one for each learner's name."""
+    """Return one chart, or one per learner."""
     title, tick = _FIGURES[figure]
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:
@@ -217,6 +213,6 @@ def _title(title: str, name: str) -> str:
 
 
 def _zero_shot(rows: Sequence[Row]) -> Reference | None:
-    """Runs on the same images share it, unless they begin at different CLIPs."""
+    """Return the zero-shot accuracy if all runs share it."""
     found = {row.zero_shot.mean for row in rows if row.zero_shot}
     return Reference(found.pop(), "zero-shot") if len(found) == 1 else None

@@ -1,4 +1,4 @@
-"""Published numbers, put beside measured ones."""
+"""Published numbers beside measured ones, and whether both agree."""
 
 from __future__ import annotations
 
@@ -16,26 +16,70 @@ from latte.recipe.node import KeyPath, Node
 from latte.report.comparison.rows import Row
 from latte.results.finished import Run
 
+Verdict = Literal["agrees", "unclear", "differs"]
+
+LEAST_TOLERANCE = 0.01
+"""Smallest tolerance of top-1, as a fraction, for another run with other texts of the LMM."""
+_DEVIATIONS = 2
+
 _KEYS = ("source", "note", "averages", "rows")
 _DIGITS = 6
-"""Of a fraction: more than papers print, and no trace of the division by 100."""
+"""Decimals of a fraction: more than papers print, and few enough to hide rounding errors."""
 _EXAMPLE = "As in: rows: {latteclip: {eurosat: 80.27}}"
 
 
 @dataclass(frozen=True)
 class Published:
-    """What somebody reported, and where."""
+    """Accuracies that a paper reports."""
 
     source: str
     note: str
     rows: Mapping[str, Mapping[str, float]]
-    """Method -> dataset -> top-1 accuracy as a fraction."""
+    """Top-1 accuracy as a fraction, by method and dataset."""
     averages: Mapping[str, float] = field(default_factory=dict)
-    """Method -> mean over all datasets, of methods without numbers by dataset."""
+    """Mean over all datasets, of methods without numbers by dataset."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """A measured number."""
+
+    mean: float
+    reach: float | None
+    """Half of its 95 % t-interval over seeds; None for a single seed."""
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A measured number beside the published one, as fractions."""
+
+    row: str
+    own: Own
+    published: float | None
+    tolerance: float
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus published; None without a published number."""
+        return None if self.published is None else self.own.mean - self.published
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Return whether both agree within the tolerance.
+
+        It is `unclear` if they differ by more, but by less than the interval over seeds.
+        """
+        if self.difference is None:
+            return None
+        excess = abs(self.difference) - self.tolerance
+        if excess <= 0:
+            return "agrees"
+        return "unclear" if excess <= (self.own.reach or 0.0) else "differs"
 
 
 def read_published(path: Path) -> Published:
-    """The file's content; accuracies in it are percentages.
+    """Return the content of a file, in which accuracies are percentages.
 
     Raises `LatteError` with every mistake and its line.
     """
@@ -52,18 +96,60 @@ def read_published(path: Path) -> Published:
 
 
 def with_published(rows: Sequence[Row], published: Published) -> list[Row]:
-    """`rows`, each with the number of its method and dataset where there is one.
+    """Return `rows` with the published number of their method and dataset, where there is one.
 
-    A recipe named after method and dataset, such as `latteclip-eurosat`, is found too. Case and
-    `_` for `-` make no difference.
+    Recipes named after method and dataset, such as `latteclip-eurosat`, match too. Case, and `_` in
+    place of `-`, make no difference.
     """
     return [replace(row, published=_number(row, published)) for row in rows]
 
 
 def unmatched(rows: Sequence[Row], published: Published) -> list[str]:
-    """Published methods that no row is beside."""
+    """Return the published methods that match no row."""
     used = {_method_of(row, published) for row in rows}
     return [method for method in published.rows if method not in used]
+
+
+def measured(runs: Sequence[Run]) -> Own | None:
+    """Return the mean of finished runs, one per seed; None without labelled images."""
+    values = [run.adapted.top1 for run in runs if run.adapted]
+    if not values:
+        return None
+    if len(values) == 1:
+        return Own(values[0], None, 1)
+    interval = mean_interval(values)
+    return Own(interval.value, (interval.high - interval.low) / 2, len(values))
+
+
+def beside(row: str, dataset: str, own: Own, published: Published) -> Beside:
+    """Return `own` beside the published number of this row and dataset."""
+    number = published.rows.get(row, {}).get(dataset)
+    return Beside(row, own, number, tolerance(dataset, published))
+
+
+def tolerance(dataset: str, published: Published) -> float:
+    """Return how far apart two runs of one method may be on `dataset`.
+
+    Papers do not report how much seeds differ. Twice the standard deviation of the published
+    variants stands in for it, and at least `LEAST_TOLERANCE`: the variants have no visible order,
+    and a real effect among them makes the tolerance wider.
+    """
+    values = [row[dataset] for row in published.rows.values() if dataset in row]
+    scatter = stdev(values) if len(values) > 1 else 0.0
+    return max(LEAST_TOLERANCE, _DEVIATIONS * scatter)
+
+
+def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) -> Beside:
+    """Return a row's mean over datasets beside the published mean; errors count as independent."""
+    names, own = [name for name, _ in numbers], [one for _, one in numbers]
+    reaches = [one.reach for one in own if one.reach is not None]
+    mean = Own(
+        fmean(one.mean for one in own),
+        _of_mean(reaches) if len(reaches) == len(own) else None,
+        min(one.seeds for one in own),
+    )
+    allowed = _of_mean([tolerance(name, published) for name in names])
+    return Beside(row, mean, _published_average(row, names, published), allowed)
 
 
 def _unknown(key: str) -> tuple[str, str]:
@@ -92,7 +178,7 @@ def _rows(root: Node, mistakes: Mistakes) -> dict[str, dict[str, float]]:
 
 
 def _percentages(path: KeyPath, row: Node, mistakes: Mistakes) -> dict[str, float]:
-    """The fractions in the mapping `row`, which stands at `path`."""
+    """Return the fractions in the mapping `row`, whose key path is `path`."""
     if not isinstance(row.value, dict):
         mistakes.add(row.origin, path, "is not a mapping of datasets", _EXAMPLE)
         return {}
@@ -119,7 +205,7 @@ def _number(row: Row, published: Published) -> float | None:
 
 
 def _method_of(row: Row, published: Published) -> str | None:
-    """The published method that has this row's name and a number for its dataset."""
+    """Return the published method that has this row's name and a number for its dataset."""
     dataset, name = _plain(row.data.name), _plain(row.method)
     names = (name, name.removesuffix(f"-{dataset}"), name.removeprefix(f"{dataset}-"))
     for candidate in names:
@@ -131,93 +217,6 @@ def _method_of(row: Row, published: Published) -> str | None:
 
 def _plain(name: str) -> str:
     return name.casefold().replace("_", "-")
-
-
-# Own numbers beside published ones, and whether they agree as far as these can be told apart.
-
-
-Verdict = Literal["agrees", "unclear", "differs"]
-
-LEAST_TOLERANCE = 0.01
-"""Top-1, as a fraction: what other texts of the LMM and another run move a number by, at least."""
-_DEVIATIONS = 2
-
-
-@dataclass(frozen=True)
-class Own:
-    """A number of one's own."""
-
-    mean: float
-    reach: float | None
-    """Half of its 95 % t-interval over seeds; None for a single seed."""
-    seeds: int
-
-
-@dataclass(frozen=True)
-class Beside:
-    """One number, ours and theirs, as fractions."""
-
-    row: str
-    own: Own
-    published: float | None
-    tolerance: float
-
-    @property
-    def difference(self) -> float | None:
-        """Ours minus theirs."""
-        return None if self.published is None else self.own.mean - self.published
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """Whether the numbers agree within the tolerance; unclear where our seeds leave it open."""
-        if self.difference is None:
-            return None
-        excess = abs(self.difference) - self.tolerance
-        if excess <= 0:
-            return "agrees"
-        return "unclear" if excess <= (self.own.reach or 0.0) else "differs"
-
-
-def measured(runs: Sequence[Run]) -> Own | None:
-    """The mean of finished runs, one a seed; None without labelled images."""
-    values = [run.adapted.top1 for run in runs if run.adapted]
-    if not values:
-        return None
-    if len(values) == 1:
-        return Own(values[0], None, 1)
-    interval = mean_interval(values)
-    return Own(interval.value, (interval.high - interval.low) / 2, len(values))
-
-
-def beside(row: str, dataset: str, own: Own, published: Published) -> Beside:
-    """`own` beside what was published for this row and dataset."""
-    number = published.rows.get(row, {}).get(dataset)
-    return Beside(row, own, number, tolerance(dataset, published))
-
-
-def tolerance(dataset: str, published: Published) -> float:
-    """How far apart two runs of the same method may be on `dataset`.
-
-    Nobody says how much seeds differ, so the scatter of the published variants stands in: they show
-    no order, as noise does, and where they hide a real effect, this errs on the wide side. Twice
-    their standard deviation, and `LEAST_TOLERANCE` at least.
-    """
-    values = [row[dataset] for row in published.rows.values() if dataset in row]
-    scatter = stdev(values) if len(values) > 1 else 0.0
-    return max(LEAST_TOLERANCE, _DEVIATIONS * scatter)
-
-
-def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) -> Beside:
-    """A row's mean over datasets, beside the published one over the same; errors independent."""
-    names, own = [name for name, _ in numbers], [one for _, one in numbers]
-    reaches = [one.reach for one in own if one.reach is not None]
-    mean = Own(
-        fmean(one.mean for one in own),
-        _of_mean(reaches) if len(reaches) == len(own) else None,
-        min(one.seeds for one in own),
-    )
-    allowed = _of_mean([tolerance(name, published) for name in names])
-    return Beside(row, mean, _published_average(row, names, published), allowed)
 
 
 def _published_average(row: str, datasets: Sequence[str], published: Published) -> float | None:

@@ -1,10 +1,10 @@
-"""Short labels that tell the rows of one method apart: the keys in which their recipes differ."""
+"""Rows of a comparison: runs that differ only in their seed are averaged."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -13,79 +13,18 @@ from latte.evaluate.statistics import Spread, mean_interval, spread
 from latte.interfaces import Interval, LatteError
 from latte.io.files import digest_json
 from latte.io.redaction import one_line
+from latte.report.numbers import points_with_range
 from latte.report.sentences import verdict_label
 from latte.results.finished import INPUTS, Data, Run, Score
-
-_LONGEST = 40
-_SHOWN_DIGITS = 6
-"""Of a digest."""
-_ABSENT = object()
-
-
-def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys in which `settings` are not all the same, in the order of the recipe.
-
-    The digest of the inputs is among them only where nothing else tells two of them apart.
-    """
-    keys = dict.fromkeys(key for one in settings for key in one)
-    differing = [key for key in keys if len({_identity(one, key) for one in settings}) > 1]
-    named = [key for key in differing if key != INPUTS]
-    apart = {tuple(_identity(one, key) for key in named) for one in settings}
-    return named if len(apart) == len(settings) else differing
-
-
-def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """`key=value` for each of `keys`, with as much of the key as tells it from the others."""
-    return tuple(
-        f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
-        for key in keys
-    )
-
-
-def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
-    """A sort key: numbers by size, before texts."""
-    return tuple(_rank(settings.get(key)) for key in keys)
-
-
-def _identity(settings: Mapping[str, Any], key: str) -> str:
-    value = settings.get(key, _ABSENT)
-    return "absent" if value is _ABSENT else repr(value)
-
-
-def _short(key: str, keys: Sequence[str]) -> str:
-    parts = key.split(".")
-    for start in range(len(parts) - 1, -1, -1):
-        short = ".".join(parts[start:])
-        alike = [one for one in keys if one == short or one.endswith(f".{short}")]
-        if len(alike) == 1:
-            return one_line(short)
-    return one_line(key)
-
-
-def _text(key: str, value: Any) -> str:
-    if key == INPUTS:
-        return str(value)[:_SHOWN_DIGITS]
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, list):
-        return f"[{', '.join(_text('', one) for one in value)}]"
-    text = one_line(str(value))
-    return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :]
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    if isinstance(value, int | float):
-        return (0, float(value), "")
-    return (1, 0.0, repr(value))
-
-
-# Rows of the comparison: runs that differ only in their seed, averaged.
-
 
 Over = Literal["seeds", "images"]
 
 ORACLE = "oracle"
-"""Marks what used ground-truth labels of its training images."""
+"""Marks results that used ground-truth labels of their training images."""
+
+_LONGEST_VALUE = 40
+_DIGEST_DIGITS = 6
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -95,7 +34,16 @@ class Result:
     top1: Spread
     gain: Interval
     gain_over: Over
-    """What its 95 % interval accounts for: other seeds, or other images."""
+    """Seeds or images, whichever the 95 % interval of the gain accounts for."""
+
+    @property
+    def mark(self) -> str:
+        """Return `*` if several seeds gain exactly the same, else an empty text."""
+        return "*" if self.gain_over == "images" and self.top1.runs > 1 else ""
+
+    def gain_text(self, images: int) -> str:
+        """Return `+4.7 (+4.1 to +5.4)`, in percentage points, with the mark."""
+        return points_with_range(self.gain, images) + self.mark
 
 
 @dataclass(frozen=True)
@@ -117,41 +65,47 @@ class Row:
     """The largest of the runs that recorded it."""
     folders: tuple[Path, ...]
     published: float | None = None
-    """Somebody else's top-1, as a fraction."""
+    """Top-1 that a paper reports, as a fraction."""
     has_oracle: bool = False
     """Whether the row or one of its controls used labels of training images."""
     runs: tuple[Run, ...] = ()
-    """Those that the row averages, by seed."""
+    """The averaged runs, by seed."""
     own: Result | None = None
-    """Of the posterior, on the test images that are training images; None where there are none."""
-
+    """The posterior on the test images that are training images; None where there are none."""
     candidate: Result | None = None
-    """Of the candidates that runs did not take as a whole, on the images of `adapted`."""
-
-    @property
-    def others(self) -> dict[str, Result]:
-        """What stands below the row, by the name that people read: candidate and controls."""
-        apart = {"candidate": self.candidate} if self.candidate else {}
-        return apart | {f"control {name}": one for name, one in self.controls.items()}
-
-    @property
-    def verdict(self) -> str:
-        """What guards said: `likely better (0.93)`, and of several seeds how many said what."""
-        found = [run.verdict for run in self.runs]
-        if len(found) == 1 or not any(found):
-            return verdict_label(found[0] if found else None)
-        said = Counter(one.outcome if one else verdict_label(None) for one in found)
-        return ", ".join(f"{number} of {len(found)} {what}" for what, number in said.items())
-
-    @property
-    def own_images(self) -> int:
-        """How many test images are training images of the row's first run."""
-        return self.runs[0].own_images if self.runs else 0
+    """The candidates that runs did not take as a whole, on the images of `adapted`."""
 
     @property
     def name(self) -> str:
         """Method and labels on one line."""
         return " ".join([self.method, *self.labels])
+
+    @property
+    def baseline(self) -> Spread | None:
+        """Zero-shot accuracy, with a deviation only if seeds change it."""
+        return self.zero_shot and replace(
+            self.zero_shot, deviation=self.zero_shot.deviation or None
+        )
+
+    @property
+    def others(self) -> dict[str, Result]:
+        """Results that stand below the row, by name: candidate and controls."""
+        candidate = {"candidate": self.candidate} if self.candidate else {}
+        return candidate | {f"control {name}": one for name, one in self.controls.items()}
+
+    @property
+    def verdict(self) -> str:
+        """Return `likely better (0.93)`; of several seeds, how often each outcome occurs."""
+        found = [run.verdict for run in self.runs]
+        if len(found) == 1 or not any(found):
+            return verdict_label(found[0] if found else None)
+        outcomes = Counter(one.outcome if one else verdict_label(None) for one in found)
+        return ", ".join(f"{number} of {len(found)} {name}" for name, number in outcomes.items())
+
+    @property
+    def own_images(self) -> int:
+        """Number of test images that are training images of the row's first run."""
+        return self.runs[0].own_images if self.runs else 0
 
 
 @dataclass(frozen=True)
@@ -166,10 +120,10 @@ class _Group:
 
 
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
-    """Rows by dataset, method and settings; and the runs that only repeat another one.
+    """Return rows by dataset, method and settings; and an error per run that repeats another one.
 
-    Runs on other evaluation images, training images or weights are never averaged, whatever their
-    recipes are called.
+    Runs on different evaluation images, training images or weights are never averaged, even if
+    their recipes have one name.
     """
     groups, repeated = _grouped(runs)
     families: dict[tuple[str, Data], list[_Group]] = {}
@@ -181,11 +135,11 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
 
 
 def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
-    """The mean gain with its 95 % interval, and what that accounts for.
+    """Return the mean gain with its 95 % interval, and what the interval accounts for.
 
-    One run: its own paired interval over images. Several: the t-interval over seeds, unless all
-    seeds gain exactly the same: no spread over seeds is no certainty, so the widest of the runs'
-    own intervals is given.
+    One run has its own paired interval over images. Several have the t-interval over seeds. If all
+    seeds gain exactly the same, that interval would claim certainty, so the widest of the runs' own
+    intervals is returned.
     """
     gains = [score.gain for score in scores]
     values = [gain.value for gain in gains]
@@ -193,6 +147,31 @@ def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
         return max(gains, key=lambda gain: gain.high - gain.low), "images"
     interval = mean_interval(values)
     return Interval(interval.value, max(-1.0, interval.low), min(1.0, interval.high)), "seeds"
+
+
+def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys in which `settings` differ, in the order of the recipe.
+
+    The digest of the inputs is included only if two of them have no other difference.
+    """
+    keys = dict.fromkeys(key for one in settings for key in one)
+    differing = [key for key in keys if len({_identity(one, key) for one in settings}) > 1]
+    named = [key for key in differing if key != INPUTS]
+    distinct = {tuple(_identity(one, key) for key in named) for one in settings}
+    return named if len(distinct) == len(settings) else differing
+
+
+def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    """Return `key=value` for each of `keys`, shortened to the end that is unique among them."""
+    return tuple(
+        f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
+        for key in keys
+    )
+
+
+def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
+    """Return a sort key: numbers by size, then texts."""
+    return tuple(_rank(settings.get(key)) for key in keys)
 
 
 def _grouped(runs: Sequence[Run]) -> tuple[list[_Group], list[LatteError]]:
@@ -213,7 +192,7 @@ def _grouped(runs: Sequence[Run]) -> tuple[list[_Group], list[LatteError]]:
 
 
 def _family_rows(family: Sequence[_Group]) -> list[Row]:
-    """Rows of one method on one dataset, labelled by what sets them apart."""
+    """Return the rows of one method and dataset, labelled by the keys in which they differ."""
     keys = differing_keys([group.first.settings for group in family])
     ordered = sorted(family, key=lambda group: order(group.first.settings, keys))
     return [_row(group, labels(group.first.settings, keys)) for group in ordered]
@@ -250,7 +229,7 @@ def _result(scores: Sequence[Score]) -> Result:
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:
-    """Controls of one name are averaged only where they are the same: recipes change theirs."""
+    """Average controls that have the same name and settings."""
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
         for name, control in run.controls.items():
@@ -260,7 +239,7 @@ def _controls(runs: Sequence[Run]) -> dict[str, Result]:
                 scores.setdefault(key, []).append(control.adapted)
     names = [name for name, _ in scores]
     return {
-        f"{name} ({digest[:6]})" if names.count(name) > 1 else name: _result(own)
+        f"{name} ({digest[:_DIGEST_DIGITS]})" if names.count(name) > 1 else name: _result(own)
         for (name, digest), own in scores.items()
     }
 
@@ -270,3 +249,35 @@ def _mean_seconds(runs: Sequence[Run]) -> dict[str, float]:
     return {
         stage: fmean(run.seconds[stage] for run in runs if stage in run.seconds) for stage in stages
     }
+
+
+def _identity(settings: Mapping[str, Any], key: str) -> str:
+    value = settings.get(key, _ABSENT)
+    return "absent" if value is _ABSENT else repr(value)
+
+
+def _short(key: str, keys: Sequence[str]) -> str:
+    parts = key.split(".")
+    for start in range(len(parts) - 1, -1, -1):
+        short = ".".join(parts[start:])
+        alike = [one for one in keys if one == short or one.endswith(f".{short}")]
+        if len(alike) == 1:
+            return one_line(short)
+    return one_line(key)
+
+
+def _text(key: str, value: Any) -> str:
+    if key == INPUTS:
+        return str(value)[:_DIGEST_DIGITS]
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list):
+        return f"[{', '.join(_text('', one) for one in value)}]"
+    text = one_line(str(value))
+    return text if len(text) <= _LONGEST_VALUE else "…" + text[1 - _LONGEST_VALUE :]
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    if isinstance(value, int | float):
+        return (0, float(value), "")
+    return (1, 0.0, repr(value))

@@ -1,4 +1,4 @@
-"""Whether the images of a recipe are on this machine."""
+"""Published tables as plans of runs: each number names the recipe that reproduces it."""
 
 from __future__ import annotations
 
@@ -22,34 +22,20 @@ from latte.report.comparison.published import Published, read_published
 from latte.run.sweep import PlannedRun, plan_sweep, split_values
 from latte.run.workspace import Workspace, run_folder
 
-
-def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> str | None:
-    """What keeps the recipe's images from being listed, in one line; None if nothing does."""
-    workspace = Workspace(recipe, registry, progress, run_folder(recipe, None))
-    try:
-        workspace.dataset.training_images()
-    except LatteError as error:
-        return error.what
-    return None
-
-
-# A published table as runs of one's own: which recipe makes each of its numbers.
-
-
 ModelT = TypeVar("ModelT", bound=Options)
 
 _DATASET = "{dataset}"
 
 
 class RowSettings(Options):
-    """How one row is made."""
+    """The recipe of one row."""
 
     recipe: str = Field(description="name of a shipped recipe, or a file beside the table")
-    set: dict[str, Any] = Field(default={}, description="what changes in it, by key path")
+    set: dict[str, Any] = Field(default={}, description="changed values by key path")
 
 
 class TableSettings(Options):
-    """A table's file."""
+    """The content of a table's file."""
 
     title: str = Field(description="what the table is about")
     published: str = Field(description="file with the published numbers, beside the table")
@@ -65,7 +51,7 @@ class ChangeSettings(Options):
 
 @dataclass(frozen=True)
 class Table:
-    """A table that was read."""
+    """A table and its published numbers."""
 
     path: Path
     settings: TableSettings
@@ -74,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Cell:
-    """The runs of one number: a row's recipe on one dataset, once for each seed."""
+    """The runs of one number: a row's recipe on one dataset, once per seed."""
 
     row: str
     dataset: str
@@ -82,19 +68,19 @@ class Cell:
 
 
 def read_table(path: Path) -> Table:
-    """The table in a file, or of that name among those that ship. Raises `LatteError`."""
+    """Return the table in a file, or the shipped table of that name. Raises `LatteError`."""
     file = find_file(path)
     settings = _read(file, TableSettings)
     return Table(file, settings, read_published(file.parent / settings.published))
 
 
 def read_changes(path: Path) -> dict[str, str]:
-    """Key path -> value, as `--set` takes them, from a file such as `tiny.yaml`."""
+    """Return values by key path, as `--set` takes them, from a file such as `tiny.yaml`."""
     return _as_texts(_read(find_file(path), ChangeSettings).set)
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:
-    """The same of `--set KEY=VALUE`. Raises `LatteError` for a list of values."""
+    """Return values by key path of `--set KEY=VALUE`. Raises `LatteError` for several values."""
     found = {}
     for text in texts:
         key, _, value = text.partition("=")
@@ -105,7 +91,7 @@ def changes_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def chosen_datasets(table: Table, chosen: str | None) -> list[str]:
-    """The table's datasets, or those in `a,b`. Raises `LatteError` for one that it has not."""
+    """Return the table's datasets, or those in `a,b`. Raises `LatteError` for unknown ones."""
     known = table.settings.datasets
     if chosen is None:
         return [*known]
@@ -126,7 +112,7 @@ def plan_dataset(
     registry: Registry,
     limit: int | None,
 ) -> list[Cell]:
-    """The runs of one column, row by row. Raises `LatteError` with every mistake of a row."""
+    """Return the runs of one column, row by row. Raises `LatteError` with a row's mistakes."""
     cells = []
     for name, row in table.settings.rows.items():
         values = {**_as_texts(row.set), **changes}
@@ -135,6 +121,16 @@ def plan_dataset(
         runs = plan_sweep([recipe], settings, seeds, registry, limit)
         cells.append(Cell(name, dataset, tuple(runs)))
     return cells
+
+
+def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> str | None:
+    """Return in one line why the recipe's images cannot be listed; None if they can."""
+    workspace = Workspace(recipe, registry, progress, run_folder(recipe, None))
+    try:
+        workspace.dataset.training_images()
+    except LatteError as error:
+        return error.what
+    return None
 
 
 def _read(path: Path, model: type[ModelT]) -> ModelT:
@@ -155,5 +151,5 @@ def _recipe(name: str, table: Path) -> Path:
 
 
 def _as_texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Values as JSON, which `--set` reads as what they are."""
+    """Return values as JSON, whose types `--set` restores."""
     return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}

@@ -1,1 +1,1 @@
-"""Measures of how a run went, most of them without labels."""
+"""Diagnosis of runs: measures of adaptation, most of them without labels."""

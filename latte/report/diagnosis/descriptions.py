@@ -1,4 +1,4 @@
-"""How much one labelling tells about another, beyond what any two labellings share by chance."""
+"""Measures of descriptions: do they distinguish classes, and do they differ between images?"""
 
 from __future__ import annotations
 
@@ -12,18 +12,146 @@ from torch import Tensor
 
 from latte.evaluate.similarities import agreement
 from latte.interfaces import Classifier
-from latte.report.diagnosis.confidence import ROWS_A_BLOCK
+from latte.report.diagnosis.classifier import IMAGES_PER_BLOCK
 from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
 from latte.toolkit.mixer import margin_weights
 
+_MIXER = "LatteCLIP (Cao et al. 2025, WACV), dynamic feature mixer"
+
+REFUSED = Measure("refused", "refused", "share", "images that the describer gave no text for")
+DISTINCT = Measure(
+    "distinct",
+    "distinct texts",
+    "share",
+    "distinct texts per image; low: many images are described by the same words",
+)
+NAMED = Measure(
+    "names_label",
+    "names the label",
+    "share",
+    "texts that are nearest to the image's frozen label; high: texts repeat that label, low: they "
+    "name other classes or none",
+)
+INFORMATION = Measure(
+    "information",
+    "information on the label",
+    "index",
+    "adjusted mutual information of the class nearest to the text and the frozen label; 0: as by "
+    "chance, 1: each determines the other",
+    "Vinh, Epps and Bailey (2010), Journal of Machine Learning Research 11:2837-2854",
+)
+ALIKE = Measure(
+    "pairwise_cosine",
+    "similarity of texts",
+    "cosine",
+    "mean cosine of two images' texts; 1: the same is said of everything",
+)
+MARGIN = Measure(
+    "margin",
+    "mixer margin",
+    "cosine",
+    "mean margin between the two zero-shot classes nearest to a text; low: undecided",
+    _MIXER,
+)
+WEIGHT = Measure(
+    "weight",
+    "weight in the mix",
+    "share",
+    "mean share that LatteCLIP's mixer gives this text among all of an image's texts at the start",
+    _MIXER,
+)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Descriptions of N images: features of the texts, and their nearest classes."""
+
+    features: Tensor
+    """(U, D): frozen unit features of the distinct texts."""
+    rows: Mapping[str, Tensor]
+    """By description, in the recipe's order: the row (N,) of each image's text. A description of
+    scope `class` has the text of the image's zero-shot label. Where the describer refused, it is
+    the text that training uses instead; of several texts, the first that was not refused."""
+    answered: Mapping[str, Tensor]
+    """By description that a describer wrote: bool (N,), images that it gave a text for."""
+    leaking: frozenset[str]
+    """Descriptions whose prompt contains the zero-shot label."""
+    classifier: Classifier
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """The recipe's factor in the mix by description; 1 if not named."""
+
+    @cached_property
+    def nearest(self) -> Tensor:
+        """(U,) int64: the class nearest to each text."""
+        blocks = torch.split(self.features, IMAGES_PER_BLOCK)
+        return torch.cat([self.classifier.similarities(block).argmax(dim=1) for block in blocks])
+
+    @cached_property
+    def margins(self) -> Tensor:
+        """(U,): the mixer's weight of each text."""
+        blocks = torch.split(self.features, IMAGES_PER_BLOCK)
+        return torch.cat([margin_weights(block, self.classifier) for block in blocks])
+
+    def named(self, description: str, labels: Tensor) -> Tensor:
+        """Return 1 where the text is nearest to the label (N,), 0 where not, NaN where refused."""
+        same = (self.nearest[self.rows[description]] == labels).double()
+        return same.where(self.answered[description], torch.nan)
+
+
+def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
+    """Return a section per description, given zero-shot labels (N,); none without a describer."""
+    if not texts.answered:
+        return []
+    weights = mix_shares(
+        [texts.margins[rows] * texts.weights.get(name, 1.0) for name, rows in texts.rows.items()]
+    )
+    return [
+        make_section(
+            f"description `{name}`",
+            f"description.{name}",
+            [
+                *(_text_measures(texts, name, labels) if name in texts.answered else ()),
+                Measurement(MARGIN, float(texts.margins[rows].double().mean())),
+                Measurement(WEIGHT, weight),
+            ],
+        )
+        for (name, rows), weight in zip(texts.rows.items(), weights, strict=True)
+    ]
+
+
+def mix_shares(margins: list[Tensor]) -> list[float]:
+    """Return each description's mean share of the mix, given positive weighted margins (N,)."""
+    stacked = torch.stack(margins).double()
+    return (stacked / stacked.sum(dim=0)).mean(dim=1).tolist()
+
+
+def agreement_by_chance(labels: Tensor, other: Tensor, classes: int) -> float:
+    """Return the share on which unrelated labellings (N,) with these class counts agree."""
+    counts = [one.bincount(minlength=classes).double() for one in (labels, other)]
+    return float((counts[0] * counts[1]).sum()) / len(labels) ** 2
+
+
+def mean_pairwise_cosine(features: Tensor, counts: Tensor) -> float:
+    """Return the mean cosine over all pairs of n vectors; NaN for fewer than two vectors.
+
+    Args:
+        features: distinct unit rows (U, D).
+        counts: occurrences of each (U,); n is their sum.
+    """
+    total = float(counts.sum())
+    if total < 2:
+        return math.nan
+    length = float((features.double() * counts.double().unsqueeze(1)).sum(dim=0).square().sum())
+    return (length - total) / (total * (total - 1))
+
 
 def adjusted_mutual_information(labels: Tensor, other: Tensor) -> float:
-    """1 if each of two labellings (N,) follows from the other, 0 as by chance; may be below 0.
+    """Return 1 if each of two labellings (N,) determines the other, 0 as by chance, or below.
 
     (I - E) / (mean of both entropies - E), where E is the mutual information expected of random
-    labellings with these class counts. Plain normalised information would be far above 0 for
-    unrelated labels wherever images are few for the number of classes. Where nothing can be told,
-    because one labelling has a single class or every image is a class of its own, it is 0.
+    labellings with these class counts. Normalised information without E would be far above 0 for
+    unrelated labels wherever images are few for the number of classes. It is 0 if one labelling has
+    a single class, or every image is a class of its own.
 
     Vinh, Epps and Bailey (2010), Journal of Machine Learning Research 11:2837-2854 (AMI, sum).
     """
@@ -36,7 +164,7 @@ def adjusted_mutual_information(labels: Tensor, other: Tensor) -> float:
 
 
 def mutual_information(labels: Tensor, other: Tensor) -> float:
-    """Mutual information of two labellings (N,), in nats."""
+    """Return the mutual information of two labellings (N,), in nats."""
     images = len(labels)
     pairs, counts = torch.unique(torch.stack([labels, other]), dim=1, return_counts=True)
     both = counts.double()
@@ -46,10 +174,14 @@ def mutual_information(labels: Tensor, other: Tensor) -> float:
 
 
 def expected_mutual_information(counts: Tensor, other: Tensor) -> float:
-    """Mean mutual information in nats over all permutations of labels with positive counts (A,).
+    """Return the mean mutual information, in nats, over all permutations of the labels.
 
     The overlap of two classes is hypergeometric (Vinh et al. 2010, theorem 1). Classes of one size
     are summed once, so that the work grows with the images times the distinct sizes.
+
+    Args:
+        counts: positive numbers of images by class of one labelling (A,).
+        other: the same of the other labelling (B,).
     """
     images = int(counts.sum())
     log_factorial = torch.lgamma(torch.arange(images + 1, dtype=torch.float64) + 1)
@@ -75,147 +207,21 @@ def expected_mutual_information(counts: Tensor, other: Tensor) -> float:
             - log_factorial[second - overlap]
             - log_factorial[neither.clamp_min(0)]
         )
-        told = overlap.double() / images * (images * overlap / (first * second.double())).log()
-        terms = (told * log_chance.exp()).where(possible, 0.0)
+        information = (
+            overlap.double() / images * (images * overlap / (first * second.double())).log()
+        )
+        terms = (information * log_chance.exp()).where(possible, 0.0)
         expected += times * float((terms * repeats.repeat_interleave(lengths)).sum())
     return expected
 
 
-def _counts(labels: Tensor) -> Tensor:
-    """Of the classes that occur."""
-    counts = labels.bincount()
-    return counts[counts > 0]
-
-
-def _entropy(counts: Tensor) -> float:
-    return float(torch.special.entr(counts / counts.sum().double()).sum())
-
-
-# How much the descriptions say: about classes, and differently about different images.
-
-
-_MIXER = "LatteCLIP (Cao et al. 2025, WACV), dynamic feature mixer"
-
-REFUSED = Measure("refused", "refused", "share", "images that the describer gave no text for")
-DISTINCT = Measure(
-    "distinct",
-    "distinct texts",
-    "share",
-    "distinct texts an image; low: many images are described by the same words",
-)
-NAMED = Measure(
-    "names_label",
-    "names the label",
-    "share",
-    "texts that are nearest to the image's frozen label; high: texts repeat that label, low: they "
-    "name other classes or none",
-)
-INFORMATION = Measure(
-    "information",
-    "information on the label",
-    "index",
-    "adjusted mutual information of the class nearest to the text and the frozen label; 0: as by "
-    "chance, 1: each follows from the other",
-    "Vinh, Epps and Bailey (2010), Journal of Machine Learning Research 11:2837-2854",
-)
-ALIKE = Measure(
-    "pairwise_cosine",
-    "likeness of texts",
-    "cosine",
-    "mean cosine of two images' texts; 1: the same is said of everything",
-)
-MARGIN = Measure(
-    "margin",
-    "mixer margin",
-    "cosine",
-    "mean margin between the two zero-shot classes nearest to a text; low: undecided",
-    _MIXER,
-)
-WEIGHT = Measure(
-    "weight",
-    "weight in the mix",
-    "share",
-    "mean share that LatteCLIP's mixer gives this text among all of an image's texts at the start",
-    _MIXER,
-)
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The descriptions of N images as features, and as the zero-shot classifier reads them."""
-
-    features: Tensor
-    """(U, D): frozen unit features of the distinct texts."""
-    rows: Mapping[str, Tensor]
-    """By description, in the recipe's order: the row (N,) of each image's text. Scope `class`: of
-    its frozen label's text. Where the describer refused, the text that training uses instead; of
-    several texts, the first that was not refused."""
-    answered: Mapping[str, Tensor]
-    """By description that a describer was asked for: images (N,) that it gave a text for."""
-    leaking: frozenset[str]
-    """Descriptions whose prompt tells the describer the frozen label."""
-    classifier: Classifier
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """By description: the factor that the recipe gives it in the mix; 1 if not named."""
-
-    @cached_property
-    def nearest(self) -> Tensor:
-        """(U,) int64: the class nearest to each text."""
-        blocks = torch.split(self.features, ROWS_A_BLOCK)
-        return torch.cat([self.classifier.similarities(block).argmax(dim=1) for block in blocks])
-
-    @cached_property
-    def margins(self) -> Tensor:
-        """(U,): the mixer's weight of each text."""
-        blocks = torch.split(self.features, ROWS_A_BLOCK)
-        return torch.cat([margin_weights(block, self.classifier) for block in blocks])
-
-    def named(self, description: str, labels: Tensor) -> Tensor:
-        """(N,): 1 where the text is nearest to the label, 0 where not, NaN where it was refused."""
-        same = (self.nearest[self.rows[description]] == labels).double()
-        return same.where(self.answered[description], torch.nan)
-
-
-def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
-    """A section for each description, given frozen labels (N,); none where nobody was asked."""
-    if not texts.answered:
-        return []
-    weights = mix_shares(
-        [texts.margins[rows] * texts.weights.get(name, 1.0) for name, rows in texts.rows.items()]
-    )
-    return [
-        make_section(
-            f"description `{name}`",
-            f"description.{name}",
-            [
-                *(_written(texts, name, labels) if name in texts.answered else ()),
-                Measurement(MARGIN, float(texts.margins[rows].double().mean())),
-                Measurement(WEIGHT, weight),
-            ],
-        )
-        for (name, rows), weight in zip(texts.rows.items(), weights, strict=True)
-    ]
-
-
-def mix_shares(margins: list[Tensor]) -> list[float]:
-    """Weighted margins (N,) of each description, positive -> its mean share of an image's mix."""
-    stacked = torch.stack(margins).double()
-    return (stacked / stacked.sum(dim=0)).mean(dim=1).tolist()
-
-
-def agreement_by_chance(labels: Tensor, other: Tensor, classes: int) -> float:
-    """The share on which unrelated labellings (N,) with these class counts agree."""
-    counts = [one.bincount(minlength=classes).double() for one in (labels, other)]
-    return float((counts[0] * counts[1]).sum()) / len(labels) ** 2
-
-
-def _written(texts: Texts, name: str, labels: Tensor) -> list[Measurement]:
-    """Of the texts that were really written: a template that fills a gap says what it is told."""
+def _text_measures(texts: Texts, name: str, labels: Tensor) -> list[Measurement]:
+    """Measure the texts that a describer wrote, without templates that fill its gaps."""
     answered = texts.answered[name]
     refused = Measurement(REFUSED, 1 - float(answered.double().mean()))
     if not answered.any():
-        nothing = (DISTINCT, NAMED, INFORMATION, ALIKE)
-        return [refused, *(Measurement(measure, math.nan) for measure in nothing)]
+        others = (DISTINCT, NAMED, INFORMATION, ALIKE)
+        return [refused, *(Measurement(measure, math.nan) for measure in others)]
     rows, own = texts.rows[name][answered], labels[answered]
     distinct, counts = torch.unique(rows, return_counts=True)
     features, nearest = texts.features[distinct], texts.nearest[rows]
@@ -229,15 +235,11 @@ def _written(texts: Texts, name: str, labels: Tensor) -> list[Measurement]:
     ]
 
 
-def mean_pairwise_cosine(features: Tensor, counts: Tensor) -> float:
-    """The mean cosine of two different ones of n vectors; NaN for fewer than two.
+def _counts(labels: Tensor) -> Tensor:
+    """Return the numbers of images of the classes that occur."""
+    counts = labels.bincount()
+    return counts[counts > 0]
 
-    Args:
-        features: distinct unit rows (U, D).
-        counts: how often each occurs (U,); n is their sum.
-    """
-    total = float(counts.sum())
-    if total < 2:
-        return math.nan
-    length = float((features.double() * counts.double().unsqueeze(1)).sum(dim=0).square().sum())
-    return (length - total) / (total * (total - 1))
+
+def _entropy(counts: Tensor) -> float:
+    return float(torch.special.entr(counts / counts.sum().double()).sum())

@@ -1,80 +1,31 @@
-"""Labels of the training images: how many adapting changed, and how many classes they use."""
+"""Diagnoses of finished runs, and the correlation of each measure with the real gain."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from latte.evaluate.similarities import agreement
-from latte.interfaces import Classifier, Progress, Verdict
+from latte.evaluate.rank_correlation import Correlation, correlate
+from latte.interfaces import LatteError, Progress, Verdict
 from latte.io.redaction import one_line
-from latte.report.diagnosis.confidence import Confidence, confidence, sureness_measures
+from latte.registry.registry import Registry
+from latte.report.diagnosis.classifier import (
+    Confidence,
+    change_measure,
+    closest_classes,
+    confidence,
+    confidence_measures,
+    usage_measure,
+)
 from latte.report.diagnosis.descriptions import description_sections
 from latte.report.diagnosis.labelled import Labelled, measure_labelled
 from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
 from latte.report.diagnosis.neighbours import Neighbours, find_neighbours, purity_measure
-from latte.report.diagnosis.subject import Subject, zero_shot_classifier
+from latte.report.diagnosis.subject import FrozenClips, Subject, read_subject, zero_shot_classifier
 from latte.report.sentences import NO_GUARD, verdict_label
-from latte.results.finished import Run
-
-CHANGED = Measure(
-    "labels_changed",
-    "labels changed",
-    "share",
-    "training images whose class changed; 0: adapting changes nothing on them",
-)
-IN_USE = Measure(
-    "classes_in_use",
-    "classes in use",
-    "share",
-    "of the classes, those that label at least one training image; low: only some occur, or "
-    "labels pile up in few of them",
-)
-
-
-def usage_measure(labels: Tensor, classes: int) -> Measurement:
-    """The share of classes that some of N labels (N,) name."""
-    return Measurement(IN_USE, int((labels.bincount() > 0).sum()) / classes)
-
-
-def change_measure(frozen: Tensor, adapted: Tensor) -> Measurement:
-    """The share of N > 0 images whose two labels (N,) differ."""
-    return Measurement(CHANGED, 1 - agreement(frozen, adapted))
-
-
-# Whether two classes of a classifier are alike.
-
-
-_ROWS_A_BLOCK = 2048
-
-CLOSEST = Measure(
-    "closest_classes",
-    "two closest classes",
-    "cosine",
-    "largest cosine between two classes; near 1: these two can hardly be told apart",
-)
-
-
-def closest_classes(classifier: Classifier) -> Measurement:
-    """The largest cosine between prototypes of different classes; NaN with a single class."""
-    if classifier.classes == 1:
-        return Measurement(CLOSEST, math.nan)
-    weights, owners = classifier.directions, classifier.owners
-    largest = max(
-        float((rows @ weights.T).where(own.unsqueeze(1) != owners, -torch.inf).max())
-        for rows, own in zip(
-            torch.split(weights, _ROWS_A_BLOCK), torch.split(owners, _ROWS_A_BLOCK), strict=True
-        )
-    )
-    return Measurement(CLOSEST, largest)
-
-
-# The verdict of a run's guard, as measures: a guard sees the adapted classifier, and no label.
-
+from latte.results.finished import Run, read_runs
 
 PROBABILITY = Measure(
     "probability", "probability", "share", "that adapting helps on images like these"
@@ -87,27 +38,6 @@ STRENGTH = Measure(
 )
 
 
-def verdict_section(verdict: Verdict) -> Section:
-    """Probability, strength, and the signals that they were read from."""
-    probability = math.nan if verdict.probability is None else verdict.probability
-    signals = [
-        Measurement(Measure(f"signal.{name}", name, "index", "a signal of the guard"), value)
-        for name, value in verdict.signals.items()
-    ]
-    measured = [Measurement(PROBABILITY, probability), Measurement(STRENGTH, verdict.strength)]
-    return make_section("verdict of the guard", "verdict", [*measured, *signals])
-
-
-def verdict_line(verdict: Verdict | None) -> str:
-    """The outcome and its reason, in one line."""
-    if verdict is None:
-        return NO_GUARD
-    return f"Verdict: {verdict_label(verdict)}: {one_line(verdict.reason)}."
-
-
-# One run, diagnosed.
-
-
 @dataclass(frozen=True)
 class Diagnosis:
     """All measures of one run."""
@@ -118,19 +48,71 @@ class Diagnosis:
     verdict: Verdict | None
     """None without a guard."""
     sections: tuple[Section, ...]
-    """What no label was needed for."""
+    """Measures that need no label."""
     labelled: Labelled | None
     leaking: frozenset[str]
-    """Descriptions whose prompt tells the describer the frozen label."""
+    """Descriptions whose prompt contains the zero-shot label."""
 
     @property
     def all_sections(self) -> tuple[Section, ...]:
-        """Those that need labels too, at the end."""
+        """All sections, those that need labels at the end."""
         return (*self.sections, self.labelled.section) if self.labelled else self.sections
 
 
+@dataclass(frozen=True)
+class Aligned:
+    """Values of one measure in several runs."""
+
+    section: str
+    measure: Measure
+    values: tuple[float, ...]
+    """By run; NaN for a run without this measure."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Correlation of one measure with the gain, over the runs that have both."""
+
+    section: str
+    measure: Measure
+    lowest: float
+    highest: float
+    correlation: Correlation
+
+
+@dataclass(frozen=True)
+class Diagnoses:
+    """Diagnoses of at least one run."""
+
+    runs: tuple[Diagnosis, ...]
+    relations: tuple[Relation, ...]
+    """Over the runs with labels: label-free measures first, then those that need labels. Empty for
+    a single run."""
+    skipped: tuple[LatteError, ...]
+    """An error per folder that is not among the runs."""
+
+
+def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress) -> Diagnoses:
+    """Diagnose the finished runs in `paths`: run folders, or folders of them.
+
+    Raises `LatteError` if no run is usable.
+    """
+    runs, skipped = read_runs(paths)
+    clips = FrozenClips()
+    found = []
+    for run in runs:
+        progress.say(f"diagnose {run.folder.name}")
+        try:
+            found.append(diagnose_run(read_subject(run, registry, progress, clips), progress))
+        except LatteError as error:
+            skipped.append(error)
+    if not found:
+        raise skipped[0] if len(skipped) == 1 else LatteError("\n".join(map(str, skipped)))
+    return Diagnoses(tuple(found), tuple(relate(found)), tuple(skipped))
+
+
 def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
-    """Measure one run: first what its guard saw, then its labels, then where it started from."""
+    """Measure a run: guard, adapted labels, prototypes, frozen CLIP, descriptions, test images."""
     zero_shot = subject.zero_shot
     classifier = zero_shot_classifier(zero_shot)
     seen = confidence(zero_shot.training, classifier, subject.logit_scale)
@@ -150,6 +132,64 @@ def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
         labelled=measure_labelled(subject, seen, near),
         leaking=subject.texts.leaking,
     )
+
+
+def relate(found: Sequence[Diagnosis]) -> list[Relation]:
+    """Correlate each measure with the gain over the runs that have labels; one run has none."""
+    if len(found) == 1:
+        return []
+    labelled = [(one.all_sections, one.labelled.gain) for one in found if one.labelled]
+    return relate_runs([sections for sections, _ in labelled], [gain for _, gain in labelled])
+
+
+def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
+    """Return the measures of all runs, section by section, in the order of first occurrence."""
+    found: dict[str, dict[str, tuple[Measure, list[float]]]] = {}
+    for number, sections in enumerate(runs):
+        for section in sections:
+            rows = found.setdefault(section.title, {})
+            for one in section.measurements:
+                nothing = (one.measure, [math.nan] * len(runs))
+                rows.setdefault(one.measure.key, nothing)[1][number] = one.value
+    return [
+        Aligned(title, measure, tuple(values))
+        for title, rows in found.items()
+        for measure, values in rows.values()
+    ]
+
+
+def relate_runs(runs: Sequence[Sequence[Section]], gains: Sequence[float]) -> list[Relation]:
+    """Correlate each measure of `runs` with their gains.
+
+    Measures that contain the gain itself, and measures without any value, are left out.
+    """
+    relations = []
+    for row in align(runs):
+        if row.measure.contains_gain:
+            continue
+        known = [value for value in row.values if math.isfinite(value)]
+        if known:
+            found = correlate(row.values, gains, interval=False)
+            relations.append(Relation(row.section, row.measure, min(known), max(known), found))
+    return relations
+
+
+def verdict_section(verdict: Verdict) -> Section:
+    """Return a guard's probability and strength, and the signals behind them."""
+    probability = math.nan if verdict.probability is None else verdict.probability
+    signals = [
+        Measurement(Measure(f"signal.{name}", name, "index", "a signal of the guard"), value)
+        for name, value in verdict.signals.items()
+    ]
+    measured = [Measurement(PROBABILITY, probability), Measurement(STRENGTH, verdict.strength)]
+    return make_section("verdict of the guard", "verdict", [*measured, *signals])
+
+
+def verdict_line(verdict: Verdict | None) -> str:
+    """Return the outcome and its reason in one line."""
+    if verdict is None:
+        return NO_GUARD
+    return f"Verdict: {verdict_label(verdict)}: {one_line(verdict.reason)}."
 
 
 def _adapted_section(subject: Subject, near: Neighbours) -> Section:
@@ -179,7 +219,7 @@ def _frozen_section(subject: Subject, seen: Confidence, near: Neighbours) -> Sec
         "zero_shot",
         [
             usage_measure(labels, len(subject.class_names)),
-            *sureness_measures(seen),
+            *confidence_measures(seen),
             purity_measure(labels, near),
             closest_classes(zero_shot_classifier(subject.zero_shot)),
         ],

@@ -1,4 +1,4 @@
-"""What a reader has to know to read a diagnosis right; only what applies."""
+"""Notes on a diagnosis, and the diagnosis as JSON for other programs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 from latte.evaluate.rank_correlation import FEWEST, Correlation
 from latte.interfaces import Verdict
 from latte.io.redaction import one_line
-from latte.report.diagnosis.diagnosis import Diagnosis
+from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis
 from latte.report.diagnosis.labelled import Labelled
 from latte.report.diagnosis.measure import Measure, Measurement, Section
-from latte.report.diagnosis.several import Diagnoses
 from latte.report.numbers import plural
 
 _BY_CHANCE = (
@@ -22,25 +21,39 @@ _BY_CHANCE = (
 
 
 def notes(found: Diagnoses) -> list[str]:
-    """For one run or for several."""
+    """Return the notes that apply to these runs."""
     single = len(found.runs) == 1
     about_gain = _on_classes(found.runs[0]) if single else _on_relations(found)
     return [*_on_labels(found), *about_gain]
 
 
+def as_json(found: Diagnoses) -> dict[str, Any]:
+    """Return plain data: all runs, their measures, and correlations with the gain.
+
+    A figure that does not exist is null.
+    """
+    return {
+        "runs": [_run(one) for one in found.runs],
+        "relations": [_relation(one.measure, one.correlation) for one in found.relations],
+        "measures": {measure.key: _meaning(measure) for measure in _measures(found)},
+        "notes": notes(found),
+        "skipped": [{"folder": one.where, "why": one.what} for one in found.skipped],
+    }
+
+
 def _on_labels(found: Diagnoses) -> Iterator[str]:
-    """Where a label reached more than it seems."""
+    """Name runs whose label-free measures depend on labels after all."""
     oracles = [run.run.folder.name for run in found.runs if run.run.oracle]
     if oracles:
         yield (
             f"True labels of the training images were used by {', '.join(map(one_line, oracles))} "
-            "(an oracle): what stands above as label-free is not, there."
+            "(an oracle): their label-free measures depend on labels."
         )
     names = sorted({one_line(name) for run in found.runs for name in run.leaking})
     if names:
         yield (
-            f"The prompt of {', '.join(f'`{name}`' for name in names)} tells the describer the "
-            "frozen label, so that its texts may repeat it without having seen it."
+            f"The prompt of {', '.join(f'`{name}`' for name in names)} contains the frozen label, "
+            "so that texts may repeat it whether or not the image shows it."
         )
 
 
@@ -58,7 +71,7 @@ def _on_classes(run: Diagnosis) -> Iterator[str]:
     images = [count for count in run.labelled.test_images_by_class if count]
     yield (
         "rho: Spearman's rank correlation over classes, with a 95 % bootstrap interval; near 0: "
-        f"the measure does not tell which classes gain. {_BY_CHANCE} A class has a median of "
+        f"the measure does not show which classes gain. {_BY_CHANCE} A class has a median of "
         f"{plural(int(median(images)), 'test image')}: the fewer, the more chance hides. One "
         "class can gain at the cost of another."
     )
@@ -83,22 +96,8 @@ def _on_relations(found: Diagnoses) -> Iterator[str]:
     if len({one.name for one in data}) < len(labelled):
         yield (
             "Runs on the same images, or on other draws from them, are not independent of each "
-            "other: rho then is less sure than its number of runs suggests."
+            "other: rho is then less certain than its number of runs suggests."
         )
-
-
-# A diagnosis for other programs: plain data for JSON; null is a figure that there is not.
-
-
-def as_json(found: Diagnoses) -> dict[str, Any]:
-    """All runs, what their measures mean, and how these go with the gains."""
-    return {
-        "runs": [_run(one) for one in found.runs],
-        "relations": [_relation(one.measure, one.correlation) for one in found.relations],
-        "measures": {measure.key: _meaning(measure) for measure in _measures(found)},
-        "notes": notes(found),
-        "skipped": [{"folder": one.where, "why": one.what} for one in found.skipped],
-    }
 
 
 def _run(one: Diagnosis) -> dict[str, Any]:

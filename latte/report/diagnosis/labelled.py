@@ -1,17 +1,18 @@
-"""Measures that need the labels of the evaluation split: the real gain, calibration, classes."""
+"""Measures that need labelled test images: the gain, calibration, and gains of single classes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from latte.evaluate.calibration import BINS, calibration_error
+from latte.evaluate.rank_correlation import Correlation, correlate
 from latte.interfaces import Evaluation
-from latte.report.diagnosis import classes
-from latte.report.diagnosis.classes import ClassRelation, class_means, recall_gains, relate_classes
-from latte.report.diagnosis.confidence import Confidence, confidence
+from latte.report.diagnosis.classifier import Confidence, confidence
 from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
 from latte.report.diagnosis.neighbours import Neighbours, purity
 from latte.report.diagnosis.subject import Subject, zero_shot_classifier
@@ -38,21 +39,51 @@ CALIBRATION = Measure(
     "calibration_error",
     "calibration error",
     "share",
-    f"expected calibration error of zero-shot, {BINS} equal bins; 0: probabilities are how often "
-    "answers are right",
+    f"expected calibration error of zero-shot, {BINS} equal bins; 0: answers are right as often as "
+    "their probability says",
     "Guo et al. (2017), ICML: On calibration of modern neural networks",
 )
 OVERCONFIDENCE = Measure(
     "overconfidence",
     "overconfidence",
     "points",
-    "mean confidence minus accuracy of zero-shot; above 0: surer than right",
+    "mean confidence minus accuracy of zero-shot; above 0: more confident than right",
+)
+
+CLASS_IMAGES = Measure("class.images", "images", "count", "training images with this frozen label")
+CLASS_CONFIDENCE = Measure(
+    "class.confidence",
+    "confidence",
+    "share",
+    "their mean probability of the top class, frozen CLIP",
+)
+CLASS_PURITY = Measure(
+    "class.neighbour_agreement",
+    "neighbours agree",
+    "share",
+    "of their nearest images, those of the class",
+)
+CLASS_LABELS_KEPT = Measure(
+    "class.labels_kept", "labels kept", "share", "of these images, those that keep the label"
+)
+CLASS_NAMED = Measure(
+    "names_label", "texts name it", "share", "of their texts, those nearest to the class"
 )
 
 
 @dataclass(frozen=True)
+class ClassRelation:
+    """Correlation of one measure of a class with the class's gain in recall."""
+
+    measure: Measure
+    values: tuple[float, ...]
+    """(C,) in label order; NaN for a class without anything to measure."""
+    correlation: Correlation
+
+
+@dataclass(frozen=True)
 class Labelled:
-    """One run on its labelled test images."""
+    """Measures of one run on its labelled test images."""
 
     test_images: int
     section: Section
@@ -61,15 +92,15 @@ class Labelled:
     """Adapted minus zero-shot top-1."""
     test_images_by_class: tuple[int, ...]
     class_gains: tuple[float, ...]
-    """In recall, by class; NaN for a class without test images."""
+    """Gain in recall by class; NaN for a class without test images."""
     relations: tuple[ClassRelation, ...]
-    """How label-free measures of a class go with its gain."""
+    """Label-free measures of a class against its gain."""
 
 
 def measure_labelled(subject: Subject, seen: Confidence, near: Neighbours) -> Labelled | None:
-    """Measure a run of which `seen` and `near` are about the training images.
+    """Measure a run, given zero-shot confidence and neighbours of its training images.
 
-    None where the run has no labelled images.
+    Returns None if the run has no labelled images.
     """
     if not subject.evaluations:
         return None
@@ -94,7 +125,7 @@ def measure_labelled(subject: Subject, seen: Confidence, near: Neighbours) -> La
 
 
 def calibration_measures(confidence: Tensor, correct: Tensor) -> list[Measurement]:
-    """How well M > 0 confidences (M,) match what is right (M,)."""
+    """Compare M > 0 confidences (M,) with whether the answers are right (M,)."""
     excess = float(confidence.double().mean() - correct.double().mean())
     return [
         Measurement(CALIBRATION, calibration_error(confidence, correct)),
@@ -102,8 +133,37 @@ def calibration_measures(confidence: Tensor, correct: Tensor) -> list[Measuremen
     ]
 
 
+def class_means(values: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Return the mean (C,) of `values` (N,) over the images with each label (N,).
+
+    NaN values are left out; a class without any value has NaN.
+    """
+    counted = values.isfinite()
+    values, labels = values[counted].double(), labels[counted]
+    sums = torch.zeros(classes, dtype=torch.float64).index_add(0, labels, values)
+    return sums / labels.bincount(minlength=classes)
+
+
+def recall_gains(zero_shot: Evaluation, adapted: Evaluation) -> list[float]:
+    """Return adapted minus zero-shot recall by class; NaN for a class without test images."""
+    return [
+        (now.correct - was.correct) / now.images if now.images else math.nan
+        for was, now in zip(zero_shot.classes, adapted.classes, strict=True)
+    ]
+
+
+def relate_classes(
+    measured: Mapping[Measure, Tensor], gains: Sequence[float]
+) -> list[ClassRelation]:
+    """Correlate each measure (C,) with the gains, with a bootstrap interval over classes."""
+    return [
+        ClassRelation(measure, tuple(values.tolist()), correlate(values.tolist(), gains, True))
+        for measure, values in measured.items()
+    ]
+
+
 def _accuracies(zero_shot: Evaluation, adapted: Evaluation) -> Iterator[Measurement]:
-    """Both accuracies and their difference, with the run's intervals over images."""
+    """Yield both accuracies and the gain, with the run's intervals over images."""
     measured = ((ZERO_SHOT, zero_shot.top1), (ADAPTED, adapted.top1), (GAIN, adapted.gain))
     for measure, interval in measured:
         if interval:
@@ -111,16 +171,16 @@ def _accuracies(zero_shot: Evaluation, adapted: Evaluation) -> Iterator[Measurem
 
 
 def _by_class(subject: Subject, seen: Confidence, near: Neighbours) -> dict[Measure, Tensor]:
-    """Label-free measures of each class: (C,) each."""
-    frozen, count = subject.zero_shot.zero_shot_labels, len(subject.class_names)
-    kept = (subject.adapted_labels == frozen).double()
+    """Return label-free measures of all classes, (C,) each."""
+    zero_shot, count = subject.zero_shot.zero_shot_labels, len(subject.class_names)
+    unchanged = (subject.adapted_labels == zero_shot).double()
     measured = {
-        classes.IMAGES: frozen.bincount(minlength=count).double(),
-        classes.CONFIDENCE: class_means(seen.confidence, frozen, count),
-        classes.PURITY: class_means(purity(frozen, near), frozen[near.queries], count),
-        classes.KEPT: class_means(kept, frozen, count),
+        CLASS_IMAGES: zero_shot.bincount(minlength=count).double(),
+        CLASS_CONFIDENCE: class_means(seen.confidence, zero_shot, count),
+        CLASS_PURITY: class_means(purity(zero_shot, near), zero_shot[near.queries], count),
+        CLASS_LABELS_KEPT: class_means(unchanged, zero_shot, count),
     }
     for name in subject.texts.answered:
-        measure = classes.NAMED.of(f"class.description.{name}", name)
-        measured[measure] = class_means(subject.texts.named(name, frozen), frozen, count)
+        measure = CLASS_NAMED.of(f"class.description.{name}", name)
+        measured[measure] = class_means(subject.texts.named(name, zero_shot), zero_shot, count)
     return measured

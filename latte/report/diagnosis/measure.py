@@ -1,4 +1,4 @@
-"""What a measure is: a name, a unit, how to read it, where it comes from, and its value."""
+"""Measures of a run: name, unit, meaning, source and value."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ points. `cosine`: a cosine or a difference of cosines. `index`: a plain number, 
 
 @dataclass(frozen=True)
 class Measure:
-    """What is measured; the same in every run."""
+    """A quantity that is measured in every run."""
 
     key: str
-    """For programs, and what measures of several runs are matched by."""
+    """Name for programs, by which measures of several runs are matched."""
     name: str
     unit: Unit
     reading: str
-    """In plain words, what it is and what high or low values mean."""
+    """Explanation of the measure, and of high or low values."""
     source: str = ""
-    """The paper that it comes from, if there is one."""
+    """The paper that proposed it, if there is one."""
     contains_gain: bool = False
-    """Whether it goes with the real gain by its definition."""
+    """Whether its definition contains the real gain."""
 
     def of(self, part: str, label: str = "") -> Measure:
-        """The same measure of a part, such as a description; `label` goes before its name."""
+        """Return the same measure of a part, such as a description; `label` precedes its name."""
         name = f"{label}: {self.name}" if label else self.name
         return replace(self, key=f"{part}.{self.key}", name=name)
 
@@ -41,14 +41,14 @@ class Measurement:
 
     measure: Measure
     value: float
-    """Not a number where there is nothing to measure, such as a margin with a single class."""
+    """NaN where there is nothing to measure, such as a margin with a single class."""
     chance: float | None = None
-    """What labels without any relation would give on average, where that is not 0."""
+    """Mean value for unrelated labels, where that is not 0."""
     interval: Interval | None = None
-    """With what 95 % certainty it is known, where that can be said."""
+    """The 95 % interval, where it is known."""
 
     def of(self, part: str) -> Measurement:
-        """The same value as that of a part, such as a description."""
+        """Return the same value of a part, such as a description."""
         return replace(self, measure=self.measure.of(part))
 
 
@@ -61,5 +61,5 @@ class Section:
 
 
 def make_section(title: str, part: str, measurements: Iterable[Measurement]) -> Section:
-    """Measurements of one part of a run, whose keys then begin with `part`."""
+    """Return measurements of one part of a run, whose keys begin with `part`."""
     return Section(title, tuple(one.of(part) for one in measurements))

@@ -1,4 +1,4 @@
-"""What became of each class: its accuracy, and how many training images are labelled with it."""
+"""Accuracy and pseudo-labels of each class, before and after adapting."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from latte.report.numbers import bare_percent, points, signed_count
 from latte.report.sentences import ADAPTED, ZERO_SHOT, named
 
 LISTED = 8
-"""Classes in each of the short lists; the complete table has all."""
-
-
+"""Classes in each of the short lists."""
 MOST_CLASSES = 1_000
 """Classes in the complete table: ten thousand rows would be ten megabytes of page."""
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class on the evaluation split; texts are None where it has no images there."""
+    """A class on the evaluation split; its texts are None if it has no images there."""
 
     name: str
     images: int
@@ -47,8 +45,35 @@ class ClassChanges:
     """Classes without an evaluation image."""
 
 
+@dataclass(frozen=True)
+class LabelRow:
+    """Number of training images with a class as pseudo-label."""
+
+    name: str
+    frozen: int
+    adapted: int
+    bar: Markup
+
+    @property
+    def change(self) -> str:
+        """Return adapted minus frozen, with its sign."""
+        return signed_count(self.adapted - self.frozen)
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Pseudo-labels of all classes in label order, and the classes that changed most."""
+
+    rows: tuple[LabelRow, ...]
+    gained: tuple[LabelRow, ...]
+    lost: tuple[LabelRow, ...]
+    without_frozen: int
+    without_adapted: int
+    """Number of classes without a training image, as is `without_frozen`."""
+
+
 def class_changes(results: RunResults) -> ClassChanges | None:
-    """The change of each class from zero-shot to adapted; None if either was not evaluated."""
+    """Return the change of each class; None unless zero-shot and adapted were evaluated."""
     before, after = named(results.evaluations, ZERO_SHOT), named(results.evaluations, ADAPTED)
     if before is None or after is None:
         return None
@@ -69,6 +94,23 @@ def class_changes(results: RunResults) -> ClassChanges | None:
     )
 
 
+def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
+    """Return the table of `RunResults.pseudo_label_counts`."""
+    largest = max((number for pair in counts for number in pair), default=0)
+    rows = [
+        LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))
+        for name, (frozen, adapted) in zip(names, counts, strict=True)
+    ]
+    grown = sorted(rows, key=lambda row: row.frozen - row.adapted)
+    return LabelCounts(
+        rows=tuple(rows),
+        gained=tuple(row for row in grown[:LISTED] if row.adapted > row.frozen),
+        lost=tuple(row for row in grown[::-1][:LISTED] if row.adapted < row.frozen),
+        without_frozen=sum(row.frozen == 0 for row in rows),
+        without_adapted=sum(row.adapted == 0 for row in rows),
+    )
+
+
 def _class_row(name: str, was: ClassAccuracy, now: ClassAccuracy) -> ClassRow:
     images = now.images
     if images == 0:
@@ -82,48 +124,4 @@ def _class_row(name: str, was: ClassAccuracy, now: ClassAccuracy) -> ClassRow:
         bare_percent(after, images),
         points(after - before, images),
         change_bar(before, after),
-    )
-
-
-@dataclass(frozen=True)
-class LabelRow:
-    """How many training images carry a class as pseudo-label."""
-
-    name: str
-    frozen: int
-    adapted: int
-    bar: Markup
-
-    @property
-    def change(self) -> str:
-        """Adapted minus frozen, with its sign."""
-        return signed_count(self.adapted - self.frozen)
-
-
-@dataclass(frozen=True)
-class LabelCounts:
-    """Pseudo-labels of all classes in label order, and those whose number changed most."""
-
-    rows: tuple[LabelRow, ...]
-    gained: tuple[LabelRow, ...]
-    lost: tuple[LabelRow, ...]
-    without_frozen: int
-    without_adapted: int
-    """Classes that no training image is labelled with."""
-
-
-def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
-    """Pseudo-label counts, see `RunResults.pseudo_label_counts`."""
-    largest = max((number for pair in counts for number in pair), default=0)
-    rows = [
-        LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))
-        for name, (frozen, adapted) in zip(names, counts, strict=True)
-    ]
-    grown = sorted(rows, key=lambda row: row.frozen - row.adapted)
-    return LabelCounts(
-        rows=tuple(rows),
-        gained=tuple(row for row in grown[:LISTED] if row.adapted > row.frozen),
-        lost=tuple(row for row in grown[::-1][:LISTED] if row.adapted < row.frozen),
-        without_frozen=sum(row.frozen == 0 for row in rows),
-        without_adapted=sum(row.adapted == 0 for row in rows),
     )

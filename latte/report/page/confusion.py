@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture: a row for each true class, a column for each answer."""
+"""Confusions on the evaluation split, before and after adapting, as lists and heat maps."""
 
 from __future__ import annotations
 
@@ -15,57 +15,13 @@ from latte.report.page.classes import LISTED
 from latte.report.sentences import ADAPTED, ZERO_SHOT
 from latte.report.svg import Drawing, shortened, text_width
 
-Cells = Mapping[tuple[int, int], int]
-"""Images by row and column."""
-
-_LONGEST = 19
+DRAWN = 30
+"""Classes in a heat map; of more, those with most errors, and all others as one."""
+_LONGEST_NAME = 19
 _FAINTEST = 0.15
 
-
-def heat_map(cells: Cells, names: Sequence[str], label: str) -> Markup:
-    """Shades are shares of a row, so that rare classes are as visible as frequent ones."""
-    size = min(30, max(14, 420 // len(names)))
-    texts = [shortened(name, _LONGEST) for name in names]
-    margin = 14 + round(max(map(text_width, texts)))
-    side = margin + size * len(names)
-    drawing = Drawing(side + 4, side + 4, label, "chart heat")
-    for index, text in enumerate(texts):
-        middle = margin + size * (index + 0.5)
-        drawing.text((margin - 6, middle + 4), text, "tick", "end")
-        drawing.text((middle + 4, margin - 6), text, "tick", turned=True)
-    drawing.bar((margin, margin), side - margin, side - margin, "frame")
-    totals = _row_totals(cells)
-    for (row, column), images in sorted(cells.items()):
-        drawing.bar(
-            (margin + size * column, margin + size * row),
-            size - 1,
-            size - 1,
-            "right" if row == column else "wrong",
-            opacity=_FAINTEST + (1 - _FAINTEST) * (images / totals[row]) ** 0.5,
-            tip=_tip(names[row], names[column], images, totals[row]),
-        )
-    return drawing.markup()
-
-
-def _row_totals(cells: Cells) -> dict[int, int]:
-    totals: dict[int, int] = {}
-    for (row, _), images in cells.items():
-        totals[row] = totals.get(row, 0) + images
-    return totals
-
-
-def _tip(true: str, predicted: str, images: int, total: int) -> str:
-    share = percent(images / total, total)
-    return f"{true} → {predicted}: {images} of {plural(total, 'image')} ({share})"
-
-
-# Which classes are taken for which on the evaluation split, before and after adapting.
-
-
-DRAWN = 30
-"""Classes in the heat map; of more, those with most errors, and all others as one."""
-
 Pair = tuple[int, int]
+"""True class and predicted class, as labels or as rows of a heat map."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +34,15 @@ class ConfusedPair:
     after: int
     change: str
     share: str
-    """Of the true class's images, after adapting."""
+    """Share of the true class's images, after adapting."""
 
 
 @dataclass(frozen=True)
 class Confusions:
-    """The confusions of a run, as lists and as pictures."""
+    """Confusions of a run."""
 
     frequent: tuple[ConfusedPair, ...]
-    """Most frequent after adapting."""
+    """The most frequent after adapting."""
     changed: tuple[ConfusedPair, ...]
     """Those whose number changed most."""
     errors: tuple[int, int]
@@ -98,7 +54,7 @@ class Confusions:
 
 
 def confusions(results: RunResults) -> Confusions | None:
-    """None where the run has no labelled evaluation split."""
+    """Return the confusions of a run; None without a labelled evaluation split."""
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
     before, after = (_cells(results.confusions[name]) for name in (ZERO_SHOT, ADAPTED))
@@ -120,9 +76,9 @@ def confusions(results: RunResults) -> Confusions | None:
 
 
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
-    """Labels of the heat map's rows: all in label order, or the most confused, alike ones adjacent.
+    """Return the labels of a heat map's rows: all in label order, or the most confused ones.
 
-    Each next class is the one that is most often confused with the one before it.
+    Of these, each next class is the one that is most often confused with the one before it.
     """
     if classes <= DRAWN:
         return [*range(classes)]
@@ -141,6 +97,32 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
     return order
 
 
+def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Markup:
+    """Draw images by row and column; shades are shares of a row, so that rare classes show too."""
+    size = min(30, max(14, 420 // len(names)))
+    texts = [shortened(name, _LONGEST_NAME) for name in names]
+    margin = 14 + round(max(map(text_width, texts)))
+    side = margin + size * len(names)
+    drawing = Drawing(side + 4, side + 4, label, "chart heat")
+    for index, text in enumerate(texts):
+        middle = margin + size * (index + 0.5)
+        drawing.text((margin - 6, middle + 4), text, "tick", "end")
+        drawing.text((middle + 4, margin - 6), text, "tick", turned=True)
+    drawing.bar((margin, margin), side - margin, side - margin, "frame")
+    totals = _images_by_class(cells)
+    for (row, column), images in sorted(cells.items()):
+        drawing.bar(
+            (margin + size * column, margin + size * row),
+            size - 1,
+            size - 1,
+            "right" if row == column else "wrong",
+            opacity=_FAINTEST + (1 - _FAINTEST) * (images / totals[row]) ** 0.5,
+            tip=f"{names[row]} → {names[column]}: {images} of {plural(totals[row], 'image')} "
+            f"({percent(images / totals[row], totals[row])})",
+        )
+    return drawing.markup()
+
+
 def _cells(rows: Iterable[Confusion]) -> Counter[Pair]:
     return Counter({(one.true, one.predicted): one.images for one in rows})
 
@@ -152,9 +134,7 @@ def _errors(cells: Mapping[Pair, int]) -> int:
 def _pairs(
     before: Mapping[Pair, int], after: Mapping[Pair, int], names: Sequence[str]
 ) -> list[ConfusedPair]:
-    totals: Counter[int] = Counter()
-    for (true, _), images in after.items():
-        totals[true] += images
+    totals = _images_by_class(after)
     found = sorted({pair for pair in (*before, *after) if pair[0] != pair[1]})
     return [
         ConfusedPair(
@@ -183,3 +163,10 @@ def _picture(
         shown.append(f"{count(len(names) - len(order))} others")
     label = f"Confusion matrix of {name}: true classes as rows, predicted ones as columns"
     return heat_map(grouped, shown, label)
+
+
+def _images_by_class(cells: Mapping[Pair, int]) -> Counter[int]:
+    totals: Counter[int] = Counter()
+    for (true, _), images in cells.items():
+        totals[true] += images
+    return totals

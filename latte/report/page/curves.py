@@ -1,4 +1,4 @@
-"""What the page shows of a run's course: charts of its figures over steps."""
+"""Training curves: charts of a run's figures over steps."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from latte.report.numbers import percent, plural
 from latte.report.sentences import ZERO_SHOT, named
 
 _EVENTS = ("epoch", "step")
-"""Where a figure is looked for: over a whole epoch it says more than over a batch."""
+"""Events that have figures; a mean over an epoch is preferred to the value of a batch."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One chart with its title and what there is to know about it."""
+    """One chart with its title and a note."""
 
     title: str
     note: str
@@ -37,7 +37,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """All charts of a run; `others` are of interest to those who debug training."""
+    """All charts of a run; `others` help to debug training."""
 
     main: tuple[Curve, ...]
     others: tuple[Curve, ...]
@@ -64,7 +64,7 @@ _MAIN = {
 
 
 def curves(results: RunResults) -> Curves:
-    """The charts of a run's metrics; no rows, no charts."""
+    """Return the charts of a run's metrics."""
     rows = results.metrics
     main = [(figure, *where) for figure in _MAIN for where in recorded(rows, figure)]
     shown = {(event, name) for _, event, name in main}
@@ -81,7 +81,7 @@ def curves(results: RunResults) -> Curves:
 
 
 def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
-    """Where a figure stands, as (event, name): once, or as `learner.figure` for each learner."""
+    """Return (event, name) of a figure: one, or `learner.figure` of each learner."""
     for event in _EVENTS:
         names = [name for name in figures(rows, event) if name.rpartition(".")[2] == figure]
         if names:
@@ -109,7 +109,7 @@ def _curve(results: RunResults, figure: _Figure, event: str, name: str, found: S
 
 
 def _words(name: str) -> str:
-    """`text.learning_rate` -> `Learning rate`."""
+    """Return `text.learning_rate` as `Learning rate`."""
     return name.rpartition(".")[2].replace("_", " ").capitalize()
 
 
@@ -128,7 +128,7 @@ def _label(title: str, found: Series, tick: Format) -> str:
 
 
 def _caveats(found: Series, event: str) -> list[str]:
-    size = found.steps_a_sample
+    size = found.steps_per_sample
     texts = [f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}."]
     if found.unusable:
         texts.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")

@@ -1,4 +1,4 @@
-"""Flows between two columns of classes, drawn as ribbons whose widths are numbers of images."""
+"""Training images whose pseudo-label changed, as a table and as ribbons; needs no true label."""
 
 from __future__ import annotations
 
@@ -13,30 +13,95 @@ from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural
 from latte.report.svg import Drawing, shortened
 
+LISTED = 14
+"""Changes in the table and in the picture."""
+
 _WIDTH, _COLUMN, _NODE = 660, 190, 8
-"""Of the picture, of the names at either side, and of the bars that stand for classes."""
+"""Width of the picture, of the names at either side, and of the bars that stand for classes."""
 _LINE = 19
-"""A class needs so much height for its name."""
+"""Least height of a class, for its name."""
 _TALLEST = 260
-"""All ribbons on top of each other."""
-_LONGEST = 22
+"""Height of all ribbons on top of each other."""
+_LONGEST_NAME = 22
+_LABEL = "Pseudo-labels that changed, from zero-shot to adapted; the table has the same numbers"
+
+
+@dataclass(frozen=True)
+class FlowRow:
+    """Images of one class to which the adapted model gives another."""
+
+    start: str
+    end: str
+    images: int
+    share: str
+    """Share of all images with that zero-shot label."""
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Changed pseudo-labels of a run."""
+
+    sentence: str
+    rows: tuple[FlowRow, ...]
+    """The largest changes."""
+    pairs: int
+    """Number of different changes."""
+    covered: str
+    """Share of all changed images that `rows` have."""
+    chart: Markup | None
 
 
 @dataclass(frozen=True)
 class Flow:
-    """So many images went from one class to another, named as they are shown."""
+    """Number of images that went from one class to another."""
 
     start: str
     end: str
     images: int
 
 
+def flows(results: RunResults) -> Flows | None:
+    """Return the changes of a run; None if it recorded no pairs of labels."""
+    recorded = results.label_flows
+    if not recorded:
+        return None
+    names = [one_line(name) for name in results.class_names]
+    total = sum(one.images for one in recorded)
+    started: Counter[int] = Counter()
+    for one in recorded:
+        started[one.frozen] += one.images
+    changed = [one for one in recorded if one.frozen != one.adapted]
+    moved = sum(one.images for one in changed)
+    rows = tuple(
+        FlowRow(
+            names[one.frozen],
+            names[one.adapted],
+            one.images,
+            percent(one.images / started[one.frozen], started[one.frozen]),
+        )
+        for one in changed[:LISTED]
+    )
+    shown = sum(row.images for row in rows)
+    return Flows(
+        sentence=(
+            f"The adapted model gives {count(moved)} of {plural(total, 'training image')} "
+            f"({percent(moved / total, total)}) another label than the zero-shot CLIP did."
+        ),
+        rows=rows,
+        pairs=len(changed),
+        covered=percent(shown / moved, moved) if moved else "",
+        chart=flow_chart([Flow(row.start, row.end, row.images) for row in rows], _LABEL)
+        if rows
+        else None,
+    )
+
+
 def flow_chart(flows: Sequence[Flow], label: str) -> Markup:
-    """At least one flow; the largest class of the left column stands first."""
+    """Draw at least one flow; the largest class of the left column stands first."""
     unit = min(12.0, _TALLEST / sum(flow.images for flow in flows))
     left = _totals([(flow.start, flow.images) for flow in flows])
     order = {name: place for place, name in enumerate(left)}
-    right = _near_their_sources(flows, order)
+    right = _by_source(flows, order)
     tops = _tops(left, unit), _tops(right, unit)
     height = max(_height(left, unit), _height(right, unit))
     drawing = Drawing(_WIDTH, round(height) + 26, label, "chart flows")
@@ -49,15 +114,15 @@ def flow_chart(flows: Sequence[Flow], label: str) -> Markup:
 
 
 def _totals(parts: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """By name, largest first."""
+    """Return images by name, largest first."""
     found: Counter[str] = Counter()
     for name, images in parts:
         found[name] += images
     return dict(found.most_common())
 
 
-def _near_their_sources(flows: Sequence[Flow], order: Mapping[str, int]) -> dict[str, int]:
-    """The right column, ordered so that few ribbons cross: by the mean place of what comes in."""
+def _by_source(flows: Sequence[Flow], order: Mapping[str, int]) -> dict[str, int]:
+    """Order the right column by the mean place of its sources, so that few ribbons cross."""
     totals = _totals([(flow.end, flow.images) for flow in flows])
     places: Counter[str] = Counter()
     for flow in flows:
@@ -85,7 +150,7 @@ def _draw_ribbons(
     right: Sequence[str],
     unit: float,
 ) -> None:
-    """Ribbons leave a class in the order of where they go, and arrive in that of their origins."""
+    """Draw ribbons that leave a class in the order of their ends, and arrive by their starts."""
     starts, ends = dict(tops[0]), dict(tops[1])
     below = {name: place for place, name in enumerate(right)}
     leaving = sorted(flows, key=lambda flow: (left[flow.start], below[flow.end]))
@@ -112,81 +177,5 @@ def _draw_nodes(
     for name, images in column.items():
         drawing.bar((x, tops[name]), _NODE, images * unit, "adapted" if side else "zero-shot")
         middle = tops[name] + images * unit / 2 + 4
-        text = f"{shortened(name, _LONGEST)} {images}"
+        text = f"{shortened(name, _LONGEST_NAME)} {images}"
         drawing.text((edge, max(middle, tops[name] + 9)), text, "label", anchor)
-
-
-# Which training images changed their pseudo-label from zero-shot to adapted: needs no labels.
-
-
-LISTED = 14
-"""Flows in the table and in the picture."""
-
-
-@dataclass(frozen=True)
-class FlowRow:
-    """Images of one class that the adapted model gives to another."""
-
-    start: str
-    end: str
-    images: int
-    share: str
-    """Of all images with that frozen label."""
-
-
-@dataclass(frozen=True)
-class Flows:
-    """The changes of a run."""
-
-    sentence: str
-    rows: tuple[FlowRow, ...]
-    """The largest."""
-    pairs: int
-    """How many different changes there are."""
-    covered: str
-    """Share of all changed images that `rows` have."""
-    chart: Markup | None
-
-
-def flows(results: RunResults) -> Flows | None:
-    """None where the run recorded no pairs of labels."""
-    recorded = results.label_flows
-    if not recorded:
-        return None
-    names = [one_line(name) for name in results.class_names]
-    total = sum(one.images for one in recorded)
-    started: dict[int, int] = {}
-    for one in recorded:
-        started[one.frozen] = started.get(one.frozen, 0) + one.images
-    changed = [one for one in recorded if one.frozen != one.adapted]
-    moved = sum(one.images for one in changed)
-    rows = tuple(
-        FlowRow(
-            names[one.frozen],
-            names[one.adapted],
-            one.images,
-            percent(one.images / started[one.frozen], started[one.frozen]),
-        )
-        for one in changed[:LISTED]
-    )
-    shown = sum(row.images for row in rows)
-    return Flows(
-        sentence=_sentence(total, moved),
-        rows=rows,
-        pairs=len(changed),
-        covered=percent(shown / moved, moved) if moved else "",
-        chart=_chart(rows) if rows else None,
-    )
-
-
-def _sentence(total: int, moved: int) -> str:
-    share = percent(moved / total, total)
-    return (
-        f"The adapted model gives {count(moved)} of {plural(total, 'training image')} ({share}) "
-        "another label than the zero-shot CLIP did."
-    )
-
-
-def _chart(rows: tuple[FlowRow, ...]) -> Markup:
-    label = "Pseudo-labels that changed, from zero-shot to adapted; the table has the same numbers"
-    return flow_chart([Flow(row.start, row.end, row.images) for row in rows], label)

@@ -1,4 +1,4 @@
-"""Small pictures that travel inside the page, as `data:` URIs."""
+"""The gallery: training images beside all texts and labels that the model learnt from."""
 
 from __future__ import annotations
 
@@ -16,64 +16,23 @@ from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural
 from latte.results.identity import is_oracle
 
-_QUALITY = 85
+Mark = Literal["right", "wrong", "unknown"]
+
+_JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A JPEG inside its own address; width and height in pixels."""
+    """A JPEG in a `data:` URI; width and height in pixels."""
 
     source: str
     width: int
     height: int
 
 
-class Thumbnails:
-    """Makes each thumbnail once: an image may stand in many groups."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, int, bool], Thumbnail | None] = {}
-
-    def whole(self, image: ImageReference, size: int) -> Thumbnail | None:
-        """All of an image, its longer side `size` pixels; None if it cannot be read."""
-        return self._get(image, size, square=False)
-
-    def square(self, image: ImageReference, size: int) -> Thumbnail | None:
-        """The central square of an image; None if it cannot be read."""
-        return self._get(image, size, square=True)
-
-    def _get(self, image: ImageReference, size: int, *, square: bool) -> Thumbnail | None:
-        key = (image.id, size, square)
-        if key not in self._made:
-            self._made[key] = _make(image, size, square=square)
-        return self._made[key]
-
-
-def _make(image: ImageReference, size: int, *, square: bool) -> Thumbnail | None:
-    try:
-        picture = decode_image(image.read_bytes(), at_least=2 * size)
-    except (OSError, UnreadableImageError):
-        return None
-    resize = ImageOps.fit if square else ImageOps.contain
-    return _encode(resize(picture, (size, size), Image.Resampling.LANCZOS))
-
-
-def _encode(picture: Image.Image) -> Thumbnail:
-    buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    text = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Thumbnail(f"data:image/jpeg;base64,{text}", picture.width, picture.height)
-
-
-# Training images beside everything that taught the model about them.
-
-
-Mark = Literal["right", "wrong", "unknown"]
-
-
 @dataclass(frozen=True)
 class ShownLabel:
-    """A pseudo-label and whether it is known to be right."""
+    """A pseudo-label, and a mark if the true label is known."""
 
     name: str
     mark: Mark
@@ -81,7 +40,7 @@ class ShownLabel:
 
 @dataclass(frozen=True)
 class ShownDescription:
-    """A description's texts and the images that they are about, where there are several."""
+    """Texts of a description, and the images of its group."""
 
     name: str
     texts: tuple[str, ...]
@@ -91,7 +50,7 @@ class ShownDescription:
 
 @dataclass(frozen=True)
 class Card:
-    """One training image of the gallery."""
+    """One training image."""
 
     id: str
     picture: Thumbnail | None
@@ -100,29 +59,46 @@ class Card:
     adapted: ShownLabel
     truth: str | None
     labels: tuple[int, ...]
-    """Every class that the card names, once."""
+    """All classes that the card names, each once."""
 
     @property
     def changed(self) -> bool:
-        """Whether adapting gave the image another label."""
+        """Return whether adapting gave the image another label."""
         return self.frozen.name != self.adapted.name
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The cards, and what all entries of a run's gallery say about its pseudo-labels."""
+    """Cards, and two sentences about the pseudo-labels of all sampled images."""
 
     cards: tuple[Card, ...]
     classes: tuple[tuple[int, str], ...]
-    """Label and name of the classes on the cards, by name."""
+    """Label and name of the classes on the cards, sorted by name."""
     kept: str | None
-    """How many training images the adapted model labels as the frozen one did."""
+    """Sentence on how many images keep their label."""
     audit: str | None
-    """How many pseudo-labels are right, where true labels are known."""
+    """Sentence on how many pseudo-labels are right; None if no true label is known."""
+
+
+class Thumbnails:
+    """Makes each thumbnail once, because an image may be in many groups."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, int, bool], Thumbnail | None] = {}
+
+    def get(self, image: ImageReference, size: int, *, square: bool = False) -> Thumbnail | None:
+        """Return an image whose longer side has `size` pixels, or its central square.
+
+        None if the image cannot be read.
+        """
+        key = (image.id, size, square)
+        if key not in self._made:
+            self._made[key] = _make(image, size, square=square)
+        return self._made[key]
 
 
 def gallery(results: RunResults, images: int, size: int) -> Gallery:
-    """The first `images` entries, pictures `size` pixels long; see `HtmlOptions`."""
+    """Return cards of the first `images` entries, with pictures `size` pixels long."""
     thumbnails = Thumbnails()
     cards = tuple(
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
@@ -141,7 +117,7 @@ def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, siz
     labels = (entry.frozen_label, entry.adapted_label, entry.true_label)
     return Card(
         id=entry.image.id,
-        picture=thumbnails.whole(entry.image, size),
+        picture=thumbnails.get(entry.image, size),
         descriptions=tuple(
             _description(name, described, thumbnails, max(32, size * 2 // 5))
             for name, described in entry.descriptions.items()
@@ -156,7 +132,7 @@ def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, siz
 def _description(
     name: str, described: Described, thumbnails: Thumbnails, size: int
 ) -> ShownDescription:
-    group = tuple((image.id, thumbnails.square(image, size)) for image in described.group)
+    group = tuple((image.id, thumbnails.get(image, size, square=True)) for image in described.group)
     texts = tuple(one_line(text) for text in (described.text, *described.others))
     return ShownDescription(name, texts, group)
 
@@ -194,3 +170,19 @@ def _audit(entries: Sequence[GalleryEntry], labels_were_used: bool) -> str | Non
 
 def _share(number: int, total: int) -> str:
     return f"{count(number)} ({percent(number / total, total)})"
+
+
+def _make(image: ImageReference, size: int, *, square: bool) -> Thumbnail | None:
+    try:
+        picture = decode_image(image.read_bytes(), at_least=2 * size)
+    except (OSError, UnreadableImageError):
+        return None
+    resize = ImageOps.fit if square else ImageOps.contain
+    return _encode(resize(picture, (size, size), Image.Resampling.LANCZOS))
+
+
+def _encode(picture: Image.Image) -> Thumbnail:
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Thumbnail(f"data:image/jpeg;base64,{text}", picture.width, picture.height)

@@ -1,29 +1,19 @@
-"""The report of a run as one page that needs nothing else: no network, no other file."""
+"""The report of a run as one HTML page."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from latte.interfaces import Evaluation, RunResults
+from latte.interfaces import Evaluation, Interval, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.facts import gate_rows, loading_code, method_facts, run_facts
-from latte.report.numbers import (
-    count,
-    duration,
-    megabytes,
-    percent,
-    percent_range,
-    points,
-    points_range,
-)
+from latte.report.html import filled
+from latte.report.numbers import count, percent, percent_range, points, points_range
 from latte.report.page.classes import MOST_CLASSES, class_changes, label_counts
 from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
@@ -44,34 +34,27 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: int = 160) -> str:
-    """The whole page as HTML."""
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-    script = (_TEMPLATES / "filter.js").read_text(encoding="utf-8")
-    text = (
-        _environment()
-        .get_template("page.html")
-        .render(
-            **_content(results, gallery_images, thumbnail_size),
-            style=Markup(style),
-            script=Markup(script),
-            style_hash=_content_hash(style),
-            script_hash=_content_hash(script),
-        )
-    )
-    return printable(text)
+    """Return the page of a run.
+
+    Args:
+        results: as reporters get them.
+        gallery_images: most training images in the gallery.
+        thumbnail_size: pixels of the longer side of an image.
+    """
+    return filled(_TEMPLATES, "filter.js", _content(results, gallery_images, thumbnail_size))
 
 
 def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> dict[str, Any]:
     return {
         "results": results,
-        "headline": headline(results.evaluations),
+        "headline": headline(results.evaluations, results.verdict),
         "own": own_note(results.evaluations),
         "verdict": verdict_words(results, results.folder.name),
         "present": _present(results),
         "oracle": oracle_note(results.recipe),
         "scores": [_score(evaluation) for evaluation in results.evaluations],
-        "accuracy_chart": _accuracy_chart(results),
-        "gain_chart": _gain_chart(results),
+        "accuracy_chart": _accuracy_chart(results.evaluations),
+        "gain_chart": _gain_chart(results.evaluations),
         "facts": run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
@@ -90,7 +73,7 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
 
 
 def _present(results: RunResults) -> dict[str, Any] | None:
-    """The sentence, and all names that no image supports."""
+    """Return the sentence, and all names that no image supports."""
     if results.present is None:
         return None
     sentence = present_sentence(results.present, len(results.class_names))
@@ -98,11 +81,11 @@ def _present(results: RunResults) -> dict[str, Any] | None:
 
 
 def _score(evaluation: Evaluation) -> dict[str, str]:
-    """A row of the table of accuracies."""
+    """Return a row of the table of accuracies."""
     images, gain = evaluation.images, evaluation.gain
     return {
         "name": evaluation.name,
-        "kind": _kind(evaluation),
+        "kind": main_name(evaluation) or "control",
         "top1": percent(evaluation.top1.value, images),
         "interval": percent_range(evaluation.top1, images),
         "images": count(images),
@@ -113,54 +96,21 @@ def _score(evaluation: Evaluation) -> dict[str, str]:
     }
 
 
-def _kind(evaluation: Evaluation) -> str:
-    """The style of an evaluation: one of the two that matter, or a control."""
-    return main_name(evaluation) or "control"
-
-
-def _accuracy_chart(results: RunResults) -> Markup | None:
-    rows = [
-        IntervalRow(
-            printable(evaluation.name),
-            evaluation.top1,
-            percent(evaluation.top1.value, evaluation.images),
-            _kind(evaluation),
-        )
-        for evaluation in results.evaluations
-    ]
+def _accuracy_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
+    rows = [_chart_row(one, one.top1, percent(one.top1.value, one.images)) for one in evaluations]
     label = "Top-1 accuracy with 95 % intervals; the table has the same numbers"
     return interval_chart(rows, label, percent_tick) if rows else None
 
 
-def _gain_chart(results: RunResults) -> Markup | None:
+def _gain_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
     rows = [
-        IntervalRow(
-            printable(evaluation.name),
-            evaluation.gain,
-            points(evaluation.gain.value, evaluation.images),
-            _kind(evaluation),
-        )
-        for evaluation in results.evaluations
-        if evaluation.gain
+        _chart_row(one, one.gain, points(one.gain.value, one.images))
+        for one in evaluations
+        if one.gain
     ]
     label = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
     return interval_chart(rows, label, points_tick, reference=0.0) if rows else None
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(count=count, duration=duration, megabytes=megabytes)
-    return environment
-
-
-def _content_hash(text: str) -> str:
-    """The source expression by which the page's policy allows this very text and no other."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+def _chart_row(one: Evaluation, interval: Interval, text: str) -> IntervalRow:
+    return IntervalRow(printable(one.name), interval, text, main_name(one) or "control")

@@ -1,4 +1,4 @@
-"""High-dimensional points in two dimensions, always the same two."""
+"""Movement of class prototypes: a map of all, and a list of those that moved most."""
 
 from __future__ import annotations
 
@@ -15,6 +15,43 @@ from latte.report.numbers import NARROW_SPACE
 from latte.report.page.classes import LISTED
 from latte.report.svg import Drawing, Point, Scale, shortened, text_width
 
+_WIDTH, _HEIGHT, _MARGIN = 680, 480, 26
+_LONGEST_NAME = 22
+_MANY = 150
+"""From this number of classes, dots are smaller."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+@dataclass(frozen=True)
+class MovedClass:
+    """Movement of one class's prototype; all three figures are cosines."""
+
+    name: str
+    moved: str
+    """Between its class text and its adapted prototype; of several, the mean."""
+    nearest: str
+    """The other class with the nearest adapted prototype."""
+    before: str
+    after: str
+    """Between the two classes: of the adapted prototypes; `before` of the class texts."""
+
+
+@dataclass(frozen=True)
+class PrototypeMap:
+    """Map of one learner's prototypes."""
+
+    learner: str | None
+    """None where there is only one."""
+    chart: Markup
+    shares: str
+    """Shares of the variance that the two axes show."""
+    moved: tuple[MovedClass, ...]
+    """Farthest first."""
+    still: bool
+    """Whether no prototype moved at all."""
+
 
 @dataclass(frozen=True)
 class Projection:
@@ -23,11 +60,28 @@ class Projection:
     points: Tensor
     """(n, 2) float64, around the origin."""
     shares: tuple[float, float]
-    """Of the points' variance, that each axis shows."""
+    """Share of the points' variance that each axis shows."""
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """One class: its first place, and one or several later ones."""
+
+    name: str
+    before: Point
+    after: tuple[Point, ...]
+    tip: str
+
+
+def prototype_maps(results: RunResults) -> tuple[PrototypeMap, ...]:
+    """Return a map per learner; needs no labels."""
+    names = [one_line(name) for name in results.class_names]
+    several = len(results.prototypes) > 1
+    return tuple(_map(one, names, several) for one in results.prototypes)
 
 
 def project(rows: Tensor) -> Projection:
-    """Principal component analysis of n rows (n, D), in float64.
+    """Return the principal component analysis of n rows (n, D), in float64.
 
     Each axis points to where its largest loading is positive, so that the same rows give the same
     picture. Directions without variance are zero.
@@ -44,33 +98,10 @@ def project(rows: Tensor) -> Projection:
     return Projection(points, (shares[0], shares[1]))
 
 
-# A map of classes: where each was, where it is now, and names where there is room for them.
-
-
-_WIDTH, _HEIGHT, _ROOM = 680, 480, 26
-_LONGEST = 22
-_MANY = 150
-"""So many classes are drawn with smaller dots."""
-
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
-
-
-@dataclass(frozen=True)
-class MapPoint:
-    """One class's way from one place to another, or to several."""
-
-    name: str
-    before: Point
-    after: tuple[Point, ...]
-    tip: str
-
-
 def point_map(points: Sequence[MapPoint], label: str) -> Markup:
-    """Distances are to the same scale on both axes. Names are given to the first points first.
+    """Draw points with one scale for both axes.
 
-    Names that might overlap others are left out.
+    Names are written in the order of the points; those that would overlap others are left out.
     """
     drawing = Drawing(_WIDTH, _HEIGHT, label, "chart map")
     drawing.bar((0.5, 0.5), _WIDTH - 1, _HEIGHT - 1, "frame")
@@ -88,97 +119,6 @@ def point_map(points: Sequence[MapPoint], label: str) -> Markup:
     names = [(one.name, after[0]) for one, (_, after) in zip(points, places, strict=True)]
     _write_names(drawing, names, dots, radius)
     return drawing.markup()
-
-
-def _scales(points: Sequence[MapPoint]) -> tuple[Scale, Scale]:
-    known = [end for one in points for end in (one.before, *one.after)]
-    lows = [min(point[axis] for point in known) for axis in (0, 1)]
-    highs = [max(point[axis] for point in known) for axis in (0, 1)]
-    sizes = (_WIDTH - 2 * _ROOM, _HEIGHT - 2 * _ROOM)
-    unit = max((high - low) / size for low, high, size in zip(lows, highs, sizes, strict=True))
-    reach = [max(unit, 1e-12) * size / 2 for size in sizes]
-    middles = [(low + high) / 2 for low, high in zip(lows, highs, strict=True)]
-    return (
-        Scale(middles[0] - reach[0], middles[0] + reach[0], _ROOM, _WIDTH - _ROOM),
-        Scale(middles[1] - reach[1], middles[1] + reach[1], _HEIGHT - _ROOM, _ROOM),
-    )
-
-
-def _at(point: Point, x: Scale, y: Scale) -> Point:
-    return x(point[0]), y(point[1])
-
-
-def _write_names(
-    drawing: Drawing, names: Sequence[tuple[str, Point]], dots: Sequence[Point], radius: float
-) -> None:
-    taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in dots]
-    for name, place in names:
-        text = shortened(name, _LONGEST)
-        free = (
-            box
-            for box in _boxes(place, text_width(text))
-            if _inside(box) and not any(_overlap(box, other) for other in taken)
-        )
-        box = next(free, None)
-        if box is not None:
-            taken.append(box)
-            drawing.text((box[0], box[1] + 11), text, "label")
-
-
-def _boxes(place: Point, width: float) -> tuple[Box, ...]:
-    """Where a name of this width may stand: right, left, above or below its dot."""
-    x, y = place
-    middle = x - width / 2
-    corners = ((x + 8, y - 7), (x - 8 - width, y - 7), (middle, y - 21), (middle, y + 7))
-    return tuple((left, top, left + width, top + 14) for left, top in corners)
-
-
-def _inside(box: Box) -> bool:
-    left, top, right, bottom = box
-    return left > 2 and top > 2 and right < _WIDTH - 2 and bottom < _HEIGHT - 2
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-# How class prototypes moved: a map of all, and a list of those that moved most.
-
-
-@dataclass(frozen=True)
-class MovedClass:
-    """One class's prototype, compared with where it began; all three figures are cosines."""
-
-    name: str
-    moved: str
-    """Between its class text and its prototype now; of several, the mean."""
-    nearest: str
-    """The other class whose prototype is nearest now."""
-    before: str
-    after: str
-    """Between the two classes, by their class texts and now."""
-
-
-@dataclass(frozen=True)
-class PrototypeMap:
-    """One learner's."""
-
-    learner: str | None
-    """None where there is only one."""
-    chart: Markup
-    shares: str
-    """Of the variance that the two axes show."""
-    moved: tuple[MovedClass, ...]
-    """Farthest first."""
-    still: bool
-    """Whether no prototype moved at all."""
-
-
-def prototype_maps(results: RunResults) -> tuple[PrototypeMap, ...]:
-    """A map for each learner; needs no labels."""
-    names = [one_line(name) for name in results.class_names]
-    several = len(results.prototypes) > 1
-    return tuple(_map(one, names, several) for one in results.prototypes)
 
 
 def _map(learner: LearnerPrototypes, names: Sequence[str], several: bool) -> PrototypeMap:
@@ -231,3 +171,55 @@ def _class_mean(values: Tensor, owners: Tensor, classes: int) -> Tensor:
 
 def _point(row: Tensor) -> tuple[float, float]:
     return float(row[0]), float(row[1])
+
+
+def _scales(points: Sequence[MapPoint]) -> tuple[Scale, Scale]:
+    known = [end for one in points for end in (one.before, *one.after)]
+    lows = [min(point[axis] for point in known) for axis in (0, 1)]
+    highs = [max(point[axis] for point in known) for axis in (0, 1)]
+    sizes = (_WIDTH - 2 * _MARGIN, _HEIGHT - 2 * _MARGIN)
+    unit = max((high - low) / size for low, high, size in zip(lows, highs, sizes, strict=True))
+    reach = [max(unit, 1e-12) * size / 2 for size in sizes]
+    middles = [(low + high) / 2 for low, high in zip(lows, highs, strict=True)]
+    return (
+        Scale(middles[0] - reach[0], middles[0] + reach[0], _MARGIN, _WIDTH - _MARGIN),
+        Scale(middles[1] - reach[1], middles[1] + reach[1], _HEIGHT - _MARGIN, _MARGIN),
+    )
+
+
+def _at(point: Point, x: Scale, y: Scale) -> Point:
+    return x(point[0]), y(point[1])
+
+
+def _write_names(
+    drawing: Drawing, names: Sequence[tuple[str, Point]], dots: Sequence[Point], radius: float
+) -> None:
+    taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in dots]
+    for name, place in names:
+        text = shortened(name, _LONGEST_NAME)
+        free = (
+            box
+            for box in _boxes(place, text_width(text))
+            if _inside(box) and not any(_overlap(box, other) for other in taken)
+        )
+        box = next(free, None)
+        if box is not None:
+            taken.append(box)
+            drawing.text((box[0], box[1] + 11), text, "label")
+
+
+def _boxes(place: Point, width: float) -> tuple[Box, ...]:
+    """Return places for a name of this width: right, left, above and below its dot."""
+    x, y = place
+    middle = x - width / 2
+    corners = ((x + 8, y - 7), (x - 8 - width, y - 7), (middle, y - 21), (middle, y + 7))
+    return tuple((left, top, left + width, top + 14) for left, top in corners)
+
+
+def _inside(box: Box) -> bool:
+    left, top, right, bottom = box
+    return left > 2 and top > 2 and right < _WIDTH - 2 and bottom < _HEIGHT - 2
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -1,4 +1,4 @@
-"""`latte compare` as people type it."""
+"""`latte compare` on the command line."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def settings(correct: int | None, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def comparison(tmp_path: Path) -> Comparison:
-    """The method itself, and two oracles."""
+    """Compare a method and two oracles."""
     for correct in (None, 1, 4):
         run_folder(tmp_path / f"{correct}", settings=settings(correct))
     return compare_runs([tmp_path])
@@ -51,7 +51,7 @@ def test_an_oracle_is_marked_where_no_other_run_is_beside_it(tmp_path: Path) -> 
     assert row.labels == ("oracle",)
 
 
-def test_other_programs_are_told_too(comparison: Comparison) -> None:
+def test_csv_and_json_mark_oracles(comparison: Comparison) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(comparison))))
     marked = [row["settings"] for row in rows if row["classifier"] == "adapted"]
     assert marked == ["oracle; correct=1", "oracle; correct=4", "correct=null"]

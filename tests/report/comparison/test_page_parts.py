@@ -1,4 +1,4 @@
-"""What the comparison page has beside its tables: overview, links, curves, classes."""
+"""Parts of the comparison page beside its tables: overview, links, curves, classes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ METHODS = ("near", "far")
 
 
 def runs(path: Path, *changes: dict[str, Any]) -> tuple[Row, ...]:
-    """The rows of a comparison of runs with these arguments."""
+    """Return the rows of a comparison of runs with these arguments."""
     for number, arguments in enumerate(changes):
         run_folder(path / f"{number}", **arguments)
     return compare_runs([path]).rows
 
 
 def with_classes(folder: Path, before: list[int], after: list[int], names: list[str]) -> None:
-    """As if each class had 10 evaluation images of which so many are right."""
+    """Give each class 10 evaluation images, of which `before` and `after` are right."""
     scores = json.loads((folder / "evaluation.json").read_text())
     for score, right in zip(scores, (before, after), strict=True):
         score["classes"] = [{"correct": one, "images": 10} for one in right]

@@ -11,7 +11,7 @@ from latte.report.comparison.comparison import compare_runs, notes
 from latte.report.comparison.published import read_published
 from tests.helpers.comparison_folders import run_folder, write
 
-PAPER = Path(__file__).parents[2] / "recipes" / "paper" / "published.yaml"
+PAPER = Path(__file__).parents[3] / "recipes" / "paper" / "published.yaml"
 
 
 def published_for(tmp_path: Path, method: str, dataset: str, text: str) -> float | None:

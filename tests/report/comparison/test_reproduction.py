@@ -1,4 +1,4 @@
-"""`latte reproduce`: published tables run anew, ours beside theirs."""
+"""`latte reproduce`: published tables run again, ours beside theirs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from latte.report.comparison.published import (
     tolerance,
 )
 from latte.report.comparison.tables import chosen_datasets, plan_dataset, read_changes, read_table
-from latte.run import sweep
+from latte.run import runner
 from tests.helpers.command_line_runs import Latte
 
-PAPER = Path(__file__).parents[2] / "recipes" / "paper"
+PAPER = Path(__file__).parents[3] / "recipes" / "paper"
 TABLES = ("methods", "table-1", "table-2")
 NUMBERS = """\
 source: a paper
@@ -208,14 +208,14 @@ def test_one_value_at_a_time_is_set(table: Path, latte: Latte) -> None:
 def test_runs_that_fail_are_named_and_the_others_are_shown(
     table: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = sweep.run_recipe
+    real = runner.run_recipe
 
     def run(recipe: Any, *arguments: Any, **options: Any) -> Any:
         if recipe.train.max_steps > 0:
             raise LatteError("there is no such model", where="describer.model")
         return real(recipe, *arguments, **options)
 
-    monkeypatch.setattr(sweep, "run_recipe", run)
+    monkeypatch.setattr(runner, "run_recipe", run)
     said = latte("reproduce", table, code=1)
     assert "1 of 2 runs failed" in said.err
     assert "describer.model: there is no such model" in said.err

@@ -1,4 +1,4 @@
-"""Which runs are averaged, which are kept apart, and how rows are named."""
+"""Rows: averaged runs, runs that are kept apart, and labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def compared(runs: Path) -> Comparison:
 
 
 def seeds(folder: Path, *right: tuple[int, int], **changes: Any) -> None:
-    """A run for each seed, with these images right before and after."""
+    """Write a run per seed, with these images right before and after."""
     settings = changes.pop("settings", {})
     for seed, one in enumerate(right):
         path = folder / f"{len(list(folder.glob('*')))}"

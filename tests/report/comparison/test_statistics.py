@@ -1,4 +1,4 @@
-"""Statistics over seeds, against values worked out by hand and printed in tables."""
+"""Statistics over seeds against values computed by hand and printed in tables."""
 
 from __future__ import annotations
 

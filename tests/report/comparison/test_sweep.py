@@ -1,4 +1,4 @@
-"""`latte sweep`: what it plans, what it does when a run fails or somebody presses Ctrl-C."""
+"""`latte sweep`: its plan, failing runs, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from latte.interfaces import LatteError, RecipeErrors
 from latte.registry.registry import load_registry
-from latte.run import sweep
+from latte.run import runner
 from latte.run.sweep import plan_sweep
 from tests.helpers.command_line_runs import Latte
 
@@ -24,20 +24,20 @@ def tables(text: str) -> list[str]:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
-    """Seed and momentum of each run that is started, none of which does anything."""
+    """Record seed and momentum of each started run in place of running it."""
     started: list[tuple[int, float]] = []
 
     def run(recipe: Any, *_: Any, **__: Any) -> None:
         started.append((recipe.general.seed, recipe.resolved["prototypes"]["momentum"]))
 
-    monkeypatch.setattr(sweep, "run_recipe", run)
+    monkeypatch.setattr(runner, "run_recipe", run)
     return started
 
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], None]:
-    """Let runs with this seed end with this exception, and others run."""
-    real = sweep.run_recipe
+    """Let runs with a chosen seed raise an exception."""
+    real = runner.run_recipe
 
     def choose(seed: int, error: BaseException) -> None:
         def run(recipe: Any, *arguments: Any, **options: Any) -> Any:
@@ -45,7 +45,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], N
                 raise error
             return real(recipe, *arguments, **options)
 
-        monkeypatch.setattr(sweep, "run_recipe", run)
+        monkeypatch.setattr(runner, "run_recipe", run)
 
     return choose
 

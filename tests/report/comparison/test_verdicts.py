@@ -1,4 +1,4 @@
-"""Tables of runs with guards say in every row what these said, and show rejected candidates."""
+"""Verdicts of guards and rejected candidates in every form of a comparison."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.helpers.html_document import parse
 
 
 def judged(folder: Path, strength: float, probability: float | None, **more: Any) -> Path:
-    """The run in `folder` with a verdict; a candidate with 660 right where it was not taken."""
+    """Give a run a verdict, and a candidate with 660 right if its strength is below 1."""
     verdict = {"strength": strength, "reason": "so it is", "probability": probability, **more}
     write(folder / "verdict.json", json.dumps(verdict))
     if strength < 1:
@@ -45,7 +45,7 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_row_says_what_its_guard_said(runs: Path) -> None:
+def test_each_row_has_the_verdict_of_its_guard(runs: Path) -> None:
     comparison = compare_runs([runs])
     verdicts = ["likely better (0.93)", "kept zero-shot (0.41)", "guard: none"]
     assert [row.verdict for row in comparison.rows] == verdicts

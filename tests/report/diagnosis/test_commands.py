@@ -1,4 +1,4 @@
-"""`latte diagnose` as people type it, on runs of a tiny CLIP."""
+"""`latte diagnose` on the command line, on runs of a tiny CLIP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.command_line_runs import Latte
 
 @pytest.fixture(scope="module")
 def finished() -> dict[str, Path]:
-    """The one run that the tests below take copies of, as soon as the first has made it."""
+    """Hold the run that the first test makes, of which the others take copies."""
     return {}
 
 
@@ -38,7 +38,7 @@ def diagnosis(latte: Latte, *runs: str | Path) -> dict[str, Any]:
 
 
 def copies(run: Path, gains: list[int]) -> list[Path]:
-    """Runs with other seeds and other numbers of test images that adaptation has right."""
+    """Copy a run with other seeds, and with these numbers of right answers after adapting."""
     made = []
     for number, right in enumerate(gains):
         folder = run.with_name(f"copy-{number}")
@@ -65,7 +65,7 @@ def test_one_run_is_measured_and_each_measure_explained(run: Path, latte: Latte)
         "Adapted labels",
         "Prototypes",
         "Test images (needs labels)",
-        "Classes: what goes with their gain in recall (needs labels)",
+        "Classes: correlation with their gain in recall (needs labels)",
     ):
         assert heading in lines
     assert any("confidence" in line and "mean probability" in line for line in lines)
@@ -155,7 +155,7 @@ def test_five_runs_are_related_to_their_gains(run: Path, latte: Latte) -> None:
     assert "labelled.adapted_top1" not in found
     said = latte("diagnose", *folders, "--quiet")
     words = " ".join(said.out.split())
-    assert "What goes with the gain over these runs (needs labels)" in words
+    assert "Correlation with the gain over these runs (needs labels)" in words
     assert "5 runs with a known gain, on 1 set of test images" in words
     assert "not independent of each other" in words
     assert max(map(cell_len, said.out.splitlines())) <= 80
@@ -167,13 +167,13 @@ def test_runs_of_one_clip_share_it_and_its_texts(run: Path, latte: Latte) -> Non
     assert said.err.count("diagnose copy-") == 3
 
 
-def test_a_prompt_that_names_the_label_is_told(squares: Path, latte: Latte) -> None:
+def test_a_prompt_that_names_the_label_has_a_note(squares: Path, latte: Latte) -> None:
     prompt = '{use: image, prompt: "Describe the {class} in the photo."}'
     squares.write_text(squares.read_text().replace("  - image\n", f"  - {prompt}\n"))
     latte("run", squares, "--quiet")
     (folder,) = Path("runs").iterdir()
     (note,) = [one for one in diagnosis(latte, folder)["notes"] if "prompt" in one]
-    assert "`image` tells the describer" in note
+    assert "`image` contains the frozen label" in note
 
 
 def test_what_is_no_run_is_a_mistake(run: Path, latte: Latte) -> None:

@@ -1,4 +1,4 @@
-"""What descriptions say, on texts whose meaning is known."""
+"""Measures of descriptions, on texts with known features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures of classes and of runs beside gains."""
+"""Correlations of measures with the gains of classes and of runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import ClassAccuracy, Evaluation, Interval
-from latte.report.diagnosis import classes
-from latte.report.diagnosis.classes import class_means, recall_gains, relate_classes
+from latte.report.diagnosis.diagnosis import align, relate_runs
+from latte.report.diagnosis.labelled import (
+    CLASS_CONFIDENCE,
+    CLASS_LABELS_KEPT,
+    class_means,
+    recall_gains,
+    relate_classes,
+)
 from latte.report.diagnosis.measure import Measure, Measurement, Section
-from latte.report.diagnosis.several import align, relate_runs
 from tests.helpers.unit_vectors import QUICKLY, drawn_labels
 
 SURE = Measure("sure", "sure", "share", "how sure")
@@ -56,11 +61,11 @@ def test_recall_gains_are_differences_of_shares() -> None:
 def test_a_measure_of_classes_that_tells_the_gain_and_one_that_does_not() -> None:
     gains = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, math.nan]
     measured = {
-        classes.CONFIDENCE: torch.tensor([1.0, 2, 3, 4, 5, 6, 7]),
-        classes.KEPT: torch.ones(7),
+        CLASS_CONFIDENCE: torch.tensor([1.0, 2, 3, 4, 5, 6, 7]),
+        CLASS_LABELS_KEPT: torch.ones(7),
     }
     told, silent = relate_classes(measured, gains)
-    assert told.measure is classes.CONFIDENCE
+    assert told.measure is CLASS_CONFIDENCE
     assert told.values == (1, 2, 3, 4, 5, 6, 7)
     assert (told.correlation.pairs, told.correlation.rho) == (6, pytest.approx(1.0))
     assert math.isnan(silent.correlation.rho)

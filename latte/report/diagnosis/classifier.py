@@ -1,0 +1,118 @@
+"""Measures of a classifier: its confidence, the classes that it uses, and its closest classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from latte.evaluate.similarities import agreement
+from latte.interfaces import Classifier
+from latte.report.diagnosis.measure import Measure, Measurement
+
+IMAGES_PER_BLOCK = 8192
+"""Images whose (rows, C) similarities are in memory at once."""
+_PROTOTYPES_PER_BLOCK = 2048
+
+CONFIDENCE = Measure(
+    "confidence",
+    "confidence",
+    "share",
+    "mean probability of the top class; high: confident, which is not the same as right",
+    "Hendrycks and Gimpel (2017), ICLR: maximum softmax probability",
+)
+MARGIN = Measure(
+    "margin",
+    "margin",
+    "cosine",
+    "mean cosine of the nearest class minus that of the second; low: small shifts change labels",
+)
+CHANGED = Measure(
+    "labels_changed",
+    "labels changed",
+    "share",
+    "training images whose class changed; 0: adapting changes nothing on them",
+)
+IN_USE = Measure(
+    "classes_in_use",
+    "classes in use",
+    "share",
+    "of the classes, those that label at least one training image; low: only some occur, or "
+    "labels pile up in few of them",
+)
+CLOSEST = Measure(
+    "closest_classes",
+    "two closest classes",
+    "cosine",
+    "largest cosine between two classes; near 1: these two are hard to distinguish",
+)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Labels, confidence and margins of N images by one classifier."""
+
+    labels: Tensor
+    """(N,) int64: the nearest class."""
+    confidence: Tensor
+    """(N,): its probability, by softmax of logit scale times cosine."""
+    margin: Tensor
+    """(N,): cosine of the nearest class minus that of the second; 0 with a single class."""
+
+
+def confidence(features: Tensor, classifier: Classifier, logit_scale: float) -> Confidence:
+    """Classify N > 0 unit features (N, D), block by block."""
+    blocks = [
+        _confidence_of_block(classifier.similarities(block), logit_scale)
+        for block in torch.split(features, IMAGES_PER_BLOCK)
+    ]
+    columns = {
+        field.name: torch.cat([getattr(block, field.name) for block in blocks])
+        for field in fields(Confidence)
+    }
+    return Confidence(**columns)
+
+
+def confidence_measures(found: Confidence) -> list[Measurement]:
+    """Return mean confidence and mean margin."""
+    return [
+        Measurement(CONFIDENCE, float(found.confidence.double().mean())),
+        Measurement(MARGIN, float(found.margin.double().mean())),
+    ]
+
+
+def usage_measure(labels: Tensor, classes: int) -> Measurement:
+    """Return the share of classes that occur among N labels (N,)."""
+    return Measurement(IN_USE, int((labels.bincount() > 0).sum()) / classes)
+
+
+def change_measure(zero_shot: Tensor, adapted: Tensor) -> Measurement:
+    """Return the share of N > 0 images whose two labels (N,) differ."""
+    return Measurement(CHANGED, 1 - agreement(zero_shot, adapted))
+
+
+def closest_classes(classifier: Classifier) -> Measurement:
+    """Return the largest cosine between prototypes of two classes; NaN with a single class."""
+    if classifier.classes == 1:
+        return Measurement(CLOSEST, math.nan)
+    weights, owners = classifier.directions, classifier.owners
+    largest = max(
+        float((rows @ weights.T).where(own.unsqueeze(1) != owners, -torch.inf).max())
+        for rows, own in zip(
+            torch.split(weights, _PROTOTYPES_PER_BLOCK),
+            torch.split(owners, _PROTOTYPES_PER_BLOCK),
+            strict=True,
+        )
+    )
+    return Measurement(CLOSEST, largest)
+
+
+def _confidence_of_block(similarities: Tensor, logit_scale: float) -> Confidence:
+    best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
+    return Confidence(
+        labels=similarities.argmax(dim=1),
+        confidence=(similarities.float() * logit_scale).softmax(dim=1).amax(dim=1),
+        margin=best[:, 0] - best[:, -1],
+    )

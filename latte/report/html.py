@@ -1,0 +1,57 @@
+"""HTML pages that need no network and no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from latte.io.redaction import printable
+from latte.report.numbers import count, duration, megabytes
+
+_STYLE = Path(__file__).parent / "page" / "templates" / "style.css"
+
+
+def filled(templates: Path, script_name: str, content: dict[str, Any]) -> str:
+    """Return `page.html` of a template folder, filled with `content`.
+
+    All values are escaped. The page's policy allows its own style and script and no other.
+    """
+    style = _STYLE.read_text(encoding="utf-8")
+    script = (templates / script_name).read_text(encoding="utf-8")
+    text = (
+        _environment(templates)
+        .get_template("page.html")
+        .render(
+            **content,
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_source_expression(style),
+            script_hash=_source_expression(script),
+        )
+    )
+    return printable(text)
+
+
+@cache
+def _environment(templates: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=count, duration=duration, megabytes=megabytes)
+    return environment
+
+
+def _source_expression(text: str) -> str:
+    """Return the CSP source expression that allows exactly this text."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

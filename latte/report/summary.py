@@ -1,0 +1,64 @@
+"""The summary that a run prints: verdict, accuracies, headline and notes, in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from latte.interfaces import Evaluation, RunResults
+from latte.io.redaction import one_line
+from latte.report.facts import peak_memory
+from latte.report.numbers import bare_percent, duration, points_with_range
+from latte.report.sentences import headline, oracle_note, own_note, present_sentence, verdict_words
+from latte.report.terminal import paragraph, plain, table
+
+_HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
+
+
+def summary_table(results: RunResults, run: str | None = None) -> str:
+    """Return the summary of a run, at most 80 columns wide and ASCII but for names.
+
+    Commands name the run folder as `run`, or by its name alone.
+    """
+    lines: list[str] = []
+    if results.verdict is not None:
+        words = verdict_words(results, run or results.folder.name)
+        lines += [*(line for text in words.lines for line in _ascii_paragraph(text)), ""]
+    if results.evaluations:
+        lines += [*evaluation_lines(results.evaluations), ""]
+    measured = headline(results.evaluations, results.verdict)
+    notes = (
+        measured.sentence,
+        measured.control,
+        own_note(results.evaluations),
+        present_sentence(results.present, len(results.class_names)),
+        oracle_note(results.recipe),
+    )
+    return "\n".join([*lines, *(line for text in notes if text for line in _ascii_paragraph(text))])
+
+
+def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return the lines of a table with one row per classifier."""
+    return table(_HEADINGS, map(_row, evaluations))
+
+
+def cost_line(results: RunResults) -> str:
+    """Return the run's time and memory as far as they are known; empty if neither is."""
+    parts = [f"time: {duration(sum(results.seconds.values()))}"] if results.seconds else []
+    if results.peak_memory_mb:
+        parts.append(f"peak memory: {plain(peak_memory(results.peak_memory_mb))}")
+    return "; ".join(parts)
+
+
+def _row(evaluation: Evaluation) -> tuple[str, ...]:
+    images, top1, gain = evaluation.images, evaluation.top1, evaluation.gain
+    return (
+        one_line(evaluation.name),
+        bare_percent(top1.value, images),
+        f"{bare_percent(top1.low, images)} to {bare_percent(top1.high, images)}",
+        str(images),
+        points_with_range(gain, images) if gain else "",
+    )
+
+
+def _ascii_paragraph(text: str) -> list[str]:
+    return paragraph(text.replace("–", " to ").translate({ord(quote): '"' for quote in "“”"}))
