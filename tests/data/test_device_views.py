@@ -13,6 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from latte.data.augmentation import (
+    Augmentation,
+    ColourChange,
+    augmented_pixels,
+    sample_augmentation,
+)
 from latte.data.batches import training_batches
 from latte.data.cache import ImageCache
 from latte.data.device_views import (
@@ -22,7 +28,6 @@ from latte.data.device_views import (
     resident_images,
     resized_crops,
 )
-from latte.data.draws import Change, Draw, draw_view, drawn_pixels
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
@@ -40,8 +45,8 @@ def array(seed: int, width: int, height: int, *, smooth: bool = True) -> Tensor:
     return torch.from_numpy(noise)
 
 
-def by_pillow(pixels: Tensor, draw: Draw, size: int) -> Tensor:
-    return drawn_pixels(Image.fromarray(pixels.numpy()), draw, size).float()
+def by_pillow(pixels: Tensor, draw: Augmentation, size: int) -> Tensor:
+    return augmented_pixels(Image.fromarray(pixels.numpy()), draw, size).float()
 
 
 @settings(max_examples=25, deadline=None)
@@ -56,20 +61,20 @@ def test_crops_of_a_batch_are_pillows_to_one_of_255(
 ) -> None:
     images = [array(seed % 99 + at, *one, smooth=smooth) for at, one in enumerate(sizes)]
     plain = STRONG.model_copy(update={"jitter_probability": 0.0, "grayscale_probability": 0.0})
-    draws = [draw_view(*one, plain, Random(seed + at)) for at, one in enumerate(sizes)]
+    draws = [sample_augmentation(*one, plain, Random(seed + at)) for at, one in enumerate(sizes)]
     found = resized_crops(images, draws, size)
     for view, image, draw in zip(found, images, draws, strict=True):
         assert (view - by_pillow(image, draw, size)).abs().max() <= 2
         assert torch.equal(view, view.round())
 
 
-@pytest.mark.parametrize("change", list(Change))
-def test_every_colour_changes_as_pillow_changes_it(change: Change) -> None:
+@pytest.mark.parametrize("change", list(ColourChange))
+def test_every_colour_changes_as_pillow_changes_it(change: ColourChange) -> None:
     steps = range(0, 256, 15)
     colours = [(r, g, b) for r in steps for g in steps for b in steps]
     square = torch.tensor(numpy.resize(numpy.array(colours, numpy.uint8), (70, 70, 3)))
-    amounts = (-0.5, -0.1, 0.0, 0.03, 0.5) if change is Change.HUE else (0.0, 0.5, 1.0, 1.7)
-    draws = [Draw((0, 0, 70, 70), ((change, amount),)) for amount in amounts]
+    amounts = (-0.5, -0.1, 0.0, 0.03, 0.5) if change is ColourChange.HUE else (0.0, 0.5, 1.0, 1.7)
+    draws = [Augmentation((0, 0, 70, 70), ((change, amount),)) for amount in amounts]
     views = square.permute(2, 0, 1).float().repeat(len(draws), 1, 1, 1)
     change_colours(views, draws)
     for view, draw in zip(views, draws, strict=True):

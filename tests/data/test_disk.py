@@ -209,7 +209,7 @@ def test_damaged_files_serve_nothing(tmp_path: Path, damaged: Callable[[bytes], 
 
 
 @given(st.binary(max_size=300))
-def test_any_other_file_is_no_shard(data: bytes) -> None:
+def test_any_other_file_is_ignored(data: bytes) -> None:
     with TemporaryDirectory() as name:
         (Path(name) / "x.pixels").write_bytes(data)
         assert opened(Path(name)).get("a") is None
@@ -295,7 +295,7 @@ def test_a_disk_that_fills_up_is_said_once_and_loses_nothing_kept(
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(disk_module.ShardWriter, "add", no_space)
+    monkeypatch.setattr(disk_module._PixelFileWriter, "add", no_space)
     assert not store.put("b", full_of(2))
     assert not store.put("c", full_of(3))
     assert said == [
@@ -322,10 +322,10 @@ def test_a_second_scan_decodes_nothing_and_shows_the_same_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = references(tmp_path / "images", 6)
-    scan_images(images, SilentProgress(), "reading", kept=opened(tmp_path / "kept"))
+    scan_images(images, SilentProgress(), "reading", disk=opened(tmp_path / "kept"))
     for module in ("scan.decode_image", "cache.open_image"):
         monkeypatch.setattr(f"latte.data.{module}", lambda _: pytest.fail("decoded"))
-    scan = scan_images(images, SilentProgress(), "reading", kept=opened(tmp_path / "kept"))
+    scan = scan_images(images, SilentProgress(), "reading", disk=opened(tmp_path / "kept"))
     for index in range(6):
         assert scan.cache.get(index).tobytes() == picture(index).tobytes()
     assert cache_module.open_image is not None
@@ -335,7 +335,7 @@ def test_without_room_on_disk_a_scan_keeps_images_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = references(tmp_path / "images", 4)
-    scan = scan_images(images, SilentProgress(), "reading", kept=opened(tmp_path / "kept", 0))
+    scan = scan_images(images, SilentProgress(), "reading", disk=opened(tmp_path / "kept", 0))
     monkeypatch.setattr(cache_module, "open_image", lambda _: pytest.fail("decoded"))
     assert [scan.cache.get(i).tobytes() for i in range(4)] == [
         picture(i).tobytes() for i in range(4)

@@ -9,7 +9,7 @@ import numpy
 import pytest
 
 from latte.data.disk_cache import DiskStore
-from latte.data.scan import _in_order, _whole, scan_images, scan_together
+from latte.data.scan import _merged, _outcomes, scan_images, scan_images_distributed
 from latte.interfaces import ImageReference
 from tests.helpers.recorded import RecordedProgress
 
@@ -41,10 +41,10 @@ def test_images_keys_and_failures_are_those_of_one_process(
     for rank in range(count):
         own = images[rank::count]
         store = first if rank == 0 else kept(tmp_path / "pixels")
-        scan = scan_images(own, silent_progress, "scan", kept=store)
-        shares.append(list(_in_order(own, scan)))
-    first.look_again()
-    found = _whole(images, shares, first)
+        scan = scan_images(own, silent_progress, "scan", disk=store)
+        shares.append(_outcomes(own, scan))
+    first.refresh()
+    found = _merged(images, shares, first)
     assert found == expected
     for index in range(len(found.images)):
         assert found.keys[index] in first, "what another process kept is found"
@@ -55,5 +55,5 @@ def test_alone_it_is_a_scan(
     images: list[ImageReference], tmp_path: Path, silent_progress: RecordedProgress
 ) -> None:
     expected = scan_images(images, silent_progress, "scan")
-    found = scan_together(images, silent_progress, "scan", (), kept(tmp_path / "pixels"))
+    found = scan_images_distributed(images, silent_progress, "scan", (), kept(tmp_path / "pixels"))
     assert found == expected

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torchvision.transforms import ColorJitter, RandomResizedCrop
 from torchvision.transforms import functional as vision
 
-from latte.data.draws import CROP_RATIO, crop_box
+from latte.data.augmentation import CROP_RATIO, sample_crop
 from latte.data.views import TrainingView, evaluation_view, normalise
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
@@ -111,7 +111,7 @@ def test_a_view_leaves_global_randomness_alone() -> None:
 def test_draws_stay_the_same_so_that_old_runs_can_be_resumed() -> None:
     seed = seed_from("view", 7, 2, 3)
     assert seed == 4705784939328743064
-    assert crop_box(500, 375, (0.9, 1.0), Random(seed)) == (4, 4, 481, 371)
+    assert sample_crop(500, 375, (0.9, 1.0), Random(seed)) == (4, 4, 481, 371)
 
 
 def test_always_gray_views_have_equal_channels() -> None:
@@ -172,7 +172,7 @@ def test_jittered_colours_are_distributed_as_torchvisions() -> None:
 def test_crops_lie_within_the_image_and_keep_scale_and_aspect(
     width: int, height: int, smallest: float, seed: int
 ) -> None:
-    left, top, w, h = crop_box(width, height, (smallest, 1.0), Random(seed))
+    left, top, w, h = sample_crop(width, height, (smallest, 1.0), Random(seed))
     assert 0 <= left <= left + w <= width
     assert 0 <= top <= top + h <= height
     assert w >= 1
@@ -187,7 +187,7 @@ def test_crops_are_distributed_as_torchvisions() -> None:
     image = Image.new("RGB", (400, 300))
     random = Random(0)
     torch.manual_seed(0)
-    ours = torch.tensor([crop_box(400, 300, (0.5, 1.0), random) for _ in range(2000)]).double()
+    ours = torch.tensor([sample_crop(400, 300, (0.5, 1.0), random) for _ in range(2000)]).double()
     theirs = torch.tensor(
         [RandomResizedCrop.get_params(image, [0.5, 1.0], list(CROP_RATIO)) for _ in range(2000)]
     ).double()[:, [1, 0, 3, 2]]
@@ -196,8 +196,8 @@ def test_crops_are_distributed_as_torchvisions() -> None:
 
 
 def test_a_crop_that_cannot_fit_is_the_central_one() -> None:
-    assert crop_box(1000, 10, (1.0, 1.0), Random(0)) == (493, 0, 13, 10)
-    assert crop_box(10, 1000, (1.0, 1.0), Random(0)) == (0, 493, 10, 13)
+    assert sample_crop(1000, 10, (1.0, 1.0), Random(0)) == (493, 0, 13, 10)
+    assert sample_crop(10, 1000, (1.0, 1.0), Random(0)) == (0, 493, 10, 13)
     assert math.isclose(CROP_RATIO[0] * CROP_RATIO[1], 1.0)
 
 
