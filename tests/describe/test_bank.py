@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.describe.bank import DescriptionBank
-from latte.describe.column import Column
+from latte.describe.columns import Column
 from latte.describe.generate import generate
 from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
@@ -134,8 +134,6 @@ def test_a_refused_description_becomes_the_template_of_the_frozen_label() -> Non
     for label in ("image", "group"):
         texts = bank.texts(label, everyone(bank), None, 0, 0)
         assert texts == ["a photo of a fish.", f"{label} 1", f"{label} 2"]
-    assert bank.fallbacks == {"image": 1, "group": 1}
-    assert bank_of([0]).fallbacks == {"image": 0, "group": 0}
 
 
 @given(labels_of, st.sets(st.integers(0, 39)))
@@ -185,7 +183,6 @@ def test_a_saved_bank_comes_back_the_same(
     bank.save(path)
     again = DescriptionBank.load(path, NAMES, TEMPLATE, descriptions(redraw=redraw))
     assert again.ids == bank.ids
-    assert again.fallbacks == bank.fallbacks
     assert again.unique_texts == bank.unique_texts
     assert torch.equal(again.zero_shot_labels, bank.zero_shot_labels)
     for label in ("class", "image", "group"):

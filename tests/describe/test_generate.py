@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from latte.describe.generate import (
     ATTEMPTS,
     GIVE_UP_AFTER,
-    MAX_CHARACTERS,
-    clean,
     generate,
 )
-from latte.describe.store import DescriptionStore
+from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
 from latte.interfaces import DescribeRequest, LatteError
 from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
 from tests.helpers.describe_runs import failing_on, plan_for, run

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.describe.bank import DescriptionBank
-from latte.describe.column import ABSENT, Column
+from latte.describe.bank import ABSENT, DescriptionBank
+from latte.describe.columns import Column
 from latte.describe.generate import generate
 from latte.describe.plan import TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
@@ -188,7 +188,7 @@ class TestDraws:
 
     def test_only_an_image_without_any_text_falls_back_to_its_template(self) -> None:
         bank = bank_of([("a", None), (None, None)], [0, 2])
-        assert bank.fallbacks == {"image": 1}
+        assert bank.columns["image"].answered().tolist() == [True, False]
         first, second = bank.own_rows("image").tolist()
         assert [bank.unique_texts[row] for row in (first[0], second[0])] == [
             "a",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from latte.describe.bank import DescriptionBank
-from latte.describe.column import Column
+from latte.describe.columns import Column
 from latte.describe.generate import (
     GenerateResult,
     generate,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from latte.describe import exchange, plan
-from latte.describe.exchange import Exported, Format, Imported, export_texts, import_texts
+from latte.describe import import_export
+from latte.describe.import_export import Exported, Format, Imported, export_texts, import_texts
 from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore, StoredText, request_key
 from latte.interfaces import LatteError, RecipeErrors
@@ -197,7 +197,7 @@ def test_all_mistakes_are_named_but_not_a_million(tmp_path: Path) -> None:
     path.write_text("a line\n" * 100)
     with pytest.raises(RecipeErrors) as caught:
         import_texts(tmp_path / "store", [path])
-    assert len(caught.value.errors) == exchange.MOST_MISTAKES + 1
+    assert len(caught.value.errors) == import_export.MAX_MISTAKES + 1
     assert "not JSON" in caught.value.errors[0].what
     assert "there may be more" in caught.value.errors[-1].what
 
@@ -229,7 +229,3 @@ def test_without_pyarrow_the_command_that_installs_it_is_named(
         export(filled, tmp_path / "x", "parquet")
     assert "pip install 'latte-clip[parquet]'" in str(caught.value.hint)
     assert not (tmp_path / "x").exists()
-
-
-def test_the_layouts_are_those_that_are_planned() -> None:
-    assert exchange.LAYOUTS == (plan.SINGLE, plan.SEPARATE, plan.GRID)
