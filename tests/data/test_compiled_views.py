@@ -70,7 +70,7 @@ def shown(pixels: numpy.ndarray, draw: Augmentation, size: int) -> numpy.ndarray
     st.integers(0, 2**31),
     st.booleans(),
 )
-def test_every_view_has_pillows_bits(
+def test_compiled_views_have_pillows_bits(
     width: int, height: int, size: int, seed: int, smooth: bool
 ) -> None:
     pixels = numpy.asarray(picture(seed % 99, width, height)) if smooth else noise(width, height)
@@ -87,7 +87,7 @@ def test_every_view_has_pillows_bits(
 
 @needs_compiler
 @pytest.mark.parametrize("change", list(ColourChange))
-def test_every_colour_changes_as_pillow_changes_it(change: ColourChange) -> None:
+def test_colour_changes_have_pillows_bits(change: ColourChange) -> None:
     steps = range(0, 256, 5)
     colours = numpy.array([(r, g, b) for r in steps for g in steps for b in steps], numpy.uint8)
     colours = colours[: 374 * 374].reshape(-1, 3)

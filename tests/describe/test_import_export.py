@@ -147,7 +147,7 @@ def test_a_record_whose_key_is_not_its_own_is_not_exported(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("one", ANSWERS)
-def test_a_key_need_not_be_given(tmp_path: Path, one: StoredText) -> None:
+def test_import_computes_missing_keys(tmp_path: Path, one: StoredText) -> None:
     keyless = {name: value for name, value in row(one).items() if name != "key"}
     import_texts(tmp_path / "store", [written(tmp_path / "x.jsonl", keyless)])
     assert contents(tmp_path / "store") == {one}
@@ -192,7 +192,7 @@ def test_a_mistake_is_named_with_its_line_and_nothing_is_imported(
     assert not (tmp_path / "store").exists()
 
 
-def test_all_mistakes_are_named_but_not_a_million(tmp_path: Path) -> None:
+def test_import_errors_are_limited_in_number(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("a line\n" * 100)
     with pytest.raises(RecipeErrors) as caught:

@@ -1,4 +1,4 @@
-"""What several processes read, put together, is what one reads."""
+"""The merged scan of several processes equals the scan of one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers.recorded import RecordedProgress
 
 @pytest.fixture
 def images(colour_images: Callable[..., Path]) -> list[ImageReference]:
-    """Seven images, of which the third and the last cannot be read."""
+    """Seven images, of which the third and the last are unreadable."""
     paths = sorted(colour_images(per_class=3).rglob("*.jpg"))[:7]
     for path in (paths[2], paths[6]):
         path.write_bytes(b"nothing")
@@ -28,7 +28,7 @@ def kept(folder: Path) -> DiskStore:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
-def test_images_keys_and_failures_are_those_of_one_process(
+def test_merged_scan_of_several_processes_equals_scan_of_one(
     images: list[ImageReference],
     tmp_path: Path,
     silent_progress: RecordedProgress,
@@ -51,7 +51,7 @@ def test_images_keys_and_failures_are_those_of_one_process(
         numpy.testing.assert_array_equal(found.cache.pixels(index), expected.cache.pixels(index))
 
 
-def test_alone_it_is_a_scan(
+def test_distributed_scan_of_one_process_equals_plain_scan(
     images: list[ImageReference], tmp_path: Path, silent_progress: RecordedProgress
 ) -> None:
     expected = scan_images(images, silent_progress, "scan")
