@@ -93,7 +93,7 @@ def write_columns(path: Path, rows: Iterable[DescribedRow]) -> None:
 
 def _described(row: DescribedRow, label: str) -> dict[str, Any]:
     texts = row.texts[label]
-    described = {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
+    described: dict[str, Any] = {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
     if label in row.groups:
         described["group"] = list(row.groups[label])
     if label in row.numbers:
@@ -247,9 +247,9 @@ def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> Descri
 def _texts(described: Mapping[str, Any]) -> tuple[str | None, ...]:
     texts = described["texts"] if "texts" in described else [described["text"]]
     if not isinstance(texts, list) or not texts:
-        raise ValueError("no list of texts")
+        raise ValueError("the texts are not a list, or an empty one")
     if not all(isinstance(text, str | None) for text in texts):
-        raise ValueError("something else than texts")
+        raise ValueError("a text is not a string")
     return tuple(texts)
 
 

@@ -67,7 +67,7 @@ def plan_requests(
         name = (asked or {}).get(label) or next(iter(drafts), None)
         if name is None or name not in drafts:
             raise LatteError(
-                f"nobody is there to write the description `{label}`",
+                f"no describer for the description `{label}`",
                 hint="name one in the recipe, such as `describer: {use: phrases}`",
             )
         drafts[name].add(label, kind, seed)
