@@ -115,7 +115,7 @@ def test_device_views_equal_cpu_views_up_to_rounding(cache: ImageCache) -> None:
         assert views.dtype == pixels.dtype
         steps = ((views - pixels) / one).abs()
         assert steps.mean() < 0.05
-        # A hue on the edge of a step falls on its other side where a value differs by one.
+        # A value that differs by one can move a hue on the edge of a step to the next step.
         assert (steps > 3).float().mean() < 0.001
 
 

@@ -17,7 +17,7 @@ from latte.interfaces import ImageReference
 
 
 def test_image_reference_has_no_field_for_a_label() -> None:
-    # `_path` is what `path` is made of.
+    # `path` is a property made of `_path`.
     names = [field.name for field in dataclasses.fields(ImageReference)]
     assert names == ["id", "_path", "span"]
     assert ImageReference.__slots__ == ("id", "_path", "span")

@@ -148,7 +148,7 @@ class TestPlan:
             groups_per_class = 2
 
         kinds = {"both": Both(GroupOptions(), context())}
-        with pytest.raises(LatteError, match="`both` are drawn by labels"):
+        with pytest.raises(LatteError, match="`both` has `correct_images` and `groups_per_class`"):
             plan_requests(training_set([0]), kinds, {"main": ScriptedDescriber()}, seed=0)
 
 
