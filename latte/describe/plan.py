@@ -230,8 +230,8 @@ def draw_subjects(
         return Subjects(groups, groups)
     if kind.correct_images is not None:
         raise LatteError(
-            f"`{label}` has `correct_images` and `groups_per_class`: groups with a number of correct "
-            "images are drawn per image, not per class",
+            f"`{label}` has `correct_images` and `groups_per_class`: groups with correct images "
+            "are drawn per image, not per class",
             where=f"descriptions.{label}",
         )
     groups, own = draw_class_groups(
