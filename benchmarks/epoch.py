@@ -160,7 +160,6 @@ def _sides(
     cfg = problem.model.visual.preprocess_cfg
     pixel_format = PixelFormat(cfg["size"], tuple(cfg["mean"]), tuple(cfg["std"]))
     views = [TrainingView(pixel_format, AugmentSettings(), SEED) for _ in _SIDES]
-    views[1].prepare()
     textbook, latte = None, None
     if options.side in ("both", "textbook"):
         step = ReferenceStep(problem, tokenizer, arithmetic(options.precision), LEARNING_RATE)

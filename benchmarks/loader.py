@@ -9,6 +9,7 @@ compared is what every later epoch costs. All take turns on the same images; med
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import sys
 import time
@@ -28,8 +29,8 @@ from torchvision import transforms
 
 from latte.cli.progress import QuietProgress
 from latte.data.cache import ImageCache
+from latte.data.compiled_views import VARIABLE, compiled_views
 from latte.data.disk_cache import DiskStore
-from latte.data.kernel import view_kernel
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView
 from latte.interfaces import ImageReference, PixelFormat
@@ -56,12 +57,13 @@ def main(arguments: Sequence[str]) -> None:
         images = write_images(Path(name) / "images", options.images)
         cache, filling = filled_cache(images, Path(name) / "pixels")
         first = first_pass(cache)
-        check(cache)
         sides: dict[str, Side] = {
             "plain": plain_side(images),
             "published": published_side(images),
-            "latte": latte_side(cache),
+            "latte": latte_side(cache, compiled=False),
         }
+        if has_compiler():
+            sides["latte, compiled"] = latte_side(cache, compiled=True)
         times = measure(sides, options.images, options.rounds)
         kept = sum(path.stat().st_size for path in (Path(name) / "pixels").iterdir())
     report(times, options.images, kept, (filling, first))
@@ -88,7 +90,7 @@ def filled_cache(images: Sequence[ImageReference], folder: Path) -> tuple[ImageC
     for _ in range(2):
         begun = time.perf_counter()
         store = DiskStore(folder, _CACHE_BYTES, sys.exit)
-        scan = scan_images(images, QuietProgress(), "decode", max_bytes=0, kept=store)
+        scan = scan_images(images, QuietProgress(), "decode", max_bytes=0, disk=store)
         seconds.append(time.perf_counter() - begun)
     return scan.cache, seconds[0]
 
@@ -101,24 +103,23 @@ def first_pass(cache: ImageCache) -> float:
     return time.perf_counter() - begun
 
 
-def check(cache: ImageCache) -> None:
-    """Stop unless cache and kernel give the bits that Pillow alone gives."""
-    if view_kernel() is None:
-        sys.stdout.write("no C compiler: latte makes its views with Pillow here\n")
-    view = training_view()
+def has_compiler() -> bool:
+    """Say so unless views can be compiled here."""
+    os.environ[VARIABLE] = "1"
+    if compiled_views() is None:
+        sys.stdout.write("views cannot be compiled here: latte makes them with Pillow\n")
+        return False
+    return True
+
+
+def check(cache: ImageCache, view: TrainingView) -> None:
+    """Stop unless the views of cached pixels have the bits that Pillow alone gives."""
     for index in range(min(20, len(cache))):
         out = torch.empty(3, SIZE, SIZE)
         view.write(cache.pixels(index), index, 0, out)
         with Image.open(cache.images[index].path) as image:
             if not torch.equal(out, view(image.convert("RGB"), index, 0)):
                 raise SystemExit(f"image {index}: the view is not the one that Pillow makes")
-
-
-def training_view() -> TrainingView:
-    """Views as the published recipe has them, by the kernel from the first one on."""
-    view = TrainingView(FORMAT, AugmentSettings(), seed=0)
-    view.prepare()
-    return view
 
 
 def plain_side(images: Sequence[ImageReference]) -> Side:
@@ -163,9 +164,11 @@ def plain_transform() -> Callable[[Image.Image], Tensor]:
     return transform
 
 
-def latte_side(cache: ImageCache) -> Side:
-    """A view of cached pixels, as a thread of the training loop makes it."""
-    view = training_view()
+def latte_side(cache: ImageCache, *, compiled: bool) -> Side:
+    """Make a view of cached pixels, as a thread of the training loop does."""
+    os.environ[VARIABLE] = str(int(compiled))
+    view = TrainingView(FORMAT, AugmentSettings(), seed=0)
+    check(cache, view)
 
     def load(index: int, out: Tensor) -> None:
         view.write(cache.pixels(index), index, 1, out)

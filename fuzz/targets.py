@@ -14,7 +14,7 @@ from latte.data.images import MAX_PIXELS, decode_image
 from latte.data.sources.listed import ListedPaths
 from latte.data.sources.splits import SPLIT_NAMES, names_by_label, read_splits
 from latte.data.sources.tables import iterate_rows
-from latte.describe.exchange import import_texts
+from latte.describe.import_export import import_texts
 from latte.describe.inventory import Archive, holdings, statistics
 from latte.describe.store import DescriptionStore
 from latte.interfaces import LatteError

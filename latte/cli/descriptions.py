@@ -210,7 +210,7 @@ def export(
     cache: CacheOption = None,
 ) -> None:
     """Write texts and refusals to a file that another machine can import."""
-    from latte.describe.exchange import export_texts, find_format
+    from latte.describe.import_export import export_texts, find_format
     from latte.describe.inventory import Archive
 
     chosen = find_format(format_, file)
@@ -235,7 +235,7 @@ def import_(
 
     Texts that are there stay. Everything is checked first, and each mistake is named with its line.
     """
-    from latte.describe.exchange import import_texts
+    from latte.describe.import_export import import_texts
 
     done = import_texts(store_folder(cache, must_exist=False), files)
     failed = f", {done.failed:,} without an answer left out" if done.failed else ""

@@ -1,1 +1,1 @@
-"""Images: datasets, decoding, views, batches, groups and grids."""
+"""Images: sources, decoding, caches, views, batches, groups and grids."""

@@ -1,4 +1,4 @@
-"""Batches of an epoch, and their pixels prepared while the step before them runs."""
+"""Batches of an epoch, whose pixels are prepared while the previous step runs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BATCHES_AHEAD = 2
 
 
 def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
-    """Every index below `n` once, shuffled by (seed, epoch), in ceil(n / batch_size) batches.
+    """Shuffle the indices below `n` by (seed, epoch) into ceil(n / batch_size) batches.
 
-    Batches are (B,) int64 with sizes that differ by at most 1: a tiny last batch would have
-    hardly any negatives to contrast with.
+    Batches are (B,) int64 with sizes that differ by at most 1, because a tiny last batch would
+    have hardly any negatives for a contrastive loss.
     """
     if n == 0:
         return []
@@ -39,9 +39,9 @@ def evaluation_batches(
     batch_size: int,
     only: Sequence[int] | None = None,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32.
+    """Yield every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32.
 
-    With `only`, none but the images with these indices.
+    With `only`, yield the images with these indices.
     """
 
     def build(images: Executor, indices: list[int]) -> Tensor:
@@ -59,7 +59,7 @@ def evaluation_batches(
 def training_batches(
     cache: ImageCache, view: TrainingView, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """`batches` in their order: indices (B,) int64 and random views (B, 3, S, S) float32."""
+    """Yield `batches` in order: indices (B,) int64 and random views (B, 3, S, S) float32."""
 
     def write(index: int, out: Tensor) -> None:
         view.write(cache.pixels(index), index, epoch, out)
@@ -88,7 +88,7 @@ def _prefetched(
         for batch in built:  # noqa: UP028 - `yield from` would close `built` first, and wait
             yield batch
     finally:
-        # Without images to wait for, the batch that is being built ends at once.
+        # Cancel the images first: then the batch that is being built ends at once.
         images.shutdown(wait=True, cancel_futures=True)
         built.close()
         cache.flush()

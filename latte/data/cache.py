@@ -1,4 +1,4 @@
-"""Keys of images that some run has decoded without a fault: nobody decodes them again to know."""
+"""Decoded images, cached within byte budgets so that each is decoded once and not every epoch."""
 
 from __future__ import annotations
 
@@ -9,120 +9,14 @@ from threading import Lock
 from typing import Protocol
 
 import numpy
-from numpy.typing import NDArray
 from PIL import Image
 
-from latte.data.images import open_image
+from latte.data.images import Pixels, open_image
 from latte.data.views import evaluation_pixels
 from latte.interfaces import ImageReference, PixelFormat
 from latte.io.files import digest, digest_json, write_text
 
-
-class DecodedImages:
-    """What is known across runs, in a folder of the cache; each run adds a file of new keys."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.keys = frozenset(key for path in folder.glob("*.txt") for key in _lines(path))
-
-    def note(self, keys: Collection[str]) -> None:
-        """Remember `keys` for later runs; where that fails, they decode the images again."""
-        new = sorted({*keys} - self.keys)
-        if new:
-            with contextlib.suppress(OSError):
-                write_text(self._folder / f"{digest(*new)}.txt", "\n".join(new) + "\n")
-
-
-def _lines(path: Path) -> list[str]:
-    """What a file notes; a damaged one costs no more than decoding again."""
-    try:
-        return path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-
-
-# Decoded images kept within byte budgets, so that they are decoded once and not every epoch.
-
-
 DEFAULT_CACHE_BYTES = 2 * 1024**3
-
-Pixels = NDArray[numpy.uint8]
-
-
-class PixelStore(Protocol):
-    """Where arrays of 8-bit pixels are kept, by name; used from several threads at once."""
-
-    def __contains__(self, name: str) -> bool:
-        """Whether `get` has something for `name`."""
-
-    def get(self, name: str) -> Pixels | None:
-        """What was kept as `name`, for reading only; else None."""
-
-    def put(self, name: str, pixels: Pixels) -> bool:
-        """Keep `pixels`, which nobody changes any more; whether there was room."""
-
-    def flush(self) -> None:
-        """Make what was put last, if it is to outlast the process."""
-
-
-class MemoryStore:
-    """Raw pixels in memory: 3 bytes each, of whatever comes first.
-
-    Nothing is ever evicted: epochs visit every image once, and dropping the least recently used
-    one would drop exactly what comes next.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._free = max_bytes
-        self._pixels: dict[str, Pixels] = {}
-        self._lock = Lock()
-
-    def __contains__(self, name: str) -> bool:
-        """Whether `name` is kept."""
-        return name in self._pixels
-
-    def get(self, name: str) -> Pixels | None:
-        """The kept pixels, not copied, or None."""
-        return self._pixels.get(name)
-
-    def put(self, name: str, pixels: Pixels) -> bool:
-        """Keep `pixels` while the budget lasts."""
-        with self._lock:
-            if name in self._pixels:
-                return True
-            if pixels.nbytes > self._free:
-                return False
-            self._free -= pixels.nbytes
-            self._pixels[name] = pixels
-            return True
-
-    def flush(self) -> None:
-        """Memory does not outlast the process."""
-
-
-class LayeredStore:
-    """Stores of which each takes what those before it have no room for."""
-
-    def __init__(self, *stores: PixelStore) -> None:
-        self._stores = stores
-
-    def __contains__(self, name: str) -> bool:
-        """Whether any store keeps `name`."""
-        return any(name in store for store in self._stores)
-
-    def get(self, name: str) -> Pixels | None:
-        """What the first store that has `name` keeps."""
-        found = (store.get(name) for store in self._stores)
-        return next((pixels for pixels in found if pixels is not None), None)
-
-    def put(self, name: str, pixels: Pixels) -> bool:
-        """Keep `pixels` in the first store with room."""
-        return any(store.put(name, pixels) for store in self._stores)
-
-    def flush(self) -> None:
-        """Flush every store."""
-        for store in self._stores:
-            store.flush()
 
 
 class ImageCache:
@@ -135,9 +29,10 @@ class ImageCache:
         store: PixelStore | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
-        """Keep up to `max_bytes` of pixels in memory, or what `store` keeps in its place.
+        """Cache pixels in `store`, by default up to `max_bytes` in memory.
 
-        `keys` stand for the images' contents, and are what a store that outlasts this needs.
+        `keys` name the images by their contents; a store that is shared with other caches or
+        processes needs them.
         """
         self.images = images
         self.store: PixelStore = MemoryStore(max_bytes) if store is None else store
@@ -147,41 +42,139 @@ class ImageCache:
         return len(self.images)
 
     def get(self, index: int) -> Image.Image:
-        """Image `index` as RGB, the caller's own copy. Raises `UnreadableImageError`."""
-        kept = self.store.get(self._name(index))
-        if kept is not None:
-            return Image.fromarray(kept)
+        """Return a copy of image `index` as RGB. Raises `UnreadableImageError`."""
+        cached = self.store.get(self._name(index))
+        if cached is not None:
+            return Image.fromarray(cached)
         image = open_image(self.images[index])
         self.store.put(self._name(index), numpy.asarray(image))
         return image
 
     def pixels(self, index: int) -> Pixels:
-        """Image `index` as (H, W, 3), for reading only. Raises `UnreadableImageError`."""
-        kept = self.store.get(self._name(index))
-        return numpy.asarray(self.get(index)) if kept is None else kept
+        """Return image `index` as (H, W, 3), read-only. Raises `UnreadableImageError`."""
+        cached = self.store.get(self._name(index))
+        return numpy.asarray(self.get(index)) if cached is None else cached
 
     def evaluation_pixels(self, index: int, pixel_format: PixelFormat) -> Pixels:
-        """The evaluation view before normalisation: (3, S, S), for reading only.
+        """Return the evaluation view before normalisation: (3, S, S), read-only.
 
         Raises `UnreadableImageError`.
         """
-        name = f"{self._name(index)}:{_format_key(pixel_format)}"
-        kept = self.store.get(name)
-        if kept is not None:
-            return kept
+        # Everything in the pixel format that the pixels depend on: all but the normalisation.
+        parts = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
+        name = f"{self._name(index)}:{digest_json(parts)[:8]}"
+        cached = self.store.get(name)
+        if cached is not None:
+            return cached
         pixels: Pixels = evaluation_pixels(self.get(index), pixel_format).contiguous().numpy()
         self.store.put(name, pixels)
         return pixels
 
     def flush(self) -> None:
-        """Let later runs have what was decoded here."""
+        """Make the cached pixels available to later runs."""
         self.store.flush()
 
     def _name(self, index: int) -> str:
         return str(index) if self._keys is None else self._keys[index]
 
 
-def _format_key(pixel_format: PixelFormat) -> str:
-    """Of what the pixels depend on: all but the normalisation."""
-    parts = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
-    return digest_json(parts)[:8]
+class PixelStore(Protocol):
+    """A store of 8-bit pixel arrays by name, used from several threads at once."""
+
+    def __contains__(self, name: str) -> bool:
+        """Return True if there are pixels called `name`."""
+
+    def get(self, name: str) -> Pixels | None:
+        """Return the pixels called `name`, read-only, or None."""
+
+    def put(self, name: str, pixels: Pixels) -> bool:
+        """Store `pixels`, which must not change afterwards. Returns False if there is no room."""
+
+    def flush(self) -> None:
+        """Make stored pixels available to later runs, if the store outlives the process."""
+
+
+class MemoryStore:
+    """Raw pixels in memory, in the order in which they come until the budget is used up.
+
+    Nothing is evicted: an epoch visits every image once, so evicting the least recently used image
+    would evict exactly the next one.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._free = max_bytes
+        self._pixels: dict[str, Pixels] = {}
+        self._lock = Lock()
+
+    def __contains__(self, name: str) -> bool:
+        """Return True if `name` is stored."""
+        return name in self._pixels
+
+    def get(self, name: str) -> Pixels | None:
+        """Return the stored pixels, not copied, or None."""
+        return self._pixels.get(name)
+
+    def put(self, name: str, pixels: Pixels) -> bool:
+        """Store `pixels` if the budget allows."""
+        with self._lock:
+            if name in self._pixels:
+                return True
+            if pixels.nbytes > self._free:
+                return False
+            self._free -= pixels.nbytes
+            self._pixels[name] = pixels
+            return True
+
+    def flush(self) -> None:
+        """Do nothing: memory does not outlive the process."""
+
+
+class LayeredStore:
+    """Several stores in order: pixels go to the first one with room."""
+
+    def __init__(self, *stores: PixelStore) -> None:
+        self._stores = stores
+
+    def __contains__(self, name: str) -> bool:
+        """Return True if any store has `name`."""
+        return any(name in store for store in self._stores)
+
+    def get(self, name: str) -> Pixels | None:
+        """Return the pixels of the first store that has `name`."""
+        found = (store.get(name) for store in self._stores)
+        return next((pixels for pixels in found if pixels is not None), None)
+
+    def put(self, name: str, pixels: Pixels) -> bool:
+        """Store `pixels` in the first store with room."""
+        return any(store.put(name, pixels) for store in self._stores)
+
+    def flush(self) -> None:
+        """Flush every store."""
+        for store in self._stores:
+            store.flush()
+
+
+class DecodedImages:
+    """Keys of images that an earlier run decoded without error, so that no run checks them again.
+
+    They are kept in a folder of the cache; each run adds a file with the new keys.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.keys = frozenset(key for path in folder.glob("*.txt") for key in _read_keys(path))
+
+    def note(self, keys: Collection[str]) -> None:
+        """Record `keys` for later runs. A write error is ignored: later runs decode again."""
+        new = sorted({*keys} - self.keys)
+        if new:
+            with contextlib.suppress(OSError):
+                write_text(self._folder / f"{digest(*new)}.txt", "\n".join(new) + "\n")
+
+
+def _read_keys(path: Path) -> list[str]:
+    """Read the keys of one file; of a damaged file none, so that its images are decoded again."""
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []

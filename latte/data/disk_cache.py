@@ -1,8 +1,13 @@
-"""Files of many pixel arrays, memory-mapped: whole or absent, and checked before they are used.
+"""Decoded pixels cached on disk across runs and processes, within a bound.
 
-A shard is the arrays one after the other, an index as JSON, and a trailer that finds the index. It
-is written under a temporary name and renamed when the trailer is in it, so that a process killed at
-any time leaves no shard that lacks something. Checksums find what a power cut or a disk changed.
+A pixel file holds many arrays, an index as JSON, and a trailer that locates the index. It is
+memory-mapped for reading. It is written under a temporary name and renamed when complete, so a
+killed process leaves no partial file; checksums detect corruption by a power cut or the disk.
+
+When the cache is full, the least recently used files are removed, except those that any process
+used within the last hour: processes touch a file before they read it, and again every ten minutes.
+A file that was removed is no longer read, because its memory map stays valid on a local disk but
+not on a network file system. Errors of the cache never stop a run.
 """
 
 from __future__ import annotations
@@ -24,160 +29,29 @@ from threading import RLock
 
 import numpy
 import PIL
-from numpy.typing import NDArray
 from PIL import features
 
+from latte.data.images import Pixels
 from latte.interfaces import LatteError
-
-Pixels = NDArray[numpy.uint8]
-
-SUFFIX = ".pixels"
-TEMPORARY_SUFFIX = ".pixels.tmp"
-
-_TRAILER = struct.Struct("<8sQI")
-_MAGIC = b"latte\x00\x01\n"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where one array lies in its shard."""
-
-    offset: int
-    shape: tuple[int, ...]
-    checksum: int
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        size = 1
-        for side in self.shape:
-            size *= side
-        return size
-
-
-def index_bytes(name: str) -> int:
-    """No more than what an array called `name` adds to the index."""
-    return len(json.dumps(name)) + 100
-
-
-class ShardWriter:
-    """A shard that grows; others see it once it is sealed."""
-
-    def __init__(self, path: Path, room: int) -> None:
-        """Reserve `room` bytes, so that others who count what is there count them."""
-        self._path = path
-        self._temporary = path.with_suffix(TEMPORARY_SUFFIX)
-        self._room = room - _TRAILER.size
-        self._end = 0
-        self._indexed = 0
-        self.entries: dict[str, Entry] = {}
-        self._file = self._temporary.open("xb+", buffering=0)
-        self._file.truncate(room)
-
-    def fits(self, name: str, pixels: Pixels) -> bool:
-        """Whether `pixels` can still be added."""
-        indexed = self._indexed + index_bytes(name)
-        return self._end + pixels.nbytes + indexed <= self._room
-
-    def add(self, name: str, pixels: Pixels) -> None:
-        """Append an array. Raises `OSError`, for a full disk say."""
-        data = numpy.ascontiguousarray(pixels).data.cast("B")
-        self._file.seek(self._end)
-        if self._file.write(data) != len(data):
-            raise OSError("only a part could be written")
-        self.entries[name] = Entry(self._end, pixels.shape, zlib.crc32(data))
-        self._end += len(data)
-        self._indexed += index_bytes(name)
-
-    def read(self, name: str) -> Pixels:
-        """What was added as `name`."""
-        entry = self.entries[name]
-        self._file.seek(entry.offset)
-        return numpy.frombuffer(self._file.read(entry.size), numpy.uint8).reshape(entry.shape)
-
-    def seal(self) -> Path:
-        """Make it a shard. Raises `OSError`."""
-        rows = [[name, one.offset, *one.shape, one.checksum] for name, one in self.entries.items()]
-        index = json.dumps(rows, separators=(",", ":")).encode()
-        with self._file as file:
-            file.seek(self._end)
-            file.write(index + _TRAILER.pack(_MAGIC, len(index), zlib.crc32(index)))
-            file.truncate()
-        self._temporary.replace(self._path)
-        return self._path
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
-
-
-class Shard:
-    """A sealed shard, mapped; it stays readable when its file is removed."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises `OSError` or `ValueError` for what is no shard."""
-        self.path = path
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.entries = self._read_index()
-        self._checked: set[str] = set()
-
-    def _read_index(self) -> dict[str, Entry]:
-        end = len(self._map) - _TRAILER.size
-        if end < 0:
-            raise ValueError("cut short")
-        magic, length, checksum = _TRAILER.unpack_from(self._map, end)
-        index = self._map[end - length : end] if length <= end else b""
-        if magic != _MAGIC or zlib.crc32(index) != checksum:
-            raise ValueError("not a shard")
-        entries = {}
-        for name, *numbers in json.loads(index):
-            if not isinstance(name, str) or not all(_is_size(one) for one in numbers):
-                raise ValueError("not a shard")
-            offset, *shape, stored = numbers
-            entries[name] = Entry(offset, tuple(shape), stored)
-            if offset + entries[name].size > end - length:
-                raise ValueError("not a shard")
-        return entries
-
-    def read(self, name: str) -> Pixels | None:
-        """The array called `name`, not writable; None if its bytes are not those that were put."""
-        entry = self.entries[name]
-        pixels = numpy.frombuffer(self._map, numpy.uint8, entry.size, entry.offset)
-        if name not in self._checked:
-            if zlib.crc32(pixels.data) != entry.checksum:
-                return None
-            self._checked.add(name)
-        return pixels.reshape(entry.shape)
-
-
-def _is_size(value: object) -> bool:
-    return type(value) is int and value >= 0
-
-
-# Pixels kept on disk across runs and processes, within a bound; never a reason for a run to fail.
-#
-# What was not used for longest is removed first, and nothing that any process used within the
-# hour: users touch a shard before they read it, and again every ten minutes. A file that is gone
-# by then is not read, though its map would outlast it on a local disk: on a network file system
-# it would not.
-
 
 BOUND_VARIABLE = "LATTE_IMAGE_CACHE"
 DEFAULT_GIBIBYTES = 20.0
 
-_SHARD_BYTES = 256 * 1024**2
+_SUFFIX = ".pixels"
+_TEMPORARY_SUFFIX = ".pixels.tmp"
+_FILE_BYTES = 256 * 1024**2
 _UNUSED_SECONDS = 3600
 _TOUCH_SECONDS = 600
-_TRAILER_BYTES = 64
+_TRAILER = struct.Struct("<8sQI")
+_TRAILER_BYTES = 64  # reserved for it
+_MAGIC = b"latte\x00\x01\n"
 
 # Other versions may decode and resize to other pixels.
 _DECODER = f"{PIL.__version__}-{features.version('jpg')}"
 
 
 def bound_from_environment() -> int:
-    """Bytes of decoded images to keep: `LATTE_IMAGE_CACHE` in GiB. Raises `LatteError`."""
+    """Return the bound of the cache in bytes: `LATTE_IMAGE_CACHE` GiB. Raises `LatteError`."""
     written = os.environ.get(BOUND_VARIABLE, str(DEFAULT_GIBIBYTES))
     try:
         gibibytes = float(written)
@@ -195,48 +69,48 @@ class DiskStore:
     """A `PixelStore` in a folder that several processes may use at once."""
 
     def __init__(self, folder: Path, max_bytes: int, say: Callable[[str], None]) -> None:
-        """Keep at most `max_bytes`, and at most half of what the disk has free without them.
+        """Use at most `max_bytes`, and at most half of the disk space that is free without them.
 
-        `say` is told once, in a line, if nothing can be kept there. Processes that begin a shard
-        at the same instant may exceed the bound by a shard each.
+        `say` gets one line if the folder cannot be written. Processes that begin a file at the
+        same instant may exceed the bound by one file each.
         """
         self._folder = folder
         self._max_bytes = max_bytes
         self._say = say
         self._lock = RLock()
-        self._writer: ShardWriter | None = None
-        self._shard_of: dict[str, Shard] = {}
+        self._writer: _PixelFileWriter | None = None
+        self._file_of: dict[str, _PixelFile] = {}
         self._touched: dict[Path, float] = {}
         self._writable = max_bytes > 0
-        self._open_shards()
+        self._open_files()
 
     def __contains__(self, name: str) -> bool:
-        """Whether `name` is kept; if so, it counts as used."""
+        """Return True if `name` is stored, and mark it as used."""
         name = _versioned(name)
-        shard = self._shard_of.get(name)
-        if shard is not None and self._use(shard):
+        file = self._file_of.get(name)
+        if file is not None and self._use(file):
             return True
         return self._writer is not None and name in self._writer.entries
 
     def get(self, name: str) -> Pixels | None:
-        """The pixels that were put as `name`, not writable; None if there are none."""
+        """Return the pixels that were stored as `name`, read-only, or None."""
         name = _versioned(name)
-        shard = self._shard_of.get(name)
-        if shard is None:
+        file = self._file_of.get(name)
+        if file is None:
             with self._lock:
                 if self._writer is not None and name in self._writer.entries:
                     return self._writer.read(name)
-                shard = self._shard_of.get(name)
-        if shard is None or not self._use(shard):
+                file = self._file_of.get(name)
+        if file is None or not self._use(file):
             return None
-        pixels = shard.read(name)
+        pixels = file.read(name)
         if pixels is None:
             with self._lock:
-                self._shard_of.pop(name, None)
+                self._file_of.pop(name, None)
         return pixels
 
     def put(self, name: str, pixels: Pixels) -> bool:
-        """Keep `pixels` as `name`; False if there is no room, or no way to write."""
+        """Store `pixels` as `name`. Returns False if there is no room or no access."""
         with self._lock:
             if name in self:
                 return True
@@ -247,9 +121,9 @@ class DiskStore:
                 if self._writer is not None and not self._writer.fits(name, pixels):
                     self.flush()
                 if self._writer is None:
-                    self._writer = self._begin(pixels.nbytes + index_bytes(name) + _TRAILER_BYTES)
+                    self._writer = self._begin(pixels.nbytes + _index_bytes(name) + _TRAILER_BYTES)
                 if self._writer is None:
-                    # All that is left there is in use: looking again for each image is of no use.
+                    # Everything in the folder is in use: do not look again for each image.
                     self._writable = False
                     return False
                 self._writer.add(name, pixels)
@@ -259,81 +133,83 @@ class DiskStore:
             return True
 
     def flush(self) -> None:
-        """Let other processes and later runs have what was put."""
+        """Make stored pixels available to other processes and later runs."""
         with self._lock:
-            writer = self._writer
-            if writer is None:
+            if self._writer is None:
                 return
             try:
-                shard = Shard(writer.seal())
-                self._add(shard)
-                self._use(shard)
+                file = _PixelFile(self._writer.seal())
+                self._add(file)
+                self._use(file)
                 self._writer = None
             except OSError as error:
                 self._give_up(error)
 
-    def look_again(self) -> None:
-        """Find also what other processes have kept meanwhile."""
+    def refresh(self) -> None:
+        """Find pixels that other processes have stored in the meantime."""
         with self._lock:
-            self._open_shards()
+            self._open_files()
 
-    def _open_shards(self) -> None:
+    def _open_files(self) -> None:
         with contextlib.suppress(OSError):
-            for path in sorted(self._folder.glob(f"*{TEMPORARY_SUFFIX}")):
+            for path in sorted(self._folder.glob(f"*{_TEMPORARY_SUFFIX}")):
                 if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
                     path.unlink(missing_ok=True)
-            for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
                 with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
-                    self._add(Shard(path))
+                    self._add(_PixelFile(path))
 
-    def _add(self, shard: Shard) -> None:
-        self._shard_of.update(dict.fromkeys(shard.entries, shard))
+    def _add(self, file: _PixelFile) -> None:
+        self._file_of.update(dict.fromkeys(file.entries, file))
 
-    def _use(self, shard: Shard) -> bool:
-        """Let others know that `shard` is in use; whether it is still there."""
+    def _use(self, file: _PixelFile) -> bool:
+        """Mark `file` as used, for all processes. Returns False if it was removed."""
         now = time.time()
-        if now - self._touched.get(shard.path, 0.0) < _TOUCH_SECONDS:
+        if now - self._touched.get(file.path, 0.0) < _TOUCH_SECONDS:
             return True
         try:
-            os.utime(shard.path)
+            os.utime(file.path)
         except FileNotFoundError:
-            self._forget(shard.path)
+            self._forget(file.path)
             return False
-        except OSError:  # of another user, or on a disk that is for reading only
+        except OSError:  # the file belongs to another user, or the disk is read-only
             pass
-        self._touched[shard.path] = now
+        self._touched[file.path] = now
         return True
 
-    def _begin(self, needed: int) -> ShardWriter | None:
-        """A new shard, once there is room for `needed` bytes; None if there cannot be."""
+    def _begin(self, needed: int) -> _PixelFileWriter | None:
+        """Begin a file with room for `needed` bytes; None if there cannot be that much."""
         self._folder.mkdir(parents=True, exist_ok=True)
         room = self._make_room(needed)
         if room < needed:
             return None
-        name = f"{time.time_ns():x}-{secrets.token_hex(4)}{SUFFIX}"
-        return ShardWriter(self._folder / name, room)
+        name = f"{time.time_ns():x}-{secrets.token_hex(4)}{_SUFFIX}"
+        return _PixelFileWriter(self._folder / name, room)
 
     def _make_room(self, needed: int) -> int:
-        """Remove what was not used for longest while there is too much; the bytes that fit then."""
-        wanted = max(needed, min(_SHARD_BYTES, self._max_bytes // 8))
-        files = sorted(_sizes(self._folder), key=lambda one: one[2])
+        """Remove the least recently used files as necessary. Returns the bytes that then fit."""
+        wanted = max(needed, min(_FILE_BYTES, self._max_bytes // 8))
+        files = []
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                files.append((path, status.st_size, status.st_mtime))
         total = sum(size for _, size, _ in files)
-        free = shutil.disk_usage(self._folder).free
-        bound = min(self._max_bytes, (total + free) // 2)
-        for path, size, used in files:
+        bound = min(self._max_bytes, (total + shutil.disk_usage(self._folder).free) // 2)
+        for path, size, used in sorted(files, key=lambda one: one[2]):
             if total + wanted <= bound:
                 break
-            if path.name.endswith(SUFFIX) and time.time() - used > _UNUSED_SECONDS:
+            if path.name.endswith(_SUFFIX) and time.time() - used > _UNUSED_SECONDS:
                 self._forget(path)
-                with contextlib.suppress(OSError):  # of another user, who may keep it
+                with contextlib.suppress(OSError):  # it may belong to another user
                     path.unlink(missing_ok=True)
                     total -= size
         return min(wanted, bound - total)
 
     def _forget(self, path: Path) -> None:
         with self._lock:
-            for name in [name for name, shard in self._shard_of.items() if shard.path == path]:
-                del self._shard_of[name]
+            for name in [name for name, file in self._file_of.items() if file.path == path]:
+                del self._file_of[name]
 
     def _give_up(self, error: OSError) -> None:
         if self._writer is not None:
@@ -349,11 +225,111 @@ def _versioned(name: str) -> str:
     return f"{name}@{_DECODER}"
 
 
-def _sizes(folder: Path) -> list[tuple[Path, int, float]]:
-    """Each file with its bytes and when it was last used."""
-    found = []
-    for path in folder.iterdir():
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            found.append((path, status.st_size, status.st_mtime))
-    return found
+@dataclass(frozen=True)
+class _Entry:
+    """Position of one array in its file."""
+
+    offset: int
+    shape: tuple[int, ...]
+    checksum: int
+
+    @property
+    def size(self) -> int:
+        """The array's bytes."""
+        return math.prod(self.shape)
+
+
+class _PixelFile:
+    """A complete pixel file, memory-mapped."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `OSError` or `ValueError` for any other file."""
+        self.path = path
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.entries = self._read_index()
+        self._checked: set[str] = set()
+
+    def _read_index(self) -> dict[str, _Entry]:
+        end = len(self._map) - _TRAILER.size
+        if end < 0:
+            raise ValueError("truncated")
+        magic, length, checksum = _TRAILER.unpack_from(self._map, end)
+        index = self._map[end - length : end] if length <= end else b""
+        if magic != _MAGIC or zlib.crc32(index) != checksum:
+            raise ValueError("not a pixel file")
+        entries = {}
+        for name, *numbers in json.loads(index):
+            if not isinstance(name, str) or not all(type(n) is int and n >= 0 for n in numbers):
+                raise ValueError("not a pixel file")
+            offset, *shape, stored = numbers
+            entries[name] = _Entry(offset, tuple(shape), stored)
+            if offset + entries[name].size > end - length:
+                raise ValueError("not a pixel file")
+        return entries
+
+    def read(self, name: str) -> Pixels | None:
+        """Return the array called `name`, read-only; None if its bytes are corrupt."""
+        entry = self.entries[name]
+        pixels = numpy.frombuffer(self._map, numpy.uint8, entry.size, entry.offset)
+        if name not in self._checked:
+            if zlib.crc32(pixels.data) != entry.checksum:
+                return None
+            self._checked.add(name)
+        return pixels.reshape(entry.shape)
+
+
+class _PixelFileWriter:
+    """A pixel file that is being written; other processes see it after `seal`."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        """Allocate `room` bytes, so that other processes count them towards the bound."""
+        self._path = path
+        self._temporary = path.with_suffix(_TEMPORARY_SUFFIX)
+        self._room = room - _TRAILER.size
+        self._end = 0
+        self._indexed = 0
+        self.entries: dict[str, _Entry] = {}
+        self._file = self._temporary.open("xb+", buffering=0)
+        self._file.truncate(room)
+
+    def fits(self, name: str, pixels: Pixels) -> bool:
+        """Return True if there is room for `pixels`."""
+        return self._end + pixels.nbytes + self._indexed + _index_bytes(name) <= self._room
+
+    def add(self, name: str, pixels: Pixels) -> None:
+        """Append an array. Raises `OSError`, for example for a full disk."""
+        data = numpy.ascontiguousarray(pixels).data.cast("B")
+        self._file.seek(self._end)
+        if self._file.write(data) != len(data):
+            raise OSError("only a part could be written")
+        self.entries[name] = _Entry(self._end, pixels.shape, zlib.crc32(data))
+        self._end += len(data)
+        self._indexed += _index_bytes(name)
+
+    def read(self, name: str) -> Pixels:
+        """Return the array that was added as `name`."""
+        entry = self.entries[name]
+        self._file.seek(entry.offset)
+        return numpy.frombuffer(self._file.read(entry.size), numpy.uint8).reshape(entry.shape)
+
+    def seal(self) -> Path:
+        """Write index and trailer, and rename the file. Raises `OSError`."""
+        rows = [[name, one.offset, *one.shape, one.checksum] for name, one in self.entries.items()]
+        index = json.dumps(rows, separators=(",", ":")).encode()
+        with self._file as file:
+            file.seek(self._end)
+            file.write(index + _TRAILER.pack(_MAGIC, len(index), zlib.crc32(index)))
+            file.truncate()
+        self._temporary.replace(self._path)
+        return self._path
+
+    def discard(self) -> None:
+        """Remove the unfinished file."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def _index_bytes(name: str) -> int:
+    """Return an upper bound of the bytes that an array called `name` adds to the index."""
+    return len(json.dumps(name)) + 100

@@ -1,9 +1,9 @@
-"""How many images a run needs for its class names, and what to say where there are fewer."""
+"""Warning for too few images per class name, and a sensible `--limit` for a first try."""
 
 from __future__ import annotations
 
 LEAST_PER_NAME = 3
-"""Images per class name below which people are warned."""
+"""Fewer images per class name give a warning."""
 _QUICK_LOOK = 200
 _ROUND = 100
 
@@ -11,7 +11,7 @@ _ROUND = 100
 def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
     """Return the warning that `images` are too few for `names` class names, or None.
 
-    With `whole`, the images are a part that `--limit` left of so many.
+    `whole` is the number of images in the folder, if `--limit` has reduced it to `images`.
     """
     if images >= LEAST_PER_NAME * names:
         return None
@@ -30,7 +30,7 @@ def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None
 
 
 def quick_look(images: int, names: int) -> int | None:
-    """Return the `--limit` of a quick look, or None where it would not be less than all images."""
+    """Return a `--limit` for a quick look, or None if there are no more images than that."""
     limit = max(_QUICK_LOOK, _rounded_up(names))
     return limit if limit < images else None
 

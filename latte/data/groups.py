@@ -1,4 +1,4 @@
-"""Groups of images that share a frozen pseudo-label, and the grid that shows one to an LMM."""
+"""Groups of images with the same zero-shot label, and the grid image that shows one to an LMM."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from torch import Tensor
 from latte.toolkit.seeds import seed_from
 
 GRID_SIDE = 672
-"""Pixels: two by two tiles of LLaVA 1.6."""
+"""Side of a grid in pixels: two by two tiles of LLaVA 1.6."""
 
 GRID_GAP = 20
-"""Pixels between cells."""
+"""Pixels between the cells of a grid."""
 
 
 def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
-    """For each image, `size` images with its label: labels (N,) int64 -> indices (N, size).
+    """Draw `size` images with its label for each image: labels (N,) int64 -> indices (N, size).
 
-    Without replacement unless fewer than `size` images have the label; the image itself is in its
-    group only by chance. Source: LatteCLIP's released group captioning, which draws unseeded.
+    Without replacement unless fewer than `size` images have the label; an image is in its own group
+    only by chance. Source: LatteCLIP's released group captioning, which draws unseeded.
     """
-    return _of_labels(labels, labels, size, seed_from("groups", seed))
+    return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
 
 
 def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Groups that the images of a label share: at most `groups`, and as many as it has images.
+    """Draw groups that images share: at most `groups` per label, and no more than it has images.
 
-    Labels (N,) int64 -> the groups (G, size), label by label and each drawn as by `draw_groups`,
-    and the group (N,) of each image. Images are dealt out to their label's groups at random and
-    evenly, so that every group has one; an image need not be shown in its group.
+    Labels (N,) int64 -> the groups (G, size), ordered by label and each drawn as by `draw_groups`,
+    and the group (N,) of each image. Images are assigned to their label's groups at random and
+    evenly, so every group has at least one; an image need not be among those its group shows.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
     of_group = torch.arange(len(counts)).repeat_interleave(shared)
-    drawn = _of_labels(labels, of_group, size, seed_from("class groups", seed))
+    drawn = _draw_with_labels(labels, of_group, size, seed_from("class groups", seed))
     generator = torch.Generator().manual_seed(seed_from("deal out class groups", seed))
     shuffled = torch.randperm(len(labels), generator=generator)
     order = shuffled[labels[shuffled].argsort(stable=True)]
@@ -48,8 +48,8 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
     return drawn, own
 
 
-def _of_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> Tensor:
-    """For each label in `wanted` (M,), `size` of the images with it: indices (M, size)."""
+def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> Tensor:
+    """Draw `size` images with each label in `wanted` (M,): indices (M, size)."""
     order = labels.argsort(stable=True)
     counts = labels.bincount()
     first = (counts.cumsum(0) - counts)[wanted]
@@ -59,11 +59,11 @@ def _of_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> Tensor:
 
 
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
-    """Ranks below `available` (N,), as many as there are draws `uniform` (N, size) from [0, 1).
+    """Turn uniform draws (N, size) from [0, 1) into ranks (N, size) below `available` (N,).
 
-    They are distinct in each row (N, size) where that many exist, and drawn anew otherwise. Draw k
-    is uniform among the ranks that k earlier draws left over: it counts over those left, then steps
-    past each earlier rank at or below it, in ascending order.
+    A row's ranks are distinct, unless fewer than `size` are available: then they may repeat. Draw k
+    is uniform among the ranks that the k draws before it have left: it counts the remaining ranks,
+    by stepping past each earlier rank at or below it, in ascending order.
     """
     size = uniform.shape[1]
     repeats = available < size
@@ -77,45 +77,17 @@ def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     return ranks
 
 
-def grid(images: Sequence[Image.Image]) -> Image.Image:
-    """All images on one black square of 672 pixels: at least 2 x 2 cells, row by row, 20 px apart.
-
-    Each image fills its cell as far as its aspect allows, centred. Source: LatteCLIP's released
-    group captioning.
-    """
-    cells = max(2, math.ceil(math.sqrt(len(images))))
-    cell = (GRID_SIDE - GRID_GAP * (cells - 1)) // cells
-    if not images or cell < 1:
-        raise ValueError(f"{len(images)} images do not make a grid")
-    canvas = Image.new("RGB", (GRID_SIDE, GRID_SIDE))
-    for position, image in enumerate(images):
-        row, column = divmod(position, cells)
-        fitted = _fitted(image, cell)
-        left = column * (cell + GRID_GAP) + (cell - fitted.width) // 2
-        top = row * (cell + GRID_GAP) + (cell - fitted.height) // 2
-        canvas.paste(fitted, (left, top))
-    return canvas
-
-
-def _fitted(image: Image.Image, cell: int) -> Image.Image:
-    scale = cell / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-# Groups with a given number of correct images: an oracle, which needs the images' true labels.
-
-
 def draw_oracle_groups(
     labels: Tensor, true_labels: Tensor, size: int, correct: int, seed: int
 ) -> Tensor:
-    """For each image, `correct` images truly of its frozen class and `size - correct` that are not.
+    """Draw groups with a given number of correct images, for ablations with true labels.
 
-    Frozen `labels` (N,) and `true_labels` (N,) int64 -> indices (N, size), in random order. Wrong
-    images are drawn from those with the same frozen label, which is how wrong images get into a
-    group; where these are too few, all of them are taken, and the rest are images with other true
-    and frozen labels. Images repeat only where there are fewer than are wanted. Where no image is
-    truly of the class, all of the group are wrong; where every image is, none.
+    Zero-shot `labels` (N,) and `true_labels` (N,) int64 -> indices (N, size), in random order: for
+    each image, `correct` images whose true class is its zero-shot label, and `size - correct` wrong
+    ones. Wrong images are drawn from those with the same zero-shot label, as in groups without
+    true labels; if these are too few, all of them are taken, and the rest are images of which
+    neither label is this class. Images repeat only if there are fewer than needed. A class without
+    correct images gives groups of wrong ones, a class without wrong images groups of correct ones.
 
     Source: LatteCLIP, supplementary material, table 1, which does not say how wrong images are
     chosen.
@@ -136,7 +108,7 @@ def draw_oracle_groups(
 def _groups_of_class(
     label: int, labels: Tensor, true_labels: Tensor, uniform: Tensor, correct: int
 ) -> Tensor:
-    """Groups (R, size) of the R images with one frozen label, the correct images first."""
+    """Draw groups (R, size) for the R images with one zero-shot label, correct images first."""
     is_right, is_labelled = true_labels == label, labels == label
     right, confused, others = (
         pool.nonzero().squeeze(1)
@@ -147,19 +119,46 @@ def _groups_of_class(
     elif len(right) == len(labels):
         correct = uniform.shape[1]
     return torch.cat(
-        [_drawn(right, uniform[:, :correct]), _wrong(confused, others, uniform[:, correct:])], dim=1
+        [_choose(right, uniform[:, :correct]), _wrong(confused, others, uniform[:, correct:])],
+        dim=1,
     )
 
 
 def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """As many `confused` images as there are, filled up with `others`."""
+    """Draw `confused` images, or take all of them and draw the rest from `others`."""
     if len(confused) >= uniform.shape[1] or not len(others):
-        return _drawn(confused, uniform)
+        return _choose(confused, uniform)
     every = confused.expand(len(uniform), -1)
-    return torch.cat([every, _drawn(others, uniform[:, len(confused) :])], dim=1)
+    return torch.cat([every, _choose(others, uniform[:, len(confused) :])], dim=1)
 
 
-def _drawn(pool: Tensor, uniform: Tensor) -> Tensor:
-    """Members (R, n) of `pool` by the draws `uniform` (R, n); `pool` may be empty if n is 0."""
+def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
+    """Choose members (R, n) of `pool` by uniform draws (R, n); `pool` may be empty if n is 0."""
     available = torch.full((len(uniform),), len(pool), dtype=torch.int64)
     return pool[distinct_ranks(available, uniform)]
+
+
+def grid(images: Sequence[Image.Image]) -> Image.Image:
+    """Arrange images on one black square of 672 pixels: at least 2 x 2 cells, 20 px apart.
+
+    Images fill the cells row by row, each as large as its aspect allows, centred. Source:
+    LatteCLIP's released group captioning.
+    """
+    cells = max(2, math.ceil(math.sqrt(len(images))))
+    cell = (GRID_SIDE - GRID_GAP * (cells - 1)) // cells
+    if not images or cell < 1:
+        raise ValueError(f"{len(images)} images do not make a grid")
+    canvas = Image.new("RGB", (GRID_SIDE, GRID_SIDE))
+    for position, image in enumerate(images):
+        row, column = divmod(position, cells)
+        fitted = _fitted(image, cell)
+        left = column * (cell + GRID_GAP) + (cell - fitted.width) // 2
+        top = row * (cell + GRID_GAP) + (cell - fitted.height) // 2
+        canvas.paste(fitted, (left, top))
+    return canvas
+
+
+def _fitted(image: Image.Image, cell: int) -> Image.Image:
+    scale = cell / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)

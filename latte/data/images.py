@@ -1,4 +1,4 @@
-"""From encoded bytes to RGB pixels, or to the reason why not: whatever the bytes, never a crash."""
+"""Decode untrusted bytes to RGB images, or raise `UnreadableImageError` with the reason."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import warnings
 from io import BytesIO
 
 import numpy
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from latte.interfaces import ImageReference, LatteError
 
-MAX_PIXELS = 100_000_000
-"""Larger images are refused by their header: a small file can claim gigabytes of pixels."""
+Pixels = NDArray[numpy.uint8]
+"""8-bit values of an image, (H, W, 3) unless said otherwise."""
 
-# Only these are tried: others of Pillow's formats start external programs or need them.
+MAX_PIXELS = 100_000_000
+"""Larger images are rejected by their header: a small file can claim gigabytes of pixels."""
+
+# Pillow's other formats start external programs or need them.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF")
 
-_UPRIGHT = {
+_UPRIGHT = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -36,7 +40,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImageError(LatteError):
-    """Bytes that are no image, or a damaged one; `reason` is one line."""
+    """Bytes that are not an image, or a damaged image; `reason` is one line."""
 
     def __init__(self, reason: str, *, where: str | None = None) -> None:
         super().__init__(reason, where=where)
@@ -44,24 +48,25 @@ class UnreadableImageError(LatteError):
 
 
 def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
-    """The image in `data` as RGB, upright by its EXIF orientation; the content decides the format.
+    """Decode `data` to RGB, upright by its EXIF orientation; the content decides the format.
 
-    Of an animation, the first frame counts. Transparency is dropped and CMYK is converted plainly,
-    as open_clip's transforms do it (`convert("RGB")`), so that features equal those of other
-    pipelines; colour profiles are ignored for the same reason. Grey values of 16 bits and more are
-    scaled to 8 where Pillow would clip them: from the full range of 16 bits, or from the smallest
-    of [0, 1] (floats only), [0, 255] and [0, 65535] that holds a 32-bit image's values, else from
-    their own range. With `at_least`, a large JPEG is decoded several times faster, at a half, a
-    quarter or an eighth of its size, with no side shorter than that many pixels.
+    The first frame of an animation is returned. Transparency is dropped, CMYK is converted with
+    `convert("RGB")` and colour profiles are ignored, all as in open_clip's transforms, so that
+    features equal those of other pipelines. Grey values of 16 bits and more are scaled to 8 where
+    Pillow would clip them: from the full range of 16 bits, or from the smallest of [0, 1] (floats
+    only), [0, 255] and [0, 65535] that holds a 32-bit image's values, else from the range of the
+    values. With `at_least`, a large JPEG is decoded several times faster, at a half, a quarter or
+    an eighth of its size, with no side shorter than that many pixels.
 
-    Raises `UnreadableImageError` for everything else, images of more than `MAX_PIXELS` included.
+    Raises `UnreadableImageError` for all other bytes, and for more than `MAX_PIXELS` pixels.
     """
     _silence_pillow()
     if not data:
         raise UnreadableImageError("the file is empty")
     try:
-        with Image.open(BytesIO(data), formats=_openable_formats()) as image:
-            _refuse_huge(image.size)
+        formats = [name for name in _FORMATS if name in Image.OPEN]
+        with Image.open(BytesIO(data), formats=formats) as image:
+            _reject_huge(image.size)
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
             return upright_rgb(image)
@@ -72,12 +77,12 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
         raise UnreadableImageError(reason) from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"more than {MAX_PIXELS:,} pixels") from error
-    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+    except Exception as error:  # decoders raise anything for a damaged file
         raise UnreadableImageError(f"damaged or cut short: {_one_line(error)}") from error
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """An image that somebody opened or made, as `decode_image` gives it: a copy."""
+    """Return a copy of an open image, converted as `decode_image` converts it."""
     image.load()
     return _rgb(_upright(image))
 
@@ -93,22 +98,18 @@ def open_image(image: ImageReference) -> Image.Image:
 
 
 def unreadable_file(error: OSError) -> str:
-    """Why a file could not be read, in one line."""
+    """Return the reason why a file could not be read, in one line."""
     return f"the file cannot be read: {error.strerror or _one_line(error)}"
 
 
 def _silence_pillow() -> None:
-    # What Pillow warns of is either harmless here or comes back as an error. The filter is put in
-    # once and stays, because `warnings.catch_warnings` would tear at other threads' filters.
+    # Pillow's warnings are harmless here or followed by an error. The filter stays installed,
+    # because `warnings.catch_warnings` is not safe with threads.
     if _PILLOW_FILTER not in warnings.filters:
         warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
 
 
-def _openable_formats() -> list[str]:
-    return [name for name in _FORMATS if name in Image.OPEN]
-
-
-def _refuse_huge(size: tuple[int, int]) -> None:
+def _reject_huge(size: tuple[int, int]) -> None:
     width, height = size
     if width * height > MAX_PIXELS:
         raise UnreadableImageError(
@@ -119,7 +120,7 @@ def _refuse_huge(size: tuple[int, int]) -> None:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF data says nothing, and the pixels are fine
+    except Exception:  # the EXIF data is damaged, the pixels need not be
         method = None
     return image if method is None else image.transpose(method)
 

@@ -1,4 +1,4 @@
-"""Work done ahead on a few threads, handed out in order."""
+"""Prefetching: work done ahead on a few threads, with results in order."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ResultT = TypeVar("ResultT")
 
 
 def image_threads(*, alone: bool = False) -> int:
-    """How many threads prepare images: 2 to 4, for more starve the training beside them.
+    """Return the number of threads that prepare images: 2 to 4, as more slow the training down.
 
-    Where they are `alone` on the processor, since a GPU trains, up to 16.
+    With `alone`, when a GPU trains and the CPU has nothing else to do, up to 16.
     """
     return min(16 if alone else 4, max(2, os.cpu_count() or 1))
 
@@ -24,10 +24,10 @@ def image_threads(*, alone: bool = False) -> int:
 def ordered_map(
     function: Callable[[ItemT], ResultT], items: Iterable[ItemT], *, threads: int, ahead: int
 ) -> Generator[ResultT, None, None]:
-    """`function` of each item, in order, with at most `ahead` results under way or waiting.
+    """Yield `function` of each item, in order, with at most `ahead` results pending.
 
-    What `function` raises is raised where its result would have come. Closing the iterator early
-    drops what has not begun and waits for what has.
+    An exception of `function` is raised in place of its result. Closing the iterator early cancels
+    calls that have not begun and waits for those that have.
     """
     pending: deque[Future[ResultT]] = deque()
     remaining = iter(items)

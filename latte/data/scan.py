@@ -1,9 +1,9 @@
-"""Every image read and decoded once before anything is spent on it: keys, pixels, failures."""
+"""Read and decode every image once before a run: content keys, cached pixels, unreadable images."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,10 @@ from latte.data.cache import (
     ImageCache,
     LayeredStore,
     MemoryStore,
-    Pixels,
     PixelStore,
 )
 from latte.data.disk_cache import DiskStore
-from latte.data.images import UnreadableImageError, decode_image, unreadable_file
+from latte.data.images import Pixels, UnreadableImageError, decode_image, unreadable_file
 from latte.data.prefetch import image_threads, ordered_map
 from latte.interfaces import ImageReference, Progress
 from latte.io.files import digest, write_atomically
@@ -28,21 +27,25 @@ from latte.io.files import digest, write_atomically
 
 @dataclass(frozen=True, slots=True)
 class SkippedImage:
-    """An image that cannot be used, and why, in one line."""
+    """An image that cannot be used, and the reason in one line."""
 
     id: str
     reason: str
 
 
+_Outcome = tuple[str | None, str]
+"""An image's key, or None and the reason why it is skipped; processes exchange it as JSON."""
+
+
 @dataclass(frozen=True)
 class Scan:
-    """The usable images of a split, in their order; `keys[i]` hashes the bytes of `images[i]`."""
+    """The usable images of a split, in order; `keys[i]` hashes the bytes of `images[i]`."""
 
     images: tuple[ImageReference, ...]
     keys: tuple[str, ...]
     skipped: tuple[SkippedImage, ...]
     cache: ImageCache = field(compare=False, repr=False)
-    """Over `images`, already holding as many decoded ones as its budget allows."""
+    """Of `images`; it holds as many decoded ones as its budget allows."""
 
 
 def scan_images(
@@ -51,40 +54,52 @@ def scan_images(
     name: str,
     max_bytes: int = DEFAULT_CACHE_BYTES,
     verified: Collection[str] = (),
-    kept: PixelStore | None = None,
+    disk: PixelStore | None = None,
 ) -> Scan:
-    """Read and fully decode every image on a few threads; `name` is what the progress shows.
+    """Read and decode every image on a few threads; `name` labels the progress.
 
-    Keeps pixels for the training that follows: in `kept`, and up to `max_bytes` that it has no room
-    for in memory. Images whose key is among `verified` were decoded before, and are decoded again
-    only when somebody needs their pixels and `kept` has none.
-    Never raises for an image: those that cannot be read are in `skipped`.
+    Pixels are cached for the training: in `disk`, and up to `max_bytes` in memory where that has
+    no room. An image whose key is in `verified` is not decoded now, but when its pixels are first
+    needed. Unreadable images do not raise: they are in `skipped`.
     """
-    good: list[ImageReference] = []
-    keys: list[str] = []
-    skipped: list[SkippedImage] = []
     memory = MemoryStore(max_bytes)
-    store = memory if kept is None else LayeredStore(kept, memory)
+    store = memory if disk is None else LayeredStore(disk, memory)
     threads = image_threads()
     read = partial(_read, verified=verified, store=store)
-    results = ordered_map(read, images, threads=threads, ahead=4 * threads)
+    outcomes: list[_Outcome] = []
     with progress.task(name, len(images), "images") as task:
-        for image, result in zip(images, results, strict=True):
-            if isinstance(result, SkippedImage):
-                skipped.append(result)
-            else:
-                key, pixels = result
-                if pixels is not None:
-                    store.put(key, pixels)
-                good.append(image)
-                keys.append(key)
+        for key, reason, pixels in ordered_map(read, images, threads=threads, ahead=4 * threads):
+            if key is not None and pixels is not None:
+                store.put(key, pixels)
+            outcomes.append((key, reason))
             task.advance()
     store.flush()
-    return Scan(tuple(good), tuple(keys), tuple(skipped), ImageCache(good, store=store, keys=keys))
+    return _scan(images, outcomes, store)
+
+
+def scan_images_distributed(
+    images: Sequence[ImageReference],
+    progress: Progress,
+    name: str,
+    verified: Collection[str],
+    disk: DiskStore,
+) -> Scan:
+    """Scan with every process of a run reading its share of the images; see `scan_images`.
+
+    Each process gets the scan of all images, and the pixels that the others stored in `disk`.
+    """
+    share = distributed.share(images)
+    scan = scan_images(share, progress, name, verified=verified, disk=disk)
+    if distributed.world_size() == 1:
+        return scan
+    distributed.barrier()
+    outcomes = distributed.all_gather_object(_outcomes(share, scan))
+    disk.refresh()
+    return _merged(images, outcomes, disk)
 
 
 def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
-    """A CSV with the columns id and reason, whole or not at all."""
+    """Write a CSV file with the columns id and reason, atomically."""
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as f,
@@ -96,61 +111,38 @@ def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
 
 def _read(
     image: ImageReference, verified: Collection[str], store: PixelStore
-) -> tuple[str, Pixels | None] | SkippedImage:
+) -> tuple[str | None, str, Pixels | None]:
+    """Return the image's outcome, and its pixels unless they are stored or need no check."""
     try:
         data = image.read_bytes()
         key = digest(data)
         known = key in store or key in verified
-        return key, None if known else numpy.asarray(decode_image(data))
+        return key, "", None if known else numpy.asarray(decode_image(data))
     except OSError as error:
-        return SkippedImage(image.id, unreadable_file(error))
+        return None, unreadable_file(error), None
     except UnreadableImageError as error:
-        return SkippedImage(image.id, error.reason)
+        return None, error.reason, None
 
 
-# Reading every image once, where several processes work on one run: each reads its share.
-
-
-_Found = tuple[str | None, str]
-"""An image's key, or None and why it is skipped."""
-
-
-def scan_together(
-    images: Sequence[ImageReference],
-    progress: Progress,
-    name: str,
-    verified: Collection[str],
-    kept: DiskStore,
+def _scan(
+    images: Sequence[ImageReference], outcomes: Sequence[_Outcome], store: PixelStore
 ) -> Scan:
-    """See `scan_images`; every process gets the whole scan, and what the others kept on disk."""
-    own = scan_images(distributed.share(images), progress, name, verified=verified, kept=kept)
-    if distributed.world_size() == 1:
-        return own
-    distributed.barrier()
-    shares = distributed.all_gather_object(list(_in_order(distributed.share(images), own)))
-    kept.look_again()
-    return _whole(images, shares, kept)
+    pairs = list(zip(images, outcomes, strict=True))
+    good = tuple(image for image, (key, _) in pairs if key is not None)
+    keys = tuple(key for key, _ in outcomes if key is not None)
+    skipped = tuple(SkippedImage(image.id, why) for image, (key, why) in pairs if key is None)
+    return Scan(good, keys, skipped, ImageCache(good, store=store, keys=keys))
 
 
-def _in_order(images: Sequence[ImageReference], scan: Scan) -> Iterator[_Found]:
+def _outcomes(images: Sequence[ImageReference], scan: Scan) -> list[_Outcome]:
     key_of = {image.id: key for image, key in zip(scan.images, scan.keys, strict=True)}
     reason_of = {one.id: one.reason for one in scan.skipped}
-    for image in images:
-        yield key_of.get(image.id), reason_of.get(image.id, "")
+    return [(key_of.get(image.id), reason_of.get(image.id, "")) for image in images]
 
 
-def _whole(
-    images: Sequence[ImageReference], shares: Sequence[Sequence[_Found]], kept: DiskStore
+def _merged(
+    images: Sequence[ImageReference], outcomes: Sequence[Sequence[_Outcome]], disk: DiskStore
 ) -> Scan:
-    good: list[ImageReference] = []
-    keys: list[str] = []
-    skipped: list[SkippedImage] = []
-    for place, image in enumerate(images):
-        key, reason = shares[place % len(shares)][place // len(shares)]
-        if key is None:
-            skipped.append(SkippedImage(image.id, reason))
-        else:
-            good.append(image)
-            keys.append(key)
-    store = LayeredStore(kept, MemoryStore(DEFAULT_CACHE_BYTES))
-    return Scan(tuple(good), tuple(keys), tuple(skipped), ImageCache(good, store=store, keys=keys))
+    """Merge the outcomes of W processes, of which number r read the images r, r + W, r + 2W, …"""
+    ordered = [outcomes[i % len(outcomes)][i // len(outcomes)] for i in range(len(images))]
+    return _scan(images, ordered, LayeredStore(disk, MemoryStore(DEFAULT_CACHE_BYTES)))

@@ -102,7 +102,7 @@ static void resize_rows(const uint8_t *in, size_t stride, int width, const Taps 
     for (int j = 0; j < 3 * size; j += LANES) transpose(narrow + (size_t)j * LANES, LANES, out + j, out_stride);
 }
 
-/* Rows of `values` -> `size` rows of as many. */
+/* Resize columns: rows of `values` values each -> `size` rows. */
 static void resize_columns(const uint8_t *in, size_t in_stride, int values, const Taps *taps, int size,
                            uint8_t *out, size_t out_stride) {
     for (int y = 0; y < size; y++, out += out_stride)
@@ -142,11 +142,11 @@ static void saturate(uint8_t *red, uint8_t *green, uint8_t *blue, int count, flo
     }
 }
 
-/* Hue turned by `shift` of 256 steps, through 8-bit hue, saturation and value.
+/* Shift the hue by `shift` 256ths of a turn, through 8-bit hue, saturation and value.
  *
- * The way back is done in integers: it rounds the same for every hue, saturation and value. The way
- * there mixes single and double precision as Pillow does, for some hues lie on the edge of a step.
- * Both were compared with Pillow for all 2^24 inputs. Nothing branches, so that it is vectorised.
+ * The conversion from HSV uses integers, with equal rounding for all inputs. The conversion to HSV
+ * mixes single and double precision as Pillow does, because some hues are on the edge of a step.
+ * Both were compared with Pillow for all 2^24 inputs. There are no branches, so it is vectorised.
  */
 /* One channel of a colour; `angle` in 1530ths of a turn, below 2 turns. */
 static inline int from_hue(int angle, int saturation, int value) {
@@ -215,7 +215,7 @@ static void change(uint8_t *image, size_t stride, int size, int kind, double amo
     }
 }
 
-/* All rows of the box, each made narrower or wider: `size` values in each of three planes. */
+/* Resize all rows of the box to `size` values in each of three planes. */
 static void resize_all_rows(const uint8_t *pixels, size_t stride, int width, int height, const Taps *taps,
                             int size, uint8_t *scratch, uint8_t *out, size_t out_stride) {
     uint8_t *columns = scratch, *last = columns + (size_t)3 * width * LANES;
@@ -241,13 +241,13 @@ static void look_up(const uint8_t *restrict plane, size_t stride, int size, cons
 
 static size_t rounded_up(size_t value) { return (value + CHUNK - 1) / CHUNK * CHUNK; }
 
-/* A view of the box of `width` x `height` RGB pixels at `pixels`, whose rows are `stride` apart.
+/* Make the view of the box of `width` x `height` RGB pixels at `pixels`, whose rows are `stride` apart.
  *
- * The crop is resized to `size` x `size`; then come `changes` changes of colours, each of a kind and
- * by an amount; then each value is looked up in `scaled`, 256 values for each of three channels, and
- * written to `out`, three planes of `size` x `size`. `tall_first`: heights are resized before widths
- * where they shrink far more, as new versions of Pillow do it. Returns 0, or 1 where it cannot: a
- * narrow box, or no memory.
+ * The crop is resized to `size` x `size`; then `changes` colour changes are applied, each of a kind
+ * and by an amount; then each value is looked up in `scaled`, 256 values for each of three channels,
+ * and written to `out`, three planes of `size` x `size`. With `tall_first`, heights are resized before
+ * widths if they shrink far more, as in new versions of Pillow. Returns 0, or 1 for a narrow box or
+ * without memory.
  */
 int view(const uint8_t *pixels, int64_t stride, int width, int height, int size, int tall_first,
          int changes, const int32_t *kinds, const double *amounts, const float *scaled, float *out) {

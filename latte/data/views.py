@@ -1,6 +1,6 @@
-"""What the image tower sees of an image: the evaluation view, and random views for training.
+"""Views that the image tower gets of an image: one for evaluation, random ones for training.
 
-Views work on 8-bit pixels; `normalise` turns a batch of them into the tower's input at once.
+Views are made of 8-bit pixels; `normalise` turns a batch of them into the tower's input.
 """
 
 from __future__ import annotations
@@ -15,31 +15,28 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from latte.data.draws import Draw, draw_view, drawn_pixels, vision
-from latte.data.kernel import ViewKernel, view_kernel
+from latte.data.augmentation import Augmentation, augmented_pixels, sample_augmentation, vision
+from latte.data.compiled_views import CompiledViews, compiled_views
+from latte.data.images import Pixels
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from latte.toolkit.seeds import seed_from
 
-Pixels = NDArray[numpy.uint8]
-
-_VIEWS_WITHOUT_KERNEL = 256
-
 _EXTREME_ASPECT = 16
-"""Beyond it, resizing the short side first would make an image of gigabytes to crop from."""
+"""Long side / short side beyond which resizing the short side first would take gigabytes."""
 
 
 def evaluation_view(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
     """`image` (RGB) -> (3, S, S) float32, equal to open_clip's `image_transform(is_train=False)`.
 
-    Only where open_clip would need an image of gigabytes or none at all (one side more than 16
-    times the other, `shortest`; a side that rounds to 0 pixels, `longest`) is it done in one step.
+    Images that open_clip cannot resize (to gigabytes, with one side more than 16 times the other
+    and `shortest`; to a side of 0 pixels with `longest`) are resized and cropped in one step.
     """
     return normalise(evaluation_pixels(image, pixel_format)[None], pixel_format)[0]
 
 
 def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
-    """The evaluation view before normalisation: (3, S, S) uint8."""
+    """Return the evaluation view before normalisation: (3, S, S) uint8."""
     size = pixel_format.size
     mode = InterpolationMode(pixel_format.interpolation)
     if pixel_format.resize_mode == "squash":
@@ -66,8 +63,8 @@ class TrainingView:
     """Random views of training images: crop, colour jitter, grayscale.
 
     Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant).
-    Everything random is drawn from (seed, epoch, index) alone, so that a view does not depend on
-    order, threads, batches or on having stopped and resumed.
+    The augmentation is sampled from (seed, epoch, index) alone, so a view is the same for every
+    order, batch, number of threads, and after resuming.
     """
 
     def __init__(
@@ -77,59 +74,46 @@ class TrainingView:
         self.pixel_format = pixel_format
         self.augment = augment
         self.seed = seed
-        self._written = 0
 
     def __call__(self, image: Image.Image, index: int, epoch: int) -> Tensor:
         """`image` (RGB), training image `index` -> (3, S, S) float32."""
         return normalise(self.pixels(image, index, epoch)[None], self.pixel_format)[0]
 
     def pixels(self, image: Image.Image, index: int, epoch: int) -> Tensor:
-        """The view before normalisation: (3, S, S) uint8."""
+        """Return the view before normalisation: (3, S, S) uint8."""
         if self.augment is None:
             return evaluation_pixels(image, self.pixel_format)
-        draw = self._draw(image.width, image.height, self.augment, index, epoch)
-        return drawn_pixels(image, draw, self.pixel_format.size)
+        augmentation = self.augmentation(image.width, image.height, index, epoch)
+        return augmented_pixels(image, augmentation, self.pixel_format.size)
 
     def write(self, pixels: Pixels, index: int, epoch: int, out: Tensor) -> None:
-        """The view of an image's `pixels` (H, W, 3) into `out` (3, S, S) float32, contiguous.
+        """Write the view of `pixels` (H, W, 3) to `out` (3, S, S) float32, contiguous.
 
-        The bits are those of calling this; on machines with a C compiler it is far faster.
+        It has the bits that calling this view returns; compiled code makes it where that is on.
         """
-        if self.augment is not None and self._kernel is not None:
+        if self.augment is not None and self._compiled is not None:
             height, width, _ = pixels.shape
-            draw = self._draw(width, height, self.augment, index, epoch)
-            if self._kernel.write(pixels, draw, self._scaled, out.numpy()):
+            augmentation = self.augmentation(width, height, index, epoch)
+            if self._compiled.write(pixels, augmentation, self._normalised_values, out.numpy()):
                 return
         out.copy_(self(Image.fromarray(pixels), index, epoch))
 
-    def prepare(self) -> None:
-        """Compile what makes views fast now, and not after some hundred of them."""
-        self._written = _VIEWS_WITHOUT_KERNEL
-        view_kernel()
-
-    def draw(self, width: int, height: int, index: int, epoch: int) -> Draw:
-        """What is shown of training image `index`; only with `augment`."""
-        assert self.augment is not None, "the evaluation view is not drawn"
-        return self._draw(width, height, self.augment, index, epoch)
-
-    def _draw(
-        self, width: int, height: int, augment: AugmentSettings, index: int, epoch: int
-    ) -> Draw:
+    def augmentation(self, width: int, height: int, index: int, epoch: int) -> Augmentation:
+        """Return the augmentation of training image `index`; `augment` must not be None."""
+        assert self.augment is not None, "the evaluation view is not random"
         random = Random(seed_from("view", self.seed, epoch, index))
-        return draw_view(width, height, augment, random)
-
-    @property
-    def _kernel(self) -> ViewKernel | None:
-        # Building it takes a second, which only some hundred views win back.
-        self._written += 1
-        return view_kernel() if self._written > _VIEWS_WITHOUT_KERNEL else None
+        return sample_augmentation(width, height, self.augment, random)
 
     @cached_property
-    def _scaled(self) -> NDArray[numpy.float32]:
-        """What each 8-bit value of each channel becomes by normalising: (3, 256)."""
+    def _compiled(self) -> CompiledViews | None:
+        return compiled_views()
+
+    @cached_property
+    def _normalised_values(self) -> NDArray[numpy.float32]:
+        """The normalised value of each 8-bit value of each channel: (3, 256)."""
         values = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
-        scaled: NDArray[numpy.float32] = normalise(values, self.pixel_format)[0, :, 0].numpy()
-        return scaled
+        normalised: NDArray[numpy.float32] = normalise(values, self.pixel_format)[0, :, 0].numpy()
+        return normalised
 
 
 def _padded(image: Image.Image, size: int, mode: InterpolationMode) -> Image.Image:

@@ -1,1 +1,1 @@
-"""Descriptions: built-in types, the phrase describer, the store, the stage that writes them."""
+"""Descriptions: the plan of requests, the stage that asks, the store, gates, and the bank."""

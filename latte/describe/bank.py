@@ -1,28 +1,37 @@
-"""Descriptions as the training loop reads them: for a batch of images, rows of distinct texts."""
+"""Descriptions for the training loop: distinct texts, and the row of a text for each image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from latte.describe.bank_file import BankLine, load_columns, read_bank, write_bank
-from latte.describe.column import ABSENT, Column, Draws, planned_columns
+from latte.describe.columns import (
+    Column,
+    DescribedRow,
+    planned_columns,
+    read_columns,
+    write_columns,
+)
 from latte.describe.generate import GenerateResult
 from latte.describe.plan import Plan, TrainingSet, subject_labels
 from latte.interfaces import Described, DescriptionType, ImageReference
 from latte.toolkit.descriptions import fill
+from latte.toolkit.seeds import seed_from
+
+ABSENT = -1
+"""Pads rows of texts of images and groups that have fewer texts than others."""
 
 
 class DescriptionBank:
-    """All descriptions of N training images, distinct texts kept once.
+    """All descriptions of N training images, with distinct texts stored once, on the CPU.
 
-    Where the describer refused all that it was asked about an image, the image's description is the
-    dataset's template about its frozen label; `fallbacks` counts those. Everything here lives on
-    the CPU.
+    If the describer refused every request about an image, its description is the dataset's template
+    with its zero-shot class.
     """
 
     def __init__(
@@ -38,23 +47,19 @@ class DescriptionBank:
         self.zero_shot_labels = zero_shot_labels
         self.class_names = tuple(class_names)
         self.columns = dict(columns)
-        self.fallbacks = {
-            label: int((~column.answered()).sum()) for label, column in columns.items()
-        }
-        """How many images' descriptions were refused, by description."""
         self._row_of_text: dict[str, int] = {}
         self._templates = [fill(template, name) for name in self.class_names]
         self._of_class: dict[str, Tensor] = {}
-        self._draws: dict[str, Draws] = {}
+        self._samplers: dict[str, _TextSampler] = {}
         for label, kind in descriptions.items():
             if kind.scope == "class":
                 self._of_class[label] = self._intern([kind.prompt(n) for n in self.class_names])
             else:
-                self._draws[label] = self._drawn_from(label, kind)
+                self._samplers[label] = self._sampler(label, kind)
         self.of_class = frozenset(self._of_class)
         """Descriptions of scope `class`."""
         self.unique_texts: tuple[str, ...] = tuple(self._row_of_text)
-        """Every distinct text; what `rows` points into."""
+        """Every distinct text; `rows` indexes it."""
 
     @classmethod
     def from_plans(
@@ -64,7 +69,7 @@ class DescriptionBank:
         results: Mapping[str, GenerateResult],
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """The bank of plans whose requests were answered; `descriptions` as they were planned."""
+        """Build the bank from plans and their results, both by describer."""
         return cls.of(training, planned_columns(plans, results), descriptions)
 
     @classmethod
@@ -74,7 +79,7 @@ class DescriptionBank:
         columns: Mapping[str, Column],
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """The bank of a training set whose descriptions are `columns`."""
+        """Build the bank of a training set from the columns of its descriptions."""
         ids = [image.id for image in training.images]
         ordered = {label: columns[label] for label in descriptions if label in columns}
         labels, names = training.zero_shot_labels, training.class_names
@@ -88,16 +93,14 @@ class DescriptionBank:
         template: str,
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """Read what `save` wrote. Raises `LatteError` for a file that does not fit."""
-        asking = [label for label, kind in descriptions.items() if kind.scope != "class"]
-        lines = read_bank(path, asking, classes=len(class_names))
-        found = load_columns(lines, descriptions, path)
+        """Read a file that `save` wrote. Raises `LatteError` if it does not fit."""
+        found = read_columns(path, descriptions, len(class_names))
         return cls(
             found.ids, found.zero_shot_labels, class_names, template, descriptions, found.columns
         )
 
     def save(self, path: Path) -> None:
-        """Write one JSON line an image: id, frozen label, texts, and the ids of its groups."""
+        """Write one JSON line per image: id, zero-shot label, texts, and the ids of its groups."""
         labels = self.zero_shot_labels.tolist()
         own = {label: column.subjects().numpy() for label, column in self.columns.items()}
         groups = {
@@ -106,10 +109,10 @@ class DescriptionBank:
             if column.groups is not None
         }
         shared = [label for label in groups if self.columns[label].own is not None]
-        write_bank(
+        write_columns(
             path,
             (
-                BankLine(
+                DescribedRow(
                     id=id_,
                     frozen_label=labels[row],
                     frozen_class=self.class_names[labels[row]],
@@ -130,15 +133,15 @@ class DescriptionBank:
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> Tensor:
-        """Rows (B,) of `unique_texts`: description `label` of the images `indices` (B,).
+        """Return rows (B,) of `unique_texts`: description `label` of the images `indices` (B,).
 
-        Scope `class` reads `class_labels` (B,) and nothing else. A group that is redrawn gives the
-        text of a uniformly drawn group of the same frozen label, the image's own included; of
-        several texts about one image or group, one is drawn uniformly. The draws depend on `seed`,
-        `epoch`, `label` and the image alone, not on the batch.
+        Scope `class` depends on `class_labels` (B,) alone. With `redraw`, a group description is
+        that of a uniformly drawn group with the image's zero-shot label, its own group included.
+        Of several texts about one image or group, one is drawn uniformly. Draws depend on `seed`,
+        `epoch`, `label` and the image, not on the batch.
         """
         if label not in self._of_class:
-            return self._draws[label].of(indices, epoch, seed)
+            return self._samplers[label].sample(indices, epoch, seed)
         if class_labels is None:
             raise ValueError(f"description `{label}` has scope `class` and needs class labels")
         return self._of_class[label][class_labels.cpu()]
@@ -146,53 +149,49 @@ class DescriptionBank:
     def texts(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> list[str]:
-        """The texts that `rows` points at."""
+        """Return the texts of `rows`."""
         rows = self.rows(label, indices, class_labels, epoch, seed)
         return [self.unique_texts[row] for row in rows.tolist()]
 
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
-        """Rows (N, V) of `unique_texts` without any draw: what was written for image i itself.
+        """Return rows (N, V) of `unique_texts`: all texts about each image, without any draw.
 
-        V is the largest number of texts about an image; those that have fewer end in -1, and have
-        one at least. For scope `class`, V is 1: the text of the image's label in `class_labels`
-        (N,), or of its frozen label.
+        V is the largest number of texts about an image; rows of fewer texts are padded with
+        `ABSENT`, and have at least one. For scope `class`, V is 1: the text of the image's label in
+        `class_labels` (N,), by default its zero-shot label.
         """
         if label in self._of_class:
             labels = self.zero_shot_labels if class_labels is None else class_labels.cpu()
             return self._of_class[label][labels][:, None]
-        draws = self._draws[label]
-        return draws.rows[draws.own]
+        sampler = self._samplers[label]
+        return sampler.rows[sampler.own]
 
     def distinct_rows(self, label: str) -> Tensor:
-        """All rows of `unique_texts` that description `label` can ever give, sorted."""
+        """Return all rows of `unique_texts` that description `label` can give, sorted."""
         of_class = self._of_class.get(label)
-        rows: Tensor = torch.unique(self._draws[label].rows if of_class is None else of_class)
+        rows: Tensor = torch.unique(self._samplers[label].rows if of_class is None else of_class)
         return rows[rows != ABSENT]
 
     def described(self, row: int, images: Sequence[ImageReference]) -> dict[str, Described]:
-        """What was written for training image `row`, by description; scope `class` is left out.
+        """Return the texts about training image `row`, by description; scope `class` is left out.
 
-        `images` are the N training images, for the members of its groups.
+        `images` are the N training images, to list the members of its groups.
         """
-        return {
-            label: self._described(self._draws[label], column.groups, row, images)
-            for label, column in self.columns.items()
-        }
-
-    def _described(
-        self, draws: Draws, groups: Tensor | None, row: int, images: Sequence[ImageReference]
-    ) -> Described:
-        subject = int(draws.own[row])
-        rows = [text for text in draws.rows[subject].tolist() if text != ABSENT]
-        text, *others = (self.unique_texts[one] for one in rows)
-        members = [] if groups is None else groups[subject].tolist()
-        return Described(text, tuple(images[one] for one in members), tuple(others))
+        found = {}
+        for label, column in self.columns.items():
+            sampler = self._samplers[label]
+            subject = int(sampler.own[row])
+            rows = [text for text in sampler.rows[subject].tolist() if text != ABSENT]
+            text, *others = (self.unique_texts[one] for one in rows)
+            members = [] if column.groups is None else column.groups[subject].tolist()
+            found[label] = Described(text, tuple(images[one] for one in members), tuple(others))
+        return found
 
     def __len__(self) -> int:
         """N, the number of training images."""
         return len(self.ids)
 
-    def _drawn_from(self, label: str, kind: DescriptionType[Any]) -> Draws:
+    def _sampler(self, label: str, kind: DescriptionType[Any]) -> _TextSampler:
         column = self.columns[label]
         own = column.subjects()
         classes = subject_labels(own, self.zero_shot_labels).tolist()
@@ -200,12 +199,12 @@ class DescriptionBank:
             [text for text in of if text is not None] or [self._templates[class_]]
             for of, class_ in zip(column.texts, classes, strict=True)
         ]
-        # A group type of a plugin that says nothing about it behaves as published.
+        # Group types of plugins without this option behave as published.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
-        return Draws(label, self._padded(texts), own, self.zero_shot_labels, redraw)
+        return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
 
     def _padded(self, texts: Sequence[Sequence[str]]) -> Tensor:
-        """Rows (S, V) of the texts of S subjects, V at most, `ABSENT` after the last of each."""
+        """Return rows (S, V) of the texts of S subjects, padded with `ABSENT`."""
         counts = torch.tensor([len(of) for of in texts], dtype=torch.int64)
         most = int(counts.max()) if len(texts) else 1
         rows = torch.full((len(texts), most), ABSENT, dtype=torch.int64)
@@ -216,3 +215,51 @@ class DescriptionBank:
         table = self._row_of_text
         rows = [table.setdefault(text, len(table)) for text in texts]
         return torch.tensor(rows, dtype=torch.int64)
+
+
+class _TextSampler:
+    """Samples a text of one description for each of N images in an epoch.
+
+    `rows` (S, V) index the texts of its S subjects, padded with `ABSENT`; each subject has at least
+    one. `own` (N,) is the subject of each image. With `redraw`, an image gets the text of any
+    subject with the same zero-shot label.
+    """
+
+    def __init__(
+        self, label: str, rows: Tensor, own: Tensor, zero_shot_labels: Tensor, redraw: bool
+    ) -> None:
+        self.rows = rows
+        self.own = own
+        self._label = label
+        self._counts = (rows != ABSENT).sum(dim=1)
+        self._one_text = rows.shape[1] == 1
+        self._redraw = redraw
+        if redraw:
+            labels = subject_labels(own, zero_shot_labels)
+            counts = torch.bincount(labels)
+            self._by_label = labels.argsort(stable=True)
+            self._first = (counts.cumsum(0) - counts)[zero_shot_labels]
+            self._candidates = counts[zero_shot_labels]
+        self._sampled: Callable[[int, int], Tensor] = lru_cache(maxsize=2)(self._sample_all)
+
+    def sample(self, indices: Tensor, epoch: int, seed: int) -> Tensor:
+        """Return the rows (B,) of the images `indices` (B,)."""
+        if self._one_text and not self._redraw:
+            return self.rows[self.own[indices], 0]
+        return self._sampled(epoch, seed)[indices]
+
+    def _sample_all(self, epoch: int, seed: int) -> Tensor:
+        """Return the row (N,) of every image, so that it does not depend on the batches."""
+        subjects = self.own
+        if self._redraw:
+            uniform = self._uniform("redraw", epoch, seed)
+            subjects = self._by_label[self._first + (uniform * self._candidates).long()]
+        if self._one_text:
+            return self.rows[subjects, 0]
+        uniform = self._uniform("variant", epoch, seed)
+        return self.rows[subjects, (uniform * self._counts[subjects]).long()]
+
+    def _uniform(self, purpose: str, epoch: int, seed: int) -> Tensor:
+        derived = seed_from(f"{purpose} {self._label}", seed, epoch)
+        generator = torch.Generator().manual_seed(derived)
+        return torch.rand(len(self.own), dtype=torch.float64, generator=generator)

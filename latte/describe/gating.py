@@ -1,4 +1,4 @@
-"""Gates applied to the answers of a plan: what is held back counts as if it was never written."""
+"""Apply gates to the answers of a plan: a text that is held back counts as not written."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from latte.describe.cleaning import clean
 from latte.describe.generate import GenerateResult
 from latte.describe.plan import Plan
+from latte.describe.store import clean
 from latte.interfaces import (
     DescriptionType,
     Gate,
@@ -19,7 +19,7 @@ from latte.interfaces import (
 )
 
 Gates = Mapping[str, Gate[Any]]
-"""Gates by their names in the recipe, in the order in which they judge."""
+"""Gates by their names in the recipe, in the order in which they are applied."""
 
 
 def apply_gates(
@@ -28,12 +28,12 @@ def apply_gates(
     results: Mapping[str, GenerateResult],
     descriptions: Mapping[str, DescriptionType[Any]],
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
-    """`results` without the texts that a gate held back, and what each did to each description.
+    """Return `results` without texts that a gate held back, and a record per gate and description.
 
-    Plans and results are by describer. A question that two descriptions share has no text for
-    either once it is held back for one.
+    Plans and results are by describer. A text that two descriptions share is held back for both
+    if a gate holds it back for one.
     """
-    kept, records = {}, []
+    passing, records = {}, []
     for name, plan in plans.items():
         texts = [*results[name].texts]
         for label in plan.descriptions:
@@ -44,15 +44,15 @@ def apply_gates(
             records += counted
             for row in written.keys() - passed:
                 texts[row] = None
-        kept[name] = replace(results[name], texts=tuple(texts))
+        passing[name] = replace(results[name], texts=tuple(texts))
     order = [*descriptions]
-    return kept, sorted(records, key=lambda one: order.index(one.description))
+    return passing, sorted(records, key=lambda one: order.index(one.description))
 
 
 def judge_texts(
     gates: Gates, texts: Mapping[int, GatedText], subject: GateSubject
 ) -> tuple[set[int], list[HeldBack]]:
-    """Which of `texts` all gates let pass, and what each gate held back of those before it."""
+    """Return the rows of `texts` that pass all gates, and what each held back of those left."""
     left, records = dict(texts), []
     for name, gate in gates.items():
         verdicts = dict(zip(left, _judged(name, gate, [*left.values()], subject), strict=True))
@@ -82,7 +82,7 @@ def _judged(
 
 
 def _written(plan: Plan, result: GenerateResult, label: str) -> dict[int, GatedText]:
-    """The texts of one description, by request of the plan, in its order."""
+    """Return the texts of one description, by row of the plan's requests."""
     names = plan.training.class_names
     return {
         row: GatedText(text, names[class_], plan.requests[row].prompt)

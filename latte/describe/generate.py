@@ -1,4 +1,4 @@
-"""The stage that turns a plan into texts: serves what is stored and asks for the rest."""
+"""The stage that turns a plan into texts: read stored texts, and ask the describer for the rest."""
 
 from __future__ import annotations
 
@@ -7,101 +7,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latte.describe.cleaning import clean
 from latte.describe.plan import Plan
-from latte.describe.shards import Shard, exchanged, own_share
-from latte.describe.store import DescriptionStore, StoredText
+from latte.describe.shards import Shard, own_rows, wait_for_answers
+from latte.describe.store import DescriptionStore, StoredText, clean
 from latte.interfaces import Describer, DescribeRequest, LatteError, Progress, Refusal
 from latte.io.redaction import redact
 
 ATTEMPTS = 3
-"""How often a request that fails on its own is asked before it counts as failed."""
+"""Attempts at a single request before it counts as failed."""
+GIVE_UP_AFTER = 32
+"""Failed requests in a row after which the describer counts as broken."""
 REFUSAL = "the describer returned an empty text"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a describer said to one request."""
-
-    text: str | None
-    failure: str | None = None
-    """Why `text` is None."""
-    crashed: bool = False
-    """Asking another time may go well."""
-
-    @property
-    def refused(self) -> bool:
-        """Whether there will be no text however often it is asked."""
-        return self.text is None and not self.crashed
-
-
-def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[Answer]:
-    """Answers in the order of `requests`.
-
-    A batch that crashes is halved, down to requests that crash alone. Raises what the describer
-    raises as `LatteError`: nothing that asking again would mend.
-    """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return [_answer(text) for text in _checked(describer, requests)]
-        except LatteError:
-            raise
-        except Exception as error:  # whatever a model or a network can raise
-            if len(requests) > 1:
-                break
-            if attempt == ATTEMPTS:
-                reason = clean(redact(f"{type(error).__name__}: {error}"))
-                return [Answer(None, reason, crashed=True)]
-    middle = len(requests) // 2
-    return ask(describer, requests[:middle]) + ask(describer, requests[middle:])
-
-
-def _checked(
-    describer: Describer[Any], requests: Sequence[DescribeRequest]
-) -> Sequence[str | Refusal]:
-    texts = describer.describe(requests)
-    if len(texts) != len(requests) or not all(isinstance(text, str | Refusal) for text in texts):
-        raise LatteError(
-            f"{type(describer).__name__} must return one text for each of {len(requests)} "
-            f"requests, in their order, and returned {len(texts)} values",
-            where="describer",
-            hint="this is a mistake of the plugin that provides the describer",
-        )
-    return texts
-
-
-def _answer(text: str | Refusal) -> Answer:
-    if isinstance(text, Refusal):
-        return Answer(None, clean(redact(text.reason)) or REFUSAL)
-    cleaned = clean(text)
-    return Answer(cleaned) if cleaned else Answer(None, REFUSAL)
-
-
-# The stage that turns a plan into texts: serves what is stored and asks for the rest.
-
-
-GIVE_UP_AFTER = 32
-"""So many failed requests in a row mean that the describer is broken, not the images."""
-
-
-@dataclass(frozen=True)
 class GenerateResult:
-    """Texts for a plan, and what became of each request; of a shard, its own requests count."""
+    """Texts for a plan, and counts of its requests; of a shard, those of its requests."""
 
     texts: tuple[str | None, ...]
-    """In the order of the plan's requests; None where there is no text."""
+    """In the order of the plan's requests; None for a request without text."""
     served: int
-    """Requests whose text was in the store."""
+    """Requests with a stored text."""
     generated: int
-    """Requests that got a text now."""
+    """Requests that got a text in this run."""
     refused: int
     """Requests that the describer will not answer, now or in an earlier run."""
     failed: int = 0
-    """Requests that were asked in vain; the next run asks them again."""
+    """Requests that failed; the next run asks them again."""
 
     @property
     def requests(self) -> int:
-        """How many there were to answer."""
+        """Number of requests to answer."""
         return self.served + self.generated + self.refused + self.failed
 
 
@@ -116,20 +52,22 @@ def generate(
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
-    Each batch is durable before the next is asked, so an interrupted run continues where it was,
-    and what other processes store meanwhile is not asked again. A refusal is an answer, which is
-    kept and served, unless `ask_again`; a request that fails is recorded with its reason, and
-    asked again by the next run. Processes of one run ask for a share each, and all get all answers.
-    Raises `LatteError` where not a single request got a text (of a
-    shard: where all failed), or where too many fail in a row.
+    Each batch is durable before the next is asked, so an interrupted run continues where it
+    stopped. Texts that other processes store in the meantime are not asked again. Refusals are
+    stored as answers, and are asked again only with `ask_again`; failures are recorded with their
+    reason, and asked again by the next run. The processes of one run share the requests, and each
+    gets all answers.
+
+    Raises `LatteError` if no request got a text (for a shard: if all failed), or if too many fail
+    in a row.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan.requests))
     if shard is not None:
         rows = array("i", (row for row in rows if shard.holds(plan.requests.key(row))))
-    own = own_share(rows, plan.requests.key)
-    written = _Asking(describer, plan, store, progress, ask_again).answer(own)
-    written, spent = exchanged(
+    own = own_rows(rows, plan.requests.key)
+    written = _Pass(describer, plan, store, progress, ask_again).answer(own)
+    written, spent = wait_for_answers(
         store, rows, plan.requests.key, written=written, spent=describer.counters
     )
     result = _result(plan, rows, written, store)
@@ -144,15 +82,16 @@ def _result(
 ) -> GenerateResult:
     key = plan.requests.key
     texts = tuple(store.get(key(row)) for row in range(len(plan.requests)))
-    there = sum(texts[row] is not None for row in rows)
+    answered = sum(texts[row] is not None for row in rows)
     refused = sum(texts[row] is None and store.refusal(key(row)) is not None for row in rows)
-    return GenerateResult(texts, there - written, written, refused, len(rows) - there - refused)
+    failed = len(rows) - answered - refused
+    return GenerateResult(texts, answered - written, written, refused, failed)
 
 
 def _check_any(
     result: GenerateResult, plan: Plan, rows: Sequence[int], store: DescriptionStore, whole: bool
 ) -> None:
-    """Nothing but failures is an error; a small shard may well hold nothing but refusals."""
+    """Raise `LatteError` if no request was answered; a small shard may get refusals alone."""
     if not rows or result.served or result.generated or (result.refused and not whole):
         return
     again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
@@ -165,7 +104,7 @@ def _check_any(
 
 
 def _summary(result: GenerateResult, spent: Mapping[str, int]) -> str:
-    """What became of the requests, as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
+    """Return a line such as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
     counts = [f"{result.served:,} reused", f"{result.generated:,} written"]
     if result.refused:
         counts.append(f"{result.refused:,} refused")
@@ -176,7 +115,7 @@ def _summary(result: GenerateResult, spent: Mapping[str, int]) -> str:
     return f"{line}; spent {cost}" if cost else line
 
 
-class _Asking:
+class _Pass:
     """One pass over the requests that have no answer yet."""
 
     def __init__(
@@ -194,7 +133,7 @@ class _Asking:
         self.ask_again = ask_again
 
     def answer(self, rows: Sequence[int]) -> int:
-        """Ask those of the requests `rows` that need it; returns how many texts were written."""
+        """Ask the requests `rows` that have no answer. Returns the number of texts written."""
         missing = array("i", (row for row in rows if self._needs_asking(row)))
         if not missing:
             return 0
@@ -210,8 +149,8 @@ class _Asking:
                 refused += sum(answer.refused for answer in answers)
                 failed += sum(answer.crashed for answer in answers)
                 counts = {"refused": refused, "failed": failed}
-                told = {name: count for name, count in counts.items() if count}
-                task.advance(len(batch), **{**self.describer.counters, **told})
+                shown = {name: count for name, count in counts.items() if count}
+                task.advance(len(batch), **{**self.describer.counters, **shown})
                 in_a_row = _crashes_in_a_row(answers, in_a_row)
                 _check_alive(answers, in_a_row)
         return written
@@ -255,7 +194,7 @@ def _check_alive(answers: Sequence[Answer], in_a_row: int) -> None:
             f"the describer failed on {in_a_row} requests in a row, "
             f"at last with {answers[-1].failure}",
             where="describer",
-            hint="texts that were finished are safe; mend the describer and run again",
+            hint="texts that were finished are safe; repair the describer and run again",
         )
 
 
@@ -263,3 +202,61 @@ def _crashes_in_a_row(answers: Sequence[Answer], before: int) -> int:
     for answer in answers:
         before = before + 1 if answer.crashed else 0
     return before
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A describer's answer to one request."""
+
+    text: str | None
+    failure: str | None = None
+    """Why `text` is None."""
+    crashed: bool = False
+    """Asking again may succeed."""
+
+    @property
+    def refused(self) -> bool:
+        """True if asking again cannot give a text."""
+        return self.text is None and not self.crashed
+
+
+def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[Answer]:
+    """Return answers in the order of `requests`.
+
+    A batch that crashes is halved, down to single requests that crash. A `LatteError` of the
+    describer is raised: asking again would not help.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return [_answer(text) for text in _checked(describer, requests)]
+        except LatteError:
+            raise
+        except Exception as error:  # models and networks raise anything
+            if len(requests) > 1:
+                break
+            if attempt == ATTEMPTS:
+                reason = clean(redact(f"{type(error).__name__}: {error}"))
+                return [Answer(None, reason, crashed=True)]
+    middle = len(requests) // 2
+    return ask(describer, requests[:middle]) + ask(describer, requests[middle:])
+
+
+def _checked(
+    describer: Describer[Any], requests: Sequence[DescribeRequest]
+) -> Sequence[str | Refusal]:
+    texts = describer.describe(requests)
+    if len(texts) != len(requests) or not all(isinstance(text, str | Refusal) for text in texts):
+        raise LatteError(
+            f"{type(describer).__name__} must return one text for each of {len(requests)} "
+            f"requests, in their order, and returned {len(texts)} values",
+            where="describer",
+            hint="this is a mistake of the plugin that provides the describer",
+        )
+    return texts
+
+
+def _answer(text: str | Refusal) -> Answer:
+    if isinstance(text, Refusal):
+        return Answer(None, clean(redact(text.reason)) or REFUSAL)
+    cleaned = clean(text)
+    return Answer(cleaned) if cleaned else Answer(None, REFUSAL)

@@ -1,4 +1,4 @@
-"""Everything that a description store holds, read without changing it."""
+"""Read-only inventory of a description store: its records, and counts of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT, _REFUSED, _FAILED = range(3)
 
 @dataclass(frozen=True)
 class FoundText:
-    """A record, and when its part was last written."""
+    """A record, and the time at which its part was last written."""
 
     record: StoredText
     modified: float
@@ -24,15 +24,15 @@ class FoundText:
 
 @dataclass
 class Archive:
-    """All parts of a folder. Memory grows with the number of keys, not with the texts."""
+    """All parts of a store's folder. Memory grows with the number of keys, not of texts."""
 
     folder: Path
     unreadable_lines: int = field(default=0, init=False)
-    """Damaged lines; counted while `texts` reads."""
+    """Damaged lines, counted by `texts`."""
 
     @property
     def parts(self) -> list[Path]:
-        """The files, in the order in which the store reads them."""
+        """All part files, in the order in which the store reads them."""
         return part_files(self.folder)
 
     @property
@@ -42,11 +42,11 @@ class Archive:
 
     @property
     def torn_parts(self) -> int:
-        """How many files end within a line, as a crash leaves them, or a writer at work."""
+        """Number of files that end within a line, after a crash or while they are being written."""
         return sum(_is_torn(path) for path in self.parts)
 
     def texts(self) -> Iterator[FoundText]:
-        """One record for each key: what the store serves, or why it has nothing to serve."""
+        """Yield one record per key: the text that the store serves, else a refusal or failure."""
         best: dict[str, int] = {}
         self.unreadable_lines = 0
         for path in self.parts:
@@ -67,7 +67,7 @@ class Archive:
 
 
 def stored_text(fields: dict[str, Any]) -> StoredText:
-    """The record that a line's `fields` are; those that older versions did not write are empty."""
+    """Return the record of a parsed line; fields that older versions did not write are empty."""
     return StoredText(
         key=fields["key"],
         text=fields["text"],
@@ -82,7 +82,7 @@ def stored_text(fields: dict[str, Any]) -> StoredText:
 
 
 def _rank(fields: dict[str, Any]) -> int:
-    """What is served first: a text, else a refusal."""
+    """Return the precedence of a record: a text before a refusal before a failure."""
     if fields["text"] is not None:
         return _TEXT
     return _REFUSED if fields.get("refused") is True else _FAILED
@@ -96,12 +96,9 @@ def _is_torn(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-# What a description store holds, in numbers.
-
-
 @dataclass
 class Holding:
-    """What is kept of one describer's answers to one prompt."""
+    """Counts of one describer's answers to one prompt."""
 
     describer: str
     prompt: str
@@ -109,7 +106,7 @@ class Holding:
     refused: int = 0
     failed: int = 0
     newest: float = 0.0
-    """When the newest part with one of them was last written, in seconds since the epoch."""
+    """Time at which the newest part with one of them was written, in seconds since the epoch."""
 
     def count(self, found: FoundText) -> None:
         """Add one record."""
@@ -123,7 +120,7 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """One entry for each describer and prompt, the largest of each describer first."""
+    """Return one entry per describer and prompt, for each describer the largest first."""
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)
@@ -133,7 +130,7 @@ def holdings(archive: Archive) -> list[Holding]:
 
 @dataclass(frozen=True)
 class StoreStatistics:
-    """Numbers about a store."""
+    """Counts and text lengths of a store."""
 
     texts: int
     refused: int
@@ -152,7 +149,7 @@ class StoreStatistics:
 
 
 def statistics(archive: Archive) -> StoreStatistics:
-    """Counts and lengths of everything in `archive`."""
+    """Return counts and lengths of all records in `archive`."""
     total = Holding("", "")
     words: list[int] = []
     distinct: set[int] = set()

@@ -1,17 +1,19 @@
-"""What a description is about: each image, a group for each image, or fewer groups a class."""
+"""Plan the requests to each describer, so that every description covers every training image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL import Image
+from torch import Tensor
 
 from latte.data.groups import draw_class_groups, draw_groups, draw_oracle_groups, grid
-from latte.describe.requests import GRID, SEPARATE, SINGLE, Asked, Ragged, Requests
-from latte.describe.store import request_key
+from latte.describe.requests import Questions, Ragged, Requests
+from latte.describe.store import GRID, SEPARATE, SINGLE, request_key
 from latte.interfaces import (
     DescribedImage,
     Describer,
@@ -23,142 +25,25 @@ from latte.interfaces import (
 from latte.io.files import digest
 from latte.toolkit.seeds import seed_from
 
-if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Subjects:
-    """S images or groups, each of them of one frozen label."""
-
-    members: Tensor
-    """(S, size): for each subject, the rows of the training set that are shown, in order."""
-    groups: Tensor | None = None
-    """The same; None where the subjects are the images."""
-    own: Tensor | None = None
-    """(N,) int64: the subject of each training image; None: subject i is that of image i."""
-
-    def labels(self, zero_shot_labels: Tensor) -> Tensor:
-        """The frozen label (S,) of each subject, from those of the images (N,)."""
-        return zero_shot_labels if self.own is None else subject_labels(self.own, zero_shot_labels)
-
-
-def subject_labels(own: Tensor, zero_shot_labels: Tensor) -> Tensor:
-    """The frozen label (S,) of each subject; `own` (N,) says which one each image has."""
-    labels = zero_shot_labels.new_zeros(int(own.max()) + 1 if len(own) else 0)
-    labels[own] = zero_shot_labels
-    return labels
-
-
-def draw_subjects(
-    training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
-) -> Subjects:
-    """The subjects of the description `label`. Raises `LatteError` where labels are missing."""
-    if kind.scope != "group":
-        return Subjects(torch.arange(len(training.images))[:, None])
-    own_seed = seed_from(f"groups {label}", seed)
-    if kind.groups_per_class is None:
-        groups = _group_of_each_image(training, label, kind, own_seed)
-        return Subjects(groups, groups)
-    if kind.correct_images is not None:
-        raise LatteError(
-            f"the groups of `{label}` are drawn by labels, one for each image, and not so many "
-            "for each class",
-            where=f"descriptions.{label}",
-        )
-    groups, own = draw_class_groups(
-        training.zero_shot_labels, kind.group_size, kind.groups_per_class, own_seed
-    )
-    return Subjects(groups, groups, own)
-
-
-def _group_of_each_image(
-    training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
-) -> Tensor:
-    """(N, size) rows of the training set."""
-    if kind.correct_images is None:
-        return draw_groups(training.zero_shot_labels, kind.group_size, seed)
-    if training.oracle_labels is None:
-        raise LatteError(
-            f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
-            hint="write `oracle: true` at the top of the recipe, if this is an ablation",
-        )
-    return draw_oracle_groups(
-        training.zero_shot_labels,
-        training.oracle_labels,
-        kind.group_size,
-        kind.correct_images,
-        seed,
-    )
-
-
-# Which requests a run needs: of each describer, about each training image, equal ones merged.
-
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The N training images as the describing stage sees them; row i is image i everywhere."""
+    """The N training images for the describing stage; row i of every tensor is image i."""
 
     images: Sequence[ImageReference]
     keys: Sequence[str]
     """Hash of each encoded image."""
     features: Tensor
-    """(N, D): the frozen CLIP's unit features, on the CPU."""
+    """(N, D): unit features of the frozen CLIP, on the CPU."""
     zero_shot_labels: Tensor
     """(N,) int64: the top-1 zero-shot class of each image, on the CPU."""
     class_names: Sequence[str]
     template: str
-    """The dataset's, with `{class}`."""
+    """The dataset's template, with `{class}`."""
     open: Callable[[ImageReference], Image.Image]
-    """Decode to RGB."""
+    """Decode an image to RGB."""
     oracle_labels: Tensor | None = None
-    """(N,) int64: true classes, for drawing the groups of an oracle; None for every other run."""
-
-
-@dataclass(frozen=True)
-class PlannedDescription:
-    """Where one description of every training image comes from.
-
-    It is about S subjects: the images themselves, a group for each of them, or fewer groups.
-    """
-
-    rows: Sequence[tuple[int, ...]]
-    """For each of the S subjects, indices into the plan's requests: one for each prompt and sample,
-    samples of a prompt side by side."""
-    groups: Tensor | None
-    """(S, size) rows of the training set: the groups. None for scope `image`."""
-    own: Tensor | None = None
-    """(N,) int64: the subject of each training image, which has its frozen label; None: subject i
-    is that of image i."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All distinct requests to one describer, in the order in which they are asked."""
-
-    training: TrainingSet
-    requests: Requests
-    descriptions: Mapping[str, PlannedDescription]
-    """By the description's name in the recipe, those that ask this describer."""
-    fingerprint: str
-    """The describer's."""
-
-    def request(self, index: int) -> DescribeRequest:
-        """The request `index` as a describer gets it."""
-        planned = self.requests[index]
-        images = _described(self.training, planned.members)
-        if planned.layout == GRID:
-            images = (_grid(images),)
-        return DescribeRequest(images, planned.prompt, planned.sample)
-
-    def classes(self, label: str) -> dict[int, int]:
-        """The requests of the description `label`, in order, and the frozen label of each."""
-        planned, labels = self.descriptions[label], self.training.zero_shot_labels
-        if planned.own is not None:
-            labels = subject_labels(planned.own, labels)
-        pairs = zip(planned.rows, labels.tolist(), strict=True)
-        return dict(sorted((row, class_) for rows, class_ in pairs for row in rows))
+    """(N,) int64: true classes, for the groups of an oracle ablation; None in every other run."""
 
 
 def plan_requests(
@@ -168,12 +53,12 @@ def plan_requests(
     seed: int,
     asked: Mapping[str, str] | None = None,
 ) -> dict[str, Plan]:
-    """Plan what to ask so that every image- and group-scope description covers every image.
+    """Plan requests so that every image- and group-scope description covers every image.
 
-    `asked` maps descriptions to the describer that they ask; the others ask the first. Returns the
-    plan of each describer that is asked anything, in their order. A group that holds more images
-    than its describer takes is shown as one grid. Raises `LatteError` where a description has no
-    describer, or one that cannot do what it wants, or where groups need labels and there are none.
+    `asked` maps descriptions to their describer; the others ask the first one. Returns the plans of
+    all describers that are asked anything, in order. A group of more images than its describer
+    takes is shown as one grid. Raises `LatteError` if a description has no describer, or one that
+    cannot do what it needs, or if groups need true labels and there are none.
     """
     drafts = {name: _Draft(training, one) for name, one in describers.items()}
     for label, kind in descriptions.items():
@@ -182,24 +67,87 @@ def plan_requests(
         name = (asked or {}).get(label) or next(iter(drafts), None)
         if name is None or name not in drafts:
             raise LatteError(
-                f"nobody is there to write the description `{label}`",
+                f"no describer for the description `{label}`",
                 hint="name one in the recipe, such as `describer: {use: phrases}`",
             )
         drafts[name].add(label, kind, seed)
     return {name: draft.plan() for name, draft in drafts.items() if draft.descriptions}
 
 
+@dataclass(frozen=True)
+class PlannedDescription:
+    """The requests of one description of every training image.
+
+    Its S subjects are the images, one group per image, or fewer groups per class.
+    """
+
+    rows: Sequence[tuple[int, ...]]
+    """For each subject, indices of the plan's requests: one per prompt and sample, with the samples
+    of a prompt side by side."""
+    groups: Tensor | None
+    """(S, size) rows of the training set; None for scope `image`."""
+    own: Tensor | None = None
+    """(N,) int64: the subject of each training image, with the same zero-shot label; None: subject
+    i is that of image i."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All distinct requests to one describer, in the order in which they are asked."""
+
+    training: TrainingSet
+    requests: Requests
+    descriptions: Mapping[str, PlannedDescription]
+    """The descriptions that ask this describer, by their names in the recipe."""
+    fingerprint: str
+    """The describer's."""
+
+    def request(self, index: int) -> DescribeRequest:
+        """Build the request `index` for the describer."""
+        planned = self.requests[index]
+        images = _images(self.training, planned.members)
+        if planned.layout == GRID:
+            images = (_grid(images),)
+        return DescribeRequest(images, planned.prompt, planned.sample)
+
+    def classes(self, label: str) -> dict[int, int]:
+        """Return the requests of the description `label`, in order, with their zero-shot labels."""
+        planned, labels = self.descriptions[label], self.training.zero_shot_labels
+        if planned.own is not None:
+            labels = subject_labels(planned.own, labels)
+        pairs = zip(planned.rows, labels.tolist(), strict=True)
+        return dict(sorted((row, class_) for rows, class_ in pairs for row in rows))
+
+
+def _images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
+    features = training.features[list(rows)].unbind()
+    return tuple(
+        DescribedImage(training.keys[row], feature, partial(training.open, training.images[row]))
+        for row, feature in zip(rows, features, strict=True)
+    )
+
+
+def _grid(images: Sequence[DescribedImage]) -> DescribedImage:
+    """Combine several images into one; its feature is the normalised mean of their features."""
+    mean = torch.stack([image.features for image in images]).mean(0)
+    return DescribedImage(
+        key=digest(GRID, *(image.key for image in images)),
+        features=mean / mean.norm(),
+        open=lambda: grid([image.open() for image in images]),
+    )
+
+
 class _Draft:
-    """Requests to one describer so far."""
+    """The plan of one describer while descriptions are added."""
 
     def __init__(self, training: TrainingSet, describer: Describer[Any]) -> None:
         self.training = training
         self.describer = describer
-        self.descriptions: dict[str, tuple[Asked, Subjects]] = {}
+        self.descriptions: dict[str, tuple[Questions, Subjects]] = {}
         self._prompts: dict[str, int] = {}
 
     def plan(self) -> Plan:
-        """What was added, equal questions merged."""
+        """Return the plan, with equal questions merged."""
         asked = [one for one, _ in self.descriptions.values()]
         requests = Requests(asked, [*self._prompts])
         described = {
@@ -220,28 +168,26 @@ class _Draft:
                 "write several prompts",
             )
         subjects = draw_subjects(self.training, label, kind, seed)
-        self.descriptions[label] = self._asked(kind, subjects), subjects
+        self.descriptions[label] = self._questions(kind, subjects), subjects
 
-    def _asked(self, kind: DescriptionType[Any], subjects: Subjects) -> Asked:
+    def _questions(self, kind: DescriptionType[Any], subjects: Subjects) -> Questions:
+        number = self._prompts
         prompts = [
-            [(prompt, self._number(prompt)) for prompt in kind.prompts(name)]
+            [(text, number.setdefault(text, len(number))) for text in kind.prompts(name)]
             for name in self.training.class_names
         ]
         shown = subjects.members.numpy()
-        asked = Asked(shown, self._layout(shown.shape[1]))
+        questions = Questions(shown, self._layout(shown.shape[1]))
         classes = subjects.labels(self.training.zero_shot_labels).tolist()
         keys, describer = self.training.keys, self.describer.fingerprint
         for members, class_ in zip(Ragged.even(shown), classes, strict=True):
             images = [keys[row] for row in members]
-            for prompt, number in prompts[class_]:
+            for prompt, place in prompts[class_]:
                 for sample in range(kind.samples):
-                    key = request_key(images, prompt, describer, asked.layout, sample)
-                    asked.add(key, number, sample)
-            asked.end_subject(len(prompts[class_]) * kind.samples)
-        return asked
-
-    def _number(self, prompt: str) -> int:
-        return self._prompts.setdefault(prompt, len(self._prompts))
+                    key = request_key(images, prompt, describer, questions.layout, sample)
+                    questions.add(key, place, sample)
+            questions.end_subject(len(prompts[class_]) * kind.samples)
+        return questions
 
     def _layout(self, images: int) -> str:
         if images == 1:
@@ -249,19 +195,66 @@ class _Draft:
         return SEPARATE if images <= self.describer.max_images else GRID
 
 
-def _described(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
-    features = training.features[list(rows)].unbind()
-    return tuple(
-        DescribedImage(training.keys[row], feature, partial(training.open, training.images[row]))
-        for row, feature in zip(rows, features, strict=True)
+@dataclass(frozen=True)
+class Subjects:
+    """S images or groups, each with one zero-shot label."""
+
+    members: Tensor
+    """(S, size): rows of the training set that are shown for each subject, in order."""
+    groups: Tensor | None = None
+    """The same for groups; None if the subjects are images."""
+    own: Tensor | None = None
+    """(N,) int64: the subject of each training image; None: subject i is that of image i."""
+
+    def labels(self, zero_shot_labels: Tensor) -> Tensor:
+        """Return the zero-shot label (S,) of each subject, from those of the images (N,)."""
+        return zero_shot_labels if self.own is None else subject_labels(self.own, zero_shot_labels)
+
+
+def subject_labels(own: Tensor, zero_shot_labels: Tensor) -> Tensor:
+    """Return the zero-shot label (S,) of each subject; `own` (N,) is the subject of each image."""
+    labels = zero_shot_labels.new_zeros(int(own.max()) + 1 if len(own) else 0)
+    labels[own] = zero_shot_labels
+    return labels
+
+
+def draw_subjects(
+    training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
+) -> Subjects:
+    """Return the subjects of the description `label`. Raises `LatteError` for missing labels."""
+    if kind.scope != "group":
+        return Subjects(torch.arange(len(training.images))[:, None])
+    own_seed = seed_from(f"groups {label}", seed)
+    if kind.groups_per_class is None:
+        groups = _group_of_each_image(training, label, kind, own_seed)
+        return Subjects(groups, groups)
+    if kind.correct_images is not None:
+        raise LatteError(
+            f"`{label}` has `correct_images` and `groups_per_class`: groups with correct images "
+            "are drawn per image, not per class",
+            where=f"descriptions.{label}",
+        )
+    groups, own = draw_class_groups(
+        training.zero_shot_labels, kind.group_size, kind.groups_per_class, own_seed
     )
+    return Subjects(groups, groups, own)
 
 
-def _grid(images: Sequence[DescribedImage]) -> DescribedImage:
-    """Several images as one; its feature is the normalised mean of theirs."""
-    mean = torch.stack([image.features for image in images]).mean(0)
-    return DescribedImage(
-        key=digest(GRID, *(image.key for image in images)),
-        features=mean / mean.norm(),
-        open=lambda: grid([image.open() for image in images]),
+def _group_of_each_image(
+    training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
+) -> Tensor:
+    """Draw a group (N, size) for each image."""
+    if kind.correct_images is None:
+        return draw_groups(training.zero_shot_labels, kind.group_size, seed)
+    if training.oracle_labels is None:
+        raise LatteError(
+            f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
+            hint="write `oracle: true` at the top of the recipe, if this is an ablation",
+        )
+    return draw_oracle_groups(
+        training.zero_shot_labels,
+        training.oracle_labels,
+        kind.group_size,
+        kind.correct_images,
+        seed,
     )

@@ -1,4 +1,7 @@
-"""The files of a description store: `part-*.jsonl`, each written by one process and only once."""
+"""The store of descriptions, so that an answer is asked for once: append-only JSONL files.
+
+Every process writes one file of its own, `part-*.jsonl`, and reads the files of all.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import re
 import secrets
 import shutil
 import socket
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,8 +24,17 @@ from typing import Any, Self
 from latte.interfaces import LatteError
 from latte.io.files import digest
 
+SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
+LAYOUTS = (SINGLE, SEPARATE, GRID)
+"""Layouts of a request's images; they enter keys. A new geometry of the grid needs a new number."""
 SCHEMA = 1
-_KINDS: Mapping[str, type | UnionType] = {
+NO_REASON = "no reason given"
+MIN_FREE_BYTES = 2**20
+"""With less free disk space, nothing is asked."""
+MAX_CHARACTERS = 600
+"""Of a stored text: about eight times the requested length; CLIP reads at most 77 tokens."""
+
+_FIELD_TYPES: Mapping[str, type | UnionType] = {
     "key": str,
     "text": str | None,
     "failure": str | None,
@@ -33,89 +46,34 @@ _KINDS: Mapping[str, type | UnionType] = {
 }
 
 
-def part_files(folder: Path) -> list[Path]:
-    """All parts, in the order in which they are read: of two texts under one key the first wins."""
-    return sorted(folder.glob("part-*.jsonl"))
-
-
-def part_name() -> str:
-    """A name that no other process has, on this machine or another."""
-    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-")[:40] or "host"
-    return f"part-{host}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
-
-
-def new_part(folder: Path) -> FileIO:
-    """An empty part of `folder`, open for appending."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = FileIO(str(folder / part_name()), "xb")
-    _sync_folder(folder)
-    return file
-
-
-def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
-    """The lines of `path` from the byte `start` on.
-
-    A last one without its end of line is left out: it was torn, or is being written.
-    """
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield line
-    except OSError as error:
-        raise LatteError(
-            f"stored descriptions cannot be read: {error.strerror or error}", where=str(path)
-        ) from error
-
-
-def parse_line(line: bytes) -> dict[str, Any] | None:
-    """The record that `line` holds, or None for a line that is damaged."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        return None
-    if not {"key", "text"} <= record.keys() or not all(
-        isinstance(value, _KINDS.get(name, object)) for name, value in record.items()
-    ):
-        return None
-    if not all(isinstance(image, str) for image in record.get("images", ())):
-        return None
-    return record
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new file's name as durable as its content, where the system can do that."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-# Texts that were paid for, kept across runs: append-only JSONL files, one a writing process.
-
-
-NO_REASON = "no reason given"
-LEAST_ROOM = 2**20
-"""Bytes: with less on the disk no batch is begun."""
-
-
 def request_key(
     images: Sequence[str], prompt: str, fingerprint: str, layout: str, sample: int = 0
 ) -> str:
-    """What a text is stored under: everything that it depends on, and nothing else.
+    """Return the key of a text: a digest of everything that the text depends on.
 
     `images` are content hashes in the order shown (another order is another request),
-    `fingerprint` is the describer's, `layout` says how the images are laid out, and `sample`
-    counts the answers to the same question.
+    `fingerprint` is the describer's, `layout` one of `LAYOUTS`, and `sample` numbers the answers
+    to the same question.
     """
     if sample == 0:
         return digest("description", layout, fingerprint, prompt, *images)
     return digest("description-sample", str(sample), layout, fingerprint, prompt, *images)
+
+
+def clean(text: str) -> str:
+    """Return one line of printable text of at most `MAX_CHARACTERS`, cut between words."""
+    if not text.isprintable():
+        text = "".join(char for char in text if _is_printable(char))
+    line = " ".join(text.split())
+    if len(line) <= MAX_CHARACTERS:
+        return line
+    head = line[: MAX_CHARACTERS + 1]
+    return (head.rsplit(" ", 1)[0] if " " in head else head[:MAX_CHARACTERS]).strip()
+
+
+def _is_printable(char: str) -> bool:
+    """Return False for control characters and surrogates; white space is joined later."""
+    return char.isspace() or unicodedata.category(char) not in ("Cc", "Cs")
 
 
 @dataclass(frozen=True)
@@ -133,29 +91,73 @@ class StoredText:
     images: tuple[str, ...] = ()
     """Content hashes of the images."""
     layout: str = ""
-    """How the images were laid out; empty in records that were written before it was kept."""
+    """One of `LAYOUTS`; empty in records of versions that did not store it."""
     sample: int = 0
     refused: bool = False
-    """The describer will not write a text however often asked. False where asking again may help,
-    as after a crash, and in records that were written before refusals were told from failures."""
+    """True if asking again cannot help. False where it may, as after a crash, and in records of
+    versions that did not distinguish refusals from failures."""
 
     def line(self) -> bytes:
-        """The record as one line of JSON, ASCII only."""
+        """Return the record as one line of JSON, ASCII only."""
         return json.dumps({"schema": SCHEMA, **vars(self)}).encode("ascii") + b"\n"
 
 
-class DescriptionStore:
-    """An index in memory over every `part-*.jsonl` of a folder, and one file of its own to write.
+def part_files(folder: Path) -> list[Path]:
+    """Return all parts in reading order: of two texts under one key, the first is used."""
+    return sorted(folder.glob("part-*.jsonl"))
 
-    Several processes, on one machine or several, may use a folder at once: each writes its own
-    file and sees what was there when it last read the folder. About a million short texts fit
-    comfortably in memory.
+
+def part_name() -> str:
+    """Return a file name that no other process uses, on this machine or another."""
+    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-")[:40] or "host"
+    return f"part-{host}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+
+
+def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
+    """Yield the lines of `path` from the byte `start` on.
+
+    A last line without line end is left out: it was torn by a crash, or is being written.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line
+    except OSError as error:
+        raise LatteError(
+            f"stored descriptions cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """Return the record in `line`, or None for a damaged line."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        return None
+    if not {"key", "text"} <= record.keys() or not all(
+        isinstance(value, _FIELD_TYPES.get(name, object)) for name, value in record.items()
+    ):
+        return None
+    if not all(isinstance(image, str) for image in record.get("images", ())):
+        return None
+    return record
+
+
+class DescriptionStore:
+    """An index in memory of all parts in a folder, and a part to which this process appends.
+
+    Several processes, on one machine or several, may use a folder at once: each sees the texts
+    that were there at its last `refresh`. The index of a million short texts fits in memory.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.skipped_lines = 0
-        """Unreadable lines met so far (a torn last line is expected after a crash: not one)."""
+        """Unreadable lines found so far, not counting torn last lines, which a crash leaves."""
         self._texts: dict[str, str] = {}
         self._refusals: dict[str, str] = {}
         self._failures: dict[str, str] = {}
@@ -164,36 +166,36 @@ class DescriptionStore:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read what other processes have written meanwhile: only bytes that are new."""
+        """Read the bytes that other processes have written since the last call."""
         for path in part_files(self.folder):
             known = self._read.get(path, 0)
             if path.stat().st_size > known:
                 self._read[path] = known + self._index(path, known)
 
     def get(self, key: str) -> str | None:
-        """The text under `key`, or None."""
+        """Return the text under `key`, or None."""
         return self._texts.get(key)
 
     def refusal(self, key: str) -> str | None:
-        """Why the describer refused to write a text under `key`, if it did."""
+        """Return the reason if the describer refused `key`, or None."""
         return self._refusals.get(key)
 
     def failure(self, key: str) -> str | None:
-        """Why there is no text under `key`, if it was asked for in vain or refused."""
+        """Return the reason why a request for `key` failed or was refused, or None."""
         return self._refusals.get(key, self._failures.get(key))
 
     def prepare(self) -> None:
-        """Raise `LatteError` if texts cannot be written, before anybody pays for them."""
+        """Raise `LatteError` if texts cannot be written, before the describer is asked."""
         with self._explained():
             self._own_file()
-            if shutil.disk_usage(self.folder).free < LEAST_ROOM:
+            if shutil.disk_usage(self.folder).free < MIN_FREE_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def put_many(self, records: Sequence[StoredText]) -> None:
-        """Append `records`; when this returns they are on the disk, whatever happens next.
+        """Append `records` durably: they are on the disk when this returns.
 
-        A key that has a text keeps it, and one that was refused can only get a text. Raises
-        `LatteError` if the disk refuses.
+        Records of keys that have a text are dropped, and so are failures of refused keys. Raises
+        `LatteError` if the records cannot be written.
         """
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:
@@ -203,13 +205,13 @@ class DescriptionStore:
             self._remember(record.key, record.text, record.failure, record.refused)
 
     def close(self) -> None:
-        """Close the file that this process writes."""
+        """Close the part that this process writes."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def __len__(self) -> int:
-        """How many texts there are, refusals and failures not counted."""
+        """Number of texts, without refusals and failures."""
         return len(self._texts)
 
     def __enter__(self) -> Self:
@@ -237,7 +239,7 @@ class DescriptionStore:
             self._failures[key] = failure or NO_REASON
 
     def _index(self, path: Path, start: int) -> int:
-        """Remember the complete lines from the byte `start` on; returns how many bytes they are."""
+        """Index the complete lines from the byte `start` on. Returns their size in bytes."""
         size = 0
         for line in complete_lines(path, start):
             size += len(line)
@@ -261,14 +263,16 @@ class DescriptionStore:
 
     def _own_file(self) -> FileIO:
         if self._file is None:
-            self._file = new_part(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(str(self.folder / part_name()), "xb")
+            _sync_folder(self.folder)
         return self._file
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Close the own file when something goes wrong, and say what.
+        """Close the part on any error, and raise `OSError` as `LatteError`.
 
-        Its last line may then be torn, and nothing may ever be appended to a torn line.
+        Its last line may then be torn, so nothing more may be appended to it.
         """
         try:
             yield
@@ -282,6 +286,16 @@ class DescriptionStore:
         except BaseException:
             self.close()
             raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the name of a new file durable, where the system supports it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remedy(error: OSError) -> str:

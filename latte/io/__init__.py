@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, read as untrusted, shown without secrets."""
+"""Atomic and tensor files, paths that users give, and redaction of secrets."""

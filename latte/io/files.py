@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written under a temporary name, then renamed."""
+"""Atomic writes: files are written under a temporary name, then renamed. And digests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def _read_umask() -> int:
-    """What this process takes away from new files' permissions; reading means setting it twice."""
+    """Return the process's umask, which can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
@@ -22,23 +22,23 @@ def _read_umask() -> int:
 
 _UMASK = _read_umask()
 _ABANDONED_SECONDS = 86_400.0
-"""No file takes that long to write."""
+"""Temporary files of this age are abandoned: no file takes a day to write."""
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes `path`'s place if the block succeeds.
+    """Yield a temporary path beside `path`, which replaces `path` if the block succeeds.
 
-    The content reaches the disk before the rename: a crash leaves the old file or the new one.
+    The content is synced to the disk before the rename, so a crash leaves the old file or the new.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Process ids are not enough: machines that share a folder may have the same ones.
+    # Machines that share a folder may have equal process ids, hence the random part.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        # Some writers, such as safetensors, make files that only their owner can read.
+        # Some writers, such as safetensors, create files that only their owner can read.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
@@ -46,9 +46,9 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> None:
-    """Remove files directly in `folder` that a process had begun for `write_atomically`.
+    """Remove temporary files of `write_atomically` in `folder` that are `older_than` seconds.
 
-    With `older_than` -inf all of them, whatever the clock says: where nobody else can be writing.
+    With -inf, remove all: for a folder to which no other process can be writing.
     """
     for path in folder.glob(".*.tmp"):
         with suppress(OSError):
@@ -57,29 +57,29 @@ def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> No
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write `lines` as UTF-8, one after the other; whole or not at all."""
+    """Write `lines` as UTF-8, atomically, without holding them all in memory."""
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def digest(*parts: str | bytes) -> str:
-    """A 128-bit hex digest of `parts`; ("ab", "c") and ("a", "bc") differ."""
+    """Return a 128-bit hex digest of `parts`; those of ("ab", "c") and ("a", "bc") differ."""
     return digest_stream(part.encode() if isinstance(part, str) else part for part in parts)
 
 
 def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
-    """`digest` of parts of which no two need to be in memory at once; views are of bytes."""
+    """Return the `digest` of `parts` that are iterated one by one, to save memory."""
     hasher = hashlib.blake2b(digest_size=16)
     for data in parts:
         hasher.update(len(data).to_bytes(8, "little"))
@@ -88,12 +88,12 @@ def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
 
 
 def digest_json(value: Any) -> str:
-    """A digest of plain data that does not depend on the order of keys."""
+    """Return a digest of plain data that does not depend on the order of keys."""
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
 def sync_folder(folder: Path) -> None:
-    """Make every file directly in `folder` reach the disk, before the folder is renamed."""
+    """Sync every file directly in `folder` to the disk, before the folder is renamed."""
     for path in folder.iterdir():
         if path.is_file():
             with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Files and folders that people name: found, or answered with the nearest name that exists."""
+"""Paths that users give: errors suggest the nearest existing name."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from latte.interfaces import LatteError
 
 
 def existing_file(path: Path, where: str) -> Path:
-    """`path` if it is a file. Raises `LatteError` with the nearest existing name."""
-    return path if is_file(path) else _missing(path, "file", where)
+    """Return `path` if it is a file. Raises `LatteError` with the nearest existing name."""
+    return path if is_file(path) else _raise_missing(path, "file", where)
 
 
 def existing_folder(path: Path, where: str) -> Path:
-    """`path` if it is a folder. Raises `LatteError` with the nearest existing name."""
-    return path if is_folder(path) else _missing(path, "folder", where)
+    """Return `path` if it is a folder. Raises `LatteError` with the nearest existing name."""
+    return path if is_folder(path) else _raise_missing(path, "folder", where)
 
 
 def is_file(path: Path) -> bool:
-    """Whether `path` is a file; a name that no file can have is not one."""
+    """Return True if `path` is a file; False for a name that no file can have."""
     return _holds(Path.is_file, path)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder or a link to one."""
+    """Return True if `path` is a folder or a link to one."""
     return _holds(Path.is_dir, path)
 
 
 def is_broken_link(path: Path) -> bool:
-    """Whether `path` is a link to what does not exist or cannot be reached."""
+    """Return True if `path` is a link whose target does not exist or cannot be reached."""
     return path.is_symlink() and not _holds(Path.exists, path)
 
 
 def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What `folder` shows, by name. Raises `LatteError` if it cannot be listed."""
+    """Return the visible entries of `folder`, by name. Raises `LatteError` if it is unreadable."""
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
@@ -47,7 +47,7 @@ def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file without its byte order mark. Raises `LatteError` with the line at fault."""
+    """Read a UTF-8 file, without byte order mark. Raises `LatteError` with the line at fault."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -62,12 +62,12 @@ def read_text(path: Path) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """Join the first five names, and count the others."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 
 
-def _missing(path: Path, kind: str, where: str) -> NoReturn:
+def _raise_missing(path: Path, kind: str, where: str) -> NoReturn:
     parent = path.parent
     while not is_folder(parent):
         parent = parent.parent

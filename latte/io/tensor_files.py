@@ -1,7 +1,7 @@
-"""Tensors in safetensors files that notice when a bit of them has changed.
+"""Tensors in safetensors files with a digest, so that damage is detected when they are read.
 
-The format finds what was cut off, but has no checksum. So a digest of all names, types, shapes and
-bytes lies in the file's own header: file and digest are one, whole or absent together.
+The format detects truncation but has no checksum. The digest of all names, dtypes, shapes and bytes
+is stored in the file's header.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _KEY = "digest"
 
 
 class DamagedTensorsError(ValueError):
-    """The file is cut, or holds other bytes than were written; the message says which."""
+    """The file is truncated, or its bytes have changed; the message says which."""
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write `tensors` of any shapes and devices with their digest; not atomic by itself."""
-    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(kept, path, metadata={_KEY: tensor_digest(kept)})
+    """Write `tensors` with their digest, not atomically; devices and shapes are arbitrary."""
+    saved = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    save_file(saved, path, metadata={_KEY: tensor_digest(saved)})
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """What `save_tensors` wrote, on the CPU; a file without a digest is taken as it is.
+    """Read what `save_tensors` wrote, to the CPU; a file without a digest is not checked.
 
-    Copies, aligned as torch aligns: kernels add in another order where memory begins elsewhere, so
-    what is read from the mapped file would give other last bits than what was written.
+    The tensors are copies with torch's alignment: kernels sum in another order for memory with
+    another alignment, so tensors in the mapped file would give results with other last bits.
 
     Raises:
-        DamagedTensorsError: if it is not what was written, or no file.
-        OSError: if it cannot be read.
+        DamagedTensorsError: if the file is missing or damaged.
+        OSError: if the file cannot be read.
     """
     if not path.is_file():
         raise DamagedTensorsError("there is no such file")
@@ -53,7 +53,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
-    """Of contiguous `tensors` on the CPU; their order does not matter."""
+    """Return a digest of contiguous `tensors` on the CPU that does not depend on their order."""
     return digest_stream(
         part
         for name, value in sorted(tensors.items())

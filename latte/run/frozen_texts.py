@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.backbone.encode import encode_many_texts
-from latte.describe.bank import DescriptionBank
-from latte.describe.column import ABSENT
+from latte.describe.bank import ABSENT, DescriptionBank
 from latte.run.feature_cache import kept_features
 from latte.run.workspace import Workspace
 

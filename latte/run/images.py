@@ -13,7 +13,7 @@ from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
 from latte.data.disk_cache import DiskStore, bound_from_environment
-from latte.data.scan import Scan, scan_together, write_skipped
+from latte.data.scan import Scan, scan_images_distributed, write_skipped
 from latte.interfaces import LatteError
 from latte.io.files import digest_json, write_lines
 from latte.run.workspace import Workspace
@@ -71,9 +71,11 @@ def find_images(workspace: Workspace) -> Images:
     cache = workspace.context.cache_dir
     decoded = DecodedImages(cache / "decoded")
     kept = DiskStore(cache / "pixels", bound_from_environment(), progress.say)
-    scanned = scan_together(training, progress, "check images", decoded.keys, kept)
+    scanned = scan_images_distributed(training, progress, "check images", decoded.keys, kept)
     test_images = [one.image for one in labelled]
-    evaluated = scan_together(test_images, progress, "check test images", decoded.keys, kept)
+    evaluated = scan_images_distributed(
+        test_images, progress, "check test images", decoded.keys, kept
+    )
     if distributed.is_main_process():
         decoded.note([*scanned.keys, *evaluated.keys])
     if not scanned.images:

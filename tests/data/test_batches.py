@@ -36,7 +36,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 @given(st.integers(0, 300), st.integers(1, 70), st.integers(0, 2**31), st.integers(0, 50))
-def test_an_epoch_visits_every_image_once_in_even_batches(
+def test_epoch_batches_hold_every_image_once_in_even_sizes(
     n: int, batch_size: int, seed: int, epoch: int
 ) -> None:
     batches = epoch_batches(n, batch_size, seed, epoch)
@@ -55,7 +55,7 @@ def order(n: int, seed: int, epoch: int) -> list[int]:
     return torch.cat(epoch_batches(n, 7, seed, epoch)).tolist()
 
 
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+def test_epoch_order_depends_on_seed_and_epoch_alone() -> None:
     torch.manual_seed(1)
     first = order(50, 0, 0)
     torch.manual_seed(2)
@@ -64,7 +64,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert first != list(range(50))
 
 
-def test_evaluation_shows_every_image_once_in_order(cache: ImageCache) -> None:
+def test_evaluation_batches_hold_every_image_once_in_order(cache: ImageCache) -> None:
     batches = list(evaluation_batches(cache, FORMAT, 4))
     assert [indices.tolist() for indices, _ in batches] == [
         [0, 1, 2, 3],
@@ -77,11 +77,11 @@ def test_evaluation_shows_every_image_once_in_order(cache: ImageCache) -> None:
     assert all(pixels.is_contiguous() for _, pixels in batches)
 
 
-def test_nothing_to_evaluate_makes_no_batches() -> None:
+def test_no_evaluation_images_give_no_batches() -> None:
     assert list(evaluation_batches(ImageCache([]), FORMAT, 4)) == []
 
 
-def test_training_shows_the_views_of_the_epoch(cache: ImageCache) -> None:
+def test_training_batches_hold_the_views_of_the_epoch(cache: ImageCache) -> None:
     batches = epoch_batches(11, 4, seed=0, epoch=5)
     shown = list(training_batches(cache, VIEW, batches, epoch=5))
     assert [indices.tolist() for indices, _ in shown] == [batch.tolist() for batch in batches]
@@ -90,7 +90,7 @@ def test_training_shows_the_views_of_the_epoch(cache: ImageCache) -> None:
         assert torch.equal(pixels, torch.stack(expected))
 
 
-def test_resuming_in_the_middle_of_an_epoch_shows_the_same(cache: ImageCache) -> None:
+def test_training_batches_are_the_same_after_resuming(cache: ImageCache) -> None:
     batches = epoch_batches(11, 3, seed=0, epoch=1)
     whole = list(training_batches(cache, VIEW, batches, epoch=1))
     rest = list(training_batches(cache, VIEW, batches[2:], epoch=1))
@@ -98,7 +98,7 @@ def test_resuming_in_the_middle_of_an_epoch_shows_the_same(cache: ImageCache) ->
     assert all(torch.equal(a[1], b[1]) for a, b in zip(whole[2:], rest, strict=True))
 
 
-def test_an_unreadable_image_stops_the_batches_where_it_comes(tmp_path: Path) -> None:
+def test_unreadable_image_raises_in_its_batch(tmp_path: Path) -> None:
     images = references(tmp_path, 8)
     images[5].path.write_bytes(b"")
     stream = evaluation_batches(ImageCache(images), FORMAT, 2)
@@ -108,7 +108,7 @@ def test_an_unreadable_image_stops_the_batches_where_it_comes(tmp_path: Path) ->
 
 
 class SlowCache(ImageCache):
-    """Takes a while for each image, and remembers which were asked for."""
+    """A slow cache that records which images are requested."""
 
     def __init__(self, count: int) -> None:
         super().__init__([])
@@ -124,7 +124,7 @@ class SlowCache(ImageCache):
         return picture(width=16, height=16)
 
 
-def test_stopping_early_waits_for_no_batch() -> None:
+def test_closing_batches_early_does_not_wait() -> None:
     batches = [torch.tensor([0]), torch.arange(5000)]
     stream = training_batches(SlowCache(5000), VIEW, batches, epoch=0)
     next(stream)
@@ -133,7 +133,7 @@ def test_stopping_early_waits_for_no_batch() -> None:
     assert time.monotonic() - begun < 1, "the second batch takes 12 seconds"
 
 
-def test_only_some_batches_are_prepared_ahead() -> None:
+def test_few_batches_are_prefetched() -> None:
     cache = SlowCache(1000)
     stream = evaluation_batches(cache, FORMAT, 5)
     next(stream)
@@ -142,5 +142,5 @@ def test_only_some_batches_are_prepared_ahead() -> None:
     stream.close()
 
 
-def test_a_stream_that_was_never_started_can_be_closed() -> None:
+def test_batches_can_be_closed_before_the_first() -> None:
     evaluation_batches(SlowCache(10), FORMAT, 5).close()

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy
 import pytest
 
-from latte.data.cache import ImageCache, LayeredStore, MemoryStore
+from latte.data.cache import DecodedImages, ImageCache, LayeredStore, MemoryStore
 from latte.data.images import UnreadableImageError
 from latte.data.views import evaluation_pixels
 from latte.interfaces import PixelFormat
@@ -16,7 +16,7 @@ from tests.helpers.pictures import picture, references
 BYTES = 40 * 30 * 3
 
 
-def test_images_come_back_as_they_are_stored(tmp_path: Path) -> None:
+def test_cached_images_equal_their_files(tmp_path: Path) -> None:
     cache = ImageCache(references(tmp_path, 5))
     for _ in range(2):
         assert [cache.get(i).tobytes() for i in range(5)] == [
@@ -24,7 +24,7 @@ def test_images_come_back_as_they_are_stored(tmp_path: Path) -> None:
         ]
 
 
-def test_a_kept_image_needs_its_file_no_more(tmp_path: Path) -> None:
+def test_cached_image_is_served_without_its_file(tmp_path: Path) -> None:
     images = references(tmp_path, 2)
     cache = ImageCache(images, max_bytes=BYTES)
     first = cache.get(0).tobytes()
@@ -36,7 +36,7 @@ def test_a_kept_image_needs_its_file_no_more(tmp_path: Path) -> None:
         cache.get(1)
 
 
-def test_without_budget_everything_is_decoded_again(tmp_path: Path) -> None:
+def test_cache_without_budget_decodes_again(tmp_path: Path) -> None:
     images = references(tmp_path, 1)
     cache = ImageCache(images, max_bytes=0)
     cache.get(0)
@@ -44,14 +44,14 @@ def test_without_budget_everything_is_decoded_again(tmp_path: Path) -> None:
     assert cache.get(0).tobytes() == picture(9).tobytes()
 
 
-def test_changing_an_image_does_not_change_the_kept_one(tmp_path: Path) -> None:
+def test_returned_image_is_a_copy(tmp_path: Path) -> None:
     cache = ImageCache(references(tmp_path, 1))
     for _ in range(2):
         cache.get(0).paste((0, 0, 0), (0, 0, 40, 30))
     assert cache.get(0).tobytes() == picture(0).tobytes()
 
 
-def test_a_smaller_image_still_fits_when_a_larger_did_not() -> None:
+def test_memory_store_takes_a_smaller_image_after_rejecting_a_larger() -> None:
     store = MemoryStore(max_bytes=100)
     assert not store.put("large", numpy.zeros((10, 10, 3), numpy.uint8))
     assert store.put("small", numpy.zeros((5, 5, 3), numpy.uint8))
@@ -59,7 +59,7 @@ def test_a_smaller_image_still_fits_when_a_larger_did_not() -> None:
     assert store.get("small") is not None
 
 
-def test_many_threads_get_the_right_images(tmp_path: Path) -> None:
+def test_cache_is_thread_safe(tmp_path: Path) -> None:
     cache = ImageCache(references(tmp_path, 8), max_bytes=4 * BYTES)
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(cache.get, [i % 8 for i in range(200)]))
@@ -67,7 +67,7 @@ def test_many_threads_get_the_right_images(tmp_path: Path) -> None:
     assert [image.tobytes() for image in got] == [expected[i % 8] for i in range(200)]
 
 
-def test_another_store_can_take_the_place_of_memory(tmp_path: Path) -> None:
+def test_cache_uses_the_given_store_and_keys(tmp_path: Path) -> None:
     store = MemoryStore(10**6)
     images = references(tmp_path, 2)
     cache = ImageCache(images, store=store, keys=["a", "b"])
@@ -79,7 +79,7 @@ def test_another_store_can_take_the_place_of_memory(tmp_path: Path) -> None:
     assert other.get(0).tobytes() == picture(1).tobytes()
 
 
-def test_stores_in_layers_take_what_those_before_have_no_room_for() -> None:
+def test_layered_store_uses_the_first_store_with_room() -> None:
     first, second = MemoryStore(100), MemoryStore(1000)
     store = LayeredStore(first, second)
     pixels = numpy.arange(300, dtype=numpy.uint8)
@@ -94,7 +94,7 @@ def test_stores_in_layers_take_what_those_before_have_no_room_for() -> None:
 
 
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
-def test_kept_evaluation_pixels_are_those_of_the_image(
+def test_cached_evaluation_pixels_equal_the_images(
     tmp_path: Path, resize_mode: Literal["shortest", "longest", "squash"]
 ) -> None:
     pixel_format = PixelFormat(16, (0.5,) * 3, (0.5,) * 3, resize_mode=resize_mode)
@@ -105,8 +105,31 @@ def test_kept_evaluation_pixels_are_those_of_the_image(
             assert (cache.evaluation_pixels(index, pixel_format) == expected).all()
 
 
-def test_evaluation_pixels_of_other_formats_are_others(tmp_path: Path) -> None:
+def test_evaluation_pixels_are_cached_per_pixel_format(tmp_path: Path) -> None:
     cache = ImageCache(references(tmp_path, 1))
     for size in (16, 20, 16):
         pixel_format = PixelFormat(size, (0.5,) * 3, (0.5,) * 3)
         assert cache.evaluation_pixels(0, pixel_format).shape == (3, size, size)
+
+
+def test_decoded_keys_are_known_to_later_runs(tmp_path: Path) -> None:
+    first = DecodedImages(tmp_path / "decoded")
+    assert first.keys == frozenset()
+    first.note(["a", "b"])
+    second = DecodedImages(tmp_path / "decoded")
+    assert second.keys == {"a", "b"}
+    second.note(["b", "c"])
+    assert DecodedImages(tmp_path / "decoded").keys == {"a", "b", "c"}
+
+
+def test_concurrent_runs_keep_each_others_keys(tmp_path: Path) -> None:
+    one, other = DecodedImages(tmp_path), DecodedImages(tmp_path)
+    one.note(["a", "b"])
+    other.note(["b", "c"])
+    assert DecodedImages(tmp_path).keys == {"a", "b", "c"}
+
+
+def test_known_keys_are_not_written_again(tmp_path: Path) -> None:
+    DecodedImages(tmp_path).note(["a", "b"])
+    DecodedImages(tmp_path).note(["b", "a"])
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,9 +1,10 @@
-"""Views made for a batch at once, on the device, are Pillow's but for rounding."""
+"""Device views equal Pillow's up to rounding; images stay on the device if they fit."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy
 import pytest
@@ -13,20 +14,28 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from latte.data import device_views as module
+from latte.data.augmentation import (
+    Augmentation,
+    ColourChange,
+    augmented_pixels,
+    sample_augmentation,
+)
 from latte.data.batches import training_batches
 from latte.data.cache import ImageCache
 from latte.data.device_views import (
     DeviceViews,
     bicubic_weights,
     change_colours,
+    make_device_views,
     resident_images,
     resized_crops,
 )
-from latte.data.draws import Change, Draw, draw_view, drawn_pixels
 from latte.data.views import TrainingView
-from latte.interfaces import PixelFormat
-from latte.interfaces.settings import AugmentSettings
+from latte.interfaces import LatteError, PixelFormat
+from latte.interfaces.settings import AugmentSettings, TrainSettings
 from tests.helpers.pictures import SilentProgress, picture, references
+from tests.helpers.recorded import RecordedProgress
 
 FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
 CPU = torch.device("cpu")
@@ -40,8 +49,8 @@ def array(seed: int, width: int, height: int, *, smooth: bool = True) -> Tensor:
     return torch.from_numpy(noise)
 
 
-def by_pillow(pixels: Tensor, draw: Draw, size: int) -> Tensor:
-    return drawn_pixels(Image.fromarray(pixels.numpy()), draw, size).float()
+def by_pillow(pixels: Tensor, draw: Augmentation, size: int) -> Tensor:
+    return augmented_pixels(Image.fromarray(pixels.numpy()), draw, size).float()
 
 
 @settings(max_examples=25, deadline=None)
@@ -51,32 +60,32 @@ def by_pillow(pixels: Tensor, draw: Draw, size: int) -> Tensor:
     st.integers(0, 2**31),
     st.booleans(),
 )
-def test_crops_of_a_batch_are_pillows_to_one_of_255(
+def test_batched_crops_equal_pillow_up_to_rounding(
     sizes: list[tuple[int, int]], size: int, seed: int, smooth: bool
 ) -> None:
     images = [array(seed % 99 + at, *one, smooth=smooth) for at, one in enumerate(sizes)]
     plain = STRONG.model_copy(update={"jitter_probability": 0.0, "grayscale_probability": 0.0})
-    draws = [draw_view(*one, plain, Random(seed + at)) for at, one in enumerate(sizes)]
+    draws = [sample_augmentation(*one, plain, Random(seed + at)) for at, one in enumerate(sizes)]
     found = resized_crops(images, draws, size)
     for view, image, draw in zip(found, images, draws, strict=True):
         assert (view - by_pillow(image, draw, size)).abs().max() <= 2
         assert torch.equal(view, view.round())
 
 
-@pytest.mark.parametrize("change", list(Change))
-def test_every_colour_changes_as_pillow_changes_it(change: Change) -> None:
+@pytest.mark.parametrize("change", list(ColourChange))
+def test_colour_changes_have_pillows_bits(change: ColourChange) -> None:
     steps = range(0, 256, 15)
     colours = [(r, g, b) for r in steps for g in steps for b in steps]
     square = torch.tensor(numpy.resize(numpy.array(colours, numpy.uint8), (70, 70, 3)))
-    amounts = (-0.5, -0.1, 0.0, 0.03, 0.5) if change is Change.HUE else (0.0, 0.5, 1.0, 1.7)
-    draws = [Draw((0, 0, 70, 70), ((change, amount),)) for amount in amounts]
+    amounts = (-0.5, -0.1, 0.0, 0.03, 0.5) if change is ColourChange.HUE else (0.0, 0.5, 1.0, 1.7)
+    draws = [Augmentation((0, 0, 70, 70), ((change, amount),)) for amount in amounts]
     views = square.permute(2, 0, 1).float().repeat(len(draws), 1, 1, 1)
     change_colours(views, draws)
     for view, draw in zip(views, draws, strict=True):
         assert torch.equal(view, by_pillow(square, draw, 70))
 
 
-def test_weights_of_a_row_add_up_to_one_and_none_lie_beyond_it() -> None:
+def test_bicubic_weights_sum_to_one_within_each_row() -> None:
     weights = bicubic_weights([7, 300, 32], 32, CPU)
     assert weights.shape == (3, 32, 300)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 32))
@@ -95,7 +104,7 @@ def on_device(cache: ImageCache, view: TrainingView) -> DeviceViews:
     return DeviceViews(view, images)
 
 
-def test_views_are_those_of_the_processor_up_to_rounding(cache: ImageCache) -> None:
+def test_device_views_equal_cpu_views_up_to_rounding(cache: ImageCache) -> None:
     view = TrainingView(FORMAT, AugmentSettings(), seed=3)
     batches = [torch.tensor([4, 0, 7, 2]), torch.tensor([8, 1, 3])]
     found = list(on_device(cache, view).batches(batches, epoch=2))
@@ -106,11 +115,11 @@ def test_views_are_those_of_the_processor_up_to_rounding(cache: ImageCache) -> N
         assert views.dtype == pixels.dtype
         steps = ((views - pixels) / one).abs()
         assert steps.mean() < 0.05
-        # A hue on the edge of a step falls on its other side where a value differs by one.
+        # A value that differs by one can move a hue on the edge of a step to the next step.
         assert (steps > 3).float().mean() < 0.001
 
 
-def test_a_view_depends_on_seed_epoch_and_index_and_on_no_batch(cache: ImageCache) -> None:
+def test_device_view_depends_on_seed_epoch_and_index_not_on_the_batch(cache: ImageCache) -> None:
     device = on_device(cache, TrainingView(FORMAT, AugmentSettings(), seed=3))
 
     def views(batch: list[int], epoch: int) -> dict[int, Tensor]:
@@ -125,8 +134,8 @@ def test_a_view_depends_on_seed_epoch_and_index_and_on_no_batch(cache: ImageCach
     assert not torch.equal(views([3], 2)[3], first[3])
 
 
-def test_everything_is_made_where_the_images_are() -> None:
-    """A tensor that is made elsewhere cannot be combined with one on the device `meta`."""
+def test_all_tensors_are_created_on_the_images_device() -> None:
+    """Tensors on other devices cannot be combined with tensors on the device `meta`."""
     images = [torch.empty(70, 90, 3, dtype=torch.uint8, device="meta") for _ in range(3)]
     device = DeviceViews(TrainingView(FORMAT, STRONG, seed=0), images)
     ((_, views),) = device.batches([torch.tensor([2, 0, 1])], epoch=0)
@@ -134,16 +143,71 @@ def test_everything_is_made_where_the_images_are() -> None:
     assert views.shape == (3, 3, 32, 32)
 
 
-def test_a_batch_without_images_has_no_views(cache: ImageCache) -> None:
+def test_empty_batch_has_no_views(cache: ImageCache) -> None:
     device = on_device(cache, TrainingView(FORMAT, AugmentSettings(), seed=3))
     ((indices, views),) = device.batches([torch.arange(0)], epoch=0)
     assert len(indices) == 0
     assert views.shape == (0, 3, 32, 32)
 
 
-def test_batches_that_are_not_wanted_any_more_leave_no_thread(cache: ImageCache) -> None:
+def test_closed_batches_leave_no_thread(cache: ImageCache) -> None:
     batches = on_device(cache, TrainingView(FORMAT, STRONG, seed=0)).batches(
         [torch.tensor([index]) for index in range(9)], epoch=0
     )
     next(batches)
     batches.close()
+
+
+def made(cache: ImageCache, progress: Any, **settings: Any) -> Any:
+    train = TrainSettings(**settings)
+    view = TrainingView(FORMAT, train.augment, seed=0)
+    return make_device_views(view, cache, "cpu", train, progress)
+
+
+def test_images_larger_than_the_budget_are_not_resident(cache: ImageCache) -> None:
+    bytes_each = 90 * 70 * 3
+    progress = SilentProgress()
+    assert resident_images(cache, CPU, 9 * bytes_each, progress) is not None
+    assert resident_images(cache, CPU, 9 * bytes_each - 1, progress) is None
+
+
+def test_device_views_on_cpu_only_if_augment_on_is_device(cache: ImageCache) -> None:
+    progress = RecordedProgress()
+    assert made(cache, progress) is None
+    assert made(cache, progress, augment_on="cpu") is None
+    assert progress.lines == []
+    assert made(cache, progress, augment_on="device") is not None
+    assert "train: 9 images stay on cpu, where their views are made" in progress.lines
+
+
+@pytest.mark.parametrize("settings", [{"augment": None}, {"max_steps": 0}, {"max_epochs": 0}])
+def test_no_device_views_without_training_or_augmentation(
+    cache: ImageCache, settings: dict[str, Any]
+) -> None:
+    assert AugmentSettings() == TrainSettings().augment
+    assert made(cache, SilentProgress(), augment_on="device", **settings) is None
+
+
+def test_augment_on_device_raises_if_images_do_not_fit(
+    cache: ImageCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_budget", lambda device: 1000)
+    with pytest.raises(LatteError, match="more than 25% of the memory of cpu"):
+        made(cache, SilentProgress(), augment_on="device")
+
+
+def test_device_without_64_bit_numbers_is_rejected(cache: ImageCache) -> None:
+    train = TrainSettings(augment_on="device")
+    view = TrainingView(FORMAT, train.augment, seed=0)
+    with pytest.raises(LatteError, match="cannot be made on mps"):
+        make_device_views(view, cache, "mps", train, SilentProgress())
+
+
+def test_out_of_memory_on_the_device_falls_back_to_cpu(
+    cache: ImageCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(module.torch, "tensor", full)
+    assert resident_images(cache, CPU, None, SilentProgress()) is None

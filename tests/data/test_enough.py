@@ -1,4 +1,4 @@
-"""Too few images for the class names: one warning, and a quick look that avoids it."""
+"""The warning for too few images per class name, and the limit of a quick look."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from latte.data.enough import quick_look, warn_of_few
 
 
-def test_below_three_images_per_name_there_is_a_warning_that_says_what_to_do() -> None:
+def test_fewer_than_three_images_per_name_give_a_warning_with_advice() -> None:
     assert warn_of_few(150, 100) == (
         "150 images for 100 class names (1.5 per name): remove names that cannot occur, or add "
         "images; with so few, adapting helps less"
@@ -15,12 +15,12 @@ def test_below_three_images_per_name_there_is_a_warning_that_says_what_to_do() -
 
 
 @pytest.mark.parametrize("images", [300, 301, 10_000])
-def test_three_images_per_name_are_enough(images: int) -> None:
+def test_three_images_per_name_give_no_warning(images: int) -> None:
     assert warn_of_few(images, 100) is None
     assert warn_of_few(images, 100, whole=20_000) is None
 
 
-def test_a_limit_that_leaves_too_few_is_named_with_the_smallest_sensible_one() -> None:
+def test_warning_about_limit_names_the_smallest_sensible_limit() -> None:
     assert warn_of_few(200, 100, whole=5_000) == (
         "200 images for 100 names is 2 per name; results at this size say little about the whole "
         "folder; use --limit 300 or more"
@@ -28,7 +28,7 @@ def test_a_limit_that_leaves_too_few_is_named_with_the_smallest_sensible_one() -
     assert "leave --limit out" in str(warn_of_few(200, 100, whole=300))
 
 
-def test_a_folder_that_is_too_small_itself_is_no_matter_of_the_limit() -> None:
+def test_warning_about_a_small_folder_does_not_mention_the_limit() -> None:
     assert warn_of_few(50, 100, whole=150) == warn_of_few(150, 100)
 
 
@@ -36,11 +36,9 @@ def test_a_folder_that_is_too_small_itself_is_no_matter_of_the_limit() -> None:
     ("images", "names", "limit"),
     [(1000, 10, 200), (1000, 66, 200), (1000, 67, 300), (5000, 1000, 3000), (250, 67, None)],
 )
-def test_a_quick_look_keeps_three_images_per_name(
-    images: int, names: int, limit: int | None
-) -> None:
+def test_quick_look_has_three_images_per_name(images: int, names: int, limit: int | None) -> None:
     assert quick_look(images, names) == limit
 
 
-def test_a_folder_below_a_quick_look_needs_none() -> None:
+def test_no_quick_look_for_a_small_folder() -> None:
     assert quick_look(200, 5) is None

@@ -15,7 +15,7 @@ labels_of = st.lists(st.integers(0, 6), max_size=60).map(
 
 
 @given(labels_of, st.integers(1, 6), st.integers(0, 2**31))
-def test_groups_share_the_label_and_repeat_only_if_they_must(
+def test_groups_have_one_label_and_repeat_only_if_too_few(
     labels: torch.Tensor, size: int, seed: int
 ) -> None:
     groups = draw_groups(labels, size, seed)
@@ -37,7 +37,7 @@ def test_groups_depend_on_labels_size_and_seed_alone(
     assert torch.equal(draw_groups(labels.clone(), size, seed), first)
 
 
-def test_renaming_classes_changes_nothing_but_the_pools() -> None:
+def test_groups_do_not_depend_on_the_numbers_of_classes() -> None:
     labels = torch.arange(40) % 4
     assert torch.equal(draw_groups(labels, 4, 0), draw_groups(labels * 3 + 5, 4, 0))
 
@@ -49,7 +49,7 @@ def test_seeds_give_different_groups() -> None:
     assert len({tuple(group) for group in draw_groups(labels, 4, 0).tolist()}) > 25
 
 
-def test_ordered_groups_are_all_equally_likely() -> None:
+def test_ordered_groups_are_equally_likely() -> None:
     labels = torch.zeros(5, dtype=torch.int64)
     groups = torch.cat([draw_groups(labels, 3, seed) for seed in range(2400)])
     codes = groups @ torch.tensor([25, 5, 1])
@@ -60,14 +60,14 @@ def test_ordered_groups_are_all_equally_likely() -> None:
     assert chi_squared < 98  # 0.1 % of draws with 59 degrees of freedom are above
 
 
-def test_the_image_itself_is_not_forced_into_its_group() -> None:
+def test_image_is_in_its_group_only_by_chance() -> None:
     labels = torch.zeros(400, dtype=torch.int64)
     groups = draw_groups(labels, 4, 0)
     inside = (groups == torch.arange(400)[:, None]).any(1).sum()
     assert inside < 20
 
 
-def test_a_lonely_image_is_its_own_group() -> None:
+def test_single_image_of_a_class_fills_its_group() -> None:
     labels = torch.tensor([3, 1, 3])
     assert draw_groups(labels, 4, 0)[1].tolist() == [1, 1, 1, 1]
 
@@ -77,7 +77,7 @@ def squares(count: int) -> list[Image.Image]:
 
 
 @given(labels_of, st.integers(1, 6), st.integers(1, 9), st.integers(0, 2**31))
-def test_a_class_shares_as_many_groups_as_are_wanted_and_no_more_than_it_has_images(
+def test_class_groups_are_at_most_the_images_of_the_class(
     labels: torch.Tensor, size: int, wanted: int, seed: int
 ) -> None:
     groups, own = draw_class_groups(labels, size, wanted, seed)
@@ -96,7 +96,7 @@ def test_a_class_shares_as_many_groups_as_are_wanted_and_no_more_than_it_has_ima
     assert torch.equal(again[1], own)
 
 
-def test_seeds_deal_images_out_differently() -> None:
+def test_seeds_assign_images_to_class_groups_differently() -> None:
     labels = torch.arange(30) % 2
     dealt = {draw_class_groups(labels, 4, 3, seed)[1].numpy().tobytes() for seed in range(10)}
     assert len(dealt) == 10
@@ -111,7 +111,7 @@ def test_four_images_fill_four_cells_of_326_pixels_20_apart() -> None:
     assert (shown[:, 326:346] == 0).all()
 
 
-def test_two_images_leave_the_lower_row_empty() -> None:
+def test_grid_of_two_images_has_an_empty_lower_row() -> None:
     shown = numpy.asarray(grid(squares(2)))[:, :, 0]
     assert (shown[:326, :326] == 40).all()
     assert (shown[:326, 346:] == 50).all()
@@ -119,14 +119,14 @@ def test_two_images_leave_the_lower_row_empty() -> None:
 
 
 @pytest.mark.parametrize(("count", "cell"), [(5, 210), (9, 210), (10, 153), (16, 153)])
-def test_more_images_get_more_cells(count: int, cell: int) -> None:
+def test_grid_has_more_cells_for_more_images(count: int, cell: int) -> None:
     shown = numpy.asarray(grid(squares(count)))[:, :, 0]
     assert [value for value in numpy.unique(shown) if value] == [40 + 10 * i for i in range(count)]
     assert all((shown == 40 + 10 * i).sum() == cell * cell for i in range(count))
 
 
 @pytest.mark.parametrize(("size", "shape"), [((100, 50), (326, 163)), ((30, 90), (109, 326))])
-def test_aspect_is_kept_and_images_are_centred(
+def test_grid_keeps_aspects_and_centres_images(
     size: tuple[int, int], shape: tuple[int, int]
 ) -> None:
     shown = grid([Image.new("RGB", size, (255, 255, 255))])
@@ -134,12 +134,12 @@ def test_aspect_is_kept_and_images_are_centred(
     assert shown.getbbox() == (left, top, left + shape[0], top + shape[1])
 
 
-def test_an_extreme_aspect_still_shows() -> None:
+def test_grid_shows_an_image_of_extreme_aspect() -> None:
     shown = grid([Image.new("RGB", (5000, 1), (255, 255, 255))])
     assert shown.getbbox() == (0, 162, 326, 163)
 
 
 @pytest.mark.parametrize("count", [0, 1200])
-def test_what_is_no_grid_is_refused(count: int) -> None:
+def test_grid_rejects_too_few_or_too_many_images(count: int) -> None:
     with pytest.raises(ValueError, match=f"{count} images"):
         grid(squares(1) * count)

@@ -29,20 +29,20 @@ def reason(data: bytes) -> str:
 
 
 def values(image: Image.Image) -> list[int]:
-    """The grey values of an RGB image whose channels agree."""
+    """Return the grey values of an RGB image with equal channels."""
     red, green, blue = (numpy.asarray(channel).ravel().tolist() for channel in image.split())
     assert red == green == blue
     return red
 
 
 @pytest.mark.parametrize("form", LOSSLESS)
-def test_lossless_formats_come_back_exactly(form: str) -> None:
+def test_lossless_formats_decode_exactly(form: str) -> None:
     decoded = decode_image(encoded(picture(), form))
     assert decoded.mode == "RGB"
     assert decoded.tobytes() == picture().tobytes()
 
 
-def test_a_large_jpeg_may_be_decoded_smaller_and_looks_the_same() -> None:
+def test_large_jpeg_is_decoded_at_reduced_size() -> None:
     data = encoded(picture(width=800, height=600), "JPEG", quality=95)
     small = decode_image(data, at_least=140)
     assert small.size == (200, 150)
@@ -52,20 +52,20 @@ def test_a_large_jpeg_may_be_decoded_smaller_and_looks_the_same() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_what_cannot_be_decoded_smaller_is_decoded_whole(form: str) -> None:
+def test_other_images_ignore_the_reduced_size(form: str) -> None:
     data = encoded(picture(), form)
     assert decode_image(data, at_least=29).tobytes() == decode_image(data).tobytes()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP"])
-def test_lossy_formats_come_back_closely(form: str) -> None:
+def test_lossy_formats_decode_closely(form: str) -> None:
     decoded = numpy.asarray(decode_image(encoded(picture(), form, quality=95)), dtype=float)
     assert numpy.abs(decoded - numpy.asarray(picture(), dtype=float)).mean() < 6
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_orientation_is_applied(form: str, orientation: int) -> None:
+def test_exif_orientation_is_applied(form: str, orientation: int) -> None:
     upright = picture(width=4, height=3)
     turns = {
         2: [Image.Transpose.FLIP_LEFT_RIGHT],
@@ -158,30 +158,30 @@ def test_float_grey_is_scaled_from_its_range(stored: list[float], expected: list
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
-def test_the_first_frame_of_an_animation_counts(form: str) -> None:
+def test_first_frame_of_an_animation_is_decoded(form: str) -> None:
     first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
     data = encoded(first, form, save_all=True, append_images=[second], lossless=True)
     assert decode_image(data).getpixel((4, 4)) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
-def test_tiny_and_extreme_sizes_are_fine(size: tuple[int, int]) -> None:
+def test_tiny_and_extreme_sizes_decode(size: tuple[int, int]) -> None:
     assert decode_image(encoded(Image.new("RGB", size))).size == size
 
 
-def test_the_content_and_not_the_suffix_decides(tmp_path: Path) -> None:
+def test_content_decides_the_format_not_the_suffix(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(encoded(picture(), "PNG"))
     assert open_image(ImageReference("photo.jpg", path)).tobytes() == picture().tobytes()
 
 
-def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError) as caught:
         open_image(ImageReference("a/gone.jpg", tmp_path / "gone.jpg"))
     assert str(caught.value) == "a/gone.jpg: the file cannot be read: No such file or directory"
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+def test_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"")
     with pytest.raises(UnreadableImageError, match=r"^x\.jpg: the file is empty$"):
         open_image(ImageReference("x.jpg", tmp_path / "x.jpg"))
@@ -193,7 +193,7 @@ def test_truncated_files_have_a_reason(form: str) -> None:
     assert reason(data[: len(data) // 2]).startswith(("damaged", "not an image"))
 
 
-def test_text_is_no_image() -> None:
+def test_text_file_is_rejected() -> None:
     assert reason(b"hello, this is text") == (
         "not an image of a known format (starts with b'hello, this ')"
     )
@@ -211,7 +211,7 @@ def png_header_of(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("side", [10_001, 13_000, 100_000])
-def test_bombs_are_refused_by_their_header(side: int) -> None:
+def test_decompression_bombs_are_rejected_by_their_header(side: int) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     assert "pixels" in reason(png_header_of(side, side))
     assert limit == Image.MAX_IMAGE_PIXELS

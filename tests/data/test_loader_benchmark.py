@@ -16,5 +16,12 @@ def test_the_loader_benchmark_checks_its_bits_and_prints_its_figures() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    for word in ("plain", "published", "latte", "images/s", "MiB for 6 images", "peak memory"):
+    for word in (
+        "plain",
+        "published",
+        "latte, compiled",
+        "images/s",
+        "MiB for 6 images",
+        "peak memory",
+    ):
         assert word in done.stdout

@@ -1,4 +1,4 @@
-"""Promises that concern every built-in dataset."""
+"""Promises of every built-in dataset."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import ImageReference
 
 
-def test_a_training_image_has_nowhere_to_put_a_label() -> None:
-    # `_path` is what `path` is made of.
+def test_image_reference_has_no_field_for_a_label() -> None:
+    # `path` is a property made of `_path`.
     names = [field.name for field in dataclasses.fields(ImageReference)]
     assert names == ["id", "_path", "span"]
     assert ImageReference.__slots__ == ("id", "_path", "span")
 
 
-def test_an_image_may_be_a_part_of_a_file(tmp_path: Path) -> None:
+def test_image_reference_reads_a_span_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "shard.tar").write_bytes(b"0123456789")
     assert ImageReference("a", tmp_path / "shard.tar", (2, 3)).read_bytes() == b"234"
     assert ImageReference("b", tmp_path / "shard.tar").read_bytes() == b"0123456789"

@@ -18,7 +18,7 @@ def spoil(image: ImageReference, data: bytes) -> ImageReference:
     return image
 
 
-def test_every_image_is_kept_in_order_with_the_hash_of_its_bytes(tmp_path: Path) -> None:
+def test_scan_returns_images_in_order_with_content_hashes(tmp_path: Path) -> None:
     images = references(tmp_path, 30)
     progress = SilentProgress()
     scan = scan_images(images, progress, "reading")
@@ -29,7 +29,7 @@ def test_every_image_is_kept_in_order_with_the_hash_of_its_bytes(tmp_path: Path)
     assert (progress.done, progress.total) == (30, 30)
 
 
-def test_unreadable_images_are_left_out_with_their_reasons(tmp_path: Path) -> None:
+def test_unreadable_images_are_skipped_with_their_reasons(tmp_path: Path) -> None:
     images = references(tmp_path, 6)
     whole = images[1].path.read_bytes()
     spoil(images[0], b"")
@@ -49,7 +49,7 @@ def test_unreadable_images_are_left_out_with_their_reasons(tmp_path: Path) -> No
     assert len(scan.cache) == 2
 
 
-def test_a_folder_with_an_images_name_is_skipped(tmp_path: Path) -> None:
+def test_folder_named_like_an_image_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "album.jpg").mkdir()
     scan = scan_images(
         [ImageReference("album.jpg", tmp_path / "album.jpg")], SilentProgress(), "reading"
@@ -57,7 +57,7 @@ def test_a_folder_with_an_images_name_is_skipped(tmp_path: Path) -> None:
     assert [image.id for image in scan.skipped] == ["album.jpg"]
 
 
-def test_the_cache_already_holds_what_was_decoded(tmp_path: Path) -> None:
+def test_cache_holds_the_images_decoded_by_the_scan(tmp_path: Path) -> None:
     images = references(tmp_path, 4)
     spoil(images[1], b"")
     scan = scan_images(images, SilentProgress(), "reading")
@@ -66,7 +66,7 @@ def test_the_cache_already_holds_what_was_decoded(tmp_path: Path) -> None:
         assert [scan.cache.get(i).tobytes() for i in range(3)] == expected
 
 
-def test_the_cache_keeps_to_its_budget(tmp_path: Path) -> None:
+def test_cache_keeps_to_its_budget(tmp_path: Path) -> None:
     images = references(tmp_path, 3)
     scan = scan_images(images, SilentProgress(), "reading", max_bytes=2 * 40 * 30 * 3)
     with patch.object(cache_module, "open_image", wraps=cache_module.open_image) as opened:
@@ -75,12 +75,12 @@ def test_the_cache_keeps_to_its_budget(tmp_path: Path) -> None:
     assert [call.args[0].id for call in opened.call_args_list] == ["002.png", "002.png"]
 
 
-def test_no_images_make_an_empty_scan() -> None:
+def test_scan_without_images_is_empty() -> None:
     scan = scan_images([], SilentProgress(), "reading")
     assert (scan.images, scan.keys, scan.skipped) == ((), (), ())
 
 
-def test_reasons_are_written_as_csv(tmp_path: Path) -> None:
+def test_skipped_images_are_written_as_csv(tmp_path: Path) -> None:
     path = tmp_path / "run" / "skipped.csv"
     skipped = [SkippedImage("a,\nb.jpg", 'says "no"'), SkippedImage("ü.jpg", "the file is empty")]
     write_skipped(path, skipped)
@@ -90,8 +90,8 @@ def test_reasons_are_written_as_csv(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_never_ends_is_skipped(tmp_path: Path) -> None:
-    """A pipe among the images would be waited for, and a device read, for ever."""
+def test_pipes_devices_and_huge_files_are_skipped(tmp_path: Path) -> None:
+    """Reading a pipe or a device would never end."""
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "device.jpg").symlink_to("/dev/zero")
     with (tmp_path / "huge.jpg").open("wb") as file:

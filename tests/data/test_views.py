@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torchvision.transforms import ColorJitter, RandomResizedCrop
 from torchvision.transforms import functional as vision
 
-from latte.data.draws import CROP_RATIO, crop_box
+from latte.data.augmentation import CROP_RATIO, sample_crop
 from latte.data.views import TrainingView, evaluation_view, normalise
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
@@ -31,7 +31,7 @@ SIZES = [(40, 30), (30, 40), (32, 32), (64, 64), (33, 500), (17, 5), (1, 1), (3,
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
-def test_the_evaluation_view_equals_open_clips(
+def test_evaluation_view_equals_open_clips(
     resize_mode: str, interpolation: str, size: tuple[int, int]
 ) -> None:
     settings = {
@@ -49,7 +49,7 @@ def test_the_evaluation_view_equals_open_clips(
     assert torch.equal(view, expected)
 
 
-def test_the_evaluation_view_equals_open_clips_at_full_size() -> None:
+def test_evaluation_view_equals_open_clips_at_full_size() -> None:
     image = picture(2, 500, 375)
     expected = image_transform_v2(PreprocessCfg(size=224), is_train=False)(image)
     assert torch.equal(evaluation_view(image, PixelFormat(224, MEAN, STD)), expected)
@@ -57,7 +57,9 @@ def test_the_evaluation_view_equals_open_clips_at_full_size() -> None:
 
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (2, 2000)])
-def test_extreme_aspects_need_no_gigabytes(size: tuple[int, int], resize_mode: str) -> None:
+def test_extreme_aspects_are_resized_without_gigabytes(
+    size: tuple[int, int], resize_mode: str
+) -> None:
     image = Image.new("RGB", size, (255, 255, 255))
     view = evaluation_view(image, PixelFormat(224, MEAN, STD, resize_mode=resize_mode))
     assert view.shape == (3, 224, 224)
@@ -65,7 +67,7 @@ def test_extreme_aspects_need_no_gigabytes(size: tuple[int, int], resize_mode: s
     assert (view == white[:, None, None]).all(0).any()
 
 
-def test_extreme_aspects_look_like_what_open_clip_shows() -> None:
+def test_extreme_aspects_are_close_to_open_clips_views() -> None:
     image = picture(3, 340, 20)
     expected = image_transform_v2(PreprocessCfg(size=32), is_train=False)(image)
     assert torch.allclose(evaluation_view(image, FORMAT), expected, atol=0.1)
@@ -77,12 +79,12 @@ def test_normalising_a_batch_equals_normalising_each() -> None:
     assert torch.equal(normalise(pixels, FORMAT), single)
 
 
-def test_without_augmentation_training_sees_the_evaluation_view() -> None:
+def test_training_view_without_augmentation_is_the_evaluation_view() -> None:
     view = TrainingView(FORMAT, None, seed=0)
     assert torch.equal(view(picture(), 3, 1), evaluation_view(picture(), FORMAT))
 
 
-def test_a_view_depends_on_seed_epoch_and_index_and_on_nothing_else() -> None:
+def test_training_view_depends_on_seed_epoch_and_index_alone() -> None:
     places = [(seed, epoch, index) for seed in (0, 1) for epoch in (0, 1) for index in (0, 1, 2)]
 
     def views(order: list[tuple[int, int, int]]) -> dict[tuple[int, int, int], torch.Tensor]:
@@ -102,19 +104,19 @@ def test_a_view_depends_on_seed_epoch_and_index_and_on_nothing_else() -> None:
     assert len(distinct) == len(places)
 
 
-def test_a_view_leaves_global_randomness_alone() -> None:
+def test_training_view_keeps_the_global_random_state() -> None:
     before = torch.get_rng_state()
     TrainingView(FORMAT, AugmentSettings(), 0)(picture(), 0, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_draws_stay_the_same_so_that_old_runs_can_be_resumed() -> None:
+def test_sampled_crop_is_the_recorded_one_so_that_old_runs_resume() -> None:
     seed = seed_from("view", 7, 2, 3)
     assert seed == 4705784939328743064
-    assert crop_box(500, 375, (0.9, 1.0), Random(seed)) == (4, 4, 481, 371)
+    assert sample_crop(500, 375, (0.9, 1.0), Random(seed)) == (4, 4, 481, 371)
 
 
-def test_always_gray_views_have_equal_channels() -> None:
+def test_gray_views_have_equal_channels() -> None:
     augment = AugmentSettings(jitter_probability=0.0, grayscale_probability=1.0)
     red, green, blue = TrainingView(FORMAT, augment, 0).pixels(picture(), 0, 0)
     assert torch.equal(red, green)
@@ -122,7 +124,7 @@ def test_always_gray_views_have_equal_channels() -> None:
 
 
 @pytest.mark.parametrize("setting", ["jitter_probability", "grayscale_probability"])
-def test_probabilities_are_kept(setting: str) -> None:
+def test_augmentation_probabilities(setting: str) -> None:
     still = TrainingView(FORMAT, STILL, 0)
     shaky = TrainingView(FORMAT, STILL.model_copy(update={setting: 0.3}), 0)
     image = picture(width=32, height=32)
@@ -132,7 +134,7 @@ def test_probabilities_are_kept(setting: str) -> None:
     assert 65 <= changed <= 115
 
 
-def test_colours_are_jittered_within_torchvisions_bounds() -> None:
+def test_jitter_stays_within_torchvisions_bounds() -> None:
     image = Image.new("RGB", (8, 8), (100, 100, 100))
     augment = STILL.model_copy(update={"jitter": (0.5, 0.0, 0.0, 0.0), "jitter_probability": 1.0})
     view = TrainingView(FORMAT, augment, 0)
@@ -150,7 +152,7 @@ def test_jitter_of_zero_changes_nothing() -> None:
     )
 
 
-def test_jittered_colours_are_distributed_as_torchvisions() -> None:
+def test_jitter_is_distributed_as_torchvisions() -> None:
     image = picture(5, 16, 16)
     augment = STILL.model_copy(update={"jitter_probability": 1.0})
     view = TrainingView(PixelFormat(16, MEAN, STD), augment, 0)
@@ -169,10 +171,10 @@ def test_jittered_colours_are_distributed_as_torchvisions() -> None:
     st.floats(0.01, 1.0),
     st.integers(0, 2**31),
 )
-def test_crops_lie_within_the_image_and_keep_scale_and_aspect(
+def test_crops_are_within_the_image_with_allowed_scale_and_aspect(
     width: int, height: int, smallest: float, seed: int
 ) -> None:
-    left, top, w, h = crop_box(width, height, (smallest, 1.0), Random(seed))
+    left, top, w, h = sample_crop(width, height, (smallest, 1.0), Random(seed))
     assert 0 <= left <= left + w <= width
     assert 0 <= top <= top + h <= height
     assert w >= 1
@@ -187,7 +189,7 @@ def test_crops_are_distributed_as_torchvisions() -> None:
     image = Image.new("RGB", (400, 300))
     random = Random(0)
     torch.manual_seed(0)
-    ours = torch.tensor([crop_box(400, 300, (0.5, 1.0), random) for _ in range(2000)]).double()
+    ours = torch.tensor([sample_crop(400, 300, (0.5, 1.0), random) for _ in range(2000)]).double()
     theirs = torch.tensor(
         [RandomResizedCrop.get_params(image, [0.5, 1.0], list(CROP_RATIO)) for _ in range(2000)]
     ).double()[:, [1, 0, 3, 2]]
@@ -195,20 +197,20 @@ def test_crops_are_distributed_as_torchvisions() -> None:
     assert torch.allclose(ours.std(0), theirs.std(0), atol=4)
 
 
-def test_a_crop_that_cannot_fit_is_the_central_one() -> None:
-    assert crop_box(1000, 10, (1.0, 1.0), Random(0)) == (493, 0, 13, 10)
-    assert crop_box(10, 1000, (1.0, 1.0), Random(0)) == (0, 493, 10, 13)
+def test_central_crop_if_no_sampled_crop_fits() -> None:
+    assert sample_crop(1000, 10, (1.0, 1.0), Random(0)) == (493, 0, 13, 10)
+    assert sample_crop(10, 1000, (1.0, 1.0), Random(0)) == (0, 493, 10, 13)
     assert math.isclose(CROP_RATIO[0] * CROP_RATIO[1], 1.0)
 
 
 @pytest.mark.parametrize("scale", [(0.0, 1.0), (1.0, 0.9)])
-def test_a_crop_scale_that_is_no_range_is_refused(scale: tuple[float, float]) -> None:
+def test_invalid_crop_scale_is_rejected(scale: tuple[float, float]) -> None:
     with pytest.raises(ValidationError, match="crop_scale"):
         AugmentSettings(crop_scale=scale)
 
 
 @pytest.mark.parametrize("jitter", [(0.5, 0.5, 0.5, 0.6), (-0.1, 0.0, 0.0, 0.0)])
-def test_jitter_that_cannot_be_drawn_is_refused(
+def test_invalid_jitter_is_rejected(
     jitter: tuple[float, float, float, float],
 ) -> None:
     with pytest.raises(ValidationError, match="hue is at most"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.describe.bank import DescriptionBank
-from latte.describe.column import Column
+from latte.describe.columns import Column
 from latte.describe.generate import generate
 from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
@@ -27,7 +27,7 @@ def everyone(bank: DescriptionBank) -> torch.Tensor:
     return torch.arange(len(bank))
 
 
-def test_an_image_has_its_own_text() -> None:
+def test_image_description_is_the_images_text() -> None:
     bank = bank_of([0, 1, 2])
     assert bank.texts("image", torch.tensor([2, 0]), None, epoch=3, seed=1) == [
         "image 2",
@@ -58,7 +58,7 @@ def test_own_texts_of_a_class_are_about_frozen_or_given_labels() -> None:
     assert said("image", torch.tensor([2, 0, 1])) == ["image 0", "image 1", "image 2"]
 
 
-def test_distinct_rows_are_all_that_a_description_can_say() -> None:
+def test_distinct_rows_are_all_texts_of_a_description() -> None:
     bank = bank_of([0, 0, 0], refused=[1, 2])
     said = {
         name: sorted(bank.unique_texts[row] for row in bank.distinct_rows(name).tolist())
@@ -134,12 +134,10 @@ def test_a_refused_description_becomes_the_template_of_the_frozen_label() -> Non
     for label in ("image", "group"):
         texts = bank.texts(label, everyone(bank), None, 0, 0)
         assert texts == ["a photo of a fish.", f"{label} 1", f"{label} 2"]
-    assert bank.fallbacks == {"image": 1, "group": 1}
-    assert bank_of([0]).fallbacks == {"image": 0, "group": 0}
 
 
 @given(labels_of, st.sets(st.integers(0, 39)))
-def test_each_distinct_text_is_kept_once(labels: list[int], refused: set[int]) -> None:
+def test_distinct_texts_are_stored_once(labels: list[int], refused: set[int]) -> None:
     bank = bank_of(labels, refused=sorted(refused))
     assert len(set(bank.unique_texts)) == len(bank.unique_texts)
     used = torch.cat([bank.own_rows(label)[:, 0] for label in ("image", "group")])
@@ -156,7 +154,7 @@ def test_the_gallery_shows_texts_with_the_images_they_are_about() -> None:
     }
 
 
-def test_from_plan_to_batch(tmp_path: Path) -> None:
+def test_bank_from_plan_gives_texts_of_a_batch(tmp_path: Path) -> None:
     training = training_set([0, 1, 0, 1, 2], keys=["a", "b", "a", "d", "e"])
     kinds = descriptions(size=3, redraw=False)
     describer = ScriptedDescriber(max_images=4)
@@ -185,7 +183,6 @@ def test_a_saved_bank_comes_back_the_same(
     bank.save(path)
     again = DescriptionBank.load(path, NAMES, TEMPLATE, descriptions(redraw=redraw))
     assert again.ids == bank.ids
-    assert again.fallbacks == bank.fallbacks
     assert again.unique_texts == bank.unique_texts
     assert torch.equal(again.zero_shot_labels, bank.zero_shot_labels)
     for label in ("class", "image", "group"):
@@ -195,7 +192,7 @@ def test_a_saved_bank_comes_back_the_same(
     assert again.described(0, images) == bank.described(0, images)
 
 
-def test_the_file_has_one_readable_line_an_image(tmp_path: Path) -> None:
+def test_saved_bank_has_one_readable_line_per_image(tmp_path: Path) -> None:
     path = tmp_path / "run" / "descriptions.jsonl"
     bank_of([0, 2], refused=[1]).save(path)
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
@@ -221,7 +218,7 @@ def test_the_file_has_one_readable_line_an_image(tmp_path: Path) -> None:
     ]
 
 
-def test_file_names_that_are_no_unicode_survive(tmp_path: Path) -> None:
+def test_undecodable_file_names_are_saved_and_loaded(tmp_path: Path) -> None:
     ids = ["gr\udcfcn.jpg", 'a"\\\n\u2028.jpg', "ü.jpg"]
     bank = DescriptionBank(ids, torch.tensor([0, 1, 2]), NAMES, TEMPLATE, {}, {})
     bank.save(tmp_path / "d.jsonl")
@@ -240,7 +237,7 @@ def test_file_names_that_are_no_unicode_survive(tmp_path: Path) -> None:
         lambda text: "[]\n" + text,
     ],
 )
-def test_a_file_that_does_not_fit_is_named(tmp_path: Path, damage: object) -> None:
+def test_file_that_does_not_fit_the_recipe_is_named(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "descriptions.jsonl"
     bank_of([0, 1]).save(path)
     before = path.read_text()
@@ -251,7 +248,7 @@ def test_a_file_that_does_not_fit_is_named(tmp_path: Path, damage: object) -> No
     assert str(path) in str(caught.value.where)
 
 
-def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+def test_missing_bank_file_error_names_the_fix(tmp_path: Path) -> None:
     with pytest.raises(LatteError, match="No such file") as caught:
         DescriptionBank.load(tmp_path / "descriptions.jsonl", NAMES, TEMPLATE, {})
     assert "describe" in str(caught.value.hint)

@@ -18,7 +18,7 @@ LABELS = [0, 1, 1, 2]
 
 
 class Scripted(Gate[NoOptions]):
-    """Holds back what `script` gives a reason for, and remembers what it was shown."""
+    """Holds back texts for which `script` returns a reason, and records all texts that it sees."""
 
     def __init__(self, script: Callable[[GatedText], str | None]) -> None:
         super().__init__(NoOptions(), context())
@@ -33,18 +33,18 @@ class Scripted(Gate[NoOptions]):
 
 
 def holding(*parts: str) -> Scripted:
-    """A gate against texts that hold one of `parts`."""
+    """Return a gate that holds back texts with one of `parts`."""
     return Scripted(lambda one: next((f"has {part}" for part in parts if part in one.text), None))
 
 
 @pytest.fixture
 def plan() -> Plan:
-    """Images and groups of one cat, two dogs and one fish."""
+    """Plan image and group descriptions of one cat, two dogs and one fish."""
     return plan_requests(training_set(LABELS), KINDS, {"main": ScriptedDescriber()}, seed=0)["main"]
 
 
 def answered(plan: Plan, *texts: str | None) -> GenerateResult:
-    """These answers to the first requests, which are about images, and `text i` to the others."""
+    """Answer the first requests, about images, with `answers`, and the others with `text i`."""
     rest = [f"text {row}" for row in range(len(texts), len(plan.requests))]
     return GenerateResult((*texts, *rest), served=0, generated=0, refused=0)
 

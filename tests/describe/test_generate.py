@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from latte.describe.generate import (
     ATTEMPTS,
     GIVE_UP_AFTER,
-    MAX_CHARACTERS,
-    clean,
     generate,
 )
-from latte.describe.store import DescriptionStore
+from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
 from latte.interfaces import DescribeRequest, LatteError
 from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
 from tests.helpers.describe_runs import failing_on, plan_for, run
@@ -73,7 +71,7 @@ def test_equal_files_are_described_once(tmp_path: Path) -> None:
     assert texts == [f"What? {key}" for key in "abaabc"]
 
 
-def test_an_interrupted_run_loses_no_finished_batch(tmp_path: Path) -> None:
+def test_interrupted_run_keeps_finished_batches(tmp_path: Path) -> None:
     def interrupt(request: DescribeRequest) -> str:
         if request.images[0].key == "hash9":
             raise KeyboardInterrupt
@@ -86,7 +84,7 @@ def test_an_interrupted_run_loses_no_finished_batch(tmp_path: Path) -> None:
     assert describer.asked == ["What? hash8", "What? hash9"]
 
 
-def test_a_batch_that_fails_is_halved_until_only_the_culprit_is_left(tmp_path: Path) -> None:
+def test_failing_batch_is_halved_down_to_the_failing_request(tmp_path: Path) -> None:
     describer = ScriptedDescriber(failing_on("hash5"), batch_size=8)
     result = run(tmp_path, describer, images=8)
     assert [i for i, text in enumerate(result.texts) if text is None] == [5]
@@ -97,7 +95,7 @@ def test_a_batch_that_fails_is_halved_until_only_the_culprit_is_left(tmp_path: P
         assert store.failure(key) == "RuntimeError: cannot look at hash5"
 
 
-def test_a_failure_that_passes_costs_nothing(tmp_path: Path) -> None:
+def test_transient_failure_is_retried(tmp_path: Path) -> None:
     describer = ScriptedDescriber(failing_on("hash0", times=ATTEMPTS - 1), batch_size=1)
     assert run(tmp_path, describer, images=2).failed == 0
 
@@ -127,8 +125,8 @@ def test_no_text_at_all_is_an_error_with_the_first_reason(tmp_path: Path) -> Non
         run(tmp_path, describer)
 
 
-def test_a_describer_that_broke_is_left_alone(tmp_path: Path) -> None:
-    """Hundreds of thousands of requests to a dead server help nobody."""
+def test_generate_gives_up_after_many_failures_in_a_row(tmp_path: Path) -> None:
+    """A dead server would get hundreds of thousands of requests."""
     good, images = 20, 20 + 10 * GIVE_UP_AFTER
     describer = ScriptedDescriber(failing_on(*(f"hash{i}" for i in range(good, images))))
     with pytest.raises(LatteError, match="in a row") as caught:
@@ -143,7 +141,7 @@ def test_many_refusals_do_not_stop_the_run(tmp_path: Path) -> None:
     assert run(tmp_path, describer, images=100).refused == 99
 
 
-def test_latte_errors_pass_through_at_once(tmp_path: Path) -> None:
+def test_latte_errors_of_a_describer_are_raised(tmp_path: Path) -> None:
     def script(_: DescribeRequest) -> str:
         raise LatteError("no key for this server")
 
@@ -154,7 +152,7 @@ def test_latte_errors_pass_through_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("texts", [[], ["only one"], ["one", None]])
-def test_a_describer_that_miscounts_is_named(tmp_path: Path, texts: list[str]) -> None:
+def test_describer_with_wrong_number_of_texts_is_named(tmp_path: Path, texts: list[str]) -> None:
     class Miscounting(ScriptedDescriber):
         def describe(self, requests: object) -> list[str]:
             return texts
@@ -163,10 +161,10 @@ def test_a_describer_that_miscounts_is_named(tmp_path: Path, texts: list[str]) -
         run(tmp_path, Miscounting(), images=2)
 
 
-def test_nobody_is_asked_where_nothing_can_be_written(
+def test_describer_is_not_asked_if_the_store_is_unwritable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch is paid for before it is stored."""
+    """Otherwise a batch would be paid for and then lost."""
     (tmp_path / "file").write_text("in the way")
     describer = ScriptedDescriber()
     with pytest.raises(LatteError, match="cannot be written: Not a directory"):
@@ -180,7 +178,7 @@ def test_nobody_is_asked_where_nothing_can_be_written(
     assert run(tmp_path / "store", describer).generated == 10
 
 
-def test_progress_counts_from_what_is_there_to_the_end(tmp_path: Path) -> None:
+def test_progress_starts_at_the_stored_texts(tmp_path: Path) -> None:
     run(tmp_path, ScriptedDescriber(), images=3)
     progress = RecordedProgress()
     run(tmp_path, ScriptedDescriber(failing_on("hash8")), images=10, progress=progress)
@@ -191,9 +189,7 @@ def test_progress_counts_from_what_is_there_to_the_end(tmp_path: Path) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.sets(st.integers(0, 11), max_size=6))
-def test_texts_do_not_depend_on_batches_or_neighbours(
-    one: int, other: int, broken: set[int]
-) -> None:
+def test_texts_do_not_depend_on_the_batch_size(one: int, other: int, broken: set[int]) -> None:
     script = failing_on(*(f"hash{i}" for i in broken))
     with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
         first = run(Path(a), ScriptedDescriber(script, batch_size=one), images=12)

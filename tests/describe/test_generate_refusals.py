@@ -1,4 +1,4 @@
-"""Refusals are answers that were paid for; failures are not."""
+"""Refusals are stored as answers; failed requests are asked again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_refusal_is_stored_with_its_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "script", [refusing("hash1"), lambda r: "t" * (r.images[0].key != "hash1")]
 )
-def test_what_was_refused_is_not_asked_again(
+def test_refused_requests_are_not_asked_again(
     tmp_path: Path, script: Callable[[DescribeRequest], str]
 ) -> None:
     run(tmp_path, ScriptedDescriber(script), images=3)
@@ -54,13 +54,13 @@ def test_what_was_refused_is_not_asked_again(
     assert (result.served, result.generated, result.refused) == (2, 0, 1)
 
 
-def test_another_fingerprint_asks_what_this_one_refused(tmp_path: Path) -> None:
+def test_refused_requests_are_asked_with_another_fingerprint(tmp_path: Path) -> None:
     run(tmp_path, ScriptedDescriber(refusing("hash1")), images=3)
     other = ScriptedDescriber(fingerprint="scripted-2")
     assert run(tmp_path, other, images=3).refused == 0
 
 
-def test_ask_again_asks_what_was_refused_and_nothing_else(tmp_path: Path) -> None:
+def test_ask_again_asks_refused_requests_only(tmp_path: Path) -> None:
     run(tmp_path, ScriptedDescriber(refusing("hash1", "hash2")), images=4)
     again = ScriptedDescriber(refusing("hash2"))
     result = run(tmp_path, again, images=4, ask_again=True)
@@ -70,7 +70,7 @@ def test_ask_again_asks_what_was_refused_and_nothing_else(tmp_path: Path) -> Non
     assert len(records(tmp_path)) == 5, "the same refusal is not written twice"
 
 
-def test_a_record_from_before_refusals_were_told_from_failures_is_asked_again(
+def test_old_record_without_refused_field_is_asked_again(
     tmp_path: Path,
 ) -> None:
     old = {"schema": 1, "key": key_of(0, 2), "text": None, "failure": "empty", "images": ["hash0"]}
@@ -81,7 +81,7 @@ def test_a_record_from_before_refusals_were_told_from_failures_is_asked_again(
     assert describer.asked == ["What? hash0", "What? hash1"]
 
 
-def test_nothing_but_refusals_is_an_error_that_says_how_to_ask_again(tmp_path: Path) -> None:
+def test_only_refusals_raise_an_error_that_names_ask_again(tmp_path: Path) -> None:
     silent = ScriptedDescriber(refusing("hash0", "hash1"))
     for _ in range(2):
         with pytest.raises(LatteError, match="none of 2 requests: content filter") as caught:
@@ -96,7 +96,7 @@ class Counting(ScriptedDescriber):
         return {"tokens": 600 * len(self.asked)}
 
 
-def test_what_was_spent_is_shown_while_it_runs_and_at_the_end(tmp_path: Path) -> None:
+def test_spent_counters_are_shown_during_the_run_and_at_the_end(tmp_path: Path) -> None:
     run(tmp_path, ScriptedDescriber(), images=2)
     progress = RecordedProgress()
     run(tmp_path, Counting(refusing("hash4")), images=10, progress=progress)

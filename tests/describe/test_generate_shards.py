@@ -1,4 +1,4 @@
-"""Workers side by side: each answers its share, and nothing is asked twice."""
+"""Processes that describe in parallel: each answers its shard, and no request is asked twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGES = 30
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_shards_together_ask_everything_once(tmp_path: Path, count: int) -> None:
+def test_all_shards_together_ask_every_request_once(tmp_path: Path, count: int) -> None:
     asked: list[str] = []
     requests = 0
     for index in range(1, count + 1):
@@ -30,7 +30,7 @@ def test_shards_together_ask_everything_once(tmp_path: Path, count: int) -> None
     assert whole.asked == []
 
 
-def test_another_number_of_shards_finds_what_the_first_wrote(tmp_path: Path) -> None:
+def test_texts_are_reused_with_another_number_of_shards(tmp_path: Path) -> None:
     first = run(tmp_path, ScriptedDescriber(), IMAGES, shard=Shard(1, 2))
     rest = [ScriptedDescriber() for _ in range(3)]
     results = [run(tmp_path, rest[i], IMAGES, shard=Shard(i + 1, 3)) for i in range(3)]
@@ -49,7 +49,7 @@ def test_the_order_of_the_requests_does_not_matter(tmp_path: Path) -> None:
     assert asked[0] == asked[1]
 
 
-def test_what_another_process_writes_meanwhile_is_not_asked_again(tmp_path: Path) -> None:
+def test_texts_stored_by_another_process_during_the_run_are_not_asked(tmp_path: Path) -> None:
     plan = plan_for(ScriptedDescriber(), training_set([0] * 10))
 
     def script(request: DescribeRequest) -> str:
@@ -66,7 +66,7 @@ def test_what_another_process_writes_meanwhile_is_not_asked_again(tmp_path: Path
     assert (result.served, result.generated, result.refused) == (1, 8, 1)
 
 
-def test_a_shard_of_refusals_is_no_error_and_one_of_failures_is(tmp_path: Path) -> None:
+def test_shard_of_failures_raises_and_shard_of_refusals_does_not(tmp_path: Path) -> None:
     refusing = ScriptedDescriber(lambda _: Refusal("filter"))
     assert run(tmp_path / "a", refusing, 3, shard=Shard(1, 1)).refused == 3
     failing = ScriptedDescriber(failing_on("hash0", "hash1", "hash2"))
@@ -74,7 +74,7 @@ def test_a_shard_of_refusals_is_no_error_and_one_of_failures_is(tmp_path: Path) 
         run(tmp_path / "b", failing, 3, shard=Shard(1, 1))
 
 
-def test_an_empty_share_is_no_error(tmp_path: Path) -> None:
+def test_empty_shard_is_not_an_error(tmp_path: Path) -> None:
     key = plan_for(ScriptedDescriber(), training_set([0])).requests[0].key
     empty = next(Shard(i, 2) for i in (1, 2) if not Shard(i, 2).holds(key))
     assert run(tmp_path, ScriptedDescriber(), 1, shard=empty).requests == 0

@@ -150,7 +150,7 @@ def test_class_descriptions_alone_need_no_describer() -> None:
 
 
 def oracle_plan(training: TrainingSet, correct: int | None, seed: int = 0) -> Plan:
-    """Groups of 4, so many of them correct, beside a description of each image."""
+    """Plan groups of 4 with `correct` correct images, and a description of each image."""
     group = GroupDescription(GroupOptions(size=4, correct=correct, prompt="Common?"), context())
     kinds = {**descriptions(), "group": group}
     return only(plan_requests(training, kinds, {"main": ScriptedDescriber()}, seed))

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.describe.bank import DescriptionBank
-from latte.describe.column import ABSENT, Column
+from latte.describe.bank import ABSENT, DescriptionBank
+from latte.describe.columns import Column
 from latte.describe.generate import generate
 from latte.describe.plan import TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
@@ -35,7 +35,7 @@ Kinds = Mapping[str, DescriptionType[Any]]
 
 
 class VaryingDescriber(ScriptedDescriber):
-    """Says something else to each sample."""
+    """Returns another text for each sample."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(lambda request: f"{request.prompt} {request.sample}", **options)
@@ -56,7 +56,7 @@ def group(**options: Any) -> DescriptionType[Any]:
 def bank_of(
     texts: Sequence[tuple[str | None, ...]], labels: Sequence[int], **options: Any
 ) -> DescriptionBank:
-    """A bank with one image-scope description `image` that says `texts`."""
+    """Build a bank with one image-scope description `image` with `texts`."""
     ids = [f"{i}.jpg" for i in range(len(labels))]
     columns = {"image": Column(texts)}
     kinds = {"image": image(**options)}
@@ -74,7 +74,7 @@ def shared_bank(
 
 
 class TestPlan:
-    def test_every_prompt_and_sample_is_a_question_of_its_own(self) -> None:
+    def test_every_prompt_and_sample_is_a_request(self) -> None:
         kinds = {"image": image(prompt=("What?", "Where?"), samples=2)}
         plans = plan_requests(training_set([0, 1]), kinds, {"main": VaryingDescriber()}, seed=0)
         plan = plans["main"]
@@ -130,7 +130,7 @@ class TestPlan:
         assert [*plan.descriptions["b"].rows] == [plan.descriptions["a"].rows[0][1:]]
 
     @given(labels_of, st.integers(1, 4), seed_of)
-    def test_groups_of_a_class_are_so_many_calls(
+    def test_number_of_requests_for_groups_per_class(
         self, labels: list[int], wanted: int, seed: int
     ) -> None:
         training = training_set(labels)
@@ -148,7 +148,7 @@ class TestPlan:
             groups_per_class = 2
 
         kinds = {"both": Both(GroupOptions(), context())}
-        with pytest.raises(LatteError, match="`both` are drawn by labels"):
+        with pytest.raises(LatteError, match="`both` has `correct_images` and `groups_per_class`"):
             plan_requests(training_set([0]), kinds, {"main": ScriptedDescriber()}, seed=0)
 
 
@@ -159,7 +159,7 @@ class TestDraws:
         st.integers(0, 50),
         st.randoms(),
     )
-    def test_an_image_says_one_of_its_own_texts_whatever_the_batch(
+    def test_sampled_text_is_the_images_own_for_every_batch(
         self, images: list[tuple[int, int]], seed: int, epoch: int, random: Any
     ) -> None:
         texts = [
@@ -188,7 +188,7 @@ class TestDraws:
 
     def test_only_an_image_without_any_text_falls_back_to_its_template(self) -> None:
         bank = bank_of([("a", None), (None, None)], [0, 2])
-        assert bank.fallbacks == {"image": 1}
+        assert bank.columns["image"].answered().tolist() == [True, False]
         first, second = bank.own_rows("image").tolist()
         assert [bank.unique_texts[row] for row in (first[0], second[0])] == [
             "a",
@@ -222,7 +222,7 @@ class TestSharedGroups:
     LABELS = (0, 0, 0, 0, 0, 1, 1, 2)
 
     def test_redrawn_groups_are_uniform_among_those_of_the_class(self, tmp_path: Path) -> None:
-        """Five images share two groups as 3 and 2; each of them is drawn half of the time."""
+        """Five images share two groups as 3 and 2; each group is drawn half of the time."""
         kinds = {"group": group(groups_per_class=2, prompt="In common?")}
         bank, describer = shared_bank(training_set(self.LABELS), kinds, tmp_path)
         assert len(describer.asked) <= 2 + 2 + 1

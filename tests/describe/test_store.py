@@ -21,7 +21,7 @@ def parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.jsonl"))
 
 
-def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
+def test_stored_texts_are_there_after_reopening(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
         store.put_many([text("k1", "eins"), text("k2", "zwei\u2028 \N{SNOWMAN}")])
         assert store.get("k1") == "eins"
@@ -48,13 +48,13 @@ def test_a_key_keeps_its_first_text(tmp_path: Path) -> None:
     assert len(part.read_text().splitlines()) == 1
 
 
-def test_of_two_texts_by_two_processes_one_is_served_every_time(tmp_path: Path) -> None:
+def test_same_text_is_served_if_two_processes_stored_one_each(tmp_path: Path) -> None:
     (tmp_path / "part-b.jsonl").write_bytes(text("k", "from b").line())
     (tmp_path / "part-a.jsonl").write_bytes(text("k", "from a").line())
     assert DescriptionStore(tmp_path).get("k") == "from a"
 
 
-def test_records_say_what_they_are_about(tmp_path: Path) -> None:
+def test_records_hold_prompt_images_and_describer(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
         store.put_many([StoredText("k", "t", None, "llava", "What?", ("h1", "h2"))])
     assert json.loads(parts(tmp_path)[0].read_text()) == {
@@ -71,7 +71,7 @@ def test_records_say_what_they_are_about(tmp_path: Path) -> None:
     }
 
 
-def test_failures_are_kept_but_never_served(tmp_path: Path) -> None:
+def test_failures_are_stored_but_not_served(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
         store.put_many([StoredText("k", None, "too dark")])
     with DescriptionStore(tmp_path) as store:
@@ -81,8 +81,8 @@ def test_failures_are_kept_but_never_served(tmp_path: Path) -> None:
     assert DescriptionStore(tmp_path).get("k") == "after all"
 
 
-def test_a_failure_elsewhere_does_not_hide_a_text(tmp_path: Path) -> None:
-    """Whichever file is read first: another process may have failed where one succeeded."""
+def test_failure_of_another_process_does_not_hide_a_text(tmp_path: Path) -> None:
+    """In whichever order the files are read."""
     for first, second in ((0, 1), (1, 0)):
         folder = tmp_path / f"{first}"
         folder.mkdir()
@@ -97,7 +97,7 @@ def refusal(key: str, reason: str = "filter") -> StoredText:
     return StoredText(key, None, reason, refused=True)
 
 
-def test_a_refusal_is_kept_apart_from_failures(tmp_path: Path) -> None:
+def test_refusals_and_failures_are_distinct(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as store:
         store.put_many([refusal("k1"), StoredText("k2", None, "timeout")])
     again = DescriptionStore(tmp_path)
@@ -107,10 +107,10 @@ def test_a_refusal_is_kept_apart_from_failures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
-def test_a_text_goes_before_a_refusal_and_a_refusal_before_a_failure(
+def test_text_precedes_refusal_and_refusal_precedes_failure(
     tmp_path: Path, order: tuple[int, ...]
 ) -> None:
-    """In whichever file they are, and in whichever order they are put."""
+    """In one file or two, and in every order."""
     records = [text("k1"), refusal("k1"), StoredText("k1", None, "down")]
     records += [refusal("k2"), StoredText("k2", None, "down"), StoredText("k3", None, "down")]
     for number, one in enumerate(order):
@@ -123,7 +123,7 @@ def test_a_text_goes_before_a_refusal_and_a_refusal_before_a_failure(
     assert (store.refusal("k3"), store.failure("k3")) == (None, "down")
 
 
-def test_refresh_sees_what_others_wrote_and_reads_only_what_is_new(
+def test_refresh_reads_only_new_bytes_of_other_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[bytes] = []
@@ -191,7 +191,7 @@ def test_damaged_lines_are_skipped_and_counted(tmp_path: Path, line: bytes) -> N
     assert store.get("k") is None
 
 
-def test_every_writer_has_a_file_of_its_own(tmp_path: Path) -> None:
+def test_every_writer_has_its_own_part(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path) as one, DescriptionStore(tmp_path) as two:
         one.put_many([text("k1")])
         two.put_many([text("k2")])
@@ -217,7 +217,7 @@ def test_each_batch_is_synced_before_put_many_returns(
         assert synced == [parts(tmp_path)[0].stat().st_size]
 
 
-def test_a_full_disk_is_explained_and_loses_nothing(
+def test_full_disk_error_names_the_fix_and_keeps_stored_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = DescriptionStore(tmp_path)
@@ -238,7 +238,7 @@ def _no_space(_: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+def test_unwritable_store_folder_error_names_the_fix(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LatteError, match="cannot be written"):
         DescriptionStore(tmp_path / "file" / "store").put_many([text("k")])
@@ -264,6 +264,6 @@ def test_the_order_of_a_groups_images_matters() -> None:
     assert request_key(["a", "b"], "p", "f", "grid") != request_key(["b", "a"], "p", "f", "grid")
 
 
-def test_moving_characters_between_fields_makes_another_key() -> None:
+def test_keys_separate_their_fields() -> None:
     assert request_key(["ab", "c"], "p", "f", "l") != request_key(["a", "bc"], "p", "f", "l")
     assert request_key(["a"], "fp", "", "l") != request_key(["a"], "p", "f", "l")

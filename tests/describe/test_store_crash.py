@@ -1,4 +1,4 @@
-"""What was acknowledged survives a kill -9, and two processes do not disturb each other."""
+"""Stored texts survive kill -9, and two processes can write at the same time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def start(folder: Path, prefix: str, total: int) -> subprocess.Popen[str]:
 
 
 def written(folder: Path) -> list[str]:
-    """Every complete record in every file, as a program without latte would read them."""
+    """Read the key of every complete record in every file, without latte."""
     keys = []
     for part in folder.glob("part-*.jsonl"):
         lines = part.read_bytes().split(b"\n")
@@ -42,7 +42,7 @@ def written(folder: Path) -> list[str]:
     return keys
 
 
-def test_acknowledged_texts_survive_kill_minus_nine(tmp_path: Path) -> None:
+def test_stored_texts_survive_kill(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     for kill in range(6):
         writer = start(tmp_path, "k", 100_000)
@@ -65,7 +65,7 @@ def test_acknowledged_texts_survive_kill_minus_nine(tmp_path: Path) -> None:
     assert len(DescriptionStore(tmp_path)) >= len(acknowledged) + 50
 
 
-def test_two_processes_write_at_once(tmp_path: Path) -> None:
+def test_two_processes_write_concurrently(tmp_path: Path) -> None:
     writers = [start(tmp_path, prefix, 300) for prefix in "ab"]
     for writer in writers:
         writer.communicate()
@@ -98,10 +98,10 @@ def start_worker(folder: Path, shard: Shard, total: int) -> subprocess.Popen[str
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def test_of_two_shards_one_is_killed_and_only_its_open_batch_is_asked_again(
+def test_after_killing_a_shard_only_its_open_batch_is_asked_again(
     tmp_path: Path,
 ) -> None:
-    """Then three shards do the rest: another number finds all that the first two stored."""
+    """Three shards finish the work, and find all texts that the first two stored."""
     total = 600
     victim, survivor = (start_worker(tmp_path, Shard(i, 2), total) for i in (1, 2))
     assert victim.stdout is not None

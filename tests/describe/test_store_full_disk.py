@@ -1,4 +1,4 @@
-"""A disk that really takes no more: what was stored is safe, and room is all that is needed."""
+"""A real file size limit: stored texts are safe, and the run continues once it is lifted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(folder: Path, limit: int = 0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_file_that_may_not_grow_ends_with_a_message_and_loses_nothing(tmp_path: Path) -> None:
+def test_file_size_limit_error_keeps_stored_texts(tmp_path: Path) -> None:
     full = write(tmp_path, LIMIT)
     assert full.returncode == 1
     assert "descriptions cannot be written" in full.stderr

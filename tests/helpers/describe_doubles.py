@@ -1,4 +1,4 @@
-"""A describer that follows a script, and training sets made of nothing but numbers."""
+"""A scripted describer, and training sets of random features."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from latte.toolkit.descriptions import (
 
 
 def no_clip() -> Backbone:
-    raise AssertionError("nothing here needs the CLIP")
+    raise AssertionError("the CLIP must not be loaded")
 
 
 def context(folder: Path = Path(), clip: Callable[[], Backbone] = no_clip) -> Context:
@@ -38,12 +38,12 @@ def context(folder: Path = Path(), clip: Callable[[], Backbone] = no_clip) -> Co
 
 
 def echo(request: DescribeRequest) -> str:
-    """A text that tells what was asked about which images."""
+    """Return a text with the prompt and the keys of the images."""
     return f"{request.prompt} {'+'.join(image.key for image in request.images)}"
 
 
 class ScriptedDescriber(Describer[NoOptions]):
-    """Answers each request with `script(request)` and remembers the batches that it saw."""
+    """Answers each request with `script(request)`, and records batches and requests."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ def training_set(
 def descriptions(
     size: int = 2, image_prompt: str = "What?", redraw: bool = True
 ) -> Mapping[str, DescriptionType[Any]]:
-    """One description of each scope, as a recipe would name them."""
+    """Return one description of each scope, by name."""
     group = GroupOptions(size=size, prompt="In common?", redraw=redraw)
     return {
         "class": ClassDescription(ClassOptions(template="this is a {class}."), context()),

@@ -1,4 +1,4 @@
-"""Plans that are described, and the banks that come of them."""
+"""Plans, runs of the describing stage, and banks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from typing import Any
 import torch
 
 from latte.describe.bank import DescriptionBank
-from latte.describe.column import Column
-from latte.describe.generate import (
-    GenerateResult,
-    generate,
-)
+from latte.describe.columns import Column
+from latte.describe.generate import GenerateResult, generate
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest
@@ -40,7 +37,7 @@ def run(
 
 
 def failing_on(*keys: str, times: int | None = None) -> Callable[[DescribeRequest], str]:
-    """A script that crashes whenever one of `keys` is in the batch, at most `times` times."""
+    """Return a script that raises for images in `keys`, at most `times` times."""
     crashes = 0
 
     def script(request: DescribeRequest) -> str:
@@ -54,15 +51,13 @@ def failing_on(*keys: str, times: int | None = None) -> Callable[[DescribeReques
 
 
 NAMES = ("cat", "dog", "fish")
-
-
 TEMPLATE = "a photo of a {class}."
 
 
 def bank_of(
     labels: Sequence[int], redraw: bool = True, refused: Sequence[int] = (), size: int = 2
 ) -> DescriptionBank:
-    """Image i says "image i" and its group "group i"; `refused` images have neither."""
+    """Build a bank in which image i has the texts "image i" and "group i", unless `refused`."""
     count = len(labels)
     texts = {
         scope: [(None if i in refused else f"{scope} {i}",) for i in range(count)]

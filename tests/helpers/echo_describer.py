@@ -1,4 +1,4 @@
-"""Describers for runs in this process, and a registry that knows them."""
+"""A describer for runs in this process, and a registry that contains it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EchoOptions(Options):
 
 
 class Echo(Describer[EchoOptions]):
-    """Repeats its word, what it was asked, and a little of what it was shown."""
+    """Returns its word, the prompt, and the beginning of the first image's key."""
 
     log: ClassVar[list[str]] = []
     """`WORD COUNT` for each batch and `close WORD`, of all describers, in order."""
@@ -48,7 +48,7 @@ class Echo(Describer[EchoOptions]):
 
 
 def echo_registry() -> Registry:
-    """Everything that is installed, and the describer `echo`."""
+    """Return the registry of all installed plugins and the describer `echo`."""
     spec = ComponentSpec(
         kind="describer",
         name="echo",
@@ -61,7 +61,7 @@ def echo_registry() -> Registry:
 
 
 def run_with_echo(recipe: Path, until: str = "report") -> tuple[Path, RecordedProgress]:
-    """The run folder, and what progress was told; `Echo.log` starts anew."""
+    """Run a recipe with an empty `Echo.log`; return the run folder and the recorded progress."""
     Echo.log.clear()
     registry, progress = echo_registry(), RecordedProgress()
     loaded = load_recipe(recipe, registry)

@@ -1,4 +1,4 @@
-"""Labelled sets to draw folders from."""
+"""Labelled sets of random features, from which benchmarks draw folders."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import normalize
 
-from benchmarks.folder_cells import (
-    Images,
-    LabelledSet,
-)
+from benchmarks.folder_cells import Images, LabelledSet
 
 
 def labelled_set(
     name: str, classes: int = 10, train: Sequence[int] | int = 40, test: int = 12, prefix: str = ""
 ) -> LabelledSet:
-    """Images scattered around their class's text; `train` images of each class."""
+    """Return `train` images per class, scattered around the text features of their class."""
     generator = torch.Generator().manual_seed(sum(name.encode()))
     texts = normalize(torch.randn(classes, 16, generator=generator), dim=1)
 

@@ -1,4 +1,4 @@
-"""Small real images for the tests of this folder."""
+"""Small images, in files and in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latte.interfaces import ImageReference
 
 
 def picture(seed: int = 0, width: int = 40, height: int = 30) -> Image.Image:
-    """A smooth colourful image: its corners differ, so that turning it shows."""
+    """Return a smooth colourful image whose corners differ, so that rotations show."""
     random = numpy.random.default_rng(seed)
     coarse = random.integers(0, 256, (4, 5, 3), dtype=numpy.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
@@ -32,7 +32,7 @@ def write_picture(path: Path, seed: int = 0, width: int = 40, height: int = 30) 
 
 
 def references(folder: Path, count: int, width: int = 40, height: int = 30) -> list[ImageReference]:
-    """`count` PNG files below `folder`, all different."""
+    """Write `count` different PNG files below `folder`."""
     names = [f"{i:03}.png" for i in range(count)]
     for seed, name in enumerate(names):
         write_picture(folder / name, seed, width, height)
@@ -40,7 +40,7 @@ def references(folder: Path, count: int, width: int = 40, height: int = 30) -> l
 
 
 class SilentProgress:
-    """A `Progress` that counts what it is told."""
+    """A `Progress` that counts, and prints nothing."""
 
     def __init__(self) -> None:
         self.done = 0

@@ -1,4 +1,4 @@
-"""A describer in a package of its own that notes everything that it is asked."""
+"""A describer in an installed package that logs every request, for runs in other processes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class NotingOptions(Options):
     batch: int = 2
 
 class Noting(Describer):
-    """Answers with what it was asked; refuses images that REFUSE begins.
+    """Returns the request as text; refuses images whose key begins with REFUSE.
 
-    From the second batch on, its answers wait while the file HOLD is there.
+    From the second batch on, answers wait while the file HOLD exists.
     """
 
     max_images = 4
@@ -66,7 +66,7 @@ def latte_components():
 
 
 class Noting:
-    """The plugin in `folder`, and what it was asked."""
+    """The plugin, installed in `folder`, and its log."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,17 +84,17 @@ class Noting:
 
     @property
     def asked(self) -> list[str]:
-        """Every question so far, in the order in which they were answered."""
+        """Every request so far, in the order of the answers."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [line.partition(" ")[2] for line in lines]
 
     def asked_by(self, process: int) -> list[str]:
-        """Those of one process."""
+        """Requests of one process."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [line.partition(" ")[2] for line in lines if line.startswith(f"{process} ")]
 
     def start(self, *arguments: str | Path, **changes: str) -> subprocess.Popen[str]:
-        """`latte ARGUMENTS` in a process of its own."""
+        """Start `latte ARGUMENTS` in another process."""
         return subprocess.Popen(
             [sys.executable, "-m", "latte", *map(str, arguments)],
             cwd=self.folder,

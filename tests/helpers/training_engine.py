@@ -24,7 +24,7 @@ from latte.data.batches import evaluation_batches
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
-from latte.describe.column import Column
+from latte.describe.columns import Column
 from latte.interfaces import (
     Backbone,
     ImageReference,

@@ -1,4 +1,4 @@
-"""Files are whole or absent, and readable by those whom the process lets read."""
+"""Files are written atomically, with the process's default permissions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import zeros
 from latte.io.files import digest, remove_leftovers, write_atomically, write_text
 
 
-def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+def test_failed_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file.txt"
     write_text(path, "old")
     with pytest.raises(ZeroDivisionError), write_atomically(path) as temporary:
@@ -25,7 +25,7 @@ def test_a_block_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+def test_atomic_write_gives_default_permissions(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.touch()
     with write_atomically(tmp_path / "tensors.safetensors") as temporary:
@@ -38,7 +38,7 @@ def test_digests_differ_where_the_parts_differ(first: list[str], second: list[st
     assert (digest(*first) == digest(*second)) == (first == second)
 
 
-def test_leftovers_of_processes_that_were_killed_are_removed_and_nothing_else(
+def test_remove_leftovers_removes_only_old_temporary_files(
     tmp_path: Path,
 ) -> None:
     for name in (".old.txt.1-aa.tmp", ".young.txt.2-bb.tmp", "own.tmp", "file.txt"):

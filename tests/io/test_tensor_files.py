@@ -1,4 +1,4 @@
-"""Tensors come back to the bit, aligned, or the damage is noticed."""
+"""Tensors are read back to the bit and aligned, or damage is detected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def saved(folder: Path) -> Path:
     return path
 
 
-def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
+def test_tensors_are_read_back_to_the_bit(tmp_path: Path) -> None:
     found = load_tensors(saved(tmp_path))
     assert found.keys() == TENSORS.keys()
     for name, value in TENSORS.items():
@@ -35,14 +35,14 @@ def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
         assert torch.equal(found[name], value)
 
 
-def test_memory_begins_where_torch_lets_it_begin(tmp_path: Path) -> None:
-    """A product of a matrix that begins elsewhere may have other last bits."""
+def test_loaded_tensors_are_aligned(tmp_path: Path) -> None:
+    """Products of matrices with another alignment may have other last bits."""
     found = load_tensors(saved(tmp_path))
     assert all(value.data_ptr() % 64 == 0 for value in found.values() if value.numel())
 
 
 @given(place=st.floats(min_value=0, max_value=1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_bit_that_has_turned_anywhere_is_noticed(
+def test_flipped_bit_in_tensor_file_is_detected(
     tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
 ) -> None:
     path = saved(tmp_path_factory.mktemp("turned"))
@@ -55,7 +55,7 @@ def test_a_bit_that_has_turned_anywhere_is_noticed(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
-def test_a_file_that_was_cut_is_noticed(tmp_path: Path, share: float) -> None:
+def test_truncated_tensor_file_is_detected(tmp_path: Path, share: float) -> None:
     path = saved(tmp_path)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
@@ -63,12 +63,12 @@ def test_a_file_that_was_cut_is_noticed(tmp_path: Path, share: float) -> None:
         load_tensors(path)
 
 
-def test_a_file_without_a_digest_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_file_without_digest_is_loaded_unchecked(tmp_path: Path) -> None:
     save_file({"zeros": torch.zeros(2)}, tmp_path / "older.safetensors")
     assert load_tensors(tmp_path / "older.safetensors")["zeros"].tolist() == [0, 0]
 
 
-def test_digests_know_names_types_and_shapes_and_not_the_order() -> None:
+def test_tensor_digest_depends_on_names_types_and_shapes_not_order() -> None:
     one = {"a": torch.zeros(4), "b": torch.ones(2)}
     assert tensor_digest(one) == tensor_digest(dict(reversed(one.items())))
     others = (

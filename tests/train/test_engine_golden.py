@@ -22,7 +22,7 @@ from latte.components.options import (
 )
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
-from latte.describe.column import Column
+from latte.describe.columns import Column
 from latte.interfaces import Backbone, Batch, PixelFormat, TrainableGroup
 from latte.toolkit.descriptions import (
     ClassDescription,

@@ -1,1 +1,1 @@
-"""Where images come from: folders, lists and published splits."""
+"""Parts of the built-in datasets: folders, lists, splits and class names."""

@@ -1,4 +1,4 @@
-"""What the built-in datasets share: class names known from the start, a template, one order."""
+"""Base class of the built-in datasets, and the order of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ImageSource(Dataset[SourceOptionsT]):
         class_names: tuple[str, ...],
         class_aliases: Sequence[Sequence[str]] = (),
     ) -> None:
-        """`class_aliases` are all names of each class; without them each has one."""
+        """`class_aliases` are all names of each class; by default each has one."""
         super().__init__(options, context)
         self._class_names = class_names
         self._class_aliases = class_aliases or [(name,) for name in class_names]
@@ -33,20 +33,20 @@ class ImageSource(Dataset[SourceOptionsT]):
 
     @property
     def template(self) -> str:
-        """The sentence that stands for a class, with `{class}` for its name."""
+        """The first template, a sentence with `{class}` for a class name."""
         return self.templates[0]
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences that stand for a class together."""
+        """All templates; the features of a class are the mean over them."""
         return self.options.templates
 
     @property
     def class_aliases(self) -> Sequence[Sequence[str]]:
-        """All names that each class goes by, the one in `class_names` first."""
+        """All names of each class, the one in `class_names` first."""
         return self._class_aliases
 
 
 def by_id(images: Sequence[ImageReference]) -> tuple[ImageReference, ...]:
-    """The one order of images: whatever listed them, and whatever their labels are."""
+    """Sort images by id, an order that depends on neither the source nor the labels."""
     return tuple(sorted(images, key=lambda image: image.id))

@@ -1,4 +1,4 @@
-"""Class names: read from where the recipe says, distinct, and found again in other spellings."""
+"""Class names: read from a file, a list or folder names, and looked up in other spellings."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, LatteError
 from latte.io.paths import existing_file, read_text, some
 
-_WHERE = "dataset.classes"
-
-
 ALIAS_SEPARATOR = " | "
-"""Between several names of one class."""
+"""Separates several names of one class."""
+
+_WHERE = "dataset.classes"
 
 
 def read_classes(
     classes: str | tuple[str, ...], root: Path, context: Context
 ) -> tuple[tuple[str, ...], ...]:
-    """All names of each class: from a list, a text file, or `folders` for those below `root`.
+    """Return all names of each class: from a list, a text file, or the folders below `root`.
 
-    Raises `LatteError` for a missing file, a name that occurs twice, and fewer than two classes.
+    Raises `LatteError` for a missing file, a name that occurs twice, or fewer than two classes.
     """
     if classes == CLASS_FOLDERS:
         folders = list_folders(root)
@@ -42,12 +41,12 @@ def read_classes(
 def read_class_names(
     classes: str | tuple[str, ...], root: Path, context: Context
 ) -> tuple[str, ...]:
-    """The name by which each class is shown; see `read_classes`."""
+    """Return the first name of each class; see `read_classes`."""
     return shown(read_classes(classes, root, context))
 
 
 def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The first name of each class."""
+    """Return the first name of each class, which reports show."""
     return tuple(names[0] for names in classes)
 
 
@@ -62,12 +61,15 @@ def _with_aliases(entries: Sequence[tuple[str, str]], where: str) -> tuple[tuple
 
 
 def folder_class_name(folder: Path) -> str:
-    """The class that a folder of an ImageFolder tree stands for."""
+    """Return the class name of a folder of an ImageFolder tree."""
     return folder.name.replace("_", " ").strip()
 
 
 def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
-    """The names, stripped, without blank ones; each comes with the place that gives it."""
+    """Strip names and drop blank ones; `names` are pairs of a name and its place.
+
+    Raises `LatteError` for a name that occurs twice, or fewer than two names.
+    """
     first: dict[str, str] = {}
     for name, place in ((name.strip(), place) for name, place in names):
         if name in first:
@@ -83,16 +85,16 @@ def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
 
 
 def refuse_fewer_than_two(classes: int, where: str) -> None:
-    """With one class there is nothing to tell apart: raise `LatteError`."""
+    """Raise `LatteError` if there are fewer than two classes."""
     if classes < 2:
         raise LatteError(f"{classes} class names; at least 2 are needed", where=where)
 
 
 class ClassLookup:
-    """Finds the label of a class in its own spelling, else with `_` for spaces or other case."""
+    """Look up labels of class names: exactly, else ignoring case and with `_` for spaces."""
 
     def __init__(self, names: Sequence[str], aliases: Sequence[Sequence[str]] = ()) -> None:
-        """`aliases` are all names of each class, where it has more than the one in `names`."""
+        """`aliases` are all names of each class; by default each has the one in `names`."""
         self._names = names
         self._exact = {
             name: label
@@ -104,7 +106,7 @@ class ClassLookup:
             self._loose[_loosely(name)].append(name)
 
     def label(self, name: str, where: str) -> int:
-        """The label of `name`. Raises `LatteError` with the nearest class if there is none."""
+        """Return the label of `name`. Raises `LatteError` with the nearest class if unknown."""
         if name in self._exact:
             return self._exact[name]
         candidates = self._loose.get(_loosely(name), [])

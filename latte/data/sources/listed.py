@@ -1,4 +1,4 @@
-"""Images by the paths that a list or split file names, kept below their root."""
+"""Images and labels from the paths in a list or split file, or from the folders of a tree."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from latte.io.paths import is_file, some
 
 
 def image_reference(path: Path, root: Path) -> ImageReference:
-    """The image at `path`, its id relative to `root` (with `..` where it lies elsewhere).
+    """Return the image at `path`; its id is the path relative to `root`, with `..` if outside.
 
-    A name that is not UTF-8 has its odd bytes escaped, for ids are stored as text.
+    Ids are stored as text, so bytes of a name that are not UTF-8 are escaped.
     """
     relative = Path(os.path.relpath(path, root)).as_posix()
     name = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -24,15 +24,15 @@ def image_reference(path: Path, root: Path) -> ImageReference:
 
 
 class ListedPaths:
-    """Turns the entries of a file into images below `root`.
+    """Turn the paths in a file into images below `root`.
 
-    A file from elsewhere must not make latte read (and perhaps send to a describer) what lies
-    outside the root, so `..` and links that lead out are refused; absolute paths are taken only
-    where `absolute` says that the user wrote the file himself.
+    An untrusted file must not make latte read other files, or send them to a describer. So `..`
+    and links that lead out of the root are rejected, and so are absolute paths, unless `absolute`
+    says that the user wrote the file.
     """
 
     def __init__(self, root: Path, *, absolute: bool, id_root: Path | None = None) -> None:
-        """`id_root` is where ids start, if that is not where paths do."""
+        """Ids are relative to `id_root`, by default to `root`."""
         self.root = root
         self._real_root = root.resolve()
         self._absolute = absolute
@@ -40,7 +40,7 @@ class ListedPaths:
         self._inside: dict[Path, bool] = {}
 
     def reference(self, entry: str, where: str) -> ImageReference:
-        """The image that `entry` names. Raises `LatteError` for a path that leaves the root."""
+        """Return the image at `entry`. Raises `LatteError` for a path that leaves the root."""
         path = Path(entry)
         if not entry.strip() or "\0" in entry or not _is_file_name(entry):
             raise LatteError(f"{entry!r} is not a path", where=where)
@@ -56,7 +56,7 @@ class ListedPaths:
     def _stays_inside(self, path: Path) -> bool:
         if path.parent not in self._inside:
             self._inside[path.parent] = self._leads_inside(path.parent)
-        # Of a million images in a thousand folders, each folder is looked at once.
+        # Each folder is resolved once, however many images it holds.
         return self._inside[path.parent] and (
             not os.path.islink(path) or self._leads_inside(path)  # noqa: PTH114 - takes any name
         )
@@ -65,7 +65,7 @@ class ListedPaths:
         try:
             return path.resolve().is_relative_to(self._real_root)
         except (OSError, RuntimeError):
-            return True  # a loop of links or an endless name: reading it fails, and says why
+            return True  # a loop of links or too long a name: reading it raises the error
 
     def _refusal(self, what: str, where: str) -> LatteError:
         return LatteError(
@@ -74,7 +74,7 @@ class ListedPaths:
 
 
 def _is_file_name(text: str) -> bool:
-    """JSON can hold half of a character, which no file system can."""
+    """Return False for lone surrogates, which JSON can hold and no file system can."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
@@ -83,7 +83,7 @@ def _is_file_name(text: str) -> bool:
 
 
 def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]:
-    """The images without where they were named; raises `LatteError` for one named twice."""
+    """Return the images of pairs of image and place. Raises `LatteError` for a repeated id."""
     first: dict[str, str] = {}
     for image, where in images:
         if image.id in first:
@@ -97,7 +97,10 @@ def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]
 
 
 def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str) -> None:
-    """Single missing files are skipped when they are read; if none exists, the root is wrong."""
+    """Raise `LatteError` if no image exists, which means that the root is wrong.
+
+    Single missing images are skipped when they are read.
+    """
     if not images:
         raise LatteError("names no images", where=where)
     if not any(is_file(image.path) for image in images):
@@ -108,13 +111,10 @@ def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str)
         )
 
 
-# Labelled images: from a list, or from a tree with one sub-folder a class.
-
-
 def labelled_list(
     file: Path, paths: ListedPaths, lookup: ClassLookup, path_column: str, class_column: str
 ) -> tuple[LabelledImage, ...]:
-    """The images of a CSV or JSONL file with their labels, sorted by id.
+    """Return the images of a CSV or JSONL file with their labels, sorted by id.
 
     Raises `LatteError` with the line of an unknown class, a bad path or an image listed twice.
     """
@@ -128,9 +128,9 @@ def labelled_list(
 
 
 def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[LabelledImage, ...]:
-    """The images of an ImageFolder tree with the labels that its sub-folders name, sorted by id.
+    """Return the images of an ImageFolder tree, labelled by its sub-folders, sorted by id.
 
-    Raises `LatteError` for a sub-folder that is no class, and for images in no sub-folder.
+    Raises `LatteError` for a sub-folder that is not a class, or an image in no sub-folder.
     """
     paths = list_images(folder, str(folder))
     inner = [path.relative_to(folder).parts for path in paths]
@@ -153,7 +153,7 @@ def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[Lab
 def refuse_overlap(
     training: Sequence[ImageReference], evaluation: Sequence[LabelledImage], where: str
 ) -> None:
-    """Evaluation images that training sees would measure memory: raise `LatteError`."""
+    """Raise `LatteError` if any evaluation image is a training image too."""
     known = {image.id for image in training}
     shared = [labelled.image.id for labelled in evaluation if labelled.image.id in known]
     if shared:
@@ -165,5 +165,5 @@ def refuse_overlap(
 
 
 def labelled_by_id(images: Sequence[LabelledImage]) -> tuple[LabelledImage, ...]:
-    """Sorted as training images are."""
+    """Sort labelled images by id, as `by_id` sorts images."""
     return tuple(sorted(images, key=lambda labelled: labelled.image.id))

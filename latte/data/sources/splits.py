@@ -1,4 +1,4 @@
-"""Split files as CoOp publishes them: `{"train"|"val"|"test": [[path, label, name], ...]}`."""
+"""Datasets from split files in CoOp's format: `{"train": [[path, label, name], ...], ...}`."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "tes
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a split: `where` is `file split[index]`; it may come without a label."""
+    """One image of a split; `where` is `file split[index]`, for error messages."""
 
     where: str
     path: str
     label: int | None
+    """None for an image without label."""
     name: str
 
 
 Splits = dict[str, list[Entry]]
-"""The entries of train, val and test; empty where a file has none."""
+"""Entries of train, val and test; empty for a split that the file lacks."""
 
 
 def read_splits(file: Path) -> Splits:
-    """Every split by name. Raises `LatteError` for other shapes, with the place."""
+    """Read every split by name. Raises `LatteError` with the place of malformed content."""
     try:
         content = json.loads(read_text(file))
     except json.JSONDecodeError as error:
@@ -54,9 +55,9 @@ def read_splits(file: Path) -> Splits:
 
 
 def names_by_label(entries: Sequence[Entry]) -> dict[int, Entry]:
-    """One labelled entry for each label id, in the order of ids.
+    """Return the first entry of each label, sorted by label.
 
-    Raises `LatteError` where a label has two names.
+    Raises `LatteError` for a label with two names.
     """
     first: dict[int, Entry] = {}
     for entry in entries:
@@ -90,14 +91,11 @@ def _read_entry(entry: object, where: str) -> Entry:
     raise LatteError(f"{shown} is not [path, label, class name]", where=where, hint=SHAPE)
 
 
-# A dataset whose images, labels and class names come from the entries of a split.
-
-
 class SplitDataset(ImageSource[SourceOptionsT]):
-    """Training is train and val, evaluation is test, as LatteCLIP and its baselines read CoOp.
+    """A dataset that trains on train and val and evaluates on test, as LatteCLIP does.
 
-    Classes are ordered by label id, their names taken from whichever entries are labelled.
-    Somebody else wrote the split, so its paths must stay below the root.
+    Classes are ordered by label id; their names come from the labelled entries. Split files are
+    untrusted, so their paths must stay below the root.
     """
 
     def __init__(
@@ -110,7 +108,7 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         root: Path,
         spell: Callable[[str], str],
     ) -> None:
-        """Messages name `file`; `spell` turns a split's class name into the one that is used."""
+        """Errors name `file`; `spell` turns a class name of the split into the displayed one."""
         self._file, self._root = file, root
         self._train, self._test = splits["train"] + splits["val"], splits["test"]
         names = names_by_label(self._train + self._test)
@@ -118,15 +116,15 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         super().__init__(options, context, _class_names(names.values(), file, spell))
 
     def training_images(self) -> Sequence[ImageReference]:
-        """The images of train and val, sorted by id."""
+        """Return the images of train and val, sorted by id."""
         return by_id([image for image, _ in self._listed_training])
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The images of test, sorted by id."""
+        """Return the images of test, sorted by id."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """The labels of train and val, where the split gives them."""
+        """Return the labels of train and val that the split gives, by image id."""
         return {
             image.id: self._labels[entry.label]
             for image, entry in self._listed_training

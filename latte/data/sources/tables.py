@@ -1,4 +1,4 @@
-"""Rows of CSV and JSONL files, each with the line that it stands on."""
+"""Rows of CSV and JSONL files, with their line numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latte.io.paths import read_text, some
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: column -> value, and where it stands."""
+    """One row: its values by column, its file and line."""
 
     file: Path
     line: int
@@ -24,11 +24,11 @@ class Row:
 
     @property
     def where(self) -> str:
-        """`file:line`, for messages."""
+        """The place of the row, `file:line`, for error messages."""
         return f"{self.file}:{self.line}"
 
     def text(self, column: str) -> str:
-        """The text in `column`. Raises `LatteError` if it is absent, empty or not a text."""
+        """Return the text in `column`. Raises `LatteError` if missing, empty or not a text."""
         if column not in self.values:
             close = get_close_matches(column, self.values, n=1)
             hint = f"Did you mean {close[0]!r}? " if close else ""
@@ -43,7 +43,7 @@ class Row:
         return value
 
     def optional_text(self, column: str) -> str | None:
-        """The text in `column`, None if it is absent or empty."""
+        """Return the text in `column`, or None if it is missing or empty."""
         value = self.values.get(column)
         if value is None or value == "":
             return None
@@ -55,14 +55,14 @@ class Row:
 
 
 def read_rows(file: Path) -> list[Row]:
-    """All rows of a CSV (with a header) or JSONL file; see `iterate_rows`."""
+    """Return all rows of a CSV or JSONL file; see `iterate_rows`."""
     return list(iterate_rows(file))
 
 
 def iterate_rows(file: Path) -> Iterator[Row]:
-    """The rows of a CSV (with a header) or JSONL file, one by one: a row takes some 500 bytes.
+    """Yield the rows of a CSV file (with a header) or a JSONL file; a row takes about 500 bytes.
 
-    Raises `LatteError` with the line of whatever is malformed.
+    Raises `LatteError` with the line of a malformed row.
     """
     readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
     reader = readers.get(file.suffix.lower())
@@ -76,7 +76,7 @@ def iterate_rows(file: Path) -> Iterator[Row]:
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:
-    # A StringIO would take four bytes for each character.
+    # A StringIO would take four bytes per character.
     lines = io.TextIOWrapper(io.BytesIO(read_text(file).encode()), encoding="utf-8", newline="")
     reader = csv.reader(lines, strict=True)
     header: list[str] | None = None

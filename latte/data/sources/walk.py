@@ -1,4 +1,4 @@
-"""Every image below a folder, whatever links and hidden files lie around in it."""
+"""Find images below a folder, through links and past hidden files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SORTED_AT_ONCE = 10_000
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether the file's suffix is one of an image."""
+    """Return True if the file has the suffix of an image format."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def list_images(root: Path, where: str) -> list[Path]:
-    """Every image file below `root` by suffix, in no order. Raises `LatteError` if there is none.
+    """Return every image file below `root`, unsorted. Raises `LatteError` if there is none.
 
-    Hidden files and folders are left out. Links are followed, each folder is listed once however
-    many links lead to it, and a file whose link is broken is listed: reading it tells why.
+    Hidden files and folders are left out. Links are followed, each folder once. Broken links are
+    included: reading them raises an error that gives the reason.
     """
     files = list(files_below(root))
     images = [path for path in files if is_image_name(path)]
@@ -42,19 +42,19 @@ def list_images(root: Path, where: str) -> list[Path]:
 
 
 def list_folders(root: Path) -> list[Path]:
-    """The sub-folders of `root` that are not hidden, sorted by name."""
+    """Return the sub-folders of `root` that are not hidden, sorted by name."""
     paths = [Path(entry.path) for entry in visible_entries(root)]
     return [path for path in paths if is_folder(path)]
 
 
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
-    """Every visible file below `root`, as they are found; folders that links lead to come last.
+    """Yield every visible file below `root`; linked folders come last.
 
-    A folder's entries come sorted by name, its sub-folders in their place among them; of a folder
-    with more than 10,000 entries, each 10,000 are sorted by themselves, so that none is held whole.
-    `unlisted` is told of folders that cannot be listed; without it they raise `LatteError`.
+    The entries of a folder, sub-folders included, are sorted by name. In a folder with more than
+    10,000 entries, each 10,000 are sorted separately, to bound the memory. `unlisted` is called
+    with an error for each folder that cannot be listed; without it, the error is raised.
     """
-    # Real folders go before links, so that a folder is found under its own name where it has one.
+    # Real folders come before links, so that a folder below `root` keeps its real path.
     linked = deque([root])
     seen: set[tuple[int, int]] = set()
     while linked:
@@ -76,7 +76,7 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
 def _entries(
     folder: Path, seen: set[tuple[int, int]], unlisted: Callable[[LatteError], None] | None
 ) -> Iterator[os.DirEntry[str]]:
-    """What `folder` shows, unless it was `seen`."""
+    """Yield the visible entries of `folder`, unless its device and inode are in `seen`."""
     try:
         status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:

@@ -14,11 +14,11 @@ def names(context: Context, content: bytes) -> tuple[str, ...]:
     return read_class_names("classes.txt", context.base_dir, context)
 
 
-def test_a_text_file_has_one_name_a_line(context: Context) -> None:
+def test_text_file_has_one_class_name_per_line(context: Context) -> None:
     assert names(context, b"cat\nsea horse\n# 1 fan\nno\n") == ("cat", "sea horse", "# 1 fan", "no")
 
 
-def test_marks_blanks_and_line_ends_of_any_editor_are_tolerated(context: Context) -> None:
+def test_class_file_may_have_bom_blank_lines_and_any_line_ends(context: Context) -> None:
     assert names(context, b"\xef\xbb\xbfcat\r\n\r\n  \r\n dog \r\nf\xc3\xbc") == (
         "cat",
         "dog",
@@ -26,11 +26,11 @@ def test_marks_blanks_and_line_ends_of_any_editor_are_tolerated(context: Context
     )
 
 
-def test_a_list_is_taken_as_it_is(context: Context) -> None:
+def test_class_names_from_a_list(context: Context) -> None:
     assert read_class_names(("b", "a_b"), context.base_dir, context) == ("b", "a_b")
 
 
-def test_a_name_that_occurs_twice_is_refused_with_both_lines(context: Context) -> None:
+def test_duplicate_class_name_is_rejected_with_both_lines(context: Context) -> None:
     with pytest.raises(LatteError) as caught:
         names(context, b"cat\ndog\n\ncat\n")
     assert caught.value.what == "class 'cat' occurs twice"
@@ -39,12 +39,12 @@ def test_a_name_that_occurs_twice_is_refused_with_both_lines(context: Context) -
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"cat\n"])
-def test_fewer_than_two_classes_are_refused(context: Context, content: bytes) -> None:
+def test_fewer_than_two_classes_are_rejected(context: Context, content: bytes) -> None:
     with pytest.raises(LatteError, match="at least 2 are needed"):
         names(context, content)
 
 
-def test_other_encodings_are_refused_with_the_line(context: Context) -> None:
+def test_class_file_in_another_encoding_is_rejected_with_the_line(context: Context) -> None:
     with pytest.raises(LatteError, match=r"classes\.txt:2: is not UTF-8 text"):
         names(context, b"cat\nf\xfc\n")
 
@@ -63,18 +63,18 @@ def test_folders_that_differ_only_in_underscores_are_refused(context: Context) -
 
 
 @pytest.mark.parametrize("name", ["sea horse", "Sea_Horse", "SEA  HORSE"])
-def test_other_spellings_find_the_class(name: str) -> None:
+def test_class_lookup_ignores_case_and_underscores(name: str) -> None:
     assert ClassLookup(["cat", "sea horse"]).label(name, "here") == 1
 
 
-def test_the_exact_spelling_wins_and_others_must_be_unambiguous() -> None:
+def test_class_lookup_prefers_exact_spelling_and_rejects_ambiguity() -> None:
     lookup = ClassLookup(["Crane", "crane"])
     assert [lookup.label(name, "here") for name in ("Crane", "crane")] == [0, 1]
     with pytest.raises(LatteError, match="could be any of Crane, crane"):
         lookup.label("CRANE", "here")
 
 
-def test_an_unknown_class_is_answered_with_some_of_those_there_are() -> None:
+def test_unknown_class_error_lists_some_classes() -> None:
     with pytest.raises(LatteError, match="The classes are c0, c1, c2, c3, c4 and 2 more"):
         ClassLookup([f"c{i}" for i in range(7)]).label("zebra", "here")
 
@@ -89,7 +89,7 @@ def test_a_template_must_name_the_class(options: type[FolderOptions] | type[List
         options(**needed, template="a photo of a {}.")
 
 
-def test_several_names_of_one_class_stand_on_one_line(context: Context) -> None:
+def test_line_with_several_names_of_one_class(context: Context) -> None:
     (context.base_dir / "classes.txt").write_text("couch | sofa\ncat\na|b\n")
     classes = read_classes("classes.txt", context.base_dir, context)
     assert classes == (("couch", "sofa"), ("cat",), ("a|b",))

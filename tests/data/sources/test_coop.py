@@ -44,7 +44,7 @@ def changed(**splits: list[Any]) -> dict[str, list[Any]]:
     return {**SPLIT, **splits}
 
 
-def test_train_and_val_are_training_and_test_is_evaluation(context: Context) -> None:
+def test_coop_trains_on_train_and_val_and_evaluates_on_test(context: Context) -> None:
     source = dataset(context, SPLIT)
     assert [image.id for image in source.training_images()] == [
         "ant/1.png",
@@ -124,7 +124,7 @@ def test_without_a_test_split_there_is_nothing_to_evaluate(context: Context) -> 
         ({"train": [["cat/2.png", 0, "cat"]]}, "1 class names; at least 2 are needed"),
     ],
 )
-def test_wrong_splits_are_answered_with_the_place(
+def test_malformed_split_error_names_the_place(
     context: Context, tmp_path: Path, split: object, message: str
 ) -> None:
     write_picture(tmp_path / "outside.png")

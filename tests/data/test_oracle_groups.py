@@ -1,4 +1,4 @@
-"""Groups of an oracle hold as many correct images as are asked for, wherever that is possible."""
+"""Oracle groups have the requested number of correct images, if that is possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Labels = list[int]
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Labels, Labels, int, int, int]:
-    """Frozen labels, true labels, size, correct, seed."""
+    """Draw zero-shot labels, true labels, group size, number of correct images, seed."""
     pairs = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=25))
     size = draw(st.integers(1, 6))
     correct, seed = draw(st.integers(0, size)), draw(st.integers(0, 2**31))
@@ -28,7 +28,7 @@ def drawn(labels: Labels, true: Labels, size: int, correct: int, seed: int) -> t
 
 
 def pools(labels: Labels, true: Labels, label: int) -> tuple[list[int], list[int], list[int]]:
-    """Images truly of the class, others that are taken for it, and the rest."""
+    """Return the images of the class, those confused with it, and all others."""
     rows = range(len(labels))
     right = [row for row in rows if true[row] == label]
     confused = [row for row in rows if true[row] != label and labels[row] == label]
@@ -37,7 +37,7 @@ def pools(labels: Labels, true: Labels, label: int) -> tuple[list[int], list[int
 
 
 def reference(labels: Labels, true: Labels, size: int, correct: int, seed: int) -> list[list[int]]:
-    """The groups image by image, drawn out of lists with the same random numbers."""
+    """Draw the groups image by image, from lists, with the same random numbers."""
     generator = torch.Generator().manual_seed(seed_from("oracle groups", seed))
     uniform, places = torch.rand(2, len(labels), size, generator=generator, dtype=torch.float64)
     groups = []
@@ -62,14 +62,14 @@ def take(pool: list[int], draws: list[float]) -> list[int]:
 
 
 @given(cases())
-def test_it_draws_what_the_slow_reference_draws(
+def test_oracle_groups_equal_the_slow_reference(
     case: tuple[Labels, Labels, int, int, int],
 ) -> None:
     assert drawn(*case).tolist() == reference(*case)
 
 
 @given(cases())
-def test_exactly_so_many_are_correct_wherever_there_are_right_and_wrong_images(
+def test_number_of_correct_images_is_exact_if_both_kinds_exist(
     case: tuple[Labels, Labels, int, int, int],
 ) -> None:
     labels, true, size, correct, _ = case
@@ -83,7 +83,7 @@ def test_exactly_so_many_are_correct_wherever_there_are_right_and_wrong_images(
 
 
 @given(cases())
-def test_images_repeat_only_if_they_must_and_wrong_ones_are_those_taken_for_the_class(
+def test_wrong_images_are_confused_ones_and_repeat_only_if_too_few(
     case: tuple[Labels, Labels, int, int, int],
 ) -> None:
     labels, true = case[:2]
@@ -100,7 +100,7 @@ def test_images_repeat_only_if_they_must_and_wrong_ones_are_those_taken_for_the_
 
 
 @given(cases())
-def test_groups_depend_on_labels_numbers_and_seed_alone(
+def test_oracle_groups_depend_on_labels_numbers_and_seed_alone(
     case: tuple[Labels, Labels, int, int, int],
 ) -> None:
     first = drawn(*case)
@@ -109,7 +109,7 @@ def test_groups_depend_on_labels_numbers_and_seed_alone(
 
 
 @given(cases(), st.permutations(range(4)))
-def test_it_does_not_matter_how_classes_are_numbered(
+def test_oracle_groups_do_not_depend_on_the_numbers_of_classes(
     case: tuple[Labels, Labels, int, int, int], names: list[int]
 ) -> None:
     labels, true, *rest = case
@@ -117,16 +117,16 @@ def test_it_does_not_matter_how_classes_are_numbered(
     assert torch.equal(drawn(*renamed, *rest), drawn(labels, true, *rest))
 
 
-def test_a_class_without_a_true_image_gets_groups_that_are_all_wrong() -> None:
+def test_class_without_correct_images_has_only_wrong_ones() -> None:
     groups = drawn([0, 0, 0, 1], [1, 1, 1, 1], 2, 2, 0)
     assert {member for group in groups[:3].tolist() for member in group} <= {0, 1, 2}
 
 
-def test_where_every_image_is_of_the_class_none_is_wrong() -> None:
+def test_class_of_all_images_has_no_wrong_ones() -> None:
     assert {*drawn([0, 0, 1], [0, 0, 0], 2, 0, 0)[0].tolist()} <= {0, 1, 2}
 
 
-def test_too_few_confused_images_are_joined_by_others() -> None:
+def test_too_few_confused_images_are_filled_up_with_others() -> None:
     labels, true = [0] * 5 + [1] * 5, [0] * 4 + [1] * 6
     for group in drawn(labels, true, 4, 1, 3)[:5].tolist():
         wrong = {member for member in group if true[member] != 0}
@@ -134,7 +134,7 @@ def test_too_few_confused_images_are_joined_by_others() -> None:
         assert len(wrong) == 3
 
 
-def test_correct_images_stand_anywhere_in_a_group() -> None:
+def test_correct_images_have_random_positions() -> None:
     rows = 2000
     labels, true = [0] * rows, [0, 1] * (rows // 2)
     is_correct = torch.tensor(true)[drawn(labels, true, 4, 1, 0)] == 0
@@ -149,6 +149,6 @@ def test_seeds_give_different_groups() -> None:
 
 
 @pytest.mark.parametrize("correct", [-1, 5])
-def test_more_correct_images_than_images_are_refused(correct: int) -> None:
+def test_more_correct_images_than_group_size_are_rejected(correct: int) -> None:
     with pytest.raises(ValueError, match=f"{correct} of 4"):
         drawn([0], [0], 4, correct, 0)

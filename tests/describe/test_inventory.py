@@ -30,7 +30,7 @@ ANSWERS = st.one_of(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), ANSWERS), max_size=5), max_size=4))
-def test_the_archive_says_of_every_key_what_the_store_serves(
+def test_archive_yields_the_record_that_the_store_serves_per_key(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[tuple[str, tuple[str, int]]]]
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
@@ -79,7 +79,7 @@ def test_statistics_count_words_repetitions_and_damage(tmp_path: Path) -> None:
     assert found.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
 
 
-def test_an_absent_store_is_empty(tmp_path: Path) -> None:
+def test_missing_store_is_empty(tmp_path: Path) -> None:
     found = statistics(Archive(tmp_path / "none"))
     assert (found.texts, found.mean_words, found.duplicate_share, found.files) == (0, None, None, 0)
     assert holdings(Archive(tmp_path / "none")) == []

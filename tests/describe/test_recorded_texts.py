@@ -1,4 +1,4 @@
-"""Recipes of one describer, prompt and sample keep their texts and draws, to the bit."""
+"""Keys, draws, files and run hashes equal recorded ones, for runs from earlier versions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABELS = [i * i % 3 for i in range(30)]
     ("max_images", "keys"),
     [(1, "50fbca434e2108d61d2ddd66050fd746"), (4, "9227d4c3286a4c6347cabd487ba9065f")],
 )
-def test_texts_stay_under_the_keys_under_which_they_were_stored(max_images: int, keys: str) -> None:
+def test_request_keys_are_the_recorded_ones(max_images: int, keys: str) -> None:
     training = training_set(LABELS, keys=[f"hash{i % 28}" for i in range(30)])
     kinds = descriptions(3, "What does the {class} do?")
     describer = ScriptedDescriber(max_images=max_images)
@@ -30,7 +30,7 @@ def test_texts_stay_under_the_keys_under_which_they_were_stored(max_images: int,
     assert digest(*(request.key for request in plan.requests)) == keys
 
 
-def test_draws_and_files_are_what_they_were(tmp_path: Path) -> None:
+def test_bank_rows_and_file_are_the_recorded_ones(tmp_path: Path) -> None:
     bank = bank_of(LABELS, refused=[3, 4])
     drawn = [bank.rows("group", torch.arange(30), None, epoch, 7).tolist() for epoch in range(3)]
     assert digest_json(drawn) == "0f67788aa8d4443e2dd085c34de53a2d"
@@ -39,7 +39,7 @@ def test_draws_and_files_are_what_they_were(tmp_path: Path) -> None:
     assert digest((tmp_path / "d.jsonl").read_bytes()) == "37b95cd28797ad642a7a0220f907ed5f"
 
 
-def test_defaults_that_are_written_out_are_the_same_run_and_other_values_another(
+def test_explicit_defaults_keep_the_run_hash_and_other_values_change_it(
     tmp_path: Path,
 ) -> None:
     plain = "backbone: {model: x}\ndataset: {use: folder, root: a, classes: [b, c]}\n" + (

@@ -1,4 +1,4 @@
-"""What several processes read, put together, is what one reads."""
+"""The merged scan of several processes equals the scan of one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy
 import pytest
 
 from latte.data.disk_cache import DiskStore
-from latte.data.scan import _in_order, _whole, scan_images, scan_together
+from latte.data.scan import _merged, _outcomes, scan_images, scan_images_distributed
 from latte.interfaces import ImageReference
 from tests.helpers.recorded import RecordedProgress
 
 
 @pytest.fixture
 def images(colour_images: Callable[..., Path]) -> list[ImageReference]:
-    """Seven images, of which the third and the last cannot be read."""
+    """Seven images, of which the third and the last are unreadable."""
     paths = sorted(colour_images(per_class=3).rglob("*.jpg"))[:7]
     for path in (paths[2], paths[6]):
         path.write_bytes(b"nothing")
@@ -28,7 +28,7 @@ def kept(folder: Path) -> DiskStore:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
-def test_images_keys_and_failures_are_those_of_one_process(
+def test_merged_scan_of_several_processes_equals_scan_of_one(
     images: list[ImageReference],
     tmp_path: Path,
     silent_progress: RecordedProgress,
@@ -41,19 +41,19 @@ def test_images_keys_and_failures_are_those_of_one_process(
     for rank in range(count):
         own = images[rank::count]
         store = first if rank == 0 else kept(tmp_path / "pixels")
-        scan = scan_images(own, silent_progress, "scan", kept=store)
-        shares.append(list(_in_order(own, scan)))
-    first.look_again()
-    found = _whole(images, shares, first)
+        scan = scan_images(own, silent_progress, "scan", disk=store)
+        shares.append(_outcomes(own, scan))
+    first.refresh()
+    found = _merged(images, shares, first)
     assert found == expected
     for index in range(len(found.images)):
         assert found.keys[index] in first, "what another process kept is found"
         numpy.testing.assert_array_equal(found.cache.pixels(index), expected.cache.pixels(index))
 
 
-def test_alone_it_is_a_scan(
+def test_distributed_scan_of_one_process_equals_plain_scan(
     images: list[ImageReference], tmp_path: Path, silent_progress: RecordedProgress
 ) -> None:
     expected = scan_images(images, silent_progress, "scan")
-    found = scan_together(images, silent_progress, "scan", (), kept(tmp_path / "pixels"))
+    found = scan_images_distributed(images, silent_progress, "scan", (), kept(tmp_path / "pixels"))
     assert found == expected

@@ -1,4 +1,4 @@
-"""Tuples of numbers in arrays read as a sequence of tuples does."""
+"""Ragged rows in arrays behave as a sequence of tuples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ rows = st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=4).map(tuple), max_
 
 
 @given(rows)
-def test_it_is_the_sequence_of_its_tuples(expected: list[tuple[int, ...]]) -> None:
+def test_ragged_equals_the_sequence_of_its_tuples(expected: list[tuple[int, ...]]) -> None:
     values = numpy.array([value for row in expected for value in row], numpy.int64)
     ragged = Ragged(values, numpy.cumsum([len(row) for row in expected]))
     assert [*ragged] == expected
@@ -22,7 +22,7 @@ def test_it_is_the_sequence_of_its_tuples(expected: list[tuple[int, ...]]) -> No
     assert ragged.counts.tolist() == [len(row) for row in expected]
 
 
-def test_rows_of_a_matrix_are_tuples_of_one_length() -> None:
+def test_ragged_even_has_the_rows_of_a_matrix() -> None:
     ragged = Ragged.even(numpy.arange(6).reshape(3, 2))
     assert [*ragged] == [(0, 1), (2, 3), (4, 5)]
     with pytest.raises(IndexError):

@@ -60,7 +60,7 @@ shapes = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)),
 
 
 @given(shapes, st.integers(0, 12), st.integers(0, 2**32))
-def test_arrays_of_any_shape_come_back_at_once_and_in_later_runs(
+def test_arrays_of_any_shape_are_read_back_before_and_after_reopening(
     sides: list[tuple[int, int, int]], flushed: int, seed: int
 ) -> None:
     random = numpy.random.default_rng(seed)
@@ -80,7 +80,7 @@ def test_arrays_of_any_shape_come_back_at_once_and_in_later_runs(
 
 
 @given(st.lists(st.integers(1, 60_000), max_size=40), st.integers(1, 300_000))
-def test_the_bound_holds_whatever_comes(sizes: list[int], bound: int) -> None:
+def test_bound_is_never_exceeded(sizes: list[int], bound: int) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         for run in range(3):
@@ -92,7 +92,7 @@ def test_the_bound_holds_whatever_comes(sizes: list[int], bound: int) -> None:
             assert bytes_in(folder) <= bound
 
 
-def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+def test_least_recently_used_files_are_removed_first(tmp_path: Path) -> None:
     for run in range(4):
         store = opened(tmp_path, MEGABYTE)
         store.put(str(run), full_of(run, 200_000))
@@ -105,7 +105,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     assert ["0" in kept, "1" in kept, "2" in kept, "3" in kept] == [True, False, True, True]
 
 
-def test_what_was_used_within_the_hour_is_not_removed(tmp_path: Path) -> None:
+def test_files_used_within_the_hour_are_not_removed(tmp_path: Path) -> None:
     store = opened(tmp_path, MEGABYTE)
     store.put("a", full_of(1, 800_000))
     store.flush()
@@ -114,7 +114,7 @@ def test_what_was_used_within_the_hour_is_not_removed(tmp_path: Path) -> None:
     assert "a" in opened(tmp_path)
 
 
-def test_a_process_that_goes_on_reading_keeps_a_file_from_being_removed(
+def test_reading_keeps_a_file_from_being_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = opened(tmp_path, MEGABYTE)
@@ -128,7 +128,7 @@ def test_a_process_that_goes_on_reading_keeps_a_file_from_being_removed(
     assert not opened(tmp_path, MEGABYTE).put("b", full_of(2, 800_000))
 
 
-def test_what_a_process_uses_is_neither_removed_nor_exceeded(tmp_path: Path) -> None:
+def test_bound_holds_while_all_files_are_in_use(tmp_path: Path) -> None:
     store = opened(tmp_path, MEGABYTE)
     taken = [store.put(str(i), full_of(i, 100_000)) for i in range(30)]
     assert 5 < sum(taken) < 10
@@ -137,7 +137,7 @@ def test_what_a_process_uses_is_neither_removed_nor_exceeded(tmp_path: Path) -> 
         assert numpy.array_equal(store.get(str(i)), full_of(i, 100_000))
 
 
-def test_files_that_another_process_removes_break_nobody(tmp_path: Path) -> None:
+def test_files_removed_by_another_process_are_missing_without_error(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.put("a", full_of(7))
     store.flush()
@@ -153,7 +153,7 @@ def test_files_that_another_process_removes_break_nobody(tmp_path: Path) -> None
     assert numpy.array_equal(late.get("a"), full_of(7))
 
 
-def test_pixels_are_for_reading_only(tmp_path: Path) -> None:
+def test_pixels_are_read_only(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.put("a", full_of(7))
     for _ in range(2):
@@ -162,7 +162,7 @@ def test_pixels_are_for_reading_only(tmp_path: Path) -> None:
         store.flush()
 
 
-def test_pixels_of_other_decoders_are_not_served(
+def test_pixels_of_another_decoder_version_are_not_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = opened(tmp_path)
@@ -195,7 +195,9 @@ def with_zeros(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     "damaged", [cut, emptied, with_a_changed_pixel, with_a_changed_index, with_zeros]
 )
-def test_damaged_files_serve_nothing(tmp_path: Path, damaged: Callable[[bytes], bytes]) -> None:
+def test_damaged_pixel_files_are_not_served(
+    tmp_path: Path, damaged: Callable[[bytes], bytes]
+) -> None:
     store = opened(tmp_path)
     store.put("a", full_of(7))
     store.flush()
@@ -209,14 +211,14 @@ def test_damaged_files_serve_nothing(tmp_path: Path, damaged: Callable[[bytes], 
 
 
 @given(st.binary(max_size=300))
-def test_any_other_file_is_no_shard(data: bytes) -> None:
+def test_files_of_another_format_are_ignored(data: bytes) -> None:
     with TemporaryDirectory() as name:
         (Path(name) / "x.pixels").write_bytes(data)
         assert opened(Path(name)).get("a") is None
 
 
 @pytest.mark.parametrize("images", [0, 3, 40, 200])
-def test_a_killed_process_leaves_whole_images_only(tmp_path: Path, images: int) -> None:
+def test_kill_leaves_whole_images_only(tmp_path: Path, images: int) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path), str(images)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -230,7 +232,7 @@ def test_a_killed_process_leaves_whole_images_only(tmp_path: Path, images: int) 
     assert store.put("after", full_of(1))
 
 
-def test_what_a_dead_process_was_writing_is_removed_an_hour_later(tmp_path: Path) -> None:
+def test_temporary_files_of_dead_processes_are_removed_after_an_hour(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.put("a", full_of(7))
     (unfinished,) = tmp_path.iterdir()
@@ -241,7 +243,7 @@ def test_what_a_dead_process_was_writing_is_removed_an_hour_later(tmp_path: Path
     assert not unfinished.exists()
 
 
-def test_several_processes_fill_one_folder_at_once(tmp_path: Path) -> None:
+def test_processes_write_to_one_folder_concurrently(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     processes = [
         subprocess.Popen([*command, str(count), "stop"], stdout=subprocess.DEVNULL)
@@ -255,7 +257,7 @@ def test_several_processes_fill_one_folder_at_once(tmp_path: Path) -> None:
         assert (pixels == i % 251).all()
 
 
-def test_several_threads_and_stores_fill_one_folder_at_once(tmp_path: Path) -> None:
+def test_threads_and_stores_write_to_one_folder_concurrently(tmp_path: Path) -> None:
     others = [opened(tmp_path) for _ in range(3)]
 
     def work(i: int) -> bool:
@@ -273,7 +275,7 @@ def test_several_threads_and_stores_fill_one_folder_at_once(tmp_path: Path) -> N
     assert all(numpy.array_equal(final.get(str(i)), full_of(i)) for i in range(50))
 
 
-def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+def test_unwritable_folder_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "pixels").write_text("a file where the folder should be")
     said: list[str] = []
     store = DiskStore(tmp_path / "pixels", MEGABYTE, said.append)
@@ -284,7 +286,7 @@ def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     assert "\n" not in said[0]
 
 
-def test_a_disk_that_fills_up_is_said_once_and_loses_nothing_kept(
+def test_full_disk_is_reported_once_and_keeps_stored_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -295,7 +297,7 @@ def test_a_disk_that_fills_up_is_said_once_and_loses_nothing_kept(
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(disk_module.ShardWriter, "add", no_space)
+    monkeypatch.setattr(disk_module._PixelFileWriter, "add", no_space)
     assert not store.put("b", full_of(2))
     assert not store.put("c", full_of(3))
     assert said == [
@@ -305,7 +307,7 @@ def test_a_disk_that_fills_up_is_said_once_and_loses_nothing_kept(
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_no_more_than_half_of_the_free_disk_is_taken(
+def test_at_most_half_of_the_free_disk_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", ["free"])
@@ -318,24 +320,24 @@ def test_no_more_than_half_of_the_free_disk_is_taken(
     assert [store.put(str(i), full_of(i, 20_000)) for i in range(3)] == [True, True, False]
 
 
-def test_a_second_scan_decodes_nothing_and_shows_the_same_pixels(
+def test_second_scan_decodes_nothing_and_has_the_same_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = references(tmp_path / "images", 6)
-    scan_images(images, SilentProgress(), "reading", kept=opened(tmp_path / "kept"))
+    scan_images(images, SilentProgress(), "reading", disk=opened(tmp_path / "kept"))
     for module in ("scan.decode_image", "cache.open_image"):
         monkeypatch.setattr(f"latte.data.{module}", lambda _: pytest.fail("decoded"))
-    scan = scan_images(images, SilentProgress(), "reading", kept=opened(tmp_path / "kept"))
+    scan = scan_images(images, SilentProgress(), "reading", disk=opened(tmp_path / "kept"))
     for index in range(6):
         assert scan.cache.get(index).tobytes() == picture(index).tobytes()
     assert cache_module.open_image is not None
 
 
-def test_without_room_on_disk_a_scan_keeps_images_in_memory(
+def test_scan_caches_in_memory_without_room_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = references(tmp_path / "images", 4)
-    scan = scan_images(images, SilentProgress(), "reading", kept=opened(tmp_path / "kept", 0))
+    scan = scan_images(images, SilentProgress(), "reading", disk=opened(tmp_path / "kept", 0))
     monkeypatch.setattr(cache_module, "open_image", lambda _: pytest.fail("decoded"))
     assert [scan.cache.get(i).tobytes() for i in range(4)] == [
         picture(i).tobytes() for i in range(4)
@@ -343,7 +345,7 @@ def test_without_room_on_disk_a_scan_keeps_images_in_memory(
     assert not (tmp_path / "kept").exists()
 
 
-def test_the_bound_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bound_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LATTE_IMAGE_CACHE", raising=False)
     assert bound_from_environment() == 20 * 1024**3
     monkeypatch.setenv("LATTE_IMAGE_CACHE", "0.5")
@@ -351,7 +353,7 @@ def test_the_bound_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("written", ["much", "-1", "nan", "inf", ""])
-def test_a_bound_that_is_none_is_refused_with_the_command_that_sets_one(
+def test_invalid_bound_is_rejected_with_the_command_that_sets_one(
     monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     monkeypatch.setenv("LATTE_IMAGE_CACHE", written)

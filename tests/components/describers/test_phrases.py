@@ -35,7 +35,7 @@ under water
 
 
 class Clip:
-    """A stand-in whose text features are drawn from the text, so that tests can aim at them."""
+    """A backbone double whose text features are random, seeded by the text."""
 
     def __init__(self, fingerprint: str = "clip-1") -> None:
         self.fingerprint = fingerprint

@@ -1,4 +1,4 @@
-"""The files that stored texts travel in: JSONL, and Parquet where pyarrow is installed."""
+"""Export stored texts to a file, and import them on another machine: JSONL, or Parquet."""
 
 from __future__ import annotations
 
@@ -13,19 +13,29 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from latte.describe.cleaning import MAX_CHARACTERS, clean
 from latte.describe.inventory import Archive
-from latte.describe.store import SCHEMA, DescriptionStore, StoredText, part_name, request_key
+from latte.describe.store import (
+    LAYOUTS,
+    MAX_CHARACTERS,
+    SCHEMA,
+    DescriptionStore,
+    StoredText,
+    clean,
+    part_name,
+    request_key,
+)
 from latte.interfaces import LatteError, RecipeErrors
 from latte.io.files import write_atomically
 
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+MAX_MISTAKES = 20
+"""Reported at most: a file that is not an export has a mistake in every line."""
 _ROWS_AT_ONCE = 10_000
 
 
 def find_format(name: str | None, path: Path) -> Format:
-    """The format called `name`, or without a name the one of `path`'s ending, else JSONL."""
+    """Return the format `name`, by default the one of `path`'s suffix, else JSONL."""
     if name is None:
         return "parquet" if path.suffix == ".parquet" else "jsonl"
     for known in FORMATS:
@@ -37,7 +47,7 @@ def find_format(name: str | None, path: Path) -> Format:
 
 
 def write_records(path: Path, format_: Format, records: Iterable[StoredText]) -> None:
-    """Write `records` to `path`, whole or not at all. Raises `LatteError`."""
+    """Write `records` to `path`, atomically. Raises `LatteError`."""
     with _explained(path, "written"), write_atomically(path) as temporary:
         if format_ == "parquet":
             _write_parquet(temporary, records)
@@ -47,9 +57,9 @@ def write_records(path: Path, format_: Format, records: Iterable[StoredText]) ->
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Each row of `path` with its place, such as `texts.jsonl:3`; in JSONL or Parquet.
+    """Yield each row of a JSONL or Parquet file with its place, such as `texts.jsonl:3`.
 
-    A row is what JSON makes of it, unchecked, or the `ValueError` of a line that is no JSON. Raises
+    A row is unchecked JSON data, or the `ValueError` of a line that is not JSON. Raises
     `LatteError` for a file that cannot be read.
     """
     with _explained(path, "read"):
@@ -129,45 +139,36 @@ def _pyarrow() -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
-# Takes stored texts to another machine: out of a store into a file, and into a store again.
-
-
-LAYOUTS = ("single", "separate", "grid-1")
-"""How images can be laid out; as in `latte.describe.plan`, which needs torch."""
-MOST_MISTAKES = 20
-"""A file that is no export has one in every line."""
-
-
 @dataclass(frozen=True)
 class Exported:
-    """What an export did."""
+    """Counts of an export."""
 
     texts: int
     refused: int
     left_out: int
-    """Records whose key does not follow from their fields, so that no import would take them."""
+    """Records that no import would accept, because their key does not follow from their fields."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did."""
+    """Counts of an import."""
 
     new: int
-    """Texts and refusals that were not there."""
+    """Texts and refusals that the store did not have."""
     kept: int
-    """Lines that changed nothing, because there was a text already, or the same refusal."""
+    """Lines that changed nothing, because the store had a text, or the same refusal."""
     refused: int
-    """How many of `new` are refusals."""
+    """Refusals among `new`."""
     failed: int
-    """Lines without text or refusal: they say nothing that is worth keeping."""
+    """Lines with neither text nor refusal, which are dropped."""
 
 
 def export_texts(
     archive: Archive, path: Path, format_: Format, wanted: Callable[[StoredText], bool]
 ) -> Exported:
-    """Write all texts and refusals that are `wanted` to `path`, whole or not at all.
+    """Write all texts and refusals that are `wanted` to `path`, atomically; failures are left out.
 
-    Failures stay behind. Raises `LatteError` where `path` cannot be written.
+    Raises `LatteError` if `path` cannot be written.
     """
     counts: Counter[str] = Counter()
 
@@ -177,7 +178,7 @@ def export_texts(
             if (record.text is None and not record.refused) or not wanted(record):
                 continue
             try:
-                record = with_layout(record)
+                record = _with_layout(record)
             except ValueError:
                 counts["left out"] += 1
                 continue
@@ -189,10 +190,10 @@ def export_texts(
 
 
 def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
-    """Put what `files` hold into the store in `folder`; what is there already stays.
+    """Add the texts and refusals in `files` to the store in `folder`; texts there are kept.
 
-    Everything is checked before anything is written, and everything is written at once. Raises
-    `LatteError` with all mistakes, up to `MOST_MISTAKES`.
+    All files are checked first, then all records are written at once. Raises `LatteError` with all
+    mistakes, up to `MAX_MISTAKES`.
     """
     store = DescriptionStore(folder)
     fresh: dict[str, StoredText] = {}
@@ -226,7 +227,7 @@ def _write_part(folder: Path, records: Iterable[StoredText]) -> None:
 
 
 class _Row(BaseModel):
-    """The fields of one exported record, as they may stand in a file."""
+    """The allowed fields of one record in a file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -243,7 +244,7 @@ class _Row(BaseModel):
 
 
 def _checked(files: Sequence[Path]) -> list[StoredText]:
-    """All records of `files`. Raises `LatteError` if there is a mistake in one of them."""
+    """Return all records of `files`. Raises `LatteError` with the mistakes in any of them."""
     records: list[StoredText] = []
     mistakes: list[LatteError] = []
     for where, row in (one for path in files for one in read_rows(path)):
@@ -251,17 +252,17 @@ def _checked(files: Sequence[Path]) -> list[StoredText]:
             records.append(_record(row))
         except ValueError as error:
             mistakes.append(LatteError(str(error), where=where))
-            if len(mistakes) == MOST_MISTAKES:
+            if len(mistakes) == MAX_MISTAKES:
                 break
     if mistakes:
-        more = "; there may be more" if len(mistakes) == MOST_MISTAKES else ""
+        more = "; there may be more" if len(mistakes) == MAX_MISTAKES else ""
         mistakes.append(LatteError(f"nothing was imported{more}"))
         raise RecipeErrors(mistakes)
     return records
 
 
 def _record(row: Any) -> StoredText:
-    """The record that a file's `row` is, its key computed. Raises `ValueError`."""
+    """Check a row and return its record, computing a missing key. Raises `ValueError`."""
     if isinstance(row, Exception):
         raise ValueError(f"this is not JSON: {row}")
     try:
@@ -286,13 +287,13 @@ def _record(row: Any) -> StoredText:
         sample=fields.sample,
         refused=fields.refused,
     )
-    return with_layout(record) if record.key else _with_key(record)
+    return _with_layout(record) if record.key else _with_key(record)
 
 
-def with_layout(record: StoredText) -> StoredText:
-    """`record` with the layout that its key was made with; older versions did not keep it.
+def _with_layout(record: StoredText) -> StoredText:
+    """Return `record` with the layout of its key, which older versions did not store.
 
-    Raises `ValueError` where the key does not follow from the other fields.
+    Raises `ValueError` if the key does not follow from the other fields.
     """
     for layout in [record.layout] if record.layout else LAYOUTS:
         found = replace(record, layout=layout)

@@ -107,7 +107,7 @@ def test_articles(phrase: str, expected: str) -> None:
 
 
 def test_few_built_in_objects_go_without_an_article() -> None:
-    """Plurals do; should a singular be taken for one, this list grows by it."""
+    """Plurals have none; a singular that is taken for a plural would make this list longer."""
     bare = [name for name in built_in_bank().sections["objects"] if with_article(name) == name]
     assert sorted(bare) == [
         "binoculars",

@@ -9,7 +9,7 @@ numbers = st.lists(st.integers(0, 2**40), max_size=4)
 
 
 @given(st.text(max_size=5), numbers, st.text(max_size=5), numbers)
-def test_a_seed_belongs_to_its_purpose_and_parts(
+def test_seed_depends_on_purpose_and_parts(
     purpose: str, parts: list[int], other: str, others: list[int]
 ) -> None:
     same = (purpose, parts) == (other, others)

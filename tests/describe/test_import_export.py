@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from latte.describe import exchange, plan
-from latte.describe.exchange import Exported, Format, Imported, export_texts, import_texts
+from latte.describe import import_export
+from latte.describe.import_export import Exported, Format, Imported, export_texts, import_texts
 from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore, StoredText, request_key
 from latte.interfaces import LatteError, RecipeErrors
@@ -147,7 +147,7 @@ def test_a_record_whose_key_is_not_its_own_is_not_exported(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("one", ANSWERS)
-def test_a_key_need_not_be_given(tmp_path: Path, one: StoredText) -> None:
+def test_import_computes_missing_keys(tmp_path: Path, one: StoredText) -> None:
     keyless = {name: value for name, value in row(one).items() if name != "key"}
     import_texts(tmp_path / "store", [written(tmp_path / "x.jsonl", keyless)])
     assert contents(tmp_path / "store") == {one}
@@ -192,12 +192,12 @@ def test_a_mistake_is_named_with_its_line_and_nothing_is_imported(
     assert not (tmp_path / "store").exists()
 
 
-def test_all_mistakes_are_named_but_not_a_million(tmp_path: Path) -> None:
+def test_import_errors_are_limited_in_number(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("a line\n" * 100)
     with pytest.raises(RecipeErrors) as caught:
         import_texts(tmp_path / "store", [path])
-    assert len(caught.value.errors) == exchange.MOST_MISTAKES + 1
+    assert len(caught.value.errors) == import_export.MAX_MISTAKES + 1
     assert "not JSON" in caught.value.errors[0].what
     assert "there may be more" in caught.value.errors[-1].what
 
@@ -229,7 +229,3 @@ def test_without_pyarrow_the_command_that_installs_it_is_named(
         export(filled, tmp_path / "x", "parquet")
     assert "pip install 'latte-clip[parquet]'" in str(caught.value.hint)
     assert not (tmp_path / "x").exists()
-
-
-def test_the_layouts_are_those_that_are_planned() -> None:
-    assert exchange.LAYOUTS == (plan.SINGLE, plan.SEPARATE, plan.GRID)

@@ -14,12 +14,12 @@ def test_every_request_is_in_exactly_one_shard(key: str, count: int) -> None:
     assert sum(Shard(index, count).holds(key) for index in range(1, count + 1)) == 1
 
 
-def test_shares_are_of_about_the_same_size() -> None:
+def test_shards_are_of_similar_size() -> None:
     sizes = [sum(Shard(i, 4).holds(f"key {n}") for n in range(4000)) for i in range(1, 5)]
     assert all(900 < size < 1100 for size in sizes)
 
 
-def test_a_key_stays_in_its_shard_in_every_process() -> None:
+def test_shard_of_a_key_is_the_same_in_every_process() -> None:
     """Python's own hash differs from process to process."""
     held = [key for key in ("a", "b", "c", "d") if Shard(1, 2).holds(key)]
     assert held == ["d"]
@@ -31,7 +31,7 @@ def test_shards_are_written_as_i_of_n(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0/4", "5/4", "1", "1/0", "-1/4", "a/b", "1/2/3", "1.5/2"])
-def test_anything_else_is_answered_with_what_to_write(text: str) -> None:
+def test_malformed_shard_error_names_the_format(text: str) -> None:
     with pytest.raises(LatteError, match="is no shard") as caught:
         Shard.parse(text)
     assert "1/4" in str(caught.value.hint)

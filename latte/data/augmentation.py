@@ -1,0 +1,129 @@
+"""Random augmentation of training views: sampled parameters, and Pillow's views from them.
+
+Parameters are sampled before any pixel is read, so that Pillow, compiled code and a GPU can make
+the same view. The views that Pillow makes are the reference for the other two.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from random import Random
+from typing import Any
+
+import numpy
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import functional
+
+from latte.interfaces.settings import AugmentSettings
+
+CROP_RATIO = (3 / 4, 4 / 3)
+"""Range of width / height of random crops, as in torchvision's `RandomResizedCrop`."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, width and height, in pixels."""
+
+
+class ColourChange(IntEnum):
+    """Kinds of colour changes; views.c uses the same numbers."""
+
+    BRIGHTNESS = 0
+    CONTRAST = 1
+    SATURATION = 2
+    HUE = 3
+    GRAY = 4
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Sampled parameters of one view: the crop, then the colour changes in this order."""
+
+    box: Box
+    changes: tuple[tuple[ColourChange, float], ...]
+    """Each with its amount: a factor (1 changes nothing), for hue a share of a full turn from -0.5
+    to 0.5; ignored for gray."""
+
+
+def sample_augmentation(
+    width: int, height: int, settings: AugmentSettings, random: Random
+) -> Augmentation:
+    """Sample the augmentation of an image of `width` x `height` pixels."""
+    box = sample_crop(width, height, settings.crop_scale, random)
+    changes: list[tuple[ColourChange, float]] = []
+    if random.random() < settings.jitter_probability:
+        changes = _sample_jitter(settings.jitter, random)
+    if random.random() < settings.grayscale_probability:
+        changes.append((ColourChange.GRAY, 0.0))
+    return Augmentation(box, tuple(changes))
+
+
+def sample_crop(width: int, height: int, scale: tuple[float, float], random: Random) -> Box:
+    """Sample a random crop as `RandomResizedCrop` does.
+
+    Area uniform in `scale`, aspect log-uniform in `CROP_RATIO`; after ten crops that do not fit,
+    the largest central one whose aspect is allowed.
+    """
+    low, high = map(math.log, CROP_RATIO)
+    for _ in range(10):
+        area = width * height * random.uniform(*scale)
+        aspect = math.exp(random.uniform(low, high))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return random.randint(0, width - w), random.randint(0, height - h), w, h
+    w = min(width, max(1, round(height * CROP_RATIO[1])))
+    h = min(height, max(1, round(width / CROP_RATIO[0])))
+    return (width - w) // 2, (height - h) // 2, w, h
+
+
+def _sample_jitter(
+    jitter: tuple[float, float, float, float], random: Random
+) -> list[tuple[ColourChange, float]]:
+    *factors, hue = jitter
+    amounts = [random.uniform(max(0.0, 1 - strength), 1 + strength) for strength in factors]
+    amounts.append(random.uniform(-hue, hue))
+    order = random.sample(range(4), 4)
+    return [(ColourChange(i), amounts[i]) for i in order if jitter[i] > 0]
+
+
+def rounded_amount(change: ColourChange, amount: float) -> float:
+    """Return `amount` as torchvision applies it: hue in steps of 1/255, rounded towards zero."""
+    return int(amount * 255) % 256 if change is ColourChange.HUE else amount
+
+
+vision: Any = functional  # its annotations allow tensors only, though it takes PIL images too
+
+_ADJUST = {
+    ColourChange.BRIGHTNESS: vision.adjust_brightness,
+    ColourChange.CONTRAST: vision.adjust_contrast,
+    ColourChange.SATURATION: vision.adjust_saturation,
+    ColourChange.HUE: vision.adjust_hue,
+}
+
+
+def augmented_pixels(image: Image.Image, augmentation: Augmentation, size: int) -> Tensor:
+    """Apply `augmentation` to `image` (RGB) with Pillow: (3, size, size) uint8."""
+    left, top, width, height = augmentation.box
+    box = (left, top, left + width, top + height)
+    view = image.crop(box).resize((size, size), Image.Resampling.BICUBIC)
+    for change, amount in augmentation.changes:
+        if change is ColourChange.GRAY:
+            view = vision.rgb_to_grayscale(view, num_output_channels=3)
+        else:
+            view = _ADJUST[change](view, amount)
+    pixels: Tensor = vision.pil_to_tensor(view)
+    return pixels
+
+
+@cache
+def pillow_resizes_tall_crops_first() -> bool:
+    """Return True if the installed Pillow resizes columns before rows where heights shrink more.
+
+    The order matters for the last bit, as Pillow rounds in between.
+    """
+    noise = numpy.random.default_rng(0).integers(0, 256, (90, 30, 3), dtype=numpy.uint8)
+    image, bicubic = Image.fromarray(noise), Image.Resampling.BICUBIC
+    rows_first = image.resize((16, 90), bicubic).resize((16, 16), bicubic)
+    return image.resize((16, 16), bicubic).tobytes() != rows_first.tobytes()

@@ -1,0 +1,266 @@
+"""Columns of descriptions, and the file `descriptions.jsonl` in a run folder that holds them.
+
+The file has one line per training image, for people and programs. It is read a line at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latte.describe.generate import GenerateResult
+from latte.describe.plan import Plan
+from latte.interfaces import DescriptionType, LatteError
+from latte.io.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Column:
+    """One image- or group-scope description of all training images.
+
+    It has S subjects: images, or groups of images.
+    """
+
+    texts: Sequence[tuple[str | None, ...]]
+    """For each subject, a text per prompt and sample; None for a refusal."""
+    groups: Tensor | None = None
+    """(S, size) rows of the training set; None for scope `image`."""
+    own: Tensor | None = None
+    """(N,) int64: the subject of each training image; None: subject i is that of image i."""
+
+    def subjects(self) -> Tensor:
+        """Return the subject (N,) int64 of each training image."""
+        return torch.arange(len(self.texts)) if self.own is None else self.own
+
+    def answered(self) -> Tensor:
+        """Return for each training image (N,) bool if there is any text about its subject."""
+        has_text = [any(text is not None for text in texts) for texts in self.texts]
+        return torch.tensor(has_text, dtype=torch.bool)[self.subjects()]
+
+
+def planned_columns(
+    plans: Mapping[str, Plan], results: Mapping[str, GenerateResult]
+) -> dict[str, Column]:
+    """Return the columns of all plans with their answers; plans and results are by describer."""
+    columns = {}
+    for name, plan in plans.items():
+        answers = results[name].texts
+        for label, planned in plan.descriptions.items():
+            texts = [tuple(answers[row] for row in rows) for rows in planned.rows]
+            columns[label] = Column(texts, planned.groups, planned.own)
+    return columns
+
+
+@dataclass(frozen=True)
+class DescribedRow:
+    """The descriptions of one training image: a line of the file."""
+
+    id: str
+    frozen_label: int
+    frozen_class: str
+    """The name of `frozen_label`, the zero-shot label, for people who read the file."""
+    texts: Mapping[str, tuple[str | None, ...]]
+    """By description, at least one each; None for a refusal."""
+    groups: Mapping[str, tuple[str, ...]]
+    """For group descriptions, the ids of the images shown together."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """For descriptions whose groups are shared by images, the number of the image's group."""
+
+
+def write_columns(path: Path, rows: Iterable[DescribedRow]) -> None:
+    """Write all `rows` to `path`, atomically."""
+    # Surrogates of undecodable file names become \udcXX, which is how JSON escapes them.
+    with (
+        write_atomically(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        for row in rows:
+            fields = {
+                "id": row.id,
+                "frozen_label": row.frozen_label,
+                "frozen_class": row.frozen_class,
+                "descriptions": {label: _described(row, label) for label in row.texts},
+            }
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+
+
+def _described(row: DescribedRow, label: str) -> dict[str, Any]:
+    texts = row.texts[label]
+    described: dict[str, Any] = {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
+    if label in row.groups:
+        described["group"] = list(row.groups[label])
+    if label in row.numbers:
+        described["number"] = row.numbers[label]
+    return described
+
+
+@dataclass(frozen=True)
+class LoadedColumns:
+    """The content of a file about N training images."""
+
+    ids: tuple[str, ...]
+    zero_shot_labels: Tensor
+    """(N,) int64"""
+    columns: dict[str, Column]
+    """By description, scope `class` left out."""
+
+
+def read_columns(
+    path: Path, descriptions: Mapping[str, DescriptionType[Any]], classes: int
+) -> LoadedColumns:
+    """Read what `write_columns` wrote: the given descriptions of every image.
+
+    Raises `LatteError` for a file that is missing, damaged, or does not fit the descriptions.
+    """
+    asking = {label: kind for label, kind in descriptions.items() if kind.scope != "class"}
+    numbers: dict[str, int] = {}
+    builders = {label: _ColumnBuilder(label, kind, path) for label, kind in asking.items()}
+    labels, order = array("i"), array("i")
+    for row in _read_rows(path, [*asking], classes):
+        labels.append(row.frozen_label)
+        order.append(numbers.setdefault(row.id, len(numbers)))
+        for builder in builders.values():
+            builder.add(row, numbers)
+    named = [*numbers]
+    ids = tuple(named[number] for number in order)
+    row_of_number = torch.full((len(numbers),), -1, dtype=torch.int64)
+    row_of_number[_tensor(order)] = torch.arange(len(order))
+    columns = {label: builder.build(row_of_number) for label, builder in builders.items()}
+    return LoadedColumns(ids, _tensor(labels), columns)
+
+
+class _ColumnBuilder:
+    """The column of one description, built row by row.
+
+    Images are numbered in the order in which their ids occur, because a group may name an image
+    before its own row comes.
+    """
+
+    def __init__(self, label: str, kind: DescriptionType[Any], path: Path) -> None:
+        self._label = label
+        self._path = path
+        self._size = kind.group_size if kind.scope == "group" else None
+        self._shared = kind.scope == "group" and kind.groups_per_class is not None
+        self._texts: list[tuple[str | None, ...]] = []
+        self._members = array("i")
+        self._own = array("i")
+        self._place: dict[int, int] = {}
+        """For each group that images share, the index of its texts."""
+
+    def add(self, row: DescribedRow, numbers: dict[str, int]) -> None:
+        """Add the texts about one image; a shared group is taken from its first row."""
+        if self._shared:
+            subject = row.numbers.get(self._label, -1)
+            self._own.append(subject)
+            if subject in self._place:
+                return
+            self._place[subject] = len(self._texts)
+        self._texts.append(row.texts[self._label])
+        if self._size is not None:
+            members = row.groups.get(self._label, ())
+            if len(members) != self._size:
+                raise self._misfit()
+            self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
+
+    def build(self, row_of_number: Tensor) -> Column:
+        """Return the column; `row_of_number` maps image numbers to rows, or to -1 if unknown."""
+        groups = None
+        if self._size is not None:
+            groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)
+            if bool((groups < 0).any()):
+                raise self._misfit()
+        if not self._shared:
+            return Column(self._texts, groups)
+        if sorted(self._place) != [*range(len(self._place))]:
+            raise self._misfit()
+        order = [self._place[subject] for subject in range(len(self._place))]
+        return Column(
+            [self._texts[place] for place in order],
+            None if groups is None else groups[order],
+            _tensor(self._own),
+        )
+
+    def _misfit(self) -> LatteError:
+        return LatteError(
+            f"the groups of `{self._label}` do not fit this recipe",
+            where=str(self._path),
+            hint=_REMEDY,
+        )
+
+
+def _tensor(numbers: Sequence[int]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.int64)
+
+
+def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[DescribedRow]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, text in enumerate(file, 1):
+                yield _parse(text, f"{path}:{number}", labels, classes)
+    except UnicodeDecodeError as error:
+        raise _damaged(str(path), "not UTF-8 text") from error
+    except OSError as error:
+        raise LatteError(
+            f"descriptions cannot be read: {error.strerror or error}",
+            where=str(path),
+            hint="describe the images first",
+        ) from error
+
+
+def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> DescribedRow:
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        described = {label: fields["descriptions"][label] for label in labels}
+        row = DescribedRow(
+            id=_id(fields["id"]),
+            frozen_label=int(fields["frozen_label"]),
+            frozen_class=fields["frozen_class"],
+            texts={label: _texts(of) for label, of in described.items()},
+            groups={
+                label: tuple(map(_id, of["group"]))
+                for label, of in described.items()
+                if "group" in of
+            },
+            numbers={label: int(of["number"]) for label, of in described.items() if "number" in of},
+        )
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise _damaged(where, f"{type(error).__name__}: {error}") from error
+    if not 0 <= row.frozen_label < classes:
+        raise _damaged(where, f"frozen label {row.frozen_label} of {classes} classes")
+    return row
+
+
+def _texts(described: Mapping[str, Any]) -> tuple[str | None, ...]:
+    texts = described["texts"] if "texts" in described else [described["text"]]
+    if not isinstance(texts, list) or not texts:
+        raise ValueError("the texts are not a list, or an empty one")
+    if not all(isinstance(text, str | None) for text in texts):
+        raise ValueError("a text is not a string")
+    return tuple(texts)
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("an id is not a string")
+    return value
+
+
+def _damaged(where: str, why: str) -> LatteError:
+    return LatteError(f"the line does not fit this recipe ({why})", where=where, hint=_REMEDY)
+
+
+_REMEDY = "remove the file to have it written again; stored texts are reused"
