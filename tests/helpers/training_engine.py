@@ -44,8 +44,8 @@ from latte.toolkit.descriptions import (
     ImageDescription,
     ImageOptions,
 )
+from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
-from latte.train.step import StepInputs
 from latte.train.training import Training
 from tests.helpers.training_driver import CONTEXT
 

@@ -32,8 +32,9 @@ from latte.toolkit.descriptions import (
     ImageDescription,
     ImageOptions,
 )
+from latte.train.features import StepInputs
 from latte.train.learner import Learner
-from latte.train.step import StepInputs, training_step
+from latte.train.step import training_step
 from tests.helpers.training_driver import CONTEXT, relative_error, training_start
 
 GOLDEN = Path(__file__).parent / "golden" / "latteclip_steps.safetensors"

@@ -235,7 +235,7 @@ def test_features_that_cannot_change_are_never_encoded_again(
     run(training)
     (learner,) = training.learners
     assert torch.equal(
-        learner.image_features(torch.tensor([3, 1]), None), training.start.image_features[[3, 1]]
+        learner.encode_images(torch.tensor([3, 1]), None), training.start.image_features[[3, 1]]
     )
 
 

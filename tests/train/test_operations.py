@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from latte.train.timing import counting_operations
+from latte.train.timing import count_flops
 
 
 def counted(groups: int, *, input_too: bool) -> int:
     convolution = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
     given = torch.ones(2, 8, 5, 5, requires_grad=input_too)
-    with counting_operations() as counter:
+    with count_flops() as counter:
         convolution(given).sum().backward()
     return counter.get_total_flops()
 

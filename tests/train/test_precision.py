@@ -16,7 +16,7 @@ from latte.interfaces import LatteError
 from latte.interfaces.settings import OptimizerSettings
 from latte.interfaces.settings import Precision as Wanted
 from latte.train import loop, precision
-from latte.train.precision import LossScaler, choose_arithmetic, tf32_products
+from latte.train.precision import LossScaler, choose_arithmetic, tf32_matmuls
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, make_training, with_settings
@@ -75,7 +75,7 @@ def test_tf32_is_switched_on_and_put_back_as_it_was() -> None:
         return [getattr(module, name) for module, name, _ in precision._switches()]
 
     before = state()
-    with pytest.raises(StoppedError), tf32_products():
+    with pytest.raises(StoppedError), tf32_matmuls():
         assert state() == [wanted for _, _, wanted in precision._switches()]
         raise StoppedError
     assert state() == before
@@ -87,7 +87,7 @@ def test_the_switches_of_older_torch_are_known(monkeypatch: pytest.MonkeyPatch) 
         cudnn=SimpleNamespace(allow_tf32=True),
     )
     monkeypatch.setattr(torch, "backends", old)
-    with tf32_products():
+    with tf32_matmuls():
         assert old.cuda.matmul.allow_tf32
     assert not old.cuda.matmul.allow_tf32
     assert old.cudnn.allow_tf32

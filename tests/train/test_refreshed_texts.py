@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces.settings import AugmentSettings
-from latte.train.texts import RefreshedTexts
+from latte.train.features import RefreshedTexts
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, make_training, with_settings

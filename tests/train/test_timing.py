@@ -96,8 +96,8 @@ def test_operations_are_those_of_the_part_that_does_them() -> None:
                     product = matrix @ torch.ones(10, 10)
                 with timed(BACKWARD):
                     product.sum().backward()  # type: ignore[no-untyped-call]
-    assert watch.operations[IMAGES] == 2000
-    assert watch.operations[BACKWARD] == 2000
+    assert watch.flops[IMAGES] == 2000
+    assert watch.flops[BACKWARD] == 2000
 
 
 def test_a_training_that_is_measured_gives_the_same_bits(
@@ -119,8 +119,8 @@ def test_a_training_that_is_measured_gives_the_same_bits(
     assert metrics(plain) == metrics(measured)
     assert (watch.looked_into.steps, watch.measured.steps) == (3, 4)
     assert set(watch.measured.seconds) == set(PARTS)
-    assert all(watch.operations[part] for part in (IMAGES, TEXTS, BACKWARD))
-    assert not watch.operations[OPTIMISER]
+    assert all(watch.flops[part] for part in (IMAGES, TEXTS, BACKWARD))
+    assert not watch.flops[OPTIMISER]
     trace = json.loads(gzip.decompress((tmp_path / "trace.json.gz").read_bytes()))
     assert trace["traceEvents"]
 

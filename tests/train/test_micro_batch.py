@@ -13,14 +13,14 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
-from latte.train import micro_batch as fitting
+from latte.train import micro_batch
 from latte.train.loop import train
 from latte.train.micro_batch import (
-    Worst,
-    _largest,
+    LargestStep,
+    _largest_size,
+    activation_bytes,
     find_micro_batch_size,
-    with_gradients,
-    worst_step,
+    largest_step,
 )
 from latte.train.training import Training
 from tests.helpers.gradients import assert_same_gradients, peak_of_saved_tensors
@@ -48,14 +48,14 @@ def make(
 
 
 def free(monkeypatch: pytest.MonkeyPatch, bytes_left: float | None) -> None:
-    monkeypatch.setattr(fitting, "free_memory", lambda: bytes_left)
+    monkeypatch.setattr(micro_batch, "free_memory", lambda: bytes_left)
 
 
 def needed(training: Training, size: int | None) -> float:
     """Least free memory with which parts of `size` fit."""
     (learner,) = training.learners
     low, high = 0.0, 1e12
-    fits = fitting._attempts(learner, worst_step(training, learner))
+    fits = micro_batch._attempts(learner, largest_step(training, learner))
     with pytest.MonkeyPatch.context() as patch:
         while high - low > 1024:
             middle = (low + high) / 2
@@ -162,11 +162,11 @@ def test_sizes_are_halved_until_one_fits() -> None:
         tried.append(size)
         return size is not None and size <= 25
 
-    assert _largest(fits, Worst(100, []), None) == 25
+    assert _largest_size(fits, LargestStep(100, []), None) == 25
     assert tried == [None, 50, 25]
-    assert _largest(fits, Worst(100, []), 13) == 13
-    assert _largest(lambda size: size == 1, Worst(100, ["text"] * 300), None) == 1
-    assert _largest(lambda size: False, Worst(0, []), None) == 0
+    assert _largest_size(fits, LargestStep(100, []), 13) == 13
+    assert _largest_size(lambda size: size == 1, LargestStep(100, ["text"] * 300), None) == 1
+    assert _largest_size(lambda size: False, LargestStep(0, []), None) == 0
 
 
 def test_a_gpu_that_runs_out_of_memory_is_tried_with_less(
@@ -180,19 +180,19 @@ def test_a_gpu_that_runs_out_of_memory_is_tried_with_less(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return encode(self, pixels)
 
-    def tried(learner: Any, worst: Worst) -> bool:
+    def tried(learner: Any, worst: LargestStep) -> bool:
         try:
-            with_gradients(learner, worst)
+            activation_bytes(learner, worst)
         except torch.OutOfMemoryError:
             return False
         return True
 
-    def attempts(learner: Any, worst: Worst) -> Callable[[int | None], bool]:
-        return lambda size: all(tried(learner, one) for one in worst.held_at_once(size))
+    def attempts(learner: Any, worst: LargestStep) -> Callable[[int | None], bool]:
+        return lambda size: all(tried(learner, one) for one in worst.passes(size))
 
     training = make()
     monkeypatch.setattr(OpenClipBackbone, "encode_images", small)
-    monkeypatch.setattr(fitting, "_attempts", attempts)
+    monkeypatch.setattr(micro_batch, "_attempts", attempts)
     run(training)
     assert training.learners[0].micro_batch_size == 5
 
@@ -218,7 +218,7 @@ def test_a_gpu_without_memory_in_a_step_is_no_traceback(
 def test_the_worst_step_has_the_longest_texts(make: Callable[..., Training]) -> None:
     training = make()
     (learner,) = training.learners
-    worst = worst_step(training, learner)
+    worst = largest_step(training, learner)
     assert worst.images == 15
     lengths = [len(text) for text in worst.texts]
     assert lengths == sorted(lengths, reverse=True)
@@ -232,7 +232,9 @@ def test_trying_leaves_neither_gradients_nor_random_numbers_used(
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    held: Sequence[int] = [with_gradients(learner, Worst(n, ["a photo"] * n)) for n in (1, 2)]
+    held: Sequence[int] = [
+        activation_bytes(learner, LargestStep(n, ["a photo"] * n)) for n in (1, 2)
+    ]
     assert held[0] < held[1]
     assert torch.equal(torch.rand(1), expected)
     assert all(value.grad is None for value in learner.parameters.values())
@@ -240,4 +242,4 @@ def test_trying_leaves_neither_gradients_nor_random_numbers_used(
 
 def test_towers_that_do_not_train_hold_nothing(make: Callable[..., Training]) -> None:
     (learner,) = make(parts=[latteclip_part(trainable="text_layer_norms")]).learners
-    assert with_gradients(learner, Worst(2, [])) == 0
+    assert activation_bytes(learner, LargestStep(2, [])) == 0
