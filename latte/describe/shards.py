@@ -100,7 +100,7 @@ def _find(store: DescriptionStore, rows: Sequence[int], key: Key, expected: int)
         store.refresh()
         return _answers(store, rows, key) >= expected
 
-    if not distributed.appears(are_there):
+    if not distributed.wait_until(are_there):
         raise LatteError(
             "descriptions that another process wrote do not appear here",
             where=str(store.folder),
