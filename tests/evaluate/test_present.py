@@ -16,14 +16,14 @@ def answers(truth: Tensor, classes: int, confidence: float, seed: int = 0) -> Te
     return logits.softmax(dim=1)
 
 
-def test_certain_images_make_their_classes_present_and_no_others() -> None:
+def test_certain_images_make_only_their_classes_present() -> None:
     found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=5)
     assert found.expected == 2
     assert found.counts.tolist() == pytest.approx([0, 2, 0, 1, 0], abs=1e-9)
     assert found.unsupported == (0, 2, 4)
 
 
-def test_counts_are_the_priors_of_saerens() -> None:
+def test_present_counts_equal_estimated_priors() -> None:
     probabilities = answers(torch.arange(200) % 4, 6, 2.0)
     values, labels = probabilities.topk(6, dim=1)
     found = present_classes(labels, values, 6)
@@ -32,7 +32,7 @@ def test_counts_are_the_priors_of_saerens() -> None:
     assert float(found.counts.sum()) == pytest.approx(200)
 
 
-def test_doubtful_labels_go_to_classes_with_sure_ones() -> None:
+def test_uncertain_labels_move_to_classes_with_certain_images() -> None:
     """Five of forty classes occur, and the likeliest classes alone would be many more."""
     probabilities = answers(torch.arange(300) % 5, 40, 3.0)
     values, labels = probabilities.topk(5, dim=1)
@@ -43,7 +43,7 @@ def test_doubtful_labels_go_to_classes_with_sure_ones() -> None:
     assert not {0, 1, 2, 3, 4} & {*found.unsupported}
 
 
-def test_all_classes_occur_where_each_has_many_images() -> None:
+def test_all_classes_with_many_images_are_present() -> None:
     probabilities = answers(torch.arange(400) % 8, 8, 4.0)
     values, labels = probabilities.topk(5, dim=1)
     found = present_classes(labels, values, 8)
@@ -52,7 +52,7 @@ def test_all_classes_occur_where_each_has_many_images() -> None:
     assert found.unsupported == ()
 
 
-def test_without_images_nothing_occurs() -> None:
+def test_no_class_is_present_without_images() -> None:
     found = present_classes(torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3), 3)
     assert (found.expected, found.interval) == (0, (0, 0))
     assert found.unsupported == (0, 1, 2)
@@ -74,7 +74,7 @@ def test_one_image_shows_one_class() -> None:
         (torch.full((1, 1), 3), torch.ones(1, 1), "none of 3 classes"),
     ],
 )
-def test_what_is_no_answer_of_a_classifier_is_refused(
+def test_invalid_labels_and_probabilities_raise_error(
     labels: Tensor, probabilities: Tensor, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):

@@ -22,14 +22,14 @@ def calibrated(images: int, spread: float = 1.0) -> tuple[Tensor, Tensor]:
     return log_likelihood.softmax(dim=1), labels
 
 
-def test_the_priors_of_calibrated_posteriors_are_found() -> None:
+def test_estimate_recovers_the_priors_of_calibrated_posteriors() -> None:
     posteriors, _ = calibrated(20_000)
     found = estimate_priors(posteriors)
     assert torch.allclose(found, TRUE, atol=0.015)
     assert float(found.sum()) == pytest.approx(1)
 
 
-def test_posteriors_with_the_right_priors_are_right_more_often() -> None:
+def test_reweighting_with_estimated_priors_raises_accuracy() -> None:
     posteriors, labels = calibrated(20_000, spread=1.5)
     better = reweighted(posteriors, estimate_priors(posteriors) / 0.25)
     before, after = ((one.argmax(dim=1) == labels).double().mean() for one in (posteriors, better))
@@ -43,7 +43,7 @@ def test_the_estimate_is_a_fixed_point() -> None:
     assert torch.allclose(again, found, atol=1e-6)
 
 
-def test_labels_of_all_classes_give_the_same_as_the_whole_matrix() -> None:
+def test_sparse_posteriors_of_all_classes_equal_dense_ones() -> None:
     posteriors, _ = calibrated(300)
     values, labels = posteriors.topk(posteriors.shape[1], dim=1)
     sparse = estimate_priors(values, labels, posteriors.shape[1])
@@ -55,7 +55,7 @@ def test_certain_images_are_counted() -> None:
     assert estimate_priors(posteriors).tolist() == [0.75, 0.0, 0.25]
 
 
-def test_one_class_is_all_there_is() -> None:
+def test_prior_of_a_single_class_is_one() -> None:
     assert estimate_priors(torch.ones(5, 1)).tolist() == [1.0]
 
 
@@ -63,13 +63,13 @@ def test_without_images_priors_stay_equal() -> None:
     assert estimate_priors(torch.zeros(0, 4)).tolist() == [0.25] * 4
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     posteriors, _ = calibrated(300)
     whole = estimate_priors(posteriors)
     monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 40)
     assert torch.allclose(estimate_priors(posteriors), whole, atol=1e-12)
 
 
-def test_a_row_that_no_prior_allows_stays_as_it_was() -> None:
+def test_row_with_zero_products_is_unchanged() -> None:
     row = torch.tensor([[0.0, 1.0]])
     assert reweighted(row, torch.tensor([2.0, 0.0])).tolist() == [[0.0, 1.0]]

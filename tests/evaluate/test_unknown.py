@@ -23,13 +23,13 @@ ROWS = [
 scores = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 
 
-def test_a_weak_best_class_comes_after_none_of_them() -> None:
+def test_low_score_puts_none_of_them_first() -> None:
     sure, unsure = with_unknown(ROWS, 0.5)
     assert sure == ROWS[0]
     assert unsure.classes == (ClassScore(NONE_OF_THEM, 0.3, NO_LABEL), ClassScore("cat", 0.3, 0))
 
 
-def test_one_that_reaches_the_threshold_is_kept() -> None:
+def test_score_at_the_threshold_is_unchanged() -> None:
     assert [*with_unknown(ROWS, 0.3)] == ROWS
 
 

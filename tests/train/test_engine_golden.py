@@ -87,7 +87,7 @@ def recorded() -> dict[str, Tensor]:
     return load_file(GOLDEN)
 
 
-def test_three_engine_steps_reproduce_the_recording(recorded: dict[str, Tensor]) -> None:
+def test_engine_reproduces_the_golden_trace(recorded: dict[str, Tensor]) -> None:
     samples = STEPS * BATCH
     names = [f"class {index}" for index in range(CLASSES)]
     sentences = [

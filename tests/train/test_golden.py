@@ -134,7 +134,7 @@ def recorded() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("run", [run_components, run_reference])
-def test_three_steps_are_reproduced(
+def test_golden_trace_is_reproduced(
     run: Callable[[dict[str, Tensor]], dict[str, Tensor]], recorded: dict[str, Tensor]
 ) -> None:
     computed = run(recorded)
@@ -144,7 +144,7 @@ def test_three_steps_are_reproduced(
         assert error <= TOLERANCE, f"{name} is off by {error} of its largest entry"
 
 
-def test_the_recording_tells_both_streams_and_all_texts_apart(recorded: dict[str, Tensor]) -> None:
+def test_golden_trace_distinguishes_streams_and_texts(recorded: dict[str, Tensor]) -> None:
     """Otherwise reproducing it would prove little."""
     frozen = recorded["frozen_labels"].view_as(recorded["current_labels"])
     agreeing = frozen == recorded["current_labels"]

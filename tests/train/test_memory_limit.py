@@ -22,13 +22,13 @@ def meminfo(tmp_path: Path) -> Path:
     return write(tmp_path / "meminfo", f"MemTotal: 9 kB\nMemAvailable:   {8 * GIB // 1024} kB\n")
 
 
-def test_without_groups_it_is_what_the_machine_has(meminfo: Path, tmp_path: Path) -> None:
+def test_free_memory_without_control_groups_is_that_of_the_machine(
+    meminfo: Path, tmp_path: Path
+) -> None:
     assert free_memory(meminfo, tmp_path / "none", tmp_path / "groups") == 8 * GIB
 
 
-def test_the_tightest_group_above_counts_and_its_files_are_free(
-    meminfo: Path, tmp_path: Path
-) -> None:
+def test_free_memory_is_that_of_the_tightest_control_group(meminfo: Path, tmp_path: Path) -> None:
     groups, own = tmp_path / "groups", write(tmp_path / "own", "0::/jobs/mine\n")
     write(groups / "jobs" / "memory.max", f"{4 * GIB}\n")
     write(groups / "jobs" / "memory.current", f"{3 * GIB}\n")
@@ -38,7 +38,7 @@ def test_the_tightest_group_above_counts_and_its_files_are_free(
     assert free_memory(meminfo, own, groups) == 2 * GIB
 
 
-def test_the_first_version_of_groups_is_read_too(meminfo: Path, tmp_path: Path) -> None:
+def test_free_memory_reads_control_groups_version_1(meminfo: Path, tmp_path: Path) -> None:
     groups = tmp_path / "groups"
     own = write(tmp_path / "own", "9:name=systemd:/\n4:memory:/job\n0::/\n")
     write(groups / "memory" / "job" / "memory.limit_in_bytes", f"{5 * GIB}\n")
@@ -48,13 +48,13 @@ def test_the_first_version_of_groups_is_read_too(meminfo: Path, tmp_path: Path) 
     assert free_memory(meminfo, own, groups) == 3 * GIB
 
 
-def test_a_group_beyond_its_limit_leaves_nothing(meminfo: Path, tmp_path: Path) -> None:
+def test_free_memory_of_a_group_above_its_limit_is_zero(meminfo: Path, tmp_path: Path) -> None:
     own = write(tmp_path / "own", "0::/\n")
     write(tmp_path / "groups" / "memory.max", "10\n")
     write(tmp_path / "groups" / "memory.current", "11\n")
     assert free_memory(meminfo, own, tmp_path / "groups") == 0
 
 
-def test_where_nothing_is_told_nothing_is_known(tmp_path: Path) -> None:
+def test_free_memory_is_none_if_unknown(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     assert free_memory(nowhere, nowhere, nowhere) is None

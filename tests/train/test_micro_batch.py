@@ -65,7 +65,7 @@ def needed(training: Training, size: int | None) -> float:
 
 
 @pytest.mark.parametrize("left", [None, 1e12])
-def test_a_batch_that_fits_stays_whole_and_nothing_is_said(
+def test_batch_that_fits_is_not_split(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, left: float | None
 ) -> None:
     free(monkeypatch, left)
@@ -75,7 +75,7 @@ def test_a_batch_that_fits_stays_whole_and_nothing_is_said(
     assert not [line for line in progress.lines if "fit" in line]
 
 
-def test_a_batch_that_does_not_fit_goes_in_parts_and_gives_the_same_gradients(
+def test_batch_that_does_not_fit_is_split_with_equal_gradients(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, needed(make("look"), 4))
@@ -90,7 +90,7 @@ def test_a_batch_that_does_not_fit_goes_in_parts_and_gives_the_same_gradients(
     assert_same_gradients(training, whole)
 
 
-def test_activations_are_computed_again_only_where_not_one_image_fits(
+def test_activations_are_recomputed_only_if_one_image_does_not_fit(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recomputing = make("look again")
@@ -107,7 +107,7 @@ def test_activations_are_computed_again_only_where_not_one_image_fits(
         assert learner.backbone.model.transformer.grad_checkpointing == again
 
 
-def test_where_nothing_fits_somebody_is_told(
+def test_error_if_one_image_does_not_fit(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, 1)
@@ -115,7 +115,7 @@ def test_where_nothing_fits_somebody_is_told(
         run(make())
 
 
-def test_activations_computed_again_give_the_same_gradients_from_less_memory(
+def test_recomputed_activations_give_equal_gradients_with_less_memory(
     make: Callable[..., Training],
 ) -> None:
     plain = with_settings(AUTO, micro_batch_size=None, gradient_checkpointing=False)
@@ -125,7 +125,7 @@ def test_activations_computed_again_give_the_same_gradients_from_less_memory(
     assert less < peak_of_saved_tensors(make("d", settings=plain))
 
 
-def test_a_training_that_goes_on_takes_no_larger_parts_than_before(
+def test_resumed_training_uses_no_larger_micro_batches(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, needed(make("look"), 4))
@@ -144,7 +144,7 @@ def test_a_training_that_goes_on_takes_no_larger_parts_than_before(
     assert record == {"main": {"micro_batch_size": size, "gradient_checkpointing": False}}
 
 
-def test_batch_size_auto_is_the_published_one_in_parts_that_fit(
+def test_batch_size_auto_splits_the_published_batch(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = with_settings(AUTO, batch_size="auto", micro_batch_size=None)
@@ -169,7 +169,7 @@ def test_sizes_are_halved_until_one_fits() -> None:
     assert _largest_size(lambda size: False, LargestStep(0, []), None) == 0
 
 
-def test_a_gpu_that_runs_out_of_memory_is_tried_with_less(
+def test_out_of_memory_error_halves_the_micro_batch(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a GPU's allocator raises, raised here by the tower."""
@@ -200,7 +200,7 @@ def test_a_gpu_that_runs_out_of_memory_is_tried_with_less(
 @pytest.mark.parametrize(
     ("micro", "hint"), [(None, "micro_batch_size: auto"), ("auto", "goes on from the last")]
 )
-def test_a_gpu_without_memory_in_a_step_is_no_traceback(
+def test_out_of_memory_in_a_step_raises_latte_error(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, micro: Any, hint: str
 ) -> None:
     free(monkeypatch, None)
@@ -215,7 +215,7 @@ def test_a_gpu_without_memory_in_a_step_is_no_traceback(
     assert hint in str(raised.value.hint)
 
 
-def test_the_worst_step_has_the_longest_texts(make: Callable[..., Training]) -> None:
+def test_largest_step_has_the_longest_texts(make: Callable[..., Training]) -> None:
     training = make()
     (learner,) = training.learners
     worst = largest_step(training, learner)
@@ -225,7 +225,7 @@ def test_the_worst_step_has_the_longest_texts(make: Callable[..., Training]) -> 
     assert set(worst.texts) <= set(training.inputs.bank.unique_texts)
 
 
-def test_trying_leaves_neither_gradients_nor_random_numbers_used(
+def test_attempts_leave_no_gradients_and_restore_random_state(
     make: Callable[..., Training],
 ) -> None:
     (learner,) = make().learners
@@ -240,6 +240,6 @@ def test_trying_leaves_neither_gradients_nor_random_numbers_used(
     assert all(value.grad is None for value in learner.parameters.values())
 
 
-def test_towers_that_do_not_train_hold_nothing(make: Callable[..., Training]) -> None:
+def test_frozen_towers_store_no_activations(make: Callable[..., Training]) -> None:
     (learner,) = make(parts=[latteclip_part(trainable="text_layer_norms")]).learners
     assert activation_bytes(learner, LargestStep(2, [])) == 0

@@ -16,7 +16,7 @@ def counted(groups: int, *, input_too: bool) -> int:
     return counter.get_total_flops()
 
 
-def test_gradients_of_a_convolution_take_as_much_as_the_way_forward_each() -> None:
+def test_flops_of_convolution_gradients() -> None:
     for groups in (1, 2, 8):
         forward = 2 * 2 * 25 * 8 * (8 // groups) * 9
         assert counted(groups, input_too=False) == 2 * forward

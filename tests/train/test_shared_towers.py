@@ -98,7 +98,7 @@ def assert_same_rows(found: Path, expected: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_losses_prototypes_and_weights_are_those_of_one_process(
+def test_several_processes_equal_one_process(
     folder: Path, together: Path, alone: dict[str, dict[str, Tensor]], name: str
 ) -> None:
     assert_same_rows(together / name, folder / "1" / name)
@@ -107,14 +107,14 @@ def test_losses_prototypes_and_weights_are_those_of_one_process(
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_all_processes_end_with_the_same_bits(together: Path, name: str) -> None:
+def test_all_processes_end_with_identical_bits(together: Path, name: str) -> None:
     first, *others = [load_file(path) for path in sorted((together / name).glob("of-*"))]
     assert len(others) == int(together.name) - 1
     for other in others:
         assert_same_bits(other, first)
 
 
-def test_the_same_number_of_processes_gives_the_same_bits(together: Path) -> None:
+def test_same_number_of_processes_gives_identical_bits(together: Path) -> None:
     runs = [
         load_file(together / name / "of-0.safetensors") for name in ("latteclip", "latteclip-again")
     ]
@@ -122,13 +122,13 @@ def test_the_same_number_of_processes_gives_the_same_bits(together: Path) -> Non
     assert rows(together / "latteclip") == rows(together / "latteclip-again")
 
 
-def test_stopped_and_resumed_is_never_stopped(together: Path) -> None:
+def test_resume_of_several_processes_gives_identical_bits(together: Path) -> None:
     runs = [load_file(together / name / "of-1.safetensors") for name in ("latteclip", "stopped")]
     assert_same_bits(*runs)
     assert rows(together / "latteclip") == rows(together / "stopped")
 
 
-def test_one_process_goes_on_where_several_stopped(
+def test_one_process_resumes_a_run_of_several(
     folder: Path, together: Path, alone: dict[str, dict[str, Tensor]]
 ) -> None:
     run = together / "stopped-for-one"

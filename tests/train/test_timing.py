@@ -64,7 +64,7 @@ def one_step(clock: Clock, seconds: float) -> None:
             clock.now += seconds
 
 
-def test_a_part_inside_another_counts_for_itself_alone(clock: Clock) -> None:
+def test_inner_part_is_not_counted_in_the_outer_one(clock: Clock) -> None:
     watch = Stopwatch("cpu")
     with measuring(watch):
         for seconds in (100, 1, 1):
@@ -78,7 +78,7 @@ def test_a_part_inside_another_counts_for_itself_alone(clock: Clock) -> None:
     assert watch.beside[CHECKPOINTS] == 7
 
 
-def test_nothing_is_noted_where_nobody_measures(clock: Clock) -> None:
+def test_no_time_is_recorded_outside_of_measuring(clock: Clock) -> None:
     watch = Stopwatch("cpu")
     one_step(clock, 1)
     with measuring(watch):
@@ -87,7 +87,7 @@ def test_nothing_is_noted_where_nobody_measures(clock: Clock) -> None:
     assert timed(TEXTS) is timed(BACKWARD)
 
 
-def test_operations_are_those_of_the_part_that_does_them() -> None:
+def test_flops_are_counted_per_part() -> None:
     watch, matrix = Stopwatch("cpu"), torch.ones(10, 10, requires_grad=True)
     with measuring(watch):
         for _ in range(2):
@@ -100,7 +100,7 @@ def test_operations_are_those_of_the_part_that_does_them() -> None:
     assert watch.flops[BACKWARD] == 2000
 
 
-def test_a_training_that_is_measured_gives_the_same_bits(
+def test_measured_training_gives_identical_bits(
     tiny_backbone: OpenClipBackbone,
     colour_images: Callable[..., Path],
     tmp_path: Path,
@@ -125,7 +125,7 @@ def test_a_training_that_is_measured_gives_the_same_bits(
     assert trace["traceEvents"]
 
 
-def test_a_training_that_ends_while_it_is_traced_leaves_the_trace(tmp_path: Path) -> None:
+def test_trace_is_written_if_training_ends_early(tmp_path: Path) -> None:
     trace = tmp_path / "folder" / "trace.json"
     with measuring(Stopwatch("cpu", trace)):
         for _ in range(2):
