@@ -1,4 +1,4 @@
-"""Several templates and several names count as one text of a class."""
+"""Class texts of several templates and several names."""
 
 from __future__ import annotations
 

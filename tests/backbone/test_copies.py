@@ -1,4 +1,4 @@
-"""Copies of a backbone: forks, checkpoints, and folders that open_clip opens on its own."""
+"""Copies of a backbone: forks, states, and folders that plain open_clip opens."""
 
 from __future__ import annotations
 

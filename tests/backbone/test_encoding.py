@@ -1,4 +1,4 @@
-"""Unit features, texts encoded once at their own length, and what trains while encoding."""
+"""Encoding by an open_clip backbone: text lengths, token cache, dropout and logit scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parameters each named group holds, in every kind of tower."""
+"""Parameters of each named group, in every kind of tower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text towers of Hugging Face end at the longest text of a pass where padding is masked out."""
+"""Text towers of Hugging Face that mask padding are cut at the longest text of a pass."""
 
 from __future__ import annotations
 

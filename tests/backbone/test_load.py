@@ -1,4 +1,4 @@
-"""Every way to name a CLIP, and what people are told when a name, file or download is wrong."""
+"""All kinds of names of a CLIP, and the errors for a wrong name, file or download."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def same_images(one: OpenClipBackbone, other: OpenClipBackbone) -> bool:
 
 @pytest.fixture
 def folder(tiny_clip_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny CLIP that a test may damage, `my-clip` in `tmp_path`."""
+    """A copy of the tiny CLIP in `tmp_path`/`my-clip`, which a test may damage."""
     return Path(shutil.copytree(tiny_clip_folder, tmp_path / "my-clip"))
 
 
 @pytest.fixture
 def weights(folder: Path, tmp_path: Path) -> Path:
-    """The tiny CLIP's weights as a lone file."""
+    """The weights of the tiny CLIP as a single file."""
     return Path(shutil.copy(folder / WEIGHTS, tmp_path / "weights.safetensors"))
 
 

@@ -1,4 +1,4 @@
-"""Model folders of strangers run no code, reach no network and ask nobody."""
+"""Untrusted model folders run no code, use no network and open no prompt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder(tiny_clip_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What anybody looked up or connected to."""
+    """Addresses that were looked up or connected to."""
     found: list[Any] = []
 
     def look_up(*where: Any, **_: Any) -> Any:
@@ -52,7 +52,7 @@ def refusal(folder: Path) -> LatteError:
 
 
 def bring_code(folder: Path) -> Path:
-    """Files with which transformers would run the folder's own Python; returns what it leaves."""
+    """Write files with which transformers would run the folder's own code, and return its mark."""
     mark = folder / "it-ran"
     (folder / "mine.py").write_text(CODE.format(mark=str(mark)))
     automatic = {"AutoTokenizer": [None, "mine.Mine"], "AutoConfig": "mine.Mine"}
@@ -115,7 +115,7 @@ def test_config_parts_of_another_type_raise_error(folder: Path, part: str) -> No
 
 
 class Trap:
-    """Unpickled, it makes a folder."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark

@@ -1,4 +1,4 @@
-"""Confidence without labels: what is expected of zero-shot's word, and the scale that says it."""
+"""Calibration without labels: expected accuracy, and the scale with this mean confidence."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_matching_scale_of_a_single_class_is_the_start() -> None:
 
 
 def test_matching_scale_calibrates_an_overconfident_classifier() -> None:
-    """Labels drawn from zero-shot's own probabilities, and a model that shouts them."""
+    """The model has three times the similarities that match its accuracy."""
     rows = similarities(2000, 5, 1)
     believed = (rows * 4).softmax(dim=1)
     loud = rows * 3

@@ -1,4 +1,4 @@
-"""Intervals against values worked out by hand, and against their own promise: coverage."""
+"""Intervals compared with hand-computed values, and their coverage."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class TestPairedGain:
     def test_adjusted_interval_covers_95_percent_unlike_the_normal_one(
         self, images: int, won: float, lost: float
     ) -> None:
-        """Summed over every possible outcome, not sampled."""
+        """The coverage is the exact sum over all outcomes."""
 
         def coverage(interval) -> float:  # type: ignore[no-untyped-def]
             total = 0.0

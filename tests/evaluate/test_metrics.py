@@ -1,4 +1,4 @@
-"""Accuracies against slow counting, one image at a time."""
+"""Accuracies compared with slow counting, one image at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def classified(draw: DrawFn) -> tuple[Tensor, Tensor]:
 
 
 def order(row: Tensor) -> list[int]:
-    """Classes from the most to the least similar, the first of equals first."""
+    """Return the classes from the most to the least similar, the first of equal ones first."""
     return sorted(range(len(row)), key=lambda c: (-row[c].item(), c))
 
 

@@ -1,4 +1,4 @@
-"""Predictions as rows: scores, order, and files that other programs read."""
+"""Predictions: scores, order, files that other programs read, and images of no class."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from latte.evaluate.predictions import (
+    NO_LABEL,
+    NONE_OF_THEM,
     ClassScore,
     Columns,
     Prediction,
     predict_rows,
+    separation,
     stream_predictions,
+    with_unknown,
     write_predictions,
 )
 
@@ -117,3 +123,27 @@ def test_stream_writes_each_row_before_the_next_is_computed(format_: str) -> Non
     assert "a/1.jpg" not in seen[0]
     assert "a/1.jpg" in seen[1]
     assert "b, c.jpg" in stream.getvalue()
+
+
+WITH_UNSURE = [
+    Prediction("sure.jpg", (ClassScore("cat", 0.8, 0), ClassScore("dog", 0.1, 1))),
+    Prediction("unsure.jpg", (ClassScore("cat", 0.3, 0), ClassScore("dog", 0.2, 1))),
+]
+scores = st.lists(st.integers(0, 5), min_size=1, max_size=12)
+
+
+def test_low_score_puts_none_of_them_first() -> None:
+    sure, unsure = with_unknown(WITH_UNSURE, 0.5)
+    assert sure == WITH_UNSURE[0]
+    assert unsure.classes == (ClassScore(NONE_OF_THEM, 0.3, NO_LABEL), ClassScore("cat", 0.3, 0))
+
+
+def test_score_at_the_threshold_is_unchanged() -> None:
+    assert [*with_unknown(WITH_UNSURE, 0.3)] == WITH_UNSURE
+
+
+@given(scores, scores)
+def test_separation_counts_pairs(known: list[int], unknown: list[int]) -> None:
+    wins = sum((a > b) + (a == b) / 2 for a in known for b in unknown)
+    found = separation(torch.tensor(known).float(), torch.tensor(unknown).float())
+    assert found == pytest.approx(wins / len(known) / len(unknown))

@@ -1,4 +1,4 @@
-"""Class priors from posteriors of unlabelled images."""
+"""Class priors, and the classes that occur, from posteriors of unlabelled images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latte.evaluate.priors import estimate_priors, reweighted
+from latte.evaluate.priors import estimate_priors, present_classes, reweighted
 
 TRUE = torch.tensor([0.6, 0.25, 0.1, 0.05], dtype=torch.float64)
 
@@ -73,3 +73,75 @@ def test_estimate_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None
 def test_row_with_zero_products_is_unchanged() -> None:
     row = torch.tensor([[0.0, 1.0]])
     assert reweighted(row, torch.tensor([2.0, 0.0])).tolist() == [[0.0, 1.0]]
+
+
+def answers(truth: Tensor, classes: int, confidence: float, seed: int = 0) -> Tensor:
+    """Softmax of noisy logits (N, C) that favour the true class."""
+    logits = torch.randn(len(truth), classes, generator=torch.Generator().manual_seed(seed))
+    logits[torch.arange(len(truth)), truth] += confidence
+    return logits.softmax(dim=1)
+
+
+def test_certain_images_make_only_their_classes_present() -> None:
+    found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=5)
+    assert found.expected == 2
+    assert found.counts.tolist() == pytest.approx([0, 2, 0, 1, 0], abs=1e-9)
+    assert found.unsupported == (0, 2, 4)
+
+
+def test_present_counts_equal_estimated_priors() -> None:
+    probabilities = answers(torch.arange(200) % 4, 6, 2.0)
+    values, labels = probabilities.topk(6, dim=1)
+    found = present_classes(labels, values, 6)
+    expected = estimate_priors(probabilities)
+    assert torch.allclose(found.counts / 200, expected, atol=1e-6)
+    assert float(found.counts.sum()) == pytest.approx(200)
+
+
+def test_uncertain_labels_move_to_classes_with_certain_images() -> None:
+    """Five of forty classes occur, and the likeliest classes alone would be many more."""
+    probabilities = answers(torch.arange(300) % 5, 40, 3.0)
+    values, labels = probabilities.topk(5, dim=1)
+    found = present_classes(labels, values, 40)
+    assert len(labels[:, 0].unique()) > 20
+    assert found.expected < len(labels[:, 0].unique())
+    assert found.interval[0] <= 5 <= found.interval[1]
+    assert not {0, 1, 2, 3, 4} & {*found.unsupported}
+
+
+def test_all_classes_with_many_images_are_present() -> None:
+    probabilities = answers(torch.arange(400) % 8, 8, 4.0)
+    values, labels = probabilities.topk(5, dim=1)
+    found = present_classes(labels, values, 8)
+    assert found.expected == 8
+    assert found.interval[1] == 8
+    assert found.unsupported == ()
+
+
+def test_no_class_is_present_without_images() -> None:
+    found = present_classes(torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3), 3)
+    assert (found.expected, found.interval) == (0, (0, 0))
+    assert found.unsupported == (0, 1, 2)
+
+
+def test_one_image_shows_one_class() -> None:
+    found = present_classes(torch.tensor([[2, 0]]), torch.tensor([[0.5, 0.4]]), 3)
+    assert found.expected == 1
+    assert found.interval == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "words"),
+    [
+        (torch.zeros(3, dtype=torch.long), torch.ones(3), "matrices"),
+        (torch.zeros(2, 1, dtype=torch.long), torch.ones(1, 1), "one shape"),
+        (torch.zeros(1, 2, dtype=torch.long), torch.full((1, 2), 1.5), "between 0 and 1"),
+        (torch.zeros(1, 2, dtype=torch.long), torch.full((1, 2), float("nan")), "between 0 and 1"),
+        (torch.full((1, 1), 3), torch.ones(1, 1), "none of 3 classes"),
+    ],
+)
+def test_invalid_labels_and_probabilities_raise_error(
+    labels: Tensor, probabilities: Tensor, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        present_classes(labels, probabilities, 3)

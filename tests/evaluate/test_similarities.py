@@ -1,4 +1,4 @@
-"""Label-free figures against slow counting and their extremes."""
+"""Figures that need no labels, compared with slow counting and at their extremes."""
 
 from __future__ import annotations
 

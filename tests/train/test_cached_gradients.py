@@ -1,4 +1,4 @@
-"""A batch in parts gives the gradients of the whole batch, in less memory."""
+"""Micro-batches give the gradients of the whole batch with less memory."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_micro_batch_size_limits_images_and_texts_per_pass(
         return texts(self, sentences)
 
     training = make(4)
-    assert training.learners[0].text_tower_trains  # found out with a text, before the first step
+    assert training.learners[0].text_tower_trains  # encodes a text, so before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_images", encode_images)
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", encode_texts)
     run(training)

@@ -1,4 +1,4 @@
-"""What checkpoints cost: what training changes, twice, however long a run is."""
+"""Checkpoints: their size and number, damaged files, and files that do not fit."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_previous_checkpoint_replaces_a_damaged_one(
 ) -> None:
     training = train("projections")
     folder = training.folder / "checkpoints"
-    (folder / "step-of-somebody").mkdir()
+    (folder / "step-of-a-user").mkdir()
     newest = max(path for path in folder.iterdir() if path.name[-1].isdecimal())
     (newest / "state.safetensors").write_bytes(content)
     found = load_checkpoint(folder, training.learners, training.inputs.labelers)

@@ -1,4 +1,4 @@
-"""A tower that does not train costs nothing in a step: its features are looked up."""
+"""Features of towers that do not train are cached and looked up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-ins for other methods do what they say."""
+"""Tests of the test doubles for other methods."""
 
 from __future__ import annotations
 

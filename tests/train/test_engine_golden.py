@@ -1,4 +1,4 @@
-"""The engine's own step, on a backbone that looks features up, gives what was recorded."""
+"""The engine's training step reproduces the golden trace, on a backbone that looks features up."""
 
 from __future__ import annotations
 

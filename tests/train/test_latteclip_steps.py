@@ -1,4 +1,4 @@
-"""latte's components, put together as LatteCLIP, against the slow reference; several steps."""
+"""Several steps of latte's components as LatteCLIP, compared with the slow reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop carries every method's shape, and stopping it anywhere changes nothing."""
+"""The loop trains learners of every method, and resumes with identical bits after any step."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_same_seed_gives_identical_bits(make: Make) -> None:
 
 
 class OnceLabeler(PseudoLabeler[NoOptions]):
-    """Classifies with the classes' texts in reverse, and notes how it was called."""
+    """Classifies with the class texts in reverse order, and records its calls."""
 
     refresh = "epoch"
     needs_feature_banks = True
@@ -263,7 +263,7 @@ def test_each_distinct_text_is_encoded_once_per_step(
         return original(self, texts)
 
     training = make(settings=with_settings(SETTINGS, max_steps=1, evaluate_every=0))
-    assert training.learners[0].text_tower_trains  # found out with a text, before the first step
+    assert training.learners[0].text_tower_trains  # encodes a text, so before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
     run(training)
     encoded = [text for call in calls for text in call]

@@ -1,4 +1,4 @@
-"""A step waits for nothing on the device: it reads no number back before the rows are written."""
+"""A step reads no number from the device, as that would wait for its work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.helpers.training_engine import latteclip_part, make_training
 
 
 class Reads(TorchDispatchMode):
-    """Counts how often a number is read out of a tensor."""
+    """Counts numbers that are read from tensors."""
 
     def __init__(self) -> None:
         super().__init__()

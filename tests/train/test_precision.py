@@ -1,4 +1,4 @@
-"""The towers may compute in fewer bits; what is kept stays fp32, and small updates are not lost."""
+"""Arithmetic of the towers: weights stay fp32, so that small updates are not lost."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_weights_prototypes_and_optimiser_state_are_fp32_in_any_arithmetic(
 
 
 def moved(training: Training, steps: int = 8) -> dict[str, Tensor]:
-    """How far each weight matrix went, where the gradient says something about all of it."""
+    """Change of each weight matrix in a training."""
     (learner,) = training.learners
     before = {name: value.detach().clone() for name, value in learner.parameters.items()}
     run(training)

@@ -1,4 +1,4 @@
-"""Several processes train as one does: real ones, started by torchrun."""
+"""Several processes, started by torchrun, train as one does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLERANCE = 1e-5
 
 
 def torchrun(folder: Path, count: int) -> Path:
-    """Every training by `count` processes; what they left is in `folder`/`count`."""
+    """Run every training in `count` processes; the results are in `folder`/`count`."""
     module = "tests.helpers.joint_trainings"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(
@@ -46,7 +46,7 @@ def torchrun(folder: Path, count: int) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> Path:
-    """Images and a CLIP."""
+    """Folder with images and a CLIP."""
     path = tmp_path_factory.mktemp("together")
     write_colour_images(path / "images", ("red", "green", "blue"), 5, (40, 36))
     (path / "clip").symlink_to(tiny_clip_folder)
@@ -59,13 +59,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> 
     ids="{} processes".format,
 )
 def together(request: pytest.FixtureRequest, folder: Path) -> Path:
-    """What so many processes made of every training."""
+    """Folder with the results of every training by several processes."""
     return torchrun(folder, request.param) / str(request.param)
 
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> dict[str, dict[str, Tensor]]:
-    """What one process makes of them."""
+    """Results of every training by one process."""
     return {name: trained(folder, name, f"1/{name}") for name in TRAININGS}
 
 
@@ -82,7 +82,7 @@ def rows(run: Path) -> list[dict[str, Any]]:
 def assert_close(
     found: dict[str, Tensor], expected: dict[str, Tensor], exact: bool = False
 ) -> None:
-    """Adam makes much of small gradients, and of those that are nothing but rounding."""
+    """Compare tensors; Adam amplifies rounding errors of small gradients."""
     for name, value in expected.items():
         tolerance = TOLERANCE if exact or name.endswith("prototypes") else 20 * TOLERANCE
         difference = float((found[name] - value).abs().max())

@@ -1,4 +1,4 @@
-"""Parts are timed for themselves, only while somebody measures, and without changing a bit."""
+"""Time and FLOPs are measured per part, only within `measuring`, without changing a bit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.train import timing
@@ -23,6 +24,7 @@ from latte.train.timing import (
     TEXTS,
     WAITING,
     Stopwatch,
+    count_flops,
     measuring,
     timed,
     timed_items,
@@ -35,7 +37,7 @@ from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
 
 class Clock:
-    """Goes on by what it is told."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -132,3 +134,18 @@ def test_trace_is_written_if_training_ends_early(tmp_path: Path) -> None:
             with timed_step(1):
                 pass
     assert trace.exists()
+
+
+def counted(groups: int, *, input_too: bool) -> int:
+    convolution = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
+    given = torch.ones(2, 8, 5, 5, requires_grad=input_too)
+    with count_flops() as counter:
+        convolution(given).sum().backward()
+    return counter.get_total_flops()
+
+
+def test_flops_of_convolution_gradients() -> None:
+    for groups in (1, 2, 8):
+        forward = 2 * 2 * 25 * 8 * (8 // groups) * 9
+        assert counted(groups, input_too=False) == 2 * forward
+        assert counted(groups, input_too=True) == 3 * forward
