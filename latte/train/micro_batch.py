@@ -142,7 +142,7 @@ def _fit(
             f"{size} images or texts at a time pass through the towers"
         )
     if again:
-        progress.say("train: activations are computed a second time on the way back, to fit")
+        progress.say("train: activations are computed a second time in the backward pass, to fit")
     return Found(size, again)
 
 
