@@ -43,7 +43,7 @@ from latte.interfaces.settings import AugmentSettings, OptimizerSettings, TrainS
 from latte.run.process import keep_freed_memory
 from latte.train.learner import Learner
 from latte.train.loop import train
-from latte.train.timing import counting_operations
+from latte.train.timing import count_flops
 from latte.train.training import Training
 
 SEED = 0
@@ -92,7 +92,7 @@ class Latte:
 
     def epochs(self, rounds: int, between: Any) -> None:
         """One epoch that is counted, then `rounds` by the clock; `between(number)` after each."""
-        counter = counting_operations()
+        counter = count_flops()
         counter.__enter__()
         marks: list[tuple[float, float]] = []
 

@@ -34,8 +34,9 @@ from latte.toolkit.descriptions import (
     ImageDescription,
     ImageOptions,
 )
+from latte.train.features import StepInputs
 from latte.train.learner import build_learner
-from latte.train.step import StepInputs, training_step
+from latte.train.step import training_step
 
 
 class LatteStep:

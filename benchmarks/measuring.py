@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 
 from latte.run.profile import matmul_throughput
-from latte.train.timing import counting_operations
+from latte.train.timing import count_flops
 
 ResultT = TypeVar("ResultT")
 
@@ -39,7 +39,7 @@ class Timed:
 
     def warm_up(self, work: Callable[[], ResultT]) -> ResultT:
         """`work` once before the clock counts; its operations are counted in place of its time."""
-        with counting_operations() as counter:
+        with count_flops() as counter:
             result = work()
         self.flops = counter.get_total_flops()
         return result

@@ -1,4 +1,7 @@
-"""The sentences that stand for classes: one each, or several that count as one."""
+"""Encode image sets, texts and classes without gradient, on the CPU.
+
+`ClassTexts` are the sentences of the classes; several of one class have their features averaged.
+"""
 
 from __future__ import annotations
 
@@ -20,37 +23,38 @@ from latte.interfaces import Backbone, LatteError, Progress
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """C classes; of each, every template filled with every name."""
+    """The sentences of C classes: every template filled with every name of the class."""
 
     of_class: tuple[tuple[str, ...], ...]
     """The sentences of each class, at least one."""
 
     @classmethod
     def of(cls, templates: Sequence[str], names: Sequence[Sequence[str]]) -> Self:
-        """`names` are all that each class goes by. Raises `LatteError` as `fill_template` does."""
+        """Fill `templates` with the names of each class. See `fill_template`."""
         return cls(tuple(_filled(templates, of_class) for of_class in names))
 
     @property
     def sentences(self) -> list[str]:
-        """All of them, class by class."""
+        """All sentences, class by class."""
         return [*chain.from_iterable(self.of_class)]
 
     def features(self, encode: Callable[[Sequence[str]], Tensor]) -> Tensor:
-        """One unit row a class (C, D), with gradient if `encode` gives M texts (M, D) with it.
+        """Return one unit row per class (C, D), with gradient if `encode` records one.
 
-        Of several sentences it is the unit vector along the mean of their unit features, as in
-        CLIP's prompt ensembles (Radford et al. 2021, section 3.1.4).
+        `encode` returns the unit features (M, D) of M texts. The row of several sentences is the
+        normalised mean of their features, as in CLIP's prompt ensembles (Radford et al. 2021,
+        section 3.1.4).
         """
         encoded = encode(self.sentences)
         if len(encoded) == len(self.of_class):
             return encoded
-        # No index_add: on a GPU it adds in an order that differs from run to run.
+        # No index_add: on a GPU its order of additions differs from run to run.
         rows = torch.cat([encoded, encoded.new_zeros(1, encoded.shape[1])])
         return normalize(rows[self._places.to(rows.device)].sum(dim=1), dim=1)
 
     @cached_property
     def _places(self) -> Tensor:
-        """The sentences (C, most) of each class; the row behind all of them where it has fewer."""
+        """Rows (C, most) of the sentences of each class, padded with the row after the last."""
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
@@ -63,7 +67,7 @@ def _filled(templates: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
 
 
 def fill_template(template: str, class_names: Sequence[str]) -> list[str]:
-    """The template once a class, with `{class}` replaced by its name.
+    """Return the template once per class, with `{class}` replaced by its name.
 
     Raises:
         LatteError: if the template does not contain `{class}`.
@@ -76,10 +80,7 @@ def fill_template(template: str, class_names: Sequence[str]) -> list[str]:
     return [template.replace("{class}", name) for name in class_names]
 
 
-# Features of many images or of class names, without gradient, on the CPU.
-
-
-_TEXTS_A_PART = 1024
+_TEXTS_PER_PASS = 1024
 
 
 def encode_image_batches(
@@ -89,12 +90,13 @@ def encode_image_batches(
     progress: Progress,
     name: str,
 ) -> Tensor:
-    """Encode batches of (indices (B,), pixels (B, 3, S, S)) -> unit features (N, D), N = `total`.
+    """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
-    Row i holds the feature of index i, whatever the order of the batches; every index must come.
+    A batch is (indices (B,), pixels (B, 3, S, S)); row i is the feature of index i.
 
     Raises:
         LatteError: if a feature is not finite, as after training that diverged.
+        ValueError: if an index is missing.
     """
     features = torch.zeros(total, backbone.embedding_width)
     seen = torch.zeros(total, dtype=torch.bool)
@@ -121,21 +123,21 @@ def encode_cached_images(
     name: str,
     only: Sequence[int] | None = None,
 ) -> Tensor:
-    """Unit features (N, D) of the evaluation views of all `images`, on the CPU.
+    """Return the unit features (N, D) of the evaluation views of all `images`, on the CPU.
 
-    With `only`, those of the images with these indices, in their order. Several processes encode a
-    share each, of which progress shows the first's.
+    With `only`, those of the images with these indices, in this order. Each process encodes a share
+    of them; progress shows that of the main process.
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
-    batches = _placed(evaluation_batches(images, backbone.pixel_format, batch_size, own))
+    batches = _renumbered(evaluation_batches(images, backbone.pixel_format, batch_size, own))
     features = encode_image_batches(backbone, batches, len(own), progress, name)
     distributed.barrier()
     return distributed.all_gather_rows(features, len(chosen))
 
 
-def _placed(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """`batches` with the places 0, 1, ... in which they come for their indices."""
+def _renumbered(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield `batches` with indices 0, 1, ... in their order."""
     first = 0
     for indices, pixels in batches:
         yield torch.arange(first, first + len(indices)), pixels
@@ -145,28 +147,22 @@ def _placed(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, 
 def encode_many_texts(
     backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
 ) -> Tensor:
-    """Unit features (M, D) of M distinct texts, on the CPU, without gradient.
+    """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient.
 
-    Several processes encode a share each, of which progress shows the first's.
+    Each process encodes a share of them; progress shows that of the main process.
     """
-    features = _encode_texts(backbone, distributed.share(texts), progress, name)
-    distributed.barrier()
-    return distributed.all_gather_rows(features, len(texts))
-
-
-def _encode_texts(
-    backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
-) -> Tensor:
+    own = distributed.share(texts)
     parts = [torch.empty(0, backbone.embedding_width)]
-    with torch.no_grad(), progress.task(name, len(texts), "texts") as task:
-        for first in range(0, len(texts), _TEXTS_A_PART):
-            part = texts[first : first + _TEXTS_A_PART]
+    with torch.no_grad(), progress.task(name, len(own), "texts") as task:
+        for first in range(0, len(own), _TEXTS_PER_PASS):
+            part = own[first : first + _TEXTS_PER_PASS]
             parts.append(backbone.encode_texts(part).cpu())
             task.advance(len(part))
-    return torch.cat(parts)
+    distributed.barrier()
+    return distributed.all_gather_rows(torch.cat(parts), len(texts))
 
 
 def encode_class_texts(backbone: Backbone, texts: ClassTexts) -> Tensor:
-    """The zero-shot classifier: one unit row a class, (C, D), on the CPU, without gradient."""
+    """Return the zero-shot classifier (C, D), on the CPU: one unit row per class."""
     with torch.no_grad():
         return texts.features(backbone.encode_texts).cpu()

@@ -1,4 +1,4 @@
-"""Writes a CLIP as a folder that open_clip opens anywhere as `local-dir:FOLDER`."""
+"""Write a CLIP as a folder that open_clip opens as `local-dir:FOLDER`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def save_model(
     *,
     text_in_folder: bool,
 ) -> None:
-    """Write weights (fp32 safetensors), Hugging Face files where used, and the config last.
+    """Write weights (fp32 safetensors), Hugging Face files if there are any, and the config last.
 
-    A Hugging Face text tower that came from a folder is written with this folder's absolute path:
-    open_clip takes the path as it stands, so such a folder does not move outside latte.
+    The config of a Hugging Face text tower from a folder has the absolute path of the new folder,
+    as open_clip does not resolve relative paths. After a move, only latte can open such a folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with write_atomically(folder / WEIGHTS_FILE) as temporary:
@@ -42,7 +42,7 @@ def save_model(
 
 
 def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) -> dict[str, Any]:
-    """`config` as an export writes it: the activation spelled out, no other weights asked for."""
+    """Return `config` for an export: with the activation explicit, and no pretrained weights."""
     exported = copy.deepcopy(dict(config))
     exported["quick_gelu"] = bool(exported.get("quick_gelu", False))
     if "timm_model_name" in exported["vision_cfg"]:
@@ -55,7 +55,7 @@ def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) 
 
 
 def _exported_weights(model: Any) -> dict[str, Tensor]:
-    """Every weight under every name it has: safetensors takes no two views of one storage."""
+    """Return every weight under each of its names: safetensors rejects views of one storage."""
     exported: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in model.state_dict().items():

@@ -1,4 +1,4 @@
-"""Named groups of a CLIP's parameters, for towers of every kind that open_clip builds."""
+"""Named groups of a CLIP's parameters, for all kinds of towers that open_clip builds."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _VISUAL_PROJECTIONS = (
 )
 _TEXT_PROJECTIONS = ("text_projection", "text.text_projection", "text.proj")
 _NEVER_TRAINED = ("logit_bias", "text_decoder")
-"""A sigmoid loss's bias, and CoCa's captioner, have no part in latte's losses."""
+"""The bias of a sigmoid loss and CoCa's captioner do not occur in latte's losses."""
 
 
 def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Parameter]:
-    """The parameters of `group` by name, in the model's order; `none` is empty.
+    """Return the parameters of `group` by name, in the model's order; none for `none`.
 
-    `logit_scale` belongs to `all` alone.
+    `logit_scale` belongs only to `all`.
 
     Raises:
-        LatteError: if the model has nothing of that kind.
+        LatteError: if the model has no such parameters.
     """
     names = set(_names(model, group))
     if not names and group != "none":
@@ -88,7 +88,7 @@ def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
 
 
 def _classifier(visual: Any) -> list[str]:
-    """The classifier of timm itself: what projects where open_clip adds no head to a timm tower."""
+    """Return timm's own classifier: the projection, if open_clip adds no head to a timm tower."""
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

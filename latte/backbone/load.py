@@ -1,4 +1,4 @@
-"""Opens the CLIP that a recipe names."""
+"""Open the CLIP that a recipe names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from open_clip.factory import create_model, get_tokenizer
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.source import ModelSource, find_model
-from latte.backbone.untrusted import brings_code, kept_in_bounds
+from latte.backbone.untrusted import brings_code, restricted
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BackboneSettings
 
@@ -26,22 +26,22 @@ def load_backbone(
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
     Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
-    No code that a model brings is run, and a folder reaches no network.
+    No code of a model is run, and no network is used for a folder.
 
     Args:
         settings: the recipe's `backbone`.
         device: a torch device.
-        base_dir: where relative paths in `settings` start.
-        model_folder: the model folder that a plugin ships as `plugin:NAME`.
-        cache_dir: where downloads are kept; none: the libraries' own caches.
+        base_dir: start of relative paths in `settings`.
+        model_folder: returns the model folder that a plugin ships as `plugin:NAME`.
+        cache_dir: for downloads; None: the caches of the libraries.
 
     Raises:
-        LatteError: if the model is not there, or its weights do not fit it.
+        LatteError: if the model does not exist, or its weights do not fit it.
     """
     source = find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=cache_dir)
     cache = str(cache_dir) if cache_dir else None
     try:
-        with kept_in_bounds(offline=source.is_folder):
+        with restricted(offline=source.is_folder):
             model = _create(source, cache)
             tokenizer = get_tokenizer(source.name, cache_dir=cache)
     except Exception as error:  # whatever open_clip, timm or transformers raise for a bad folder
@@ -57,8 +57,8 @@ def load_backbone(
 def _create(source: ModelSource, cache: str | None) -> Any:
     overrides: dict[str, Any] = {}
     if source.text_folder is not None:
-        # open_clip hands hf_model_name to transformers as it stands, so a path in it would be
-        # read from the current folder.
+        # open_clip passes hf_model_name unchanged to transformers, which would resolve a path from
+        # the current folder.
         overrides["text_cfg"] = {
             **source.config["text_cfg"],
             "hf_model_name": str(source.text_folder),

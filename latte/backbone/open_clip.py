@@ -1,4 +1,4 @@
-"""A CLIP from open_clip, as latte's backbone."""
+"""A CLIP of open_clip as latte's backbone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from latte.backbone.texts import (
 from latte.interfaces import Backbone, LatteError, PixelFormat, TrainableGroup
 from latte.io.files import digest, digest_json
 
-_TEXTS_A_PASS = 256
+_TEXTS_PER_PASS = 256
 _LARGEST_LOGIT_SCALE = math.log(100)
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
@@ -39,10 +39,10 @@ _NOTES: Mapping[TextPath, tuple[str, ...]] = {
 
 
 class OpenClipBackbone(Backbone):
-    """Any CLIP that open_clip builds; starts frozen.
+    """Any CLIP that open_clip builds, frozen at first.
 
-    Dropout acts only where a gradient is recorded and something trains. BatchNorm statistics never
-    move: on small unlabelled batches they would drift away from the pretrained ones.
+    Dropout is active only while a gradient is recorded and parameters train. BatchNorm statistics
+    are constant: on small unlabelled batches they would drift away from the pretrained ones.
     """
 
     def __init__(
@@ -59,21 +59,21 @@ class OpenClipBackbone(Backbone):
             model: an open_clip model with its weights, in fp32, on its device.
             config: the `model_cfg` that builds it.
             tokenizer: open_clip's tokenizer for it.
-            text_in_folder: its Hugging Face text tower was configured by files in a model folder.
+            text_in_folder: True if a model folder configures its Hugging Face text tower.
         """
         self.model = model
         self.config = config
         self.text_path = text_path_of(model)
-        """`packed` without padding, `cut` at the longest text, or `full`: open_clip's own way."""
+        """`packed` without padding, `cut` at the longest text, or `full`: as open_clip does."""
         self.image_path: Literal["class token", "full"] = (
             "class token" if reads_class_token(model.visual) else "full"
         )
-        """`class token`: the last block computes it alone; `full`: open_clip's own way."""
+        """`class token`: the last block computes only this token; `full`: as open_clip does."""
         self.notes = _NOTES[self.text_path]
         self.pixel_format = _pixel_format(model.visual.preprocess_cfg)
         self.embedding_width = int(config["embed_dim"])
         self.tokenizer = tokenizer
-        """open_clip's own; texts are remembered in front of it."""
+        """open_clip's tokenizer, without the cache of tokens."""
         self._tokens = TokenCache(tokenizer)
         self._text_in_folder = text_in_folder
         self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
@@ -82,14 +82,14 @@ class OpenClipBackbone(Backbone):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are; inputs are moved there."""
+        """The device of the weights; inputs are moved to it."""
         return self.model.logit_scale.device  # type: ignore[no-any-return]
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of architecture, pixel format and weights, as they were loaded."""
+        """A digest of architecture, pixel format and the loaded weights."""
         config = exported_config(self.config)
-        if self._text_in_folder:  # the folder's place says nothing about the model
+        if self._text_in_folder:  # the path of the folder is not part of the model
             del config["text_cfg"]["hf_model_name"]
         return digest(
             digest_json([config, asdict(self.pixel_format)]),
@@ -100,7 +100,7 @@ class OpenClipBackbone(Backbone):
         )
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, S, S) -> unit features (B, D) in fp32."""
+        """Return unit features (B, D) in fp32 of pixels (B, 3, S, S)."""
         self._choose_mode()
         pixels = pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)
         if self.image_path == "class token":
@@ -108,7 +108,7 @@ class OpenClipBackbone(Backbone):
         return _unit(self.model.encode_image(pixels, normalize=False))
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """M texts -> unit features (M, D) in fp32; each distinct text is encoded once."""
+        """Return unit features (M, D) in fp32 of M texts; each distinct text is encoded once."""
         if not texts:
             return torch.zeros(0, self.embedding_width, device=self.device)
         self._choose_mode()
@@ -120,32 +120,32 @@ class OpenClipBackbone(Backbone):
         return features.index_select(0, gathered.to(self.device, non_blocking=True))
 
     def _encode_distinct(self, tokens: Tensor) -> Tensor:
-        """Tokens (M, L) -> unit features (M, D), texts of like length in one pass."""
+        """Return unit features (M, D) of tokens (M, L); texts of similar length share a pass."""
         lengths = text_lengths(self.model, tokens)
         order = lengths.argsort(stable=True)
         passes = [
             _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
-            for part in torch.split(order, _TEXTS_A_PASS)
+            for part in torch.split(order, _TEXTS_PER_PASS)
         ]
         back = order.argsort().to(self.device, non_blocking=True)
         return torch.cat(passes).index_select(0, back)
 
     @property
     def logit_scale(self) -> Tensor:
-        """The scalar that multiplies cosine similarities, with gradient where it trains."""
+        """The scalar that multiplies cosine similarities, with gradient if it trains."""
         return self.model.logit_scale.exp().reshape(())  # type: ignore[no-any-return]
 
     def clamp_logit_scale(self) -> None:
-        """Keep a training logit scale within [1, 100]; a frozen one stays as it was loaded."""
+        """Clamp a trained logit scale to [1, 100]; a frozen one does not change."""
         if self.model.logit_scale.requires_grad:
             with torch.no_grad():
                 self.model.logit_scale.clamp_(0.0, _LARGEST_LOGIT_SCALE)
 
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Let `group` train and freeze the rest; returns what trains, by name.
+        """Make `group` trainable, freeze the rest, and return the trainable parameters by name.
 
         Raises:
-            LatteError: if the model has nothing of that kind.
+            LatteError: if the model has no such parameters.
         """
         chosen = {
             name: weight
@@ -153,7 +153,7 @@ class OpenClipBackbone(Backbone):
             if name not in self._constants
         }
         if chosen:
-            _ = self.fingerprint  # of the weights that were loaded, before they move
+            _ = self.fingerprint  # computed now, as it is that of the loaded weights
         self._freeze()
         for weight in chosen.values():
             weight.requires_grad_(True)
@@ -161,12 +161,12 @@ class OpenClipBackbone(Backbone):
         return chosen
 
     def recompute_activations(self) -> bool:
-        """Blocks run again on the way back: latte's short ways here, open_clip's own elsewhere."""
+        """Run blocks again in the backward pass instead of storing their activations."""
         self.model.set_grad_checkpointing(True)
         return True
 
     def fork(self) -> OpenClipBackbone:
-        """An independent, frozen copy with the same weights and fingerprint."""
+        """Return an independent, frozen copy with the same weights and fingerprint."""
         _ = self.fingerprint
         twin = copy.copy(self)
         twin.model = copy.deepcopy(self.model)
@@ -174,11 +174,11 @@ class OpenClipBackbone(Backbone):
         return twin
 
     def state(self) -> dict[str, Tensor]:
-        """Weights and buffers by name: views, which change when the backbone trains on."""
+        """Return weights and buffers by name, as views that change with further training."""
         return {name: weight.detach() for name, weight in self.model.state_dict().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned; the fingerprint stays that of the loaded weights.
+        """Restore what `state` returned; the fingerprint does not change.
 
         Raises:
             LatteError: if `state` belongs to another architecture.
@@ -226,7 +226,7 @@ def _bytes(weight: Tensor) -> bytes:
 
 
 def _memory_format(visual: nn.Module) -> torch.memory_format:
-    """Channels-last pixels make convolutional networks faster; their weights stay as they are."""
+    """Return channels-last for convolutional networks, which it makes faster."""
     convolutional = any(isinstance(module, nn.BatchNorm2d) for module in visual.modules())
     return torch.channels_last if convolutional else torch.contiguous_format
 

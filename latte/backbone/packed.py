@@ -1,4 +1,9 @@
-"""Attention between the tokens of one sequence, the way that suits the device."""
+"""Run open_clip's own transformers on sequences without padding.
+
+Sequences are concatenated as the rows of one matrix, so that no row is computed for padding. The
+last block computes only the rows that are read after it. Results do not change: layer norms,
+projections and MLPs act on one row at a time, and attention on the rows of one sequence.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +21,18 @@ _HALF = (torch.bfloat16, torch.float16)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
-    """Queries (N, H, Q, d), keys and values (N, H, L, d) -> (N, H, Q, d); causal needs Q = L.
+    """Return attention (N, H, Q, d) of queries (N, H, Q, d), keys and values (N, H, L, d).
 
-    Torch's fused kernel, except where it would train in half precision on a CPU: there its
-    backward pass takes twice to three times as long as the two products written out.
+    Causal attention needs Q = L. Torch's fused kernel is used except for training in half precision
+    on a CPU, where its backward pass takes two to three times as long as two matrix products.
     """
     trains = torch.is_grad_enabled() and queries.requires_grad
     if trains and queries.device.type == "cpu" and queries.dtype in _HALF:
-        return _written_out(queries, keys, values, causal=causal)
+        return _as_products(queries, keys, values, causal=causal)
     return functional.scaled_dot_product_attention(queries, keys, values, is_causal=causal)
 
 
-def _written_out(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
+def _as_products(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
     if causal:
         ahead = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu_(1)
@@ -36,28 +41,20 @@ def _written_out(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool)
     return weights @ values
 
 
-# The blocks of open_clip's own transformers, on sequences without padding.
-#
-# Sequences lie one after the other as the rows of a single matrix, so that no row is computed for
-# padding; and the last block computes only the rows that are read after it. Both leave every
-# result as it was: layer norms, projections and MLPs look at one row at a time, and attention
-# looks at the rows of one sequence.
-
-
 @dataclass(frozen=True)
 class Packing:
-    """Where N sequences lie in a matrix of T rows."""
+    """The positions of N sequences in a matrix of T rows."""
 
     groups: Sequence[tuple[int, int]]
-    """(how many, length) of neighbours of equal length; the products add up to T."""
+    """(count, length) of adjacent sequences of equal length; the products add up to T."""
     read: Tensor
-    """(N,): the row of each sequence that is read in the end."""
+    """(N,): the row of each sequence that is read after the last block."""
     causal: bool
-    """Rows see nothing behind them, and the row that is read is the last of its sequence."""
+    """True if rows attend only to earlier ones; the last row of each sequence is then read."""
 
 
 def can_run(transformer: nn.Module) -> bool:
-    """Whether `run_blocks` knows every block of this transformer."""
+    """Return True if `run_blocks` supports every block of this transformer."""
     return (
         type(transformer) is Transformer
         and transformer.batch_first
@@ -66,9 +63,9 @@ def can_run(transformer: nn.Module) -> bool:
 
 
 def run_blocks(transformer: Any, states: Tensor, packing: Packing) -> Tensor:
-    """Rows (T, W) through all blocks -> (N, W), the rows that are read.
+    """Run rows (T, W) through all blocks, and return the rows (N, W) that are read.
 
-    With `grad_checkpointing` a block keeps its input alone, and runs again on the way back.
+    With `grad_checkpointing`, a block stores only its input, and runs again in the backward pass.
     """
     *blocks, last = transformer.resblocks
     again = transformer.grad_checkpointing and torch.is_grad_enabled()
@@ -92,12 +89,12 @@ def _run(
 
 def _block(block: Any, states: Tensor, packing: Packing) -> Tensor:
     attended = _attention(block.attn, block.ln_1(states), packing)
-    return _behind_attention(block, states, attended)
+    return _after_attention(block, states, attended)
 
 
 def _last_block(block: Any, states: Tensor, packing: Packing) -> Tensor:
     attended = _attention_of_read(block.attn, block.ln_1(states), packing)
-    return _behind_attention(block, states.index_select(0, packing.read), attended)
+    return _after_attention(block, states.index_select(0, packing.read), attended)
 
 
 def _is_plain(block: nn.Module) -> bool:
@@ -114,13 +111,13 @@ def _is_plain(block: nn.Module) -> bool:
     )
 
 
-def _behind_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
+def _after_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
     states = states + block.ls_1(attended)
     return states + block.ls_2(block.mlp(block.ln_2(states)))  # type: ignore[no-any-return]
 
 
 def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
-    """Every row (T, W) looks at its sequence."""
+    """Return the attention of every row (T, W) within its sequence."""
     projected = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
     parts = []
     for part, (count, length) in _groups(projected, packing):
@@ -133,7 +130,7 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
 def _attention_of_read(
     attention: nn.MultiheadAttention, states: Tensor, packing: Packing
 ) -> Tensor:
-    """Only the rows that are read (N, W) look at their sequences, which they see whole."""
+    """Return the attention (N, W) of the rows that are read, to their whole sequences."""
     width, heads = states.shape[1], attention.num_heads
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     assert bias is not None, "see `can_run`"
@@ -156,15 +153,12 @@ def _groups(rows: Tensor, packing: Packing) -> Sequence[tuple[Tensor, tuple[int,
 
 
 def _heads(rows: Tensor, count: int, length: int, kinds: int, heads: int) -> tuple[Tensor, ...]:
-    """Rows (count * length, kinds * W) -> for each kind (count, heads, length, W / heads)."""
+    """Split rows (count * length, kinds * W) into (count, heads, length, W / heads) per kind."""
     return rows.view(count, length, kinds, heads, -1).permute(2, 0, 3, 1, 4).unbind()
 
 
-# Image features of towers that read nothing but the class token in the end.
-
-
 def reads_class_token(visual: Any) -> bool:
-    """True for open_clip's own vision transformer where it pools at the class token."""
+    """Return True for open_clip's own vision transformer that pools at the class token."""
     kind = type(visual)
     return (
         kind is VisionTransformer
@@ -176,9 +170,9 @@ def reads_class_token(visual: Any) -> bool:
 
 
 def class_token_features(visual: Any, pixels: Tensor) -> Tensor:
-    """Pixels (B, 3, S, S) -> features (B, D), not normalised, equal to `visual(pixels)`.
+    """Return features (B, D) of pixels (B, 3, S, S), not normalised, equal to `visual(pixels)`.
 
-    The tower must pass `reads_class_token`. Its last block computes the class token alone.
+    For towers with `reads_class_token`. The last block computes only the class token.
     """
     states = visual._embeds(pixels)
     count, length, width = states.shape

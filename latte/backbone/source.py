@@ -1,4 +1,4 @@
-"""Finds the architecture and the weights that a recipe's `backbone` asks for."""
+"""Find the architecture and the weights that a recipe's `backbone` names."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _WHERE = "backbone.model"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """One CLIP that exists: what open_clip must be told to build it."""
+    """An existing CLIP, as the arguments with which open_clip builds it."""
 
     name: str
-    """open_clip's name for it, with its schema."""
+    """open_clip's name of it, with its schema."""
     config: Mapping[str, Any]
     """`model_cfg` as an export writes it."""
     weights: Path | None = None
-    """A weights file, for a model given by name; folders and repositories bring their own."""
+    """A weights file, for a model given by name; folders and repositories contain their own."""
     preprocess: Mapping[str, Any] = field(default_factory=dict)
-    """What the weight tag says about pixels."""
+    """The pixel format of the weight tag."""
     text_folder: Path | None = None
-    """Where the configuration of a Hugging Face text tower lies, if it lies in the model folder."""
+    """The model folder, if it contains the configuration of a Hugging Face text tower."""
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder on this machine, which must have all that it needs."""
+        """True for a folder on this machine, which must contain all that the model needs."""
         return self.name.startswith("local-dir:")
 
 
@@ -57,10 +57,10 @@ def find_model(
     model_folder: Callable[[str], Path],
     cache_dir: Path | None,
 ) -> ModelSource:
-    """Resolve `settings`, downloading where they name something on a server.
+    """Resolve `settings`, and download what is on a server.
 
     Raises:
-        LatteError: for a name, tag, folder, file or download that is not there.
+        LatteError: if a name, tag, folder, file or download does not exist.
     """
     schema, _, rest = settings.model.partition(":")
     brings_weights = settings.model.startswith(BRING_WEIGHTS)
@@ -163,8 +163,8 @@ def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None)
     if not tag:
         return ModelSource(name, config, weights=_weights_file(name, settings.pretrained, base_dir))
     if tag.get("quick_gelu"):
-        # Built-in configs such as ViT-B-32 say GELU, and open_clip only warns; these weights were
-        # trained with QuickGELU and classify worse with anything else.
+        # Built-in configs such as ViT-B-32 have GELU, and open_clip only warns. These weights were
+        # trained with QuickGELU, and classify worse with GELU.
         config["quick_gelu"] = True
     preprocess = {key: tag[key] for key in _PREPROCESS_KEYS if key in tag}
     return ModelSource(
@@ -204,7 +204,7 @@ def _weights_file(name: str, pretrained: str, base_dir: Path) -> Path:
         )
     if (path.parent / CONFIG_FILE).is_file():
         raise LatteError(
-            f"{path} lies in a model folder, whose {CONFIG_FILE} may differ from {name}",
+            f"{path} is in a model folder, whose {CONFIG_FILE} may differ from {name}",
             where="backbone.pretrained",
             hint=f"remove pretrained and set model to local-dir:{path.parent}",
         )

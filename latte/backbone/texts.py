@@ -1,7 +1,7 @@
-"""Texts through a text tower: tokenised once, and no longer than they are.
+"""Encode texts without padding, or with as little as the text tower allows.
 
-A text's length is where its tokens stop mattering: its end-of-text token for a causal tower that
-pools there, its last token that is no padding for a tower that masks padding out.
+A text ends at the last token that affects its feature: the end-of-text token for a causal tower
+that pools there, the last token before the padding for a tower that masks padding.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Tokenizer = Callable[[list[str]], Tensor]
 TextPath = Literal["packed", "cut", "full"]
 
 _MASKING_ARCHITECTURES = ("bert", "roberta", "xlm-roberta")
-"""Hugging Face's encoders whose tokens neither see padding nor shift when there is less of it."""
+"""Hugging Face's encoders whose tokens do not attend to padding or move with its length."""
 
 
 class TokenCache:
-    """Remembers the tokens of the last `capacity` distinct texts."""
+    """Caches the tokens of the last `capacity` distinct texts."""
 
     def __init__(self, tokenizer: Tokenizer, capacity: int = 65_536) -> None:
         self._tokenizer = tokenizer
@@ -34,7 +34,10 @@ class TokenCache:
         self._rows: dict[str, Tensor] = {}
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """M > 0 distinct texts -> tokens (M, context length), truncated with the end kept."""
+        """Return tokens (M, context length) of M > 0 distinct texts.
+
+        A text that is too long is truncated, and keeps its end-of-text token.
+        """
         missing = [text for text in texts if text not in self._rows]
         if missing:
             self._rows.update(zip(missing, self._tokenizer(missing).unbind(), strict=True))
@@ -45,10 +48,10 @@ class TokenCache:
 
 
 def text_path_of(model: nn.Module) -> TextPath:
-    """How this model's texts are encoded.
+    """Return the method by which this model's texts are encoded.
 
-    `packed`: side by side without padding; `cut`: padded to the longest of a pass; `full`: padded
-    to the context length, for towers where latte cannot tell that less would be the same.
+    `packed`: concatenated, without padding; `cut`: padded to the longest of a pass; `full`: padded
+    to the context length, for towers that may give other features with less padding.
     """
     text = _tower(model)
     if _stops_at_its_end(text):
@@ -57,7 +60,7 @@ def text_path_of(model: nn.Module) -> TextPath:
 
 
 def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Lengths (M,) of tokens (M, L); L for all where `text_path_of` says `full`."""
+    """Return the lengths (M,) of tokens (M, L); all L if `text_path_of` is `full`."""
     text = _tower(model)
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
@@ -73,10 +76,10 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath) -> Tensor:
-    """Tokens (M, L) of texts in order of `lengths` (M,) -> features (M, D), not normalised.
+    """Return features (M, D), not normalised, of tokens (M, L) sorted by `lengths` (M,).
 
-    Equal to `model.encode_text(tokens)`. Tokens and lengths are on the CPU, where looking at them
-    waits for nothing.
+    They equal `model.encode_text(tokens)`. Tokens and lengths are on the CPU, so that reading them
+    does not wait for a GPU.
     """
     device = next(model.parameters()).device
     if path == "packed":
@@ -94,8 +97,8 @@ def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextP
 
 def _packed(text: Any, tokens: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
     places = torch.arange(tokens.shape[1]).expand_as(tokens)
-    kept = places < lengths[:, None]
-    flat, positions = (each[kept].to(device, non_blocking=True) for each in (tokens, places))
+    real = places < lengths[:, None]
+    flat, positions = (each[real].to(device, non_blocking=True) for each in (tokens, places))
     states = text.token_embedding(flat) + functional.embedding(positions, text.positional_embedding)
     different, counts = torch.unique_consecutive(lengths, return_counts=True)
     groups = list(zip(counts.tolist(), different.tolist(), strict=True))
@@ -118,7 +121,7 @@ def _tower(model: nn.Module) -> Any:
 
 
 def _stops_at_its_end(text: Any) -> bool:
-    """Open_clip's own transformer with a causal mask that pools at the end-of-text token."""
+    """Return True for open_clip's own causal transformer that pools at the end-of-text token."""
     kind = type(text)
     if kind is TextTransformer:
         if text.cls_emb is not None or text.use_pad_mask or text.output_tokens:
@@ -130,7 +133,7 @@ def _stops_at_its_end(text: Any) -> bool:
 
 
 def _masks_padding(text: Any) -> bool:
-    """A Hugging Face encoder that never looks at padding and does not pool it either."""
+    """Return True for a Hugging Face encoder that neither attends to padding nor pools it."""
     kind = type(text)
     return (
         kind is HFTextEncoder

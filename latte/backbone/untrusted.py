@@ -1,4 +1,4 @@
-"""Model folders of strangers bring numbers: they run no code and reach no network."""
+"""Load untrusted model folders without running their code and without a network."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _TOKENIZER_OPTIONS = frozenset(
     {"clean", "strip_sep_token", "language", "additional_special_tokens", "reduction_mask"}
 )
-"""What open_clip's own tokenizers take; it hands all else on to transformers."""
+"""Options of open_clip's own tokenizers; it passes all others on to transformers."""
 
 
 def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
-    """Raise `LatteError` for a `model_cfg` that asks for more than building a model."""
+    """Raise `LatteError` for a `model_cfg` that would run code or use a network."""
     text, vision = config["text_cfg"], config["vision_cfg"]
     if not isinstance(text, Mapping) or not isinstance(vision, Mapping):
         raise LatteError(f"{name} does not describe an open_clip model", where=where)
@@ -41,27 +41,27 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
 
 
 @contextmanager
-def kept_in_bounds(*, offline: bool) -> Iterator[None]:
-    """Inside, transformers runs no code that a model brings, and asks nobody whether it should.
+def restricted(*, offline: bool) -> Iterator[None]:
+    """Prevent transformers from running a model's code, or asking to, within the block.
 
-    With `offline`, the hub is not reached either: what is in its cache is still found.
+    With `offline`, the hub is not used either; files in its cache are still found.
     """
     with ExitStack() as stack:
         if offline:
             _set(stack, "huggingface_hub.constants", "HF_HUB_OFFLINE", True)
         if find_spec("transformers") is not None:
-            # Above zero it asks at the terminal; at zero it refuses.
+            # Above zero, transformers asks at the terminal; at zero, it refuses.
             _set(stack, "transformers.dynamic_module_utils", "TIME_OUT_REMOTE_CODE", 0)
         yield
 
 
 def brings_code(error: Exception) -> bool:
-    """Whether transformers refused because it would have to run a model's own code."""
+    """Return True if transformers refused to run a model's own code."""
     return "trust_remote_code" in str(error) or "custom code" in str(error)
 
 
 def _set(stack: ExitStack, module: str, name: str, value: Any) -> None:
-    """Give a library's module constant another value until `stack` ends."""
+    """Change a constant of a library's module until `stack` closes."""
     owner = importlib.import_module(module)
     stack.callback(setattr, owner, name, getattr(owner, name))
     setattr(owner, name, value)

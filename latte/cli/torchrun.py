@@ -22,7 +22,7 @@ def refuse_several_processes(command: str) -> None:
     if start is None or command in _FOR_SEVERAL:
         return
     error = LatteError(
-        f"`latte {command}` is for one process, and torchrun started {start.count}",
+        f"`latte {command}` is for one process, and torchrun started {start.world_size}",
         hint=f"start it without torchrun; for several are: {', '.join(_FOR_SEVERAL)}",
     )
     if start.rank:

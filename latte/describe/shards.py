@@ -87,7 +87,7 @@ def wait_for_answers(
         store.refresh()
         return _answers(store, rows, key) >= expected
 
-    if not distributed.appears(are_there):
+    if not distributed.wait_until(are_there):
         raise LatteError(
             "descriptions that another process wrote do not appear here",
             where=str(store.folder),

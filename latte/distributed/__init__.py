@@ -1,26 +1,26 @@
-"""Processes that work on one run together, as `torchrun` starts them; alone, none of this acts.
+"""Processes that work on one run together, started by `torchrun`; inactive in a single process.
 
 Each process computes what is small. Large work is divided: a process does every `world_size`-th
 item, and the rows are gathered. Only the main process writes files and prints. Waits that may be
 long use torchrun's key-value store. Tensors use torch.distributed, whose calls fail when they take
-longer than `patience`. Importing this loads no torch; `latte.distributed.joining` does.
+longer than `patience`. Importing this package does not import torch.
 """
 
-from latte.distributed.environment import PATIENCE_VARIABLE, Start, local_device, start_of
 from latte.distributed.group import (
     all_gather_object,
     all_gather_rows,
     all_reduce,
     any_process,
-    appears,
     barrier,
     broadcast,
     broadcast_tensors,
     is_main_process,
     rank,
     share,
+    wait_until,
     world_size,
 )
+from latte.distributed.joining import PATIENCE_VARIABLE, Start, local_device, start_of
 from latte.distributed.watchdog import EndedElsewhere
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "all_gather_rows",
     "all_reduce",
     "any_process",
-    "appears",
     "barrier",
     "broadcast",
     "broadcast_tensors",
@@ -40,5 +39,6 @@ __all__ = [
     "rank",
     "share",
     "start_of",
+    "wait_until",
     "world_size",
 ]

@@ -1,4 +1,7 @@
-"""What another machine has written appears here after a while, or never."""
+"""The processes of this run: their ranks, barriers, and exchange of values and tensors.
+
+The names are those of torch.distributed. In a single process every function returns its input.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +10,35 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count as numbers
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from latte.distributed.watchdog import Lost
+from latte.distributed.watchdog import PeerLost
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_SECONDS = 90.0
-"""Network file systems take their time to look again."""
-_POLL_SECONDS = 0.2
-
-
-def appears(is_there: Callable[[], bool]) -> bool:
-    """Whether `is_there` comes true within a time that network file systems keep to."""
-    deadline = time.monotonic() + _SECONDS
-    while not is_there():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
-
-
-# The processes of this run: who is who, waiting for each other, and exchanging tensors.
-
-
 ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
 
-_LOOK_AGAIN_SECONDS = 0.02
+_POLL_SECONDS = 0.02
+_FILE_POLL_SECONDS = 0.2
+_FILE_TIMEOUT_SECONDS = 90.0
+"""Longer than network file systems cache the content of a folder."""
 _BUCKET_NUMBERS = 2**24
 """Numbers that are summed in one call: 64 MiB of fp32."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Several processes that have found each other."""
+    """Processes that have joined."""
 
     rank: int
     world_size: int
     store: Any
-    """A `torch.distributed.Store` of this run's own keys."""
+    """A `torch.distributed.Store` with keys of this run alone."""
     waits: Iterator[int]
-    """Numbers the waits, which all processes come to in the same order."""
+    """Numbers for barriers and broadcasts, which all processes reach in the same order."""
 
 
 _group: Group | None = None
@@ -58,9 +46,9 @@ _group: Group | None = None
 
 @contextmanager
 def entered(rank: int, world_size: int, store: Any) -> Iterator[None]:
-    """The functions below speak of this group within the block."""
+    """Use this group in the functions below, within the block."""
     global _group
-    _group = Group(rank, world_size, store, numbers())
+    _group = Group(rank, world_size, store, count())
     try:
         yield
     finally:
@@ -68,17 +56,17 @@ def entered(rank: int, world_size: int, store: Any) -> Iterator[None]:
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Return the number of this process, from 0."""
     return 0 if _group is None else _group.rank
 
 
 def world_size() -> int:
-    """How many processes work together; 1 alone."""
+    """Return the number of processes; 1 without torchrun."""
     return 1 if _group is None else _group.world_size
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Return True in the process that writes files and prints."""
     return rank() == 0
 
 
@@ -89,40 +77,41 @@ def share(items: range) -> range: ...
 @overload
 def share(items: Sequence[ItemT]) -> Sequence[ItemT]: ...
 def share(items: Any) -> Any:
-    """Every `world_size`-th of `items`, from number `rank` on: this process's share of them."""
+    """Return this process's share: every `world_size`-th of `items`, from number `rank` on."""
     return items if _group is None else items[_group.rank :: _group.world_size]
 
 
 def barrier() -> None:
-    """Return when every process has come here, however long that takes."""
+    """Wait, without a limit, until every process has reached this call."""
     if _group is None:
         return
     key = f"here/{next(_group.waits)}"
-    with _lost_if_it_fails():
+    with _peer_lost_on_error():
         _group.store.add(key, 1)
         while _group.store.add(key, 0) < _group.world_size:
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
 
 def broadcast(work: Callable[[], ValueT]) -> ValueT:
-    """What `work` gives in the first process, which alone calls it: something small, plain JSON."""
+    """Call `work` in the main process alone, and return its result in all: small, plain JSON."""
     if _group is None:
         return work()
     key = f"value/{next(_group.waits)}"
     value = work() if _group.rank == 0 else None
-    with _lost_if_it_fails():
+    with _peer_lost_on_error():
         if _group.rank == 0:
             _group.store.set(key, json.dumps(value))
         while not _group.store.check([key]):
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_POLL_SECONDS)
         found: ValueT = json.loads(_group.store.get(key))
     return found
 
 
 def all_gather_rows(own: Tensor, total: int) -> Tensor:
-    """Rows that belong to this process's `share` of `total` items -> the rows (total, ...) of all.
+    """Gather the rows of all processes in the order of the items: (total, ...).
 
-    They come without gradient, on the device of `own`.
+    `own` are the rows of this process's `share` of `total` items. The result is without gradient,
+    on the device of `own`.
     """
     if _group is None or total == 0:
         return own
@@ -131,13 +120,13 @@ def all_gather_rows(own: Tensor, total: int) -> Tensor:
     padded = own.new_zeros(-(-total // _group.world_size), *own.shape[1:])
     padded[: len(own)] = own.detach()
     parts = [torch.empty_like(padded) for _ in range(_group.world_size)]
-    with _lost_if_it_fails():
+    with _peer_lost_on_error():
         torch.distributed.all_gather(parts, padded)
     return torch.stack(parts, dim=1).flatten(0, 1)[:total]
 
 
 def all_gather_object(own: ValueT) -> list[ValueT]:
-    """What each process gives, plain JSON of any size, in the order of their numbers."""
+    """Gather plain JSON of any size from each process, in the order of their ranks."""
     if _group is None:
         return [own]
     import torch
@@ -151,44 +140,44 @@ def all_gather_object(own: ValueT) -> list[ValueT]:
 
 
 def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The first process's tensors; all have the same names, shapes and dtypes."""
+    """Return the tensors of the main process; all have the same names, shapes and dtypes."""
     if _group is None:
         return dict(own)
-    return {name: _of_first_process(own[name]) for name in sorted(own)}
+    return {name: _broadcast_tensor(own[name]) for name in sorted(own)}
 
 
 def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The sum over all processes of each tensor, all alike on every process; few large calls."""
+    """Sum each tensor over all processes, in few large calls; the same bits in every process."""
     if _group is None:
         return list(tensors)
     return [total for bucket in _buckets(tensors) for total in _sum_bucket(bucket)]
 
 
 def any_process(flags: Sequence[bool]) -> list[bool]:
-    """For each flag, whether it is set in any process."""
+    """Return for each flag whether it is set in any process."""
     if _group is None or not flags:
         return list(flags)
     import torch
 
     found = torch.tensor(flags, dtype=torch.uint8)
-    with _lost_if_it_fails():
+    with _peer_lost_on_error():
         torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
     return [bool(flag) for flag in found.tolist()]
 
 
-def _of_first_process(own: Tensor) -> Tensor:
+def _broadcast_tensor(own: Tensor) -> Tensor:
     import torch
 
     found = own.detach().clone(memory_format=torch.contiguous_format)
     if not found.numel():
         return found
-    with _lost_if_it_fails():
+    with _peer_lost_on_error():
         torch.distributed.broadcast(found.reshape(-1).view(torch.uint8), src=0)
     return found
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """`tensors` in their order, of one dtype each, up to a size."""
+    """Split `tensors`, in their order, into lists of one dtype and limited size."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         size = sum(one.numel() for one in bucket) + tensor.numel()
@@ -204,15 +193,25 @@ def _sum_bucket(bucket: Sequence[Tensor]) -> Iterator[Tensor]:
     import torch
 
     flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-    with _lost_if_it_fails():
+    with _peer_lost_on_error():
         torch.distributed.all_reduce(flat)
     parts = torch.split(flat, [tensor.numel() for tensor in bucket])
     return (part.view(tensor.shape) for part, tensor in zip(parts, bucket, strict=True))
 
 
 @contextmanager
-def _lost_if_it_fails() -> Iterator[None]:
+def _peer_lost_on_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise Lost(str(error)) from error
+        raise PeerLost(str(error)) from error
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    """Wait for files on a network file system: poll `condition`; return False after 90 s."""
+    deadline = time.monotonic() + _FILE_TIMEOUT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_FILE_POLL_SECONDS)
+    return True

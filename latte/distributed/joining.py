@@ -1,78 +1,132 @@
-"""Processes find each other at the start of a run, and leave each other at its end."""
+"""Join the processes that `torchrun` started at the start of a run, and end them together."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import torch
-from torch import distributed as torch_distributed
-
-from latte.distributed.environment import PATIENCE_VARIABLE, Start
 from latte.distributed.group import barrier, entered
-from latte.distributed.watchdog import Watch, told
+from latte.distributed.watchdog import Watchdog, error_to_report
 from latte.interfaces import LatteError
+
+PATIENCE_VARIABLE = "LATTE_PATIENCE"
+_DEFAULT_PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """The environment of one process that torchrun started."""
+
+    rank: int
+    """Number of the process, from 0."""
+    world_size: int
+    patience: float
+    """Seconds without a sign of another process after which it counts as dead."""
+
+
+def start_of(environment: Mapping[str, str]) -> Start | None:
+    """Read torchrun's variables; None for a single process. Raises `LatteError`."""
+    rank, world_size = environment.get("RANK", ""), environment.get("WORLD_SIZE", "")
+    if not (rank.isdecimal() and world_size.isdecimal()) or int(world_size) < 2:
+        return None
+    return Start(int(rank), int(world_size), _patience(environment))
+
+
+def _patience(environment: Mapping[str, str]) -> float:
+    written = environment.get(PATIENCE_VARIABLE, str(_DEFAULT_PATIENCE))
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise LatteError(
+            f"{PATIENCE_VARIABLE} is {written!r}, not a number of seconds",
+            hint=f"export {PATIENCE_VARIABLE}={_DEFAULT_PATIENCE:g}",
+        )
+    return seconds
+
+
+def local_device(wanted: str) -> str:
+    """Return the device of this process, for `auto` or `cuda` in a recipe that torchrun runs.
+
+    It is the GPU with this process's number on its machine, or the CPU of a machine without GPUs.
+    Raises `LatteError` for more processes than GPUs.
+    """
+    import torch
+
+    rank = os.environ.get("LOCAL_RANK", "")
+    if wanted not in ("auto", "cuda") or not rank.isdecimal() or not torch.cuda.is_available():
+        return wanted
+    gpus = torch.cuda.device_count()
+    if int(rank) >= gpus:
+        raise LatteError(
+            f"torchrun started process {int(rank) + 1} on a machine with {gpus} GPU(s)",
+            where="--nproc-per-node",
+            hint=f"write --nproc-per-node {gpus}, or `device: cpu`",
+        )
+    return f"cuda:{rank}"
 
 
 @contextmanager
 def joined(start: Start) -> Iterator[None]:
     """Work together with the other processes within the block, and end together.
 
-    Where one fails, it raises what happened, and all others raise `EndedElsewhere`. Where one dies,
-    the first to notice raises a `LatteError`.
+    If one fails, it raises its own error, and all others raise `EndedElsewhere`. If one dies, the
+    first to notice raises a `LatteError`.
     """
-    store = _find_others(start)
-    with entered(start.rank, start.count, store):
+    from torch import distributed as torch_distributed
+
+    store = _join(start)
+    with entered(start.rank, start.world_size, store):
         try:
-            with Watch(store, start.rank, start.count, start.patience):
+            with Watchdog(store, start.rank, start.world_size, start.patience):
                 yield
                 barrier()
         except BaseException as error:
-            told_error = told(store, start.rank, error)
-            if told_error is error:
+            reported = error_to_report(store, start.rank, error)
+            if reported is error:
                 raise
-            raise told_error from error
+            raise reported from error
     torch_distributed.destroy_process_group()
-    _leave(start, store)
+    # The main process leaves last, as it holds the store unless torchrun does.
+    if start.rank:
+        store.add("left", 1)
+    else:
+        while store.add("left", 0) < start.world_size - 1:
+            time.sleep(0.01)
 
 
-def _find_others(start: Start) -> Any:
-    """Make the process group, and a store beside it."""
+def _join(start: Start) -> Any:
+    """Initialise the process group, and return a store of its own for this run.
+
+    The store is a separate connection to that of torchrun, so its calls wait for no others.
+    """
+    import torch
+    from torch import distributed as torch_distributed
+
     patience = timedelta(seconds=start.patience)
-    # NCCL takes what lies on a GPU, Gloo the rest; each begins with the first tensor of its own.
+    # NCCL transfers tensors on a GPU, Gloo all others; each starts with its first tensor.
     has_nccl = torch.cuda.is_available() and torch_distributed.is_nccl_available()
+    environment = os.environ
     try:
         torch_distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if has_nccl else "gloo", timeout=patience
         )
-        return _own_store(patience)
+        host, port = environment["MASTER_ADDR"], int(environment["MASTER_PORT"])
+        store = torch_distributed.TCPStore(host, port, timeout=patience)  # type: ignore[attr-defined]
     except (RuntimeError, ValueError) as error:
         raise LatteError(
-            f"process {start.rank + 1} of {start.count} does not find the others ({error})",
+            f"process {start.rank + 1} of {start.world_size} does not find the others ({error})",
             hint="start all with torchrun and the same --rdzv-endpoint; on a machine with several "
             f"networks, name one with GLOO_SOCKET_IFNAME; {PATIENCE_VARIABLE} says how many "
             "seconds to wait",
         ) from error
-
-
-def _leave(start: Start, store: Any) -> None:
-    """The first process leaves last: where torchrun does not keep the store, the first does."""
-    if start.rank:
-        store.add("left", 1)
-    else:
-        while store.add("left", 0) < start.count - 1:
-            time.sleep(0.01)
-
-
-def _own_store(patience: timedelta) -> Any:
-    """A connection of its own to the store that torchrun keeps: its calls wait for no others."""
-    environment = os.environ
-    host, port = environment["MASTER_ADDR"], int(environment["MASTER_PORT"])
-    store = torch_distributed.TCPStore(host, port, timeout=patience)  # type: ignore[attr-defined]
     started = [environment.get(f"TORCHELASTIC_{name}", "") for name in ("RUN_ID", "RESTART_COUNT")]
     prefix = "/".join(["latte", *started])
     return torch_distributed.PrefixStore(prefix, store)  # type: ignore[attr-defined]

@@ -1,4 +1,7 @@
-"""How processes end together: the first that fails says why, the others leave without a word."""
+"""End all processes of a run together: the first that fails reports why, the others are silent.
+
+`Watchdog` is a background thread that aborts this process if another one dies.
+"""
 
 from __future__ import annotations
 
@@ -14,32 +17,39 @@ from typing import Any, Self
 from latte.interfaces import LatteError
 
 ENDED = "ended"
-"""The key under which the first process to fail notes itself."""
-GO_ON = "the same command goes on from where this stopped, also with another number of processes"
+"""Key in the store for the rank of the first process that failed."""
+_CONTINUE = (
+    "the same command goes on from where this stopped, also with another number of processes"
+)
+_POLL_SECONDS = 0.5
+_HEARTBEAT_SECONDS = 5.0
+_GRACE_SECONDS = 10.0
+"""Time to end after SIGTERM. After it a process is ended by force: it may be in a call that never
+returns, as its peer is dead. Files are safe, as they are written whole or not at all."""
+_FORCED_EXIT_CODE = 2
 
 
-class Lost(BaseException):  # so that no `except Exception` swallows it
-    """Another process does not answer, or this one was told to end."""
+class PeerLost(BaseException):  # so that no `except Exception` catches it
+    """Another process does not answer, or this one got SIGTERM."""
 
 
-class EndedElsewhere(LatteError):  # noqa: N818 - the error is another process's
-    """Another process failed and has said why, so that its own end needs no word."""
+class EndedElsewhere(LatteError):  # noqa: N818 - another process has the error
+    """Another process failed and reports why, so this one prints nothing."""
 
 
-def told(store: Any, rank: int, error: BaseException) -> BaseException:
-    """What to raise in place of `error` in process `rank`: itself, or in words, or nothing to say.
+def error_to_report(store: Any, rank: int, error: BaseException) -> BaseException:
+    """Return the error to raise in process `rank` in place of `error`.
 
-    The store may be gone together with the process that failed; then everybody speaks.
+    The first process that fails keeps its error, all later ones get `EndedElsewhere`. If the store
+    is gone together with the process that failed, every process reports its own.
     """
-    if not is_first_to_end(store, rank):
+    if not _is_first_to_end(store, rank):
         return EndedElsewhere("another process of this run has failed")
-    if isinstance(error, Lost):
-        return lost_error()
-    return error
+    return _peer_lost_error() if isinstance(error, PeerLost) else error
 
 
-def is_first_to_end(store: Any, rank: int) -> bool:
-    """Note that process `rank` ends; whether no other one did before."""
+def _is_first_to_end(store: Any, rank: int) -> bool:
+    """Record in the store that process `rank` ends; return True if it is the first."""
     mine = str(rank)
     try:
         return bool(store.compare_set(ENDED, "", mine).decode() == mine)
@@ -47,47 +57,35 @@ def is_first_to_end(store: Any, rank: int) -> bool:
         return True
 
 
-def lost_error() -> LatteError:
-    """Another process ended without a word."""
-    return LatteError("this run has stopped: another of its processes has ended", hint=GO_ON)
+def _peer_lost_error() -> LatteError:
+    return LatteError("this run has stopped: another of its processes has ended", hint=_CONTINUE)
 
 
-# A thread beside the work that sees when another process ends, and that nobody hangs for it.
-
-
-_LOOK_SECONDS = 0.5
-_BEAT_SECONDS = 5.0
-_GRACE_SECONDS = 10.0
-"""Told to end, a process that is still at work after this (as in a call that will never return,
-for the other side is gone) is ended by force: what it wrote is whole or absent anyway."""
-_FORCED = 2
-
-
-class Watch:
-    """Within the block, the end of another process, and SIGTERM, raise `Lost` in the main thread.
+class Watchdog:
+    """Raise `PeerLost` in the main thread on SIGTERM, or if another process ends, within the block.
 
     torchrun sends SIGTERM to the processes on the machine of one that has ended. Those on other
-    machines learn it from the store: from what a failing process notes there, or from a heartbeat
-    that has been missing for `patience` seconds.
+    machines find out from the store: a failing process writes its rank there, and a dead one has
+    had no heartbeat for `patience` seconds.
     """
 
-    def __init__(self, store: Any, rank: int, count: int, patience: float) -> None:
+    def __init__(self, store: Any, rank: int, world_size: int, patience: float) -> None:
         self._store = store
         self._rank = rank
-        self._count = count
+        self._world_size = world_size
         self._patience = patience
-        self._heard = dict.fromkeys(range(count), (b"", time.monotonic()))
+        self._heartbeats = dict.fromkeys(range(world_size), (b"", time.monotonic()))
         self._next_beat = 0.0
         self._beats = 0
-        self._told_at: float | None = None
+        self._ending_since: float | None = None
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._run, name="latte-watch", daemon=True)
 
     def __enter__(self) -> Self:
-        self._old_handler = signal.signal(signal.SIGTERM, self._end)
+        self._old_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
         self._wake, self._woken = os.pipe()
         os.set_blocking(self._woken, False)
-        # Signals wake the thread also where the main thread is inside a call that never returns.
+        # This wakes the thread even if the main thread is in a call that never returns.
         self._old_wakeup = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         self._thread.start()
         return self
@@ -96,56 +94,56 @@ class Watch:
         self._finished.set()
         self._thread.join()
         signal.set_wakeup_fd(self._old_wakeup)
-        # A process that is ending already needs nobody to end it, and would lose its exit code.
+        # SIGTERM would change the exit code of a process that is ending already.
         signal.signal(signal.SIGTERM, self._old_handler if kind is None else signal.SIG_IGN)
         os.close(self._wake)
         os.close(self._woken)
 
-    def _end(self, number: int, frame: FrameType | None) -> None:
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Lost("told to end")
+        raise PeerLost("SIGTERM")
 
     def _run(self) -> None:
         while not self._finished.is_set():
-            ready, _, _ = select.select([self._wake], [], [], _LOOK_SECONDS)
+            ready, _, _ = select.select([self._wake], [], [], _POLL_SECONDS)
             signals = os.read(self._wake, 4096) if ready else b""
-            if self._told_at is None:
+            if self._ending_since is None:
                 if {signal.SIGTERM, signal.SIGINT} & {*signals}:
-                    self._told_at = time.monotonic()
-                elif self._somebody_is_gone():
-                    self._told_at = time.monotonic()
+                    self._ending_since = time.monotonic()
+                elif self._a_peer_has_ended():
+                    self._ending_since = time.monotonic()
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-            elif time.monotonic() - self._told_at > _GRACE_SECONDS:
-                self._leave()
+            elif time.monotonic() - self._ending_since > _GRACE_SECONDS:
+                self._abort()
 
-    def _somebody_is_gone(self) -> bool:
+    def _a_peer_has_ended(self) -> bool:
         try:
-            self._beat()
-            return bool(self._store.check([ENDED])) or self._is_silent()
+            self._exchange_heartbeats()
+            return bool(self._store.check([ENDED])) or self._a_heartbeat_is_missing()
         except RuntimeError:
             return True
 
-    def _beat(self) -> None:
+    def _exchange_heartbeats(self) -> None:
         now = time.monotonic()
         if now < self._next_beat:
             return
-        self._next_beat = now + min(_BEAT_SECONDS, self._patience / 4)
+        self._next_beat = now + min(_HEARTBEAT_SECONDS, self._patience / 4)
         self._beats += 1
         self._store.set(_key(self._rank), str(self._beats))
-        for other in range(self._count):
+        for other in range(self._world_size):
             found = self._store.get(_key(other)) if self._store.check([_key(other)]) else b""
-            if found != self._heard[other][0]:
-                self._heard[other] = (found, now)
+            if found != self._heartbeats[other][0]:
+                self._heartbeats[other] = (found, now)
 
-    def _is_silent(self) -> bool:
+    def _a_heartbeat_is_missing(self) -> bool:
         now = time.monotonic()
-        return any(now - since > self._patience for _, since in self._heard.values())
+        return any(now - since > self._patience for _, since in self._heartbeats.values())
 
-    def _leave(self) -> None:
-        if is_first_to_end(self._store, self._rank):
-            sys.stderr.write(f"error: {lost_error()}\n")
+    def _abort(self) -> None:
+        if _is_first_to_end(self._store, self._rank):
+            sys.stderr.write(f"error: {_peer_lost_error()}\n")
             sys.stderr.flush()
-        os._exit(_FORCED)
+        os._exit(_FORCED_EXIT_CODE)
 
 
 def _key(rank: int) -> str:

@@ -1,1 +1,1 @@
-"""Evaluation: accuracy with intervals, predictions, diagnostics without labels."""
+"""Evaluation: accuracies with intervals, predictions, and figures that need no labels."""

@@ -1,4 +1,4 @@
-"""Confidence that is nearer to how often answers are right, found without a label."""
+"""Calibrate the scale of a classifier without labels, so that confidence matches accuracy."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import torch
 from torch import Tensor
 
 BINS = 15
-
 _FARTHEST = 100.0
-"""Scales are sought up to so many times above and below the model's own."""
-
+"""The search covers scales from the model's own divided by this to its own times this."""
 _HALVINGS = 40
 
 
 def calibration_error(confidence: Tensor, correct: Tensor) -> float:
-    """Expected calibration error: |accuracy - confidence| by bin, weighted by the bin's images.
+    """Return the expected calibration error (Guo et al. 2017, equation 3).
 
-    `BINS` bins of equal width, each with its upper edge. Guo et al. (2017), equation 3.
+    It is |accuracy - confidence| per bin, weighted by the images of the bin. There are `BINS` bins
+    of equal width, each including its upper edge.
 
     Args:
         confidence: probability of each of M > 0 answers (M,), in [0, 1].
-        correct: whether it is right (M,), bool.
+        correct: (M,) bool, True where the answer is right.
     """
     bins = (confidence.double() * BINS).ceil().long().clamp(1, BINS) - 1
     excess = confidence.double() - correct.double()
@@ -31,11 +30,11 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
 
 
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
-    """How often `labels` (N,) are right at most, if zero-shot's probabilities (N, C) are believed.
+    """Estimate the accuracy of `labels` (N,) from zero-shot probabilities (N, C).
 
-    Where a label is zero-shot's own, the probability of that; elsewhere what zero-shot leaves to
-    all other classes together. And no more than the share of labels that are zero-shot's own:
-    a model that answers otherwise for most images has no witness for being surer.
+    An image counts with the probability of the zero-shot label if `labels` agrees with it, else
+    with the total probability of all other classes. The result is at most the share of images on
+    which the two agree: where they disagree, nothing supports a higher confidence.
     """
     confidence, own = zero_shot.double().max(dim=1)
     agrees = own == labels
@@ -44,12 +43,13 @@ def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
 
 
 def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float:
-    """The scale at which the mean confidence is `accuracy`, within 100 times `start` either way.
+    """Return the scale at which the mean confidence is `accuracy`, by bisection.
 
     Args:
         similarities: N > 0 images (N, C), not scaled.
         accuracy: a share, such as `expected_accuracy`.
-        start: the model's own scale; what a single class, which is always certain, is left at.
+        start: the model's own scale. The search covers `start` / 100 to `start` * 100. With a
+            single class, which is always certain, it is the result.
     """
     if similarities.shape[1] == 1:
         return start
@@ -64,5 +64,5 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
 
 
 def mean_confidence(similarities: Tensor, scale: float) -> float:
-    """Mean probability of the top class of (N, C) similarities: softmax of `scale` times them."""
+    """Return the mean top probability of (N, C) similarities: softmax of `scale` times them."""
     return float((similarities.double() * scale).softmax(dim=1).amax(dim=1).mean())

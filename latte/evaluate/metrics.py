@@ -1,4 +1,4 @@
-"""95 % intervals for an accuracy, and for the difference of two accuracies on the same images."""
+"""Accuracy of a classifier on the evaluation split, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -16,58 +16,18 @@ _Z = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
 
-def accuracy_interval(correct: int, images: int) -> Interval:
-    """The share `correct / images` with its Wilson score interval.
-
-    Wilson (1927), Journal of the American Statistical Association 22:209-212. It stays within
-    [0, 1] and does not collapse when all or none are right.
-    """
-    share = correct / images
-    scale = 1 + _Z**2 / images
-    centre = (share + _Z**2 / (2 * images)) / scale
-    reach = _Z / scale * math.sqrt(share * (1 - share) / images + _Z**2 / (4 * images**2))
-    return Interval(
-        share, max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
-    )
-
-
-def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
-    """Accuracy gained over a baseline on the same images: `(won - lost) / images`.
-
-    The adjusted Wald interval of Bonett and Price (2012), Journal of Educational and Behavioral
-    Statistics 37:479-488, which adds one image to `won` and one to `lost`: with few images or few
-    changed answers it covers the truth more reliably than a plain normal approximation, and needs
-    no resampling. Where no answer changed there is nothing to estimate, and the interval is [0, 0].
-
-    Args:
-        won: images that the baseline has wrong and the classifier right.
-        lost: images that the baseline has right and the classifier wrong.
-        images: all images, changed or not.
-    """
-    value = (won - lost) / images
-    if won == lost == 0:
-        return Interval(0.0, 0.0, 0.0)
-    gained, given = (won + 1) / (images + 2), (lost + 1) / (images + 2)
-    centre = gained - given
-    reach = _Z * math.sqrt((gained + given - centre**2) / (images + 2))
-    return Interval(value, max(-1.0, centre - reach), min(1.0, centre + reach))
-
-
-# How many evaluation images a classifier gets right, and how sure that number is.
-
-
 def evaluate_predictions(
     name: str, similarities: Tensor | Similarities, labels: Tensor, baseline: Tensor | None
 ) -> Evaluation:
     """Score one classifier on the evaluation split.
 
-    Of equally similar classes the first counts as the higher one.
+    If two classes are equally similar, the first counts as the more similar one.
 
     Args:
         name: `zero-shot`, `adapted`, or a control's name.
-        similarities: (M, C), higher means more likely; any positive scale. Read block by block.
+        similarities: (M, C), higher means more likely; any positive scale. Read in blocks.
         labels: (M,) int64 true classes.
-        baseline: (M,) bool, which images the zero-shot classifier has right (see `is_correct`);
+        baseline: (M,) bool, True where the zero-shot classifier is right (see `is_correct`);
             None for zero-shot itself.
 
     Raises:
@@ -80,9 +40,9 @@ def evaluate_predictions(
 def evaluate_ranks(
     name: str, ranks: Tensor, labels: Tensor, number_of_classes: int, baseline: Tensor | None
 ) -> Evaluation:
-    """Score answers by their `ranks` (M,): how many classes come before the true one.
+    """Score answers by `ranks` (M,), the number of classes that come before the true one.
 
-    The rest is as for `evaluate_predictions`.
+    All else is as in `evaluate_predictions`.
     """
     correct = ranks == 0
     classes = _class_accuracies(correct, labels, number_of_classes)
@@ -99,7 +59,7 @@ def evaluate_ranks(
 
 
 def is_correct(similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
-    """(M, C) and (M,) -> (M,) bool on the CPU: whether the most similar class is the true one.
+    """Return (M,) bool on the CPU: True where the most similar class is the true one.
 
     Raises:
         LatteError: as `evaluate_predictions` does.
@@ -107,13 +67,11 @@ def is_correct(similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
     return label_ranks("zero-shot", similarities, labels) == 0
 
 
-def to_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Plain data that `json.dump` takes, and from which it can be restored exactly."""
-    return asdict(evaluation)
-
-
 def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
-    """(M, C) and (M,) -> (M,) int64 on the CPU: how many classes come before the true one."""
+    """Return (M,) int64 on the CPU: the number of classes that come before the true one.
+
+    Args and Raises are those of `evaluate_predictions`.
+    """
     found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
     labels = labels.cpu()
     _check(name, found.images, found.classes, labels)
@@ -161,3 +119,45 @@ def _gain(correct: Tensor, baseline: Tensor) -> Interval:
     baseline = baseline.cpu()
     won, lost = int((correct & ~baseline).sum()), int((~correct & baseline).sum())
     return paired_gain_interval(won, lost, len(correct))
+
+
+def accuracy_interval(correct: int, images: int) -> Interval:
+    """Return the share `correct / images` with its Wilson score interval.
+
+    Wilson (1927), Journal of the American Statistical Association 22:209-212. It stays within
+    [0, 1] and does not shrink to a point when all or none are right.
+    """
+    share = correct / images
+    scale = 1 + _Z**2 / images
+    centre = (share + _Z**2 / (2 * images)) / scale
+    reach = _Z / scale * math.sqrt(share * (1 - share) / images + _Z**2 / (4 * images**2))
+    return Interval(
+        share, max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
+    )
+
+
+def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
+    """Return the gain in accuracy over a baseline on the same images: `(won - lost) / images`.
+
+    The adjusted Wald interval of Bonett and Price (2012), Journal of Educational and Behavioral
+    Statistics 37:479-488, which adds one image to `won` and one to `lost`: with few images or few
+    changed answers it covers the true gain more reliably than a normal approximation, and needs no
+    resampling. If no answer changed, the interval is [0, 0].
+
+    Args:
+        won: images on which only the classifier is right.
+        lost: images on which only the baseline is right.
+        images: all images, changed or not.
+    """
+    value = (won - lost) / images
+    if won == lost == 0:
+        return Interval(0.0, 0.0, 0.0)
+    gained, given = (won + 1) / (images + 2), (lost + 1) / (images + 2)
+    centre = gained - given
+    reach = _Z * math.sqrt((gained + given - centre**2) / (images + 2))
+    return Interval(value, max(-1.0, centre - reach), min(1.0, centre + reach))
+
+
+def to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the evaluation as plain data for `json.dump`."""
+    return asdict(evaluation)

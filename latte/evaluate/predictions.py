@@ -1,4 +1,4 @@
-"""Which classes a classifier sees in each image, as rows for people and programs."""
+"""Predictions: the likeliest classes of each image, written as CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latte.io.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
 Source = Literal["classifier", "own"]
-"""Whose answer it is: the classifier's, or the posterior's about one of the run's own images."""
+"""Source of a prediction: the classifier, or the posterior of the run's own images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class ClassScore:
 
     name: str
     score: float
-    """Softmax over all classes of a scale times the similarity: between 0 and 1. How far 0.9
-    promises that nine of ten such answers are right depends on the scale, see `Calibration`."""
+    """Softmax over all classes of a scale times the similarity, between 0 and 1. The scale decides
+    whether nine of ten answers with 0.9 are right; see `Calibration`."""
     label: int
     """The class's index among the run's classes."""
 
@@ -36,10 +36,10 @@ class Prediction:
     """The likeliest classes of one image, best first."""
 
     image: str
-    """The image's id in its dataset, or the path by which somebody named it."""
+    """The image's id in its dataset, or the path that the user gave."""
     classes: tuple[ClassScore, ...]
     source: Source = "classifier"
-    """`own` for a training image of a run whose labeler decided all of them together."""
+    """`own` for a training image of a run whose labeler has a posterior."""
 
     @property
     def label(self) -> int:
@@ -65,14 +65,14 @@ def predict_rows(
     logit_scale: float,
     top_k: int,
 ) -> list[Prediction]:
-    """The `top_k` classes of each image (all, if there are fewer).
+    """Return the `top_k` likeliest classes of each image, or all if there are fewer.
 
     Args:
         images: M ids, in the order of the rows of `similarities`.
         similarities: (M, C), not scaled; see `Classifier`.
         class_names: C names, in label order.
-        logit_scale: what similarities are multiplied with.
-        top_k: classes an image.
+        logit_scale: multiplies the similarities.
+        top_k: classes per image.
     """
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
@@ -86,16 +86,16 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Columns:
-    """What rows hold beside image and classes."""
+    """The columns of the written rows."""
 
     classes: int | None = None
-    """Classes of a row at most, as CSV needs it; None: as many as the first row has."""
+    """Most classes of a row, for CSV; None: as many as the first row has."""
     source: bool = False
-    """Whether rows say whose answer they are: in runs that have a posterior."""
+    """True to write the source of each row, in runs that have a posterior."""
 
 
 PLAIN = Columns()
-"""Of runs without a posterior."""
+"""Columns of runs without a posterior."""
 
 
 def write_predictions(
@@ -104,7 +104,7 @@ def write_predictions(
     format: PredictionFormat = "csv",
     columns: Columns = PLAIN,
 ) -> None:
-    """Write all rows to `path`, whole or not at all."""
+    """Write all rows to `path` atomically."""
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as f,
@@ -118,11 +118,11 @@ def stream_predictions(
     format: PredictionFormat,
     columns: Columns = PLAIN,
 ) -> None:
-    """Write each row as soon as it comes, for instance to standard output.
+    """Write each row as soon as it is there, for instance to standard output.
 
-    `jsonl`: `{"image", "classes": [{"class", "score"}, ...]}` a line, with `source` behind `image`
-    where `columns` asks for it. `csv`: the columns `image,source,class_1,score_1,class_2,...`
-    likewise; cells are empty where a row has fewer classes.
+    `jsonl`: one object `{"image", "classes": [{"class", "score"}, ...]}` per line.
+    `csv`: the columns `image,class_1,score_1,class_2,...`, empty if a row has fewer classes.
+    With `columns.source`, `source` comes after `image` in both.
     """
     if format == "jsonl":
         _stream_jsonl(stream, rows, columns)
@@ -153,13 +153,13 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
 
 
 class _LineFeeds:
-    """Ends rows with a line feed; a writer that did so would not quote carriage returns."""
+    """Replaces CRLF at the end of rows: with `lineterminator`, csv would not quote CR in cells."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, row: str) -> int:
-        """Write a whole row."""
+        """Write a row."""
         return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
@@ -173,19 +173,17 @@ def _rounded(score: float) -> float:
     return round(score, 6)
 
 
-# Images that show none of the classes, as far as a classifier can tell.
-
-
 NONE_OF_THEM = "none of them"
-"""What stands in place of a class."""
+"""Name of the prediction for an image that seems to show none of the classes."""
 NO_LABEL = -1
 
 
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
     """Put `NONE_OF_THEM` first where the best class scores less than `below`.
 
-    It gets the score that fell short; the classes follow, one fewer, so that rows stay as long.
-    The best softmax probability is the usual score of an open set (Hendrycks and Gimpel 2017).
+    Its score is that of the best class. The classes follow, without the last, so that the length of
+    rows stays the same. The highest softmax probability is the usual baseline for detecting images
+    of unknown classes (Hendrycks and Gimpel 2017).
     """
     for row in rows:
         best = row.classes[0]
@@ -197,9 +195,10 @@ def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Predictio
 
 
 def separation(known: Tensor, unknown: Tensor) -> float:
-    """How often one of the scores `known` (A,) is above one of `unknown` (B,); ties count half.
+    """Return the area under the ROC curve (AUROC): 0.5 is chance, 1 is perfect.
 
-    The area under the receiver operating characteristic (AUROC): 0.5 is chance, 1 is perfect.
+    It is the share of pairs in which a score of `known` (A,) is above one of `unknown` (B,); ties
+    count half.
     """
     order = unknown.sort().values
     below = torch.searchsorted(order, known, right=False)

@@ -1,4 +1,4 @@
-"""How common each class is among unlabelled images, and posteriors that take it into account.
+"""Class priors of unlabelled images, and posteriors with new priors.
 
 Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori
 probabilities: a simple procedure", Neural Computation 14 (2002): expectation maximisation of the
@@ -21,15 +21,15 @@ _TOLERANCE = 1e-6
 def estimate_priors(
     posteriors: Tensor, labels: Tensor | None = None, classes: int | None = None
 ) -> Tensor:
-    """Estimate the class priors (C,), float64, of the images that `posteriors` are about.
+    """Estimate the class priors (C,), float64, of the images that have these posteriors.
 
-    From equal priors on: q_ik is p_ik pi_k, normalised over k, and pi_k the mean of q_ik over i,
-    until no prior moves by more than a millionth. Posteriors should be calibrated.
+    Starting from equal priors: q_ik is p_ik pi_k, normalised over k, and pi_k the mean of q_ik over
+    i, until no prior changes by more than 1e-6. Posteriors should be calibrated.
 
     Args:
-        posteriors: (N, C) probabilities, rows that sum to 1; without an image priors stay equal.
-            With `labels` (N, K), of the K classes that these name.
-        labels: (N, K) int64 classes.
+        posteriors: (N, C) probabilities, rows that sum to 1. If N is 0, priors stay equal. With
+            `labels`, (N, K) probabilities of those K classes.
+        labels: (N, K) int64, K classes per image.
         classes: C; needed with `labels`.
     """
     images, width = posteriors.shape
@@ -52,7 +52,7 @@ def estimate_priors(
 def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
     """Return posteriors (B, C), float64, times class `weights` (C,) or (B, C); rows sum to 1.
 
-    The weights are new priors divided by old ones. A row of which nothing is left stays as it was.
+    The weights are new priors divided by old ones. A row whose products are all 0 stays unchanged.
     """
     given = posteriors.double()
     scaled = given * weights.double()
@@ -60,21 +60,18 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
     return torch.where(total > 0, scaled / total.clamp_min(torch.finfo(torch.float64).tiny), given)
 
 
-# Which of the named classes occur among unlabelled images, from what a classifier says of each.
-
-
 _SUPPORT = 0.5
-"""Images below which a class is unsupported: it is likelier to have none than one."""
+"""A class with fewer estimated images is unsupported: it is likelier to have none than one."""
 _ROUNDING = 1e-3
 _FEWEST, _MOST = 1 / 6, 2.0
-"""What the true number of classes was, relative to the estimate, in the middle 95 % of 224 folders
-drawn from labelled sets. Wrong labels spread over names that do not occur, so that the range
-reaches further down than up."""
+"""The true number of classes divided by the estimate, in the middle 95 % of 224 folders drawn from
+labelled sets. Wrong labels spread over names that do not occur, so the range extends further down
+than up."""
 
 
 @dataclass(frozen=True)
 class PresentClasses:
-    """An estimate of how many of C classes occur, and which have no image to show for it."""
+    """An estimate of the number of classes that occur, and of the images of each."""
 
     expected: int
     """Classes that have at least one image."""
@@ -90,16 +87,15 @@ def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> Pres
     """Estimate which of C `classes` occur among N images, each of which shows one of them.
 
     The images of a class are N times its prior by `estimate_priors`, whose expectation
-    maximisation draws scattered doubtful labels to the classes that have sure ones.
+    maximisation moves scattered uncertain labels to the classes that have certain ones.
 
     Args:
         labels: (N, K) int64, the K likeliest classes of each image.
-        probabilities: (N, K), of these classes; rows are taken to sum to 1.
+        probabilities: (N, K), of these classes; rows are assumed to sum to 1.
         classes: C.
 
     Raises:
-        ValueError: for shapes that do not go together, labels that are no class, and numbers that
-            are no probabilities.
+        ValueError: for different shapes, invalid labels or invalid probabilities.
 
     Example:
         >>> found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=4)
@@ -119,7 +115,6 @@ def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> Pres
 
 
 def _check(labels: Tensor, probabilities: Tensor, classes: int) -> None:
-    """Raise `ValueError`, see `present_classes`."""
     if probabilities.ndim != 2 or labels.shape != probabilities.shape:
         raise ValueError("labels and probabilities must be matrices (N, K) of one shape")
     if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):

@@ -1,4 +1,4 @@
-"""Whether two figures go together: Spearman's rank correlation, and how sure it is."""
+"""Spearman's rank correlation of two figures, with its interval and its level by chance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 FEWEST = 5
-"""Below so many pairs no correlation is given: even a perfect one comes about by chance."""
+"""Fewest pairs for a correlation: with fewer, even a perfect one occurs by chance."""
 RESAMPLES = 2000
 PERMUTATIONS = 10_000
 
@@ -21,18 +21,19 @@ class Correlation:
 
     pairs: int
     rho: float = math.nan
-    """NaN where one figure is the same everywhere, or where there are fewer than `FEWEST` pairs."""
+    """NaN if a figure is constant, or if there are fewer than `FEWEST` pairs."""
     by_chance: float = math.nan
-    """What |rho| at most one of twenty unrelated figures reaches: see `chance_level`."""
+    """The |rho| that at most one of twenty unrelated figures reaches; see `chance_level`."""
     low: float = math.nan
-    """Ends of the 95 % interval of rho; NaN where none was asked for."""
+    """Lower end of the 95 % interval of rho; both ends are NaN without an interval."""
     high: float = math.nan
 
 
 def correlate(values: Sequence[float], gains: Sequence[float], interval: bool) -> Correlation:
-    """Spearman's rho of the pairs in which both figures are numbers, with a 95 % `interval` or not.
+    """Return Spearman's rho of the pairs in which both figures are finite.
 
-    The interval can miss 0 by chance where most values are equal; `by_chance` then still holds.
+    With `interval`, also its 95 % interval. If most values are equal it can miss 0 by chance;
+    `by_chance` is then still valid.
     """
     pairs = torch.tensor([values, gains], dtype=torch.float64)
     first, second = pairs[:, pairs.isfinite().all(dim=0)]
@@ -46,10 +47,10 @@ def correlate(values: Sequence[float], gains: Sequence[float], interval: bool) -
 
 
 def bootstrap_interval(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of rho over n pairs, with a fixed seed.
+    """Return the 95 % percentile bootstrap interval of rho over n pairs, with a fixed seed.
 
     Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13. Resamples in which a
-    figure is the same everywhere have no rho, and are left out.
+    figure is constant have no rho, and are left out.
     """
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(len(first), (RESAMPLES, len(first)), generator=generator)
@@ -59,10 +60,10 @@ def bootstrap_interval(first: Tensor, second: Tensor) -> tuple[float, float]:
 
 
 def chance_level(first: Tensor, second: Tensor) -> float:
-    """The smallest |rho| that at most one of twenty random pairings of these figures (n) reaches.
+    """Return the smallest |rho| that at most one of twenty random pairings (n) reaches.
 
-    A permutation test with a fixed seed: unlike the bootstrap it is right with many equal values.
-    Infinite where even the largest |rho| comes about more often, as where hardly anything varies.
+    This is a permutation test with a fixed seed. Unlike the bootstrap, it is valid with many equal
+    values. Infinite if even the largest |rho| occurs more often, as for nearly constant figures.
     """
     generator = torch.Generator().manual_seed(0)
     order = torch.rand(PERMUTATIONS, len(first), generator=generator).argsort(dim=1)
@@ -75,7 +76,7 @@ def chance_level(first: Tensor, second: Tensor) -> float:
 
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
-    """Rank correlation along the last dimension of (..., n): (...); NaN where one is constant.
+    """Return the rank correlation along the last dimension of (..., n); NaN if one is constant.
 
     Spearman (1904); equal values share the mean of their ranks.
     """
@@ -86,7 +87,7 @@ def spearman(first: Tensor, second: Tensor) -> Tensor:
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """Ranks 1..n along the last dimension of (..., n); equal values share their mean rank."""
+    """Return ranks 1..n along the last dimension of (..., n); equal values share the mean rank."""
     values = values.contiguous()
     ordered = values.sort(dim=-1).values
     below = torch.searchsorted(ordered, values)

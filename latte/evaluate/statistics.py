@@ -1,4 +1,4 @@
-"""Mean, spread and interval of a figure that was measured once for each seed."""
+"""Mean, spread and interval of a figure that was measured once per seed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _COVERED = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over runs that differ only in their seed."""
+    """Mean and spread of a figure over runs that differ only in their seed."""
 
     mean: float
     deviation: float | None
-    """Sample standard deviation (n - 1); None for a single run, which has none."""
+    """Sample standard deviation (n - 1); None for a single run."""
     runs: int
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation of at least one value."""
+    """Return the mean and sample standard deviation of at least one value."""
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return Spread(statistics.fmean(values), deviation, len(values))
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of at least two values with Student's 95 % t-interval.
+    """Return the mean of at least two values with Student's 95 % t-interval.
 
-    It covers the mean over seeds in general, given normally distributed values. `ValueError` for
-    fewer than two.
+    It covers the mean over all seeds, if values are normally distributed. Raises `ValueError` for
+    fewer than two values.
     """
     if len(values) < 2:
         raise ValueError("a single value has no spread to estimate an interval from")
@@ -44,7 +44,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 @cache
 def t_quantile(degrees_of_freedom: int) -> float:
-    """The 97.5 % quantile of Student's t with at least 1 degree of freedom."""
+    """Return the 97.5 % quantile of Student's t with at least 1 degree of freedom."""
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         middle = (low + high) / 2
@@ -54,7 +54,7 @@ def t_quantile(degrees_of_freedom: int) -> float:
 
 
 def _inside(angle: float, degrees_of_freedom: int) -> float:
-    """P(|T| <= tan(angle) * sqrt(degrees)): Abramowitz and Stegun (1964), 26.7.3 and 26.7.4."""
+    """Return P(|T| <= tan(angle) * sqrt(degrees)); Abramowitz and Stegun (1964), 26.7.3, 26.7.4."""
     sine, cosine = math.sin(angle), math.cos(angle)
     odd = degrees_of_freedom % 2
     term = cosine if odd else 1.0

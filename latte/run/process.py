@@ -24,7 +24,7 @@ def share_folder(folder: RunFolder) -> None:
     if distributed.world_size() == 1:
         return
     sign = distributed.broadcast(folder.sign)
-    if not distributed.appears(lambda: folder.shows(sign)):
+    if not distributed.wait_until(lambda: folder.shows(sign)):
         raise LatteError(
             "this process does not see the run folder of the first one",
             where=str(folder.path),

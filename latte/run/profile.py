@@ -14,7 +14,7 @@ from latte.io.files import write_json
 from latte.results.folder import RunFolder, StageRecord
 from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
-from latte.train.precision import Arithmetic, choose_arithmetic, tf32_products
+from latte.train.precision import Arithmetic, choose_arithmetic, tf32_matmuls
 from latte.train.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
@@ -137,7 +137,7 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
     """Of the steps that were only timed; of all, where there were no such."""
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
-    an_image = {part: watch.operations[part] / counted_images for part in PARTS}
+    an_image = {part: watch.flops[part] / counted_images for part in PARTS}
     # On a CPU that others use, too, its own time is what compares.
     on_cpu = profile.device == "cpu"
     peak = _product_rate(profile, time.process_time if on_cpu else time.perf_counter)
@@ -177,7 +177,7 @@ def _gflops(an_image: float, times: StepTimes, part: str | None) -> float:
 def _product_rate(profile: RunProfile, clock: Callable[[], float]) -> float:
     dtype = _DTYPES.get(profile.arithmetic, torch.float32)
     if profile.arithmetic == "tf32":
-        return matmul_throughput(profile.device, dtype, clock=clock, inside=tf32_products)
+        return matmul_throughput(profile.device, dtype, clock=clock, inside=tf32_matmuls)
     return matmul_throughput(profile.device, dtype, clock=clock)
 
 

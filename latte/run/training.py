@@ -18,9 +18,9 @@ from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
+from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
-from latte.train.step import StepInputs
 from latte.train.training import Evaluate, Training
 
 

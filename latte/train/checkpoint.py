@@ -1,7 +1,7 @@
-"""Checkpoints: everything that a run needs to continue to the bit, in safetensors and JSON.
+"""Checkpoints: all tensors that a run needs to continue with identical bits, as safetensors.
 
-What is random in a run is drawn from (seed, epoch, step, image), so a checkpoint holds no generator
-state; and it holds only what training changes, so frozen weights are not in it.
+A checkpoint contains only what training changes: no frozen weights, and no generator state, as all
+random numbers of a run are drawn from (seed, epoch, step, image).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from latte.train.learner import Learner
 
 _log = logging.getLogger("latte.train")
 KEPT = 2
-"""The newest, and one more in case the newest was damaged."""
+"""Checkpoints that stay on disk: the newest, and one more in case the newest is damaged."""
 _FILE = "state.safetensors"
 
 
-def keep_checkpoint(
+def save_and_broadcast(
     folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> None:
-    """Save one and, of several processes, let the first alone do so and the others agree with it.
+    """Save a checkpoint in the main process, and give its prototypes and labelers to all others.
 
-    What GPUs add up in no fixed order differs in its last bits from process to process; so no
-    difference outlasts a checkpoint, and a run that goes on from one is a run that never stopped.
+    GPUs add in no fixed order, so the last bits differ from process to process. They agree after
+    this, and a resumed run is the same as one that never stopped.
     """
     if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)
@@ -48,7 +48,7 @@ def keep_checkpoint(
 def resume(
     folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> int:
-    """See `load_checkpoint`; several processes go on from the one that the first found whole."""
+    """Load a checkpoint, the same in all processes: the newest that the main process can read."""
     step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
     if step and not distributed.is_main_process():
         found = load_checkpoint(folder, learners, labelers, only=step)
@@ -64,7 +64,7 @@ def resume(
 def save_checkpoint(
     folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> None:
-    """Write `folder/step-NNNNNN` as it is after `step` steps, and remove old ones."""
+    """Write the checkpoint after `step` steps as `folder/step-NNNNNN`, and remove old ones."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / _name(step)
     temporary = folder / f".{target.name}.tmp"
@@ -90,9 +90,9 @@ def load_checkpoint(
     labelers: Sequence[PseudoLabeler[Any]],
     only: int | None = None,
 ) -> int:
-    """Restore the newest checkpoint that is whole; returns its step, or 0 without one.
+    """Restore the newest undamaged checkpoint, and return its step; 0 if there is none.
 
-    With `only`, no other than that of this step.
+    With `only`, the checkpoint of this step or none.
     """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:
@@ -106,14 +106,17 @@ def load_checkpoint(
             raise LatteError(
                 f"the checkpoint does not fit this recipe ({error})",
                 where=str(checkpoint),
-                hint="it was written by another version; remove the folder to train anew",
+                hint="it was written by another version; remove the folder to train from the start",
             ) from error
         return int(checkpoint.name.removeprefix("step-"))
     return 0
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    """Those with content: a kill can come while an old one is being removed."""
+    """Return the checkpoints that have a file, oldest first.
+
+    One that was being removed when the process was killed has none.
+    """
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
     return sorted(one for one in numbered if (one / _FILE).exists())

@@ -1,10 +1,9 @@
-"""Optimisers and learning rates, as functions of the settings and the step alone."""
+"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,116 +11,87 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latte.interfaces import Backbone, Loss, PrototypeAggregator, TrainableGroup
+from latte import distributed
+from latte.backbone.encode import encode_many_texts
+from latte.interfaces import (
+    Backbone,
+    Loss,
+    Progress,
+    PrototypeAggregator,
+    TrainableGroup,
+    TrainingStart,
+)
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
-from latte.train.precision import Arithmetic, LossScaler, choose_arithmetic, forward_in
-from latte.train.texts import CachedTexts
-
-
-def build_optimizer(
-    parameters: Mapping[str, nn.Parameter], settings: OptimizerSettings
-) -> torch.optim.Optimizer:
-    """An optimiser over `parameters`; biases, norms and other vectors get no weight decay."""
-    matrices = [value for value in parameters.values() if value.ndim >= 2]
-    vectors = [value for value in parameters.values() if value.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if settings.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
-    return torch.optim.AdamW(
-        groups,
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.epsilon,
-        fused=True,
-    )
-
-
-def learning_rate_factor(step: int, total_steps: int, settings: TrainSettings) -> float:
-    """What the peak learning rate is multiplied by in step `step`, counted from 0.
-
-    Linear warm-up, then half a cosine to 0 at `total_steps` (Loshchilov & Hutter 2017, without
-    restarts), or constant.
-    """
-    warmup = settings.warmup_steps
-    if step < warmup:
-        return (step + 1) / warmup
-    if settings.schedule == "constant":
-        return 1.0
-    progress = (step - warmup) / max(1, total_steps - warmup)
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Give every parameter group the learning rate `value`."""
-    for group in optimizer.param_groups:
-        group["lr"] = value
-
-
-# A learner: one adapted copy of the backbone with its prototypes, loss and optimiser.
+from latte.train.features import BankFeatures, CachedTexts, RefreshedTexts, StepInputs
+from latte.train.precision import (
+    Arithmetic,
+    LossScaler,
+    backward_in,
+    choose_arithmetic,
+    forward_in,
+)
 
 
 @dataclass
 class Learner:
-    """What the loop trains; most recipes have one."""
+    """The backbone that the loop trains, with everything that this takes; most recipes have one."""
 
     name: str
     backbone: Backbone
     parameters: Mapping[str, nn.Parameter]
-    """What trains, by name; empty when only prototypes move."""
+    """Trainable parameters by name; empty when only prototypes move."""
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
-    """None only where there are no steps."""
+    """None only if the run takes no step."""
     optimizer: torch.optim.Optimizer | None
     peak_learning_rate: float
     gradient_clip: float | None
     arithmetic: Arithmetic = "fp32"
-    """Of the two towers; labels, prototypes and losses are always worked out in fp32."""
+    """Of the two towers; labels, prototypes and losses are always computed in fp32."""
     micro_batch_size: int | None = None
     """Images or texts that pass through a tower at once; None: a whole batch."""
     constant_features: Tensor | None = None
-    """(N, D) features of all training images, where neither views nor the image tower change."""
+    """(N, D) features of all training images, if neither views nor the image tower change."""
     constant_class_features: Tensor | None = None
-    """(C, D) features of the class texts, where an aggregator asks for them in every step and the
-    text tower does not change."""
+    """(C, D) features of the class texts, if an aggregator asks for them in every step and the text
+    tower does not change."""
     cached_texts: CachedTexts | None = None
     """Features of descriptions that are looked up instead of encoded in every step."""
 
-    def image_features(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
-        """Unit features (B, D) of the training images `indices`, whose views are `pixels`.
+    def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
+        """Return unit features (B, D) of the training images `indices`, whose views are `pixels`.
 
-        Pixels (B, 3, S, S) may be missing where features are constant.
+        Pixels (B, 3, S, S) may be missing if features are constant.
         """
         if self.constant_features is not None:
             return self.constant_features[indices.to(self.constant_features.device)]
         assert pixels is not None, "features that change are encoded from pixels"
-        with self._forward():
+        with forward_in(self.arithmetic, self.device):
             return self.backbone.encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """M distinct texts -> unit features (M, D), with gradient where something trains."""
-        with self._forward():
+        """Return unit features (M, D) of M distinct texts, with gradient if the tower trains."""
+        with forward_in(self.arithmetic, self.device):
             return self.backbone.encode_texts(texts)
 
-    def _forward(self) -> AbstractContextManager[Any]:
-        return forward_in(self.arithmetic, self.device)
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of `loss` to those of the parameters."""
+        with backward_in(self.arithmetic):
+            loss.backward()  # type: ignore[no-untyped-call]
 
     @property
     def device(self) -> torch.device:
-        """Where the backbone is."""
+        """The device of the backbone."""
         return self.backbone.logit_scale.device
 
     @cached_property
     def scaler(self) -> LossScaler:
-        """What keeps fp16 gradients from vanishing; its state is part of a checkpoint."""
+        """The loss scaler of fp16; its state is part of a checkpoint."""
         return LossScaler(self.arithmetic, self.device)
 
     @cached_property
     def image_tower_trains(self) -> bool:
-        """Whether image features change during training; if not, they are encoded once."""
+        """True if image features change during training, as a forward pass shows."""
         if not self.parameters:
             return False
         side = self.backbone.pixel_format.size
@@ -132,20 +102,64 @@ class Learner:
 
     @cached_property
     def text_tower_trains(self) -> bool:
-        """Whether text features change during training; if not, they are encoded once."""
+        """True if text features change during training, as a forward pass shows."""
         if not self.parameters:
             return False
         with torch.enable_grad():
             return self.backbone.encode_texts(["a photo"]).requires_grad
 
-    def find_what_trains(self) -> None:
-        """Now, by a forward pass, and not within a step, whose dropout it would change."""
-        _ = self.image_tower_trains, self.text_tower_trains
-
     def similarities(self, image_features: Tensor) -> Tensor:
-        """Unit features (B, D) -> cosine similarities (B, C), without gradient."""
+        """Return the cosine similarities (B, C) of unit features (B, D), without gradient."""
         with torch.no_grad():
             return self.aggregator.similarities(image_features)
+
+    def cache_features(
+        self,
+        inputs: StepInputs,
+        start: TrainingStart,
+        settings: TrainSettings,
+        bank_features: BankFeatures | None,
+        progress: Progress,
+    ) -> None:
+        """Cache the features of towers that do not train, and of texts that are encoded seldom.
+
+        Features of frozen towers come from the evaluation view and without dropout. They differ by
+        rounding from those that a step would encode, as they are encoded in other batches.
+        """
+        if settings.augment is None and not self.image_tower_trains:
+            self.constant_features = start.image_features
+        if self.text_tower_trains:
+            if settings.refresh_captions is not None:
+                self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
+            return
+        if self.aggregator.class_features_refresh == "step":
+            with torch.no_grad():
+                encode = self.backbone.encode_texts
+                self.constant_class_features = inputs.class_texts.features(encode)
+        if inputs.descriptions:
+            features = (
+                encode_many_texts(
+                    self.backbone, inputs.bank.unique_texts, progress, "encode descriptions"
+                )
+                if bank_features is None
+                else bank_features()
+            )
+            self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
+
+    def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
+        """Return an empty cache for descriptions of images and groups.
+
+        Class texts are not in it: they are few, and are encoded with gradient in every step.
+        """
+        bank = inputs.bank
+        names = [name for name in inputs.descriptions if name not in bank.of_class]
+        like = torch.empty(0, self.backbone.embedding_width, device=self.device)
+
+        def encode(texts: Sequence[str]) -> Tensor:
+            own = self.encode_texts(distributed.share(texts))
+            return distributed.all_gather_rows(own, len(texts))
+
+        return RefreshedTexts(bank.unique_texts, names, encode, lifetime, like)
 
 
 def build_learner(
@@ -173,3 +187,40 @@ def build_learner(
         arithmetic=choose_arithmetic(precision, backbone.logit_scale.device),
         micro_batch_size=micro_batch_size,
     )
+
+
+def build_optimizer(
+    parameters: Mapping[str, nn.Parameter], settings: OptimizerSettings
+) -> torch.optim.Optimizer:
+    """Return an optimiser of `parameters`, without weight decay for biases and other vectors."""
+    matrices = [value for value in parameters.values() if value.ndim >= 2]
+    vectors = [value for value in parameters.values() if value.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if settings.name == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
+    return torch.optim.AdamW(
+        groups,
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.epsilon,
+        fused=True,
+    )
+
+
+def learning_rate_factor(step: int, total_steps: int, settings: TrainSettings) -> float:
+    """Return the factor of the peak learning rate in step `step`, counted from 0.
+
+    Linear warm-up, then half a cosine to 0 at `total_steps` (Loshchilov & Hutter 2017, without
+    restarts), or constant.
+    """
+    warmup = settings.warmup_steps
+    if step < warmup:
+        return (step + 1) / warmup
+    if settings.schedule == "constant":
+        return 1.0
+    progress = (step - warmup) / max(1, total_steps - warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * progress))

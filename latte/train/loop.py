@@ -1,4 +1,4 @@
-"""The training loop: rounds, steps, checkpoints and evaluations, whatever the method.
+"""The training loop: epochs, steps, checkpoints and evaluations, the same for every method.
 
 A run that was stopped continues from its newest checkpoint and gives the same bits as one that
 was not: batches, views, draws and dropout depend on (seed, epoch, step, image) alone.
@@ -28,16 +28,15 @@ from latte.interfaces import (
 )
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
-from latte.train.checkpoint import keep_checkpoint, resume
-from latte.train.constant_features import keep_constant_features
-from latte.train.learner import Learner, learning_rate_factor, set_learning_rate
-from latte.train.micro_batch import find_micro_batch_size, lack_explained
-from latte.train.step import StepOutcome, training_step
+from latte.train.checkpoint import resume, save_and_broadcast
+from latte.train.learner import Learner, learning_rate_factor
+from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
+from latte.train.step import training_step
 from latte.train.timing import (
     CHECKPOINTS,
+    EPOCH_STARTS,
     EVALUATION,
-    FITTING,
-    ROUNDS,
+    MICRO_BATCH_SEARCH,
     WAITING,
     timed,
     timed_items,
@@ -46,18 +45,18 @@ from latte.train.timing import (
 from latte.train.training import Training
 
 Figures = dict[str, float | Tensor]
-"""Tensors stay on the device until the rows are written: reading one waits for its step."""
-_SECONDS_SHOWN = 1.0
+"""Numbers for the log. Tensors are read when rows are written, as reading waits for the step."""
+_SECONDS_BETWEEN_LOSSES = 1.0
 
 
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one.
 
-    Without a step, labelers and prototypes have the start of one epoch: features are the frozen
-    ones, and nothing is encoded or kept in checkpoints.
+    In a run without steps, labelers and prototypes get the start of one epoch, with the frozen
+    features; nothing is encoded, and no checkpoint is written.
     """
     _start(training, progress)
-    with timed(FITTING):
+    with timed(MICRO_BATCH_SEARCH):
         find_micro_batch_size(training, progress)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
@@ -71,15 +70,15 @@ def train(training: Training, progress: Progress) -> None:
             while step < total:
                 step = _epoch(training, step, log, task, progress)
     else:
-        with timed(ROUNDS):
-            _begin_round(training, 0, progress)
-    _refresh_class_features(training, ("epoch", "step"))
+        with timed(EPOCH_STARTS):
+            _start_epoch(training, 0, progress)
+    _refresh_class_features(training)
 
 
 def own_posterior(training: Training) -> Posterior | None:
-    """The posterior of the training images after `train`, if the run takes no step.
+    """Return the posterior of the training images after `train`, if the run takes no step.
 
-    Of several labelers the last that has one counts; see `PseudoLabeler.posterior`.
+    If several labelers have one, it is that of the last; see `PseudoLabeler.posterior`.
     """
     if training.total_steps:
         return None
@@ -92,10 +91,10 @@ def _start(training: Training, progress: Progress) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if distributed.world_size() > 1:
-            learner.find_what_trains()
+            # Found now, as the forward passes within a step would change its dropout.
+            _ = learner.image_tower_trains, learner.text_tower_trains
         if training.total_steps:
-            keep_constant_features(
-                learner,
+            learner.cache_features(
                 training.inputs,
                 training.start,
                 training.settings,
@@ -109,12 +108,12 @@ def _start(training: Training, progress: Progress) -> None:
 def _epoch(
     training: Training, step: int, log: MetricsLog, task: ProgressTask, progress: Progress
 ) -> int:
-    """The epoch that contains `step`, from there on; returns the step after it."""
+    """Train from `step` to the end of its epoch, and return the number of steps taken in all."""
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
     if done == 0:
-        with timed(ROUNDS):
-            _begin_round(training, epoch, progress)
+        with timed(EPOCH_STARTS):
+            _start_epoch(training, epoch, progress)
     settings = training.settings
     batches = epoch_batches(
         len(training.images), settings.images_a_step, training.inputs.seed, epoch
@@ -123,53 +122,49 @@ def _epoch(
     shown = _ShownLoss()
     with contextlib.closing(_views(training, batches, epoch)) as views:
         for indices, pixels in timed_items(WAITING, views):
-            with timed_step(len(indices)), lack_explained(training.settings):
+            with timed_step(len(indices)), explain_out_of_memory(training.settings):
                 figures = _step(training, indices, pixels, epoch, step)
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
             task.advance(1, epoch=epoch, loss=shown.of(figures))
             last = step % per_epoch == 0 or step == total
             if last or step % settings.checkpoint_every == 0:
-                log.append([_read(row) for row in rows])
+                log.append([_without_tensors(row) for row in rows])
                 rows = []
             if last:
                 _end_epoch(training, step, epoch, log)
             if step % settings.checkpoint_every == 0 or step == total:
                 folder = training.folder / "checkpoints"
                 with timed(CHECKPOINTS):
-                    keep_checkpoint(folder, step, training.learners, training.labelers)
+                    save_and_broadcast(folder, step, training.learners, training.labelers)
     return step
 
 
 def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
-    """Indices (B,) and pixels of each batch; no pixels where no learner would look at them.
+    """Yield the indices (B,) and pixels of each batch; of several processes, those of its share.
 
-    Of several processes each gets the pixels of its own share.
+    Pixels are None if the image features of all learners are constant.
     """
     if all(learner.constant_features is not None for learner in training.learners):
         yield from ((indices, None) for indices in batches)
         return
     own = [distributed.share(indices) for indices in batches]
-    with contextlib.closing(_own_views(training, own, epoch)) as views:
+    views = (
+        training_batches(training.images, training.view, own, epoch)
+        if training.device_views is None
+        else training.device_views.batches(own, epoch)
+    )
+    with contextlib.closing(views):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
 
 
-def _own_views(
-    training: Training, batches: Sequence[Tensor], epoch: int
-) -> Generator[tuple[Tensor, Tensor], None, None]:
-    if training.device_views is not None:
-        yield from training.device_views.batches(batches, epoch)
-    else:
-        yield from training_batches(training.images, training.view, batches, epoch)
-
-
-def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
-    """What happens before the first step of an epoch: class texts, feature banks, labelers."""
+def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
+    """Prepare class texts, feature banks, labelers and prototypes for an epoch."""
     if epoch:
-        _refresh_class_features(training, ("epoch", "step"))
+        _refresh_class_features(training)
     due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]
     banks: Mapping[str, FeatureBank] = {}
     if any(labeler.needs_feature_banks for labeler in due):
@@ -187,39 +182,37 @@ def _begin_round(training: Training, epoch: int, progress: Progress) -> None:
 def _step(
     training: Training, indices: Tensor, pixels: Tensor | None, epoch: int, step: int
 ) -> Figures:
+    """Take a step of every learner, and return the figures for its row in the log."""
+    factor = learning_rate_factor(step, training.total_steps, training.settings)
     figures: Figures = {}
     for learner in training.learners:
-        rate = learner.peak_learning_rate * learning_rate_factor(
-            step, training.total_steps, training.settings
-        )
-        if learner.optimizer is not None:
-            set_learning_rate(learner.optimizer, rate)
-        _seed_global_generators(training.inputs.seed, step, learner.name)
+        rate = learner.peak_learning_rate * factor
+        for group in learner.optimizer.param_groups if learner.optimizer else []:
+            group["lr"] = rate
+        # Dropout and plugins that draw from torch's global generator repeat after a restart, too.
+        torch.manual_seed(seed_from(f"step of {learner.name}", training.inputs.seed, step))
         batch = Batch(learner.name, indices, epoch, step)
         outcome = training_step(learner, training.inputs, batch, pixels)
+        own: Figures = {"loss": outcome.loss}
+        if outcome.agreement is not None:
+            own["agreement"] = outcome.agreement
+        # A copy, as an optimiser writes into the tensor that a backbone may hand out.
+        own["logit_scale"] = learner.backbone.logit_scale.detach().clone()
+        own |= learner.scaler.figures()
+        own["learning_rate"] = rate
         prefix = "" if len(training.learners) == 1 else f"{learner.name}."
-        figures |= {prefix + name: value for name, value in _figures(learner, outcome).items()}
-        figures[f"{prefix}learning_rate"] = rate
+        figures |= {prefix + name: value for name, value in own.items()}
     return figures
 
 
-def _figures(learner: Learner, outcome: StepOutcome) -> Figures:
-    figures: Figures = {"loss": outcome.loss}
-    if outcome.agreement is not None:
-        figures["agreement"] = outcome.agreement
-    # A copy, for an optimiser writes into the tensor that a backbone may hand out.
-    figures["logit_scale"] = learner.backbone.logit_scale.detach().clone()
-    return figures | learner.scaler.figures()
-
-
-def _read(row: Mapping[str, Any]) -> dict[str, Any]:
+def _without_tensors(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value.item() if isinstance(value, Tensor) else value for name, value in row.items()
     }
 
 
 class _ShownLoss:
-    """The loss as the progress display shows it, fetched from the device once a second at most."""
+    """The loss in the progress display, read from the device at most once per second."""
 
     def __init__(self) -> None:
         self._fetched = -math.inf
@@ -227,7 +220,7 @@ class _ShownLoss:
 
     def of(self, figures: Mapping[str, float | Tensor]) -> str:
         now = time.monotonic()
-        if now >= self._fetched + _SECONDS_SHOWN:
+        if now >= self._fetched + _SECONDS_BETWEEN_LOSSES:
             losses = [float(value) for name, value in figures.items() if name.endswith("loss")]
             self._fetched, self._text = now, f"{sum(losses):.3f}"
         return self._text
@@ -237,7 +230,7 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
     figures: Mapping[str, float] = {}
     every = training.settings.evaluate_every
     if training.evaluate is not None and every and (epoch + 1) % every == 0:
-        _refresh_class_features(training, ("epoch", "step"))
+        _refresh_class_features(training)
         with timed(EVALUATION):
             figures = training.evaluate(training.learners)
     log.append([{"event": "epoch", "epoch": epoch, "step": step, **figures}])
@@ -251,14 +244,9 @@ def _feature_bank(training: Training, learner: Learner, progress: Progress) -> F
     return FeatureBank(features.to(training.start.image_features.device))
 
 
-def _refresh_class_features(training: Training, when: tuple[str, ...]) -> None:
+def _refresh_class_features(training: Training) -> None:
     with torch.no_grad():
         for learner in training.learners:
-            if learner.aggregator.class_features_refresh in when:
+            if learner.aggregator.class_features_refresh in ("epoch", "step"):
                 fresh = training.inputs.class_texts.features(learner.backbone.encode_texts)
                 learner.aggregator.refresh_class_features(fresh)
-
-
-def _seed_global_generators(seed: int, step: int, learner: str) -> None:
-    """Dropout and plugins that draw from torch's own generator repeat after a restart, too."""
-    torch.manual_seed(seed_from(f"step of {learner}", seed, step))

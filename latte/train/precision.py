@@ -1,7 +1,7 @@
-"""In which arithmetic the two towers compute. Weights, labels, prototypes and losses are fp32.
+"""The arithmetic of the two towers. Weights, labels, prototypes and losses are always fp32.
 
-At the published learning rate a step moves a weight by less than bf16 can tell from it, so weights
-are never stored in fewer bits: autocast rounds what goes into a product, not what is kept.
+At the published learning rate a step changes a weight by less than the precision of bf16, so
+weights are never stored in fewer bits: autocast rounds only the inputs of matrix products.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FIRST_WITH_TF32 = 8
 
 
 def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
-    """What `wanted` means on `device`: `auto` and `tf32` are fp32 where there is no TF32.
+    """Return the arithmetic for `wanted` on `device`; `auto` and `tf32` are fp32 without TF32.
 
     Raises:
         LatteError: for bf16 on a GPU that cannot compute in it.
@@ -42,19 +42,19 @@ def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
 
 
 def has_tf32(device: torch.device) -> bool:
-    """Whether `device` multiplies fp32 matrices as TF32: Nvidia's GPUs since Ampere."""
+    """Return True if `device` can multiply fp32 matrices as TF32: Nvidia's GPUs since Ampere."""
     if device.type != "cuda" or torch.version.cuda is None:
         return False
     return torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH_TF32
 
 
 def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
-    """Around a tower's forward pass."""
+    """Return the context manager for the forward pass of a tower."""
     match arithmetic:
         case "fp32":
             return nullcontext()
         case "tf32":
-            return tf32_products()
+            return tf32_matmuls()
         case "bf16":
             return torch.autocast(device.type, dtype=torch.bfloat16)
         case "fp16":
@@ -62,13 +62,13 @@ def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextM
 
 
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
-    """Around `backward`: autocast has recorded its casts, TF32 has to be switched on again."""
-    return tf32_products() if arithmetic == "tf32" else nullcontext()
+    """Return the context manager for `backward`: autocast has recorded its casts, TF32 has not."""
+    return tf32_matmuls() if arithmetic == "tf32" else nullcontext()
 
 
 @contextmanager
-def tf32_products() -> Iterator[None]:
-    """CUDA multiplies and convolves fp32 as TF32 here, and as before after that."""
+def tf32_matmuls() -> Iterator[None]:
+    """Let CUDA multiply and convolve fp32 as TF32 within the block."""
     switches = _switches()
     before = [getattr(module, name) for module, name, _ in switches]
     try:
@@ -81,7 +81,10 @@ def tf32_products() -> Iterator[None]:
 
 
 def _switches() -> list[tuple[Any, str, Any]]:
-    """What torch 2.9 renamed; it refuses to have both names used."""
+    """Return torch's switches as (module, attribute, value).
+
+    Torch 2.9 renamed them, and raises an error if both names are used.
+    """
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     if hasattr(matmul, "fp32_precision"):
@@ -90,45 +93,45 @@ def _switches() -> list[tuple[Any, str, Any]]:
 
 
 class LossScaler:
-    """Keeps small fp16 gradients from becoming 0; does nothing in other arithmetics.
+    """Multiplies the loss so that small fp16 gradients do not become 0; inactive otherwise.
 
-    The loss is multiplied, the gradients are divided. A step whose gradients are not finite is
-    skipped, and the factor halved; after 2000 steps without any it is doubled.
+    Gradients are divided by the same factor. A step with a gradient that is not finite is skipped,
+    and the factor halved; after 2000 steps without one it is doubled.
     """
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
         self._scaler = torch.amp.GradScaler(device.type, enabled=arithmetic == "fp16")
         self.skipped = 0
-        """Steps so far that changed no weight."""
+        """Number of skipped steps so far."""
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is scaled."""
+        """True for fp16."""
         return self._scaler.is_enabled()
 
     def scaled(self, loss: Tensor) -> Tensor:
-        """The loss to go backward from."""
+        """Return the loss to call `backward` on."""
         return self._scaler.scale(loss)
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divide the gradients, once a step and before they are clipped."""
+        """Divide the gradients, once per step and before they are clipped."""
         self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """A step of `optimizer`, unless a gradient is not finite."""
+        """Take a step of `optimizer`, unless a gradient is not finite."""
         before = self._scaler.get_scale()
         self._scaler.step(optimizer)
         self._scaler.update()
         self.skipped += self._scaler.get_scale() < before
 
     def figures(self) -> dict[str, float]:
-        """For the log of steps; nothing where nothing is scaled."""
+        """Return the scale and the skipped steps for the log; nothing unless enabled."""
         if not self.enabled:
             return {}
         return {"loss_scale": self._scaler.get_scale(), "skipped_steps": self.skipped}
 
     def state(self) -> dict[str, Tensor]:
-        """For checkpoints; nothing where nothing is scaled."""
+        """Return the tensors for a checkpoint; none unless enabled."""
         if not self.enabled:
             return {}
         state = self._scaler.state_dict()
@@ -139,11 +142,11 @@ class LossScaler:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned. Raises `KeyError` for another arithmetic's."""
+        """Restore what `state` returned. Raises `KeyError` for the state of another arithmetic."""
         if not self.enabled:
             return
-        kept = self._scaler.state_dict()
-        kept["scale"] = state["scale"].item()
-        kept["_growth_tracker"] = int(state["steps_since_change"])
-        self._scaler.load_state_dict(kept)
+        restored = self._scaler.state_dict()
+        restored["scale"] = state["scale"].item()
+        restored["_growth_tracker"] = int(state["steps_since_change"])
+        self._scaler.load_state_dict(restored)
         self.skipped = int(state["skipped"])

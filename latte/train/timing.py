@@ -1,4 +1,8 @@
-"""Counts floating-point operations in products, convolutions, attention and their gradients."""
+"""Time and FLOPs of the parts of a training, measured only within `measuring`.
+
+The engine names the parts with `timed`, `timed_items` and `timed_step`. Measuring draws no random
+number and computes nothing of the training, so that a measured run gives the same bits.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,183 @@ from typing import Any, TypeVar
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+ItemT = TypeVar("ItemT")
 Shape = Sequence[int]
 
+WAITING = "waiting for images"
+IMAGES = "image tower"
+TEXTS = "texts"
+LABELS = "labels, prototypes, loss"
+BACKWARD = "backward"
+OPTIMISER = "optimiser"
+PARTS = (WAITING, IMAGES, TEXTS, LABELS, BACKWARD, OPTIMISER)
+"""The parts of a training step."""
+EPOCH_STARTS, EVALUATION, CHECKPOINTS = "start of epochs", "evaluation", "checkpoints"
+MICRO_BATCH_SEARCH, REST = "finding what fits", "rest"
 
-def counting_operations() -> FlopCounterMode:
-    """Inside of it every operation is counted; `get_total_flops()` tells how many there were."""
+_COUNTED_STEP, _TRACED_STEPS = 1, (2, 3)
+
+
+@dataclass
+class StepTimes:
+    """Time of several steps, in total."""
+
+    steps: int = 0
+    images: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By part, waiting included; a part inside another is not counted in the outer one."""
+    cpu_seconds: float = 0.0
+    """CPU time of all threads of the process."""
+
+    def add(self, images: int, seconds: dict[str, float], cpu_seconds: float) -> None:
+        """Add a step."""
+        self.cpu_seconds += cpu_seconds
+        self.steps += 1
+        self.images += images
+        for part, value in seconds.items():
+            self.seconds[part] += value
+
+
+class Stopwatch:
+    """Measurements of one training.
+
+    FLOPs are counted in the first step, and the second and third are written to `trace`. Such steps
+    take longer than others: their times are in `looked_into`, those of all others in `measured`.
+    """
+
+    def __init__(self, device: str, trace: Path | None = None) -> None:
+        self.measured = StepTimes()
+        self.looked_into = StepTimes()
+        self.flops: dict[str, int] = defaultdict(int)
+        """FLOPs of the first step by part; see `count_flops`."""
+        self.beside: dict[str, float] = defaultdict(float)
+        """Seconds by part of everything outside of steps."""
+        self._device = device
+        self._trace = trace
+        self._pending: dict[str, float] = defaultdict(float)
+        self._open = REST
+        self._pending_cpu = 0.0
+        self._mark, self._cpu_mark = time.perf_counter(), time.process_time()
+        self._counter: FlopCounterMode | None = None
+        self._counted = 0
+        self._profiler: Any = None
+
+    @property
+    def steps(self) -> int:
+        """Number of steps so far."""
+        return self.measured.steps + self.looked_into.steps
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Count the time of the block as that of part `name`."""
+        outer = self._open
+        self._charge()
+        self._open = name
+        try:
+            yield
+        finally:
+            self._charge()
+            self._open = outer
+
+    @contextmanager
+    def step(self, images: int) -> Iterator[None]:
+        """Measure a training step; its time outside of other parts counts as `LABELS`."""
+        number = self.steps + 1
+        with self.part(LABELS), ExitStack() as stack:
+            if number == _COUNTED_STEP:
+                self._counter = stack.enter_context(count_flops())
+            if self._trace is not None and number == _TRACED_STEPS[0]:
+                self._start_trace()
+            yield
+            self._charge()
+            self._counter, self._counted = None, 0
+            if number == _TRACED_STEPS[-1]:
+                self.close()
+        looked_into = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
+        times = self.looked_into if looked_into else self.measured
+        times.add(images, self._pending, self._pending_cpu)
+        self._pending, self._pending_cpu = defaultdict(float), 0.0
+
+    def close(self) -> None:
+        """Write the trace if there is one, and count the time since the last part."""
+        profiler, self._profiler = self._profiler, None
+        if profiler is not None and self._trace is not None:
+            profiler.stop()
+            self._trace.parent.mkdir(parents=True, exist_ok=True)
+            profiler.export_chrome_trace(str(self._trace))
+        self._charge()
+
+    def _start_trace(self) -> None:
+        # Without this, the profiler's library prints a greeting to stderr.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+        kinds = [torch.profiler.ProfilerActivity.CPU]
+        if self._device.startswith("cuda"):
+            kinds.append(torch.profiler.ProfilerActivity.CUDA)
+        self._profiler = torch.profiler.profile(activities=kinds)
+        self._profiler.start()
+
+    def _charge(self) -> None:
+        """Add the time since the last call to the part that is open."""
+        wait_for(self._device)
+        now, cpu_now = time.perf_counter(), time.process_time()
+        (self._pending if self._open in PARTS else self.beside)[self._open] += now - self._mark
+        self._pending_cpu += cpu_now - self._cpu_mark if self._open in PARTS else 0.0
+        self._mark, self._cpu_mark = now, cpu_now
+        if self._counter is not None:
+            total = self._counter.get_total_flops()
+            self.flops[self._open] += total - self._counted
+            self._counted = total
+
+
+_running: Stopwatch | None = None
+_OFF = nullcontext()
+
+
+@contextmanager
+def measuring(watch: Stopwatch) -> Iterator[None]:
+    """Let `watch` measure every part within the block."""
+    global _running
+    before, _running = _running, watch
+    try:
+        yield
+    finally:
+        _running = before
+        watch.close()
+
+
+def timed(part: str) -> AbstractContextManager[None]:
+    """Return a context manager that measures its block as `part`."""
+    return _OFF if _running is None else _running.part(part)
+
+
+def timed_step(images: int) -> AbstractContextManager[None]:
+    """Return a context manager that measures a training step on `images` images."""
+    return _OFF if _running is None else _running.step(images)
+
+
+def timed_items(part: str, items: Iterable[ItemT]) -> Iterator[ItemT]:
+    """Yield `items`, and measure the wait for each as `part`."""
+    iterator = iter(items)
+    while True:
+        with timed(part):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item
+
+
+def wait_for(device: str) -> None:
+    """Wait until a GPU has finished its work; return at once on other devices."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def count_flops() -> FlopCounterMode:
+    """Count floating-point operations within a block; `get_total_flops()` returns their number.
+
+    Counted are matrix products, convolutions, attention and their gradients.
+    """
     aten: Any = torch.ops.aten
     return FlopCounterMode(
         display=False, custom_mapping={aten.convolution_backward: _convolution_backward}
@@ -40,188 +216,10 @@ def _convolution_backward(
     wanted: Sequence[bool],
     **ignored: Any,
 ) -> int:
-    """The gradients of input and weights take as much as the way forward, each.
+    """Return the FLOPs of both gradients; each takes as many as the forward pass.
 
-    Torch's own formula takes a grouped convolution for a dense one.
+    Torch's own formula counts a grouped convolution as a dense one.
     """
     places = (given if transposed else gradient)[2:]
     forward = 2 * given[0] * prod(places) * prod(weight)
     return forward * sum(wanted[:2])
-
-
-# Where the time of a training goes: its parts are timed while somebody measures, else not at all.
-#
-# The engine says where a part begins and ends (`timed`, `timed_items`, `timed_step`). Nothing is
-# drawn and nothing computed here, so that a run that is measured gives the bits of one that is
-# not.
-
-
-ItemT = TypeVar("ItemT")
-
-WAITING = "waiting for images"
-IMAGES = "image tower"
-TEXTS = "texts"
-LABELS = "labels, prototypes, loss"
-BACKWARD = "backward"
-OPTIMISER = "optimiser"
-PARTS = (WAITING, IMAGES, TEXTS, LABELS, BACKWARD, OPTIMISER)
-"""Of a training step."""
-ROUNDS, EVALUATION, CHECKPOINTS = "start of epochs", "evaluation", "checkpoints"
-FITTING, REST = "finding what fits", "rest"
-
-_COUNTED_STEP, _TRACED_STEPS = 1, (2, 3)
-
-
-@dataclass
-class StepTimes:
-    """Sums over some steps."""
-
-    steps: int = 0
-    images: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """By part, waiting included; a part inside another counts for itself alone."""
-    cpu_seconds: float = 0.0
-    """Of all threads of the process."""
-
-    def add(self, images: int, seconds: dict[str, float], cpu_seconds: float) -> None:
-        """One more step."""
-        self.cpu_seconds += cpu_seconds
-        self.steps += 1
-        self.images += images
-        for part, value in seconds.items():
-            self.seconds[part] += value
-
-
-class Stopwatch:
-    """What one training told.
-
-    Operations are counted in the first step, the second and third are written to `trace`; both
-    take longer than others and are kept apart from those that are `measured`.
-    """
-
-    def __init__(self, device: str, trace: Path | None = None) -> None:
-        self.measured = StepTimes()
-        self.looked_into = StepTimes()
-        self.operations: dict[str, int] = defaultdict(int)
-        """Floating-point operations of the first step in products, convolutions, attention."""
-        self.beside: dict[str, float] = defaultdict(float)
-        """Seconds of what is done beside steps."""
-        self._device = device
-        self._trace = trace
-        self._pending: dict[str, float] = defaultdict(float)
-        self._open = REST
-        self._pending_cpu = 0.0
-        self._mark, self._cpu_mark = time.perf_counter(), time.process_time()
-        self._counter: FlopCounterMode | None = None
-        self._counted = 0
-        self._profiler: Any = None
-
-    @property
-    def steps(self) -> int:
-        """How many were taken."""
-        return self.measured.steps + self.looked_into.steps
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Until the end of this, time is spent on `name`."""
-        outer = self._open
-        self._charge()
-        self._open = name
-        try:
-            yield
-        finally:
-            self._charge()
-            self._open = outer
-
-    @contextmanager
-    def step(self, images: int) -> Iterator[None]:
-        """One training step; what it does outside of other parts is about labels and loss."""
-        number = self.steps + 1
-        with self.part(LABELS), ExitStack() as stack:
-            if number == _COUNTED_STEP:
-                self._counter = stack.enter_context(counting_operations())
-            if self._trace is not None and number == _TRACED_STEPS[0]:
-                self._start_trace()
-            yield
-            self._charge()
-            self._counter, self._counted = None, 0
-            if number == _TRACED_STEPS[-1]:
-                self.close()
-        looked_into = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
-        times = self.looked_into if looked_into else self.measured
-        times.add(images, self._pending, self._pending_cpu)
-        self._pending, self._pending_cpu = defaultdict(float), 0.0
-
-    def close(self) -> None:
-        """Write the trace, if one is under way, and charge what is left."""
-        profiler, self._profiler = self._profiler, None
-        if profiler is not None and self._trace is not None:
-            profiler.stop()
-            self._trace.parent.mkdir(parents=True, exist_ok=True)
-            profiler.export_chrome_trace(str(self._trace))
-        self._charge()
-
-    def _start_trace(self) -> None:
-        # The profiler's library announces itself on stderr otherwise.
-        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-        kinds = [torch.profiler.ProfilerActivity.CPU]
-        if self._device.startswith("cuda"):
-            kinds.append(torch.profiler.ProfilerActivity.CUDA)
-        self._profiler = torch.profiler.profile(activities=kinds)
-        self._profiler.start()
-
-    def _charge(self) -> None:
-        """What has passed since the last time belongs to the part that is open."""
-        wait_for(self._device)
-        now, cpu_now = time.perf_counter(), time.process_time()
-        (self._pending if self._open in PARTS else self.beside)[self._open] += now - self._mark
-        self._pending_cpu += cpu_now - self._cpu_mark if self._open in PARTS else 0.0
-        self._mark, self._cpu_mark = now, cpu_now
-        if self._counter is not None:
-            total = self._counter.get_total_flops()
-            self.operations[self._open] += total - self._counted
-            self._counted = total
-
-
-_running: Stopwatch | None = None
-_OFF = nullcontext()
-
-
-@contextmanager
-def measuring(watch: Stopwatch) -> Iterator[None]:
-    """Let `watch` hear of every part until the end of this."""
-    global _running
-    before, _running = _running, watch
-    try:
-        yield
-    finally:
-        _running = before
-        watch.close()
-
-
-def timed(part: str) -> AbstractContextManager[None]:
-    """Around what belongs to `part`."""
-    return _OFF if _running is None else _running.part(part)
-
-
-def timed_step(images: int) -> AbstractContextManager[None]:
-    """Around a training step on so many images."""
-    return _OFF if _running is None else _running.step(images)
-
-
-def timed_items(part: str, items: Iterable[ItemT]) -> Iterator[ItemT]:
-    """`items`, where waiting for the next one belongs to `part`."""
-    iterator = iter(items)
-    while True:
-        with timed(part):
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-        yield item
-
-
-def wait_for(device: str) -> None:
-    """Until a GPU has done what it was given; elsewhere it has been done already."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""What a training needs: settings, images, learners, and where its files go."""
+"""The data of a training: settings, images, learners, and the run folder."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from latte.data.views import TrainingView
 from latte.interfaces import PseudoLabeler, TrainingStart
 from latte.interfaces.settings import TrainSettings
 from latte.results.metrics_log import Listen
-from latte.train.constant_features import BankFeatures
+from latte.train.features import BankFeatures, StepInputs
 from latte.train.learner import Learner
-from latte.train.step import StepInputs
 
 Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Training:
-    """Everything that the loop needs; labels of images are not among it."""
+    """Everything that the loop needs. It contains no labels."""
 
     settings: TrainSettings
     inputs: StepInputs
@@ -33,30 +32,29 @@ class Training:
     view: TrainingView
     learners: Sequence[Learner]
     folder: Path
-    """The run folder: metrics and checkpoints go there."""
+    """The run folder, for metrics and checkpoints."""
     evaluation_batch_size: int
     evaluate: Evaluate | None
-    """Figures of the learners as they are, where labelled images exist."""
+    """Returns the figures of the current learners, if labelled images exist."""
     bank_features: BankFeatures | None = None
-    """Features of the bank's texts by the frozen CLIP; None: encoded here, where they are used."""
+    """None: the training encodes these features itself when it uses them."""
     listen: Listen | None = None
-    """Told of rows once they are written."""
-
+    """Called with rows of metrics after they are written."""
     device_views: DeviceViews | None = None
-    """Where images are resident on the device: their views in place of `view`'s."""
+    """Views of images that are resident on the device, used instead of `view`."""
 
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
-        """The pseudo-labelers, which all learners share."""
+        """The pseudo-labelers, shared by all learners."""
         return self.inputs.labelers
 
     @property
     def steps_per_epoch(self) -> int:
-        """ceil(N / batch size): every image is seen once an epoch."""
+        """ceil(N / batch size): every image is seen once per epoch."""
         return math.ceil(len(self.images) / self.settings.images_a_step)
 
     @property
     def total_steps(self) -> int:
-        """Steps of a whole run: `max_steps` or `max_epochs`, whichever is reached first."""
+        """Steps of the whole run: until `max_steps` or `max_epochs`, whichever comes first."""
         epochs = self.settings.max_epochs
         return min(self.settings.max_steps, epochs * self.steps_per_epoch)

@@ -1,4 +1,4 @@
-"""Several templates and several names count as one text of a class."""
+"""Class texts of several templates and several names."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TEMPLATES = ("a photo of a {class}.", "a drawing of a {class}.")
 @pytest.mark.parametrize(
     "name", ["tabby cat", "{class}", "{}", "{0}", "100 % wool", "%s", "кот 猫", "long " * 100]
 )
-def test_a_template_is_filled_with_the_name_as_it_is(name: str) -> None:
+def test_template_contains_the_class_name_unchanged(name: str) -> None:
     assert fill_template("a {class}, {class}.", [name]) == [f"a {name}, {name}."]
 
 
-def test_a_template_without_the_class_is_refused() -> None:
+def test_template_without_class_raises_error() -> None:
     with pytest.raises(LatteError, match="does not mention the class"):
         ClassTexts.of(["a photo of a {}."], [("cat",)])
 
@@ -40,13 +40,13 @@ def test_every_template_is_filled_with_every_name() -> None:
     ]
 
 
-def test_one_sentence_a_class_is_its_feature_to_the_bit() -> None:
+def test_class_with_one_sentence_has_exactly_its_feature() -> None:
     rows = torch.randn(2, 8)
     texts = ClassTexts.of(TEMPLATES[:1], [("cat",), ("dog",)])
     assert texts.features(lambda sentences: rows) is rows
 
 
-def test_several_are_the_normalised_mean_of_unit_features(
+def test_class_with_several_sentences_has_their_normalised_mean(
     tiny_backbone: OpenClipBackbone,
 ) -> None:
     texts = ClassTexts.of(TEMPLATES, [("couch", "sofa"), ("cat",)])

@@ -1,4 +1,4 @@
-"""Copies of a backbone: forks, checkpoints, and folders that open_clip opens on its own."""
+"""Copies of a backbone: forks, states, and folders that plain open_clip opens."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TestSave:
                 assert torch.equal(found["images"], model.encode_image(pixels(backbone, 3))), name
                 assert torch.equal(found["texts"], model.encode_text(tokens)), name
 
-    def test_the_activation_is_written_down(self, tmp_path: Path) -> None:
+    def test_exported_config_names_the_activation(self, tmp_path: Path) -> None:
         quick, plain = build_clip(clip_models.QUICK_GELU), build_clip(clip_models.TINY_CLIP)
         assert not torch.allclose(
             quick.encode_images(pixels(quick, 1)), plain.encode_images(pixels(plain, 1)), atol=1e-4
@@ -73,7 +73,7 @@ class TestSave:
         config = json.loads((tmp_path / "open_clip_config.json").read_text())
         assert config["model_cfg"]["quick_gelu"] is True
 
-    def test_pixels_are_prepared_alike(self, tmp_path: Path) -> None:
+    def test_exported_preprocessing_is_the_same(self, tmp_path: Path) -> None:
         backbone = build_clip(clip_models.TINY_CLIP)
         backbone.model.visual.preprocess_cfg |= {
             "mean": (0.1, 0.2, 0.3),
@@ -101,9 +101,7 @@ class TestSave:
             reopened.encode_images(pixels(reopened, 1)), backbone.encode_images(pixels(backbone, 1))
         )
 
-    def test_a_second_save_replaces_the_first_and_leaves_nothing_behind(
-        self, tmp_path: Path
-    ) -> None:
+    def test_second_save_replaces_all_files_of_the_first(self, tmp_path: Path) -> None:
         backbone = build_clip(clip_models.TINY_CLIP)
         backbone.save(tmp_path)
         perturb(backbone)
@@ -115,7 +113,7 @@ class TestSave:
 
 
 class TestFork:
-    def test_training_a_fork_leaves_the_original_alone(
+    def test_training_a_fork_does_not_change_the_original(
         self, tiny_backbone: OpenClipBackbone
     ) -> None:
         before = tiny_backbone.encode_images(pixels(tiny_backbone, 2))
@@ -131,7 +129,7 @@ class TestFork:
         assert not any(weight.requires_grad for weight in fork.model.parameters())
         assert all(weight.requires_grad for weight in tiny_backbone.model.parameters())
 
-    def test_the_fingerprint_goes_along(self, tiny_backbone: OpenClipBackbone) -> None:
+    def test_fork_has_the_same_fingerprint(self, tiny_backbone: OpenClipBackbone) -> None:
         fork = tiny_backbone.fork()
         perturb(fork)
         assert fork.fingerprint == tiny_backbone.fingerprint
@@ -146,7 +144,7 @@ class TestState:
         tiny_backbone.train_only("none")
         assert torch.equal(tiny_backbone.encode_images(pixels(tiny_backbone, 2)), before)
 
-    def test_a_state_holds_batch_statistics_and_no_gradient(self) -> None:
+    def test_state_contains_batch_statistics_without_gradient(self) -> None:
         backbone = build_clip(clip_models.TIMM_MLP)
         backbone.train_only("all")
         state = backbone.state()
@@ -161,7 +159,7 @@ class TestState:
         assert trained["visual.proj"] is tiny_backbone.model.visual.proj
         assert trained["visual.proj"].requires_grad
 
-    def test_a_state_of_another_architecture_is_refused(
+    def test_state_of_another_architecture_raises_error(
         self, tiny_backbone: OpenClipBackbone
     ) -> None:
         other = build_clip(clip_models.with_parts(embed_dim=8))
@@ -177,23 +175,23 @@ class TestFingerprint:
             == build_clip(clip_models.TINY_CLIP).fingerprint
         )
 
-    def test_it_is_the_same_after_a_round_trip_through_a_folder(self, tmp_path: Path) -> None:
+    def test_fingerprint_is_the_same_after_save_and_load(self, tmp_path: Path) -> None:
         backbone = build_clip({k: v for k, v in clip_models.TINY_CLIP.items() if k != "quick_gelu"})
         backbone.save(tmp_path)
         assert open_model(f"local-dir:{tmp_path}", tmp_path).fingerprint == backbone.fingerprint
 
-    def test_other_weights_change_it(self) -> None:
+    def test_other_weights_change_the_fingerprint(self) -> None:
         backbone, other = build_clip(clip_models.TINY_CLIP), build_clip(clip_models.TINY_CLIP)
         other.model.visual.proj.data[3, 5] += 1e-6
         assert backbone.fingerprint != other.fingerprint
 
-    def test_another_activation_with_the_same_weights_changes_it(self) -> None:
+    def test_another_activation_changes_the_fingerprint(self) -> None:
         assert (
             build_clip(clip_models.TINY_CLIP).fingerprint
             != build_clip(clip_models.QUICK_GELU).fingerprint
         )
 
-    def test_it_names_the_weights_that_were_loaded_not_those_that_trained(
+    def test_fingerprint_is_that_of_the_loaded_weights_after_training(
         self, tiny_backbone: OpenClipBackbone
     ) -> None:
         loaded = tiny_backbone.fork().fingerprint

@@ -12,7 +12,7 @@ from tests.helpers.clip_models import pixels
 from tests.helpers.recorded import RecordedProgress
 
 
-def test_row_i_is_image_i_in_whatever_order_batches_come(
+def test_rows_are_in_index_order_for_any_order_of_batches(
     tiny_backbone: OpenClipBackbone, silent_progress: RecordedProgress
 ) -> None:
     images = pixels(tiny_backbone, 5)
@@ -37,7 +37,7 @@ def test_features_can_enter_later_training(
     assert weight.grad is not None
 
 
-def test_an_image_that_never_comes_is_a_fault(
+def test_missing_image_raises_error(
     tiny_backbone: OpenClipBackbone, silent_progress: RecordedProgress
 ) -> None:
     batch = [(torch.tensor([0, 2]), pixels(tiny_backbone, 2))]
@@ -45,7 +45,7 @@ def test_an_image_that_never_comes_is_a_fault(
         encode_image_batches(tiny_backbone, batch, 3, silent_progress, "encode")
 
 
-def test_diverged_weights_are_said_to_be_so(
+def test_features_that_are_not_finite_raise_error(
     tiny_backbone: OpenClipBackbone, silent_progress: RecordedProgress
 ) -> None:
     tiny_backbone.model.visual.proj.data.fill_(torch.nan)
@@ -55,7 +55,7 @@ def test_diverged_weights_are_said_to_be_so(
     assert "learning rate" in str(error.value.hint)
 
 
-def test_the_zero_shot_classifier_has_a_unit_row_a_class(tiny_backbone: OpenClipBackbone) -> None:
+def test_zero_shot_classifier_has_one_unit_row_per_class(tiny_backbone: OpenClipBackbone) -> None:
     tiny_backbone.train_only("all")
     rows = encode_class_texts(
         tiny_backbone, ClassTexts.of(["a photo of a {class}."], [("cat",), ("dog",)])

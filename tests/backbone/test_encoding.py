@@ -1,4 +1,4 @@
-"""Unit features, texts encoded once at their own length, and what trains while encoding."""
+"""Encoding by an open_clip backbone: text lengths, token cache, dropout and logit scale."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def token_embeddings_of(backbone: OpenClipBackbone) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("config", PACKED.values(), ids=PACKED)
-def test_causal_towers_see_no_token_behind_a_texts_end(config: dict[str, object]) -> None:
+def test_causal_towers_encode_no_token_after_the_end(config: dict[str, object]) -> None:
     backbone = build_clip(config)
     seen = token_embeddings_of(backbone)
 
@@ -75,7 +75,7 @@ def test_causal_towers_see_no_token_behind_a_texts_end(config: dict[str, object]
 
 
 @pytest.mark.parametrize("config", CUT.values(), ids=CUT)
-def test_causal_towers_of_unknown_blocks_stop_at_the_longest_text(
+def test_causal_towers_with_unknown_blocks_are_cut_at_the_longest_text(
     config: dict[str, object],
 ) -> None:
     backbone = build_clip(config)
@@ -88,7 +88,7 @@ def test_causal_towers_of_unknown_blocks_stop_at_the_longest_text(
 
 
 @pytest.mark.parametrize("config", FULL.values(), ids=FULL)
-def test_towers_that_look_ahead_are_left_to_open_clip(config: dict[str, object]) -> None:
+def test_towers_without_causal_mask_use_full_context(config: dict[str, object]) -> None:
     assert build_clip(config).text_path == "full"
 
 
@@ -138,7 +138,7 @@ def test_no_texts_give_no_rows(tiny_backbone: OpenClipBackbone) -> None:
     assert tiny_backbone.encode_texts([]).shape == (0, 16)
 
 
-def test_a_text_first_seen_in_inference_can_train_later(tiny_backbone: OpenClipBackbone) -> None:
+def test_text_cached_in_inference_mode_can_train_later(tiny_backbone: OpenClipBackbone) -> None:
     with torch.inference_mode():
         tiny_backbone.encode_texts(["a cat"])
     embedding = tiny_backbone.train_only("all")["token_embedding.weight"]
@@ -146,7 +146,7 @@ def test_a_text_first_seen_in_inference_can_train_later(tiny_backbone: OpenClipB
     assert embedding.grad is not None
 
 
-def test_low_precision_arithmetic_still_ends_in_unit_fp32_features(
+def test_autocast_gives_unit_fp32_features(
     tiny_backbone: OpenClipBackbone,
 ) -> None:
     with torch.autocast("cpu", torch.bfloat16):
@@ -158,7 +158,7 @@ def test_low_precision_arithmetic_still_ends_in_unit_fp32_features(
 
 
 class TestTokenCache:
-    def test_each_text_is_tokenised_once_ever(self) -> None:
+    def test_each_text_is_tokenised_once(self) -> None:
         asked: list[str] = []
         cache = TokenCache(counting_tokenizer(asked))
         first = cache(["a", "bb"])
@@ -167,7 +167,7 @@ class TestTokenCache:
         assert first.tolist() == [[1, 1], [2, 2]]
         assert second.tolist() == [[2, 2], [3, 3], [1, 1]]
 
-    def test_only_the_last_texts_are_kept(self) -> None:
+    def test_cache_is_limited_to_its_capacity(self) -> None:
         asked: list[str] = []
         cache = TokenCache(counting_tokenizer(asked), capacity=2)
         assert len(cache(["a", "bb", "ccc"])) == 3
@@ -186,7 +186,7 @@ def counting_tokenizer(asked: list[str]):  # type: ignore[no-untyped-def]
 
 
 class TestModes:
-    def test_dropout_acts_only_where_a_gradient_is_recorded(self) -> None:
+    def test_dropout_is_active_only_while_a_gradient_is_recorded(self) -> None:
         backbone = build_clip(clip_models.DROPOUT)
         batch = pixels(backbone, 2)
         backbone.train_only("all")
@@ -196,7 +196,7 @@ class TestModes:
         backbone.train_only("none")
         assert torch.equal(backbone.encode_images(batch), backbone.encode_images(batch))
 
-    def test_batch_statistics_never_move(self) -> None:
+    def test_batch_statistics_are_constant(self) -> None:
         backbone = build_clip(clip_models.TIMM_MLP)
         before = {name: value.clone() for name, value in backbone.model.named_buffers()}
         backbone.train_only("all")
@@ -207,7 +207,7 @@ class TestModes:
         alone = backbone.encode_images(pixels(backbone, 4)[:1])
         torch.testing.assert_close(together[:1], alone)
 
-    def test_frozen_trunks_keep_no_activations(self) -> None:
+    def test_frozen_trunks_store_no_activations(self) -> None:
         def saved_elements(group: str) -> int:
             backbone = build_clip(clip_models.TINY_CLIP)
             backbone.train_only(group)  # type: ignore[arg-type]
@@ -224,12 +224,14 @@ class TestModes:
 
 
 class TestLogitScale:
-    def test_it_is_the_scalar_that_multiplies(self, tiny_backbone: OpenClipBackbone) -> None:
+    def test_logit_scale_is_the_exponential_of_the_weight(
+        self, tiny_backbone: OpenClipBackbone
+    ) -> None:
         assert tiny_backbone.logit_scale.shape == ()
         assert tiny_backbone.logit_scale.item() == pytest.approx(1 / 0.07)
 
     @pytest.mark.parametrize(("stored", "clamped"), [(9.0, 100.0), (-3.0, 1.0), (2.0, 7.389056)])
-    def test_it_stays_within_1_and_100_in_training(
+    def test_trained_logit_scale_is_clamped_to_1_and_100(
         self, tiny_backbone: OpenClipBackbone, stored: float, clamped: float
     ) -> None:
         scale = tiny_backbone.train_only("all")["logit_scale"]
@@ -237,14 +239,14 @@ class TestLogitScale:
         tiny_backbone.clamp_logit_scale()
         assert tiny_backbone.logit_scale.item() == pytest.approx(clamped, rel=1e-5)
 
-    def test_a_frozen_one_stays_as_loaded(self, tiny_backbone: OpenClipBackbone) -> None:
+    def test_frozen_logit_scale_is_unchanged(self, tiny_backbone: OpenClipBackbone) -> None:
         tiny_backbone.model.logit_scale.data.fill_(4.8)  # as large as SigLIP's
         tiny_backbone.train_only("projections")
         tiny_backbone.clamp_logit_scale()
         assert tiny_backbone.logit_scale.item() == pytest.approx(121.51, rel=1e-4)
 
 
-def test_the_pixel_format_is_what_the_model_folder_says(tiny_backbone: OpenClipBackbone) -> None:
+def test_pixel_format_comes_from_the_model_folder(tiny_backbone: OpenClipBackbone) -> None:
     assert tiny_backbone.pixel_format == PixelFormat(
         size=32,
         mean=(0.48145466, 0.4578275, 0.40821073),
@@ -254,6 +256,6 @@ def test_the_pixel_format_is_what_the_model_folder_says(tiny_backbone: OpenClipB
     )
 
 
-def test_towers_for_oblong_images_are_refused() -> None:
+def test_towers_for_oblong_images_raise_error() -> None:
     with pytest.raises(LatteError, match="takes 64x32 pixels"):
         build_clip(clip_models.with_parts({"image_size": [32, 64]}))

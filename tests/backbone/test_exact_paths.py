@@ -1,4 +1,4 @@
-"""The short ways through a tower give the features and gradients of the long one."""
+"""Packed towers give the features and gradients of open_clip's own."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def in_float64(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> OpenC
 
 
 def gradients(backbone: OpenClipBackbone, features: Tensor) -> dict[str, Tensor]:
-    """Of a fixed linear function of the features, by name."""
+    """Gradients of a fixed linear function of the features, by name."""
     weights = torch.linspace(-1, 1, features.numel(), dtype=features.dtype).sin()
     backbone.model.zero_grad()
     (features * weights.reshape(features.shape)).sum().backward()
@@ -88,7 +88,7 @@ def assert_equal_with_gradients(
 
 @pytest.mark.parametrize("config", KNOWN.values(), ids=KNOWN)
 class TestKnownTowers:
-    def test_texts_without_padding_are_texts_at_full_context(
+    def test_packed_texts_equal_texts_at_full_context(
         self, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         backbone = in_float64(config, monkeypatch)
@@ -101,7 +101,7 @@ class TestKnownTowers:
             1e-12,
         )
 
-    def test_the_class_token_alone_is_the_class_token_among_others(
+    def test_class_token_path_equals_the_full_image_tower(
         self, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         backbone = in_float64(config, monkeypatch)
@@ -132,7 +132,7 @@ class TestKnownTowers:
 
 
 @pytest.mark.parametrize("config", UNKNOWN_IMAGES.values(), ids=UNKNOWN_IMAGES)
-def test_image_towers_that_read_more_are_left_to_open_clip(config: dict[str, Any]) -> None:
+def test_image_towers_with_other_pooling_use_the_full_path(config: dict[str, Any]) -> None:
     backbone = build_clip(config)
     assert backbone.image_path == "full"
     batch = pixels(backbone, 2)
@@ -142,7 +142,7 @@ def test_image_towers_that_read_more_are_left_to_open_clip(config: dict[str, Any
 
 
 def saved_bytes(backbone: OpenClipBackbone, batch: Tensor) -> int:
-    """What autograd holds after a forward pass of both towers, without weights."""
+    """Return the bytes that autograd stores in a forward pass of both towers, without weights."""
     weights = {weight.data_ptr() for weight in backbone.model.parameters()}
     held: dict[int, int] = {}
 
@@ -157,7 +157,7 @@ def saved_bytes(backbone: OpenClipBackbone, batch: Tensor) -> int:
     return sum(held.values())
 
 
-def test_recomputed_activations_give_the_same_gradients_from_less_memory() -> None:
+def test_recomputed_activations_give_the_same_gradients_with_less_memory() -> None:
     plain, again = (build_clip(clip_models.TINY_CLIP) for _ in range(2))
     assert again.recompute_activations()
     assert (again.text_path, again.image_path) == ("packed", "class token")
@@ -174,14 +174,14 @@ def test_recomputed_activations_give_the_same_gradients_from_less_memory() -> No
     assert saved_bytes(again, batch) < saved_bytes(plain, batch) / 2
 
 
-def test_towers_that_are_left_to_open_clip_recompute_too() -> None:
+def test_full_path_towers_recompute_activations() -> None:
     backbone = build_clip(next(iter(UNKNOWN_IMAGES.values())))
     assert backbone.image_path == "full"
     assert backbone.recompute_activations()
     assert backbone.model.visual.transformer.grad_checkpointing
 
 
-def test_dropped_patches_are_dropped_on_the_short_way_too() -> None:
+def test_patch_dropout_acts_on_the_class_token_path() -> None:
     backbone = build_clip(with_parts({"patch_dropout": 0.5, "image_size": 64}))
     backbone.train_only("all")
     batch = pixels(backbone, 2)
@@ -193,15 +193,15 @@ def test_dropped_patches_are_dropped_on_the_short_way_too() -> None:
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_attention_written_out_is_the_fused_one(
+def test_attention_as_matrix_products_equals_fused_kernel(
     causal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[torch.dtype] = []
-    written_out = attention._written_out
+    as_products = attention._as_products
     monkeypatch.setattr(
         attention,
-        "_written_out",
-        lambda *given, **named: used.append(given[0].dtype) or written_out(*given, **named),
+        "_as_products",
+        lambda *given, **named: used.append(given[0].dtype) or as_products(*given, **named),
     )
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(3, 2, 4, 5, 8, generator=generator, dtype=torch.float64)

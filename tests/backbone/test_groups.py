@@ -1,4 +1,4 @@
-"""Which parameters each named group holds, in every kind of tower."""
+"""Parameters of each named group, in every kind of tower."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_convolutional_towers_train_their_batch_norms_instead(config: dict[str, 
     assert {id(weight) for weight in found.values()} == expected
 
 
-def test_a_tower_without_norms_says_so() -> None:
+def test_group_of_norms_without_norms_raises_error() -> None:
     backbone = build_clip(clip_models.TINY_CLIP)
     backbone.model.visual.ln_pre = backbone.model.visual.ln_post = nn.Identity()
     for block in backbone.model.visual.transformer.resblocks:
@@ -91,7 +91,7 @@ def test_all_trains_the_logit_scale_but_not_a_sigmoid_bias() -> None:
     assert set(backbone.train_only("all")) == everything - {"logit_bias"}
 
 
-def test_constants_of_the_architecture_never_train() -> None:
+def test_architecture_constants_do_not_train() -> None:
     backbone = build_clip(clip_models.with_parts({"pos_embed_type": "sin_cos_2d"}))
     assert "visual.positional_embedding" not in backbone.train_only("all")
 
@@ -99,7 +99,7 @@ def test_constants_of_the_architecture_never_train() -> None:
 @pytest.mark.parametrize(
     "group", ["all", "visual_layer_norms", "text_layer_norms", "projections", "none"]
 )
-def test_exactly_the_group_gets_gradients_and_moves(group: TrainableGroup) -> None:
+def test_only_the_group_gets_gradients_and_changes(group: TrainableGroup) -> None:
     backbone = build_clip(clip_models.TINY_CLIP)
     before = {name: value.clone() for name, value in backbone.state().items()}
     backbone.train_only("all")

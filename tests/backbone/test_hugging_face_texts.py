@@ -1,4 +1,4 @@
-"""Text towers of Hugging Face end at the longest text of a pass where padding is masked out."""
+"""Text towers of Hugging Face that mask padding are cut at the longest text of a pass."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TEXTS = ["abcd", "a", "abcdef", ""]
 
 @pytest.mark.parametrize("pooler", ["mean_pooler", "cls_pooler", "cls_last_hidden_state_pooler"])
 @pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta"])
-def test_they_are_cut_and_equal_to_full_context(kind: str, pooler: str) -> None:
+def test_cut_texts_equal_texts_at_full_context(kind: str, pooler: str) -> None:
     backbone = build(kind, pooler)
     assert backbone.text_path == "cut"
     seen: list[Tensor] = []
@@ -77,11 +77,11 @@ def test_they_are_cut_and_equal_to_full_context(kind: str, pooler: str) -> None:
         torch.testing.assert_close(gradient, full, atol=1e-6, rtol=1e-4, msg=name)
 
 
-def test_other_poolers_are_left_to_open_clip() -> None:
+def test_other_poolers_use_full_context() -> None:
     assert build("bert", "max_pooler").text_path == "full"
 
 
-def test_other_architectures_are_left_to_open_clip() -> None:
+def test_other_architectures_use_full_context() -> None:
     backbone = build("bert", "mean_pooler")
     backbone.model.text.config.model_type = "unheard-of"
     other = OpenClipBackbone(backbone.model, clip_models.SEPARATE_TEXT, tokenize)

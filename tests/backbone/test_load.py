@@ -1,4 +1,4 @@
-"""Every way to name a CLIP, and what people are told when a name, file or download is wrong."""
+"""All kinds of names of a CLIP, and the errors for a wrong name, file or download."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def same_images(one: OpenClipBackbone, other: OpenClipBackbone) -> bool:
 
 @pytest.fixture
 def folder(tiny_clip_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny CLIP that a test may damage, `my-clip` in `tmp_path`."""
+    """A copy of the tiny CLIP in `tmp_path`/`my-clip`, which a test may damage."""
     return Path(shutil.copytree(tiny_clip_folder, tmp_path / "my-clip"))
 
 
 @pytest.fixture
 def weights(folder: Path, tmp_path: Path) -> Path:
-    """The tiny CLIP's weights as a lone file."""
+    """The weights of the tiny CLIP as a single file."""
     return Path(shutil.copy(folder / WEIGHTS, tmp_path / "weights.safetensors"))
 
 
@@ -99,7 +99,7 @@ class TestFolders:
         (folder / CONFIG).write_text(json.dumps(config))
         assert "depht" in str(refusal("local-dir:my-clip", folder.parent).hint)
 
-    def test_missing_weights_are_not_made_up(self, folder: Path) -> None:
+    def test_missing_weights_raise_error(self, folder: Path) -> None:
         (folder / WEIGHTS).unlink()
         error = refusal("local-dir:my-clip", folder.parent)
         assert "no weights" in error.what
@@ -113,7 +113,7 @@ class TestFolders:
         assert "do not fit the architecture" in error.what
         assert "size mismatch for visual.proj" in str(error.hint)
 
-    def test_weights_that_are_cut_short_are_refused(self, folder: Path) -> None:
+    def test_truncated_weights_raise_error(self, folder: Path) -> None:
         data = (folder / WEIGHTS).read_bytes()
         (folder / WEIGHTS).write_bytes(data[: len(data) // 2])
         assert "cannot load" in refusal("local-dir:my-clip", folder.parent).what
@@ -124,7 +124,7 @@ class TestFolders:
         assert "remove pretrained" in str(error.hint)
 
     @pytest.mark.parametrize("name", ["open_clip_pytorch_model.bin", "model.pth"])
-    def test_weights_that_hold_code_do_not_run_it(self, folder: Path, name: str) -> None:
+    def test_pickled_code_in_weights_is_not_run(self, folder: Path, name: str) -> None:
         class Trap:
             def __reduce__(self) -> tuple[Any, ...]:
                 return os.mkdir, (str(folder / "it-ran"),)
@@ -186,7 +186,7 @@ class TestNames:
     def test_a_folder_without_its_prefix_gets_the_prefix(self, folder: Path) -> None:
         assert "local-dir:my-clip" in str(refusal("my-clip", folder.parent).hint)
 
-    def test_a_name_like_nothing_gets_the_four_ways(self, tmp_path: Path) -> None:
+    def test_unknown_name_lists_the_four_kinds_of_names(self, tmp_path: Path) -> None:
         assert "hf-hub:REPO" in str(refusal("zzzzzzz", tmp_path).hint)
 
 

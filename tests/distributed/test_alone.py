@@ -1,4 +1,4 @@
-"""One process: nothing is exchanged, nothing is waited for, torch is not even loaded."""
+"""A single process exchanges nothing, waits for nothing and does not import torch."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ import pytest
 import torch
 
 from latte import distributed
-from latte.distributed.watchdog import ENDED, EndedElsewhere, Lost, told
+from latte.distributed.watchdog import ENDED, EndedElsewhere, PeerLost, error_to_report
 from latte.interfaces import LatteError
 
 
-def test_alone_everything_is_its_own() -> None:
+def test_single_process_functions_return_their_input() -> None:
     rows = torch.rand(3, 2)
-    assert (distributed.rank(), distributed.world_size(), distributed.is_main_process()) == (
-        0,
-        1,
-        True,
-    )
+    assert (distributed.rank(), distributed.world_size()) == (0, 1)
+    assert distributed.is_main_process()
     assert distributed.share(rows) is rows
     assert distributed.all_gather_rows(rows, 3) is rows
     assert distributed.all_gather_object({"a": 1}) == [{"a": 1}]
@@ -30,7 +27,7 @@ def test_alone_everything_is_its_own() -> None:
     distributed.barrier()
 
 
-def test_torch_is_not_loaded() -> None:
+def test_importing_distributed_does_not_import_torch() -> None:
     code = "import sys, latte.distributed, latte.cli.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -45,20 +42,20 @@ def test_torch_is_not_loaded() -> None:
         ({"RANK": "1", "WORLD_SIZE": "2", "LATTE_PATIENCE": "5"}, distributed.Start(1, 2, 5.0)),
     ],
 )
-def test_torchrun_tells_who_a_process_is(
+def test_start_of_reads_the_environment_of_torchrun(
     environment: dict[str, str], expected: distributed.Start | None
 ) -> None:
     assert distributed.start_of(environment) == expected
 
 
 @pytest.mark.parametrize("patience", ["0", "-1", "nan", "inf", "soon"])
-def test_a_patience_that_is_none_is_refused(patience: str) -> None:
+def test_invalid_patience_raises_error(patience: str) -> None:
     with pytest.raises(LatteError, match="not a number of seconds"):
         distributed.start_of({"RANK": "1", "WORLD_SIZE": "2", "LATTE_PATIENCE": patience})
 
 
 class Store:
-    """As much of a `torch.distributed.Store` as an ending needs."""
+    """The part of a `torch.distributed.Store` that `error_to_report` uses."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
@@ -74,21 +71,21 @@ class GoneStore(Store):
         raise RuntimeError("Connection reset by peer")
 
 
-def test_the_first_that_fails_speaks_and_the_others_are_silent() -> None:
+def test_only_the_first_process_to_fail_reports_its_error() -> None:
     store, mistake = Store(), LatteError("no such folder")
-    assert told(store, 3, mistake) is mistake
+    assert error_to_report(store, 3, mistake) is mistake
     assert store.values == {ENDED: "3"}
-    for other in (LatteError("no such folder"), Lost("closed"), KeyboardInterrupt()):
-        assert isinstance(told(store, 0, other), EndedElsewhere)
+    for other in (LatteError("no such folder"), PeerLost("closed"), KeyboardInterrupt()):
+        assert isinstance(error_to_report(store, 0, other), EndedElsewhere)
 
 
 @pytest.mark.parametrize("store", [Store(), GoneStore()])
-def test_a_process_that_died_silently_is_told_by_who_notices_it_first(store: Store) -> None:
-    found = told(store, 0, Lost("Connection closed by peer"))
+def test_dead_peer_is_reported_by_the_first_process_to_notice(store: Store) -> None:
+    found = error_to_report(store, 0, PeerLost("Connection closed by peer"))
     assert isinstance(found, LatteError)
     assert "another of its processes has ended" in str(found)
     assert "the same command goes on" in str(found)
 
 
-def test_being_lost_is_nothing_that_a_component_swallows() -> None:
-    assert not issubclass(Lost, Exception)
+def test_peer_lost_is_not_caught_by_except_exception() -> None:
+    assert not issubclass(PeerLost, Exception)

@@ -1,4 +1,4 @@
-"""Processes that torchrun has started: what they exchange, and that none is stuck."""
+"""Several processes started by torchrun exchange values, and end together."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def torchrun(count: int, mode: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_every_process_gets_what_belongs_to_all() -> None:
+def test_collectives_of_three_processes() -> None:
     done = torchrun(3, "exchange")
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
-def test_a_process_that_nothing_wakes_is_ended_by_force() -> None:
+def test_stuck_process_is_ended_by_force_when_its_peer_dies() -> None:
     began = time.monotonic()
     done = torchrun(2, "stuck")
     assert done.returncode != 0

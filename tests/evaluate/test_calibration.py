@@ -1,4 +1,4 @@
-"""Confidence without labels: what is expected of zero-shot's word, and the scale that says it."""
+"""Calibration without labels: expected accuracy, and the scale with this mean confidence."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def similarities(rows: int, classes: int, seed: int) -> torch.Tensor:
     return torch.rand(rows, classes, generator=torch.Generator().manual_seed(seed))
 
 
-def test_labels_of_zero_shot_are_as_sure_as_zero_shot() -> None:
+def test_expected_accuracy_of_zero_shot_labels_is_mean_confidence() -> None:
     probabilities = torch.tensor([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1]])
     assert expected_accuracy(probabilities, torch.tensor([0, 1])) == pytest.approx(0.65)
 
 
-def test_another_label_has_what_zero_shot_leaves_and_agreement_is_the_most() -> None:
+def test_expected_accuracy_is_at_most_the_agreement_with_zero_shot() -> None:
     probabilities = torch.tensor([[0.7, 0.2, 0.1]] * 4)
     labels = torch.tensor([0, 0, 0, 2])
     assert expected_accuracy(probabilities, labels) == pytest.approx((3 * 0.7 + 0.3) / 4)
@@ -28,7 +28,7 @@ def test_another_label_has_what_zero_shot_leaves_and_agreement_is_the_most() -> 
 
 
 @given(st.integers(2, 8), st.integers(0, 50), st.floats(0.35, 0.95))
-def test_the_scale_gives_the_mean_confidence_that_was_asked_for(
+def test_matching_scale_gives_the_wanted_mean_confidence(
     classes: int, seed: int, share: float
 ) -> None:
     rows = similarities(20, classes, seed)
@@ -38,18 +38,18 @@ def test_the_scale_gives_the_mean_confidence_that_was_asked_for(
     assert mean_confidence(rows, scale) == pytest.approx(wanted, abs=1e-4)
 
 
-def test_what_no_scale_can_give_ends_at_the_farthest() -> None:
+def test_matching_scale_is_limited_to_a_factor_of_100() -> None:
     rows = similarities(20, 4, 0)
     assert matching_scale(rows, 0.0, start=20.0) == pytest.approx(0.2, rel=1e-3)
     assert matching_scale(rows, 1.1, start=20.0) == pytest.approx(2000, rel=1e-3)
 
 
-def test_a_single_class_is_left_alone() -> None:
+def test_matching_scale_of_a_single_class_is_the_start() -> None:
     assert matching_scale(torch.ones(3, 1), 0.5, start=20.0) == 20.0
 
 
-def test_a_classifier_that_is_right_as_often_as_zero_shot_believes_becomes_calibrated() -> None:
-    """Labels drawn from zero-shot's own probabilities, and a model that shouts them."""
+def test_matching_scale_calibrates_an_overconfident_classifier() -> None:
+    """The model has three times the similarities that match its accuracy."""
     rows = similarities(2000, 5, 1)
     believed = (rows * 4).softmax(dim=1)
     loud = rows * 3

@@ -1,4 +1,4 @@
-"""Intervals against values worked out by hand, and against their own promise: coverage."""
+"""Intervals compared with hand-computed values, and their coverage."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class TestAccuracy:
         assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
 
     @given(images=st.integers(1, 10**6), share=st.floats(0, 1))
-    def test_it_holds_its_value_and_is_a_share(self, images: int, share: float) -> None:
+    def test_interval_contains_its_value_within_0_and_1(self, images: int, share: float) -> None:
         found = accuracy_interval(int(share * images), images)
         assert 0 <= found.low <= found.value <= found.high <= 1
         assert found.low < found.high
 
     @given(images=st.integers(1, 1000), share=st.floats(0, 1))
-    def test_right_and_wrong_mirror_each_other(self, images: int, share: float) -> None:
+    def test_intervals_of_correct_and_wrong_are_symmetric(self, images: int, share: float) -> None:
         correct = int(share * images)
         right, wrong = (
             accuracy_interval(correct, images),
@@ -52,7 +52,7 @@ class TestAccuracy:
         assert (right.low, right.high) == pytest.approx((1 - wrong.high, 1 - wrong.low))
 
     @given(correct=st.integers(0, 500), rest=st.integers(1, 500))
-    def test_its_ends_are_where_the_score_test_turns(self, correct: int, rest: int) -> None:
+    def test_wilson_ends_satisfy_the_score_equation(self, correct: int, rest: int) -> None:
         """Wilson's interval is all p with |share - p| <= z sqrt(p (1 - p) / n)."""
         images = correct + rest
         found = accuracy_interval(correct, images)
@@ -62,7 +62,7 @@ class TestAccuracy:
 
 
 class TestPairedGain:
-    def test_a_case_worked_by_hand(self) -> None:
+    def test_paired_interval_of_a_hand_computed_case(self) -> None:
         """1 won and 7 lost of 21: shares 2/23 and 8/23, their difference -6/23, its variance
         (10/23 - 36/529) / 23."""
         found = paired_gain_interval(1, 7, 21)
@@ -70,14 +70,16 @@ class TestPairedGain:
         assert (found.low, found.high) == pytest.approx((-0.5084, -0.0134), abs=1e-4)
 
     @given(changes())
-    def test_it_holds_its_value(self, change: tuple[int, int, int]) -> None:
+    def test_interval_contains_its_value(self, change: tuple[int, int, int]) -> None:
         won, lost, images = change
         found = paired_gain_interval(won, lost, images)
         assert found.value == (won - lost) / images
         assert -1 <= found.low <= found.value <= found.high <= 1
 
     @given(changes())
-    def test_swapping_the_classifiers_mirrors_it(self, change: tuple[int, int, int]) -> None:
+    def test_interval_is_antisymmetric_in_the_classifiers(
+        self, change: tuple[int, int, int]
+    ) -> None:
         won, lost, images = change
         there, back = (
             paired_gain_interval(won, lost, images),
@@ -86,10 +88,10 @@ class TestPairedGain:
         assert (there.low, there.value, there.high) == (-back.high, -back.value, -back.low)
 
     @given(images=st.integers(1, 10_000))
-    def test_answers_that_never_differ_gain_nothing(self, images: int) -> None:
+    def test_gain_of_equal_answers_is_zero(self, images: int) -> None:
         assert paired_gain_interval(0, 0, images) == Interval(0.0, 0.0, 0.0)
 
-    def test_as_many_lost_as_won_is_not_certainty(self) -> None:
+    def test_interval_of_equal_wins_and_losses_has_width(self) -> None:
         found = paired_gain_interval(5, 5, 100)
         assert found.low == -found.high
         assert found.high > 0.05
@@ -97,10 +99,10 @@ class TestPairedGain:
     @pytest.mark.parametrize(
         ("images", "won", "lost"), [(20, 0.15, 0.05), (40, 0.1, 0.05), (100, 0.1, 0.02)]
     )
-    def test_it_covers_the_truth_where_the_plain_normal_interval_does_not(
+    def test_adjusted_interval_covers_95_percent_unlike_the_normal_one(
         self, images: int, won: float, lost: float
     ) -> None:
-        """Summed over every possible outcome, not sampled."""
+        """The coverage is the exact sum over all outcomes."""
 
         def coverage(interval) -> float:  # type: ignore[no-untyped-def]
             total = 0.0

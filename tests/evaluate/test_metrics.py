@@ -1,4 +1,4 @@
-"""Accuracies against slow counting, one image at a time."""
+"""Accuracies compared with slow counting, one image at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def classified(draw: DrawFn) -> tuple[Tensor, Tensor]:
 
 
 def order(row: Tensor) -> list[int]:
-    """Classes from the most to the least similar, the first of equals first."""
+    """Return the classes from the most to the least similar, the first of equal ones first."""
     return sorted(range(len(row)), key=lambda c: (-row[c].item(), c))
 
 
@@ -42,7 +42,7 @@ EXAMPLE = torch.tensor(
 LABELS = torch.tensor([0, 1, 1, 0])
 
 
-def test_an_example_worked_by_hand() -> None:
+def test_evaluation_of_a_hand_computed_example() -> None:
     found = evaluate_predictions("zero-shot", EXAMPLE, LABELS, None)
     assert found.name == "zero-shot"
     assert found.images == 4
@@ -83,7 +83,7 @@ def test_a_positive_scale_changes_nothing(case: tuple[Tensor, Tensor], scale: fl
 
 
 class TestGain:
-    def test_it_pairs_images_with_the_baseline(self) -> None:
+    def test_gain_pairs_images_with_the_baseline(self) -> None:
         baseline = torch.tensor([False, True, True, False])  # won the first, lost the third
         gain = evaluate_predictions("adapted", EXAMPLE, LABELS, baseline).gain
         assert gain is not None
@@ -91,12 +91,12 @@ class TestGain:
         assert gain.low == -gain.high < 0
 
     @given(classified())
-    def test_nothing_is_gained_over_oneself(self, case: tuple[Tensor, Tensor]) -> None:
+    def test_gain_over_itself_is_zero(self, case: tuple[Tensor, Tensor]) -> None:
         own = is_correct(*case)
         assert evaluate_predictions("adapted", *case, own).gain == Interval(0.0, 0.0, 0.0)
 
     @given(classified(), st.randoms(use_true_random=False))
-    def test_its_value_is_the_difference_of_top1(self, case: tuple[Tensor, Tensor], random) -> None:  # type: ignore[no-untyped-def]
+    def test_gain_is_the_difference_of_top1(self, case: tuple[Tensor, Tensor], random) -> None:  # type: ignore[no-untyped-def]
         similarities, labels = case
         other = similarities[:, random.sample(range(similarities.shape[1]), similarities.shape[1])]
         before = evaluate_predictions("zero-shot", other, labels, None)
@@ -107,19 +107,19 @@ class TestGain:
 
 class TestMistakes:
     @pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
-    def test_similarities_that_are_not_finite(self, broken: float) -> None:
+    def test_similarities_that_are_not_finite_raise_error(self, broken: float) -> None:
         similarities = EXAMPLE.clone()
         similarities[2, 1] = broken
         with pytest.raises(LatteError, match="1 of 4 images are not finite") as error:
             evaluate_predictions("adapted", similarities, LABELS, None)
         assert "learning rate" in str(error.value.hint)
 
-    def test_no_images(self) -> None:
+    def test_evaluation_without_images_raises_error(self) -> None:
         with pytest.raises(LatteError, match="no labelled images"):
             evaluate_predictions("adapted", torch.zeros(0, 3), torch.zeros(0).long(), None)
 
     @pytest.mark.parametrize("label", [-1, 3])
-    def test_labels_without_a_class(self, label: int) -> None:
+    def test_labels_out_of_range_raise_error(self, label: int) -> None:
         labels = torch.tensor([0, 1, label, 0])
         with pytest.raises(LatteError, match="there are 3 classes"):
             evaluate_predictions("adapted", EXAMPLE, labels, None)

@@ -1,4 +1,4 @@
-"""Predictions as rows: scores, order, and files that other programs read."""
+"""Predictions: scores, order, files that other programs read, and images of no class."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from latte.evaluate.predictions import (
+    NO_LABEL,
+    NONE_OF_THEM,
     ClassScore,
     Columns,
     Prediction,
     predict_rows,
+    separation,
     stream_predictions,
+    with_unknown,
     write_predictions,
 )
 
@@ -42,13 +48,13 @@ def test_scores_are_softmax_probabilities_of_scaled_similarities() -> None:
     assert rows[1].classes[0] == ClassScore("cat", pytest.approx(1 / (1 + 2 * math.exp(-5))), 0)
 
 
-def test_fewer_classes_than_wanted_are_all_there() -> None:
+def test_top_k_above_the_number_of_classes_gives_all() -> None:
     rows = predict_rows(["a", "b"], SIMILARITIES, NAMES, logit_scale=10.0, top_k=9)
     assert [len(row.classes) for row in rows] == [3, 3]
     assert sum(one.score for one in rows[0].classes) == pytest.approx(1)
 
 
-def test_csv_survives_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
+def test_csv_quotes_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
     path = tmp_path / "out" / "predictions.csv"
     write_predictions(path, ROWS)
     with path.open(encoding="utf-8", newline="") as file:
@@ -60,7 +66,7 @@ def test_csv_survives_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
     assert rows[1]["class_2"] == NAMES[1]
 
 
-def test_rows_may_say_whose_answer_they_are_and_be_short(tmp_path: Path) -> None:
+def test_source_column_and_short_rows(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     short = replace(ROWS[0], classes=ROWS[0].classes[:1], source="own")
     write_predictions(path, [short, ROWS[1]], columns=Columns(classes=2, source=True))
@@ -74,7 +80,7 @@ def test_rows_may_say_whose_answer_they_are_and_be_short(tmp_path: Path) -> None
     assert json.loads(line)["source"] == "own"
 
 
-def test_jsonl_has_one_object_a_line(tmp_path: Path) -> None:
+def test_jsonl_has_one_object_per_line(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     write_predictions(path, ROWS, "jsonl")
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -89,7 +95,7 @@ def test_jsonl_has_one_object_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])
-def test_a_failure_half_way_leaves_the_old_file(tmp_path: Path, format_: str) -> None:
+def test_failure_while_writing_keeps_the_old_file(tmp_path: Path, format_: str) -> None:
     path = tmp_path / "predictions"
     path.write_text("old")
 
@@ -104,7 +110,7 @@ def test_a_failure_half_way_leaves_the_old_file(tmp_path: Path, format_: str) ->
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])
-def test_a_stream_gets_each_row_before_the_next_is_made(format_: str) -> None:
+def test_stream_writes_each_row_before_the_next_is_computed(format_: str) -> None:
     stream = io.StringIO()
     seen: list[str] = []
 
@@ -117,3 +123,27 @@ def test_a_stream_gets_each_row_before_the_next_is_made(format_: str) -> None:
     assert "a/1.jpg" not in seen[0]
     assert "a/1.jpg" in seen[1]
     assert "b, c.jpg" in stream.getvalue()
+
+
+WITH_UNSURE = [
+    Prediction("sure.jpg", (ClassScore("cat", 0.8, 0), ClassScore("dog", 0.1, 1))),
+    Prediction("unsure.jpg", (ClassScore("cat", 0.3, 0), ClassScore("dog", 0.2, 1))),
+]
+scores = st.lists(st.integers(0, 5), min_size=1, max_size=12)
+
+
+def test_low_score_puts_none_of_them_first() -> None:
+    sure, unsure = with_unknown(WITH_UNSURE, 0.5)
+    assert sure == WITH_UNSURE[0]
+    assert unsure.classes == (ClassScore(NONE_OF_THEM, 0.3, NO_LABEL), ClassScore("cat", 0.3, 0))
+
+
+def test_score_at_the_threshold_is_unchanged() -> None:
+    assert [*with_unknown(WITH_UNSURE, 0.3)] == WITH_UNSURE
+
+
+@given(scores, scores)
+def test_separation_counts_pairs(known: list[int], unknown: list[int]) -> None:
+    wins = sum((a > b) + (a == b) / 2 for a in known for b in unknown)
+    found = separation(torch.tensor(known).float(), torch.tensor(unknown).float())
+    assert found == pytest.approx(wins / len(known) / len(unknown))

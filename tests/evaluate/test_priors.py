@@ -1,4 +1,4 @@
-"""Class priors from posteriors of unlabelled images."""
+"""Class priors, and the classes that occur, from posteriors of unlabelled images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latte.evaluate.priors import estimate_priors, reweighted
+from latte.evaluate.priors import estimate_priors, present_classes, reweighted
 
 TRUE = torch.tensor([0.6, 0.25, 0.1, 0.05], dtype=torch.float64)
 
@@ -22,14 +22,14 @@ def calibrated(images: int, spread: float = 1.0) -> tuple[Tensor, Tensor]:
     return log_likelihood.softmax(dim=1), labels
 
 
-def test_the_priors_of_calibrated_posteriors_are_found() -> None:
+def test_estimate_recovers_the_priors_of_calibrated_posteriors() -> None:
     posteriors, _ = calibrated(20_000)
     found = estimate_priors(posteriors)
     assert torch.allclose(found, TRUE, atol=0.015)
     assert float(found.sum()) == pytest.approx(1)
 
 
-def test_posteriors_with_the_right_priors_are_right_more_often() -> None:
+def test_reweighting_with_estimated_priors_raises_accuracy() -> None:
     posteriors, labels = calibrated(20_000, spread=1.5)
     better = reweighted(posteriors, estimate_priors(posteriors) / 0.25)
     before, after = ((one.argmax(dim=1) == labels).double().mean() for one in (posteriors, better))
@@ -43,7 +43,7 @@ def test_the_estimate_is_a_fixed_point() -> None:
     assert torch.allclose(again, found, atol=1e-6)
 
 
-def test_labels_of_all_classes_give_the_same_as_the_whole_matrix() -> None:
+def test_sparse_posteriors_of_all_classes_equal_dense_ones() -> None:
     posteriors, _ = calibrated(300)
     values, labels = posteriors.topk(posteriors.shape[1], dim=1)
     sparse = estimate_priors(values, labels, posteriors.shape[1])
@@ -55,7 +55,7 @@ def test_certain_images_are_counted() -> None:
     assert estimate_priors(posteriors).tolist() == [0.75, 0.0, 0.25]
 
 
-def test_one_class_is_all_there_is() -> None:
+def test_prior_of_a_single_class_is_one() -> None:
     assert estimate_priors(torch.ones(5, 1)).tolist() == [1.0]
 
 
@@ -63,13 +63,85 @@ def test_without_images_priors_stay_equal() -> None:
     assert estimate_priors(torch.zeros(0, 4)).tolist() == [0.25] * 4
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     posteriors, _ = calibrated(300)
     whole = estimate_priors(posteriors)
     monkeypatch.setattr("latte.toolkit.blocks.BLOCK_ENTRIES", 40)
     assert torch.allclose(estimate_priors(posteriors), whole, atol=1e-12)
 
 
-def test_a_row_that_no_prior_allows_stays_as_it_was() -> None:
+def test_row_with_zero_products_is_unchanged() -> None:
     row = torch.tensor([[0.0, 1.0]])
     assert reweighted(row, torch.tensor([2.0, 0.0])).tolist() == [[0.0, 1.0]]
+
+
+def answers(truth: Tensor, classes: int, confidence: float, seed: int = 0) -> Tensor:
+    """Softmax of noisy logits (N, C) that favour the true class."""
+    logits = torch.randn(len(truth), classes, generator=torch.Generator().manual_seed(seed))
+    logits[torch.arange(len(truth)), truth] += confidence
+    return logits.softmax(dim=1)
+
+
+def test_certain_images_make_only_their_classes_present() -> None:
+    found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=5)
+    assert found.expected == 2
+    assert found.counts.tolist() == pytest.approx([0, 2, 0, 1, 0], abs=1e-9)
+    assert found.unsupported == (0, 2, 4)
+
+
+def test_present_counts_equal_estimated_priors() -> None:
+    probabilities = answers(torch.arange(200) % 4, 6, 2.0)
+    values, labels = probabilities.topk(6, dim=1)
+    found = present_classes(labels, values, 6)
+    expected = estimate_priors(probabilities)
+    assert torch.allclose(found.counts / 200, expected, atol=1e-6)
+    assert float(found.counts.sum()) == pytest.approx(200)
+
+
+def test_uncertain_labels_move_to_classes_with_certain_images() -> None:
+    """Five of forty classes occur, and the likeliest classes alone would be many more."""
+    probabilities = answers(torch.arange(300) % 5, 40, 3.0)
+    values, labels = probabilities.topk(5, dim=1)
+    found = present_classes(labels, values, 40)
+    assert len(labels[:, 0].unique()) > 20
+    assert found.expected < len(labels[:, 0].unique())
+    assert found.interval[0] <= 5 <= found.interval[1]
+    assert not {0, 1, 2, 3, 4} & {*found.unsupported}
+
+
+def test_all_classes_with_many_images_are_present() -> None:
+    probabilities = answers(torch.arange(400) % 8, 8, 4.0)
+    values, labels = probabilities.topk(5, dim=1)
+    found = present_classes(labels, values, 8)
+    assert found.expected == 8
+    assert found.interval[1] == 8
+    assert found.unsupported == ()
+
+
+def test_no_class_is_present_without_images() -> None:
+    found = present_classes(torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3), 3)
+    assert (found.expected, found.interval) == (0, (0, 0))
+    assert found.unsupported == (0, 1, 2)
+
+
+def test_one_image_shows_one_class() -> None:
+    found = present_classes(torch.tensor([[2, 0]]), torch.tensor([[0.5, 0.4]]), 3)
+    assert found.expected == 1
+    assert found.interval == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "words"),
+    [
+        (torch.zeros(3, dtype=torch.long), torch.ones(3), "matrices"),
+        (torch.zeros(2, 1, dtype=torch.long), torch.ones(1, 1), "one shape"),
+        (torch.zeros(1, 2, dtype=torch.long), torch.full((1, 2), 1.5), "between 0 and 1"),
+        (torch.zeros(1, 2, dtype=torch.long), torch.full((1, 2), float("nan")), "between 0 and 1"),
+        (torch.full((1, 1), 3), torch.ones(1, 1), "none of 3 classes"),
+    ],
+)
+def test_invalid_labels_and_probabilities_raise_error(
+    labels: Tensor, probabilities: Tensor, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        present_classes(labels, probabilities, 3)

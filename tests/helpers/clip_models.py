@@ -1,4 +1,4 @@
-"""Random open_clip models of every kind, tiny, and how a recipe opens a folder."""
+"""Tiny random open_clip models of every kind, and `open_model`, which loads them by name."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def build_clip(config: dict[str, Any], seed: int = 0) -> OpenClipBackbone:
 
 
 def open_model(model: str, base_dir: Path, pretrained: str | None = None) -> OpenClipBackbone:
-    """Load as a recipe in `base_dir` that says `backbone: {model:, pretrained:}`."""
+    """Load the CLIP of a recipe in `base_dir` with `backbone: {model:, pretrained:}`."""
     return load_backbone(
         BackboneSettings(model=model, pretrained=pretrained),
         device="cpu",

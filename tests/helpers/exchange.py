@@ -1,4 +1,4 @@
-"""What processes exchange, checked in each: `torchrun tests/helpers/exchange.py [MODE]`."""
+"""Check all collectives in each process: `torchrun -m tests.helpers.exchange [MODE]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import torch
 
 from latte import distributed
-from latte.distributed import watchdog as watch
+from latte.distributed import watchdog
 from latte.distributed.joining import joined
 
 
@@ -45,8 +45,8 @@ def main(mode: str) -> None:
         if mode == "stuck":
             if distributed.rank() == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-            watch._GRACE_SECONDS = 0.5
-            # In one call that no signal interrupts, as one is that waits for a GPU.
+            watchdog._GRACE_SECONDS = 0.5
+            # A call that no signal interrupts, like a wait for a GPU.
             hashlib.pbkdf2_hmac("sha512", b"", b"", 2**31 - 1)
 
 

@@ -1,4 +1,4 @@
-"""Gradients compared, and the memory that they took."""
+"""Compare gradients, and measure the memory of autograd."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.helpers.training_runs import run
 
 
 def gradients(training: Training) -> dict[str, Tensor]:
-    """Of the last step."""
+    """Return the gradients of the last step."""
     (learner,) = training.learners
     found = {name: value.grad for name, value in learner.parameters.items()}
     return {name: gradient for name, gradient in found.items() if gradient is not None}
 
 
 def assert_same_gradients(found: Training, expected: Training, tolerance: float = 5e-6) -> None:
-    """Their difference is short in proportion to the gradient of everything that trains."""
+    """Compare the norm of the difference with the norm of the whole gradient."""
     one, other = gradients(found), gradients(expected)
     assert one.keys() == other.keys()
     length = torch.stack([value.double().norm() for value in other.values()]).norm()
@@ -29,7 +29,7 @@ def assert_same_gradients(found: Training, expected: Training, tolerance: float 
 
 
 def peak_of_saved_tensors(training: Training) -> int:
-    """Most bytes that autograd holds at once, without weights."""
+    """Return the most bytes that autograd stores at once, without weights."""
     now = peak = 0
     weights = {value.data_ptr() for value in training.learners[0].parameters.values()}
 

@@ -1,4 +1,4 @@
-"""Trainings in one process and in several: `torchrun tests/helpers/joint_trainings.py FOLDER`."""
+"""Train in one process or several: `torchrun -m tests.helpers.joint_trainings FOLDER`."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
         optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, gradient_clip=0.1)
     ),
 }
-"""What a training has in place of the usual, with 15 images: batches are odd in size."""
+"""Changes of each training. There are 15 images, so that batches have odd sizes."""
 
 
 def training(folder: Path, name: str, run: str) -> Training:
-    """The training `name` on images and CLIP below `folder`; it writes below `run`."""
+    """Return the training `name` on images and CLIP in `folder`, which writes below `run`."""
     clip = folder / "clip"
     frozen = open_model(f"local-dir:{clip}", clip)
     images = folder / "images"
@@ -74,7 +74,7 @@ def training(folder: Path, name: str, run: str) -> Training:
 
 
 class StopError(Exception):
-    """As if the process had been stopped."""
+    """Stands for the stop of a process."""
 
 
 class StoppingProgress(RecordedProgress):
@@ -94,7 +94,7 @@ class StoppingTask(RecordedTask):
 
 
 def stop(folder: Path, run: str) -> None:
-    """The training `latteclip`, stopped on its way."""
+    """Run the training `latteclip`, and stop it after some steps."""
     try:
         train(training(folder, "latteclip", run), StoppingProgress())
     except StopError:
@@ -103,7 +103,7 @@ def stop(folder: Path, run: str) -> None:
 
 
 def main(folder: Path) -> None:
-    """Every training; stopped ones, of which one goes on here; what each process ends with."""
+    """Run every training, resume one that was stopped, and save the results of each process."""
     start = distributed.start_of(os.environ)
     assert start is not None
     with joined(start):

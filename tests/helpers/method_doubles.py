@@ -1,7 +1,7 @@
-"""Small components in the shapes of other methods: they prove what the interfaces can carry.
+"""Test doubles of other methods, which show that the interfaces suffice for them.
 
-`AgreementLabeler`, `StepTemplates` and `MaskedCrossEntropy` have, with latte's own `from-labeler`,
-the shape of ReCLIP (two learners that must agree); `TwoPrototypes` has two vectors a class.
+`AgreementLabeler`, `StepTemplates` and `MaskedCrossEntropy`, with latte's own `from-labeler`, work
+as ReCLIP does (two learners that must agree); `TwoPrototypes` has two vectors per class.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from latte.interfaces import (
 
 
 class AgreementLabeler(PseudoLabeler[NoOptions]):
-    """Labels each learner's whole bank once an epoch; only what all learners agree on counts."""
+    """Labels each learner's whole bank once per epoch; samples without agreement have weight 0."""
 
     refresh: Refresh = "epoch"
     needs_feature_banks = True
@@ -86,7 +86,7 @@ class AgreementLabeler(PseudoLabeler[NoOptions]):
 
 
 def class_means(features: Tensor, labels: Tensor, old: Classifier) -> Tensor:
-    """Unit means (C, D) of the features (N, D) of each class; `old` rows where there are none."""
+    """Return the unit mean feature of each class (C, D); for empty classes the row of `old`."""
     labels = labels.to(features.device)
     sums = torch.zeros_like(old.weights).index_add_(0, labels, features)
     empty = labels.bincount(minlength=old.classes) == 0
@@ -117,10 +117,10 @@ class MaskedCrossEntropy(Loss[NoOptions]):
 
 
 class TwoPrototypes(PrototypeAggregator[NoOptions]):
-    """Two vectors a class: its template, and the mean of the images that zero-shot gives it.
+    """Two vectors per class: its template, and the mean of the images that zero-shot assigns to it.
 
-    An image's target is the nearer of its label's two; after a step, each vector that images
-    chose moves a tenth of the way to their mean.
+    An image's target is the nearer one of its label. After a step, each chosen vector moves a tenth
+    of the way to the mean of the images that chose it.
     """
 
     per_class = 2
@@ -150,7 +150,7 @@ class TwoPrototypes(PrototypeAggregator[NoOptions]):
         )
 
     def _chosen_rows(self, stream: LabelStream, features: Tensor) -> Tensor:
-        """Row (B,) of the nearer prototype of each sample's label."""
+        """Return the row (B,) of the nearer prototype of each sample's label."""
         candidates = self._weights.view(-1, self.per_class, features.shape[1])[stream.labels]
         nearer = (candidates @ features.unsqueeze(2)).squeeze(2).argmax(dim=1)
         return stream.labels * self.per_class + nearer
@@ -160,7 +160,7 @@ class TwoPrototypes(PrototypeAggregator[NoOptions]):
         sums = torch.zeros_like(self._weights)
         for supervision in supervisions:
             assert supervision.targets is not None
-            # The prototype that a target was made from is the one it is still nearest to.
+            # A target is still nearest to the prototype that it was made from.
             rows = self._chosen_rows(supervision.stream, supervision.targets)
             weights = supervision.stream.weights.to(sums.dtype).unsqueeze(1)
             sums.index_add_(0, rows, supervision.targets * weights)

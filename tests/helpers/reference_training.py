@@ -1,8 +1,7 @@
 """LatteCLIP's training step on features, sample by sample and class by class.
 
-Written from the method's description alone and shares no code with latte. It is slow on purpose:
-every line is one sentence of the method. Vectors are tensors only so that autograd gives the
-gradient; everything else is plain Python.
+It was written from the description of the method and shares no code with latte. It is slow, as each
+line is one sentence of the method. Vectors are tensors only for autograd; all else is plain Python.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One training step on features, put together as the engine puts it together."""
+"""One training step on features, composed as in the engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from latte.interfaces import (
 )
 
 QUICKLY = settings(max_examples=25, deadline=None)
-"""For hypothesis: a busy machine is no failure."""
+"""Settings of hypothesis, without a deadline."""
 
 
 def no_clip() -> Backbone:
@@ -69,11 +69,10 @@ def training_start(
 
 
 def relative_error(computed: Tensor, expected: Tensor) -> float:
-    """Largest difference between two tensors, as a share of the largest expected entry.
+    """Return the largest difference between two tensors, relative to the largest expected entry.
 
-    Logits go up to 100, so that rounding leaves errors in proportion to the largest. Where all
-    entries are below a hundredth, they are taken as if one were a hundredth: such gradients are
-    what is left when larger numbers cancel.
+    Logits go up to 100, so rounding errors are proportional to the largest. If all entries are
+    below 0.01, differences are relative to 0.01: such gradients remain after larger numbers cancel.
     """
     assert computed.shape == expected.shape
     difference = (computed.double() - expected.double()).abs().amax()
@@ -96,7 +95,7 @@ def take_step(
     sample_texts: Mapping[str, Tensor],
     logit_scale: float = 100.0,
 ) -> Step:
-    """Images (B, D), class texts (C, D) and other texts (B, D), all as before normalisation."""
+    """Take a step; images (B, D), class texts (C, D) and other texts (B, D) are not normalised."""
     features = normalize(images, dim=1)
     seen = features.detach()
     class_rows = None if class_texts is None else normalize(class_texts, dim=1)

@@ -1,4 +1,4 @@
-"""Whole trainings on small images and a tiny CLIP, for tests of the loop."""
+"""Trainings on small images with a tiny CLIP, for tests of the loop."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ from latte.toolkit.descriptions import (
     ImageDescription,
     ImageOptions,
 )
+from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
-from latte.train.step import StepInputs
 from latte.train.training import Training
 from tests.helpers.training_driver import CONTEXT
 
@@ -63,7 +63,7 @@ SETTINGS = TrainSettings(
 
 @dataclass(frozen=True)
 class Part:
-    """What one learner is made of."""
+    """The components of one learner."""
 
     name: str
     trainable: TrainableGroup
@@ -94,7 +94,7 @@ def make_training(
     settings: TrainSettings = SETTINGS,
     described: bool = True,
 ) -> Training:
-    """A training on every image below `images`; texts are made up from the images' numbers."""
+    """Return a training on every image below `images`, with descriptions by number."""
     references = [
         ImageReference(path.relative_to(images).as_posix(), path)
         for path in sorted(images.rglob("*.jpg"))
@@ -145,9 +145,9 @@ def _bank(
             torch.arange(len(references)).repeat_interleave(2).reshape(-1, 2),
         ),
     }
-    kept = {name: column for name, column in columns.items() if name in descriptions}
+    chosen = {name: column for name, column in columns.items() if name in descriptions}
     ids = [reference.id for reference in references]
-    return DescriptionBank(ids, labels, CLASSES, TEMPLATE, descriptions, kept)
+    return DescriptionBank(ids, labels, CLASSES, TEMPLATE, descriptions, chosen)
 
 
 def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
@@ -164,5 +164,5 @@ def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
 
 
 def with_settings(settings: TrainSettings, **changes: Any) -> TrainSettings:
-    """`settings` with some fields replaced."""
+    """Return `settings` with some fields replaced."""
     return settings.model_copy(update=changes)

@@ -1,4 +1,4 @@
-"""Trainings that are run, stopped, and compared to the bit."""
+"""Run and stop trainings, and compare their bits."""
 
 from __future__ import annotations
 
@@ -11,26 +11,19 @@ import torch
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.interfaces import (
-    NoOptions,
-)
+from latte.interfaces import NoOptions
 from latte.toolkit.labeler_prototypes import LabelerPrototypes
 from latte.train import loop
 from latte.train.loop import train
 from latte.train.training import Training
-from tests.helpers.method_doubles import (
-    MaskedCrossEntropy,
-    StepTemplates,
-)
+from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
-from tests.helpers.training_engine import (
-    Part,
-)
+from tests.helpers.training_engine import Part
 
 
 def outcome(training: Training) -> dict[str, Tensor]:
-    """Everything that training changed."""
+    """Return all tensors that training changed."""
     found: dict[str, Tensor] = {}
     for learner in training.learners:
         found |= {f"{learner.name} {name}": p.detach() for name, p in learner.parameters.items()}
@@ -76,7 +69,7 @@ def reclip_parts() -> list[Part]:
 
 
 def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """All texts that are encoded during steps, from now on."""
+    """Return a list that gets all texts encoded during steps from now on."""
     found: list[list[str]] = []
     stepping = False
     encode, take = OpenClipBackbone.encode_texts, loop.training_step
@@ -100,7 +93,7 @@ def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Interrupt a training in the step after so many."""
+    """Interrupt a training after `steps` steps."""
     take, taken = loop.training_step, 0
 
     def step(*arguments: Any) -> Any:

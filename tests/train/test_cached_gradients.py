@@ -1,4 +1,4 @@
-"""A batch in parts gives the gradients of the whole batch, in less memory."""
+"""Micro-batches give the gradients of the whole batch with less memory."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def class_texts_in_every_step() -> Part:
 
 @pytest.mark.parametrize("size", [1, 4, 15, 64])
 @pytest.mark.parametrize("part", [latteclip_part, class_texts_in_every_step])
-def test_gradients_labels_and_prototypes_are_those_of_the_whole_batch(
+def test_micro_batches_give_gradients_labels_and_prototypes_of_the_batch(
     make: Callable[..., Training], size: int, part: Callable[[], Part]
 ) -> None:
     whole, parts = run(make(None, parts=[part()])), run(make(size, parts=[part()]))
@@ -70,7 +70,7 @@ def test_gradients_labels_and_prototypes_are_those_of_the_whole_batch(
     torch.testing.assert_close(*weights, rtol=0, atol=1e-6)
 
 
-def test_no_more_images_or_texts_pass_through_a_tower_at_once(
+def test_micro_batch_size_limits_images_and_texts_per_pass(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: dict[str, list[int]] = {"images": [], "texts": []}
@@ -85,7 +85,7 @@ def test_no_more_images_or_texts_pass_through_a_tower_at_once(
         return texts(self, sentences)
 
     training = make(4)
-    assert training.learners[0].text_tower_trains  # found out with a text, before the first step
+    assert training.learners[0].text_tower_trains  # encodes a text, so before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_images", encode_images)
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", encode_texts)
     run(training)
@@ -95,13 +95,13 @@ def test_no_more_images_or_texts_pass_through_a_tower_at_once(
     assert sizes["texts"][:half] == sizes["texts"][half:]
 
 
-def test_autograd_holds_one_part_at_a_time(make: Callable[..., Training]) -> None:
+def test_autograd_stores_one_micro_batch_at_a_time(make: Callable[..., Training]) -> None:
     whole = peak_of_saved_tensors(make(None))
     assert peak_of_saved_tensors(make(3)) < whole / 3
 
 
 @pytest.mark.parametrize("augmented", [True, False])
-def test_both_passes_meet_the_same_dropout(
+def test_both_passes_have_the_same_dropout(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, augmented: bool
 ) -> None:
     settings = ONE_STEP if augmented else with_settings(ONE_STEP, augment=None)
@@ -114,7 +114,7 @@ def test_both_passes_meet_the_same_dropout(
         assert_same_gradients(other, whole, tolerance=1e-5)
 
 
-def test_random_numbers_go_on_as_if_nothing_had_been_drawn_again() -> None:
+def test_random_state_is_restored_after_a_replay() -> None:
     torch.manual_seed(3)
     state = RandomState(torch.device("cpu"))
     first = torch.rand(2)
@@ -125,7 +125,7 @@ def test_random_numbers_go_on_as_if_nothing_had_been_drawn_again() -> None:
     assert torch.equal(torch.rand(4), torch.cat([first, after]))
 
 
-def test_a_tower_that_does_not_train_runs_once(
+def test_frozen_tower_runs_once_per_micro_batch(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = 0
@@ -145,7 +145,7 @@ def test_a_tower_that_does_not_train_runs_once(
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_parts_work_in_fewer_bits(make: Callable[..., Training], precision: str) -> None:
+def test_micro_batches_in_half_precision(make: Callable[..., Training], precision: str) -> None:
     settings = with_settings(SETTINGS, precision=precision, batch_size=6)
     found = [run(make(4, settings=settings)) for _ in range(2)]
     assert_same_bits(outcome(found[0]), outcome(found[1]))

@@ -1,4 +1,4 @@
-"""What checkpoints cost: what training changes, twice, however long a run is."""
+"""Checkpoints: their size and number, damaged files, and files that do not fit."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def test_a_checkpoint_is_as_large_as_what_trains_with_its_two_moments(
     assert max(sizes(training)) <= 3 * trained + prototypes + HEADER
 
 
-def test_their_number_does_not_grow(train: Callable[..., Training]) -> None:
+def test_number_of_checkpoints_is_limited(train: Callable[..., Training]) -> None:
     training = train("projections", max_steps=12)
     assert training.total_steps == 12
     assert len(sizes(training)) == KEPT
 
 
-def test_kept_captions_are_in_it_only_while_they_are_used(train: Callable[..., Training]) -> None:
+def test_checkpoint_contains_only_cached_captions_in_use(train: Callable[..., Training]) -> None:
     training = train("projections", refresh_captions=2, max_steps=8)
     newest = sorted((training.folder / "checkpoints").iterdir())[-1]
     tensors = load_file(newest / "state.safetensors")
@@ -81,7 +81,7 @@ def test_kept_captions_are_in_it_only_while_they_are_used(train: Callable[..., T
     assert 0 < kept < len(training.inputs.bank.unique_texts)
 
 
-def test_weights_of_another_shape_are_refused_and_not_stretched(
+def test_checkpoint_with_another_shape_raises_error(
     train: Callable[..., Training],
 ) -> None:
     """torch would copy a single number into a whole matrix."""
@@ -97,19 +97,19 @@ def test_weights_of_another_shape_are_refused_and_not_stretched(
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 100])
-def test_the_one_before_takes_the_place_of_a_damaged_one(
+def test_previous_checkpoint_replaces_a_damaged_one(
     train: Callable[..., Training], content: bytes
 ) -> None:
     training = train("projections")
     folder = training.folder / "checkpoints"
-    (folder / "step-of-somebody").mkdir()
+    (folder / "step-of-a-user").mkdir()
     newest = max(path for path in folder.iterdir() if path.name[-1].isdecimal())
     (newest / "state.safetensors").write_bytes(content)
     found = load_checkpoint(folder, training.learners, training.inputs.labelers)
     assert found == int(newest.name.removeprefix("step-")) - 1
 
 
-def test_one_that_a_kill_left_half_removed_is_none_and_goes_with_the_next(
+def test_half_removed_checkpoint_is_ignored_and_removed_later(
     train: Callable[..., Training],
 ) -> None:
     training = train("projections", max_steps=3)
@@ -122,7 +122,7 @@ def test_one_that_a_kill_left_half_removed_is_none_and_goes_with_the_next(
     assert [path.name for path in sorted(folder.glob("step-*"))] == ["step-000003", "step-000004"]
 
 
-def test_one_that_cannot_be_written_leaves_nothing_half_written(
+def test_failed_write_leaves_no_partial_checkpoint(
     train: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = train("projections", max_steps=3)
@@ -139,7 +139,7 @@ def test_one_that_cannot_be_written_leaves_nothing_half_written(
     assert sorted(folder.rglob("*")) == before
 
 
-def test_a_turned_bit_is_noticed_and_the_one_before_is_used(
+def test_flipped_bit_is_detected_and_previous_checkpoint_used(
     train: Callable[..., Training], caplog: pytest.LogCaptureFixture
 ) -> None:
     training = train("projections", max_steps=3)

@@ -1,4 +1,4 @@
-"""A tower that does not train costs nothing in a step: its features are looked up."""
+"""Features of towers that do not train are cached and looked up."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_step_encodes_no_text_where_the_text_tower_is_frozen(
     assert training.inputs.bank.unique_texts
 
 
-def test_class_texts_of_every_step_are_constant_with_a_frozen_text_tower(
+def test_class_texts_are_cached_with_a_frozen_text_tower(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_steps = count_texts_in_steps(monkeypatch)
@@ -87,7 +87,7 @@ def test_class_texts_of_every_step_are_constant_with_a_frozen_text_tower(
     torch.testing.assert_close(weights, training.start.class_features, rtol=0, atol=1e-6)
 
 
-def test_looking_texts_up_changes_nothing_but_rounding(
+def test_cached_texts_equal_encoded_ones_up_to_rounding(
     make: Callable[..., Training],
 ) -> None:
     looked_up = run(make("visual_layer_norms", "looked up"))
@@ -102,7 +102,7 @@ def test_looking_texts_up_changes_nothing_but_rounding(
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
-def test_kept_features_of_the_bank_are_used_and_not_encoded_again(
+def test_given_bank_features_are_not_encoded_again(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = run(make("visual_layer_norms", "plain"))
@@ -116,7 +116,7 @@ def test_kept_features_of_the_bank_are_used_and_not_encoded_again(
     )
 
 
-def test_stopping_and_resuming_equals_never_having_stopped(
+def test_resume_gives_identical_bits(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(make("visual_layer_norms", "whole"))
@@ -127,7 +127,7 @@ def test_stopping_and_resuming_equals_never_having_stopped(
     assert_same_bits(outcome(whole), outcome(run(make("visual_layer_norms", "stopped"))))
 
 
-def test_without_a_step_nothing_is_encoded_for_it(
+def test_run_without_steps_encodes_no_text(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = make("none", settings=with_settings(SETTINGS, max_steps=0))

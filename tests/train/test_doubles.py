@@ -1,4 +1,4 @@
-"""The stand-ins for other methods do what they say."""
+"""Tests of the test doubles for other methods."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestAgreement:
         aggregators = {"left": centroids(), "right": centroids()}
         return labeler, labeler.on_epoch_start(self.banks, aggregators, epoch=0)
 
-    def test_each_learner_gets_its_own_labels_and_only_common_ones_count(self) -> None:
+    def test_learners_get_own_labels_and_agreement_is_weighted(self) -> None:
         labeler, _ = self.after_a_round()
         features = CLASSES[[0, 0, 0]]
 
@@ -104,7 +104,7 @@ class TestMaskedCrossEntropy:
             stream([0, 2, 1, 0], weights), classifier=Classifier(self.rows, torch.arange(3))
         )
 
-    def test_it_is_the_mean_over_what_counts_at_a_scale_of_100(self) -> None:
+    def test_masked_loss_is_the_mean_over_counted_samples(self) -> None:
         learned = torch.tensor(7.0)
 
         loss = self.loss(self.images, self.supervision([1.0, 0.0, 0.0, 1.0]), learned)
@@ -112,11 +112,11 @@ class TestMaskedCrossEntropy:
         kept = 100 * self.images[[0, 3]] @ self.rows.T
         torch.testing.assert_close(loss, cross_entropy(kept, torch.tensor([0, 0])))
 
-    def test_it_is_zero_when_nobody_agrees(self) -> None:
+    def test_masked_loss_is_zero_without_agreement(self) -> None:
         assert self.loss(self.images, self.supervision([0.0] * 4), torch.tensor(1.0)) == 0
 
 
-def test_two_learners_that_must_agree_take_a_step_each() -> None:
+def test_two_agreeing_learners_take_one_step_each() -> None:
     start = unit_rows(3, 4, seed=1)
     text, visual = StepTemplates(NoOptions(), CONTEXT), LabelerPrototypes(NoOptions(), CONTEXT)
     aggregators: dict[str, PrototypeAggregator[Any]] = {"text": text, "visual": visual}
@@ -175,7 +175,7 @@ class TestTwoPrototypes:
         torch.testing.assert_close(weights[1], normalize(0.9 * CLASSES[1] + 0.1 * image[0], dim=0))
 
     @pytest.mark.parametrize("label", [0, 1])
-    def test_a_sample_of_weight_zero_moves_nothing(self, label: int) -> None:
+    def test_sample_of_weight_zero_changes_no_prototype(self, label: int) -> None:
         aggregator = self.two()
         given = stream([label], [0.0])
 
@@ -191,7 +191,7 @@ class TestTwoPrototypes:
 
         assert loss < 1e-40
 
-    def test_state_restores_them(self) -> None:
+    def test_state_restores_two_prototypes(self) -> None:
         trained, resumed = self.two(), self.two()
         trained.update([trained.supervise(stream([0]), {}, unit_rows(1, 3, seed=3))])
 

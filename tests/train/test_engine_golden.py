@@ -1,4 +1,4 @@
-"""The engine's own step, on a backbone that looks features up, gives what was recorded."""
+"""The engine's training step reproduces the golden trace, on a backbone that looks features up."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ from latte.toolkit.descriptions import (
     ImageDescription,
     ImageOptions,
 )
+from latte.train.features import StepInputs
 from latte.train.learner import Learner
-from latte.train.step import StepInputs, training_step
+from latte.train.step import training_step
 from tests.helpers.training_driver import CONTEXT, relative_error, training_start
 
 GOLDEN = Path(__file__).parent / "golden" / "latteclip_steps.safetensors"
@@ -86,7 +87,7 @@ def recorded() -> dict[str, Tensor]:
     return load_file(GOLDEN)
 
 
-def test_three_engine_steps_reproduce_the_recording(recorded: dict[str, Tensor]) -> None:
+def test_engine_reproduces_the_golden_trace(recorded: dict[str, Tensor]) -> None:
     samples = STEPS * BATCH
     names = [f"class {index}" for index in range(CLASSES)]
     sentences = [

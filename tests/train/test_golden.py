@@ -1,4 +1,4 @@
-"""Three recorded steps of the published implementation; see `golden/README.md`."""
+"""Golden trace: three steps of the published implementation; see `golden/README.md`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def text_table(recorded: dict[str, Tensor]) -> Tensor:
 
 
 class Inputs:
-    """One step's part of the recording, as leaves of a graph."""
+    """Features of one step of the trace, as leaves of a graph."""
 
     def __init__(self, recorded: dict[str, Tensor], step: int) -> None:
         steps, rows = recorded["current_labels"].shape
@@ -104,7 +104,7 @@ def run_components(recorded: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def run_reference(single_precision: dict[str, Tensor]) -> dict[str, Tensor]:
-    """In double precision, so that sums taken one number at a time round nothing away."""
+    """Run the reference in double precision, as its sums add one number at a time."""
     recorded = {
         name: tensor.double() if tensor.is_floating_point() else tensor
         for name, tensor in single_precision.items()
@@ -134,7 +134,7 @@ def recorded() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("run", [run_components, run_reference])
-def test_three_steps_are_reproduced(
+def test_golden_trace_is_reproduced(
     run: Callable[[dict[str, Tensor]], dict[str, Tensor]], recorded: dict[str, Tensor]
 ) -> None:
     computed = run(recorded)
@@ -144,8 +144,8 @@ def test_three_steps_are_reproduced(
         assert error <= TOLERANCE, f"{name} is off by {error} of its largest entry"
 
 
-def test_the_recording_tells_both_streams_and_all_texts_apart(recorded: dict[str, Tensor]) -> None:
-    """Otherwise reproducing it would prove little."""
+def test_golden_trace_distinguishes_streams_and_texts(recorded: dict[str, Tensor]) -> None:
+    """A trace without these differences would be reproduced by a wrong implementation, too."""
     frozen = recorded["frozen_labels"].view_as(recorded["current_labels"])
     agreeing = frozen == recorded["current_labels"]
     moved = (recorded["prototypes"][1:] - recorded["prototypes"][:-1]).abs().amax(dim=(1, 2))

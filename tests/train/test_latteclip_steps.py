@@ -1,4 +1,4 @@
-"""latte's components, put together as LatteCLIP, against the slow reference; several steps."""
+"""Several steps of latte's components as LatteCLIP, compared with the slow reference."""
 
 from __future__ import annotations
 
@@ -176,7 +176,9 @@ def test_single_precision_equals_the_reference(margins: Margins) -> None:
 
 
 @pytest.mark.parametrize(("frozen_weight", "current_weight"), [(1.0, 0.0), (0.0, 1.0)])
-def test_either_stream_alone_teaches(frozen_weight: float, current_weight: float) -> None:
+def test_each_stream_alone_equals_the_reference(
+    frozen_weight: float, current_weight: float
+) -> None:
     setting = Setting(frozen_weight=frozen_weight, current_weight=current_weight)
     inputs = Inputs(setting, 0)
     engine = LatteClip(setting, unit_rows(4, 8, seed=0), inputs.zero_shot_labels)

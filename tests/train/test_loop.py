@@ -1,4 +1,4 @@
-"""The loop carries every method's shape, and stopping it anywhere changes nothing."""
+"""The loop trains learners of every method, and resumes with identical bits after any step."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def make(
     return build
 
 
-def test_training_moves_weights_and_prototypes_and_logs_every_step(make: Make) -> None:
+def test_training_changes_weights_and_prototypes_and_logs_steps(make: Make) -> None:
     training = make()
     before = {name: value.clone() for name, value in outcome_before(training).items()}
     run(training)
@@ -91,14 +91,14 @@ def outcome_before(training: Training) -> dict[str, Tensor]:
     }
 
 
-def test_the_same_seed_gives_the_same_bits(make: Make) -> None:
+def test_same_seed_gives_identical_bits(make: Make) -> None:
     first, second = run(make("first")), run(make("second"))
     assert_same_bits(outcome(first), outcome(second))
     assert metrics(first) == metrics(second)
 
 
 class OnceLabeler(PseudoLabeler[NoOptions]):
-    """Classifies with the classes' texts in reverse, and notes how it was called."""
+    """Classifies with the class texts in reverse order, and records its calls."""
 
     refresh = "epoch"
     needs_feature_banks = True
@@ -117,7 +117,7 @@ class OnceLabeler(PseudoLabeler[NoOptions]):
 
 @pytest.mark.parametrize("none", ["max_steps", "max_epochs"])
 @pytest.mark.parametrize("trainable", ["none", "all"])
-def test_without_a_step_labelers_and_prototypes_have_the_start_of_one_epoch(
+def test_run_without_steps_starts_one_epoch(
     make: Make, none: str, trainable: TrainableGroup
 ) -> None:
     labeler = OnceLabeler(NoOptions(), CONTEXT)
@@ -146,7 +146,7 @@ def test_without_a_step_labelers_and_prototypes_have_the_start_of_one_epoch(
         *(("two learners", steps) for steps in (1, 3, 5, 7)),
     ],
 )
-def test_stopping_and_resuming_equals_never_having_stopped(
+def test_resume_gives_identical_bits(
     make: Make, monkeypatch: pytest.MonkeyPatch, stop_after: int, shape: str
 ) -> None:
     def changes() -> dict[str, Any]:
@@ -179,7 +179,7 @@ def test_stopping_and_resuming_equals_never_having_stopped(
     assert metrics(whole) == metrics(resumed)
 
 
-def test_checkpoints_are_few_and_hold_only_what_changes(make: Make) -> None:
+def test_checkpoints_contain_only_trained_tensors(make: Make) -> None:
     training = run(make(parts=[latteclip_part(trainable="projections")]))
     folders = sorted((training.folder / "checkpoints").iterdir())
     assert [folder.name for folder in folders] == ["step-000006", "step-000007"]
@@ -188,7 +188,7 @@ def test_checkpoints_are_few_and_hold_only_what_changes(make: Make) -> None:
     assert weights == training.learners[0].parameters.keys()
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(make: Make) -> None:
+def test_resume_from_a_damaged_checkpoint_gives_identical_bits(make: Make) -> None:
     whole = run(make("whole"))
     training = run(make("damaged"))
     newest = sorted((training.folder / "checkpoints").iterdir())[-1] / "state.safetensors"
@@ -214,7 +214,7 @@ def test_two_learners_share_a_labeler_that_sees_both_feature_banks(make: Make) -
     assert not torch.equal(text.aggregator.classifier().weights, start)
 
 
-def test_two_prototypes_a_class_run_through_the_same_loop(make: Make) -> None:
+def test_two_prototypes_per_class_train_in_the_same_loop(make: Make) -> None:
     part = latteclip_part()
     two = Part(part.name, part.trainable, TwoPrototypes(NoOptions(), CONTEXT), part.loss)
     training = run(make(parts=[two]))
@@ -223,7 +223,7 @@ def test_two_prototypes_a_class_run_through_the_same_loop(make: Make) -> None:
     assert training.learners[0].similarities(training.start.image_features).shape == (15, 3)
 
 
-def test_features_that_cannot_change_are_never_encoded_again(
+def test_constant_image_features_are_not_encoded_again(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = make(
@@ -235,24 +235,24 @@ def test_features_that_cannot_change_are_never_encoded_again(
     run(training)
     (learner,) = training.learners
     assert torch.equal(
-        learner.image_features(torch.tensor([3, 1]), None), training.start.image_features[[3, 1]]
+        learner.encode_images(torch.tensor([3, 1]), None), training.start.image_features[[3, 1]]
     )
 
 
-def test_no_steps_leave_zero_shot(make: Make) -> None:
+def test_run_without_steps_keeps_zero_shot_prototypes(make: Make) -> None:
     training = run(make(settings=with_settings(SETTINGS, max_steps=0)))
     weights = training.learners[0].aggregator.classifier().weights
     assert torch.equal(weights, training.start.class_features)
     assert metrics(training) == []
 
 
-def test_prototypes_move_even_if_no_weight_trains(make: Make) -> None:
+def test_prototypes_change_without_trainable_weights(make: Make) -> None:
     training = run(make(parts=[latteclip_part(trainable="none")]))
     weights = training.learners[0].aggregator.classifier().weights
     assert not torch.equal(weights, training.start.class_features)
 
 
-def test_each_distinct_text_is_encoded_once_a_step(
+def test_each_distinct_text_is_encoded_once_per_step(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[list[str]] = []
@@ -263,7 +263,7 @@ def test_each_distinct_text_is_encoded_once_a_step(
         return original(self, texts)
 
     training = make(settings=with_settings(SETTINGS, max_steps=1, evaluate_every=0))
-    assert training.learners[0].text_tower_trains  # found out with a text, before the first step
+    assert training.learners[0].text_tower_trains  # encodes a text, so before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
     run(training)
     encoded = [text for call in calls for text in call]
@@ -271,7 +271,7 @@ def test_each_distinct_text_is_encoded_once_a_step(
     assert len(encoded) == len(set(encoded))
 
 
-def test_labels_weighted_zero_teach_nothing(make: Make) -> None:
+def test_labels_of_weight_zero_give_no_loss(make: Make) -> None:
     labelers = latteclip_labelers()
     for labeler in labelers:
         labeler.options = labeler.options.model_copy(update={"weight": 0.0})

@@ -1,4 +1,4 @@
-"""A step waits for nothing on the device: it reads no number back before the rows are written."""
+"""A step reads no number from the device, as that would wait for its work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.helpers.training_engine import latteclip_part, make_training
 
 
 class Reads(TorchDispatchMode):
-    """Counts how often a number is read out of a tensor."""
+    """Counts numbers that are read from tensors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Reads(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_the_double_sees_numbers_that_are_read() -> None:
+def test_reads_counts_numbers_read_from_tensors() -> None:
     with Reads() as reads:
         torch.ones(1).item()
         bool(torch.ones(1) > 0)
@@ -68,7 +68,7 @@ def test_no_number_is_read_during_a_step(
     assert all(isinstance(row["loss"], float) for row in rows if row["event"] == "step")
 
 
-def test_the_shown_loss_is_fetched_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_displayed_loss_is_read_at_most_once_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
     shown = loop._ShownLoss()
@@ -78,7 +78,7 @@ def test_the_shown_loss_is_fetched_once_a_second_at_most(monkeypatch: pytest.Mon
     assert shown.of({"loss": torch.tensor(9.0)}) == "9.000"
 
 
-def test_a_run_says_once_why_texts_are_slow(
+def test_notes_of_a_backbone_are_printed_once(
     tiny_backbone: OpenClipBackbone, colour_images: Callable[..., Path], tmp_path: Path
 ) -> None:
     progress = RecordedProgress()
@@ -95,7 +95,7 @@ def test_a_run_says_once_why_texts_are_slow(
     assert progress.lines.count("train: texts are padded") == 1
 
 
-def test_a_classifier_counts_the_classes_of_its_owners_once() -> None:
+def test_classifier_caches_its_number_of_classes() -> None:
     owners = torch.tensor([0, 2, 1, 2])
     assert Classifier(torch.eye(4), owners).classes == 3
     with Reads() as reads:

@@ -1,4 +1,4 @@
-"""The towers may compute in fewer bits; what is kept stays fp32, and small updates are not lost."""
+"""Arithmetic of the towers: weights stay fp32, so that small updates are not lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latte.interfaces import LatteError
 from latte.interfaces.settings import OptimizerSettings
 from latte.interfaces.settings import Precision as Wanted
 from latte.train import loop, precision
-from latte.train.precision import LossScaler, choose_arithmetic, tf32_products
+from latte.train.precision import LossScaler, choose_arithmetic, tf32_matmuls
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, make_training, with_settings
@@ -60,7 +60,7 @@ def test_auto_is_tf32_on_gpus_that_have_it(
     assert choose_arithmetic("fp32", GPU) == "fp32"
 
 
-def test_a_gpu_without_bf16_is_named_with_what_to_write_instead(
+def test_bf16_on_a_gpu_without_it_raises_error_with_hint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
@@ -70,31 +70,31 @@ def test_a_gpu_without_bf16_is_named_with_what_to_write_instead(
     assert choose_arithmetic("fp16", GPU) == "fp16"
 
 
-def test_tf32_is_switched_on_and_put_back_as_it_was() -> None:
+def test_tf32_is_enabled_and_restored() -> None:
     def state() -> list[Any]:
         return [getattr(module, name) for module, name, _ in precision._switches()]
 
     before = state()
-    with pytest.raises(StoppedError), tf32_products():
+    with pytest.raises(StoppedError), tf32_matmuls():
         assert state() == [wanted for _, _, wanted in precision._switches()]
         raise StoppedError
     assert state() == before
 
 
-def test_the_switches_of_older_torch_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tf32_switches_of_older_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     old = SimpleNamespace(
         cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False)),
         cudnn=SimpleNamespace(allow_tf32=True),
     )
     monkeypatch.setattr(torch, "backends", old)
-    with tf32_products():
+    with tf32_matmuls():
         assert old.cuda.matmul.allow_tf32
     assert not old.cuda.matmul.allow_tf32
     assert old.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("wanted", ["bf16", "fp16"])
-def test_whatever_the_towers_compute_in_everything_kept_is_fp32(
+def test_weights_prototypes_and_optimiser_state_are_fp32_in_any_arithmetic(
     make: Callable[..., Training], wanted: Wanted
 ) -> None:
     training = run(make("run", wanted))
@@ -106,7 +106,7 @@ def test_whatever_the_towers_compute_in_everything_kept_is_fp32(
 
 
 def moved(training: Training, steps: int = 8) -> dict[str, Tensor]:
-    """How far each weight matrix went, where the gradient says something about all of it."""
+    """Change of each weight matrix in a training."""
     (learner,) = training.learners
     before = {name: value.detach().clone() for name, value in learner.parameters.items()}
     run(training)
@@ -125,7 +125,7 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("wanted", ["bf16", "fp16"])
-def test_updates_of_the_published_size_move_weights_as_fp32_moves_them(
+def test_autocast_updates_at_published_learning_rate_equal_fp32_updates(
     make: Callable[..., Training], wanted: Wanted
 ) -> None:
     training = make("rounded", wanted, **SMALL)
@@ -140,7 +140,7 @@ def test_updates_of_the_published_size_move_weights_as_fp32_moves_them(
         assert rounded[tower].norm() == pytest.approx(taken * exact[tower].norm().item(), rel=0.1)
 
 
-def test_weights_kept_in_bf16_would_not_move() -> None:
+def test_bf16_weights_would_not_change() -> None:
     """Why they are not: what the tests above see would be rounded away in each step."""
     exact = nn.Parameter(torch.full((16,), 0.05))
     short = nn.Parameter(torch.full((16,), 0.05, dtype=torch.bfloat16))
@@ -155,7 +155,7 @@ def test_weights_kept_in_bf16_would_not_move() -> None:
 
 
 class TestScaledLosses:
-    def test_a_step_that_overflows_changes_nothing_and_is_counted(self) -> None:
+    def test_overflowing_step_is_skipped_and_counted(self) -> None:
         weight = nn.Parameter(torch.ones(4))
         optimizer = torch.optim.AdamW([weight], lr=0.1, fused=True)
         scaler = LossScaler("fp16", CPU)
@@ -167,7 +167,7 @@ class TestScaledLosses:
             assert torch.equal(weight, before) == (factor != 1.0)
         assert scaler.figures() == {"loss_scale": 32768.0, "skipped_steps": 1}
 
-    def test_gradients_are_clipped_as_if_nothing_had_been_scaled(
+    def test_gradient_clipping_is_independent_of_loss_scale(
         self, make: Callable[..., Training]
     ) -> None:
         clipped = {
@@ -186,7 +186,7 @@ class TestScaledLosses:
         length = torch.stack([value.norm() for value in steps.values()]).norm()
         assert length == pytest.approx(1e-3, rel=1e-2)
 
-    def test_another_arithmetic_scales_nothing(self) -> None:
+    def test_scaler_is_inactive_in_other_arithmetics(self) -> None:
         scaler = LossScaler("bf16", CPU)
         loss = torch.tensor(2.0)
         assert scaler.scaled(loss) is loss
@@ -194,7 +194,7 @@ class TestScaledLosses:
         assert scaler.state() == {}
 
     @pytest.mark.parametrize("stop_after", [2, 5])
-    def test_stopping_and_resuming_equals_never_having_stopped(
+    def test_resume_gives_identical_bits(
         self, make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, stop_after: int
     ) -> None:
         whole = run(make("whole", "fp16"))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces.settings import AugmentSettings
-from latte.train.texts import RefreshedTexts
+from latte.train.features import RefreshedTexts
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, make_training, with_settings
@@ -60,7 +60,7 @@ def refreshed(encode: Counting, lifetime: int) -> RefreshedTexts:
     return RefreshedTexts(["0", "1", "2", "3"], ["image"], encode, lifetime, torch.empty(0, 2))
 
 
-def test_a_text_is_encoded_when_it_is_asked_for_and_again_when_it_is_too_old() -> None:
+def test_cached_text_is_encoded_again_after_its_lifetime() -> None:
     encode = Counting()
     texts = refreshed(encode, 3)
     found = [
@@ -75,7 +75,7 @@ def test_a_text_is_encoded_when_it_is_asked_for_and_again_when_it_is_too_old() -
 
 
 @pytest.mark.parametrize("step", range(1, 8))
-def test_a_checkpoint_holds_what_later_steps_may_look_up_and_nothing_else(step: int) -> None:
+def test_checkpoint_contains_only_features_within_their_lifetime(step: int) -> None:
     rows = [[0], [1, 2], [1], [2, 0], [3], [1], [0, 3], [2]]
     texts, encode = refreshed(Counting(), 3), Counting()
     for now in range(step):
@@ -99,7 +99,9 @@ def test_one_step_without_gradient_moves_prototypes_as_published(
     assert metrics(kept)[0]["loss"] == pytest.approx(metrics(published)[0]["loss"], rel=1e-6)
 
 
-def test_class_texts_go_on_teaching_the_text_tower(make: Callable[..., Training]) -> None:
+def test_class_texts_train_the_text_tower_with_cached_captions(
+    make: Callable[..., Training],
+) -> None:
     training = make(3, max_steps=1)
     run(training)
     gradient = training.learners[0].parameters["text_projection"].grad
@@ -107,7 +109,7 @@ def test_class_texts_go_on_teaching_the_text_tower(make: Callable[..., Training]
     assert gradient.abs().max() > 0
 
 
-def test_fewer_texts_are_encoded(
+def test_refresh_interval_reduces_encoded_texts(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = count_texts_in_steps(monkeypatch)
@@ -127,7 +129,7 @@ def test_fewer_texts_are_encoded(
     ("stopped_after", "augment"),
     [*((steps, AugmentSettings()) for steps in (1, 2, 3, 6)), (2, None), (5, None)],
 )
-def test_stopping_in_the_middle_of_an_interval_changes_nothing(
+def test_resume_within_a_refresh_interval_gives_identical_bits(
     make: Callable[..., Training],
     monkeypatch: pytest.MonkeyPatch,
     stopped_after: int,

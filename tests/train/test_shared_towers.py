@@ -1,4 +1,4 @@
-"""Several processes train as one does: real ones, started by torchrun."""
+"""Several processes, started by torchrun, train as one does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLERANCE = 1e-5
 
 
 def torchrun(folder: Path, count: int) -> Path:
-    """Every training by `count` processes; what they left is in `folder`/`count`."""
+    """Run every training in `count` processes; the results are in `folder`/`count`."""
     module = "tests.helpers.joint_trainings"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(
@@ -46,7 +46,7 @@ def torchrun(folder: Path, count: int) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> Path:
-    """Images and a CLIP."""
+    """Folder with images and a CLIP."""
     path = tmp_path_factory.mktemp("together")
     write_colour_images(path / "images", ("red", "green", "blue"), 5, (40, 36))
     (path / "clip").symlink_to(tiny_clip_folder)
@@ -59,13 +59,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path) -> 
     ids="{} processes".format,
 )
 def together(request: pytest.FixtureRequest, folder: Path) -> Path:
-    """What so many processes made of every training."""
+    """Folder with the results of every training by several processes."""
     return torchrun(folder, request.param) / str(request.param)
 
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> dict[str, dict[str, Tensor]]:
-    """What one process makes of them."""
+    """Results of every training by one process."""
     return {name: trained(folder, name, f"1/{name}") for name in TRAININGS}
 
 
@@ -82,7 +82,7 @@ def rows(run: Path) -> list[dict[str, Any]]:
 def assert_close(
     found: dict[str, Tensor], expected: dict[str, Tensor], exact: bool = False
 ) -> None:
-    """Adam makes much of small gradients, and of those that are nothing but rounding."""
+    """Compare tensors; Adam amplifies rounding errors of small gradients."""
     for name, value in expected.items():
         tolerance = TOLERANCE if exact or name.endswith("prototypes") else 20 * TOLERANCE
         difference = float((found[name] - value).abs().max())
@@ -98,7 +98,7 @@ def assert_same_rows(found: Path, expected: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_losses_prototypes_and_weights_are_those_of_one_process(
+def test_several_processes_equal_one_process(
     folder: Path, together: Path, alone: dict[str, dict[str, Tensor]], name: str
 ) -> None:
     assert_same_rows(together / name, folder / "1" / name)
@@ -107,14 +107,14 @@ def test_losses_prototypes_and_weights_are_those_of_one_process(
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_all_processes_end_with_the_same_bits(together: Path, name: str) -> None:
+def test_all_processes_end_with_identical_bits(together: Path, name: str) -> None:
     first, *others = [load_file(path) for path in sorted((together / name).glob("of-*"))]
     assert len(others) == int(together.name) - 1
     for other in others:
         assert_same_bits(other, first)
 
 
-def test_the_same_number_of_processes_gives_the_same_bits(together: Path) -> None:
+def test_same_number_of_processes_gives_identical_bits(together: Path) -> None:
     runs = [
         load_file(together / name / "of-0.safetensors") for name in ("latteclip", "latteclip-again")
     ]
@@ -122,13 +122,13 @@ def test_the_same_number_of_processes_gives_the_same_bits(together: Path) -> Non
     assert rows(together / "latteclip") == rows(together / "latteclip-again")
 
 
-def test_stopped_and_resumed_is_never_stopped(together: Path) -> None:
+def test_resume_of_several_processes_gives_identical_bits(together: Path) -> None:
     runs = [load_file(together / name / "of-1.safetensors") for name in ("latteclip", "stopped")]
     assert_same_bits(*runs)
     assert rows(together / "latteclip") == rows(together / "stopped")
 
 
-def test_one_process_goes_on_where_several_stopped(
+def test_one_process_resumes_a_run_of_several(
     folder: Path, together: Path, alone: dict[str, dict[str, Tensor]]
 ) -> None:
     run = together / "stopped-for-one"

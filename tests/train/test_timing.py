@@ -1,4 +1,4 @@
-"""Parts are timed for themselves, only while somebody measures, and without changing a bit."""
+"""Time and FLOPs are measured per part, only within `measuring`, without changing a bit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.train import timing
@@ -23,6 +24,7 @@ from latte.train.timing import (
     TEXTS,
     WAITING,
     Stopwatch,
+    count_flops,
     measuring,
     timed,
     timed_items,
@@ -35,7 +37,7 @@ from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
 
 class Clock:
-    """Goes on by what it is told."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -64,7 +66,7 @@ def one_step(clock: Clock, seconds: float) -> None:
             clock.now += seconds
 
 
-def test_a_part_inside_another_counts_for_itself_alone(clock: Clock) -> None:
+def test_inner_part_is_not_counted_in_the_outer_one(clock: Clock) -> None:
     watch = Stopwatch("cpu")
     with measuring(watch):
         for seconds in (100, 1, 1):
@@ -78,7 +80,7 @@ def test_a_part_inside_another_counts_for_itself_alone(clock: Clock) -> None:
     assert watch.beside[CHECKPOINTS] == 7
 
 
-def test_nothing_is_noted_where_nobody_measures(clock: Clock) -> None:
+def test_no_time_is_recorded_outside_of_measuring(clock: Clock) -> None:
     watch = Stopwatch("cpu")
     one_step(clock, 1)
     with measuring(watch):
@@ -87,7 +89,7 @@ def test_nothing_is_noted_where_nobody_measures(clock: Clock) -> None:
     assert timed(TEXTS) is timed(BACKWARD)
 
 
-def test_operations_are_those_of_the_part_that_does_them() -> None:
+def test_flops_are_counted_per_part() -> None:
     watch, matrix = Stopwatch("cpu"), torch.ones(10, 10, requires_grad=True)
     with measuring(watch):
         for _ in range(2):
@@ -96,11 +98,11 @@ def test_operations_are_those_of_the_part_that_does_them() -> None:
                     product = matrix @ torch.ones(10, 10)
                 with timed(BACKWARD):
                     product.sum().backward()  # type: ignore[no-untyped-call]
-    assert watch.operations[IMAGES] == 2000
-    assert watch.operations[BACKWARD] == 2000
+    assert watch.flops[IMAGES] == 2000
+    assert watch.flops[BACKWARD] == 2000
 
 
-def test_a_training_that_is_measured_gives_the_same_bits(
+def test_measured_training_gives_identical_bits(
     tiny_backbone: OpenClipBackbone,
     colour_images: Callable[..., Path],
     tmp_path: Path,
@@ -119,16 +121,31 @@ def test_a_training_that_is_measured_gives_the_same_bits(
     assert metrics(plain) == metrics(measured)
     assert (watch.looked_into.steps, watch.measured.steps) == (3, 4)
     assert set(watch.measured.seconds) == set(PARTS)
-    assert all(watch.operations[part] for part in (IMAGES, TEXTS, BACKWARD))
-    assert not watch.operations[OPTIMISER]
+    assert all(watch.flops[part] for part in (IMAGES, TEXTS, BACKWARD))
+    assert not watch.flops[OPTIMISER]
     trace = json.loads(gzip.decompress((tmp_path / "trace.json.gz").read_bytes()))
     assert trace["traceEvents"]
 
 
-def test_a_training_that_ends_while_it_is_traced_leaves_the_trace(tmp_path: Path) -> None:
+def test_trace_is_written_if_training_ends_early(tmp_path: Path) -> None:
     trace = tmp_path / "folder" / "trace.json"
     with measuring(Stopwatch("cpu", trace)):
         for _ in range(2):
             with timed_step(1):
                 pass
     assert trace.exists()
+
+
+def counted(groups: int, *, input_too: bool) -> int:
+    convolution = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
+    given = torch.ones(2, 8, 5, 5, requires_grad=input_too)
+    with count_flops() as counter:
+        convolution(given).sum().backward()
+    return counter.get_total_flops()
+
+
+def test_flops_of_convolution_gradients() -> None:
+    for groups in (1, 2, 8):
+        forward = 2 * 2 * 25 * 8 * (8 // groups) * 9
+        assert counted(groups, input_too=False) == 2 * forward
+        assert counted(groups, input_too=True) == 3 * forward

@@ -1,32 +1,51 @@
-"""Text features that a step looks up instead of encoding them."""
+"""Features that a training step needs: encoded in the step, or cached and looked up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from latte.backbone.encode import ClassTexts
 from latte.describe.bank import DescriptionBank
+from latte.interfaces import PseudoLabeler
 from latte.train.timing import TEXTS, timed
 
+BankFeatures = Callable[[], Tensor]
+"""Returns the frozen CLIP's features (M, D) of a bank's `unique_texts`."""
 _NEVER = -1
 
 
+@dataclass(frozen=True)
+class StepInputs:
+    """Labelers and texts that every step of a run reads."""
+
+    labelers: Sequence[PseudoLabeler[Any]]
+    bank: DescriptionBank
+    descriptions: Sequence[str]
+    """Names of the recipe's descriptions, in its order."""
+    class_texts: ClassTexts
+    """For aggregators that encode the class texts again during training."""
+    seed: int
+
+
 class CachedTexts:
-    """Features of M distinct texts by row, without gradient."""
+    """Constant features of M distinct texts, without gradient."""
 
     def __init__(self, features: Tensor, names: Sequence[str]) -> None:
-        """Keep unit features (M, D) for good; they are read for the descriptions `names`."""
+        """Cache unit features (M, D), which are looked up for the descriptions `names`."""
         self._features = features
         self.names = frozenset(names)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """Rows (B,), on the CPU -> unit features (B, D), as a step counted from 0 wants them."""
+        """Return the unit features (B, D) of `rows` (B,), on the CPU, in `step`, from 0."""
         return self._features.index_select(0, rows.to(self._features.device))
 
     def state(self) -> dict[str, Tensor]:
-        """For checkpoints: nothing, as these never change."""
+        """Return the tensors for a checkpoint: none, as these features are constant."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -34,7 +53,7 @@ class CachedTexts:
 
 
 class RefreshedTexts(CachedTexts):
-    """A text is encoded when it is asked for, and again when that was `lifetime` steps ago."""
+    """Cached features that are encoded again when they are `lifetime` steps old."""
 
     def __init__(
         self,
@@ -44,7 +63,7 @@ class RefreshedTexts(CachedTexts):
         lifetime: int,
         like: Tensor,
     ) -> None:
-        """Begin with nothing encoded; `like` has the width and the device of features."""
+        """Start with an empty cache; `like` has the width and the device of features."""
         super().__init__(like.new_zeros(len(texts), like.shape[-1]), names)
         self._texts = texts
         self._encode = encode
@@ -52,7 +71,7 @@ class RefreshedTexts(CachedTexts):
         self._encoded_in = torch.full((len(texts),), _NEVER)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """See `CachedTexts.look_up`; no feature is older than `lifetime` - 1 steps."""
+        """Return features as `CachedTexts.look_up` does, none older than `lifetime` - 1 steps."""
         since = self._encoded_in[rows]
         due: Tensor = torch.unique(rows[(since == _NEVER) | (step - since >= self._lifetime)])
         if len(due):
@@ -63,7 +82,7 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that may still be looked up, as the weights that made it are gone."""
+        """Return the features that later steps may look up; earlier weights made them."""
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]
@@ -77,9 +96,6 @@ class RefreshedTexts(CachedTexts):
         self._features[rows] = state["features"].to(self._features)
 
 
-# The texts of one step: each distinct one is encoded once, however many samples share it.
-
-
 class StepTexts:
     """Text features of one step, with gradient where the text tower trains."""
 
@@ -89,40 +105,42 @@ class StepTexts:
         self._features: list[Tensor] = []
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """M texts -> unit features (M, D); what an earlier call encoded is not encoded again."""
+        """Return the unit features (M, D) of M texts; each distinct text is encoded once a step."""
         new = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if new:
-            self._rows.update({text: len(self._rows) + at for at, text in enumerate(new)})
+            for text in new:
+                self._rows[text] = len(self._rows)
             with timed(TEXTS):
                 self._features = [torch.cat([*self._features, self._encode(new)])]
         if not self._features:
             return self._encode([])
+        (features,) = self._features
         rows = torch.tensor([self._rows[text] for text in texts])
-        features = self._features[0]
         return features.index_select(0, rows.to(features.device, non_blocking=True))
-
-
-# Features of what is written about a batch: encoded in this step, or looked up.
 
 
 def description_features(
     columns: Sequence[tuple[str, Tensor]],
     bank: DescriptionBank,
     texts: StepTexts,
-    kept: CachedTexts | None,
+    cached: CachedTexts | None,
     step: int,
 ) -> list[Tensor]:
-    """Columns of (description, rows (B,) of the bank) -> unit features (B, D) of each."""
-    looked_up = [kept is not None and name in kept.names for name, _ in columns]
+    """Return the unit features (B, D) of each column: a description and rows (B,) of the bank.
+
+    All columns that are encoded in this step are encoded together, as `texts`; so are all columns
+    that are looked up in `cached`.
+    """
+    names = frozenset[str]() if cached is None else cached.names
     features: dict[int, Tensor] = {}
-    for is_kept in (False, True):
-        places = [place for place, one in enumerate(looked_up) if one == is_kept]
+    for is_cached in (False, True):
+        places = [at for at, (name, _) in enumerate(columns) if (name in names) == is_cached]
         if not places:
             continue
-        rows = torch.cat([columns[place][1] for place in places])
-        if is_kept and kept is not None:
-            found = kept.look_up(rows, step)
+        rows = torch.cat([columns[at][1] for at in places])
+        if is_cached and cached is not None:
+            found = cached.look_up(rows, step)
         else:
             found = texts.encode([bank.unique_texts[row] for row in rows.tolist()])
         features |= zip(places, torch.split(found, len(columns[0][1])), strict=True)
-    return [features[place] for place in range(len(columns))]
+    return [features[at] for at in range(len(columns))]

@@ -1,4 +1,4 @@
-"""Label-free figures against slow counting and their extremes."""
+"""Figures that need no labels, compared with slow counting and at their extremes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_figures_equal_slow_counting(images: int, classes: int, seed: int) -> No
     ("counts", "expected"),
     [([5, 5, 5, 5], 1.0), ([20, 0, 0, 0], 0.0), ([8, 8, 0, 0], 0.5), ([7], 1.0)],
 )
-def test_balance_goes_from_one_class_to_all_alike(counts: list[int], expected: float) -> None:
+def test_balance_of_known_counts(counts: list[int], expected: float) -> None:
     assert balance(torch.tensor(counts)) == pytest.approx(expected)
 
 

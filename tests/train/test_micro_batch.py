@@ -1,4 +1,4 @@
-"""Parts are as large as memory allows, say so, and change no result beyond rounding."""
+"""Micro-batches are as large as memory allows, and change results only by rounding."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
-from latte.train import micro_batch as fitting
+from latte.train import micro_batch
 from latte.train.loop import train
 from latte.train.micro_batch import (
-    Worst,
-    _largest,
+    LargestStep,
+    _largest_size,
+    activation_bytes,
     find_micro_batch_size,
-    with_gradients,
-    worst_step,
+    free_memory,
+    largest_step,
 )
 from latte.train.training import Training
 from tests.helpers.gradients import assert_same_gradients, peak_of_saved_tensors
@@ -48,14 +49,14 @@ def make(
 
 
 def free(monkeypatch: pytest.MonkeyPatch, bytes_left: float | None) -> None:
-    monkeypatch.setattr(fitting, "free_memory", lambda: bytes_left)
+    monkeypatch.setattr(micro_batch, "free_memory", lambda: bytes_left)
 
 
 def needed(training: Training, size: int | None) -> float:
     """Least free memory with which parts of `size` fit."""
     (learner,) = training.learners
     low, high = 0.0, 1e12
-    fits = fitting._attempts(learner, worst_step(training, learner))
+    fits = micro_batch._attempts(learner, largest_step(training, learner))
     with pytest.MonkeyPatch.context() as patch:
         while high - low > 1024:
             middle = (low + high) / 2
@@ -65,7 +66,7 @@ def needed(training: Training, size: int | None) -> float:
 
 
 @pytest.mark.parametrize("left", [None, 1e12])
-def test_a_batch_that_fits_stays_whole_and_nothing_is_said(
+def test_batch_that_fits_is_not_split(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, left: float | None
 ) -> None:
     free(monkeypatch, left)
@@ -75,7 +76,7 @@ def test_a_batch_that_fits_stays_whole_and_nothing_is_said(
     assert not [line for line in progress.lines if "fit" in line]
 
 
-def test_a_batch_that_does_not_fit_goes_in_parts_and_gives_the_same_gradients(
+def test_batch_that_does_not_fit_is_split_with_equal_gradients(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, needed(make("look"), 4))
@@ -90,7 +91,7 @@ def test_a_batch_that_does_not_fit_goes_in_parts_and_gives_the_same_gradients(
     assert_same_gradients(training, whole)
 
 
-def test_activations_are_computed_again_only_where_not_one_image_fits(
+def test_activations_are_recomputed_only_if_one_image_does_not_fit(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recomputing = make("look again")
@@ -107,7 +108,7 @@ def test_activations_are_computed_again_only_where_not_one_image_fits(
         assert learner.backbone.model.transformer.grad_checkpointing == again
 
 
-def test_where_nothing_fits_somebody_is_told(
+def test_error_if_one_image_does_not_fit(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, 1)
@@ -115,7 +116,7 @@ def test_where_nothing_fits_somebody_is_told(
         run(make())
 
 
-def test_activations_computed_again_give_the_same_gradients_from_less_memory(
+def test_recomputed_activations_give_equal_gradients_with_less_memory(
     make: Callable[..., Training],
 ) -> None:
     plain = with_settings(AUTO, micro_batch_size=None, gradient_checkpointing=False)
@@ -125,7 +126,7 @@ def test_activations_computed_again_give_the_same_gradients_from_less_memory(
     assert less < peak_of_saved_tensors(make("d", settings=plain))
 
 
-def test_a_training_that_goes_on_takes_no_larger_parts_than_before(
+def test_resumed_training_uses_no_larger_micro_batches(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(monkeypatch, needed(make("look"), 4))
@@ -137,14 +138,14 @@ def test_a_training_that_goes_on_takes_no_larger_parts_than_before(
     again = make()
     find_micro_batch_size(again, progress)
     assert again.learners[0].micro_batch_size == size is not None
-    other = make("anew")
+    other = make("other")
     find_micro_batch_size(other, progress)
     assert other.learners[0].micro_batch_size is None
     record = json.loads((training.folder / "checkpoints" / "fitting.json").read_text())
     assert record == {"main": {"micro_batch_size": size, "gradient_checkpointing": False}}
 
 
-def test_batch_size_auto_is_the_published_one_in_parts_that_fit(
+def test_batch_size_auto_splits_the_published_batch(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = with_settings(AUTO, batch_size="auto", micro_batch_size=None)
@@ -162,17 +163,17 @@ def test_sizes_are_halved_until_one_fits() -> None:
         tried.append(size)
         return size is not None and size <= 25
 
-    assert _largest(fits, Worst(100, []), None) == 25
+    assert _largest_size(fits, LargestStep(100, []), None) == 25
     assert tried == [None, 50, 25]
-    assert _largest(fits, Worst(100, []), 13) == 13
-    assert _largest(lambda size: size == 1, Worst(100, ["text"] * 300), None) == 1
-    assert _largest(lambda size: False, Worst(0, []), None) == 0
+    assert _largest_size(fits, LargestStep(100, []), 13) == 13
+    assert _largest_size(lambda size: size == 1, LargestStep(100, ["text"] * 300), None) == 1
+    assert _largest_size(lambda size: False, LargestStep(0, []), None) == 0
 
 
-def test_a_gpu_that_runs_out_of_memory_is_tried_with_less(
+def test_out_of_memory_error_halves_the_micro_batch(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a GPU's allocator raises, raised here by the tower."""
+    """The tower raises the error of a GPU's allocator."""
     encode = OpenClipBackbone.encode_images
 
     def small(self: OpenClipBackbone, pixels: Tensor) -> Tensor:
@@ -180,19 +181,19 @@ def test_a_gpu_that_runs_out_of_memory_is_tried_with_less(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return encode(self, pixels)
 
-    def tried(learner: Any, worst: Worst) -> bool:
+    def tried(learner: Any, worst: LargestStep) -> bool:
         try:
-            with_gradients(learner, worst)
+            activation_bytes(learner, worst)
         except torch.OutOfMemoryError:
             return False
         return True
 
-    def attempts(learner: Any, worst: Worst) -> Callable[[int | None], bool]:
-        return lambda size: all(tried(learner, one) for one in worst.held_at_once(size))
+    def attempts(learner: Any, worst: LargestStep) -> Callable[[int | None], bool]:
+        return lambda size: all(tried(learner, one) for one in worst.passes(size))
 
     training = make()
     monkeypatch.setattr(OpenClipBackbone, "encode_images", small)
-    monkeypatch.setattr(fitting, "_attempts", attempts)
+    monkeypatch.setattr(micro_batch, "_attempts", attempts)
     run(training)
     assert training.learners[0].micro_batch_size == 5
 
@@ -200,7 +201,7 @@ def test_a_gpu_that_runs_out_of_memory_is_tried_with_less(
 @pytest.mark.parametrize(
     ("micro", "hint"), [(None, "micro_batch_size: auto"), ("auto", "goes on from the last")]
 )
-def test_a_gpu_without_memory_in_a_step_is_no_traceback(
+def test_out_of_memory_in_a_step_raises_latte_error(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, micro: Any, hint: str
 ) -> None:
     free(monkeypatch, None)
@@ -215,29 +216,83 @@ def test_a_gpu_without_memory_in_a_step_is_no_traceback(
     assert hint in str(raised.value.hint)
 
 
-def test_the_worst_step_has_the_longest_texts(make: Callable[..., Training]) -> None:
+def test_largest_step_has_the_longest_texts(make: Callable[..., Training]) -> None:
     training = make()
     (learner,) = training.learners
-    worst = worst_step(training, learner)
+    worst = largest_step(training, learner)
     assert worst.images == 15
     lengths = [len(text) for text in worst.texts]
     assert lengths == sorted(lengths, reverse=True)
     assert set(worst.texts) <= set(training.inputs.bank.unique_texts)
 
 
-def test_trying_leaves_neither_gradients_nor_random_numbers_used(
+def test_attempts_leave_no_gradients_and_restore_random_state(
     make: Callable[..., Training],
 ) -> None:
     (learner,) = make().learners
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    held: Sequence[int] = [with_gradients(learner, Worst(n, ["a photo"] * n)) for n in (1, 2)]
+    held: Sequence[int] = [
+        activation_bytes(learner, LargestStep(n, ["a photo"] * n)) for n in (1, 2)
+    ]
     assert held[0] < held[1]
     assert torch.equal(torch.rand(1), expected)
     assert all(value.grad is None for value in learner.parameters.values())
 
 
-def test_towers_that_do_not_train_hold_nothing(make: Callable[..., Training]) -> None:
+def test_frozen_towers_store_no_activations(make: Callable[..., Training]) -> None:
     (learner,) = make(parts=[latteclip_part(trainable="text_layer_norms")]).learners
-    assert with_gradients(learner, Worst(2, [])) == 0
+    assert activation_bytes(learner, LargestStep(2, [])) == 0
+
+
+GIB = 2**30
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def meminfo(tmp_path: Path) -> Path:
+    return write(tmp_path / "meminfo", f"MemTotal: 9 kB\nMemAvailable:   {8 * GIB // 1024} kB\n")
+
+
+def test_free_memory_without_control_groups_is_that_of_the_machine(
+    meminfo: Path, tmp_path: Path
+) -> None:
+    assert free_memory(meminfo, tmp_path / "none", tmp_path / "groups") == 8 * GIB
+
+
+def test_free_memory_is_that_of_the_tightest_control_group(meminfo: Path, tmp_path: Path) -> None:
+    groups, own = tmp_path / "groups", write(tmp_path / "own", "0::/jobs/mine\n")
+    write(groups / "jobs" / "memory.max", f"{4 * GIB}\n")
+    write(groups / "jobs" / "memory.current", f"{3 * GIB}\n")
+    write(groups / "jobs" / "memory.stat", f"anon 5\ninactive_file {GIB}\n")
+    write(groups / "jobs" / "mine" / "memory.max", "max\n")
+    write(groups / "jobs" / "mine" / "memory.current", "77\n")
+    assert free_memory(meminfo, own, groups) == 2 * GIB
+
+
+def test_free_memory_reads_control_groups_version_1(meminfo: Path, tmp_path: Path) -> None:
+    groups = tmp_path / "groups"
+    own = write(tmp_path / "own", "9:name=systemd:/\n4:memory:/job\n0::/\n")
+    write(groups / "memory" / "job" / "memory.limit_in_bytes", f"{5 * GIB}\n")
+    write(groups / "memory" / "job" / "memory.usage_in_bytes", f"{2 * GIB}\n")
+    write(groups / "memory" / "memory.limit_in_bytes", f"{2**63 - 4096}\n")
+    write(groups / "memory" / "memory.usage_in_bytes", "1\n")
+    assert free_memory(meminfo, own, groups) == 3 * GIB
+
+
+def test_free_memory_of_a_group_above_its_limit_is_zero(meminfo: Path, tmp_path: Path) -> None:
+    own = write(tmp_path / "own", "0::/\n")
+    write(tmp_path / "groups" / "memory.max", "10\n")
+    write(tmp_path / "groups" / "memory.current", "11\n")
+    assert free_memory(meminfo, own, tmp_path / "groups") == 0
+
+
+def test_free_memory_is_none_if_unknown(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    assert free_memory(nowhere, nowhere, nowhere) is None

@@ -1,4 +1,4 @@
-"""Model folders of strangers run no code, reach no network and ask nobody."""
+"""Untrusted model folders run no code, use no network and open no prompt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder(tiny_clip_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What anybody looked up or connected to."""
+    """Addresses that were looked up or connected to."""
     found: list[Any] = []
 
     def look_up(*where: Any, **_: Any) -> Any:
@@ -52,7 +52,7 @@ def refusal(folder: Path) -> LatteError:
 
 
 def bring_code(folder: Path) -> Path:
-    """Files with which transformers would run the folder's own Python; returns what it leaves."""
+    """Write files with which transformers would run the folder's own code, and return its mark."""
     mark = folder / "it-ran"
     (folder / "mine.py").write_text(CODE.format(mark=str(mark)))
     automatic = {"AutoTokenizer": [None, "mine.Mine"], "AutoConfig": "mine.Mine"}
@@ -62,7 +62,7 @@ def bring_code(folder: Path) -> Path:
     return mark
 
 
-def test_a_tokenizer_cannot_be_told_to_trust_code(folder: Path, reached: list[Any]) -> None:
+def test_tokenizer_option_that_trusts_code_raises_error(folder: Path, reached: list[Any]) -> None:
     pytest.importorskip("transformers")
     mark = bring_code(folder)
     options = {"trust_remote_code": True}
@@ -73,7 +73,7 @@ def test_a_tokenizer_cannot_be_told_to_trust_code(folder: Path, reached: list[An
 
 
 @pytest.mark.parametrize("key", ["hf_tokenizer_name", "hf_model_name"])
-def test_code_beside_a_model_is_refused_without_a_question(
+def test_code_in_a_model_folder_raises_error_without_a_prompt(
     folder: Path, key: str, reached: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("transformers")
@@ -86,7 +86,7 @@ def test_code_beside_a_model_is_refused_without_a_question(
     assert not reached
 
 
-def test_a_text_tower_that_is_elsewhere_is_not_fetched(folder: Path, reached: list[Any]) -> None:
+def test_remote_text_tower_is_not_downloaded(folder: Path, reached: list[Any]) -> None:
     pytest.importorskip("transformers")
     change(folder, "text_cfg", hf_model_name="someone/tower", hf_pooler_type="mean_pooler")
     assert refusal(folder).exit_code == 2
@@ -94,22 +94,20 @@ def test_a_text_tower_that_is_elsewhere_is_not_fetched(folder: Path, reached: li
 
 
 @pytest.mark.parametrize("name", ["hf-hub:someone/tower", "hf_hub:someone/tower", "../tower"])
-def test_an_image_tower_that_is_elsewhere_is_not_fetched(
-    folder: Path, name: str, reached: list[Any]
-) -> None:
+def test_remote_image_tower_is_not_downloaded(folder: Path, name: str, reached: list[Any]) -> None:
     change(folder, "vision_cfg", timm_model_name=name, timm_model_pretrained=True)
     assert f"takes its image tower from {name}" in refusal(folder).what
     assert not reached
 
 
-def test_a_tower_of_timm_starts_without_its_weights(folder: Path, reached: list[Any]) -> None:
+def test_timm_tower_is_built_without_downloading_weights(folder: Path, reached: list[Any]) -> None:
     change(folder, "vision_cfg", timm_model_name="resnet10t", timm_model_pretrained=True)
     assert "do not fit the architecture" in refusal(folder).what
     assert not reached
 
 
 @pytest.mark.parametrize("part", ["text_cfg", "vision_cfg"])
-def test_parts_of_another_type_are_told(folder: Path, part: str) -> None:
+def test_config_parts_of_another_type_raise_error(folder: Path, part: str) -> None:
     config = json.loads((folder / CONFIG).read_text())
     config["model_cfg"][part] = ["x"]
     (folder / CONFIG).write_text(json.dumps(config))
@@ -117,7 +115,7 @@ def test_parts_of_another_type_are_told(folder: Path, part: str) -> None:
 
 
 class Trap:
-    """Unpickled, it makes a folder."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
