@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
+from tests.helpers.gains_picture import PICTURE, picture
 from tests.helpers.plugin_packages import run_python, write_package
 
 TROUBLE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
@@ -41,6 +43,37 @@ def test_the_quick_start_s_recipe_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "birds.yaml"
     path.write_text(recipe, encoding="utf-8")
     assert load_recipe(path, load_registry(), ()).general.name == "birds"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_of_code_on_a_page_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:latte|tests|benchmarks|examples|recipes)/[\w./-]+)`", text))
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+
+
+def test_paths_of_the_drawings_of_the_architecture_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w/])((?:\w+/)+\w+\.py)", text))
+    named = {path.removeprefix("latte/") for path in named}
+    assert len(named) > 20
+    assert not [path for path in sorted(named) if not (ROOT / "latte" / path).exists()]
+
+
+def test_layers_of_the_architecture_are_those_of_the_import_rules() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = contracts["tool"]["importlinter"]["contracts"][0]["layers"]
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawing = page.split("```text")[1].split("```")[0]
+    names = [re.findall(r"latte\.(\w+)", layer) for layer in layers]
+    rows = [line[24:42] for line in drawing.splitlines()]
+    shown = [[row for row, text in enumerate(rows) if name in text.split()] for [name, *_] in names]
+    found = [row[0] for row in shown[:-1]]  # the last layer is the version
+    assert found == sorted(found)
+
+
+def test_picture_of_the_readme_has_the_measured_gains() -> None:
+    assert PICTURE.read_text(encoding="utf-8") == picture()
 
 
 def test_links_between_pages_lead_somewhere() -> None:
