@@ -66,7 +66,7 @@ def test_layers_of_the_architecture_are_those_of_the_import_rules() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     drawing = page.split("```text")[1].split("```")[0]
     names = [re.findall(r"latte\.(\w+)", layer) for layer in layers]
-    rows = [line[24:42] for line in drawing.splitlines()]
+    rows = [line[24:48] for line in drawing.splitlines()]
     shown = [[row for row, text in enumerate(rows) if name in text.split()] for [name, *_] in names]
     found = [row[0] for row in shown[:-1]]  # the last layer is the version
     assert found == sorted(found)
