@@ -1,4 +1,4 @@
-"""Pages say what is so: messages exist, recipes are valid, examples work."""
+"""Pages are correct: messages, paths and links exist, recipes are valid, examples work."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SOURCES = "\n".join(
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_message_that_is_explained_is_one_of_ours(message: str) -> None:
+def test_explained_message_exists_in_the_code(message: str) -> None:
     joined = re.sub(r'"\s*\n\s*f?"', "", SOURCES)
     parts = [re.escape(part.strip()).replace(r"\ ", r"\s+") for part in message.split("…")]
     assert re.search(".{1,60}?".join(parts), joined), message
 
 
-def test_the_quick_start_s_recipe_is_valid(tmp_path: Path) -> None:
+def test_recipe_of_the_quick_start_is_valid(tmp_path: Path) -> None:
     (recipe,) = blocks(ROOT / "docs/quickstart.md", "yaml")
     path = tmp_path / "birds.yaml"
     path.write_text(recipe, encoding="utf-8")
@@ -76,20 +76,20 @@ def test_picture_of_the_readme_has_the_measured_gains() -> None:
     assert PICTURE.read_text(encoding="utf-8") == picture()
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_exist() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_no_page_names_a_machine() -> None:
+def test_no_page_has_an_absolute_path() -> None:
     for page in PAGES:
         found = re.search(r"(?<![\w.])/(work|home|root|tmp)/\w", page.read_text(encoding="utf-8"))
         assert not found, f"{page.name}: {found}"
 
 
-def test_the_command_of_a_plugin_works_as_shown(tmp_path: Path) -> None:
+def test_command_of_a_plugin_works(tmp_path: Path) -> None:
     module, _ = blocks(ROOT / "docs/writing-plugins.md", "python")
     files = {"latte_words.py": module}
     write_package(tmp_path, "latte-words", {"latte_words": "latte_words"}, files)
@@ -99,8 +99,8 @@ def test_the_command_of_a_plugin_works_as_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_run_in_a_test_works_as_shown(tmp_path: Path) -> None:
-    """With a labeler that is there."""
+def test_whole_run_in_a_plugin_test_works(tmp_path: Path) -> None:
+    """The labeler of the page does not exist here, so `current` takes its place."""
     _, test = blocks(ROOT / "docs/writing-plugins.md", "python")
     (tmp_path / "test_mine.py").write_text(test.replace("[mine]", "[current]"), encoding="utf-8")
     ended = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
@@ -108,7 +108,7 @@ def test_the_run_in_a_test_works_as_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
+def test_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("sphinx")
     options = ["-q", "-W", "-b", "html", str(ROOT / "docs"), str(tmp_path / "pages")]
     built = run_python(ROOT, "-m", "sphinx", *options)

@@ -21,8 +21,8 @@ PLACES = (
     "tests",
 )
 GENERATED = ("docs/reference", "docs/_build")
-WORD_LISTS = ("tests/helpers/plain_english.py",)
-"""The file that names the words."""
+WORD_LISTS = ("tests/helpers/plain_english.py", "tests/docs/test_plain_english.py")
+"""Files that contain the words in order to find them."""
 
 
 def _files(place: str) -> list[Path]:
