@@ -1,7 +1,7 @@
 """Every command on a page runs, in a folder with the files that the pages name.
 
-Runs are small (a few photos, one step, one seed) and use the tiny CLIP; otherwise the shell gets the
-line unchanged. Commands that cannot run here are listed below, with the reason.
+Runs are small (a few photos, one step, one seed) and use the tiny CLIP; otherwise the shell gets
+the line unchanged. Commands that cannot run here are listed below, with the reason.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def prepared(command: Command) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with photos, class names, recipes and two finished runs, named as on the pages."""
+    """Return a folder with photos, classes, recipes and two runs, named as on the pages."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "recipes").symlink_to(ROOT / "recipes")
     photos = sorted((IMAGES / "train").glob("*.jpg"))
