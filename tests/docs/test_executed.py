@@ -79,6 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, f"latte run birds.yaml --limit 24 {SMALL} --set output=made")
     (folder / "runs").mkdir()
     next((folder / "made").glob("birds-*")).rename(folder / "runs/birds-1a2b3c4d")
+    shutil.copytree(folder / "runs/birds-1a2b3c4d", folder / "runs/adapt-1a2b3c4d")
     # The page on exports speaks of a CLIP that transformers knows: a vision transformer.
     build_clip(TINY_CLIP).save(folder / "vit")
     (folder / "animals.yaml").write_text(tiny.replace("plugin:tiny", "local-dir:vit"))
