@@ -1,4 +1,4 @@
-"""How the pages are built: `make docs`."""
+"""Configuration of the documentation: `make docs` builds it."""
 
 import sys
 from pathlib import Path

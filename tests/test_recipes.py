@@ -119,22 +119,24 @@ def test_there_are_recipes() -> None:
     assert any("descriptions.2.correct=" in command for command in SWEEPS)
 
 
-def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
-    readme = (FOLDER.parent / "README.md").read_text()
-    written, *parts = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+def yaml_blocks(page: str) -> list[str]:
+    text = (FOLDER.parent / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+
+
+def test_recipe_with_describers_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    (written,) = yaml_blocks("quickstart.md")
+    (part,) = [one for one in yaml_blocks("recipes.md") if one.startswith("describers:")]
     path = tmp_path / "birds.yaml"
-    path.write_text(written)
-    assert load_recipe(path, load_registry()).general.name == "birds"
-    for part in parts:
-        control = textwrap.indent(part, "    ")
-        path.write_text(f"{written}controls:\n  with-other-keys:\n{control}")
-        assert load_recipe(path, load_registry()).controls
+    control = textwrap.indent(part, "    ")
+    path.write_text(f"{written}controls:\n  with-other-keys:\n{control}")
+    assert load_recipe(path, load_registry()).controls
 
 
-def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
-    example = (FOLDER.parent / "docs" / "recipes.md").read_text().partition("```yaml\n")[2]
+def test_recipe_that_extends_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    (example,) = [one for one in yaml_blocks("recipes.md") if one.startswith("# my.yaml")]
     path = tmp_path / "my.yaml"
-    path.write_text(example.partition("```")[0])
+    path.write_text(example)
     recipe = load_recipe(path, load_registry())
     assert recipe.general.name == "my"
     assert recipe.resolved["prototypes"]["momentum"] == 0.99

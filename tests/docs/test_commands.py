@@ -1,4 +1,4 @@
-"""Every command that a page shows exists, with the options that it shows."""
+"""Every command on a page exists, with its options."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.helpers.doc_pages import Command, commands
 SHOWN = list(commands())
 
 
-def test_there_are_commands_to_check() -> None:
+def test_pages_have_commands() -> None:
     assert len(SHOWN) > 25
 
 
 @pytest.mark.parametrize("command", SHOWN, ids=lambda one: f"{one.page}: {one.line}"[:90])
-def test_a_command_can_be_typed(command: Command) -> None:
-    """Parsed to the end by the real command line, without being run."""
+def test_command_is_parsed(command: Command) -> None:
+    """The real command line parses it to the end, without running it."""
     parse(typer.main.get_command(app), "latte", command.arguments)
 
 
 def parse(group: Any, name: str, arguments: list[str]) -> None:
-    """Walk down the groups of commands. Raises what the command line would print."""
+    """Walk down the groups of commands; raise the error that the command line would print."""
     with group.make_context(name, list(arguments)) as context:
         if not hasattr(group, "resolve_command"):
             return
@@ -35,6 +35,6 @@ def parse(group: Any, name: str, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["run recipe.yaml --no-such-option", "plugins nwe x", "runn"])
-def test_a_wrong_command_would_be_found(wrong: str) -> None:
+def test_wrong_command_is_found(wrong: str) -> None:
     with pytest.raises(Exception, match=r"no-such-option|there is no command"):
         parse(typer.main.get_command(app), "latte", wrong.split())

@@ -1,7 +1,7 @@
-"""Every command that a page shows is run, in a folder that has what the pages speak of.
+"""Every command on a page runs, in a folder with the files that the pages name.
 
-Runs are made small (a few photos, one step, one seed) and use the tiny CLIP; apart from that the
-shell gets the line as it is written. What cannot be run anywhere is named below, with the reason.
+Runs are small (a few photos, one step, one seed) and use the tiny CLIP; otherwise the shell gets
+the line unchanged. Commands that cannot run here are listed below, with the reason.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ TINY = "--set 'backbone={model: \"plugin:tiny\"}'"
 
 
 def shown() -> list[Command]:
-    """Each line once, in the order of the pages."""
+    """Return each line once, in the order of the pages."""
     return list({command.line: command for command in commands()}.values())
 
 
 def prepared(command: Command) -> str:
-    """The line for the shell: without its comment, in small."""
+    """Return the line for the shell: without its comment, as a small run."""
     line = re.sub(r"\s+#\s.*$", "", command.line).removeprefix(".venv/bin/")
     line = re.sub(r"(--seeds) [\d,]+", r"\1 0", line)
     line = re.sub(r"(--set descriptions\S+?=\d+),\S+", r"\1", line)
@@ -61,7 +61,7 @@ def prepared(command: Command) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos, class names, recipes and two finished runs, under the names of the pages."""
+    """Return a folder with photos, classes, recipes and two runs, named as on the pages."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "recipes").symlink_to(ROOT / "recipes")
     photos = sorted((IMAGES / "train").glob("*.jpg"))
@@ -79,6 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, f"latte run birds.yaml --limit 24 {SMALL} --set output=made")
     (folder / "runs").mkdir()
     next((folder / "made").glob("birds-*")).rename(folder / "runs/birds-1a2b3c4d")
+    shutil.copytree(folder / "runs/birds-1a2b3c4d", folder / "runs/adapt-1a2b3c4d")
     # The page on exports speaks of a CLIP that transformers knows: a vision transformer.
     build_clip(TINY_CLIP).save(folder / "vit")
     (folder / "animals.yaml").write_text(tiny.replace("plugin:tiny", "local-dir:vit"))
@@ -94,7 +95,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, line: str, expected: int = 0) -> None:
-    """Run a line in a shell; its code must be the `expected` one."""
+    """Run a line in a shell and check its exit code."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -116,7 +117,7 @@ def run(folder: Path, line: str, expected: int = 0) -> None:
 @pytest.mark.parametrize(
     "command", shown(), ids=lambda one: f"{one.page}: {' '.join(one.line.split())}"[:100]
 )
-def test_a_command_does_what_the_page_says(command: Command, folder: Path) -> None:
+def test_command_of_a_page_runs(command: Command, folder: Path) -> None:
     excused = [why for start, why in NOT_HERE.items() if command.line.startswith(start)]
     if excused:
         pytest.skip(excused[0])
@@ -126,6 +127,6 @@ def test_a_command_does_what_the_page_says(command: Command, folder: Path) -> No
     run(folder, prepared(command), expected)
 
 
-def test_nothing_is_excused_that_no_page_shows() -> None:
+def test_every_excused_command_is_on_a_page() -> None:
     for start in [*NOT_HERE, *EXPECTED_CODES]:
         assert any(command.line.startswith(start) for command in shown()), start

@@ -1,9 +1,10 @@
-"""Pages say what is so: messages exist, recipes are valid, examples work."""
+"""Pages are correct: messages, paths and links exist, recipes are valid, examples work."""
 
 from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
+from tests.helpers.gains_picture import PICTURE, picture
 from tests.helpers.plugin_packages import run_python, write_package
 
 TROUBLE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
@@ -30,33 +32,64 @@ SOURCES = "\n".join(
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_message_that_is_explained_is_one_of_ours(message: str) -> None:
+def test_explained_message_exists_in_the_code(message: str) -> None:
     joined = re.sub(r'"\s*\n\s*f?"', "", SOURCES)
     parts = [re.escape(part.strip()).replace(r"\ ", r"\s+") for part in message.split("…")]
     assert re.search(".{1,60}?".join(parts), joined), message
 
 
-def test_the_quick_start_s_recipe_is_valid(tmp_path: Path) -> None:
+def test_recipe_of_the_quick_start_is_valid(tmp_path: Path) -> None:
     (recipe,) = blocks(ROOT / "docs/quickstart.md", "yaml")
     path = tmp_path / "birds.yaml"
     path.write_text(recipe, encoding="utf-8")
     assert load_recipe(path, load_registry(), ()).general.name == "birds"
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_of_code_on_a_page_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:latte|tests|benchmarks|examples|recipes)/[\w./-]+)`", text))
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+
+
+def test_paths_of_the_drawings_of_the_architecture_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w/])((?:\w+/)+\w+\.py)", text))
+    named = {path.removeprefix("latte/") for path in named}
+    assert len(named) > 20
+    assert not [path for path in sorted(named) if not (ROOT / "latte" / path).exists()]
+
+
+def test_layers_of_the_architecture_are_those_of_the_import_rules() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = contracts["tool"]["importlinter"]["contracts"][0]["layers"]
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawing = page.split("```text")[1].split("```")[0]
+    names = [re.findall(r"latte\.(\w+)", layer) for layer in layers]
+    rows = [line[24:48] for line in drawing.splitlines()]
+    shown = [[row for row, text in enumerate(rows) if name in text.split()] for [name, *_] in names]
+    found = [row[0] for row in shown[:-1]]  # the last layer is the version
+    assert found == sorted(found)
+
+
+def test_picture_of_the_readme_has_the_measured_gains() -> None:
+    assert PICTURE.read_text(encoding="utf-8") == picture()
+
+
+def test_links_between_pages_exist() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_no_page_names_a_machine() -> None:
+def test_no_page_has_an_absolute_path() -> None:
     for page in PAGES:
         found = re.search(r"(?<![\w.])/(work|home|root|tmp)/\w", page.read_text(encoding="utf-8"))
         assert not found, f"{page.name}: {found}"
 
 
-def test_the_command_of_a_plugin_works_as_shown(tmp_path: Path) -> None:
+def test_command_of_a_plugin_works(tmp_path: Path) -> None:
     module, _ = blocks(ROOT / "docs/writing-plugins.md", "python")
     files = {"latte_words.py": module}
     write_package(tmp_path, "latte-words", {"latte_words": "latte_words"}, files)
@@ -66,8 +99,8 @@ def test_the_command_of_a_plugin_works_as_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_run_in_a_test_works_as_shown(tmp_path: Path) -> None:
-    """With a labeler that is there."""
+def test_whole_run_in_a_plugin_test_works(tmp_path: Path) -> None:
+    """The labeler of the page does not exist here, so `current` takes its place."""
     _, test = blocks(ROOT / "docs/writing-plugins.md", "python")
     (tmp_path / "test_mine.py").write_text(test.replace("[mine]", "[current]"), encoding="utf-8")
     ended = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
@@ -75,7 +108,7 @@ def test_the_run_in_a_test_works_as_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
+def test_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("sphinx")
     options = ["-q", "-W", "-b", "html", str(ROOT / "docs"), str(tmp_path / "pages")]
     built = run_python(ROOT, "-m", "sphinx", *options)

@@ -1,4 +1,4 @@
-"""Every piece of Python in docs/python.md runs, one after the other, and its commands exist."""
+"""All Python blocks of docs/python.md run in order, and its commands exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A run and photos, as the page has them; one photo is damaged."""
+    """Return a folder with a run and photos, as on the page."""
     write_run(tmp_path / "runs" / "animals-1a2b3c4d", adapted({"main": TINY_CLIP}), scale=7.5)
     (tmp_path / "photos").mkdir()
     for name in ("cat", "dog", "owl"):
@@ -35,9 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
 
 
-def test_the_python_runs_from_top_to_bottom(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_python_blocks_run_in_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, Any] = {}
     code = blocks("python")
     assert len(code) == 4
@@ -56,7 +54,7 @@ def test_the_python_runs_from_top_to_bottom(
     assert "torch.Size([3, 3]) 7.5 Calibration(scale=7.5" in said
 
 
-def test_the_commands_that_predict_run(
+def test_predict_commands_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [line for block in blocks("console") for line in block.splitlines()]
@@ -72,7 +70,7 @@ def test_the_commands_that_predict_run(
     assert capsys.readouterr().out.count('"class"') == 4
 
 
-def test_the_other_commands_are_ones_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_formats_exist(capsys: pytest.CaptureFixture[str]) -> None:
     exports = re.findall(r"latte export \S+ --format (\w+)", PAGE.read_text(encoding="utf-8"))
     assert run_command_line(["export", "--help"]) == 0
     said = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Every page for people, and what can be typed or pasted from it."""
+"""Pages of documentation, with their code blocks and commands."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LATTE = re.compile(r"(?:^|\s)(?:\S*/)?latte\s")
 
 @dataclass(frozen=True)
 class Command:
-    """One `latte ...` of a page."""
+    """A line of a console block that calls latte."""
 
     page: str
     line: str
 
     @property
     def arguments(self) -> list[str]:
-        """What stands behind `latte`, as the shell would hand it over."""
+        """Return the arguments of `latte`, as a shell splits them."""
         start = _LATTE.search(self.line)
         assert start is not None
         words = shlex.split(self.line[start.end() :], comments=True)
@@ -39,14 +39,14 @@ class Command:
 
 
 def blocks(page: Path, language: str) -> Iterator[str]:
-    """The code blocks of a page in one language."""
+    """Yield the code blocks of a page in one language."""
     for found in _BLOCK.finditer(page.read_text(encoding="utf-8")):
         if found[1] == language:
             yield found[2]
 
 
 def commands() -> Iterator[Command]:
-    """Every line of every console block that calls latte."""
+    """Yield every line of every console block that calls latte."""
     for page in PAGES:
         for block in blocks(page, "console"):
             for line in block.replace("\\\n", " ").splitlines():

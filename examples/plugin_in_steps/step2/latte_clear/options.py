@@ -1,0 +1,14 @@
+"""Options of the labeler; importing this loads no torch."""
+
+from __future__ import annotations
+
+from latte.api import Options
+from pydantic import Field
+
+
+class ClearOptions(Options):
+    """When an image is clear."""
+
+    margin: float = Field(
+        default=0.02, ge=0, le=2, description="least lead of the best class, in cosine"
+    )
