@@ -10,7 +10,6 @@ from latte.export.folder import Exported
 from latte.export.hugging_face import export_transformers
 from latte.export.onnx import export_onnx
 from latte.interfaces import Progress
-from latte.run.calibrating import read_calibration
 from latte.run.reopen import load_adapted_run
 
 Format = Literal["transformers", "onnx"]
@@ -39,11 +38,11 @@ def export_run(
             such package, nothing in the format that can hold the model, or a link that leads out of
             the run folder where that is written to.
     """
-    folder, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
-    source = folder.candidate if candidate else folder
-    exported = Exported(folder.path.name, adapted, read_calibration(source))
+    found, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
+    source = found.candidate if candidate else found
+    exported = Exported(found.folder.path.name, adapted, source.calibration)
     progress.say(f"exporting to {format_}")
     if output is None:
-        folder.refuse_links()
-    place = output or source.path / "export" / format_
+        found.folder.refuse_links()
+    place = output or source.folder.path / "export" / format_
     return _EXPORTS[format_](exported, place, replace=output is None)

@@ -15,7 +15,6 @@ from latte.interfaces import Calibration, LatteError, Progress
 from latte.predict.priors import Priors, Scored, with_priors
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.run.adapted import Adapted
-from latte.run.calibrating import read_calibration
 from latte.run.posterior import OwnImages, read_own_images
 from latte.run.reopen import load_adapted_run
 
@@ -171,7 +170,7 @@ def load(
     Raises:
         LatteError: if there is no trained model, no candidate, or no such device.
     """
-    folder, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
-    own = read_own_images(folder, len(adapted.class_names), candidate=candidate)
-    calibration = read_calibration(folder.candidate if candidate else folder)
+    opened, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
+    own = read_own_images(opened, candidate=candidate)
+    calibration = (opened.candidate if candidate else opened).calibration
     return Predictor(adapted, calibration, found, own)

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 import latte
-from latte.results.folder import RunFolder
-from latte.run.calibrating import read_calibration
+from latte.results.finished import open_run
 from tests.helpers.whole_runs import run
 
 
 def test_a_run_is_calibrated_and_says_what_that_is_worth(recipe: Path) -> None:
     folder, results, _ = run(recipe)
-    found = read_calibration(RunFolder(folder))
+    found = open_run(folder).calibration
     assert found is not None
     assert results is not None
     assert results.calibration == found
@@ -41,7 +40,7 @@ def test_labels_change_nothing_of_it(recipe: Path) -> None:
     (Path("test") / "blue").rename(Path("test") / "red")
     (Path("test") / "tmp").rename(Path("test") / "blue")
     other, _, _ = run(recipe, "name=other")
-    first, second = (read_calibration(RunFolder(folder)) for folder in (one, other))
+    first, second = (open_run(folder).calibration for folder in (one, other))
     assert first is not None
     assert second is not None
     assert first.scale == second.scale

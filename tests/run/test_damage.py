@@ -189,5 +189,5 @@ def test_damage_is_told_with_what_to_do(commands: Commands) -> None:
     assert told.err.splitlines()[-2:] == [
         f"error: {folder}/evaluation.json: this file is damaged (zero-shot: its counts do not add "
         "up)",
-        "  remove it, and run the recipe again: what it held is then made anew",
+        "  remove it and run the recipe again, which writes it again",
     ]

@@ -17,8 +17,7 @@ from latte.cli.main import run_command_line
 from latte.evaluate.priors import present_classes
 from latte.interfaces import LatteError, Verdict
 from latte.registry.registry import load_registry
-from latte.results.folder import RunFolder
-from latte.run.present import read_present
+from latte.results.finished import open_run
 from latte.run.reopen import evaluate_run
 from latte.run.zero_shot import load_zero_shot
 from tests.helpers.guards import fixed
@@ -373,7 +372,7 @@ class TestPresent:
         found = json.loads((folder / "present.json").read_text())
         (folder / "present.json").write_text(json.dumps(found | damage))
         with pytest.raises(LatteError, match="damaged"):
-            read_present(RunFolder(folder), ("red", "green", "blue"))
+            _ = open_run(folder).present
 
 
 def test_an_unknown_guard_is_a_mistake_in_the_recipe(recipe: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_run_that_fails_says_so(
     def fail(*_: Any) -> None:
         raise LatteError("no room")
 
-    monkeypatch.setattr("latte.run.runner.train_learners", fail)
+    monkeypatch.setattr("latte.run.stages.train_learners", fail)
     with pytest.raises(LatteError, match="no room"):
         run(reporters(recipe, "diary"))
     assert diary.read()[-2:] == [["stage_start", "train"], ["run_failure", "LatteError"]]

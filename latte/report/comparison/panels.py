@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -25,8 +24,7 @@ from latte.report.charts import Row as MetricsRow
 from latte.report.comparison.rows import Row
 from latte.report.numbers import bare_percent, points
 from latte.report.page.curves import recorded
-from latte.results.finished import Run
-from latte.results.metrics_log import read_metrics
+from latte.results.summary import Run
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ def training_curves(rows: Sequence[Row]) -> Courses | None:
     lines = [
         (f"line-{number}", read)
         for number, row in enumerate(shown, start=1)
-        for read in (_metrics(run.folder / "metrics.jsonl") for run in row.runs)
+        for read in (_metrics(run) for run in row.runs)
     ]
     charts = [chart for figure in _FIGURES for chart in _charts(figure, lines, shown)]
     if not charts:
@@ -183,9 +181,9 @@ def _shown(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row in best]
 
 
-def _metrics(path: Path) -> list[MetricsRow]:
+def _metrics(run: Run) -> list[MetricsRow]:
     try:
-        return [*read_metrics(path)]
+        return [*run.files.metrics]
     except (LatteError, OSError):
         return []
 

@@ -14,7 +14,7 @@ from latte.interfaces import Interval, LatteError
 from latte.io.files import digest_json
 from latte.io.redaction import one_line
 from latte.report.sentences import verdict_label
-from latte.results.finished import INPUTS, Data, Run, Score
+from latte.results.summary import INPUTS, Data, Run, Score
 
 _LONGEST = 40
 _SHOWN_DIGITS = 6

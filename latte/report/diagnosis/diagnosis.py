@@ -19,7 +19,7 @@ from latte.report.diagnosis.measure import Measure, Measurement, Section, make_s
 from latte.report.diagnosis.neighbours import Neighbours, find_neighbours, purity_measure
 from latte.report.diagnosis.subject import Subject, zero_shot_classifier
 from latte.report.sentences import NO_GUARD, verdict_label
-from latte.results.finished import Run
+from latte.results.summary import Run
 
 CHANGED = Measure(
     "labels_changed",

@@ -13,7 +13,7 @@ from latte.registry.registry import Registry
 from latte.report.diagnosis.diagnosis import Diagnosis, diagnose_run
 from latte.report.diagnosis.measure import Measure, Section
 from latte.report.diagnosis.subject import FrozenClips, read_subject
-from latte.results.finished import read_runs
+from latte.results.summary import read_runs
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from latte.report.diagnosis.labelled import Labelled
 from latte.report.diagnosis.measure import Measure, Measurement, Section
 from latte.report.diagnosis.several import Diagnoses, relate
 from latte.report.diagnosis.terminal import text
-from latte.results.finished import read_run
+from latte.results.summary import read_run
 from tests.helpers.comparison_folders import run_folder
 
 HOSTILE = ["<script>alert(1)</script>", "\x1b[31mred", "猫" * 60, "x" * 300, "a\nb", ""]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from faults.damage import DAMAGES
 from latte.run import feature_cache as feature_blocks
-from latte.run.feature_cache import FeatureBlocks, kept_features
+from latte.run.feature_cache import FeatureBlocks, cached_features
 from tests.helpers.recorded import RecordedProgress
 
 WIDTH = 7
@@ -43,7 +43,7 @@ class Cache:
             return torch.stack([feature(keys[index]) for index in missing])
 
         identity = (clip, "images")
-        found = kept_features(self.folder, identity, keys, encode, WIDTH, self.progress, "encode")
+        found = cached_features(self.folder, identity, keys, encode, WIDTH, self.progress, "encode")
         assert torch.equal(found, torch.stack([feature(key) for key in keys]))
         return found
 
@@ -131,7 +131,7 @@ def test_files_of_others_are_replaced(cache: Cache) -> None:
 def test_a_cache_that_cannot_be_written_is_told_and_costs_nothing_else(cache: Cache) -> None:
     (cache.folder / "features").write_text("a file where the folder should be")
     cache.get("a", "b")
-    assert any("features are not kept" in line for line in cache.progress.lines)
+    assert any("features are not cached" in line for line in cache.progress.lines)
 
 
 def test_a_folder_that_grows_by_an_image_has_few_files(cache: Cache) -> None:
