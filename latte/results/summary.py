@@ -24,7 +24,7 @@ from latte.results.folder import RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
-"""Keys of a recipe by which runs are not told apart.
+"""Keys of a recipe that do not distinguish runs.
 
 They change where and how a run works, or what it reports, but not its results; rows are named and
 averaged by name and seed; `oracle` is a mark of its own.

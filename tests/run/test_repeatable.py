@@ -1,4 +1,4 @@
-"""`deterministic: true`: torch is told, the run is one of its own, and what cannot be is said."""
+"""`deterministic: true`: torch's switches, the run's identity, and unsupported operations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def switches() -> tuple[bool, bool, bool]:
     return torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
 
 
-def test_switches_are_on_within_the_block_and_as_before_after_it() -> None:
+def test_deterministic_switches_are_restored_after_the_block() -> None:
     before = switches()
     with deterministic(True):
         assert switches() == (True, True, False)
@@ -41,7 +41,7 @@ def test_switches_are_on_within_the_block_and_as_before_after_it() -> None:
     assert switches() == before
 
 
-def test_cublas_is_told_unless_the_user_has_told_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cublas_workspace_is_set_unless_the_user_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     with deterministic(True):
@@ -51,7 +51,7 @@ def test_cublas_is_told_unless_the_user_has_told_it(monkeypatch: pytest.MonkeyPa
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
-def test_what_torch_cannot_do_deterministically_is_a_mistake_of_the_recipe() -> None:
+def test_missing_deterministic_implementation_is_an_error() -> None:
     missing = "put_ does not have a deterministic implementation, but you set"
     with pytest.raises(LatteError, match="take `deterministic: true` out"), deterministic(True):
         raise RuntimeError(missing)
