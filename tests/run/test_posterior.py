@@ -57,7 +57,7 @@ class Reversed(PseudoLabeler[NoOptions]):
 def latte_components():
     return [ComponentSpec("labeler", "reversed", "reversed_labeler:Reversed", "for tests")]
 """
-OWN = ("describer=null", "descriptions=[]", "labels=[reversed]", "prototypes=centroids")
+OWN = ("describer=null", "descriptions=[]", "labels=[reversed]", "prototypes=from-labeler")
 SETTINGS = (*OWN, "loss=null", "train.max_steps=0", "reporters=[html, model-card]")
 
 
