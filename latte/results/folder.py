@@ -39,136 +39,75 @@ class StageRecord:
     """MiB of the GPU, or without one of the whole process; None where it is not known."""
 
 
+class _Below:
+    """A path below the run folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path / self._name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """One run folder."""
 
     path: Path
 
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe, which can be run again."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def source(self) -> Path:
-        """The recipe's path, the limit of images, and the origins of the recipe's values."""
-        return self.path / "source.json"
-
-    @property
-    def environment(self) -> Path:
-        """Versions, device, machine."""
-        return self.path / "environment.json"
-
-    @property
-    def training_images(self) -> Path:
-        """Id and content key of each training image, one JSON line each."""
-        return self.path / "data" / "training.jsonl"
-
-    @property
-    def evaluation_images(self) -> Path:
-        """Id, content key and label of each evaluation image, one JSON line each."""
-        return self.path / "data" / "evaluation.jsonl"
-
-    @property
-    def skipped(self) -> Path:
-        """Images that could not be read, and why."""
-        return self.path / "data" / "skipped.csv"
-
-    @property
-    def zero_shot(self) -> Path:
-        """Features of the frozen CLIP, and the zero-shot labels."""
-        return self.path / "zero_shot.safetensors"
-
-    @property
-    def verdict(self) -> Path:
-        """The guard's verdict, where the recipe has a guard."""
-        return self.path / "verdict.json"
+    recipe = _Below("recipe.yaml")
+    """The resolved recipe, which can be run again."""
+    source = _Below("source.json")
+    """The recipe's path, the limit of images, and the origins of the recipe's values."""
+    environment = _Below("environment.json")
+    """Versions, device, machine."""
+    training_images = _Below("data/training.jsonl")
+    """Id and content key of each training image, one JSON line each."""
+    evaluation_images = _Below("data/evaluation.jsonl")
+    """Id, content key and label of each evaluation image, one JSON line each."""
+    skipped = _Below("data/skipped.csv")
+    """Images that could not be read, and why."""
+    zero_shot = _Below("zero_shot.safetensors")
+    """Features of the frozen CLIP, and the zero-shot labels."""
+    verdict = _Below("verdict.json")
+    """The guard's verdict, where the recipe has a guard."""
+    descriptions = _Below("descriptions.jsonl")
+    """The descriptions of each training image."""
+    gates = _Below("gates.json")
+    """Counts of the texts that gates held back, where the recipe has gates."""
+    profile = _Below("profile.json")
+    """Times of the stages and of the parts of a step, after `--profile`."""
+    trace = _Below("trace.json.gz")
+    """Two training steps in the format of chrome://tracing, after `--profile`."""
+    metrics = _Below("metrics.jsonl")
+    """One row per step and epoch."""
+    checkpoints = _Below("checkpoints")
+    """The newest states of training."""
+    model = _Below("model")
+    """The adapted CLIP, or one folder per learner where there are several."""
+    prototypes = _Below("prototypes.safetensors")
+    """The classifier that belongs to the model."""
+    posterior = _Below("posterior.safetensors")
+    """Classes of the training images, where a labeler decided them together."""
+    evaluation = _Below("evaluation.json")
+    """Accuracy of zero-shot and adapted model, where labels exist."""
+    calibration = _Below("calibration.json")
+    """The scale that calibrates confidence."""
+    present = _Below("present.json")
+    """An estimate of which named classes occur among the training images."""
+    predictions = _Below("predictions.csv")
+    """Top classes of each evaluation image."""
+    pseudo_labels = _Below("pseudo_labels.csv")
+    """Zero-shot and adapted class of each training image, with the confidence of the latter."""
+    controls = _Below("controls")
+    """Run folders of the recipe's controls."""
+    shards = _Below("shards")
+    """Folders of workers that describe in parallel, each with its own lock."""
 
     @property
     def candidate(self) -> RunFolder:
         """The candidate that was not taken as a whole: the same layout without `state.json`."""
         return RunFolder(self.path / "candidate")
-
-    @property
-    def descriptions(self) -> Path:
-        """The descriptions of each training image."""
-        return self.path / "descriptions.jsonl"
-
-    @property
-    def gates(self) -> Path:
-        """Counts of the texts that gates held back, where the recipe has gates."""
-        return self.path / "gates.json"
-
-    @property
-    def profile(self) -> Path:
-        """Times of the stages and of the parts of a step, after `--profile`."""
-        return self.path / "profile.json"
-
-    @property
-    def trace(self) -> Path:
-        """Two training steps in the format of chrome://tracing, after `--profile`."""
-        return self.path / "trace.json.gz"
-
-    @property
-    def metrics(self) -> Path:
-        """One row per step and epoch."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The newest states of training."""
-        return self.path / "checkpoints"
-
-    @property
-    def model(self) -> Path:
-        """The adapted CLIP, or one folder per learner where there are several."""
-        return self.path / "model"
-
-    @property
-    def prototypes(self) -> Path:
-        """The classifier that belongs to the model."""
-        return self.path / "prototypes.safetensors"
-
-    @property
-    def posterior(self) -> Path:
-        """Classes of the training images, where a labeler decided them together."""
-        return self.path / "posterior.safetensors"
-
-    @property
-    def evaluation(self) -> Path:
-        """Accuracy of zero-shot and adapted model, where labels exist."""
-        return self.path / "evaluation.json"
-
-    @property
-    def calibration(self) -> Path:
-        """The scale that calibrates confidence."""
-        return self.path / "calibration.json"
-
-    @property
-    def present(self) -> Path:
-        """An estimate of which named classes occur among the training images."""
-        return self.path / "present.json"
-
-    @property
-    def predictions(self) -> Path:
-        """Top classes of each evaluation image."""
-        return self.path / "predictions.csv"
-
-    @property
-    def pseudo_labels(self) -> Path:
-        """Zero-shot and adapted class of each training image, with the confidence of the latter."""
-        return self.path / "pseudo_labels.csv"
-
-    @property
-    def controls(self) -> Path:
-        """Run folders of the recipe's controls."""
-        return self.path / "controls"
-
-    @property
-    def shards(self) -> Path:
-        """Folders of workers that describe in parallel, each with its own lock."""
-        return self.path / "shards"
 
     def finished(self, stage: str) -> StageRecord | None:
         """Return the record of `stage`, if it is finished and all its outputs exist."""
@@ -183,8 +122,10 @@ class RunFolder:
 
     def wrote(self, stage: str, path: Path) -> bool:
         """Return True where `path` exists, or the record of `stage` names it as an output."""
+        if path.exists():
+            return True
         record = self.recorded(stage)
-        return path.exists() or (record is not None and self.relative(path) in record.outputs)
+        return record is not None and self.relative(path) in record.outputs
 
     def finish(self, stage: str, record: StageRecord) -> None:
         """Record that `stage` is finished; only the main process does."""
