@@ -22,7 +22,7 @@ from latte.interfaces import Context, ImageReference, LabelledImage, LatteError,
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry
-from latte.run.feature_cache import kept_features
+from latte.run.feature_cache import cached_features
 from latte.run.workspace import cache_folder
 
 TEMPLATE = "a photo of a {class}."
@@ -161,7 +161,9 @@ def _images(
     features = torch.empty(0, clip.embedding_width)
     if scan.keys:
         identity, width = (clip.fingerprint, "images"), clip.embedding_width
-        features = kept_features(cache_folder(), identity, scan.keys, encode, width, progress, name)
+        features = cached_features(
+            cache_folder(), identity, scan.keys, encode, width, progress, name
+        )
     label_of = {one.image.id: one.label for one in images}
     labels = torch.tensor([label_of[image.id] for image in scan.images], dtype=torch.int64)
     return Images(features, labels)

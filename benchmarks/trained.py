@@ -33,9 +33,8 @@ from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
-from latte.results.evaluations import read_evaluations
+from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.results.verdict import read_verdict
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
 
@@ -92,8 +91,8 @@ def rows_of(
     `labels` of the own images are by id; `place` is model, set, cell, seed and recipe.
     """
     *where, name = place
-    found = {one.name: one for one in read_evaluations(run)}
-    verdict = read_verdict(run)
+    found = {one.name: one for one in FinishedRun(run).evaluations}
+    verdict = FinishedRun(run).verdict
     assert verdict is not None, "each recipe has a guard"
     apart = "candidate" in found
     taken, before = found["adapted"], found["zero-shot"]

@@ -24,7 +24,7 @@ from latte.report.comparison.published import (
 )
 from latte.report.comparison.tables import Cell, Table
 from latte.report.terminal import paragraph
-from latte.results.finished import Run, read_run
+from latte.results.summary import Run, read_run
 
 if TYPE_CHECKING:
     from latte.interfaces import Progress

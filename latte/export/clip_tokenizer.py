@@ -18,22 +18,22 @@ _DROPPED = r"\x1b\[[\d;]*[a-zA-Z]|[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff]"
 """Terminal colours, control characters, the byte order mark."""
 
 _FINAL_SIGMA = r"(?<=\p{L})Σ(?!\p{L})"
-"""Where Python's lower() has another small letter than at other places."""
+"""A final capital sigma, for which Python's lower() has a letter of its own."""
 _ENTITIES = ("&amp;", "&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&apos;", "&nbsp;")
 """The commonest; `&amp;` twice, as open_clip unescapes twice."""
 
-_MENDED = (
+_REPAIRED = (
     range(0x0100, 0x0250),
     range(0x2000, 0x2070),
     range(0x3000, 0x3001),
     range(0xFB00, 0xFB10),
     range(0xFF00, 0xFFF0),
 )
-"""Where ftfy puts plain characters for typographic ones: quotes, ligatures, full-width forms."""
+"""Characters that ftfy replaces by plain ones: quotes, ligatures, full-width forms."""
 
 
 def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
-    """A tokenizer of transformers that gives the tokens of open_clip's `tokenizer`.
+    """Return a tokenizer of transformers that gives the tokens of open_clip's `tokenizer`.
 
     Raises `LatteError` for a tokenizer of another kind.
     """
@@ -68,14 +68,14 @@ def _require_plain(tokenizer: Any) -> None:
         )
 
 
-def _backend(tokenizer: SimpleTokenizer) -> Any:
+def _backend(tokenizer: Any) -> Any:
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, processors
     from tokenizers.models import BPE
 
     backend: Any = Tokenizer(
         BPE(
             vocab=tokenizer.encoder,
-            merges=_merges(tokenizer),
+            merges=list(tokenizer.bpe_ranks),
             end_of_word_suffix="</w>",
             unk_token=END,
         )
@@ -95,10 +95,6 @@ def _backend(tokenizer: SimpleTokenizer) -> Any:
     return backend
 
 
-def _merges(tokenizer: Any) -> list[tuple[str, str]]:
-    return list(tokenizer.bpe_ranks)
-
-
 def _normalizer() -> Any:
     from tokenizers import Regex, normalizers
 
@@ -115,10 +111,10 @@ def _normalizer() -> Any:
 
 
 def _replacements() -> Iterator[tuple[str, str]]:
-    """What open_clip's cleaning puts for single characters and common entities."""
+    """Yield characters and common entities with their replacement by open_clip's cleaning."""
     for entity in _ENTITIES:
         yield entity, html.unescape(entity)
-    for code in (one for part in _MENDED for one in part):
-        mended = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
-        if mended != chr(code):
-            yield chr(code), mended
+    for code in (one for part in _REPAIRED for one in part):
+        repaired = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
+        if repaired != chr(code):
+            yield chr(code), repaired

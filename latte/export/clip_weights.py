@@ -1,4 +1,4 @@
-"""An open_clip model as the CLIP of transformers: which have a counterpart, and its weights."""
+"""Configuration and weights of an open_clip model for the CLIP of transformers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INSTEAD = (
 
 
 def clip_config(model: Any) -> dict[str, Any]:
-    """What `CLIPConfig` takes. Raises `LatteError` for a model that it cannot describe."""
+    """Return the arguments of `CLIPConfig`. Raises `LatteError` if it cannot describe the model."""
     _require(getattr(model, "logit_bias", None) is None, "its logits have a bias")
     _require_plain_image_tower(model.visual)
     text = text_tower(model)
@@ -57,7 +57,7 @@ def clip_config(model: Any) -> dict[str, Any]:
 
 
 def clip_weights(model: Any) -> dict[str, Tensor]:
-    """The weights of `model` by transformers' names; the model must pass `clip_config`."""
+    """Return the weights of `model` by transformers' names; the model must pass `clip_config`."""
     visual, text = model.visual, text_tower(model)
     weights = {
         "logit_scale": model.logit_scale.reshape(()),
@@ -68,7 +68,7 @@ def clip_weights(model: Any) -> dict[str, Tensor]:
         "vision_model.embeddings.position_embedding.weight": visual.positional_embedding,
         "text_model.embeddings.token_embedding.weight": text.token_embedding.weight,
         "text_model.embeddings.position_embedding.weight": text.positional_embedding,
-        # The name is spelled so in transformers.
+        # transformers spells it like this.
         **_named("vision_model.pre_layrnorm", visual.ln_pre),
         **_named("vision_model.post_layernorm", visual.ln_post),
         **_named("text_model.final_layer_norm", text.ln_final),
@@ -79,7 +79,7 @@ def clip_weights(model: Any) -> dict[str, Tensor]:
 
 
 def text_tower(model: Any) -> Any:
-    """The text tower, if transformers has its like. Raises `LatteError`."""
+    """Return the text tower. Raises `LatteError` if transformers has no such tower."""
     text: Any = model if type(model) is CLIP else getattr(model, "text", None)
     if not (isinstance(text, CLIP) or type(text) is TextTransformer):
         kind = type(text).__name__

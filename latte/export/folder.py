@@ -1,4 +1,4 @@
-"""What every export has: a folder that appears whole, prototypes, what is known of the model."""
+"""Parts of every export: a folder that appears whole, the prototypes, and facts of the model."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ PROTOTYPES = "prototypes.safetensors"
 
 @dataclass(frozen=True)
 class Exported:
-    """A run's model, on the CPU, with what says how sure it is."""
+    """A run's model, on the CPU, and its calibration."""
 
     name: str
-    """Of the run."""
+    """Name of the run folder."""
     adapted: Adapted
     calibration: Calibration | None
 
     @property
     def scale(self) -> float:
-        """What similarities are multiplied with before softmax."""
+        """The factor of similarities before softmax."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def about(self) -> dict[str, Any]:
-        """What another program must know to classify with the prototypes."""
+        """Return all that another program needs to classify with the prototypes."""
         return {
             "class_names": self.adapted.class_names,
             "learners": [member.name for member in self.adapted.members],
@@ -49,13 +49,13 @@ class Exported:
 
 @contextmanager
 def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; it takes its place if the block succeeds.
+    """Yield a new folder beside `folder`, which it replaces if the block succeeds.
 
-    Raises `LatteError` if something lies there that must not be replaced.
+    Raises `LatteError` if something is there and must not be replaced.
     """
     if folder.exists() and not replace and (not folder.is_dir() or any(folder.iterdir())):
         raise LatteError(
-            "something lies here already",
+            "something is here already",
             where=str(folder),
             hint="remove it, or give another --output",
         )
@@ -81,7 +81,7 @@ def write_prototypes(exported: Exported, path: Path) -> None:
 
 
 def require(package: str, extra: str, oldest: str = "0") -> None:
-    """Raise `LatteError` unless `package`, which the extra brings, is there and new enough."""
+    """Raise `LatteError` unless `package` of the extra is installed and new enough."""
     try:
         found = Version(version(package))
     except PackageNotFoundError:

@@ -17,20 +17,20 @@ from latte.io.files import write_text
 from latte.run.adapted import Member
 
 _TRANSFORMERS = "5.4"
-"""The first whose image processor of Pillow has the name that is written."""
+"""The first version whose Pillow image processor has this name."""
 _RESAMPLE = {"bilinear": 2, "bicubic": 3}
-"""Pillow's numbers."""
+"""Pillow's numbers of the filters."""
 
 
 def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> Path:
-    """Write `folder`; of several learners, each has its own below it, named after the learner.
+    """Write `folder`; several learners have a sub-folder each, named after the learner.
 
     Raises:
         LatteError: if transformers is missing, or its CLIP cannot hold the model.
     """
     require("transformers", "transformers", _TRANSFORMERS)
     members = exported.adapted.members
-    configs = [clip_config(_model(member)) for member in members]
+    configs = [clip_config(_open_clip(member).model) for member in members]
     with whole_folder(folder, replace=replace) as temporary:
         for member, config in zip(members, configs, strict=True):
             below = temporary if len(members) == 1 else temporary / member.name
@@ -43,18 +43,18 @@ def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> P
 def _write_model(member: Member, config: dict[str, Any], folder: Path) -> None:
     from transformers import CLIPConfig
 
-    model = _model(member)
+    backbone = _open_clip(member)
     folder.mkdir(parents=True, exist_ok=True)
     written = CLIPConfig(**config, architectures=["CLIPModel"], dtype="float32")
     written.save_pretrained(folder)
-    save_file(clip_weights(model), folder / "model.safetensors", metadata={"format": "pt"})
-    length = text_tower(model).positional_embedding.shape[0]
-    clip_tokenizer(_open_clip(member).tokenizer, length).save_pretrained(folder)
+    save_file(clip_weights(backbone.model), folder / "model.safetensors", metadata={"format": "pt"})
+    length = text_tower(backbone.model).positional_embedding.shape[0]
+    clip_tokenizer(backbone.tokenizer, length).save_pretrained(folder)
     _image_processor(member.backbone.pixel_format).save_pretrained(folder)
 
 
 def _image_processor(pixels: PixelFormat) -> Any:
-    """Raises `LatteError` for a way of resizing that transformers' CLIP does not have."""
+    """Build the image processor. Raises `LatteError` if transformers cannot resize like this."""
     from transformers import CLIPImageProcessorPil
 
     if pixels.resize_mode == "longest":
@@ -73,10 +73,6 @@ def _image_processor(pixels: PixelFormat) -> Any:
         image_mean=list(pixels.mean),
         image_std=list(pixels.std),
     )
-
-
-def _model(member: Member) -> Any:
-    return _open_clip(member).model
 
 
 def _open_clip(member: Member) -> OpenClipBackbone:

@@ -1,4 +1,4 @@
-"""A run's image classifier as one ONNX file: pixels to class probabilities and features."""
+"""Export of a run's image classifier to ONNX: from pixels to probabilities and features."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ MODEL = "model.onnx"
 METADATA = "metadata.json"
 _OPSET = 18
 _LARGEST_FILE = 2**30
-"""Bytes of weights; a file of more than 2 GiB cannot hold its own."""
+"""Bytes of weights in the file itself; ONNX files are limited to 2 GiB."""
 
 _TORCH = "2.10"
-"""Some before it write files that take batches of the traced size alone, and some none at all."""
+"""Some earlier versions fix the batch size to the traced one, and some write no file."""
 _ONNXSCRIPT = "0.6.2"
-"""Those before it cannot finish what torch writes."""
+"""Earlier versions cannot convert the graph of torch."""
 _EXAMPLES = 2
-"""Images that the model is traced with; one would be taken for a constant."""
+"""Images for tracing; a batch of one would become a constant."""
 
 
 class ImageClassifier(nn.Module):
     """Pixels (B, 3, S, S) -> probabilities (B, C) and unit features (B, D).
 
-    Several learners' similarities are averaged, and their features stand side by side, divided by
-    the square root of their number. Of a class's prototypes the most similar one counts.
+    Similarities of several learners are averaged; their features are concatenated and divided by
+    the square root of their number. The most similar prototype of a class counts.
     """
 
     def __init__(self, exported: Exported) -> None:
@@ -54,7 +54,7 @@ class ImageClassifier(nn.Module):
             self.register_buffer(f"bias_{number}", bias)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
+        """Classify; see the class."""
         features = [functional.normalize(tower(pixels), dim=-1) for tower in self.towers]
         similarities = torch.stack([self._similar(*one) for one in enumerate(features)]).mean(0)
         joint = torch.cat(features, dim=1) / len(features) ** 0.5
@@ -88,9 +88,9 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
 
 
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (C·K, D), sorted by class and filled up to K each, and which of (C, K) are real.
+    """Return rows (C·K, D), sorted by class and padded to K each, and which of (C, K) are real.
 
-    Scattering by owner, as torch does it, has no operator that every ONNX runtime knows.
+    Not every ONNX runtime has an operator for scattering by owner, as torch does it.
     """
     counts = owners.bincount()
     most = int(counts.max())
@@ -108,6 +108,7 @@ def _pixel_format(exported: Exported) -> PixelFormat:
 
 
 def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
+    weights = sum(tensor.nbytes for tensor in classifier.state_dict().values())
     example = torch.zeros(_EXAMPLES, 3, size, size)
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -124,19 +125,15 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
                 dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
                 opset_version=_OPSET,
                 dynamo=True,
-                external_data=_size(classifier) > _LARGEST_FILE,
+                external_data=weights > _LARGEST_FILE,
                 verbose=False,
             )
     finally:
         logger.setLevel(level)
 
 
-def _size(classifier: nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in classifier.state_dict().values())
-
-
 def _metadata(exported: Exported, pixels: PixelFormat) -> dict[str, Any]:
-    """Everything that the file itself cannot say."""
+    """Return the content of `metadata.json`."""
     return {
         "format": 1,
         "name": exported.name,

@@ -1,4 +1,4 @@
-"""The README of an export: what lies in the folder, and code that classifies a photo with it."""
+"""The README of an export: the content of the folder, and code that classifies a photo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch.nn.functional import normalize
 from transformers import CLIPModel, CLIPProcessor
 
-folder = Path({folder!r})  # where this folder lies
+folder = Path({folder!r})  # the path of this folder
 photo = Image.open("photo.jpg").convert("RGB")
 
 with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
@@ -53,7 +53,7 @@ import numpy
 import onnxruntime
 from PIL import Image
 
-folder = Path({folder!r})  # where this folder lies
+folder = Path({folder!r})  # the path of this folder
 about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession(folder / "model.onnx")
 size, how = {size}, Image.Resampling.{how}
@@ -93,7 +93,7 @@ _RESIZE = {"shortest": _SHORTEST, "squash": _SQUASH, "longest": _LONGEST}
 
 
 def transformers_readme(exported: Exported, folder: str) -> str:
-    """Of a folder for transformers."""
+    """Return the README of a folder for transformers."""
     several = len(exported.adapted.members) > 1
     where = " (a folder for each learner)" if several else ""
     code = "import json\n" + _TRANSFORMERS.format(
@@ -116,7 +116,7 @@ def transformers_readme(exported: Exported, folder: str) -> str:
 
 
 def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
-    """Of a folder with an ONNX file."""
+    """Return the README of a folder with an ONNX file."""
     code = _ONNX.format(
         folder=folder,
         size=pixels.size,
@@ -132,12 +132,12 @@ def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
 
 
 def _page(exported: Exported, *parts: str) -> str:
-    sure = (
-        "Probabilities are calibrated without labels: closer to how often answers are right than "
-        "CLIP's own, and no guarantee."
+    calibrated = (
+        "Probabilities are calibrated without labels: they are closer to the accuracy than CLIP's "
+        "own, without a guarantee."
         if exported.calibration
-        else "Probabilities are as CLIP's logit scale has them, and often surer than right."
+        else "Probabilities follow CLIP's logit scale, and are often overconfident."
     )
     head, *rest = parts
-    page = (f"# {escaped(exported.name)}", f"{head} {sure}", *rest)
+    page = (f"# {escaped(exported.name)}", f"{head} {calibrated}", *rest)
     return "\n\n".join(page) + "\n"

@@ -1,4 +1,4 @@
-"""`latte export`: finds the run, and the format that somebody asked for."""
+"""`latte export`: write a run's model in another format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from latte.export.folder import Exported
 from latte.export.hugging_face import export_transformers
 from latte.export.onnx import export_onnx
 from latte.interfaces import Progress
-from latte.run.calibrating import read_calibration
 from latte.run.reopen import load_adapted_run
 
 Format = Literal["transformers", "onnx"]
@@ -29,21 +28,21 @@ def export_run(
     *,
     candidate: bool = False,
 ) -> Path:
-    """Write the model of a run folder, or its `candidate`, in another format; returns the folder.
+    """Write the model of a run folder, or its `candidate`, in another format; return the folder.
 
-    Without `output` it is `export/FORMAT` below the run folder, or below its `candidate`, and
+    Without `output` it is `export/FORMAT` below the run folder, or below its `candidate`, and is
     replaced each time.
 
     Raises:
-        LatteError: if there is no trained model or no candidate, something else at `output`, no
-            such package, nothing in the format that can hold the model, or a link that leads out of
-            the run folder where that is written to.
+        LatteError: if there is no trained model or no candidate, if `output` exists, if a package
+            is missing, if the format cannot hold the model, or, where the run folder is written
+            to, if a link leads out of it.
     """
-    folder, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
-    source = folder.candidate if candidate else folder
-    exported = Exported(folder.path.name, adapted, read_calibration(source))
+    found, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
+    source = found.candidate if candidate else found
+    exported = Exported(found.folder.path.name, adapted, source.calibration)
     progress.say(f"exporting to {format_}")
     if output is None:
-        folder.refuse_links()
-    place = output or source.path / "export" / format_
+        found.folder.refuse_links()
+    place = output or source.folder.path / "export" / format_
     return _EXPORTS[format_](exported, place, replace=output is None)

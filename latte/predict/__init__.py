@@ -1,1 +1,1 @@
-"""Predictions of a finished run, from Python and from the command line."""
+"""Predictions with the model of a finished run, from Python and from the command line."""

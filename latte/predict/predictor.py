@@ -1,4 +1,4 @@
-"""What `latte.load` gives: a run's model, ready for any images."""
+"""The model of a run, ready for any images: `latte.load`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from latte.interfaces import Calibration, LatteError, Progress
 from latte.predict.priors import Priors, Scored, with_priors
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.run.adapted import Adapted
-from latte.run.calibrating import read_calibration
 from latte.run.posterior import OwnImages, read_own_images
 from latte.run.reopen import load_adapted_run
 
@@ -23,7 +22,7 @@ BATCH_SIZE = 64
 
 
 class Predictor:
-    """Classifies images as the run's model does. Made by `latte.load`."""
+    """A run's model, which classifies images; made by `latte.load`."""
 
     def __init__(
         self,
@@ -37,7 +36,7 @@ class Predictor:
         self.classes: tuple[str, ...] = adapted.class_names
         """The class names; a prediction's `label` is an index of them."""
         self.calibration = calibration
-        """How confidence was set without labels; None: it is as CLIP has it."""
+        """The calibration of confidence; None if the run is not calibrated."""
         self.device = device
         """The torch device that the models are on."""
         self.own = own
@@ -45,7 +44,7 @@ class Predictor:
 
     @property
     def scale(self) -> float:
-        """What turns similarities into confidence: calibrated where the run is."""
+        """The factor of similarities before softmax: calibrated, or the model's logit scale."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def columns(self, top_k: int) -> Columns:
@@ -61,7 +60,7 @@ class Predictor:
         on_unreadable: Unreadable | None = None,
         priors: Priors | None = None,
     ) -> list[Prediction]:
-        """All predictions at once; see `predict_iter`."""
+        """Return all predictions as a list; see `predict_iter`."""
         return list(
             self.predict_iter(
                 images,
@@ -82,26 +81,26 @@ class Predictor:
         priors: Priors | None = None,
         on_priors: Callable[[Tensor], None] | None = None,
     ) -> Iterator[Prediction]:
-        """One prediction after another, in the images' order, while the next are read.
+        """Yield predictions in the order of the images, while the next images are read.
 
-        Memory stays the same however many images there are, but for `priors="auto"`. A file with
-        the content of one of the run's training images gets the posterior's classes
-        (`Prediction.source` is `own`), in runs that have one: at most as many classes as it names.
-        All others get the classifier's.
+        Memory does not grow with the number of images, except with `priors="auto"`. In runs with a
+        posterior, a file with the content of a training image gets the posterior's classes
+        (`Prediction.source` is `own`), at most as many as it names. All others get the
+        classifier's.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or
                 generator of these.
-            top_k: classes an image (all, if there are fewer).
-            batch_size: images a forward pass.
-            on_unreadable: is told of each image that cannot be read, which is then left out.
+            top_k: classes per image (all, if there are fewer).
+            batch_size: images per forward pass.
+            on_unreadable: gets each image that cannot be read, which is then left out.
             priors: shares (C,) of the classes, in place of equal ones; `auto` reads all images
                 first and estimates the shares on them.
-            on_priors: is told the shares that are used.
+            on_priors: gets the shares that are used.
 
         Raises:
-            LatteError: for an unreadable image without `on_unreadable`; for what is no image; for
-                `auto` with more images times classes than fit into 1 GiB.
+            LatteError: for an unreadable image without `on_unreadable`; for a value that is no
+                image; for `auto` with more images times classes than fit into 1 GiB.
         """
         scored: Iterator[Scored] = (
             Scored(batch.names, batch.keys, self.adapted.similarities(batch.features))
@@ -121,10 +120,10 @@ class Predictor:
             yield from own.replace(rows, batch.keys, self.classes, top_k) if own else rows
 
     def features(self, images: Images, *, batch_size: int = BATCH_SIZE) -> Tensor:
-        """Unit features (N, D) of all images, on the CPU.
+        """Return unit features (N, D) of all images, on the CPU.
 
-        Of several learners, D is the sum of their widths, and the cosine of two rows is the mean of
-        the learners' cosines. Raises as `predict_iter` does.
+        With several learners, D is the sum of their widths, and the cosine of two rows is the mean
+        of the learners' cosines. Raises `LatteError` as `predict_iter` does.
         """
         batches = [joint_features(one) for one in self._encode(images, batch_size, None)]
         width = sum(member.backbone.embedding_width for member in self.adapted.members)
@@ -142,7 +141,7 @@ class Predictor:
 
 
 def joint_features(batch: Encoded) -> Tensor:
-    """Features of all learners side by side (B, D), again of length 1."""
+    """Concatenate the features of all learners to unit features (B, D)."""
     joined: Tensor = torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
     return joined
 
@@ -165,13 +164,13 @@ def load(
     Args:
         run: a run folder, as `latte run` named it.
         device: auto, cpu, cuda, cuda:N or mps.
-        progress: is told what is loaded.
-        candidate: open what the run adapted and its guard did not take as a whole.
+        progress: shows what is loaded.
+        candidate: open the candidate that the run adapted and did not take as a whole.
 
     Raises:
         LatteError: if there is no trained model, no candidate, or no such device.
     """
-    folder, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
-    own = read_own_images(folder, len(adapted.class_names), candidate=candidate)
-    calibration = read_calibration(folder.candidate if candidate else folder)
+    opened, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
+    own = read_own_images(opened, candidate=candidate)
+    calibration = (opened.candidate if candidate else opened).calibration
     return Predictor(adapted, calibration, found, own)

@@ -23,7 +23,7 @@ Priors: TypeAlias = Tensor | Literal["auto"]
 
 
 class Scored(NamedTuple):
-    """A batch of B images and what the classifier says of them."""
+    """A batch of B images and their similarities."""
 
     names: tuple[str, ...]
     keys: tuple[str | None, ...]
@@ -33,7 +33,7 @@ class Scored(NamedTuple):
 
 
 MOST_ENTRIES = 2**27
-"""Images times classes that `auto` holds in memory, twice in fp32: 1 GiB."""
+"""Largest number of images times classes for `auto`, in memory twice in fp32: 1 GiB."""
 _WHERE = "--priors"
 _TOLERANCE = 1e-3
 
@@ -46,8 +46,9 @@ def with_priors(
 ) -> Iterator[Scored]:
     """Shift similarities so that softmax of `scale` times them has class `priors`, not equal ones.
 
-    The posterior times pi_k / pi0_k, with equal pi0, is a shift by log(pi_k) / scale. `on_priors`
-    gets the shares (C,) that are used. Raises `LatteError` for `auto` on too many images.
+    Multiplying the posterior by pi_k / pi0_k, with equal pi0, shifts similarities by
+    log(pi_k) / scale. `on_priors` gets the shares (C,) that are used. Raises `LatteError` for
+    `auto` on too many images.
     """
     if isinstance(priors, str):
         batches = _all(batches)
@@ -60,9 +61,9 @@ def with_priors(
 
 
 def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
-    """Read a share for each class, (C,) float64 that sum to 1, from CSV or JSON.
+    """Read a share per class, (C,) float64 that sum to 1, from CSV or JSON.
 
-    CSV has a class and a number a line, below a header or not; JSON (`.json`) maps classes to
+    CSV has a class and a number per line, with or without a header; JSON (`.json`) maps classes to
     numbers. Numbers are shares that sum to 1 within 0.001, or counts. Raises `LatteError`.
     """
     existing_file(path, _WHERE)
@@ -81,7 +82,7 @@ def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
 
 
 def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> str:
-    """The shares of the largest classes in one line."""
+    """Return the shares of the largest classes in one line."""
     values, labels = priors.topk(min(most, len(class_names)))
     named = zip(labels.tolist(), values.tolist(), strict=True)
     listed = ", ".join(f"{class_names[label]} {100 * share:.1f} %" for label, share in named)
@@ -92,8 +93,8 @@ def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> st
 
 
 def _all(batches: Iterable[Scored]) -> list[Scored]:
-    """Every batch at once. Raises `LatteError` above `MOST_ENTRIES`."""
-    kept: list[Scored] = []
+    """Collect all batches. Raises `LatteError` above `MOST_ENTRIES`."""
+    batches_so_far: list[Scored] = []
     entries = 0
     for batch in batches:
         classes = batch.similarities.shape[1]
@@ -106,8 +107,8 @@ def _all(batches: Iterable[Scored]) -> list[Scored]:
                 where=_WHERE,
                 hint="Estimate shares on some of the images, and give them for all: --priors FILE",
             )
-        kept.append(batch._replace(similarities=batch.similarities.detach().float()))
-    return kept
+        batches_so_far.append(batch._replace(similarities=batch.similarities.detach().float()))
+    return batches_so_far
 
 
 def _estimated(batches: Sequence[Scored], scale: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Rows that are kept as they come: a file that has its name only when it is complete."""
+"""Streams of any length: find images, encode them in batches, and write rows as they come."""
 
 from __future__ import annotations
 
@@ -30,51 +30,10 @@ from latte.interfaces import LatteError, PixelFormat
 from latte.io.files import digest
 from latte.run.adapted import Adapted
 
+Unreadable = Callable[[SkippedImage], None]
 
-class Interrupted(LatteError):  # noqa: N818 - nothing went wrong
-    """Somebody pressed Ctrl-C."""
-
-    exit_code = 130
-
-
-def partial_path(path: Path) -> Path:
-    """Where rows lie until they are complete."""
-    return path.with_name(f"{path.name}.partial")
-
-
-def write_rows(
-    path: Path,
-    rows: Iterable[Prediction],
-    format: PredictionFormat,
-    columns: Columns = PLAIN,
-) -> None:
-    """Write each row as it comes to `PATH.partial`, which takes `path`'s place at the end.
-
-    However this ends before, the rows so far stay in `PATH.partial`; a file at `path` stays as it
-    was. Raises `Interrupted` for Ctrl-C, and `LatteError` for what cannot be written.
-    """
-    partial = partial_path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            stream_predictions(file, rows, format, columns)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except KeyboardInterrupt:
-        raise Interrupted("stopped by Ctrl-C", hint=f"the rows so far are in {partial}") from None
-    except OSError as error:
-        raise LatteError(
-            f"cannot be written: {error.strerror}", where=str(partial), hint=_kept(partial)
-        ) from error
-
-
-def _kept(partial: Path) -> str | None:
-    return "the rows so far are in it" if partial.is_file() else None
-
-
-# Images in every form in which people have them, one after another and never all at once.
-
+_BATCHES_AHEAD = 2
+"""Batches of decoded images in memory."""
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", Image.Image]
 Images: TypeAlias = ImageSource | Iterable[Union[ImageSource, "Images"]]
@@ -93,11 +52,12 @@ class NamedImage:
 def named_images(
     images: Images, unlisted: Callable[[LatteError], None] | None = None
 ) -> Iterator[NamedImage]:
-    """Every image of `images`, found while the iteration goes on.
+    """Yield every image of `images`, found during the iteration.
 
-    Below folders, files count by their suffix; a file that was named itself is taken whatever it is
-    called. A path that leads nowhere comes too: reading it tells why. `unlisted` is told of
-    sub-folders that cannot be listed; without it they raise `LatteError`, as does what is no image.
+    Below folders, only files with the suffix of an image count; a file that was given itself always
+    counts. A path that does not exist is yielded too, and fails when it is read. `unlisted` gets
+    the errors of sub-folders that cannot be listed. Raises `LatteError` for these without
+    `unlisted`, and for a value that is no image.
     """
     for number, content in enumerate(_contents(images, unlisted)):
         name = str(content) if isinstance(content, Path) else str(number)
@@ -115,7 +75,11 @@ def _contents(
             yield from filter(is_image_name, files_below(path, unlisted))
         else:
             yield path
-    elif isinstance(images, Iterable) and not isinstance(images, bytes) and not _is_array(images):
+    elif (
+        isinstance(images, Iterable)
+        and not isinstance(images, bytes)
+        and not hasattr(images, "__array__")
+    ):
         for one in images:
             yield from _contents(one, unlisted)
     else:
@@ -126,25 +90,13 @@ def _contents(
         )
 
 
-def _is_array(value: object) -> bool:
-    return hasattr(value, "__array__")
-
-
-# Images through a run's model: read and decoded ahead on threads, encoded in batches.
-
-
-Unreadable = Callable[[SkippedImage], None]
-
-_BATCHES_AHEAD = 2
-
-
 @dataclass(frozen=True)
 class Encoded:
-    """A batch of B > 0 images, as the model sees them."""
+    """A batch of B > 0 encoded images."""
 
     names: tuple[str, ...]
     keys: tuple[str | None, ...]
-    """Of the bytes of each image, as a run's training images have them; None for Pillow images."""
+    """Content keys, as a run's training images have them; None for Pillow images."""
     features: tuple[Tensor, ...]
     """Each learner's unit features (B, D), on the CPU."""
 
@@ -164,10 +116,10 @@ def encode_stream(
     batch_size: int,
     on_unreadable: Unreadable | None = None,
 ) -> Iterator[Encoded]:
-    """Batches of readable images, in order, each as soon as it is encoded.
+    """Yield batches of readable images, in order, each as soon as it is encoded.
 
-    No more than two batches of decoded images wait at a time, however many there are.
-    `on_unreadable` is told of images that cannot be read, and they are left out.
+    At most two batches of decoded images are in memory. `on_unreadable` gets the images that
+    cannot be read, which are left out.
 
     Raises:
         UnreadableImageError: for the first unreadable image, without `on_unreadable`.
@@ -214,7 +166,7 @@ def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
         return digest(data), decode_image(data)
     try:
         return None, upright_rgb(content)
-    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+    except Exception as error:  # decoders raise any exception for a damaged file
         raise UnreadableImageError(f"damaged or cut short: {error}") from error
 
 
@@ -236,3 +188,42 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
         )
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
     return Encoded(names, keys, features)
+
+
+class Interrupted(LatteError):  # noqa: N818 - it is no error
+    """Ctrl-C stopped the work."""
+
+    exit_code = 130
+
+
+def partial_path(path: Path) -> Path:
+    """Return the path of rows that are not complete yet."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def write_rows(
+    path: Path,
+    rows: Iterable[Prediction],
+    format: PredictionFormat,
+    columns: Columns = PLAIN,
+) -> None:
+    """Write each row as it comes to `PATH.partial`, which replaces `path` at the end.
+
+    If anything stops this, the rows so far stay in `PATH.partial`, and `path` does not change.
+    Raises `Interrupted` for Ctrl-C, and `LatteError` for a file that cannot be written.
+    """
+    partial = partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            stream_predictions(file, rows, format, columns)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped by Ctrl-C", hint=f"the rows so far are in {partial}") from None
+    except OSError as error:
+        hint = "the rows so far are in it" if partial.is_file() else None
+        raise LatteError(
+            f"cannot be written: {error.strerror}", where=str(partial), hint=hint
+        ) from error

@@ -1,259 +1,266 @@
-"""What a finished run folder says about its run, read without the plugins that it used."""
+"""The one reader of finished runs: each file of a run folder, checked. Imports no torch."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import csv
+import math
+from array import array
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-from latte.interfaces import (
-    OWN_IMAGES,
-    ClassAccuracy,
-    Evaluation,
-    Interval,
-    LatteError,
-    Verdict,
-)
-from latte.io.files import digest_json
-from latte.io.redaction import without_secrets
+from latte.interfaces import Calibration, Evaluation, HeldBack, LatteError, PresentNames, Verdict
+from latte.interfaces.guard import check_verdict
 from latte.recipe.components import is_label
-from latte.recipe.data_files import flattened, read_json, read_nodes
+from latte.recipe.data_files import read_nodes
 from latte.recipe.variables import AsWritten
-from latte.results.evaluations import read_evaluations
-from latte.results.folder import RunFolder
-from latte.results.identity import NOT_IDENTITY, STAGES, is_oracle
-from latte.results.verdict import read_verdict
+from latte.results.folder import RunFolder, StageRecord
+from latte.results.identity import STAGES
+from latte.results.metrics_log import read_metrics
+from latte.results.stored import explained, metadata, open_tensors, read_json_lines, read_stored
 
-NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
-"""Keys of a recipe that change where and how a run works or what is said about it, not what it
-finds; name and seed, which rows are named and averaged by; and what marks an oracle."""
-
-INPUTS = "inputs"
-"""The setting that stands for images, labels and the CLIP's weights, whatever their names."""
+PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
 
 
 @dataclass(frozen=True)
-class Data:
-    """The labelled images that a run was evaluated on."""
+class Source:
+    """The parts of `source.json` that are read back."""
 
-    name: str
-    """The dataset component's name, without its package."""
-    images: int
-    digest: str
-    """Of ids, contents and labels, in no order, and the number of classes."""
+    recipe: str
+    """Path of the recipe that was run."""
+    limit: int | None
 
 
 @dataclass(frozen=True)
-class Score:
-    """One classifier's top-1 accuracy and its gain over zero-shot on the same images."""
+class PseudoLabels:
+    """Classes of the N training images, by the frozen and by the adapted model."""
 
-    top1: float
-    gain: Interval
+    frozen: tuple[int, ...]
+    adapted: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Run:
-    """One finished run."""
+class LabelledImages:
+    """True classes and content keys of the M readable images of the evaluation split."""
 
-    folder: Path
-    method: str
-    """The recipe's name."""
-    seed: int
-    data: Data
-    settings: Mapping[str, Any]
-    """Everything else that its results depend on, by dotted key."""
-    zero_shot: float | None
-    """Top-1; None without an evaluation split, as is `adapted`."""
-    adapted: Score | None
-    controls: Mapping[str, Run]
-    oracle: bool
-    """Whether it used ground-truth labels of its training images."""
-    seconds: Mapping[str, float]
-    """By stage, in order."""
-    peak_memory_mb: float | None
-    classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
-    """Of `zero-shot` and `adapted`, in label order; empty without an evaluation split."""
-    own: Score | None = None
-    """The posterior's, on test images that are training images; None where there are none."""
-    own_images: int = 0
-    """How many of these there are."""
-    verdict: Verdict | None = None
-    """What its guard said; None without a guard."""
-    candidate: Score | None = None
-    """The candidate's, where the run did not take all of it."""
-
-    def class_names(self) -> tuple[str, ...] | None:
-        """In label order, as the run's prototypes have them; None where there are none."""
-        path = RunFolder(self.folder).prototypes
-        try:
-            with safe_open(path, framework="np") as file:
-                names = json.loads(file.metadata()["latte"])["class_names"]
-        except (OSError, KeyError, TypeError, ValueError, RecursionError, SafetensorError):
-            return None
-        are_texts = isinstance(names, list) and all(isinstance(one, str) for one in names)
-        return tuple(names) if are_texts else None
+    labels: tuple[int, ...]
+    keys: tuple[str, ...]
 
 
-def read_run(path: Path) -> Run:
-    """The run in the folder `path`. Raises `LatteError` for one that is unfinished or broken."""
-    folder = RunFolder(path)
-    try:
-        _refuse_unfinished(folder)
-        run = _read(folder)
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise LatteError(
-            f"this run folder is broken ({type(error).__name__}: {error})", where=str(path)
-        ) from error
-    return run
+class FinishedRun:
+    """The files of a run folder; each is read and checked once, when it is first asked for.
 
-
-def _refuse_unfinished(folder: RunFolder) -> None:
-    if folder.finished("evaluate") is None:
-        recipe = read_json(folder.source)["recipe"] if folder.source.exists() else "RECIPE"
-        raise LatteError(
-            "this run is not finished",
-            where=str(folder.path),
-            hint=f"finish it with the command that began it: latte run {recipe}",
-        )
-
-
-def _read(folder: RunFolder) -> Run:
-    recipe = read_nodes(folder.recipe, AsWritten()).plain()
-    scores = {one.name: one for one in read_evaluations(folder)}
-    data, own = _data(folder, recipe, scores), scores.get(f"adapted{OWN_IMAGES}")
-    candidate = scores.get("candidate")
-    return Run(
-        folder=folder.path,
-        method=str(recipe["name"]),
-        seed=int(recipe["seed"]),
-        data=data,
-        settings=_settings(folder, recipe),
-        zero_shot=scores["zero-shot"].top1.value if scores else None,
-        adapted=_score(scores["adapted"]) if scores else None,
-        controls=_controls(folder, recipe, data),
-        oracle=is_oracle(recipe),
-        seconds=_seconds(folder),
-        peak_memory_mb=_peak_memory(folder),
-        classes={name: scores[name].classes for name in ("zero-shot", "adapted") if scores},
-        own=_score(own) if own else None,
-        own_images=own.images if own else 0,
-        verdict=read_verdict(folder),
-        candidate=_score(candidate) if candidate else None,
-    )
-
-
-def _data(folder: RunFolder, recipe: Mapping[str, Any], scores: Mapping[str, Evaluation]) -> Data:
-    name = str(recipe["dataset"]["use"]).rpartition("/")[2]
-    lines = sorted(folder.evaluation_images.read_text(encoding="utf-8").splitlines())
-    if not scores:
-        return Data(name, len(lines), digest_json([lines, None]))
-    main, own = scores["zero-shot"], scores.get(f"zero-shot{OWN_IMAGES}")
-    if len(lines) not in (main.images, main.images + (own.images if own else 0)):
-        raise ValueError(f"{folder.evaluation_images.name} is about {len(lines)} images")
-    # Without its own images a run is measured on a part of the split, which is other data.
-    part = [] if len(lines) == main.images else [main.images]
-    return Data(name, main.images, digest_json([lines, len(main.classes), *part]))
-
-
-def _score(found: Evaluation) -> Score:
-    if found.gain is None:
-        raise KeyError("gain")
-    return Score(found.top1.value, found.gain)
-
-
-def _settings(folder: RunFolder, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The fingerprint of stage `zero-shot` covers images, labels and weights by their content."""
-    compared = {key: value for key, value in recipe.items() if key not in NOT_COMPARED}
-    environment = read_json(folder.environment)
-    zero_shot = folder.recorded("zero-shot")
-    if zero_shot is None:
-        raise KeyError("zero-shot")
-    return {
-        **flattened(without_secrets(compared)),
-        "limit": read_json(folder.source)["limit"],
-        "latte": environment["latte"],
-        **flattened(environment["plugins"], "plugins"),
-        INPUTS: zero_shot.fingerprint,
-    }
-
-
-def _controls(folder: RunFolder, recipe: Mapping[str, Any], data: Data) -> dict[str, Run]:
-    """The recipe's own controls, where these are finished and saw the same images."""
-    found = {}
-    for name in filter(is_label, map(str, recipe.get("controls") or {})):
-        run = _newest_run(folder.controls / name)
-        if run and run.adapted and run.data == data:
-            found[str(name)] = run
-    return found
-
-
-def _newest_run(folder: Path) -> Run | None:
-    """A control that was changed leaves the folder of what it was; each start writes the recipe."""
-    recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
-    try:
-        return read_run(recipes[-1].parent) if recipes else None
-    except LatteError:
-        return None
-
-
-def _seconds(folder: RunFolder) -> dict[str, float]:
-    records = {stage: folder.recorded(stage) for stage in STAGES}
-    return {stage: float(record.seconds) for stage, record in records.items() if record}
-
-
-def _peak_memory(folder: RunFolder) -> float | None:
-    records = [folder.recorded(stage) for stage in STAGES]
-    known = [one.peak_memory_mb for one in records if one and one.peak_memory_mb is not None]
-    return max(known, default=None)
-
-
-# Run folders among the folders that somebody names.
-
-
-def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
-    """The finished runs in `paths`, each once, and why others were skipped.
-
-    A path is a run folder, or a folder of run folders. Raises `LatteError` if there is no usable
-    run at all.
+    Every attribute raises a `LatteError` that names the file and the fix where a file is missing,
+    damaged, or about other classes. What a recipe or an older version of latte does not write is
+    None or empty. Models and features need torch, and are loaded by `latte.run`.
     """
-    folders, skipped = _run_folders(paths)
-    runs = []
-    for folder in folders:
-        try:
-            runs.append(read_run(folder))
-        except LatteError as error:
-            skipped.append(error)
-    if not runs:
-        raise LatteError(
-            "there is no finished run",
-            hint="\n  ".join([*map(str, skipped), "Finish one first: latte run RECIPE"]),
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @cached_property
+    def candidate(self) -> FinishedRun:
+        """The folder of what was adapted and not taken as a whole; see `has_candidate`."""
+        return FinishedRun(self.folder.candidate)
+
+    @cached_property
+    def source(self) -> Source:
+        """The recipe's path and the limit of images."""
+        return read_stored(
+            self.folder.source, Source, "run its recipe again, which writes it again"
         )
-    return runs, skipped
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """The resolved recipe, with variables as they were written."""
+        recipe: dict[str, Any] = read_nodes(self.folder.recipe, AsWritten()).plain()
+        return recipe
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions, device and machine."""
+        return read_stored(self.folder.environment, dict[str, Any])
+
+    @cached_property
+    def records(self) -> dict[str, StageRecord]:
+        """The record of each finished stage, in order."""
+        found = {stage: self.folder.recorded(stage) for stage in STAGES}
+        return {stage: record for stage, record in found.items() if record}
+
+    @cached_property
+    def metrics(self) -> tuple[dict[str, Any], ...]:
+        """The rows of `metrics.jsonl`."""
+        return tuple(read_metrics(self.folder.metrics))
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The C class names, in label order, as the prototypes have them."""
+        return self._about_prototypes[0]
+
+    @cached_property
+    def learners(self) -> tuple[str, ...]:
+        """The names of the learners."""
+        return self._about_prototypes[1]
+
+    @cached_property
+    def _about_prototypes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        if not self.folder.prototypes.exists():
+            raise LatteError(
+                "there is no trained model in this run folder",
+                where=str(self.folder.path),
+                hint="give the folder that `latte run` named at its end, or run its recipe to the "
+                "end",
+            )
+        with open_tensors(self.folder.prototypes, framework="np") as file:
+            about = metadata(file)
+            names, learners = _distinct(about["class_names"]), _distinct(about["learners"])
+            if not learners or not all(map(is_label, learners)):
+                raise ValueError("a learner has a name that no recipe can give it")
+        return names, learners
+
+    @cached_property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """The accuracies that stage `evaluate` measured; empty without an evaluation split."""
+        found = read_stored(self.folder.evaluation, list[Evaluation])
+        with explained(self.folder.evaluation):
+            for one in found:
+                _check_evaluation(one)
+        return tuple(found)
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """The guard's verdict; None without a guard."""
+        if not self.folder.wrote("train", self.folder.verdict):
+            return None
+        verdict = read_stored(self.folder.verdict, Verdict)
+        with explained(self.folder.verdict):
+            check_verdict(verdict)
+        return verdict
+
+    @property
+    def has_candidate(self) -> bool:
+        """True where the run did not take all that it adapted, and keeps the candidate apart."""
+        return self.verdict is not None and self.verdict.strength < 1
+
+    @cached_property
+    def held_back(self) -> tuple[HeldBack, ...]:
+        """Counts of the texts that gates held back, by description and gate."""
+        path = self.folder.gates
+        return tuple(read_stored(path, list[HeldBack])) if path.exists() else ()
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The scale of the similarities; None in runs of versions that measured none."""
+        path = self.folder.calibration
+        if not self.folder.wrote("evaluate", path):
+            return None
+        found = read_stored(path, Calibration)
+        with explained(path):
+            if not all(math.isfinite(one) and one > 0 for one in (found.scale, found.logit_scale)):
+                raise ValueError("a scale is not a positive number")
+        return found
+
+    @cached_property
+    def present(self) -> PresentNames | None:
+        """The estimate of which classes occur; None in runs of versions that made none."""
+        path = self.folder.present
+        if not self.folder.wrote("evaluate", path):
+            return None
+        found = read_stored(path, PresentNames)
+        with explained(path):
+            if not 0 <= found.low <= found.expected <= found.high <= len(self.class_names):
+                raise ValueError("its number of classes is not within its interval")
+            if len({*found.unsupported}) < len(found.unsupported):
+                raise ValueError("a class without an image occurs twice")
+            if unknown := {*found.unsupported} - {*self.class_names}:
+                raise ValueError(f"{min(unknown)} is none of the classes")
+        return found
+
+    @cached_property
+    def pseudo_labels(self) -> PseudoLabels:
+        """The classes of the training images."""
+        path, label_of = self.folder.pseudo_labels, self._label_of
+        with explained(path), path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            if next(rows, None) != list(PSEUDO_LABEL_COLUMNS):
+                raise ValueError("its first line does not name its columns")
+            labels = array("l")
+            for _, frozen, adapted, confidence in rows:
+                if not 0 <= float(confidence) <= 1:
+                    raise ValueError("a confidence is not between 0 and 1")
+                labels.extend((label_of[frozen], label_of[adapted]))
+        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]))
+
+    @cached_property
+    def predicted_labels(self) -> tuple[int, ...]:
+        """The likeliest class of each evaluation image, from `predictions.csv`."""
+        path, label_of = self.folder.predictions, self._label_of
+        with explained(path), path.open(encoding="utf-8", newline="") as file:
+            return tuple(label_of[row["class_1"]] for row in csv.DictReader(file, strict=True))
+
+    @cached_property
+    def training_keys(self) -> tuple[str, ...]:
+        """The content key of each training image."""
+        return tuple(one.key for one in read_json_lines(self.folder.training_images, _Image))
+
+    @cached_property
+    def labelled_images(self) -> LabelledImages:
+        """Labels and content keys of the evaluation split."""
+        path, classes = self.folder.evaluation_images, len(self.class_names)
+        images = read_json_lines(path, _LabelledImage)
+        with explained(path):
+            if any(one.label not in range(classes) for one in images):
+                raise ValueError(f"a label is none of {classes} classes")
+        return LabelledImages(tuple(one.label for one in images), tuple(one.key for one in images))
+
+    @cached_property
+    def _label_of(self) -> dict[str, int]:
+        return {name: label for label, name in enumerate(self.class_names)}
 
 
-def _run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """By their real path, so that one that is named twice is there once."""
-    found: dict[Path, Path] = {}
-    skipped = []
-    for path in paths:
-        folders = _below(path)
-        if not folders:
-            what = "holds no run folders" if path.is_dir() else "there is no such folder"
-            skipped.append(LatteError(what, where=str(path)))
-        for folder in folders:
-            found.setdefault(folder.resolve(), folder)
-    return list(found.values()), skipped
+def open_run(path: Path) -> FinishedRun:
+    """Open the run folder at `path`. Raises `LatteError` if it is none."""
+    folder = RunFolder(path.absolute())
+    if not folder.recipe.exists():
+        nearby = sorted(one.parent for one in path.absolute().parent.glob("*/recipe.yaml"))
+        hint = f"run folders beside it: {', '.join(one.name for one in nearby)}" if nearby else None
+        raise LatteError("this is not a run folder", where=str(path), hint=hint)
+    return FinishedRun(folder)
 
 
-def _below(path: Path) -> list[Path]:
-    if _is_run(path):
-        return [path]
-    return sorted(one for one in path.iterdir() if _is_run(one)) if path.is_dir() else []
+@dataclass(frozen=True)
+class _Image:
+    """The part of a line about a training image that is read back."""
+
+    key: str
 
 
-def _is_run(folder: Path) -> bool:
-    return (folder / "recipe.yaml").is_file()
+@dataclass(frozen=True)
+class _LabelledImage:
+    """The parts of a line about an evaluation image that are read back."""
+
+    key: str
+    label: int
+
+
+def _distinct(value: Any) -> tuple[str, ...]:
+    """Return the distinct texts of a list. Raises `ValueError` for anything else."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("its names are not a list of texts")
+    if len(set(value)) < len(value):
+        raise ValueError("a name occurs twice")
+    return tuple(value)
+
+
+def _check_evaluation(found: Evaluation) -> None:
+    """Raise `ValueError` for numbers that no evaluation has."""
+    right = [one.correct <= one.images and one.correct >= 0 for one in found.classes]
+    total = sum(one.images for one in found.classes)
+    shares = [found.top5, found.mean_per_class]
+    for interval in filter(None, (found.top1, found.gain)):
+        shares += [interval.value, interval.low, interval.high]
+    if not all(right) or total != found.images:
+        raise ValueError(f"{found.name}: its counts do not add up")
+    if not all(math.isfinite(share) and abs(share) <= 1 + 1e-9 for share in shares):
+        raise ValueError(f"{found.name}: a share is not between 0 and 1")

@@ -1,4 +1,4 @@
-"""The run folder: where everything that a run leaves behind lies, and which stages are finished."""
+"""The run folder: the paths of all files of a run, the record of its stages, and its lock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from latte.results.stored import read_stored
 
 try:
     import fcntl
-except ImportError:  # Windows: no advisory locks, so nobody watches for a second process
+except ImportError:  # Windows has no advisory locks: a second process is not noticed
     fcntl = None  # type: ignore[assignment]
 
 
@@ -28,177 +28,123 @@ _STATE_HINT = "remove it: finished stages are then done again, descriptions are 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """A finished stage."""
+    """The record of a finished stage."""
 
     fingerprint: str
-    """Of everything that its results depend on, earlier stages included."""
+    """A digest of everything that its results depend on, earlier stages included."""
     seconds: float
     outputs: tuple[str, ...]
     """Files and folders below the run folder."""
     peak_memory_mb: float | None = None
-    """Of the GPU, or without one of the whole process, in MiB; None where it is not known."""
+    """MiB of the GPU, or without one of the whole process; None where it is not known."""
+
+
+class _Below:
+    """A path below the run folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path / self._name
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of one run, and the record of its stages."""
+    """One run folder."""
 
     path: Path
 
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe, which can be run again."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def source(self) -> Path:
-        """Where the recipe came from, and its values' origins."""
-        return self.path / "source.json"
-
-    @property
-    def environment(self) -> Path:
-        """Versions, device, machine."""
-        return self.path / "environment.json"
-
-    @property
-    def training_images(self) -> Path:
-        """Id and content key of each training image, one JSON line each."""
-        return self.path / "data" / "training.jsonl"
-
-    @property
-    def evaluation_images(self) -> Path:
-        """The same of the evaluation split, with labels."""
-        return self.path / "data" / "evaluation.jsonl"
-
-    @property
-    def skipped(self) -> Path:
-        """Images that could not be read, and why."""
-        return self.path / "data" / "skipped.csv"
-
-    @property
-    def zero_shot(self) -> Path:
-        """Features of the frozen CLIP, and the zero-shot labels."""
-        return self.path / "zero_shot.safetensors"
-
-    @property
-    def verdict(self) -> Path:
-        """What the guard said, where the recipe has one."""
-        return self.path / "verdict.json"
+    recipe = _Below("recipe.yaml")
+    """The resolved recipe, which can be run again."""
+    source = _Below("source.json")
+    """The recipe's path, the limit of images, and the origins of the recipe's values."""
+    environment = _Below("environment.json")
+    """Versions, device, machine."""
+    training_images = _Below("data/training.jsonl")
+    """Id and content key of each training image, one JSON line each."""
+    evaluation_images = _Below("data/evaluation.jsonl")
+    """Id, content key and label of each evaluation image, one JSON line each."""
+    skipped = _Below("data/skipped.csv")
+    """Images that could not be read, and why."""
+    zero_shot = _Below("zero_shot.safetensors")
+    """Features of the frozen CLIP, and the zero-shot labels."""
+    verdict = _Below("verdict.json")
+    """The guard's verdict, where the recipe has a guard."""
+    descriptions = _Below("descriptions.jsonl")
+    """The descriptions of each training image."""
+    gates = _Below("gates.json")
+    """Counts of the texts that gates held back, where the recipe has gates."""
+    profile = _Below("profile.json")
+    """Times of the stages and of the parts of a step, after `--profile`."""
+    trace = _Below("trace.json.gz")
+    """Two training steps in the format of chrome://tracing, after `--profile`."""
+    metrics = _Below("metrics.jsonl")
+    """One row per step and epoch."""
+    checkpoints = _Below("checkpoints")
+    """The newest states of training."""
+    model = _Below("model")
+    """The adapted CLIP, or one folder per learner where there are several."""
+    prototypes = _Below("prototypes.safetensors")
+    """The classifier that belongs to the model."""
+    posterior = _Below("posterior.safetensors")
+    """Classes of the training images, where a labeler decided them together."""
+    evaluation = _Below("evaluation.json")
+    """Accuracy of zero-shot and adapted model, where labels exist."""
+    calibration = _Below("calibration.json")
+    """The scale that calibrates confidence."""
+    present = _Below("present.json")
+    """An estimate of which named classes occur among the training images."""
+    predictions = _Below("predictions.csv")
+    """Top classes of each evaluation image."""
+    pseudo_labels = _Below("pseudo_labels.csv")
+    """Zero-shot and adapted class of each training image, with the confidence of the latter."""
+    controls = _Below("controls")
+    """Run folders of the recipe's controls."""
+    shards = _Below("shards")
+    """Folders of workers that describe in parallel, each with its own lock."""
 
     @property
     def candidate(self) -> RunFolder:
-        """What was adapted and not taken as a whole: the same layout, without stages of its own."""
+        """The candidate that was not taken as a whole: the same layout without `state.json`."""
         return RunFolder(self.path / "candidate")
 
-    @property
-    def descriptions(self) -> Path:
-        """What was written about each training image."""
-        return self.path / "descriptions.jsonl"
-
-    @property
-    def gates(self) -> Path:
-        """What gates held back, where the recipe has any."""
-        return self.path / "gates.json"
-
-    @property
-    def profile(self) -> Path:
-        """Where the time of the run went, where somebody asked."""
-        return self.path / "profile.json"
-
-    @property
-    def trace(self) -> Path:
-        """Two training steps in the format of chrome://tracing, where somebody asked."""
-        return self.path / "trace.json.gz"
-
-    @property
-    def metrics(self) -> Path:
-        """A row for each step and epoch."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The newest states of training."""
-        return self.path / "checkpoints"
-
-    @property
-    def model(self) -> Path:
-        """The adapted CLIP, or one folder for each of several learners."""
-        return self.path / "model"
-
-    @property
-    def prototypes(self) -> Path:
-        """The classifier that belongs to the model."""
-        return self.path / "prototypes.safetensors"
-
-    @property
-    def posterior(self) -> Path:
-        """Classes of the training images, where a labeler decided them together."""
-        return self.path / "posterior.safetensors"
-
-    @property
-    def evaluation(self) -> Path:
-        """Accuracy of zero-shot and adapted model, where labels exist."""
-        return self.path / "evaluation.json"
-
-    @property
-    def calibration(self) -> Path:
-        """How sure the model may say it is."""
-        return self.path / "calibration.json"
-
-    @property
-    def present(self) -> Path:
-        """How many of the named classes occur among the training images, and which do not."""
-        return self.path / "present.json"
-
-    @property
-    def predictions(self) -> Path:
-        """Top classes of each evaluation image."""
-        return self.path / "predictions.csv"
-
-    @property
-    def pseudo_labels(self) -> Path:
-        """Frozen and adapted class of each training image, and how sure the second is."""
-        return self.path / "pseudo_labels.csv"
-
-    @property
-    def controls(self) -> Path:
-        """Run folders of the recipe's controls."""
-        return self.path / "controls"
-
-    @property
-    def shards(self) -> Path:
-        """Folders of workers that describe side by side, each with a lock of its own."""
-        return self.path / "shards"
-
     def finished(self, stage: str) -> StageRecord | None:
-        """The record of `stage`, if it is finished and what it wrote is still there."""
+        """Return the record of `stage`, if it is finished and all its outputs exist."""
         record = self.recorded(stage)
         if record is None:
             return None
         return record if all((self.path / name).exists() for name in record.outputs) else None
 
     def recorded(self, stage: str) -> StageRecord | None:
-        """The record of `stage`, whether or not what it wrote is still there."""
+        """Return the record of `stage`, whether or not its outputs still exist."""
         return self._state().get(stage)
 
+    def wrote(self, stage: str, path: Path) -> bool:
+        """Return True where `path` exists, or the record of `stage` names it as an output."""
+        if path.exists():
+            return True
+        record = self.recorded(stage)
+        return record is not None and self.relative(path) in record.outputs
+
     def finish(self, stage: str, record: StageRecord) -> None:
-        """Note that `stage` is finished; the first of several processes does."""
+        """Record that `stage` is finished; only the main process does."""
         if distributed.is_main_process():
             self._write_state({**self._state(), stage: record})
 
     def forget(self, stages: Sequence[str]) -> None:
-        """Note that `stages` are to be done again; the first of several processes does."""
+        """Forget the records of `stages`, which are then done again; only the main process does."""
         if not distributed.is_main_process():
             return
         kept = {name: value for name, value in self._state().items() if name not in stages}
         self._write_state(kept)
 
     def relative(self, path: Path) -> str:
-        """`path` as state.json names it."""
+        """Return `path` as state.json names it."""
         return path.relative_to(self.path).as_posix()
 
     def keep_checkpoints_of(self, fingerprint: str) -> None:
-        """Remove checkpoints of a training whose inputs were others; the first process does."""
+        """Remove checkpoints of training with other inputs; only the main process does."""
         if not distributed.is_main_process():
             return
         note = self.checkpoints / "fingerprint.json"
@@ -209,11 +155,11 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes out of this folder; the lock ends with the process, however it ends.
+        """Lock this folder against other processes until the block, or the process, ends.
 
-        Of several processes of one run the first holds it. Raises `LatteError` if somebody else is
-        at work here, or if what is written here would end up elsewhere. A folder that the block
-        began, and in which no stage was finished before it failed, is removed.
+        Of several processes of one run, the main process holds the lock. Raises `LatteError` if
+        another process holds it, or if a link leads out of the folder. If the block created the
+        folder and fails before any stage is finished, the folder is removed.
         """
         if not distributed.is_main_process():
             yield
@@ -226,7 +172,7 @@ class RunFolder:
         except BaseException:
             if new and not self._state():
                 shutil.rmtree(self.path, ignore_errors=True)
-                with suppress(OSError):  # a parent that holds something else by now
+                with suppress(OSError):  # a parent that is no longer empty
                     for parent in new[1:]:
                         parent.rmdir()
             raise
@@ -248,9 +194,9 @@ class RunFolder:
             yield
 
     def refuse_links(self) -> None:
-        """Raise `LatteError` for a link out of this folder, which somebody may have sent.
+        """Raise `LatteError` for a link out of this folder: nothing is written through it.
 
-        Everything below it is a run's to overwrite, and nothing beyond it.
+        The folder may be untrusted, and a run overwrites everything below it.
         """
         inside = self.path.resolve()
         for place, folders, files in os.walk(self.path):
@@ -266,20 +212,20 @@ class RunFolder:
                     )
 
     def _remove_leftovers(self) -> None:
-        """What a killed process had begun; only whoever holds the lock writes here."""
+        """Remove temporary files of killed processes; only the holder of the lock writes here."""
         for place, folders, _ in os.walk(self.path):
             folders[:] = [name for name in folders if name != self.shards.name]
             remove_leftovers(Path(place), older_than=-math.inf)
 
     def sign(self) -> str:
-        """Leave a new sign in the lock, by which another process knows that it sees this folder."""
+        """Write a random sign into the lock file and return it; see `shows`."""
         sign = secrets.token_hex(8)
         with self._open_lock("w") as file:
             file.write(sign)
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Whether this is the folder that was signed so."""
+        """Return True where this process sees the folder with this `sign`."""
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:
@@ -305,7 +251,7 @@ class RunFolder:
 
 
 def _noted(path: Path) -> str | None:
-    """A fingerprint that was noted; a damaged note is none."""
+    """Return the fingerprint in a file; None where the file is damaged."""
     try:
         return read_stored(path, str)
     except LatteError:
@@ -316,4 +262,4 @@ def _target(link: Path) -> Path:
     try:
         return link.resolve()
     except (OSError, RuntimeError):
-        return link.parent.resolve()  # a loop of links leads nowhere
+        return link.parent.resolve()  # a loop of links

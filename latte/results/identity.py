@@ -1,4 +1,4 @@
-"""What makes a run the run it is: its folder's name, and the fingerprint of each stage."""
+"""The identity of a run: the hash in its folder's name, and the fingerprint of each stage."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 CHECKPOINTS = "checkpoints"
 
 NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
-"""Keys that change where or how fast a run works, or what is said about it, not what it finds."""
+"""Keys that change where or how fast a run works, or what it reports, but not its results."""
 
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:
-    """Eight hex digits that change with everything that a run's model depends on."""
-    kept = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
-    # A run that promises to repeat reuses nothing of one that does not; without the promise there
-    # is no such key, as there was none when older folders were named.
-    if not kept.get("deterministic"):
-        kept.pop("deterministic", None)
-    return digest_json({"recipe": kept, "limit": limit})[:8]
+    """Return eight hex digits that change with everything that a run's model depends on."""
+    keys = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
+    # `deterministic: false` is left out: folders that are older than the key keep their name.
+    if not keys.get("deterministic"):
+        keys.pop("deterministic", None)
+    return digest_json({"recipe": keys, "limit": limit})[:8]
 
 
 def check_stage(name: str) -> str:
-    """`name`, if there is such a stage. Raises `LatteError`."""
+    """Return `name`. Raises `LatteError` if there is no such stage."""
     if name not in STAGES:
         raise LatteError(f"there is no stage `{name}`", hint=f"stages: {', '.join(STAGES)}")
     return name
@@ -43,13 +42,16 @@ def stage_fingerprints(
     model_folder: Callable[[str], Path],
     oracle_labels: Sequence[int] | None = None,
 ) -> dict[str, str]:
-    """One fingerprint a stage; each contains those of the stages that it builds on.
+    """Return one fingerprint per stage; each contains those of the stages before it.
 
-    `CHECKPOINTS` stands for all that training depends on: stage `train` without the guard, which
-    judges what was trained, so that checkpoints stay usable when it changes.
+    `CHECKPOINTS` covers all that training depends on. It leaves out the guard, which judges after
+    training, so that checkpoints stay usable when the guard changes.
 
-    `data` stands for the images: their ids, contents and order. `oracle_labels` are those of the
-    training images, where the recipe uses them.
+    Args:
+        recipe: the run's recipe.
+        data: fingerprint of the images: their ids, contents and order.
+        model_folder: finds the folder of a model that a plugin brings.
+        oracle_labels: of the training images, where the recipe uses them.
     """
     backbone = _backbone(recipe.backbone, recipe.base_dir, model_folder)
     first = digest_json([__version__, _choice(recipe.dataset), data])
@@ -102,7 +104,7 @@ def _choices(choices: Sequence[Choice]) -> str:
 def _backbone(
     settings: BackboneSettings, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> str:
-    """The settings and, for weights that lie in a folder, the files themselves."""
+    """Digest the settings and, for weights in a folder, the files."""
     scheme, _, rest = settings.model.partition(":")
     parts = [settings.model_dump_json()]
     if scheme == "local-dir":
@@ -120,5 +122,5 @@ def _contents(folder: Path) -> list[str]:
 
 
 def is_oracle(recipe: Mapping[str, Any]) -> bool:
-    """Whether the resolved `recipe` itself, apart from its controls, uses labels."""
+    """Return True where the resolved `recipe` itself, apart from its controls, uses labels."""
     return recipe.get("oracle") is True

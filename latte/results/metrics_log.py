@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: what happened in each step and epoch, and nothing that depends on the clock.
+"""`metrics.jsonl`: one row per step and epoch, without anything that depends on the clock.
 
 Rows have an `event`: `step` (step, epoch, and by learner loss, learning_rate, logit_scale and
 agreement) or `epoch` (epoch, step, and where labels exist top1). The same run writes the same
@@ -20,7 +20,7 @@ Listen = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All complete rows; a last line that a crash cut short is left out."""
+    """Return all complete rows; a last line that a crash truncated is left out."""
     if not path.exists():
         return []
     rows = []
@@ -38,9 +38,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 class MetricsLog:
-    """Appends rows; opened for a run that continues after `last_step` steps.
+    """Writer of `metrics.jsonl` for a run that continues after `last_step` steps.
 
-    Of several processes the first writes.
+    Only the main process writes. `listen` gets the rows that were written.
     """
 
     def __init__(self, path: Path, last_step: int, listen: Listen | None = None) -> None:
@@ -48,11 +48,11 @@ class MetricsLog:
         self._listen = listen
         if not distributed.is_main_process():
             return
-        kept = [row for row in read_metrics(path) if row["step"] <= last_step] if last_step else []
-        write_text(path, "".join(_line(row) for row in kept))
+        rows = [row for row in read_metrics(path) if row["step"] <= last_step] if last_step else []
+        write_text(path, "".join(_line(row) for row in rows))
 
     def append(self, rows: list[Mapping[str, Any]]) -> None:
-        """Write `rows` and hand them to the operating system, then to whoever listens."""
+        """Append `rows` to the file and flush it, then hand them to `listen`."""
         if not distributed.is_main_process():
             return
         with self._path.open("a", encoding="utf-8") as file:
@@ -62,7 +62,7 @@ class MetricsLog:
 
 
 def _row(line: bytes) -> dict[str, Any]:
-    """What a line says. Raises `ValueError` if it is not what `MetricsLog` writes."""
+    """Parse a line. Raises `ValueError` if `MetricsLog` does not write such a line."""
     row = json.loads(line)
     if not isinstance(row, dict) or row.get("event") not in ("step", "epoch"):
         raise ValueError("it is neither a step nor an epoch")

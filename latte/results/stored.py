@@ -1,7 +1,4 @@
-"""A run folder's files as they are read back: whole and of the right shape, or an error that helps.
-
-Run folders come from anywhere, so nothing in them is believed before it was looked at.
-"""
+"""Read files of a run folder, which may come from anywhere: checked values, or a helpful error."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -17,20 +14,20 @@ from safetensors import SafetensorError, safe_open
 from latte.interfaces import LatteError
 
 LARGEST_JSON = 2**28
-"""Bytes; the largest that latte writes has some fifty for each class."""
-DO_AGAIN = "remove it, and run the recipe again: what it held is then made anew"
+"""Bytes; the largest file that latte writes has about fifty per class."""
+DO_AGAIN = "remove it and run the recipe again, which writes it again"
 
 StoredT = TypeVar("StoredT")
 
 
 def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> StoredT:
-    """The value of type `kind` in a JSON file. Raises `LatteError` if it holds none."""
+    """Return the value of type `kind` in a JSON file. Raises `LatteError` for anything else."""
     with explained(path, hint):
         return TypeAdapter(kind).validate_json(_bytes(path), strict=True)
 
 
 def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> list[StoredT]:
-    """A value of type `kind` on each line. Raises `LatteError` with the first line that is none."""
+    """Return a value of type `kind` per line. Raises `LatteError` for the first other line."""
     found: list[StoredT] = []
     adapter = TypeAdapter(kind)
     with explained(path, hint), path.open("rb") as file:
@@ -41,21 +38,23 @@ def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> li
 
 
 @contextmanager
-def open_tensors(path: Path, hint: str = DO_AGAIN) -> Iterator[Any]:
-    """A safetensors file, open for reading.
+def open_tensors(
+    path: Path, hint: str = DO_AGAIN, framework: Literal["pt", "np"] = "pt"
+) -> Iterator[Any]:
+    """Open a safetensors file for reading; `np` needs no torch.
 
-    Raises `LatteError` for one that is cut short or lacks what is asked of it inside the block.
+    Raises `LatteError` for a truncated file, and for whatever the block finds wrong in it.
     """
     with explained(path, hint):
         if not path.is_file():
             raise ValueError("there is no such file")
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             yield file
 
 
 @contextmanager
 def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iterator[None]:
-    """Whatever the block finds wrong in `path` comes as a `LatteError` that names it."""
+    """Raise errors of the block as a `LatteError` that names the file `path`."""
     where = str(path) if line is None else f"{path}:{line}"
     try:
         yield
@@ -70,15 +69,15 @@ def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iter
 
 
 def metadata(file: Any) -> Any:
-    """What latte noted in a safetensors file. Raises `ValueError` where it noted nothing."""
-    noted = file.metadata() or {}
-    if "latte" not in noted:
+    """Return latte's metadata in a safetensors file. Raises `ValueError` where there is none."""
+    found = file.metadata() or {}
+    if "latte" not in found:
         raise ValueError("it was not written by latte")
-    return json.loads(noted["latte"])
+    return json.loads(found["latte"])
 
 
 def same_count(path: Path, what: str, counts: Sequence[int], hint: str = DO_AGAIN) -> None:
-    """Raise `LatteError` unless all `counts` are the same."""
+    """Raise `LatteError` unless all `counts` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), hint)

@@ -1,4 +1,4 @@
-"""The adapted classifier: models and prototypes as a run leaves them, and as others load them."""
+"""The adapted classifier: models and prototypes, saved to a run folder and loaded from it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from latte.backbone.encode import encode_cached_images
 from latte.backbone.load import load_backbone
+from latte.data.cache import ImageCache
 from latte.evaluate.similarities import Similarities
-from latte.interfaces import Backbone, Classifier, LatteError, Progress
+from latte.interfaces import Backbone, Classifier, Progress
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import write_atomically
-from latte.recipe.components import is_label
+from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.results.stored import metadata, open_tensors
+from latte.results.stored import open_tensors
 from latte.train.learner import Learner
 
 
 @dataclass(frozen=True)
 class Member:
-    """One learner's outcome."""
+    """One learner's model and prototypes."""
 
     name: str
     backbone: Backbone
@@ -35,23 +37,34 @@ class Member:
 
 @dataclass(frozen=True)
 class Adapted:
-    """What a run is for. Several learners' similarities are averaged (ReCLIP, section 3.4)."""
+    """The classifier of a run; learners' similarities are averaged (ReCLIP, section 3.4)."""
 
     class_names: tuple[str, ...]
     members: tuple[Member, ...]
 
     @property
     def logit_scale(self) -> float:
-        """What turns similarities into logits: the learners' mean."""
+        """The factor from similarities to logits: the mean of the learners' logit scales."""
         scales = [float(member.backbone.logit_scale.detach()) for member in self.members]
         return sum(scales) / len(scales)
 
+    def encode(
+        self, images: ImageCache, batch_size: int, progress: Progress, name: str
+    ) -> tuple[Tensor, ...]:
+        """Return each member's unit features (N, D) of all images, on the CPU."""
+        return tuple(
+            encode_cached_images(one.backbone, images, batch_size, progress, name)
+            if len(images)
+            else torch.empty(0, one.backbone.embedding_width)
+            for one in self.members
+        )
+
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
-        """Each member's unit features (B, D), on the CPU -> (B, C)."""
+        """Return similarities (B, C) from each member's unit features (B, D), on the CPU."""
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Similarities of all images; each member's unit features (N, D), on the CPU."""
+        """Return similarities of all images from each member's unit features (N, D), on the CPU."""
         return Similarities(
             len(features[0]),
             len(self.class_names),
@@ -60,13 +73,13 @@ class Adapted:
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
-    """Each learner's unit features (B, D) -> (B, C): the mean of the learners' similarities."""
+    """Return the mean (B, C) of the learners' similarities from each one's unit features (B, D)."""
     found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
 
 def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Adapted:
-    """What `learners` are now."""
+    """Copy the current prototypes of `learners` to the CPU; their backbones are shared."""
     members = []
     for learner in learners:
         found = learner.aggregator.classifier()
@@ -80,19 +93,19 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
 
 
 def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
-    """Write the model folder(s) and `prototypes.safetensors`; returns both."""
+    """Write the model folders and `prototypes.safetensors`; return both paths."""
     for member in adapted.members:
         member.backbone.save(_model_folder(folder, member.name, len(adapted.members)))
     return [folder.model, save_classifiers(folder, adapted)]
 
 
 def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
-    """Write `prototypes.safetensors`; returns its path."""
+    """Write `prototypes.safetensors`; return its path."""
     about = {
         "class_names": adapted.class_names,
         "learners": [member.name for member in adapted.members],
     }
-    # One key: safetensors writes several in an order that differs from process to process.
+    # A single key, as safetensors writes several in an order that differs between processes.
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(folder.prototypes) as temporary:
         save_file(classifier_tensors(adapted), temporary, metadata=metadata)
@@ -112,62 +125,45 @@ def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:
 
 
 def load_adapted(
-    folder: RunFolder, device: str, progress: Progress | None, *, candidate: bool = False
+    run: FinishedRun, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> Adapted:
-    """Open what a run classifies with, or the `candidate` that it did not take as a whole.
+    """Load the models and prototypes of a run, or its `candidate`; see `FinishedRun.has_candidate`.
 
-    A candidate without a model has the frozen CLIP, as the run has then. Raises `LatteError` where
-    there is none.
+    A candidate without a model folder uses the frozen CLIP, which is the run's own model then.
+    Raises `LatteError` where there is none.
     """
-    place = folder.candidate if candidate else folder
-    class_names, classifiers = load_classifiers(place)
+    source = run.candidate if candidate else run
+    classifiers = load_classifiers(source)
     if progress is not None:
-        progress.say(
-            f"loading the {'candidate' if candidate else 'adapted model'} of {folder.path.name}"
-        )
-    models = {name: _model_folder(place, name, len(classifiers)) for name in classifiers}
-    if candidate and not place.model.exists():
-        _, own = load_classifiers(folder)
-        models = dict.fromkeys(classifiers, _model_folder(folder, next(iter(own)), len(own)))
+        what = "candidate" if candidate else "adapted model"
+        progress.say(f"loading the {what} of {run.folder.path.name}")
+    if source.folder.model.exists() or not candidate:
+        models = {
+            name: _model_folder(source.folder, name, len(classifiers)) for name in classifiers
+        }
+    else:
+        own = run.learners
+        models = dict.fromkeys(classifiers, _model_folder(run.folder, own[0], len(own)))
     members = tuple(
         Member(name, _load_model(models[name], device), classifier)
         for name, classifier in classifiers.items()
     )
-    return Adapted(class_names, members)
+    return Adapted(source.class_names, members)
 
 
-def load_classifiers(folder: RunFolder) -> tuple[tuple[str, ...], dict[str, Classifier]]:
-    """Class names, and each learner's prototypes, without the models that belong to them.
+def load_classifiers(run: FinishedRun) -> dict[str, Classifier]:
+    """Load each learner's prototypes, without the models that belong to them.
 
     Raises `LatteError` where there are none, or damaged ones.
     """
-    if not folder.prototypes.exists():
-        raise LatteError(
-            "there is no trained model in this run folder",
-            where=str(folder.path),
-            hint="give the folder that `latte run` named at its end, or run its recipe to the end",
-        )
-    with open_tensors(folder.prototypes) as file:
-        about = metadata(file)
-        names, learners = _texts(about["class_names"]), _texts(about["learners"])
-        if not learners or not all(map(is_label, learners)):
-            raise ValueError("a learner has a name that no recipe can give it")
-        classifiers = {name: _classifier(file, name, len(names)) for name in learners}
-    return names, classifiers
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    """The distinct texts of a list. Raises `ValueError` for anything else."""
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError("its names are not a list of texts")
-    if len(set(value)) < len(value):
-        raise ValueError("a name occurs twice")
-    return tuple(value)
+    names, classes = run.learners, len(run.class_names)
+    with open_tensors(run.folder.prototypes) as file:
+        return {name: _classifier(file, name, classes) for name in names}
 
 
 def _classifier(file: Any, learner: str, classes: int) -> Classifier:
-    """One learner's prototypes. Raises `ValueError` where they are not of `classes` classes."""
-    # Copies, aligned as those that were saved: a mapped file gives other last bits.
+    """Return one learner's prototypes. Raises `ValueError` unless they are of `classes` classes."""
+    # Copies are aligned in memory as the saved tensors were; mapped tensors give other last bits.
     weights, owners = (
         file.get_tensor(f"{learner}.{part}").clone() for part in ("weights", "owners")
     )

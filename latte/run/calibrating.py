@@ -1,8 +1,7 @@
-"""How sure the adapted model may say it is: a scale for its similarities, found without labels."""
+"""Calibration of the adapted model: a scale for its similarities, found without labels."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -14,14 +13,13 @@ from latte.evaluate.similarities import Similarities
 from latte.interfaces import Calibration
 from latte.io.files import write_json
 from latte.results.folder import RunFolder
-from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
 _ENOUGH = 10_000
-"""Images; more make the estimate no better, only slower."""
+"""Images; more only make the estimate slower."""
 _MOST_NUMBERS = 2**25
-"""Similarities that are looked at: with very many classes, fewer images."""
+"""Largest number of similarities: with very many classes, fewer images are used."""
 
 
 def calibrate(
@@ -31,14 +29,14 @@ def calibrate(
     similarities: Sequence[Similarities],
     labels: Sequence[int],
 ) -> Calibration:
-    """Find the scale on the training images; `labels` only measure what it is worth.
+    """Find the scale on the training images; `labels` only measure its calibration error.
 
     Args:
-        workspace: of the run.
-        zero_shot: what the frozen CLIP sees.
-        logit_scale: the adapted model's own.
-        similarities: by the adapted model, of training (N, C) and of evaluation images (M, C).
-        labels: of the M evaluation images, or none.
+        workspace: the run.
+        zero_shot: features of the frozen CLIP.
+        logit_scale: of the adapted model.
+        similarities: of the adapted model, to training (N, C) and evaluation images (M, C).
+        labels: true classes of the M evaluation images, or none.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // similarities[0].classes))
     every = -(-similarities[0].images // enough)
@@ -54,22 +52,6 @@ def calibrate(
 def write_calibration(folder: RunFolder, calibration: Calibration) -> None:
     """Write `calibration.json`."""
     write_json(folder.calibration, asdict(calibration))
-
-
-def read_calibration(folder: RunFolder) -> Calibration | None:
-    """What `write_calibration` wrote; None in runs of versions that did not.
-
-    Raises `LatteError` for a damaged file.
-    """
-    if not folder.calibration.exists():
-        record = folder.recorded("evaluate")
-        if record is None or folder.relative(folder.calibration) not in record.outputs:
-            return None
-    found = read_stored(folder.calibration, Calibration)
-    with explained(folder.calibration):
-        if not all(math.isfinite(one) and one > 0 for one in (found.scale, found.logit_scale)):
-            raise ValueError("a scale is not a positive number")
-    return found
 
 
 def _measured(found: Calibration, similarities: Similarities, labels: Tensor) -> Calibration:

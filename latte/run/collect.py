@@ -1,13 +1,11 @@
-"""Which classes were taken for which: counted from what a finished run left in its folder."""
+"""Results of a run, collected from its folder for reporters."""
 
 from __future__ import annotations
 
-import csv
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,156 +21,76 @@ from latte.interfaces import (
     LearnerPrototypes,
     RunResults,
 )
-from latte.results.evaluations import read_evaluations
-from latte.results.folder import RunFolder
-from latte.results.identity import STAGES
-from latte.results.metrics_log import read_metrics
-from latte.results.stored import explained, read_stored, same_count
-from latte.results.verdict import read_verdict
+from latte.results.finished import FinishedRun, PseudoLabels
+from latte.results.stored import explained, same_count
 from latte.run.adapted import load_classifiers, mean_similarities
-from latte.run.calibrating import read_calibration
-from latte.run.describing import load_bank, read_held_back
-from latte.run.evaluating import PseudoLabels, read_pseudo_labels, split_rows
+from latte.run.describing import load_bank
 from latte.run.images import Images
+from latte.run.measuring import split_rows
 from latte.run.posterior import read_own_images
-from latte.run.present import read_present
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot, zero_shot_labels, zero_shot_of
-
-
-def confusions(
-    folder: RunFolder, images: Images, zero_shot: ZeroShot
-) -> dict[str, tuple[Confusion, ...]]:
-    """Of the zero-shot and of the adapted model; empty without an evaluation split.
-
-    Counted on the images that the two are measured on: see `split_rows`.
-
-    Raises `LatteError` where the predictions are damaged.
-    """
-    if not images.labels:
-        return {}
-    before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
-    after = torch.tensor(_predicted_classes(folder, images.class_names))
-    same_count(folder.predictions, "test images", [len(after), len(images.labels)])
-    own = read_own_images(folder, len(images.class_names))
-    rows, answered = split_rows(own, images.evaluation.keys)
-    if len(answered):
-        after = _classified(folder, zero_shot)
-    labels = torch.tensor(images.labels)[rows].tolist()
-    return {
-        "zero-shot": _count(labels, before[rows].tolist()),
-        "adapted": _count(labels, after[rows].tolist()),
-    }
-
-
-def _classified(folder: RunFolder, zero_shot: ZeroShot) -> Tensor:
-    """The classifier's classes (M,) in a run with a posterior, whose features are the frozen ones.
-
-    `predictions.csv` has the posterior's answers in their place.
-    """
-    _, classifiers = load_classifiers(folder)
-    features, found = zero_shot.evaluation, [*classifiers.values()]
-    similarities = Similarities(
-        len(features),
-        found[0].classes,
-        lambda rows: mean_similarities(found, [features[rows]] * len(found)),
-    )
-    return similarities.labels()
-
-
-def label_flows(labels: PseudoLabels) -> tuple[LabelFlow, ...]:
-    """Pairs of frozen and adapted pseudo-label; see `RunResults.label_flows`."""
-    return tuple(LabelFlow(*pair, number) for pair, number in _pairs(labels.frozen, labels.adapted))
-
-
-def _count(labels: Sequence[int], predicted: Sequence[int]) -> tuple[Confusion, ...]:
-    return tuple(Confusion(*pair, number) for pair, number in _pairs(labels, predicted))
-
-
-def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
-    """Pairs and their numbers, the most frequent first, then in label order."""
-    found = Counter(zip(first, second, strict=True))
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _predicted_classes(folder: RunFolder, class_names: Sequence[str]) -> list[int]:
-    label_of = {name: label for label, name in enumerate(class_names)}
-    with (
-        explained(folder.predictions),
-        folder.predictions.open(encoding="utf-8", newline="") as file,
-    ):
-        return [label_of[row["class_1"]] for row in csv.DictReader(file, strict=True)]
-
-
-# What reporters get: the artifacts of a finished run, read back.
-
+from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 
 GALLERY = 200
-"""Reporters choose from so many training images, drawn from the seed."""
+"""Number of training images, drawn with the seed, from which reporters choose examples."""
 
 
 def collect_results(
     workspace: Workspace, images: Images, controls: Mapping[str, Sequence[Evaluation]]
 ) -> RunResults:
-    """Everything that a report may state about a run whose stages are finished.
+    """Return everything that a report may state about a run whose stages are finished.
 
-    Raises `LatteError` for a file of the run that is damaged, or about other images.
+    `controls` are the evaluations of each control. Raises `LatteError` for a file of the run that
+    is damaged, or about other images or classes.
     """
-    folder = workspace.folder
-    labels = read_pseudo_labels(folder, images.class_names)
+    folder, run = workspace.folder, FinishedRun(workspace.folder)
+    with explained(folder.prototypes):
+        if run.class_names != images.class_names:
+            raise ValueError("it is about other classes")
+    labels = run.pseudo_labels
     counts = [len(labels.adapted), len(images.training.images)]
     same_count(folder.pseudo_labels, "training images", counts)
     bank = load_bank(workspace, images)
-    zero_shot = zero_shot_of(folder.zero_shot, images)
+    zero_shot = load_zero_shot(folder.zero_shot, images)
+    classifiers = load_classifiers(run)
+    done = {stage: record for stage, record in run.records.items() if stage != "report"}
     return RunResults(
         folder=folder.path,
         name=workspace.recipe.general.name,
         recipe=workspace.recipe.resolved,
-        environment=read_stored(folder.environment, dict[str, Any]),
+        environment=run.environment,
         class_names=images.class_names,
         training_images=len(images.training.images),
         skipped_images=images.skipped,
-        seconds=_seconds(workspace),
-        metrics=tuple(read_metrics(folder.metrics)),
-        evaluations=tuple(_with_controls(read_evaluations(folder), controls)),
+        seconds={stage: record.seconds for stage, record in done.items()},
+        metrics=run.metrics,
+        evaluations=tuple(_with_controls(run.evaluations, controls)),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=_counts(labels, len(images.class_names)),
-        verdict=read_verdict(folder),
-        held_back=read_held_back(folder),
-        calibration=read_calibration(folder),
-        present=read_present(folder, images.class_names),
-        confusions=confusions(folder, images, zero_shot),
-        label_flows=label_flows(labels),
-        prototypes=_prototypes(folder, zero_shot),
-        peak_memory_mb=_peak_memory(workspace),
+        verdict=run.verdict,
+        held_back=run.held_back,
+        calibration=run.calibration,
+        present=run.present,
+        confusions=_confusions(run, images, zero_shot, [*classifiers.values()]),
+        label_flows=tuple(
+            LabelFlow(*pair, number) for pair, number in _pairs(labels.frozen, labels.adapted)
+        ),
+        prototypes=tuple(
+            LearnerPrototypes(name, zero_shot.classifier, after)
+            for name, after in classifiers.items()
+        ),
+        peak_memory_mb={
+            stage: record.peak_memory_mb
+            for stage, record in done.items()
+            if record.peak_memory_mb is not None
+        },
     )
-
-
-def _seconds(workspace: Workspace) -> dict[str, float]:
-    records = {stage: workspace.folder.finished(stage) for stage in STAGES[:-1]}
-    return {stage: record.seconds for stage, record in records.items() if record}
-
-
-def _peak_memory(workspace: Workspace) -> dict[str, float]:
-    records = {stage: workspace.folder.finished(stage) for stage in STAGES[:-1]}
-    return {
-        stage: record.peak_memory_mb
-        for stage, record in records.items()
-        if record and record.peak_memory_mb is not None
-    }
-
-
-def _prototypes(folder: RunFolder, zero_shot: ZeroShot) -> tuple[LearnerPrototypes, ...]:
-    weights = zero_shot.class_features
-    before = Classifier(weights, torch.arange(len(weights)))
-    _, classifiers = load_classifiers(folder)
-    return tuple(LearnerPrototypes(name, before, after) for name, after in classifiers.items())
 
 
 def _with_controls(
     own: Sequence[Evaluation], controls: Mapping[str, Sequence[Evaluation]]
 ) -> list[Evaluation]:
-    """Own evaluations, and of each control its adapted model under the control's name."""
+    """Return `own`, and each control's evaluation of its adapted model under the control's name."""
     return [
         *own,
         *(
@@ -205,5 +123,48 @@ def _gallery(
 
 
 def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
+    """Return how many images have each class as zero-shot and as adapted label."""
     frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
     return tuple((frozen[index], adapted[index]) for index in range(classes))
+
+
+def _confusions(
+    run: FinishedRun, images: Images, zero_shot: ZeroShot, classifiers: Sequence[Classifier]
+) -> dict[str, tuple[Confusion, ...]]:
+    """Count true and predicted classes of both models; empty without an evaluation split.
+
+    Counted on the images that both are measured on; see `split_rows`.
+    """
+    if not images.labels:
+        return {}
+    before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
+    after = torch.tensor(run.predicted_labels)
+    same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
+    rows, answered = split_rows(read_own_images(run), images.evaluation.keys)
+    if len(answered):
+        after = _classified(zero_shot.evaluation, classifiers)
+    true = torch.tensor(images.labels)[rows].tolist()
+    return {
+        name: tuple(
+            Confusion(*pair, number) for pair, number in _pairs(true, predicted[rows].tolist())
+        )
+        for name, predicted in (("zero-shot", before), ("adapted", after))
+    }
+
+
+def _classified(features: Tensor, classifiers: Sequence[Classifier]) -> Tensor:
+    """Return the classifier's classes (M,) in a run with a posterior, from frozen features (M, D).
+
+    `predictions.csv` has the posterior's answers instead.
+    """
+    return Similarities(
+        len(features),
+        classifiers[0].classes,
+        lambda rows: mean_similarities(classifiers, [features[rows]] * len(classifiers)),
+    ).labels()
+
+
+def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
+    """Count pairs of labels: the most frequent first, then in label order."""
+    found = Counter(zip(first, second, strict=True))
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))

@@ -1,7 +1,7 @@
-"""Rows of features on disk, found by key: files of many rows, of which only those needed are read.
+"""Features of the frozen CLIP on disk: each image and text is encoded once, for all runs.
 
-A file is never changed. New rows are a new file; small files are merged into larger ones, so that a
-folder that grows by an image a day does not become a folder of a thousand files.
+A feature can differ in its last bit with the batch in which it was encoded. A folder that grew has
+features from several batches, so a run that encodes it at once can give other bits.
 """
 
 from __future__ import annotations
@@ -28,20 +28,84 @@ from latte.toolkit.blocks import rows_a_block
 
 _KEY_BYTES = 16
 _FULL = 4
-"""A file of at most so many blocks of `latte.toolkit.blocks`: 64 MiB."""
+"""Blocks of `latte.toolkit.blocks` in the largest file: 64 MiB."""
 _MOST_SMALL = 8
-"""Files below a quarter of a full one, of which there are no more after writing."""
+"""From this number on, files below a quarter of the largest size are merged."""
+
+
+def cached_features(
+    cache: Path,
+    identity: Sequence[str],
+    keys: Sequence[str],
+    encode: Callable[[Sequence[int]], Tensor],
+    width: int,
+    progress: Progress,
+    name: str,
+) -> Tensor:
+    """Return features (N, width) from the cache; encode the missing ones and add them to it.
+
+    Args:
+        cache: the cache folder of all runs.
+        identity: everything that features depend on besides the content, such as the CLIP.
+        keys: one per row, equal where the content is equal.
+        encode: encodes the rows with these indices, ascending and distinct: (M, width).
+        width: of a feature.
+        progress: reports how many features were reused, and a cache that cannot be written.
+        name: of this work, for progress.
+    """
+    if torch.are_deterministic_algorithms_enabled():
+        identity = ("deterministic", *identity)
+    blocks = FeatureBlocks(cache / "features" / digest(*identity), width)
+    first, inverse = _distinct(keys)
+    distinct = keys if inverse is None else [keys[place] for place in first]
+    features = torch.zeros(len(distinct), width)
+    known = torch.zeros(len(distinct), dtype=torch.bool)
+    if distributed.is_main_process():
+        known = blocks.read(distinct, features)
+    known = distributed.broadcast_tensors({"known": known})["known"]
+    if known.any():
+        progress.say(f"{name}: {int(known.sum())} features reused from the cache")
+        features = distributed.broadcast_tensors({"features": features})["features"]
+    missing = (~known).nonzero().flatten()
+    if len(missing):
+        encoded = encode([first[place] for place in missing.tolist()])
+        if distributed.is_main_process():
+            try:
+                blocks.add([distinct[place] for place in missing.tolist()], encoded)
+            except (OSError, SafetensorError) as error:  # this run needs no cache
+                progress.say(
+                    f"{name}: features are not cached: {blocks.folder} cannot be written: {error}"
+                )
+        features[missing] = encoded
+    return features if inverse is None else features[inverse]
+
+
+def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
+    """Return the first place of each of U distinct keys, and the number of each of N keys.
+
+    The numbers (N,) are None where all keys are distinct.
+    """
+    numbers: dict[str, int] = {}
+    inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
+    if len(numbers) == len(keys):
+        return range(len(keys)), None
+    first = dict(zip(reversed(inverse), reversed(range(len(keys))), strict=True))
+    return [first[number] for number in range(len(numbers))], torch.tensor(inverse)
 
 
 @dataclass(frozen=True)
 class FeatureBlocks:
-    """The features (R, `width`) that `folder` has by key, in fp32."""
+    """Features of one identity by key, in fp32: files of many rows in `folder`.
+
+    A file is never changed. New rows are a new file, and small files are merged into larger ones,
+    so that a folder that grows by an image a day does not get a thousand files.
+    """
 
     folder: Path
     width: int
 
     def read(self, keys: Sequence[str], out: Tensor) -> Tensor:
-        """Write what is known of distinct `keys` into the rows of `out` (N, width).
+        """Copy the features of distinct `keys` that are stored into their rows of `out` (N, width).
 
         Returns which rows these are, (N,) bool. A damaged file is removed and counts as absent.
         """
@@ -54,7 +118,7 @@ class FeatureBlocks:
         return known
 
     def add(self, keys: Sequence[str], features: Tensor) -> None:
-        """Keep `features` (R, width) under their distinct `keys`. Raises `OSError`."""
+        """Store `features` (R, width) under their distinct `keys`. Raises `OSError`."""
         remove_leftovers(self.folder)
         merged = self._small_ones()
         names = numpy.concatenate([*(block.keys for block, _ in merged), _hashed(keys)])
@@ -80,7 +144,7 @@ class FeatureBlocks:
             return []
 
     def _open(self, path: Path) -> _Block | None:
-        """The file's keys, if they are what was written."""
+        """Read the keys of a file; None if it is damaged."""
         keys = _read(path, "keys", torch.uint8, _KEY_BYTES)
         if keys is None:
             return None
@@ -89,7 +153,7 @@ class FeatureBlocks:
     def _take(
         self, block: _Block, wanted: NDArray[Any], order: Tensor, known: Tensor, out: Tensor
     ) -> None:
-        """Copy the rows of one file that are `wanted` (sorted) and new; read none without any."""
+        """Copy the rows of a file that are `wanted` (sorted) and not yet known."""
         found = numpy.searchsorted(wanted, block.keys).clip(max=len(wanted) - 1)
         source = torch.from_numpy((wanted[found] == block.keys).nonzero()[0])
         target = order[torch.from_numpy(found)[source]]
@@ -99,7 +163,7 @@ class FeatureBlocks:
             known[target] = True
 
     def _small_ones(self) -> list[tuple[_Block, Tensor]]:
-        """Files to merge with what is written, and their rows: none while there are few of them."""
+        """Return the small files to merge and their rows; none while there are few."""
         found = [block for path in self._paths() if (block := self._open(path))]
         small = [block for block in found if len(block.keys) < self._full // 4]
         if len(small) < _MOST_SMALL:
@@ -117,21 +181,21 @@ class FeatureBlocks:
 
 @dataclass(frozen=True)
 class _Block:
-    """One file whose keys (R,) were read and checked."""
+    """One file with its checked keys (R,)."""
 
     path: Path
     keys: NDArray[Any]
     width: int
 
     def rows(self) -> Tensor | None:
-        """(R, width), mapped from the file, if they are what was written."""
+        """Return the rows (R, width), mapped from the file; None if it is damaged."""
         return _read(self.path, "features", torch.float32, self.width, len(self.keys))
 
 
 def _read(
     path: Path, name: str, dtype: torch.dtype, width: int, count: int | None = None
 ) -> Tensor | None:
-    """A matrix of a file, mapped into memory; None, and the file removed, if it is damaged."""
+    """Map a matrix of a file into memory. Remove a damaged file and return None."""
     try:
         with safe_open(path, framework="pt") as file:
             found: Tensor = file.get_tensor(name)
@@ -142,7 +206,7 @@ def _read(
         if count not in (None, len(found)):
             raise ValueError("it has not a row per key")
     except (SafetensorError, OSError, RuntimeError, ValueError):
-        _remove(path)  # or it is gone, merged into another by another process
+        _remove(path)  # unless another process has already merged and removed it
         return None
     return found
 
@@ -153,78 +217,10 @@ def _remove(path: Path) -> None:
 
 
 def _hashed(keys: Sequence[str]) -> NDArray[Any]:
-    """Keys as 16 bytes each."""
+    """Hash each key to 16 bytes."""
     parts = (hashlib.blake2b(key.encode(), digest_size=_KEY_BYTES).digest() for key in keys)
     return numpy.frombuffer(b"".join(parts), dtype=f"S{_KEY_BYTES}")
 
 
 def _as_tensor(keys: NDArray[Any]) -> Tensor:
     return torch.from_numpy(keys.view(numpy.uint8).reshape(-1, _KEY_BYTES).copy())
-
-
-# Features of the frozen CLIP that are cached across runs: each image is encoded once.
-#
-# A feature can differ in its last bit with the batch that it was encoded in. A folder that grew
-# has features from several batches, and so not always the bits of a run that encodes it at once.
-
-
-def kept_features(
-    cache: Path,
-    identity: Sequence[str],
-    keys: Sequence[str],
-    encode: Callable[[Sequence[int]], Tensor],
-    width: int,
-    progress: Progress,
-    name: str,
-) -> Tensor:
-    """Return the features (N, width) of what `keys` name, from the cache or encoded and put there.
-
-    Args:
-        cache: the folder of everything that is kept across runs.
-        identity: all that features depend on beside what a key names, such as the CLIP.
-        keys: one per row, equal where the content is.
-        encode: encodes the rows with these indices, ascending and without twins: (M, width).
-        width: of a feature.
-        progress: is told how many were reused, and a cache that cannot be written.
-        name: what progress calls this.
-    """
-    if torch.are_deterministic_algorithms_enabled():
-        identity = ("deterministic", *identity)
-    blocks = FeatureBlocks(cache / "features" / digest(*identity), width)
-    first, inverse = _distinct(keys)
-    distinct = keys if inverse is None else [keys[place] for place in first]
-    features = torch.zeros(len(distinct), width)
-    known = torch.zeros(len(distinct), dtype=torch.bool)
-    if distributed.is_main_process():
-        known = blocks.read(distinct, features)
-    known = distributed.broadcast_tensors({"known": known})["known"]
-    if known.any():
-        progress.say(f"{name}: {int(known.sum())} features reused from the cache")
-        features = distributed.broadcast_tensors({"features": features})["features"]
-    missing = (~known).nonzero().flatten()
-    if len(missing):
-        encoded = encode([first[place] for place in missing.tolist()])
-        if distributed.is_main_process():
-            _keep(blocks, [distinct[place] for place in missing.tolist()], encoded, progress, name)
-        features[missing] = encoded
-    return features if inverse is None else features[inverse]
-
-
-def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
-    """Where each of U distinct keys comes first, and its number for each key (N,), if U < N."""
-    numbers: dict[str, int] = {}
-    inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
-    if len(numbers) == len(keys):
-        return range(len(keys)), None
-    first = dict(zip(reversed(inverse), reversed(range(len(keys))), strict=True))
-    return [first[number] for number in range(len(numbers))], torch.tensor(inverse)
-
-
-def _keep(
-    blocks: FeatureBlocks, keys: Sequence[str], features: Tensor, progress: Progress, name: str
-) -> None:
-    """For later runs; a cache that cannot be written is no reason for this one to fail."""
-    try:
-        blocks.add(keys, features)
-    except (OSError, SafetensorError) as error:
-        progress.say(f"{name}: features are not kept: {blocks.folder} cannot be written: {error}")

@@ -1,4 +1,4 @@
-"""What the frozen CLIP makes of the descriptions, for components that ask before the first step."""
+"""Features of the descriptions by the frozen CLIP, for use before the first training step."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch.nn.functional import normalize
 
 from latte.backbone.encode import encode_many_texts
 from latte.describe.bank import ABSENT, DescriptionBank
-from latte.run.feature_cache import kept_features
+from latte.run.feature_cache import cached_features
 from latte.run.workspace import Workspace
 
 
 class FrozenTexts:
-    """Features of a bank's texts: a description is encoded when it is first asked for.
+    """Features of a bank's texts; those of a description are encoded at their first use.
 
-    Where it says several things about an image, they count as one: the normalised mean.
+    Several texts of one description about an image give their normalised mean.
     """
 
     def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
@@ -26,54 +26,54 @@ class FrozenTexts:
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def named(self, name: str) -> Tensor:
-        """(N, D) unit features of description `name`; raises `KeyError` if there is none."""
+        """Return unit features (N, D) of description `name`. Raises `KeyError` if there is none."""
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
-        """For labels (N,): description name -> features (N, D), in the recipe's order."""
+        """Return features (N, D) for labels (N,), by description, in the recipe's order."""
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
 
     def every(self) -> Tensor:
-        """(M, D) unit features of the bank's `unique_texts`, in their order."""
+        """Return unit features (M, D) of the bank's `unique_texts`, in their order."""
         width = self._workspace.frozen_clip.embedding_width
         features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
         for choice in self._workspace.recipe.descriptions:
-            known, of_these = self._kept(choice.label)
+            known, of_these = self._cached(choice.label)
             features[known.to(features.device)] = of_these
         return features
 
-    def _kept(self, name: str) -> tuple[Tensor, Tensor]:
+    def _cached(self, name: str) -> tuple[Tensor, Tensor]:
         if name not in self._encoded:
             self._encoded[name] = self._encode(name)
         return self._encoded[name]
 
     def _features(self, name: str, rows: Tensor) -> Tensor:
-        known, features = self._kept(name)
+        known, features = self._cached(name)
         if rows.shape[1] == 1:
             return features[torch.searchsorted(known, rows[:, 0]).to(features.device)]
         return _mean(features, known, rows)
 
     def _encode(self, name: str) -> tuple[Tensor, Tensor]:
-        """The description's rows of the bank's texts (U,), sorted, and their features (U, D)."""
+        """Return a description's sorted rows (U,) of the bank, and their features (U, D)."""
         clip, progress = self._workspace.frozen_clip, self._workspace.progress
         rows = self._bank.distinct_rows(name)
         texts = [self._bank.unique_texts[row] for row in rows.tolist()]
-        told = f"encode descriptions `{name}`"
-        features = kept_features(
+        title = f"encode descriptions `{name}`"
+        features = cached_features(
             self._workspace.context.cache_dir,
             (clip.fingerprint, "texts", *texts),
             texts,
-            lambda missing: encode_many_texts(clip, [texts[i] for i in missing], progress, told),
+            lambda missing: encode_many_texts(clip, [texts[i] for i in missing], progress, title),
             clip.embedding_width,
             progress,
-            told,
+            title,
         )
         return rows, features.to(self._workspace.device)
 
 
 def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
-    """Unit features (U, D) of the texts `known` (U,) -> means (N, D) of those in `rows` (N, V)."""
+    """Return unit means (N, D) of texts `rows` (N, V), from features (U, D) of `known` (U,)."""
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):
         there = (column != ABSENT).to(features.device)

@@ -1,4 +1,4 @@
-"""Stage `data`: which images there are, that they can be read, and what identifies them."""
+"""Stage `data`: find the images, check that they can be read, and identify their content."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Images:
 
     @property
     def class_texts(self) -> ClassTexts:
-        """What stands for each class."""
+        """The texts of each class: its names in all templates."""
         names = self.aliases or [(name,) for name in self.class_names]
         return ClassTexts.of(self.templates or (self.template,), names)
 
     @property
     def skipped(self) -> int:
-        """How many images could not be read."""
+        """Number of images that could not be read."""
         return len(self.training.skipped) + len(self.evaluation.skipped)
 
     @property
     def fingerprint(self) -> str:
-        """Of ids, contents, order, class names, templates and evaluation labels."""
+        """Digest of ids, contents, order, class names, templates and evaluation labels."""
         several = [self.templates, self.aliases] if self.templates or self.aliases else []
         return digest_json(
             [
@@ -70,11 +70,11 @@ def find_images(workspace: Workspace) -> Images:
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
     cache = workspace.context.cache_dir
     decoded = DecodedImages(cache / "decoded")
-    kept = DiskStore(cache / "pixels", bound_from_environment(), progress.say)
-    scanned = scan_images_distributed(training, progress, "check images", decoded.keys, kept)
+    store = DiskStore(cache / "pixels", bound_from_environment(), progress.say)
+    scanned = scan_images_distributed(training, progress, "check images", decoded.keys, store)
     test_images = [one.image for one in labelled]
     evaluated = scan_images_distributed(
-        test_images, progress, "check test images", decoded.keys, kept
+        test_images, progress, "check test images", decoded.keys, store
     )
     if distributed.is_main_process():
         decoded.note([*scanned.keys, *evaluated.keys])
@@ -99,7 +99,7 @@ def find_images(workspace: Workspace) -> Images:
 
 
 def write_images(workspace: Workspace, images: Images) -> list[Path]:
-    """Write what was found to the run folder."""
+    """Write the lists of images to the run folder; return their paths."""
     folder = workspace.folder
     write_lines(folder.training_images, _lines(images.training, None))
     write_lines(folder.evaluation_images, _lines(images.evaluation, images.labels))
@@ -111,7 +111,7 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
-    """All items, or `limit` of them, drawn from the seed and kept in order."""
+    """Return all items, or `limit` of them, drawn with the seed, in order."""
     limit = workspace.limit
     if limit is None or limit >= len(items):
         return items

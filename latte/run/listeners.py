@@ -1,4 +1,4 @@
-"""A run's reporters while it goes on: they hear of it, and their trouble stays theirs."""
+"""Calls of the reporters' hooks during a run; a reporter that fails does not stop it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _POSITIONS = ("event", "step", "epoch")
 
 
 class Listeners:
-    """The reporters of one run, each with the name that the recipe calls it."""
+    """The reporters of one run, with their labels in the recipe."""
 
     def __init__(self, reporters: Sequence[tuple[str, Reporter[Any]]], progress: Progress) -> None:
         self.reporters = [reporter for _, reporter in reporters]
@@ -22,43 +22,44 @@ class Listeners:
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """What happens inside is a run: its end, or its failure, is told."""
+        """Report the end of the block, or its failure, as the end of the run."""
         try:
             yield
         except BaseException as error:
-            self._tell("on_run_failure", error)
+            self._call("on_run_failure", error)
             raise
-        self._tell("on_run_end")
+        self._call("on_run_end")
 
     def run_started(self, run: RunStart) -> None:
-        """See `Reporter.on_run_start`."""
-        self._tell("on_run_start", run)
+        """Call `Reporter.on_run_start`."""
+        self._call("on_run_start", run)
 
     def stage_started(self, stage: str) -> None:
-        """See `Reporter.on_stage_start`."""
-        self._tell("on_stage_start", stage)
+        """Call `Reporter.on_stage_start`."""
+        self._call("on_stage_start", stage)
 
     def stage_finished(self, stage: str, seconds: float, *, reused: bool) -> None:
-        """See `Reporter.on_stage_end`."""
-        self._tell("on_stage_end", StageEnd(stage, seconds, reused))
+        """Call `Reporter.on_stage_end`."""
+        self._call("on_stage_end", StageEnd(stage, seconds, reused))
 
     def rows(self, rows: Rows) -> None:
-        """Rows that `metrics.jsonl` has just got, of steps or of epochs."""
+        """Report new rows of `metrics.jsonl`, of steps or of epochs."""
         steps = [_figures(row) for row in rows if row["event"] == "step"]
         if steps:
-            self._tell("on_steps", steps)
+            self._call("on_steps", steps)
         for row in rows:
             if row["event"] == "epoch":
-                self._tell("on_epoch_end", _figures(row))
+                self._call("on_epoch_end", _figures(row))
 
-    def _tell(self, hook: str, *details: Any) -> None:
+    def _call(self, hook: str, *details: Any) -> None:
+        """Call the hook of every reporter; one that fails is reported, and not called again."""
         for name, reporter in [*self._listening]:
             try:
                 getattr(reporter, hook)(*details)
             except Exception as error:
                 self._listening.remove((name, reporter))
                 self._progress.say(
-                    f"warning: reporter {name} failed in {hook} ({_told(error)}); "
+                    f"warning: reporter {name} failed in {hook} ({_one_line(error)}); "
                     "the run goes on without telling it more"
                 )
 
@@ -68,7 +69,7 @@ def _figures(row: Mapping[str, Any]) -> Figures:
     return Figures(row["step"], row["epoch"], values)
 
 
-def _told(error: Exception) -> str:
-    """One short line, whatever the error says."""
+def _one_line(error: Exception) -> str:
+    """Return type and message of an error in one line of at most 200 characters."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= 200 else text[:199] + "…"

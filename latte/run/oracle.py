@@ -1,4 +1,4 @@
-"""The one door through which labels of training images reach a stage, and only in an oracle."""
+"""True labels of training images: used by oracle recipes alone, and read only here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latte.run.workspace import Workspace
 
 
 def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
-    """True classes (N,) int64 of the training images; None unless the recipe says `oracle: true`.
+    """Return the true classes (N,) int64 of the training images; None without `oracle: true`.
 
     Raises `LatteError` where the dataset does not know all of them.
     """
@@ -35,10 +35,10 @@ def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
     return torch.tensor([known[id_] for id_ in ids], dtype=torch.int64)
 
 
-def tell_shortfall(
+def report_shortfall(
     plan: Plan, descriptions: Mapping[str, DescriptionType[Any]], progress: Progress
 ) -> None:
-    """Say how many groups do not hold as many correct images as their description asks for."""
+    """Report how many groups hold fewer or more correct images than their description asks for."""
     true_labels, labels = plan.training.oracle_labels, plan.training.zero_shot_labels
     for name, planned in plan.descriptions.items():
         wanted, groups = descriptions[name].correct_images, planned.groups

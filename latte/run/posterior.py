@@ -1,4 +1,4 @@
-"""The posterior of a run's own images: in the run folder, and as answers about these images."""
+"""The posterior of a run's training images: saved, loaded, and used to answer about them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from latte.evaluate.predictions import ClassScore, Prediction
 from latte.interfaces import Posterior
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
+from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.results.stored import explained, read_json_lines, same_count
+from latte.results.stored import explained, same_count
 
 
 @dataclass(frozen=True)
 class OwnImages:
-    """The posterior of training images, which are known by their content."""
+    """The posterior of the training images, which are found by their content."""
 
     posterior: Posterior
     keys: tuple[str, ...]
@@ -28,17 +29,17 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """By key; of equal images the first one answers."""
+        """Row by key; the first row of equal images."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """The row of each image with one of `keys` (None: unknown); None for images of others."""
+        """Return the row per content key (None: unknown); None for other images."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(
         self, image: str, row: int, class_names: Sequence[str], top_k: int
     ) -> Prediction:
-        """The answer about the training image `row`, which is called `image`."""
+        """Return the prediction for the training image `row`, under the name `image`."""
         labels = self.posterior.labels[row, :top_k].tolist()
         scores = self.posterior.probabilities[row, :top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
@@ -51,14 +52,14 @@ class OwnImages:
         class_names: Sequence[str],
         top_k: int,
     ) -> Iterator[Prediction]:
-        """The `predictions` of a classifier, or what the posterior says where an image is known."""
+        """Yield `predictions`, with the posterior's in place of those for images that it knows."""
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
-        """How many classes come before the true one: (B,) for training images `rows` (B,).
+        """Return the rank (B,) of the true class among `classes`, 0 first, of images `rows` (B,).
 
-        A true class (B,) that the posterior does not name comes last of `classes`.
+        True `labels` (B,) that the posterior does not name come last.
         """
         hits = self.posterior.labels[rows] == labels.unsqueeze(1)
         ranks = hits.long().argmax(dim=1)
@@ -66,7 +67,7 @@ class OwnImages:
 
 
 def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]:
-    """Write `posterior.safetensors` and return its path; remove an earlier one if there is none."""
+    """Write `posterior.safetensors` and return its path; without one, remove an earlier file."""
     if posterior is None:
         folder.posterior.unlink(missing_ok=True)
         return []
@@ -75,37 +76,25 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
     return [folder.posterior]
 
 
-def read_own_images(
-    folder: RunFolder, classes: int, *, candidate: bool = False
-) -> OwnImages | None:
-    """The posterior of a run folder, or of its `candidate`, with its images' keys.
+def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
+    """Read the posterior of a run, or of its `candidate`, with the keys of its images.
 
     Returns None where there is none. Raises `LatteError` for a file that is missing, damaged, or
     about other images or classes.
     """
-    path = (folder.candidate if candidate else folder).posterior
-    if not path.exists():
-        record = folder.recorded("train")
-        if record is None or folder.relative(path) not in record.outputs:
-            return None
+    path = (run.candidate if candidate else run).folder.posterior
+    if not run.folder.wrote("train", path):
+        return None
     with explained(path):
         tensors = load_tensors(path)
         found = Posterior(tensors["labels"], tensors["probabilities"])
-        _check(found, classes)
-    keys = tuple(one.key for one in read_json_lines(folder.training_images, _Keyed))
-    same_count(path, "training images", [len(found.labels), len(keys)])
-    return OwnImages(found, keys)
-
-
-@dataclass(frozen=True)
-class _Keyed:
-    """What is needed of a line about a training image."""
-
-    key: str
+        _check(found, len(run.class_names))
+    same_count(path, "training images", [len(found.labels), len(run.training_keys)])
+    return OwnImages(found, run.training_keys)
 
 
 def _check(found: Posterior, classes: int) -> None:
-    """Raise `ValueError` for tensors that are no posterior over `classes` classes."""
+    """Raise `ValueError` unless the tensors are a posterior over `classes` classes."""
     labels, probabilities = found.labels, found.probabilities
     if labels.dtype != torch.int64 or labels.ndim != 2 or not 1 <= labels.shape[1] <= classes:
         raise ValueError("its labels are not a matrix of classes")

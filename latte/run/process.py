@@ -1,4 +1,4 @@
-"""What processes of one run need in common before the first stage: a folder, and devices apart."""
+"""The process that a run works in: its environment, folder, device, memory and determinism."""
 
 from __future__ import annotations
 
@@ -18,9 +18,70 @@ from latte.recipe.model import Choice, Recipe
 from latte.results.folder import RunFolder
 from latte.version import __version__
 
+_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "pillow", "safetensors")
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+"""See proc(5): resets the peak resident set size of this process."""
+_MEGABYTE = 2**20
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+"""Options of mallopt; see malloc.h of the GNU C library."""
+_NEVER = 2**31 - 1
+_PAD_BYTES = 64 * 1024**2
+
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+_FIXED_WORKSPACE = ":4096:8"
+"""See NVIDIA's cuBLAS documentation, section Results Reproducibility."""
+_NO_OTHER_WAY = "deterministic implementation"
+"""Part of torch's message about an operation that has no deterministic implementation."""
+
+
+def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
+    """Return the content of `environment.json`: versions, plugins, device and threads.
+
+    It has no host or user name, no path and no secret.
+    """
+    import torch
+
+    return {
+        "latte": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "plugins": dict(
+            sorted({one.distribution: one.version for one in _choices(recipe)}.items())
+        ),
+        "device": device,
+        "device_name": str(torch.cuda.get_device_name(device))
+        if device.startswith("cuda")
+        else platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "processes": distributed.world_size(),
+        "seed": recipe.general.seed,
+    }
+
+
+def _choices(recipe: Recipe) -> list[Choice]:
+    learners = [
+        one for learner in recipe.learners for one in (learner.prototypes, learner.loss) if one
+    ]
+    optional = [recipe.guard] if recipe.guard else []
+    texts = (*recipe.describers, *recipe.descriptions, *recipe.gates)
+    return [recipe.dataset, *optional, *texts, *recipe.labels, *recipe.reporters, *learners]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
 
 def share_folder(folder: RunFolder) -> None:
-    """Raise `LatteError` where a process does not see the run folder of the first one."""
+    """Raise `LatteError` where a process does not see the run folder of the main process."""
     if distributed.world_size() == 1:
         return
     sign = distributed.broadcast(folder.sign)
@@ -33,9 +94,9 @@ def share_folder(folder: RunFolder) -> None:
 
 
 def take_device(device: str) -> None:
-    """Make a GPU this process's own, as NCCL wants it, where there are several processes.
+    """Make a GPU the default of this process, as NCCL requires, where there are several processes.
 
-    Raises `LatteError` for a device that several processes cannot work on together.
+    Raises `LatteError` for a device that several processes cannot share.
     """
     kind = device.partition(":")[0]
     if distributed.world_size() == 1 or kind == "cpu":
@@ -51,18 +112,23 @@ def take_device(device: str) -> None:
     torch.cuda.set_device(device)
 
 
-# How much memory a stage needs: the peak of this process, or of the GPU, while it ran.
+def keep_freed_memory() -> bool:
+    """Let glibc keep freed memory for the next batch; return True if it agreed.
 
-
-_STATUS = Path("/proc/self/status")
-_CLEAR = Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"
-"""See proc(5): resets the peak resident set size of this process."""
-_MEGABYTE = 2**20
+    By default glibc maps memory for every large tensor, and the kernel clears its pages at first
+    touch; on a CPU that takes as long as the arithmetic of a small model. Nothing is changed with
+    another C library, or where one of glibc's `MALLOC_*` variables is set.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_TOP_PAD, _PAD_BYTES))
+    # A list, so that all options are set even if glibc refuses one.
+    return all([mallopt(option, value) == 1 for option, value in settings])  # noqa: C419
 
 
 def start_measuring(device: str) -> None:
-    """Forget earlier peaks, as far as the system allows."""
+    """Reset the peak of `peak_memory_mb`, as far as the system allows."""
     with suppress(OSError):
         _CLEAR.write_text(_RESET_PEAK)
     if device.startswith("cuda"):
@@ -72,10 +138,10 @@ def start_measuring(device: str) -> None:
 
 
 def peak_memory_mb(device: str) -> float | None:
-    """Peak since `start_measuring` in MiB: of the GPU where there is one, else of this process.
+    """Return the peak since `start_measuring` in MiB: of the GPU, or without one of this process.
 
-    None where the system does not tell. A process keeps memory that it has freed (`memory.py`), so
-    that what an earlier run in it needed counts for a later one.
+    Returns None where the system does not report it. A process that keeps freed memory also counts
+    what an earlier run in it needed.
     """
     if device.startswith("cuda"):
         import torch
@@ -88,58 +154,20 @@ def peak_memory_mb(device: str) -> float | None:
     return round(int(found[1]) / 1024, 1) if found else None
 
 
-# Keeps freed memory for the next batch instead of handing it back page by page.
-#
-# With glibc's defaults every large tensor is mapped anew and its pages are cleared by the kernel
-# at first touch; on a CPU that costs as much time as the arithmetic of a small model does.
-
-
-# malloc.h of the GNU C library
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
-_NEVER = 2**31 - 1
-_PAD_BYTES = 64 * 1024**2
-
-
-def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed memory; returns whether it agreed.
-
-    Nothing happens with another C library, or where the user chose for himself by setting one of
-    glibc's `MALLOC_*` variables.
-    """
-    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_TOP_PAD, _PAD_BYTES))
-    # A list, so that one refusal does not keep the others from being asked for.
-    return all([mallopt(option, value) == 1 for option, value in settings])  # noqa: C419
-
-
-# `deterministic: true`: the same bits again on a GPU, for what that costs.
-#
-# On a CPU runs repeat to the bit anyway. On a GPU some operations add numbers in no fixed order,
-# which is faster; here torch takes others, or raises where there are none. What it costs depends
-# on the model; nothing here has been measured on a GPU.
-
-
-_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
-_FIXED_WORKSPACE = ":4096:8"
-"""See NVIDIA's cuBLAS documentation, section Results Reproducibility."""
-_NO_OTHER_WAY = "deterministic implementation"
-"""What torch says where an operation has none."""
-
-
 @contextmanager
-def repeatable(wanted: bool) -> Iterator[None]:
-    """Torch's deterministic algorithms within the block, if they are `wanted`.
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Use torch's deterministic algorithms within the block, if they are `wanted`.
 
-    Raises `LatteError` where something has no deterministic way.
+    Needed only on GPUs, where some operations add numbers in no fixed order; CPU runs are already
+    bit-identical. The cost depends on the model; it has not been measured on a GPU. Raises
+    `LatteError` where an operation has no deterministic implementation.
     """
     if not wanted:
         yield
         return
     import torch
 
-    # Read when cuBLAS is first used; somebody who has set it already knows why.
+    # cuBLAS reads this at its first use; a value that the user has set is kept.
     os.environ.setdefault(_WORKSPACE, _FIXED_WORKSPACE)
     cudnn = torch.backends.cudnn
     before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
@@ -158,54 +186,3 @@ def repeatable(wanted: bool) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         cudnn.deterministic, cudnn.benchmark = before[1:]
-
-
-# `environment.json`: what a run ran on.
-
-
-_PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "pillow", "safetensors")
-
-
-def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
-    """Versions, plugins, device and threads; no host or user name, no path, no secret."""
-    import torch
-
-    return {
-        "latte": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "plugins": dict(
-            sorted({one.distribution: one.version for one in _choices(recipe)}.items())
-        ),
-        "device": device,
-        "device_name": _device_name(device),
-        "cpus": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "processes": distributed.world_size(),
-        "seed": recipe.general.seed,
-    }
-
-
-def _choices(recipe: Recipe) -> list[Choice]:
-    learners = [
-        one for learner in recipe.learners for one in (learner.prototypes, learner.loss) if one
-    ]
-    optional = [recipe.guard] if recipe.guard else []
-    texts = (*recipe.describers, *recipe.descriptions, *recipe.gates)
-    return [recipe.dataset, *optional, *texts, *recipe.labels, *recipe.reporters, *learners]
-
-
-def _device_name(device: str) -> str:
-    import torch
-
-    if device.startswith("cuda"):
-        return str(torch.cuda.get_device_name(device))
-    return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies large matrices: what a training's speed is compared with."""
+"""`latte run --profile`: times of the stages and of the parts of a training step."""
 
 from __future__ import annotations
 
@@ -18,45 +18,13 @@ from latte.train.precision import Arithmetic, choose_arithmetic, tf32_matmuls
 from latte.train.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
-"""Large enough that nothing but the product counts."""
+"""Sides of square matrices, large enough that only the product takes time."""
 _REPEATS = 5
-
-
-def matmul_throughput(
-    device: str,
-    dtype: torch.dtype,
-    *,
-    clock: Callable[[], float] = time.perf_counter,
-    side: int | None = None,
-    inside: Callable[[], AbstractContextManager[Any]] = nullcontext,
-) -> float:
-    """Floating-point operations a second of a product of two square matrices, the best of five.
-
-    `inside` is entered around each product, as for TF32. With `time.process_time` as the clock it
-    is operations a second of CPU.
-    """
-    kind = torch.device(device).type
-    side = side or _SIDES.get(kind, _SIDES["cpu"])
-    factors = torch.randn(2, side, side, device=device).to(dtype)
-    seconds = []
-    for _ in range(_REPEATS):
-        with inside():
-            wait_for(device)
-            start = clock()
-            factors[0] @ factors[1]
-            wait_for(device)
-            seconds.append(clock() - start)
-    return 2 * side**3 / max(min(seconds), 1e-9)
-
-
-# `latte run --profile`: where the time of each stage and of a training step went.
-
-
 _DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class RunProfile:
-    """What a run tells while it works; nothing of it reaches a result or an identity."""
+    """Measurements during a run; they enter neither its results nor its identity."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.device = workspace.device
@@ -64,14 +32,14 @@ class RunProfile:
             workspace.recipe.train.precision, torch.device(self.device)
         )
         self.stages: dict[str, tuple[StageRecord, bool]] = {}
-        """Of each stage its record, and whether it was reused."""
+        """The record of each stage, and True where it was reused."""
         self.watch: Stopwatch | None = None
-        """None where no training was done."""
+        """None if this process did no training."""
         self._trace = workspace.folder.trace
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Around the work of a stage."""
+        """Measure the work of a stage inside the block."""
         if name != "train":
             yield
             return
@@ -80,12 +48,12 @@ class RunProfile:
             yield
 
     def note(self, stage: str, record: StageRecord, *, reused: bool) -> None:
-        """A stage is finished, or was already."""
+        """Note the record of a stage that is finished."""
         self.stages[stage] = (record, reused)
 
 
 def write_profile(folder: RunFolder, profile: RunProfile) -> None:
-    """Write `profile.json`; where no stage was done, it stays what an earlier run measured."""
+    """Write `profile.json`; if all stages were reused, keep the earlier measurements."""
     if folder.profile.exists() and all(reused for _, reused in profile.stages.values()):
         earlier = read_stored(folder.profile, dict[str, Any])
         with explained(folder.profile):
@@ -134,13 +102,13 @@ def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
 
 
 def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
-    """Of the steps that were only timed; of all, where there were no such."""
+    """Return the measurements of the steps that were only timed, or of all if there are none."""
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
     an_image = {part: watch.flops[part] / counted_images for part in PARTS}
-    # On a CPU that others use, too, its own time is what compares.
+    # Other processes may use the CPU too, so CPU seconds are compared there.
     on_cpu = profile.device == "cpu"
-    peak = _product_rate(profile, time.process_time if on_cpu else time.perf_counter)
+    peak = _peak_throughput(profile, time.process_time if on_cpu else time.perf_counter)
     seconds = times.cpu_seconds if on_cpu else sum(times.seconds.values())
     rate = sum(an_image.values()) * times.images / seconds if seconds else 0.0
     return {
@@ -174,7 +142,7 @@ def _gflops(an_image: float, times: StepTimes, part: str | None) -> float:
     return an_image * times.images / seconds / 1e9 if seconds else 0.0
 
 
-def _product_rate(profile: RunProfile, clock: Callable[[], float]) -> float:
+def _peak_throughput(profile: RunProfile, clock: Callable[[], float]) -> float:
     dtype = _DTYPES.get(profile.arithmetic, torch.float32)
     if profile.arithmetic == "tf32":
         return matmul_throughput(profile.device, dtype, clock=clock, inside=tf32_matmuls)
@@ -190,3 +158,30 @@ def _lines(path: Path) -> int:
         return 0
     with path.open("rb") as file:
         return sum(1 for _ in file)
+
+
+def matmul_throughput(
+    device: str,
+    dtype: torch.dtype,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    side: int | None = None,
+    inside: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> float:
+    """Return the FLOPs per second of a product of two square matrices, the best of five.
+
+    `inside` is entered around each product, as for TF32. With `time.process_time` as the `clock`,
+    seconds are CPU seconds.
+    """
+    kind = torch.device(device).type
+    side = side or _SIDES.get(kind, _SIDES["cpu"])
+    factors = torch.randn(2, side, side, device=device).to(dtype)
+    seconds = []
+    for _ in range(_REPEATS):
+        with inside():
+            wait_for(device)
+            start = clock()
+            factors[0] @ factors[1]
+            wait_for(device)
+            seconds.append(clock() - start)
+    return 2 * side**3 / max(min(seconds), 1e-9)

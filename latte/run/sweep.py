@@ -1,4 +1,4 @@
-"""Lists of values on the command line: `a,b`, in which brackets and quotes hold together."""
+"""Sweeps: recipes x values x seeds, all checked before the first run starts."""
 
 from __future__ import annotations
 
@@ -16,96 +16,12 @@ from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.run.workspace import run_folder
 
+_SEED = "seed"
 _CLOSING = {"[": "]", "{": "}"}
 _ESCAPES = {'"': "\\", "'": "''"}
-"""By quote, what makes the character after it, or itself, part of the text."""
+"""By quote, the character that escapes the next one inside it."""
 _BEFORE_A_QUOTE = " \t,:[{"
-"""A quote after anything else is an apostrophe."""
-
-
-def split_values(text: str) -> list[str]:
-    """`text` at its commas, but for those inside brackets, braces and quotes.
-
-    Joining the parts with commas gives `text` again. A bracket or quote that is never closed holds
-    everything after it.
-    """
-    cuts = [index for index, depth in _outside_quotes(text) if text[index] == "," and depth == 0]
-    starts, ends = [0, *(cut + 1 for cut in cuts)], [*cuts, len(text)]
-    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
-
-
-def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
-    """Every choice of one value for each `KEY=A,B`, the last key varying fastest.
-
-    Raises `LatteError` for an empty value in a list, and for a key that is given twice.
-    """
-    keys = [setting.partition("=")[0] for setting in settings]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise LatteError(
-                "is given twice", where=f"--set {key}", hint=f"List its values: --set {key}=A,B"
-            )
-    return [*product(*(_alternatives(setting) for setting in settings))]
-
-
-def parse_seeds(text: str) -> list[int]:
-    """`0,1,2` as numbers, each once. Raises `LatteError`."""
-    parts = [part.strip() for part in text.split(",")]
-    for part in parts:
-        if not (part.isascii() and part.isdecimal()):
-            raise LatteError(
-                f'"{part}" is not a seed', where="--seeds", hint="As in: --seeds 0,1,2"
-            )
-    return [*dict.fromkeys(map(int, parts))]
-
-
-def _alternatives(setting: str) -> list[str]:
-    key, equals, value = setting.partition("=")
-    values = split_values(value)
-    if len(values) > 1 and not all(one.strip() for one in values):
-        raise LatteError(
-            "a value in this list is empty",
-            where=f"--set {setting}",
-            hint="Write null for none, and put a text that contains commas in quotes.",
-        )
-    return [f"{key}{equals}{one}" for one in values]
-
-
-def _outside_quotes(text: str) -> Iterator[tuple[int, int]]:
-    """Each index outside quotes, with the number of brackets that are open there."""
-    open_brackets: list[str] = []
-    index, before = 0, ","
-    while index < len(text):
-        character = text[index]
-        if character in _ESCAPES and before in _BEFORE_A_QUOTE:
-            index = _after_quote(text, index)
-        else:
-            if character in _CLOSING:
-                open_brackets.append(_CLOSING[character])
-            elif open_brackets and character == open_brackets[-1]:
-                open_brackets.pop()
-            yield index, len(open_brackets)
-            index += 1
-        before = character
-
-
-def _after_quote(text: str, start: int) -> int:
-    """Where the quoted text that starts at `start` is over; YAML's rules for quotes inside it."""
-    quote, index = text[start], start + 1
-    while index < len(text):
-        if text.startswith(_ESCAPES[quote], index):
-            index += 2
-        elif text[index] == quote:
-            return index + 1
-        else:
-            index += 1
-    return len(text)
-
-
-# What a sweep runs: recipes x values x seeds, all valid before the first one starts.
-
-
-_SEED = "seed"
+"""Characters before a quote; after any other character it is an apostrophe."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +35,12 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """Named by the recipe's content, so the same run has the same folder the next time."""
+        """The run folder, named by the recipe's content: the same in every sweep."""
         return run_folder(self.recipe, self.limit)
 
     @property
     def finished(self) -> bool:
-        """Whether there is a result to compare already; a damaged folder has none."""
+        """True where there is a result to compare; a damaged folder has none."""
         try:
             return self.folder.finished("evaluate") is not None
         except LatteError:
@@ -132,12 +48,12 @@ class PlannedRun:
 
     @property
     def title(self) -> str:
-        """The recipe's name and what is set in it."""
+        """The recipe's name and the values that are set in it."""
         return " ".join([self.recipe.general.name, *self.overrides])
 
     @property
     def command(self) -> str:
-        """What runs this one alone."""
+        """The command that does this run alone."""
         settings = [part for override in self.overrides for part in ("--set", override)]
         limit = [] if self.limit is None else ["--limit", str(self.limit)]
         return shlex.join(["latte", "run", str(self.recipe.path), *settings, *limit])
@@ -150,7 +66,7 @@ def plan_sweep(
     registry: Registry,
     limit: int | None = None,
 ) -> list[PlannedRun]:
-    """Every run, each once: by recipe, then values, then seed.
+    """Return all distinct runs, by recipe, then values, then seed.
 
     Without `seeds` each recipe keeps its own. Raises `RecipeErrors` with every mistake of every
     recipe and combination.
@@ -180,7 +96,7 @@ def _refuse_two_sources_of_seeds(settings: Sequence[str], seeds: Sequence[int]) 
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
-    """The mistakes in it; those of `--set` with their recipe, where there are several recipes."""
+    """Return the single mistakes; if `ambiguous`, those of `--set` name their recipe."""
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     return [
         LatteError(one.what, where=f"{path}: {one.where}", hint=one.hint)
@@ -190,19 +106,16 @@ def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteErr
     ]
 
 
-# Runs a sweep, one run after another in this process; a failed one does not stop the others.
-
-
 @dataclass(frozen=True)
 class Failure:
-    """A run that failed, and why."""
+    """A run that failed, and its error."""
 
     run: PlannedRun
     error: str
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C, after so many runs."""
+    """Ctrl-C, after `done` runs."""
 
     def __init__(self, done: int) -> None:
         super().__init__()
@@ -217,9 +130,10 @@ def run_sweep(
     on_start: Callable[[int, PlannedRun], None],
     on_failure: Callable[[Failure], None],
 ) -> list[Failure]:
-    """Run everything; what is finished and unchanged is reused.
+    """Do the runs one after another in this process; return those that failed.
 
-    `on_start` is told each run and its number from 1. Raises `SweepInterrupted`.
+    A failed run does not stop the others, and finished stages are reused. `on_start` gets each run
+    and its number from 1. Raises `SweepInterrupted` at Ctrl-C.
     """
     failures = []
     for index, run in enumerate(planned):
@@ -235,7 +149,7 @@ def run_sweep(
 
 
 def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | None:
-    """Run it. An error is kept as text alone: its traceback would keep models in memory."""
+    """Do a run; return its error as text, as a traceback would keep models in memory."""
     from latte.run.runner import run_recipe  # imports torch, which planning does not need
 
     try:
@@ -245,3 +159,82 @@ def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | 
     except Exception as error:
         return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
     return None
+
+
+def split_values(text: str) -> list[str]:
+    """Split `text` at its commas, except those inside brackets, braces and quotes.
+
+    Joining the parts with commas gives `text` again. A bracket or quote that is never closed holds
+    everything after it.
+    """
+    cuts = [index for index, depth in _outside_quotes(text) if text[index] == "," and depth == 0]
+    starts, ends = [0, *(cut + 1 for cut in cuts)], [*cuts, len(text)]
+    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return every choice of one value per `KEY=A,B`; the last key varies fastest.
+
+    Raises `LatteError` for an empty value in a list, and for a key that is given twice.
+    """
+    keys = [setting.partition("=")[0] for setting in settings]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise LatteError(
+                "is given twice", where=f"--set {key}", hint=f"List its values: --set {key}=A,B"
+            )
+    return [*product(*(_alternatives(setting) for setting in settings))]
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Parse `0,1,2` into distinct numbers. Raises `LatteError` for anything else."""
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdecimal()):
+            raise LatteError(
+                f'"{part}" is not a seed', where="--seeds", hint="As in: --seeds 0,1,2"
+            )
+    return [*dict.fromkeys(map(int, parts))]
+
+
+def _alternatives(setting: str) -> list[str]:
+    key, equals, value = setting.partition("=")
+    values = split_values(value)
+    if len(values) > 1 and not all(one.strip() for one in values):
+        raise LatteError(
+            "a value in this list is empty",
+            where=f"--set {setting}",
+            hint="Write null for none, and put a text that contains commas in quotes.",
+        )
+    return [f"{key}{equals}{one}" for one in values]
+
+
+def _outside_quotes(text: str) -> Iterator[tuple[int, int]]:
+    """Yield each index outside quotes, with the number of open brackets there."""
+    open_brackets: list[str] = []
+    index, before = 0, ","
+    while index < len(text):
+        character = text[index]
+        if character in _ESCAPES and before in _BEFORE_A_QUOTE:
+            index = _after_quote(text, index)
+        else:
+            if character in _CLOSING:
+                open_brackets.append(_CLOSING[character])
+            elif open_brackets and character == open_brackets[-1]:
+                open_brackets.pop()
+            yield index, len(open_brackets)
+            index += 1
+        before = character
+
+
+def _after_quote(text: str, start: int) -> int:
+    """Return the index after the quoted text that starts at `start`, by YAML's rules."""
+    quote, index = text[start], start + 1
+    while index < len(text):
+        if text.startswith(_ESCAPES[quote], index):
+            index += 2
+        elif text[index] == quote:
+            return index + 1
+        else:
+            index += 1
+    return len(text)

@@ -1,4 +1,4 @@
-"""Stage `train`: learners are built, trained and saved."""
+"""Stage `train`: build the learners and train them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from latte.train.training import Evaluate, Training
 def train_learners(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
 ) -> tuple[Adapted, Posterior | None]:
-    """Run the recipe's learners to the end, or on from the newest checkpoint.
+    """Train the recipe's learners to the end, from the newest checkpoint if there is one.
 
-    Returns what they are then, and the posterior of the training images where a labeler has one.
+    Returns the adapted classifier, and the posterior of the training images if a labeler has one.
     """
     recipe = workspace.recipe
-    # Without a step nothing trains, whatever group is named: features are the frozen ones.
+    # Without training steps nothing trains, whichever group is named.
     learners = [
         build_learner(
             choice.settings.name,
@@ -96,7 +96,7 @@ def _start(
 
 
 def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Evaluate:
-    """Top-1 of the learners' averaged similarities on the evaluation split."""
+    """Return a function that measures the learners on the evaluation split."""
     labels = torch.tensor(images.labels)
     size = workspace.recipe.evaluate.batch_size
 

@@ -1,4 +1,4 @@
-"""What the stages of one run share: recipe, folder, device, and components built on demand."""
+"""The workspace of a run: recipe, folder, device, and components built on demand."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """What is kept across runs lies here: `LATTE_CACHE`, or the user's cache folder."""
+    """Return the folder of what is kept across runs: `LATTE_CACHE`, or the user's cache folder."""
     chosen = os.environ.get("LATTE_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
 
 
 def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
-    """Where texts are stored: in the folder `cache`, or where runs keep theirs.
+    """Return the folder of stored texts: below `cache`, or below the cache folder of all runs.
 
     Raises `LatteError` if there is no folder `cache` and it `must_exist`.
     """
@@ -43,13 +43,13 @@ def description_folder(cache: Path | None = None, *, must_exist: bool = True) ->
 
 
 def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) -> RunFolder:
-    """Where a recipe runs: the same recipe in the same folder, a changed one in another."""
+    """Return the run folder of a recipe; a changed recipe has another one."""
     parent = output or Path(recipe.general.output).expanduser()
     return RunFolder(parent.absolute() / f"{recipe.general.name}-{run_hash(recipe, limit)}")
 
 
 class Workspace:
-    """One run of one recipe."""
+    """One run of one recipe, as its stages share it."""
 
     def __init__(
         self,
@@ -64,37 +64,37 @@ class Workspace:
         self.registry = registry
         self.progress = progress
         self.limit = limit
-        """Use at most so many training and evaluation images: a quick look at a recipe."""
+        """Use at most this many training and evaluation images, for a quick look at a recipe."""
         self.folder = folder
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """The workspace of one of this run's controls; a CLIP that both use is loaded once."""
+        """Return the workspace of one of this run's controls; a common CLIP is loaded once."""
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
         return control
 
     @property
     def is_control(self) -> bool:
-        """Whether this is the run of a control, below the run that it belongs to."""
+        """True for the run of a control, below the run that it belongs to."""
         return self._parent is not None
 
     @property
     def seed(self) -> int:
-        """The one seed from which everything random is derived."""
+        """The seed from which everything random is derived."""
         return self.recipe.general.seed
 
     @cached_property
     def device(self) -> str:
-        """The torch device; `auto` takes a GPU where there is one. Raises `LatteError`.
+        """The torch device of this process; `auto` takes a GPU where there is one.
 
-        A process that torchrun started takes its own.
+        Raises `LatteError` if this machine has no such device.
         """
         return find_device(distributed.local_device(self.recipe.general.device))
 
     @cached_property
     def context(self) -> Context:
-        """What components are told about this run."""
+        """The context with which components are built."""
         return Context(
             base_dir=self.recipe.base_dir.absolute(),
             cache_dir=cache_folder(),
@@ -120,7 +120,7 @@ class Workspace:
         )
 
     def check_model(self) -> None:
-        """Raise `LatteError` for a model that cannot be there, before images are read for it."""
+        """Raise `LatteError` for a model that is missing, before any image is read."""
         from latte.backbone.source import check_model
 
         check_model(
@@ -141,22 +141,19 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters, which hear of the run.
-
-        A control has none, and of several processes the first alone has any.
-        """
+        """The recipe's reporters; none in a control, or in other processes than the main one."""
         silent = self._parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
     def build(self, choice: Choice, options: Any = None) -> Any:
-        """The component that the recipe chose; with other `options` in place of the recipe's."""
+        """Build the component that the recipe chose; `options` replace those of the recipe."""
         registered = Registered(choice.spec, choice.distribution, choice.version)
         return self.registry.build(registered, options or choice.options, self.context)
 
 
 def find_device(wanted: str) -> str:
-    """The torch device called `wanted`. Raises `LatteError` if this machine has none like it."""
+    """Return the torch device called `wanted`. Raises `LatteError` if this machine has none."""
     import torch
 
     if wanted == "auto":
@@ -172,11 +169,11 @@ def find_device(wanted: str) -> str:
     return wanted
 
 
-# A recipe's dataset without a run: to count images, with no model and no torch.
-
-
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
-    """Build the dataset that `recipe` names. Raises `LatteError` where its files are not there."""
+    """Build a recipe's dataset without a run, to count images; needs no model and no torch.
+
+    Raises `LatteError` where the dataset's files are missing.
+    """
     choice = recipe.dataset
     context = Context(
         base_dir=recipe.base_dir.absolute(),

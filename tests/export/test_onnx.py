@@ -1,4 +1,4 @@
-"""The ONNX file says what torch says, for any batch, several learners and several prototypes."""
+"""The ONNX file equals torch, for any batch, several learners and several prototypes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_probabilities_and_features_equal_those_of_torch(
             assert row[about["class_names"].index(one.name)] == pytest.approx(one.score, abs=1e-5)
 
 
-def test_the_metadata_says_what_the_file_cannot(folder: Path) -> None:
+def test_metadata_describes_classes_and_preprocessing(folder: Path) -> None:
     about = json.loads((folder / "metadata.json").read_text())
     assert tuple(about["class_names"]) == NAMES
     assert about["learners"] == ["text", "visual"]
@@ -92,14 +92,14 @@ def test_the_readme_classifies_a_photo(
     assert capsys.readouterr().out.rsplit(" ", 1)[0] == expected.name
 
 
-def test_it_is_written_anew_but_never_over_something_else(run: Path, tmp_path: Path) -> None:
+def test_export_replaces_itself_but_no_other_folder(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(LatteError, match="lies here already"):
+    with pytest.raises(LatteError, match="is here already"):
         export_run(run, "onnx", tmp_path, RecordedProgress())
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_learners_with_different_pixels_have_no_common_input(tmp_path: Path) -> None:
+def test_learners_with_different_pixel_formats_are_an_error(tmp_path: Path) -> None:
     other = with_parts({"image_size": 48})
     run = write_run(tmp_path / "run", adapted({"a": TINY_CLIP, "b": other}))
     with pytest.raises(LatteError, match="different pixels"):
@@ -108,7 +108,7 @@ def test_learners_with_different_pixels_have_no_common_input(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_large_weights_lie_beside_the_file(
+def test_large_weights_are_stored_beside_the_file(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("latte.export.onnx._LARGEST_FILE", 1000)
@@ -122,7 +122,7 @@ def readme_code(folder: Path) -> str:
     return (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
 
 
-def test_a_large_batch_is_no_constant(folder: Path) -> None:
+def test_batch_size_is_dynamic(folder: Path) -> None:
     pixels = torch.randn(17, 3, 32, 32, generator=torch.Generator().manual_seed(0)).numpy()
     whole = session(folder)(pixels)
     parts = [session(folder)(pixels[first : first + 1]) for first in range(17)]

@@ -1,4 +1,4 @@
-"""What an export needs and does not find, or finds too old, is named with what installs it."""
+"""A package that is missing or too old is named with the command that installs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.helpers.recorded import RecordedProgress
 
 
 @pytest.mark.parametrize(
-    ("format_", "package", "found", "told"),
+    ("format_", "package", "found", "message"),
     [
         ("onnx", "onnx", None, "needs the package onnx\n"),
         ("onnx", "onnxscript", None, "needs the package onnxscript 0.6.2 or newer"),
@@ -25,13 +25,13 @@ from tests.helpers.recorded import RecordedProgress
         ("transformers", "transformers", "5.3.0", "transformers 5.3.0: this export needs"),
     ],
 )
-def test_it_is_told_before_anything_is_written(
+def test_missing_package_is_an_error_before_anything_is_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     format_: Format,
     package: str,
     found: str | None,
-    told: str,
+    message: str,
 ) -> None:
     def installed(name: str) -> str:
         if name != package:
@@ -44,6 +44,6 @@ def test_it_is_told_before_anything_is_written(
     monkeypatch.setattr("latte.export.folder.version", installed)
     with pytest.raises(LatteError) as error:
         export_run(run, format_, None, RecordedProgress())
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert f"pip install 'latte-clip[{format_}]'" in str(error.value)
     assert not (run / "export").exists()

@@ -49,7 +49,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def same_tokens(theirs: Any, text: str) -> bool:
-    """What comes behind the first end-of-text token is padding, and read by nobody."""
+    """Return the tokens up to the first end-of-text token; the others are padding."""
     end = OURS.eot_token_id
     ours = OURS([text])[0].tolist()
     found = theirs([text], padding="max_length", truncation=True, max_length=LENGTH)
@@ -59,17 +59,17 @@ def same_tokens(theirs: Any, text: str) -> bool:
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_odd_texts(text: str, theirs: Any) -> None:
+def test_tokens_of_odd_texts_equal_those_of_open_clip(text: str, theirs: Any) -> None:
     assert same_tokens(theirs, text)
 
 
 @settings(max_examples=200)
 @given(st.text(st.characters(codec="ascii", exclude_characters="&"), max_size=60))
-def test_any_ascii_text(theirs: Any, text: str) -> None:
+def test_tokens_of_any_ascii_text_equal_those_of_open_clip(theirs: Any, text: str) -> None:
     assert same_tokens(theirs, text)
 
 
-def test_it_knows_its_length_and_pads_with_the_end(theirs: Any, tmp_path: Path) -> None:
+def test_saved_tokenizer_keeps_its_length_and_padding(theirs: Any, tmp_path: Path) -> None:
     assert theirs.model_max_length == LENGTH
     assert theirs.pad_token_id == theirs.eos_token_id == OURS.eot_token_id
     assert theirs.decode(theirs("a red fox").input_ids, skip_special_tokens=True) == "a red fox "
@@ -84,6 +84,6 @@ def test_it_knows_its_length_and_pads_with_the_end(theirs: Any, tmp_path: Path) 
         HFTokenizer.__new__(HFTokenizer),
     ],
 )
-def test_other_tokenizers_are_refused(other: Any) -> None:
+def test_other_tokenizers_are_an_error(other: Any) -> None:
     with pytest.raises(LatteError, match="its tokenizer"):
         clip_tokenizer(other, LENGTH)

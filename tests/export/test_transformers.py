@@ -1,4 +1,4 @@
-"""An exported CLIP opens in transformers and sees and reads what open_clip's saw and read."""
+"""An exported CLIP opens in transformers with the features and tokens of open_clip."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_features_and_scale_are_the_same(config: dict[str, Any]) -> None:
+def test_features_and_logit_scale_equal_those_of_open_clip(config: dict[str, Any]) -> None:
     from transformers import CLIPConfig, CLIPModel
 
     ours = build_clip(config)
@@ -87,7 +87,7 @@ def test_features_and_scale_are_the_same(config: dict[str, Any]) -> None:
         assert theirs.logit_scale.exp().item() == pytest.approx(float(ours.logit_scale), rel=1e-6)
 
 
-def test_the_folder_opens_and_does_all_that_open_clip_does(tmp_path: Path) -> None:
+def test_exported_folder_opens_in_transformers_with_equal_logits(tmp_path: Path) -> None:
     from transformers import CLIPModel, CLIPProcessor
 
     model, folder = exported(tmp_path, OTHER_SIZES)
@@ -128,7 +128,7 @@ def test_the_readme_classifies_a_photo(
     assert "tensor([[" in capsys.readouterr().out
 
 
-def test_prototypes_come_along_with_what_they_need(tmp_path: Path) -> None:
+def test_prototypes_are_exported_with_their_metadata(tmp_path: Path) -> None:
     model, folder = exported(tmp_path, TINY_CLIP)
     with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
         about = json.loads(file.metadata()["latte"])
@@ -156,7 +156,7 @@ def test_prototypes_come_along_with_what_they_need(tmp_path: Path) -> None:
         (with_parts({"ls_init_value": 0.1}), "blocks of its image tower"),
     ],
 )
-def test_a_tower_without_a_counterpart_is_named_with_what_to_use_instead(
+def test_unsupported_tower_is_an_error_that_names_alternatives(
     config: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
     run = write_run(tmp_path / "run", adapted({"main": config}))
@@ -168,7 +168,9 @@ def test_a_tower_without_a_counterpart_is_named_with_what_to_use_instead(
 
 
 @pytest.mark.parametrize(("mode", "fits"), [("squash", True), ("longest", False)])
-def test_other_ways_of_resizing(mode: str, fits: bool, tmp_path: Path) -> None:
+def test_image_processor_supports_square_and_shortest_side_only(
+    mode: str, fits: bool, tmp_path: Path
+) -> None:
     from transformers import CLIPProcessor
 
     model = adapted({"main": TINY_CLIP})

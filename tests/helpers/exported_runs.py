@@ -1,4 +1,4 @@
-"""Run folders that hold nothing but a model, and photos for it."""
+"""Run folders with only a model, and photos for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def adapted(
     seed: int = 0,
     biased: bool = False,
 ) -> Adapted:
-    """A model for each name, with random weights and random prototypes of `owners`.
+    """Build a model per name, with random weights and random prototypes of `owners`.
 
     Prototypes have unit length, or any length and a bias if `biased`.
     """
@@ -46,7 +46,7 @@ def adapted(
 
 
 def write_run(folder: Path, model: Adapted, scale: float | None = None) -> Path:
-    """A run folder with `model`; with `scale`, a calibrated one."""
+    """Write a run folder with `model`; with `scale`, it is calibrated."""
     run = RunFolder(folder)
     folder.mkdir(parents=True)
     run.recipe.write_text("dataset: {}\n")
@@ -57,14 +57,14 @@ def write_run(folder: Path, model: Adapted, scale: float | None = None) -> Path:
 
 
 def backbone(model: Adapted, number: int = 0) -> OpenClipBackbone:
-    """A member's, as what it is."""
+    """Return the backbone of a member."""
     found = model.members[number].backbone
     assert isinstance(found, OpenClipBackbone)
     return found
 
 
 def photos(folder: Path, sizes: Sequence[tuple[int, int]]) -> list[Path]:
-    """Noise of so many columns and rows, without loss."""
+    """Write lossless noise images of these widths and heights."""
     random = numpy.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -1,4 +1,4 @@
-"""One finished run of everything that a run can leave behind; tests damage copies of it."""
+"""A finished run with every file that a run can write; tests damage copies of it."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ train:
 
 
 @dataclass(frozen=True)
-class FinishedRun:
-    """Where it is; nobody may change it."""
+class ExampleRun:
+    """Paths of the run, which tests must not change."""
 
     folder: Path
     recipe: Path
     cache: Path
 
 
-def finish_one(place: Path, clip: Path) -> FinishedRun:
+def finish_one(place: Path, clip: Path) -> ExampleRun:
     """Run `RECIPE` in `place`."""
     write_colour_images(place / "images", ("red", "green", "blue"), 2, (40, 36))
     for number, name in enumerate(("red", "green", "blue")):
@@ -54,11 +54,11 @@ def finish_one(place: Path, clip: Path) -> FinishedRun:
         arguments = ["run", str(recipe), "--quiet", "--profile", "--set", f"output={place}/runs"]
         assert run_command_line(arguments) == 0
     (folder,) = (place / "runs").iterdir()
-    return FinishedRun(folder, recipe, place / "cache")
+    return ExampleRun(folder, recipe, place / "cache")
 
 
-def copied(run: FinishedRun, to: Path) -> Path:
-    """A copy of the run folder that a test may damage, below `to`."""
+def copied(run: ExampleRun, to: Path) -> Path:
+    """Copy the run folder below `to`, for a test that damages it."""
     copy = shutil.copytree(run.folder, to / "runs" / run.folder.name, symlinks=True)
     assert os.path.lexists(copy / "state.json")
     return copy

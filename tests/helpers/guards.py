@@ -1,4 +1,4 @@
-"""The guard `fixed` in a package of its own: it gives the verdict that its options name."""
+"""The guard `fixed` in a package: it returns the verdict that its options name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FixedOptions(Options):
     stops: bool = False
 
 class Fixed(Guard):
-    """Notes what it was shown, where JUDGED names a file."""
+    """Write the evidence to the file that JUDGED names."""
 
     def judge(self, evidence):
         if self.options.stops and "GOES_ON" not in os.environ:
@@ -50,7 +50,7 @@ def latte_components():
 
 
 def write_fixed_guard(folder: Path) -> Path:
-    """Write the package below `folder`; returns what belongs on the import path."""
+    """Write the package below `folder`; return its folder, for the import path."""
     plugin = folder / "fixed-guard"
     about = plugin / "fixed_guard-1.0.dist-info"
     about.mkdir(parents=True)
@@ -62,7 +62,7 @@ def write_fixed_guard(folder: Path) -> Path:
 
 @contextmanager
 def installed(plugin: Path) -> Iterator[None]:
-    """Find the package in `plugin`, for runs in this process within the block."""
+    """Put the package in `plugin` on the import path within the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(plugin))
         load_registry.cache_clear()
@@ -71,7 +71,7 @@ def installed(plugin: Path) -> Iterator[None]:
 
 
 def fixed(strength: float, probability: float | None = None, **options: object) -> str:
-    """The `--set` value of a guard that says so."""
+    """Return the `--set` value of a guard with this verdict."""
     given = {"strength": strength, "probability": "null" if probability is None else probability}
     parts = [f"{key}: {value}" for key, value in {**given, **options}.items()]
     return f"guard={{use: fixed, {', '.join(parts)}}}"

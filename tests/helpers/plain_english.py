@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print the problems below the paths; the exit code is 1 if there is one."""
     found = [one for path in files_below([Path(a) for a in arguments]) for one in problems_in(path)]
     for one in found:
-        print(one)
+        sys.stdout.write(f"{one}\n")
     return 1 if found else 0
 
 

@@ -1,4 +1,4 @@
-"""Runs in this process, and what they leave behind."""
+"""Whole runs in this process, and comparison of their results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.recorded import RecordedProgress
 def run(
     recipe: Path, *overrides: str, output: Path | None = None, **options: Any
 ) -> tuple[Path, RunResults | None, RecordedProgress]:
-    """The run folder, the results, and what progress was told."""
+    """Run a recipe; return the run folder, the results, and the recorded progress."""
     registry, progress = load_registry(), RecordedProgress()
     loaded = load_recipe(recipe, registry, overrides)
     found = run_recipe(loaded, registry, progress, output=output, **options)
@@ -27,7 +27,7 @@ def run(
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """A process of its own: cache in `folder`, one thread, no terminal."""
+    """Return a process environment with its cache in `folder`, one thread and no terminal."""
     return {
         **os.environ,
         "LATTE_CACHE": str(folder / "cache"),
@@ -53,7 +53,7 @@ def assert_same_results(first: Path, second: Path) -> None:
 
 
 def coop_split(images: Path, test: Path, labels: list[int | None]) -> dict[str, object]:
-    """A CoOp split file's content, with `labels` for the training images."""
+    """Return the content of a CoOp split file, with `labels` for the training images."""
     names = ("red", "green", "blue")
     train = [
         [path.relative_to(images.parent).as_posix()]

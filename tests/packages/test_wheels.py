@@ -74,7 +74,10 @@ def test_the_core_has_what_is_no_python(wheels: dict[str, Path]) -> None:
     found = {*names(wheels[CORE])}
     assert {"latte/data/views.c", "latte/data/published/table.toml"} <= found
     assert {"latte/_recipes/demo.yaml", "latte/report/page/templates/page.html"} <= found
-    assert {"latte/describe/phrase_bank.txt", "latte/report/comparison/templates/page.html"} <= found
+    assert {
+        "latte/describe/phrase_bank.txt",
+        "latte/report/comparison/templates/page.html",
+    } <= found
 
 
 @pytest.mark.parametrize("name", SOURCES)

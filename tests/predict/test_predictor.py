@@ -1,4 +1,4 @@
-"""`latte.load`: the run's own predictions, for images in every form, without holding them all."""
+"""`latte.load`: the predictions of the run, for images in every form, in bounded memory."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def one_at_a_time(model: Predictor, path: Path, scale: float) -> torch.Tensor:
-    """Probabilities (C,) by the shortest way from the file."""
+    """Compute probabilities (C,) directly from the file."""
     similarities = []
     for member in model.adapted.members:
         picture = open_image(ImageReference("", path))
@@ -123,7 +123,7 @@ def test_an_image_turned_by_exif_is_seen_upright(model: Predictor, tmp_path: Pat
     assert not torch.allclose(by_path, model.features(turned), atol=1e-3)
 
 
-def test_an_unreadable_image_is_raised_or_told_of(model: Predictor, folder: Path) -> None:
+def test_unreadable_image_is_an_error_or_reported(model: Predictor, folder: Path) -> None:
     (folder / "001.png").write_bytes(b"nothing")
     with pytest.raises(LatteError, match=r"001\.png"):
         model.predict(folder)
@@ -136,7 +136,7 @@ def test_an_unreadable_image_is_raised_or_told_of(model: Predictor, folder: Path
     assert "cannot be read" in told[1].reason
 
 
-def test_results_come_before_the_images_end(model: Predictor) -> None:
+def test_predictions_are_yielded_before_all_images_are_read(model: Predictor) -> None:
     taken = 0
 
     def endless() -> Iterator[Image.Image]:
@@ -153,13 +153,13 @@ def test_results_come_before_the_images_end(model: Predictor) -> None:
     assert not [one for one in threading.enumerate() if one.name.startswith("latte-images")]
 
 
-def test_gradients_of_the_caller_are_left_alone(model: Predictor) -> None:
+def test_predict_does_not_change_the_gradient_mode(model: Predictor) -> None:
     for _ in model.predict_iter([Image.new("RGB", (32, 32))] * 3, batch_size=1):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
 
 
-def test_a_model_that_diverged_is_not_believed(tmp_path: Path) -> None:
+def test_features_of_a_diverged_model_are_an_error(tmp_path: Path) -> None:
     broken = adapted({"main": TINY_CLIP})
     with torch.no_grad():
         backbone(broken).model.visual.proj.fill_(torch.nan)
@@ -168,7 +168,7 @@ def test_a_model_that_diverged_is_not_believed(tmp_path: Path) -> None:
         model.predict(Image.new("RGB", (32, 32)))
 
 
-def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_load_refuses_other_folders(tmp_path: Path) -> None:
     with pytest.raises(LatteError, match="not a run folder"):
         latte.load(tmp_path)
     (tmp_path / "recipe.yaml").touch()

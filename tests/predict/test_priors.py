@@ -45,7 +45,7 @@ def test_equal_priors_change_nothing() -> None:
     assert torch.allclose(found, probabilities(batches()), atol=1e-6)
 
 
-def test_auto_estimates_on_all_images_and_tells_the_shares() -> None:
+def test_auto_estimates_shares_on_all_images_and_reports_them() -> None:
     told: list[torch.Tensor] = []
     found = list(with_priors(batches(), "auto", SCALE, told.append))
     posteriors = probabilities(batches())
@@ -62,11 +62,11 @@ def test_a_class_of_no_share_comes_last_in_the_top() -> None:
     assert row.classes[-1].score == 0
 
 
-def test_auto_on_nothing_gives_nothing() -> None:
+def test_auto_without_images_yields_nothing() -> None:
     assert list(with_priors([], "auto", SCALE)) == []
 
 
-def test_auto_on_too_many_images_says_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_on_too_many_images_is_an_error_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_ENTRIES", 20)
     with pytest.raises(LatteError, match="at most 6 images of 3 classes") as caught:
         list(with_priors(batches(), "auto", SCALE))
@@ -109,7 +109,7 @@ def test_files_with_shares_or_counts(tmp_path: Path, name: str, text: str) -> No
         ("a.json", '{"cat": 1e999}', "not 0 or more"),
     ],
 )
-def test_files_that_cannot_be_used_say_why(
+def test_unusable_priors_file_is_an_error_with_the_reason(
     tmp_path: Path, name: str, text: str, words: str
 ) -> None:
     (tmp_path / name).write_text(text)

@@ -1,4 +1,4 @@
-"""Images in all their forms, found one after another."""
+"""Images in every form, found lazily."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def names(images: Any) -> list[str]:
     return [one.name for one in named_images(images)]
 
 
-def test_a_folder_is_everything_below_it_in_order(photos: Path) -> None:
+def test_folder_yields_all_images_below_it_in_order(photos: Path) -> None:
     expected = [str(photos / name) for name in ("a/1.jpg", "a/2.PNG", "b.jpg", "c/3.webp")]
     assert names(photos) == names(str(photos)) == expected
 
@@ -44,11 +44,11 @@ def test_files_pillow_images_and_nested_iterables_mix(photos: Path) -> None:
     assert names(PICTURE) == ["0"]
 
 
-def test_a_path_that_leads_nowhere_comes_too(tmp_path: Path) -> None:
+def test_missing_path_is_yielded(tmp_path: Path) -> None:
     assert names(["absent.jpg"]) == ["absent.jpg"]
 
 
-def test_nothing_is_taken_before_it_is_asked_for(photos: Path) -> None:
+def test_images_are_found_lazily(photos: Path) -> None:
     taken = []
 
     def endless() -> Iterator[Image.Image]:
@@ -61,12 +61,12 @@ def test_nothing_is_taken_before_it_is_asked_for(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [3, None, b"bytes", numpy.zeros((4, 4, 3)), [3]])
-def test_what_is_no_image_is_named(wrong: Any) -> None:
+def test_value_that_is_no_image_is_an_error(wrong: Any) -> None:
     with pytest.raises(LatteError, match="is no image"):
         names(wrong)
 
 
-def test_large_folders_are_never_held_whole(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_folders_are_listed_lazily(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "_SORTED_AT_ONCE", 2)
     for number in range(5):
         (photos / "a" / f"x{number}.jpg").touch()
@@ -84,7 +84,7 @@ def test_links_are_followed_once(photos: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_a_folder_that_cannot_be_listed_is_told_or_raised(photos: Path) -> None:
+def test_folder_that_cannot_be_listed_is_reported_or_an_error(photos: Path) -> None:
     (photos / "a").chmod(0)
     told: list[LatteError] = []
     assert len(list(named_images(photos, told.append))) == 2
@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_listed_is_told_or_raised(photos: Path) -> None:
         names(photos)
 
 
-def test_unlistable_folders_are_told_of(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unlistable_folders_are_reported(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan: Callable[[Path], Any] = os.scandir
 
     def refusing(folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Which settings of training make another run."""
+"""Run hashes and stage fingerprints, by settings of training."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def identity(path: Path, *overrides: str) -> tuple[str, str]:
     return run_hash(recipe, None), stages["report"]
 
 
-def test_defaults_that_are_written_out_change_nothing(recipe_path: Path) -> None:
+def test_explicit_defaults_do_not_change_the_run_hash(recipe_path: Path) -> None:
     written = [f"train.{name}=null" for name in OPTIONAL]
     written += ["train.precision=auto", "train.gradient_checkpointing=auto"]
     assert identity(recipe_path, *written) == identity(recipe_path)
 
 
-def test_each_setting_and_each_precision_is_another_run(recipe_path: Path) -> None:
+def test_each_training_setting_changes_the_run_hash(recipe_path: Path) -> None:
     changes = [f"train.{name}=2" for name in OPTIONAL]
     changes += ["train.batch_size=auto", "train.micro_batch_size=auto"]
     changes += ["train.gradient_checkpointing=true", "train.augment_on=device"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from latte.registry.registry import load_registry
-from tests.helpers.finished_runs import FinishedRun, copied, finish_one
+from tests.helpers.finished_runs import ExampleRun, copied, finish_one
 from tests.helpers.guards import installed, write_fixed_guard
 from tests.helpers.scripted_describer import Noting
 
@@ -49,7 +49,7 @@ def recipe(tmp_path: Path, colour_images: Callable[..., Path], tiny_clip_folder:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is kept from one test to the next."""
+    """Give each test an empty cache."""
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
@@ -67,7 +67,7 @@ def noting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Noting]:
 
 @pytest.fixture(scope="session")
 def guard_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package of the guard `fixed`; belongs on the import path."""
+    """The folder of the guard `fixed`, for the import path."""
     return write_fixed_guard(tmp_path_factory.mktemp("guard"))
 
 
@@ -81,13 +81,13 @@ def fixed_guard(guard_plugin: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def finished_run(
     tmp_path_factory: pytest.TempPathFactory, tiny_clip_folder: Path, guard_plugin: Path
-) -> FinishedRun:
-    """A finished run with the guard `fixed`; read it, do not write into it."""
+) -> ExampleRun:
+    """A finished run with the guard `fixed`; tests must not write to it."""
     with installed(guard_plugin):
         return finish_one(tmp_path_factory.mktemp("finished"), tiny_clip_folder)
 
 
 @pytest.fixture
-def copied_run(finished_run: FinishedRun, tmp_path: Path, fixed_guard: Path) -> Path:
+def copied_run(finished_run: ExampleRun, tmp_path: Path, fixed_guard: Path) -> Path:
     """A copy of `finished_run` that a test may damage."""
     return copied(finished_run, tmp_path)

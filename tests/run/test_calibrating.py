@@ -1,4 +1,4 @@
-"""A run's confidence: found without labels, kept, and used wherever the run predicts."""
+"""Calibration of a run: found without labels, saved, and used in all predictions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 import latte
-from latte.results.folder import RunFolder
-from latte.run.calibrating import read_calibration
+from latte.results.finished import open_run
 from tests.helpers.whole_runs import run
 
 
-def test_a_run_is_calibrated_and_says_what_that_is_worth(recipe: Path) -> None:
+def test_calibration_matches_expected_accuracy_and_reports_its_error(recipe: Path) -> None:
     folder, results, _ = run(recipe)
-    found = read_calibration(RunFolder(folder))
+    found = open_run(folder).calibration
     assert found is not None
     assert results is not None
     assert results.calibration == found
@@ -28,27 +27,27 @@ def test_a_run_is_calibrated_and_says_what_that_is_worth(recipe: Path) -> None:
     model = latte.load(folder, device="cpu")
     assert model.scale == found.scale
     confidence = [one.confidence for one in model.predict("images")]
-    wanted = max(found.expected_accuracy, 1 / 3)  # three classes are never less sure than that
+    wanted = max(found.expected_accuracy, 1 / 3)  # the lowest confidence of three classes
     assert sum(confidence) / len(confidence) == pytest.approx(wanted, abs=0.01)
     rows = list(csv.DictReader((folder / "predictions.csv").open()))
     scores = [one.confidence for one in model.predict("test")]
     assert [float(row["score_1"]) for row in rows] == pytest.approx(scores, abs=1e-5)
 
 
-def test_labels_change_nothing_of_it(recipe: Path) -> None:
+def test_labels_do_not_change_the_calibration_scale(recipe: Path) -> None:
     one, _, _ = run(recipe)
     (Path("test") / "red").rename(Path("test") / "tmp")
     (Path("test") / "blue").rename(Path("test") / "red")
     (Path("test") / "tmp").rename(Path("test") / "blue")
     other, _, _ = run(recipe, "name=other")
-    first, second = (read_calibration(RunFolder(folder)) for folder in (one, other))
+    first, second = (open_run(folder).calibration for folder in (one, other))
     assert first is not None
     assert second is not None
     assert first.scale == second.scale
     assert first.error != second.error
 
 
-def test_without_labels_nothing_is_measured(recipe: Path) -> None:
+def test_calibration_error_is_unknown_without_labels(recipe: Path) -> None:
     folder, _, _ = run(recipe, "dataset.evaluation=null")
     kept = json.loads((folder / "calibration.json").read_text())
     assert kept["error"] is None

@@ -1,4 +1,4 @@
-"""A secret that a run uses is in nothing that the run writes or says."""
+"""A secret that a run uses is in no file and no message of the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TellerOptions(Options):
 
 
 class Teller(Describer[TellerOptions]):
-    """Needs a secret, and says what it should not when it fails."""
+    """Needs a secret, and puts it into its error message."""
 
     max_images = 4
 
@@ -111,7 +111,7 @@ def forget_plugin() -> object:
 
 
 def found_in(folder: Path) -> list[str]:
-    """Files below `folder` that hold one of the secrets, packed ones unpacked."""
+    """Return the files below `folder` that contain a secret, also inside archives."""
     found = []
     for path in sorted(folder.rglob("*")):
         data = path.read_bytes() if path.is_file() else b""
@@ -122,7 +122,7 @@ def found_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_no_file_and_no_message_has_it(
+def test_secret_is_in_no_file_and_no_message(
     recipe: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []
@@ -157,7 +157,7 @@ def test_no_file_and_no_message_has_it(
     assert found_in(tmp_path) == []
 
 
-def test_a_finished_run_has_it_nowhere_and_can_be_opened_again(
+def test_secret_is_nowhere_in_a_finished_run_that_opens_again(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command_line(["run", "canary.yaml", "--quiet", "--profile"]) == 0

@@ -1,4 +1,4 @@
-"""The commands that work on recipes and run folders, as people type them."""
+"""The commands that work on recipes and run folders, from the command line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Latte = Callable[..., Said]
 
 @pytest.fixture
 def latte(capsys: pytest.CaptureFixture[str]) -> Latte:
-    """Run `latte ARGUMENTS` in this process; fails the test unless it ends with `code`."""
+    """Run `latte ARGUMENTS` in this process; fail the test unless it exits with `code`."""
 
     def call(*arguments: str | Path, code: int = 0) -> Said:
         capsys.readouterr()
@@ -57,7 +57,7 @@ def finished(recipe: Path, latte: Latte) -> Path:
     return folder
 
 
-def test_run_prints_accuracies_and_where_things_are(recipe: Path, latte: Latte) -> None:
+def test_run_prints_accuracies_and_paths(recipe: Path, latte: Latte) -> None:
     said = latte("run", recipe)
     lines = said.out.splitlines()
     assert lines[0].startswith("run folder: runs/squares-")
@@ -68,7 +68,7 @@ def test_run_prints_accuracies_and_where_things_are(recipe: Path, latte: Latte) 
     assert "train" in said.err
 
 
-def test_until_and_dry_run_say_what_is_done_and_left(recipe: Path, latte: Latte) -> None:
+def test_until_and_dry_run_list_finished_and_remaining_stages(recipe: Path, latte: Latte) -> None:
     before = latte("run", recipe, "--dry-run").out
     assert before.count("to do") == 6
     assert not Path("runs").exists()
@@ -77,7 +77,7 @@ def test_until_and_dry_run_say_what_is_done_and_left(recipe: Path, latte: Latte)
     assert (after.count("reused"), after.count("to do")) == (3, 3)
 
 
-def test_an_unknown_stage_is_named(recipe: Path, latte: Latte) -> None:
+def test_unknown_stage_is_an_error_that_names_it(recipe: Path, latte: Latte) -> None:
     said = latte("run", recipe, "--until", "trian", code=2)
     assert "there is no stage `trian`" in said.err
     assert "train" in said.err
@@ -91,7 +91,7 @@ def test_describe_writes_the_texts_and_run_uses_them(recipe: Path, latte: Latte)
     assert "describe: reused" in latte("run", recipe).err
 
 
-def test_evaluate_measures_what_the_run_measured(finished: Path, latte: Latte) -> None:
+def test_evaluate_command_gives_the_accuracies_of_the_run(finished: Path, latte: Latte) -> None:
     measured = json.loads(latte("evaluate", finished, "--json", "--quiet").out)
     assert measured == json.loads((finished / "evaluation.json").read_text())
 
@@ -104,7 +104,7 @@ def test_predict_gives_the_classes_that_the_run_gave(finished: Path, latte: Latt
     assert float(rows[0]["score_1"]) == pytest.approx(float(expected[0]["score_1"]), abs=1e-5)
 
 
-def test_predict_writes_jsonl_and_names_what_it_cannot_read(finished: Path, latte: Latte) -> None:
+def test_predict_writes_jsonl_and_names_unreadable_images(finished: Path, latte: Latte) -> None:
     Path("broken.jpg").write_bytes(b"")
     image = next(Path("test/red").iterdir())
     said = latte(
@@ -133,7 +133,7 @@ def test_report_is_written_again(finished: Path, latte: Latte) -> None:
     assert page.exists()
 
 
-def test_a_folder_that_is_no_run_is_refused_with_those_that_are(
+def test_other_folder_is_refused_and_run_folders_beside_it_are_named(
     finished: Path, latte: Latte
 ) -> None:
     said = latte("evaluate", "runs/squares", code=2)

@@ -1,4 +1,4 @@
-"""What a run counted agrees with what it measured, and can be read from an older run's folder."""
+"""Counts in the results of a run agree with its accuracies and pseudo-labels."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def memory_is_known_by_stage_where_the_system_tells(results: RunResults) -> None
     assert all(value > 0 for value in results.peak_memory_mb.values())
 
 
-def test_what_a_run_counted_agrees_with_what_it_measured(recipe: Path) -> None:
+def test_confusions_and_flows_agree_with_accuracies_and_pseudo_labels(recipe: Path) -> None:
     results = finished(recipe)
     confusions_are_the_accuracies_in_detail(results)
     flows_are_the_counts_of_pseudo_labels_in_detail(results)

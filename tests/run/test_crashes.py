@@ -1,4 +1,4 @@
-"""kill -9 at any moment, run again: the result is that of a run that nobody killed.
+"""A run that is killed with kill -9 and started again gives the result of an uninterrupted run.
 
 All faults that can happen to a run, and as many kills as one likes: `python -m faults`.
 """
@@ -24,10 +24,10 @@ CHANGES = (
 
 @pytest.mark.slow
 @pytest.mark.processes
-def test_killed_while_describing_and_while_training_nothing_is_lost(
+def test_resume_after_kill_while_describing_and_training_gives_identical_results(
     recipe: Path, tmp_path: Path
 ) -> None:
-    """And a bit of the newest checkpoint has turned: that is told, and the one before is used."""
+    """A flipped bit in the newest checkpoint is reported, and the checkpoint before it is used."""
     whole = Place(recipe, tmp_path / "whole", CHANGES)
     whole.finish()
 

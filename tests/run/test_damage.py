@@ -1,4 +1,4 @@
-"""Whatever is damaged in a run folder: a helpful error or the right result, never anything else."""
+"""Commands on damaged run folders give the right result or a helpful error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
 from tests.helpers.damage import garbage, gone
-from tests.helpers.finished_runs import FinishedRun, copied
+from tests.helpers.finished_runs import ExampleRun, copied
 
 FILES = (
     "source.json",
@@ -45,9 +45,9 @@ COMMANDS = ("run", "report", "predict", "compare", "diagnose", "evaluate")
 
 
 def line_lost(path: Path) -> None:
-    """As if somebody had removed the last line, or a tensor had other columns.
+    """Remove the last line, or replace tensors by others.
 
-    A recipe without a line may be another recipe.
+    A recipe without its last line may be valid, so a bracket is added to it instead.
     """
     if path.suffix == ".safetensors":
         save_file({"training": torch.zeros(2, 3), "x": torch.zeros(1)}, path, {"latte": "{}"})
@@ -58,7 +58,7 @@ def line_lost(path: Path) -> None:
 
 
 def other_types(path: Path) -> None:
-    """Well-formed, and something else altogether."""
+    """Write a well-formed file of another kind."""
     if path.suffix == ".safetensors":
         save_file({"x": torch.zeros(1)}, path)
     elif path.suffix == ".csv":
@@ -74,7 +74,7 @@ def other_types(path: Path) -> None:
 DAMAGES: tuple[Callable[[Path], None], ...] = (cut, emptied, garbage, line_lost, other_types, gone)
 
 
-class Told:
+class Ended:
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code = code
         self.out = out
@@ -82,9 +82,9 @@ class Told:
 
 
 class Commands:
-    """Runs commands on copies of a finished run."""
+    """Run commands on copies of a finished run."""
 
-    def __init__(self, run: FinishedRun, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, run: ExampleRun, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.run = run
         self.place = place
         self.capsys = capsys
@@ -93,13 +93,13 @@ class Commands:
 
     @contextmanager
     def copy(self) -> Iterator[Path]:
-        """A copy, which is gone afterwards: hundreds of models would fill a disk."""
+        """Yield a copy and remove it afterwards, as hundreds of models would fill a disk."""
         try:
             yield copied(self.run, self.place)
         finally:
             shutil.rmtree(self.place / "runs")
 
-    def __call__(self, command: str, folder: Path) -> Told:
+    def __call__(self, command: str, folder: Path) -> Ended:
         arguments = {
             "run": [self.run.recipe, "--set", f"output={folder.parent}", "--quiet"],
             "predict": [folder, self.photo, "--quiet"],
@@ -110,12 +110,12 @@ class Commands:
         self.capsys.readouterr()
         code = run_command_line([command, *map(str, arguments)])
         said = self.capsys.readouterr()
-        return Told(code, said.out.replace(str(folder), "RUN"), said.err)
+        return Ended(code, said.out.replace(str(folder), "RUN"), said.err)
 
 
 @pytest.fixture
 def commands(
-    finished_run: FinishedRun,
+    finished_run: ExampleRun,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -125,7 +125,9 @@ def commands(
     return Commands(finished_run, tmp_path, capsys)
 
 
-def assert_right_or_told(commands: Commands, command: str, name: str, damages: list[str]) -> None:
+def assert_right_or_an_error(
+    commands: Commands, command: str, name: str, damages: list[str]
+) -> None:
     with commands.copy() as folder:
         expected = commands(command, folder)
     assert expected.code == 0, expected.err
@@ -134,40 +136,42 @@ def assert_right_or_told(commands: Commands, command: str, name: str, damages: l
             continue
         with commands.copy() as folder:
             damage(folder / name)
-            told = commands(command, folder)
-        what = f"{command} with {name} {damage.__name__}: {told.out}{told.err}"
-        assert "Traceback" not in told.err, what
-        if told.code == 0:
-            assert unchanging(told.out) == unchanging(expected.out), what
+            ended = commands(command, folder)
+        what = f"{command} with {name} {damage.__name__}: {ended.out}{ended.err}"
+        assert "Traceback" not in ended.err, what
+        if ended.code == 0:
+            assert unchanging(ended.out) == unchanging(expected.out), what
         else:
-            assert told.code == 2, what
-            assert "error: " in told.err, what
-            assert Path(name).name in told.err or str(folder) in told.err, what
+            assert ended.code == 2, what
+            assert "error: " in ended.err, what
+            assert Path(name).name in ended.err or str(folder) in ended.err, what
 
 
 def unchanging(text: str) -> str:
-    """Without what depends on the clock, and on files that are only there to be looked at."""
+    """Remove the lines that depend on the clock, or on files that are only for people."""
     clock = ("time", "run folder", "stage", "profile", "wrote")
     return "\n".join(line for line in text.splitlines() if not line.startswith(clock))
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_report_is_right_or_refused(name: str, commands: Commands) -> None:
-    """The command that reads most; each file in one of the ways, by turns."""
+def test_report_of_a_damaged_folder_is_right_or_an_error(name: str, commands: Commands) -> None:
+    """Each file is damaged in one of the ways, in turn; `report` reads most files."""
     turn = FILES.index(name) % 5
     chosen = [damage.__name__ for damage in DAMAGES[:5]][turn]
-    assert_right_or_told(commands, "report", name, [chosen])
+    assert_right_or_an_error(commands, "report", name, [chosen])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", FILES)
-def test_every_command_is_right_or_refuses(name: str, command: str, commands: Commands) -> None:
-    assert_right_or_told(commands, command, name, [one.__name__ for one in DAMAGES])
+def test_every_command_on_a_damaged_folder_is_right_or_an_error(
+    name: str, command: str, commands: Commands
+) -> None:
+    assert_right_or_an_error(commands, command, name, [one.__name__ for one in DAMAGES])
 
 
-def test_the_list_of_files_is_complete(finished_run: FinishedRun) -> None:
-    """What a run writes and latte reads again is damaged here; the rest is for people alone."""
+def test_damaged_files_are_all_files_that_are_read_again(finished_run: ExampleRun) -> None:
+    """`FILES` has every file that latte reads again; the others are only for people."""
     there = {
         path.relative_to(finished_run.folder).as_posix()
         for path in finished_run.folder.rglob("*")
@@ -179,15 +183,15 @@ def test_the_list_of_files_is_complete(finished_run: FinishedRun) -> None:
     assert {*FILES} <= there
 
 
-def test_damage_is_told_with_what_to_do(commands: Commands) -> None:
+def test_error_of_a_damaged_file_names_the_file_and_the_fix(commands: Commands) -> None:
     with commands.copy() as folder:
         evaluation = json.loads((folder / "evaluation.json").read_text())
         evaluation[0]["classes"][0]["correct"] += 100
         (folder / "evaluation.json").write_text(json.dumps(evaluation))
-        told = commands("report", folder)
-    assert told.code == 2
-    assert told.err.splitlines()[-2:] == [
+        ended = commands("report", folder)
+    assert ended.code == 2
+    assert ended.err.splitlines()[-2:] == [
         f"error: {folder}/evaluation.json: this file is damaged (zero-shot: its counts do not add "
         "up)",
-        "  remove it, and run the recipe again: what it held is then made anew",
+        "  remove it and run the recipe again, which writes it again",
     ]

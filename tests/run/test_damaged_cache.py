@@ -1,4 +1,4 @@
-"""Whatever is damaged in the cache is made again: it costs time, and never a result or a run."""
+"""Damaged files of the cache are computed again, and the results stay the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
 from tests.helpers.damage import garbage, gone
-from tests.helpers.finished_runs import FinishedRun
+from tests.helpers.finished_runs import ExampleRun
 
 pytestmark = pytest.mark.usefixtures("fixed_guard")
 
@@ -26,7 +26,7 @@ KINDS = (
 
 
 def of_others(path: Path) -> None:
-    """Well-formed, and not what its name promises."""
+    """Write a well-formed file with other content."""
     if path.suffix == ".safetensors":
         save_file({"features": torch.ones(1, 16)}, path)
     elif path.suffix == ".jsonl":
@@ -38,9 +38,9 @@ def of_others(path: Path) -> None:
 
 
 def assert_same_with_damage(
-    damage: Callable[[Path], None], kinds: Sequence[str], run: FinishedRun, tmp_path: Path
+    damage: Callable[[Path], None], kinds: Sequence[str], run: ExampleRun, tmp_path: Path
 ) -> None:
-    """A run with a damaged cache has the results of the one that filled it."""
+    """Compare a run with a damaged cache to the run that filled it."""
     cache = shutil.copytree(run.cache, tmp_path / "cache")
     for kind in kinds:
         files = sorted(cache.glob(kind))
@@ -57,8 +57,8 @@ def assert_same_with_damage(
     shutil.rmtree(cache)
 
 
-def test_garbage_everywhere_is_made_again(
-    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_garbage_in_every_cached_file_is_computed_again(
+    finished_run: ExampleRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     assert_same_with_damage(garbage, KINDS, finished_run, tmp_path)
@@ -67,10 +67,10 @@ def test_garbage_everywhere_is_made_again(
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut, emptied, garbage, of_others, gone])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_damage_is_made_again(
+def test_every_damaged_cached_file_is_computed_again(
     kind: str,
     damage: Callable[[Path], None],
-    finished_run: FinishedRun,
+    finished_run: ExampleRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

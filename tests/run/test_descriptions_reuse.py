@@ -1,4 +1,4 @@
-"""Which texts a real run takes from the store, and which it asks for again."""
+"""Reuse of stored texts by runs, and requests that are asked again."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def describer(model: str = "small", temperature: float = 0.0, batch: int = 2) ->
 
 
 def described(recipe: Path, *overrides: str, **options: object) -> list[str]:
-    """The texts about single images that are in the bank of a run."""
+    """Return the texts about single images in the bank of a run."""
     folder, _, _ = run(recipe, *overrides, until="describe", **options)
     lines = map(json.loads, (folder / "descriptions.jsonl").read_text().splitlines())
     return [json.dumps(line["descriptions"]["image"]) for line in lines]
 
 
-def test_a_changed_prompt_model_or_decoding_is_never_served_a_stale_text(
+def test_changed_prompt_model_or_decoding_never_reuses_a_stored_text(
     recipe: Path, noting: Noting
 ) -> None:
     described(recipe, describer())
@@ -43,7 +43,7 @@ def test_a_changed_prompt_model_or_decoding_is_never_served_a_stale_text(
     assert len(noting.asked) == 3 * once + 12, "groups are asked what they were asked before"
 
 
-def test_a_changed_batch_size_is_always_served_what_is_there(recipe: Path, noting: Noting) -> None:
+def test_changed_batch_size_reuses_stored_texts(recipe: Path, noting: Noting) -> None:
     texts = described(recipe, describer(batch=2))
     asked = noting.asked
     for batch in (1, 5, 100):
@@ -51,10 +51,10 @@ def test_a_changed_batch_size_is_always_served_what_is_there(recipe: Path, notin
     assert noting.asked == asked
 
 
-def test_a_refusal_is_kept_until_somebody_asks_again(
+def test_refusal_is_stored_until_ask_again(
     recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What was trained without the text is then trained anew, as if it had always been there."""
+    """Training without the text is repeated with it, as if the text had always been there."""
     monkeypatch.setenv("REFUSE", noting_first(recipe, noting))
     refused, _, progress = run(recipe, describer())
     asked = len(noting.asked)
@@ -76,7 +76,7 @@ def test_a_refusal_is_kept_until_somebody_asks_again(
 
 
 def noting_first(recipe: Path, noting: Noting) -> str:
-    """The beginning of the key of the first image that a run of `recipe` asks about."""
+    """Return the start of the key of the first image that a run of `recipe` asks about."""
     folder, _, _ = run(recipe, describer(model="probe"), until="data", limit=12)
     first = json.loads((folder / "data" / "training.jsonl").read_text().splitlines()[0])
     return str(first["key"])[:8]

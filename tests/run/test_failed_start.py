@@ -23,40 +23,40 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
-def test_a_refused_run_leaves_nothing(recipe: Path, tmp_path: Path, change: str) -> None:
+def test_refused_recipe_leaves_no_run_folder(recipe: Path, tmp_path: Path, change: str) -> None:
     (tmp_path / "empty").mkdir()
     arguments = ["run", str(recipe), "--quiet", "--set", change, "--set", "output=new/runs"]
     assert run_command_line(arguments) == 2
     assert not (tmp_path / "new").exists()
 
 
-def test_an_output_folder_that_was_there_stays(recipe: Path, tmp_path: Path) -> None:
+def test_existing_output_folder_is_not_removed(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(LatteError):
         run(recipe, "dataset.root=nowhere", output=tmp_path / "runs")
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def test_an_interrupted_start_leaves_nothing(
+def test_interrupted_start_leaves_no_run_folder(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latte.run.runner.write_images", interrupt)
+    monkeypatch.setattr("latte.run.stages.write_images", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(recipe, output=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_folder_with_a_finished_stage_stays(
+def test_folder_with_a_finished_stage_is_not_removed(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise LatteError("no")
 
     with monkeypatch.context() as patched:
-        patched.setattr("latte.run.runner.compute_zero_shot", fail)
+        patched.setattr("latte.run.stages.compute_zero_shot", fail)
         with pytest.raises(LatteError, match="no"):
             run(recipe, output=tmp_path / "runs")
     (folder,) = (tmp_path / "runs").iterdir()

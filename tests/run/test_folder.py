@@ -1,4 +1,4 @@
-"""Whoever holds the lock of a run folder removes what killed processes had begun there."""
+"""The lock of a run folder removes temporary files of killed processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEFT = (".state.json.1-ab.tmp", "model/.weights.1-ab.tmp", "controls/plain/c-1/.
 KEPT = ("state.tmp", "shards/1-of-2/.x.1-ab.tmp", "report/index.html")
 
 
-def test_what_was_begun_is_removed_but_not_that_of_shards_at_work(tmp_path: Path) -> None:
+def test_lock_removes_temporary_files_except_those_of_shards(tmp_path: Path) -> None:
     for name in (*LEFT, *KEPT):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

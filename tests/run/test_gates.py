@@ -1,4 +1,4 @@
-"""Runs with gates: what they hold back is counted, kept in the store, and teaches nothing."""
+"""Runs with gates: held-back texts are counted, stay in the store, and are not used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GATES = "gates=[refusal, {use: length, at_least: 3, name: short}]"
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The describer refuses the first image, and is brief about the second; all prompts so far."""
+    """Replace the describer: it refuses the first image and is brief about the second."""
     prompts: list[str] = []
 
     def describe(self: PhraseDescriber, requests: Sequence[DescribeRequest]) -> list[str]:
@@ -38,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def bank(folder: Path) -> list[str | None]:
-    """The texts of description `image`; None where there is none."""
+    """Return the texts of description `image`; None where there is none."""
     lines = (folder / "descriptions.jsonl").read_text(encoding="utf-8").splitlines()
     return [_text(json.loads(line)["descriptions"]["image"]) for line in lines]
 
@@ -52,7 +52,7 @@ def squashed(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_what_gates_hold_back_does_not_reach_the_bank_and_is_counted(recipe: Path) -> None:
+def test_held_back_texts_are_counted_and_not_in_the_bank(recipe: Path) -> None:
     folder, results, progress = run(recipe, GATES)
     assert results is not None
     assert bank(folder)[:3] == [None, None, "a square number 2 on a wall"]
@@ -75,7 +75,7 @@ def test_what_gates_hold_back_does_not_reach_the_bank_and_is_counted(recipe: Pat
     assert any(line.startswith("gates: all") and "of group" in line for line in progress.lines)
 
 
-def test_report_and_card_tell_the_counts(recipe: Path) -> None:
+def test_report_and_card_show_counts_of_held_back_texts(recipe: Path) -> None:
     folder, _, _ = run(recipe, GATES)
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert 'id="gates"' in page
@@ -85,7 +85,9 @@ def test_report_and_card_tell_the_counts(recipe: Path) -> None:
     assert "Gates: refusal, length (short)" in card
 
 
-def test_the_store_keeps_them_and_other_gates_ask_nobody(recipe: Path, asked: list[str]) -> None:
+def test_held_back_texts_stay_stored_and_other_gates_ask_nothing_again(
+    recipe: Path, asked: list[str]
+) -> None:
     first, _, _ = run(recipe, GATES)
     so_far = len(asked)
     with DescriptionStore(description_folder()) as store:
@@ -115,7 +117,7 @@ def test_a_changed_gate_does_the_stage_again_in_the_same_folder(
     assert fingerprints("gates=[]") == none
 
 
-def test_gates_that_let_everything_pass_change_no_result(recipe: Path) -> None:
+def test_gates_that_hold_nothing_back_change_no_result(recipe: Path) -> None:
     gated, _, progress = run(recipe, "gates=[{use: length, at_least: 1}]")
     plain, results, _ = run(recipe)
     assert gated != plain
@@ -125,7 +127,7 @@ def test_gates_that_let_everything_pass_change_no_result(recipe: Path) -> None:
     assert results.held_back == ()
 
 
-def test_a_recipe_without_gates_has_no_trace_of_them(recipe: Path) -> None:
+def test_recipe_without_gates_leaves_no_gate_counts(recipe: Path) -> None:
     folder, _, progress = run(recipe)
     empty, _, _ = run(recipe, "gates=[]")
     assert folder == empty
@@ -134,7 +136,7 @@ def test_a_recipe_without_gates_has_no_trace_of_them(recipe: Path) -> None:
     assert not any(line.startswith("gates") for line in progress.lines)
 
 
-def test_a_description_of_which_nothing_is_left_is_warned_of_and_the_run_goes_on(
+def test_description_without_any_text_left_is_a_warning(
     recipe: Path,
 ) -> None:
     folder, results, progress = run(recipe, "gates=[{use: length, at_least: 50}]")
@@ -145,7 +147,7 @@ def test_a_description_of_which_nothing_is_left_is_warned_of_and_the_run_goes_on
     assert warning.endswith("length as 7 words, fewer than 50: I'm sorry, I cannot see the image.")
 
 
-def test_a_reused_run_says_the_same(recipe: Path) -> None:
+def test_reused_run_reports_the_same_counts(recipe: Path) -> None:
     folder, first, _ = run(recipe, GATES)
     before = {name: (folder / name).read_bytes() for name in (*RESULT_FILES, "gates.json")}
     _, second, progress = run(recipe, GATES)
@@ -156,7 +158,7 @@ def test_a_reused_run_says_the_same(recipe: Path) -> None:
     assert any(line.startswith("describe: reused") for line in progress.lines)
 
 
-def test_a_lost_count_is_counted_again(recipe: Path, asked: list[str]) -> None:
+def test_removed_gate_counts_are_counted_again(recipe: Path, asked: list[str]) -> None:
     folder, _, _ = run(recipe, GATES)
     content, so_far = (folder / "gates.json").read_bytes(), len(asked)
     (folder / "gates.json").unlink()
@@ -174,7 +176,7 @@ def test_a_control_may_have_gates_of_its_own(recipe: Path) -> None:
     assert bank(folder)[:2] == [REFUSAL, "red"]
 
 
-def test_a_class_to_ignore_that_there_is_not_is_answered_and_loses_no_text(
+def test_unknown_class_to_ignore_is_an_error_and_loses_no_text(
     recipe: Path, asked: list[str]
 ) -> None:
     gates = "gates=[{use: leakage, ignore: [gren]}]"

@@ -1,4 +1,4 @@
-"""Runs with a guard, which judges what was adapted: what they take, keep apart and show."""
+"""Runs with a guard: the model that they take, the candidate, and the verdict in reports."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from latte.cli.main import run_command_line
 from latte.evaluate.priors import present_classes
 from latte.interfaces import LatteError, Verdict
 from latte.registry.registry import load_registry
-from latte.results.folder import RunFolder
-from latte.run.present import read_present
+from latte.results.finished import open_run
 from latte.run.reopen import evaluate_run
 from latte.run.zero_shot import load_zero_shot
 from tests.helpers.guards import fixed
@@ -46,7 +45,7 @@ def judged(place: Path) -> dict[str, object]:
 
 @pytest.fixture
 def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the guard saw."""
+    """Return the evidence that the guard saw."""
     monkeypatch.setenv("JUDGED", str(tmp_path / "judged.json"))
     return tmp_path / "judged.json"
 
@@ -91,7 +90,7 @@ class TestWhole:
         assert without.verdict is None
         assert not (plain / "verdict.json").exists()
 
-    def test_there_is_no_candidate_to_take(
+    def test_run_without_candidate_refuses_to_open_one(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, _, _ = run(recipe, fixed(1))
@@ -214,7 +213,7 @@ class TestBetween:
         names = ("red", "green", "blue")
         assert adapted_labels(folder) == [names[one] for one in logits[2].argmax(dim=1)]
 
-    def test_the_candidate_lies_apart(self, recipe: Path) -> None:
+    def test_candidate_has_its_own_folder(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, *ANCHORED, fixed(0.25))
         plain, _, _ = run(recipe, *ANCHORED)
         whole, apart = (
@@ -238,7 +237,7 @@ class TestBetween:
 
 class TestAgain:
     @pytest.mark.parametrize("verdict", [KEEPS, fixed(1)], ids=["kept", "whole"])
-    def test_a_stopped_and_a_reused_run_say_the_same(
+    def test_stopped_and_reused_run_report_the_same_verdict(
         self, recipe: Path, tmp_path: Path, verdict: str
     ) -> None:
         whole, _, _ = run(recipe, verdict, output=tmp_path / "whole")
@@ -289,12 +288,12 @@ class TestAgain:
             line.startswith("train: continuing after step 6 of 6") for line in progress.lines
         )
 
-    def test_a_verdict_that_is_gone_is_missed(self, recipe: Path) -> None:
+    def test_removed_verdict_is_an_error(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, KEEPS)
         (folder / "verdict.json").unlink()
         assert run_command_line(["report", str(folder)]) == 2
 
-    def test_a_candidate_that_is_gone_is_made_again(self, recipe: Path) -> None:
+    def test_removed_candidate_repeats_the_stage(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, KEEPS)
         first = (folder / "candidate" / "prototypes.safetensors").read_bytes()
         shutil.rmtree(folder / "candidate")
@@ -314,7 +313,7 @@ class TestControls:
 
 
 class TestWords:
-    def test_the_verdict_is_the_first_thing_that_a_run_says(
+    def test_verdict_comes_first_in_summary_and_report(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert run_command_line(["run", str(recipe), "--quiet", "--set", KEEPS]) == 0
@@ -342,7 +341,7 @@ class TestPresent:
         names = ("red", "green", "blue")
         assert results.present.unsupported == tuple(names[one] for one in found.unsupported)
 
-    def test_names_without_an_image_are_said(
+    def test_class_names_without_an_image_are_reported(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         names = ["red", *(f"thing {number}" for number in range(30))]
@@ -373,7 +372,7 @@ class TestPresent:
         found = json.loads((folder / "present.json").read_text())
         (folder / "present.json").write_text(json.dumps(found | damage))
         with pytest.raises(LatteError, match="damaged"):
-            read_present(RunFolder(folder), ("red", "green", "blue"))
+            _ = open_run(folder).present
 
 
 def test_an_unknown_guard_is_a_mistake_in_the_recipe(recipe: Path) -> None:

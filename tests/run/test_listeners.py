@@ -1,4 +1,4 @@
-"""Reporters hear of a run while it goes on, and can do it no harm."""
+"""Reporters' hooks during a run; a failing reporter does not stop it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import run
 
 PLUGIN = '''\
-"""A reporter that writes down what it hears, and fails where it is told to."""
+"""A reporter that records the calls of its hooks, and fails in the hooks that FAILS names."""
 
 import json
 import os
@@ -81,7 +81,7 @@ class Diary(Reporter[DiaryOptions]):
 
 
 class Diary:
-    """What the reporter wrote down."""
+    """The calls that the reporter recorded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -115,7 +115,7 @@ def reporters(recipe: Path, text: str) -> Path:
 STAGES = ["data", "zero-shot", "describe", "train", "evaluate", "report"]
 
 
-def test_a_run_is_told_from_beginning_to_end(recipe: Path, diary: Diary) -> None:
+def test_reporter_hooks_are_called_from_start_to_end(recipe: Path, diary: Diary) -> None:
     folder, _, _ = run(reporters(recipe, "diary"))
     heard = diary.read()
     figures = ["agreement", "learning_rate", "logit_scale", "loss"]
@@ -139,7 +139,7 @@ def test_a_run_is_told_from_beginning_to_end(recipe: Path, diary: Diary) -> None
     ]
 
 
-def test_finished_stages_are_told_as_reused(recipe: Path, diary: Diary) -> None:
+def test_reused_stages_are_reported_as_reused(recipe: Path, diary: Diary) -> None:
     run(reporters(recipe, "diary"), until="evaluate")
     assert diary.read()[-1] == ["run_end"]
     run(recipe)
@@ -154,7 +154,7 @@ def test_finished_stages_are_told_as_reused(recipe: Path, diary: Diary) -> None:
     ]
 
 
-def test_a_failing_reporter_costs_one_line_and_no_run(recipe: Path, diary: Diary) -> None:
+def test_failing_reporter_is_a_warning_and_the_run_goes_on(recipe: Path, diary: Diary) -> None:
     folder, results, progress = run(reporters(recipe, "{use: diary, fails_in: steps}"))
     assert results is not None
     assert (folder / "report" / "index.html").exists()
@@ -167,19 +167,19 @@ def test_a_failing_reporter_costs_one_line_and_no_run(recipe: Path, diary: Diary
     assert heard[-1] == "report"
 
 
-def test_a_run_that_fails_says_so(
+def test_failing_run_calls_on_run_failure(
     recipe: Path, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         raise LatteError("no room")
 
-    monkeypatch.setattr("latte.run.runner.train_learners", fail)
+    monkeypatch.setattr("latte.run.stages.train_learners", fail)
     with pytest.raises(LatteError, match="no room"):
         run(reporters(recipe, "diary"))
     assert diary.read()[-2:] == [["stage_start", "train"], ["run_failure", "LatteError"]]
 
 
-def test_controls_are_runs_that_nobody_hears_of(recipe: Path, diary: Diary) -> None:
+def test_controls_call_no_reporter_hooks(recipe: Path, diary: Diary) -> None:
     reporters(recipe, "diary").write_text(
         f"{recipe.read_text()}controls: {{alone: {{descriptions: [class], describer: null}}}}\n"
     )
@@ -215,7 +215,7 @@ def test_a_resumed_run_repeats_the_steps_after_its_checkpoint(
     assert (before, after) == ([[1, 2], [3], [4], [5, 6]], [[5, 6]])
 
 
-def test_rows_are_told_as_figures() -> None:
+def test_metric_rows_are_reported_as_figures() -> None:
     class Kept:
         def __init__(self) -> None:
             self.heard: list[Any] = []

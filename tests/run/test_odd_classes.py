@@ -1,4 +1,4 @@
-"""Class lists as they come: several names or templates of a class, classes alike, or empty."""
+"""Odd class lists: several names or templates per class, equal classes, empty classes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_aliases_and_templates_change_what_the_images_stand_for(recipe: Path) ->
     assert len({one["fingerprint"] for one in prints}) == 3
 
 
-def test_classes_that_are_one_to_clip_are_told(recipe: Path) -> None:
+def test_classes_with_equal_text_features_are_a_warning(recipe: Path) -> None:
     _, _, progress = run(
         recipe, 'dataset.classes=["red", "green", "blue", "Red"]', until="zero-shot"
     )

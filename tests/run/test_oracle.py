@@ -1,4 +1,4 @@
-"""Ablations that use labels: where these go, what they change, and how such runs are marked."""
+"""Oracle recipes: use of the training labels, and the mark on such runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def changes(correct: int) -> tuple[str, ...]:
 
 
 def groups(folder: Path) -> list[tuple[int, list[int]]]:
-    """Of each training image: its frozen label, and the true labels of its group."""
+    """Return per training image its zero-shot label, and the true labels of its group."""
     lines = [json.loads(line) for line in (folder / "descriptions.jsonl").read_text().splitlines()]
     label_of = dict(zip([line["id"] for line in lines], TRUE, strict=True))
     return [
@@ -66,9 +66,7 @@ def test_a_run_is_marked_in_its_summary_report_and_model_card(labelled: Path) ->
     assert "without labels" not in (folder / "model" / "README.md").read_text()
 
 
-def test_measuring_it_again_is_marked_too(
-    labelled: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluate_marks_an_oracle_run(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, _, _ = run(labelled, *changes(1))
     assert run_command_line(["evaluate", "--quiet", str(folder)]) == 0
     assert NOTE in capsys.readouterr().out
@@ -135,7 +133,7 @@ def test_without_labels_of_all_images_nothing_is_done(
     assert not list((tmp_path / "runs").rglob("zero_shot.safetensors"))
 
 
-def test_groups_that_cannot_be_as_asked_are_counted(labelled: Path, tmp_path: Path) -> None:
+def test_groups_with_too_few_correct_images_are_counted(labelled: Path, tmp_path: Path) -> None:
     write_split(tmp_path, [0] * 12)
     _, _, progress = run(labelled, *changes(1), until="describe")
     (line,) = (line for line in progress.lines if line.startswith("oracle"))

@@ -1,4 +1,4 @@
-"""Runs whose labeler decides all training images together: its answers about them are kept."""
+"""Runs whose labeler has a posterior: its answers about the training images are saved and used."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Reversed(PseudoLabeler[NoOptions]):
 def latte_components():
     return [ComponentSpec("labeler", "reversed", "reversed_labeler:Reversed", "for tests")]
 """
-OWN = ("describer=null", "descriptions=[]", "labels=[reversed]", "prototypes=centroids")
+OWN = ("describer=null", "descriptions=[]", "labels=[reversed]", "prototypes=from-labeler")
 SETTINGS = (*OWN, "loss=null", "train.max_steps=0", "reporters=[html, model-card]")
 
 
@@ -82,7 +82,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def add_own_images(recipe: Path, classes: tuple[str, ...] = ("red", "green", "blue")) -> int:
-    """Copies two training images of each class into the test images; returns how many."""
+    """Copy two training images of each class to the test images; return their number."""
     for number, name in enumerate(("red", "green", "blue")):
         for path in sorted((recipe.parent / "images" / f"part-{number}").iterdir())[:2]:
             if name in classes:
@@ -119,7 +119,7 @@ class TestArtifacts:
         assert torch.equal(found["main.weights"], 2 * texts)
         assert torch.allclose(found["main.bias"], torch.tensor([0, 0.005, 0.01]))
 
-    def test_a_run_without_one_keeps_none_and_is_sure_by_its_classifier(self, recipe: Path) -> None:
+    def test_run_without_posterior_uses_confidence_of_the_classifier(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, "train.max_epochs=1")
         assert not (folder / "posterior.safetensors").exists()
         scale = json.loads((folder / "calibration.json").read_text())["scale"]
@@ -158,7 +158,7 @@ class TestArtifacts:
             ("probabilities", torch.zeros(12, 2, dtype=torch.int64)),
         ],
     )
-    def test_a_posterior_that_does_not_fit_is_refused(
+    def test_posterior_of_other_shape_is_an_error(
         self, recipe: Path, name: str, value: torch.Tensor, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
@@ -168,7 +168,7 @@ class TestArtifacts:
         said = capsys.readouterr().err
         assert "posterior.safetensors" in said and "damaged" in said
 
-    def test_a_posterior_that_is_gone_is_missed(self, recipe: Path) -> None:
+    def test_removed_posterior_is_an_error(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
         (folder / "posterior.safetensors").unlink()
         with pytest.raises(LatteError, match="no such file"):
@@ -192,7 +192,9 @@ class TestPredictions:
         assert {row.source for row in others} == {"classifier"}
         assert {len(row.classes) for row in others} == {3}
 
-    def test_content_decides_and_not_the_name(self, recipe: Path, tmp_path: Path) -> None:
+    def test_own_images_are_found_by_content_not_by_name(
+        self, recipe: Path, tmp_path: Path
+    ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
         model, known = latte.load(folder), sorted((recipe.parent / "images").rglob("*.jpg"))[5]
         copied = shutil.copy(known, tmp_path / "elsewhere.jpg")
@@ -202,7 +204,7 @@ class TestPredictions:
         assert sources == ["own", "classifier"]
 
     @pytest.mark.parametrize("form", ["csv", "jsonl"])
-    def test_rows_say_whose_answer_they_are(
+    def test_rows_name_the_source_of_the_answer(
         self, recipe: Path, form: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
@@ -286,7 +288,7 @@ class TestEvaluation:
         assert before.name == "zero-shot"
         assert sum(one.images for one in results.confusions["adapted"]) == own
 
-    def test_terminal_card_and_page_show_both_and_say_which_is_which(
+    def test_terminal_card_and_page_show_posterior_and_classifier_apart(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         add_own_images(recipe)
@@ -328,7 +330,7 @@ class TestGuarded:
         }
 
     @pytest.mark.parametrize("strength", [0, 0.5])
-    def test_what_is_not_taken_whole_answers_by_its_classifier(
+    def test_rejected_candidate_run_predicts_with_its_classifier(
         self, recipe: Path, strength: float
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(strength))
@@ -346,7 +348,7 @@ class TestGuarded:
         labels = [row["adapted"] for row in rows(folder / "pseudo_labels.csv")]
         assert labels == [names[one] for one in found]
 
-    def test_a_part_has_a_part_of_the_rows_and_of_the_bias(self, recipe: Path) -> None:
+    def test_partial_strength_scales_prototypes_and_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS, fixed(0.5))
         found = load_file(folder / "prototypes.safetensors")
         texts = load_file(folder / "zero_shot.safetensors")["class_features"]

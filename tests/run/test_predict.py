@@ -1,4 +1,4 @@
-"""`latte predict`, as people type it: streams, lists of paths, interruptions, exit codes."""
+"""`latte predict`, from the command line: streams, lists of paths, interruptions, exit codes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_nothing_is_loaded_for_paths_that_do_not_exist(
     assert "loading" not in said
 
 
-def test_rows_so_far_are_kept_when_it_is_stopped(tmp_path: Path) -> None:
+def test_rows_stay_in_partial_file_after_ctrl_c(tmp_path: Path) -> None:
     from latte.evaluate.predictions import ClassScore, Prediction
 
     path = tmp_path / "out" / "labels.csv"
@@ -93,7 +93,7 @@ def test_rows_so_far_are_kept_when_it_is_stopped(tmp_path: Path) -> None:
     assert not partial.exists()
 
 
-def test_a_place_that_cannot_be_written_is_named(
+def test_output_that_cannot_be_written_is_named(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("file").touch()
@@ -109,7 +109,7 @@ def test_a_place_that_cannot_be_written_is_named(
 
 @pytest.fixture
 def heeds_ctrl_c() -> Iterator[None]:
-    """As in a terminal: what a shell starts in the background ignores Ctrl-C."""
+    """Restore Ctrl-C, which a shell disables for background processes."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

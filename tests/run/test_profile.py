@@ -1,4 +1,4 @@
-"""`latte run --profile` says where the time went, and changes nothing else."""
+"""`latte run --profile` measures times, and does not change results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_profile_changes_neither_results_nor_identity(recipe: Path, tmp_path: 
     assert (folder / found["trace"]).exists()
 
 
-def test_what_was_reused_is_called_so(recipe: Path) -> None:
+def test_profile_marks_reused_stages(recipe: Path) -> None:
     folder, _, _ = run(recipe, profile=True)
     steps = read(folder)["steps"]
     run(recipe, profile=True)

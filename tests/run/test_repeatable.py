@@ -1,4 +1,4 @@
-"""`deterministic: true`: torch is told, the run is one of its own, and what cannot be is said."""
+"""`deterministic: true`: torch's switches, the run's identity, and unsupported operations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.results.identity import run_hash
-from latte.run.process import repeatable
+from latte.run.process import deterministic
 from tests.helpers.whole_runs import assert_same_results, run
 
 QUICK = ("train.max_epochs=1",)
@@ -29,33 +29,33 @@ def switches() -> tuple[bool, bool, bool]:
     return torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
 
 
-def test_switches_are_on_within_the_block_and_as_before_after_it() -> None:
+def test_deterministic_switches_are_restored_after_the_block() -> None:
     before = switches()
-    with repeatable(True):
+    with deterministic(True):
         assert switches() == (True, True, False)
     assert switches() == before
-    with repeatable(False):
+    with deterministic(False):
         assert switches() == before
-    with pytest.raises(ValueError, match="mine"), repeatable(True):
+    with pytest.raises(ValueError, match="mine"), deterministic(True):
         raise ValueError("mine")
     assert switches() == before
 
 
-def test_cublas_is_told_unless_the_user_has_told_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cublas_workspace_is_set_unless_the_user_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
-    with repeatable(True):
+    with deterministic(True):
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
-    with repeatable(True):
+    with deterministic(True):
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
-def test_what_torch_cannot_do_deterministically_is_a_mistake_of_the_recipe() -> None:
+def test_missing_deterministic_implementation_is_an_error() -> None:
     missing = "put_ does not have a deterministic implementation, but you set"
-    with pytest.raises(LatteError, match="take `deterministic: true` out"), repeatable(True):
+    with pytest.raises(LatteError, match="take `deterministic: true` out"), deterministic(True):
         raise RuntimeError(missing)
-    with pytest.raises(RuntimeError, match="another"), repeatable(True):
+    with pytest.raises(RuntimeError, match="another"), deterministic(True):
         raise RuntimeError("another")
 
 

@@ -1,4 +1,4 @@
-"""A run from images to report: what it leaves, what it reuses, what changes nothing."""
+"""Whole runs: their files, reused stages, resume, and determinism."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latte.interfaces import LatteError
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run
 
 
-def test_a_run_leaves_everything_that_the_design_names(recipe: Path) -> None:
+def test_run_folder_has_all_files(recipe: Path) -> None:
     folder, results, _ = run(recipe)
     expected = (
         *RESULT_FILES,
@@ -175,7 +175,7 @@ def test_images_are_encoded_again_only_where_a_tower_has_trained(
     assert len(labelled) == encoded
 
 
-def test_too_few_images_per_name_are_said_once(recipe: Path, tmp_path: Path) -> None:
+def test_too_few_images_per_class_are_one_warning(recipe: Path, tmp_path: Path) -> None:
     control = "controls={plain: {descriptions: [class], describer: null}}"
     _, _, progress = run(recipe, "train.max_steps=1", control, output=tmp_path / "all")
     assert not [line for line in progress.lines if line.startswith("warning: ")]
@@ -187,7 +187,7 @@ def test_too_few_images_per_name_are_said_once(recipe: Path, tmp_path: Path) -> 
     ]
 
 
-def test_a_limit_that_keeps_another_problem_is_said(recipe: Path) -> None:
+def test_limit_that_causes_too_few_images_is_reported(recipe: Path) -> None:
     _, _, progress = run(recipe, until="data", limit=6)
     (line,) = [line for line in progress.lines if "per name" in line]
     assert "6 images for 3 names is 2 per name" in line

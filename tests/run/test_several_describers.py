@@ -126,7 +126,7 @@ def test_a_run_with_several_texts_goes_on_after_a_stop_to_the_bit(
         ("prompt: one, weight: 3.0", "prompt: many"),
     ],
 )
-def test_whatever_changes_the_texts_repeats_the_stage(recipe: Path, image: str, group: str) -> None:
+def test_changed_describer_options_repeat_the_stage(recipe: Path, image: str, group: str) -> None:
     registry = echo_registry()
 
     def fingerprint(*changes: str) -> str:

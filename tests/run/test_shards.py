@@ -1,4 +1,4 @@
-"""`latte describe --shard`: workers side by side, one of which may die."""
+"""`latte describe --shard`: parallel workers, one of which may be killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.helpers.whole_runs import run
 
 USE = ("--set", "describer={use: noting, batch: 2}")
 REQUESTS = 24
-"""Twelve images, and a group for each."""
+"""Requests: twelve images, and a group for each."""
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_more_processes_than_gpus_are_too_many(monkeypatch: pytest.MonkeyPatch) 
     assert local_device("cpu") == "cpu"
 
 
-def test_a_wrong_shard_is_told_before_anything_is_read(
+def test_invalid_shard_is_an_error_before_images_are_read(
     recipe: Path, noting: Noting, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert describe(recipe, "--shard", "3/2") == 2
@@ -140,7 +140,7 @@ def test_a_wrong_shard_is_told_before_anything_is_read(
     assert not Path("runs").exists()
 
 
-def test_refusals_and_counters_are_told(
+def test_shard_reports_refusals_and_counts(
     recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REFUSE", "")

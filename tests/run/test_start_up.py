@@ -1,4 +1,4 @@
-"""What a run finds from an earlier one, and how little it keeps to go on from."""
+"""Reuse of cached features and images by a later run, and the size of checkpoints."""
 
 from __future__ import annotations
 

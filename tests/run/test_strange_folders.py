@@ -1,4 +1,4 @@
-"""Run folders from strangers: nothing is written beyond them, and nothing in them is believed."""
+"""Untrusted run folders: nothing is written outside them, and their content is checked."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from safetensors.torch import save_file
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from latte.results.folder import RunFolder
-from tests.helpers.finished_runs import FinishedRun
+from tests.helpers.finished_runs import ExampleRun
 
 Check = Callable[..., str]
 
 
 @pytest.fixture
 def latte(capsys: pytest.CaptureFixture[str]) -> Check:
-    """Run `latte ARGUMENTS`, which must end with a helpful error; returns it."""
+    """Return a function that runs `latte ARGUMENTS` and returns its error."""
 
     def call(*arguments: str | Path) -> str:
         capsys.readouterr()
@@ -39,7 +39,7 @@ def latte(capsys: pytest.CaptureFixture[str]) -> Check:
 
 @pytest.fixture
 def precious(tmp_path: Path) -> Path:
-    """A folder that is none of the run's business."""
+    """A folder outside the run folder."""
     folder = tmp_path / "precious"
     folder.mkdir()
     (folder / "letter.txt").write_text("dear")
@@ -62,10 +62,10 @@ def assert_untouched(precious: Path) -> None:
     "name", [".lock", "data", "report", "model", "checkpoints", "state.json", "metrics.jsonl"]
 )
 @pytest.mark.parametrize("command", ["run", "report"])
-def test_nothing_is_written_through_a_link(
+def test_links_out_of_the_run_folder_are_never_written_through(
     name: str,
     command: str,
-    finished_run: FinishedRun,
+    finished_run: ExampleRun,
     copied_run: Path,
     precious: Path,
     latte: Check,
@@ -92,7 +92,7 @@ def test_an_export_is_not_written_through_a_link(
     assert_untouched(precious)
 
 
-def test_links_within_a_folder_stay(tmp_path: Path) -> None:
+def test_links_within_the_run_folder_are_allowed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     (folder.path / "elsewhere").mkdir(parents=True)
     folder.checkpoints.symlink_to("elsewhere")
@@ -102,7 +102,7 @@ def test_links_within_a_folder_stay(tmp_path: Path) -> None:
     assert folder.checkpoints.is_symlink()
 
 
-def test_a_lock_is_never_another_file(tmp_path: Path) -> None:
+def test_lock_is_never_a_link(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     (folder.path / "mine").write_text("x")
@@ -124,14 +124,14 @@ def change_prototypes(
     with safe_open(path, "pt") as file:
         notes = json.loads(file.metadata()["latte"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    told = change(tensors, notes)
-    save_file(tensors, path, {"latte": json.dumps(notes if told is None else told)})
+    changed = change(tensors, notes)
+    save_file(tensors, path, {"latte": json.dumps(notes if changed is None else changed)})
 
 
-def test_a_learner_cannot_be_called_like_a_path(
+def test_learner_named_like_a_path_is_an_error(
     copied_run: Path, tiny_clip_folder: Path, photo: Path, latte: Check
 ) -> None:
-    """Two learners have a folder each below `model`, named after them."""
+    """Several learners have a sub-folder of `model` each, named after them."""
     outside = os.path.relpath(tiny_clip_folder, copied_run / "model")
 
     def rename(tensors: dict[str, torch.Tensor], about: Notes) -> None:
@@ -146,7 +146,7 @@ def test_a_learner_cannot_be_called_like_a_path(
 
 
 @pytest.mark.parametrize(
-    ("part", "value", "told"),
+    ("part", "value", "message"),
     [
         ("owners", torch.tensor([0, 1, 9]), "not those of 3 classes"),
         ("owners", torch.tensor([0, 1, 1]), "not those of 3 classes"),
@@ -161,15 +161,15 @@ def test_a_learner_cannot_be_called_like_a_path(
         ("bias", torch.tensor([0, torch.inf, 0]), "not one finite number for each prototype"),
     ],
 )
-def test_prototypes_that_do_not_fit_are_refused(
-    part: str, value: torch.Tensor, told: str, copied_run: Path, photo: Path, latte: Check
+def test_prototypes_of_other_shape_are_an_error(
+    part: str, value: torch.Tensor, message: str, copied_run: Path, photo: Path, latte: Check
 ) -> None:
     change_prototypes(copied_run, lambda tensors, _: tensors.update({f"main.{part}": value}))
-    assert told in latte("predict", copied_run, photo, "--quiet")
+    assert message in latte("predict", copied_run, photo, "--quiet")
 
 
 @pytest.mark.parametrize("notes", [{}, {"class_names": 1}, {"class_names": ["a", "a"]}, [], 1])
-def test_notes_that_do_not_fit_are_refused(
+def test_damaged_prototype_metadata_is_an_error(
     notes: object, copied_run: Path, photo: Path, latte: Check
 ) -> None:
     change_prototypes(copied_run, lambda *_: notes)

@@ -1,4 +1,4 @@
-"""`torchrun -m latte run`: several processes, one run; also when one of them dies or fails."""
+"""`torchrun -m latte run`: one run by several processes, also when one of them dies or fails."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LONG = (
     "train.evaluate_every=10",
     "train.optimizer.learning_rate=1.0e-5",
 )
-"""Long enough to be killed on the way."""
+"""A recipe that runs long enough to be killed."""
 TOLERANCE = 1e-5
 LOST = "error: this run has stopped: another of its processes has ended"
 
 
 class Together:
-    """`latte run` by several processes, which torchrun starts in `folder`."""
+    """Start `latte run` by several processes with torchrun in `folder`."""
 
     def __init__(
         self,
@@ -86,19 +86,19 @@ class Together:
 
 
 def _without_torchrun(text: str) -> list[str]:
-    """Nothing but what latte says; torchrun adds its own account of who ended how."""
+    """Return only the lines of latte, without torchrun's report."""
     own = text.partition("Traceback (most recent call last)")[0].splitlines()
     return [line for line in own if line and not re.match(r"[WEI]\d{4} |\*", line)]
 
 
 def steps(folder: Path) -> int:
-    """Of the newest checkpoint below `folder`."""
+    """Return the step of the newest checkpoint below `folder`."""
     found = [path.name for path in folder.glob("runs/*/checkpoints/step-*")]
     return max((int(name.removeprefix("step-")) for name in found), default=0)
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Files that were begun and not finished."""
+    """Return the temporary files."""
     return [path for path in folder.rglob("*.tmp") if "checkpoints" not in path.parts]
 
 
@@ -108,7 +108,7 @@ def the_run(folder: Path) -> Path:
 
 
 def assert_close_results(found: Path, expected: Path) -> None:
-    """Numbers differ by rounding, texts and labels do not."""
+    """Compare two runs: numbers may differ by rounding, texts and labels may not."""
     one, other = (load_file(each / "prototypes.safetensors") for each in (found, expected))
     for name, value in other.items():
         torch.testing.assert_close(one[name], value, rtol=0, atol=TOLERANCE)
@@ -133,7 +133,7 @@ def folder_of(tmp_path: Path, name: str) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.processes
-def test_one_process_is_killed_the_others_end_and_another_number_goes_on(
+def test_kill_of_one_process_ends_all_and_another_world_size_resumes(
     recipe: Path, tmp_path: Path
 ) -> None:
     expected, _, _ = run(recipe, *LONG, output=tmp_path / "alone")
@@ -153,7 +153,9 @@ def test_one_process_is_killed_the_others_end_and_another_number_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3])
-def test_several_processes_leave_what_one_leaves(recipe: Path, tmp_path: Path, count: int) -> None:
+def test_several_processes_give_the_results_of_one(
+    recipe: Path, tmp_path: Path, count: int
+) -> None:
     expected, _, _ = run(recipe, CONTROL, output=tmp_path / "alone")
     folder = folder_of(tmp_path, "together")
     code, output, complaints = Together(recipe, folder, count, CONTROL).end()
@@ -193,9 +195,7 @@ def test_several_processes_follow_the_verdict_of_the_first(
 
 
 @pytest.mark.slow
-def test_the_first_is_killed_and_the_same_number_goes_on_to_the_bit(
-    recipe: Path, tmp_path: Path
-) -> None:
+def test_resume_after_main_process_is_killed_is_bit_identical(recipe: Path, tmp_path: Path) -> None:
     whole, folder = folder_of(tmp_path, "whole"), folder_of(tmp_path, "killed")
     assert Together(recipe, whole, 2, *LONG).end()[0] == 0
     killed = Together(recipe, folder, 2, *LONG)
@@ -208,7 +208,7 @@ def test_the_first_is_killed_and_the_same_number_goes_on_to_the_bit(
 
 
 @pytest.mark.slow
-def test_killed_while_describing_no_text_is_lost_and_nobody_waits(
+def test_kill_while_describing_loses_no_text_and_ends_all_processes(
     recipe: Path, tmp_path: Path, noting: Noting
 ) -> None:
     folder = folder_of(tmp_path, "together")
@@ -231,10 +231,8 @@ def test_killed_while_describing_no_text_is_lost_and_nobody_waits(
 
 
 @pytest.mark.slow
-def test_a_process_is_killed_on_one_of_two_machines_and_both_end(
-    recipe: Path, tmp_path: Path
-) -> None:
-    """Two torchruns on one machine stand for two machines: neither knows the other's processes."""
+def test_kill_on_one_of_two_machines_ends_both(recipe: Path, tmp_path: Path) -> None:
+    """Two torchruns on one machine simulate two machines."""
     folder = folder_of(tmp_path, "together")
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -262,7 +260,7 @@ import os, time
 from latte.api import ComponentSpec, Describer, LatteError, NoOptions, hookimpl
 
 class Failing(Describer):
-    """Fails in the processes that FAILS names, and in the second takes SLOW seconds a batch."""
+    """Fail in the processes that FAILS names; in the second take SLOW seconds per batch."""
     fingerprint = "failing-1"
     batch_size = 64
     max_images = 4
@@ -301,7 +299,9 @@ def failing(recipe: Path, folder: Path, fails: str, **env: str) -> Together:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fails", ["1", "0", "01"])
-def test_an_error_is_told_once_and_ends_all(recipe: Path, tmp_path: Path, fails: str) -> None:
+def test_error_is_reported_once_and_ends_all_processes(
+    recipe: Path, tmp_path: Path, fails: str
+) -> None:
     folder = folder_of(tmp_path, "together")
     failed = failing(recipe, folder, fails)
     code, _, complaints = failed.end(timeout=120)
@@ -311,9 +311,7 @@ def test_an_error_is_told_once_and_ends_all(recipe: Path, tmp_path: Path, fails:
 
 
 @pytest.mark.slow
-def test_nobody_is_impatient_with_a_process_that_describes_for_long(
-    recipe: Path, tmp_path: Path
-) -> None:
+def test_slow_describing_process_does_not_time_out(recipe: Path, tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "together")
     slow = failing(recipe, folder, "-", SLOW="25", LATTE_PATIENCE="15")
     code, _, complaints = slow.end()
@@ -321,7 +319,7 @@ def test_nobody_is_impatient_with_a_process_that_describes_for_long(
 
 
 @pytest.mark.slow
-def test_a_mistake_in_the_recipe_is_told_once(recipe: Path, tmp_path: Path) -> None:
+def test_recipe_error_is_reported_once(recipe: Path, tmp_path: Path) -> None:
     code, _, complaints = Together(recipe, tmp_path, 2, "train.batch_sise=3").end()
     assert code != 0
     assert len([line for line in complaints if line.startswith("error: ")]) == 1

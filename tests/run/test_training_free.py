@@ -1,4 +1,4 @@
-"""Adaptation without training: in one go from frozen features, and fast where they are known."""
+"""Adaptation without training steps, from frozen features that are cached."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_a_run_without_training_adapts_prototypes_alone(recipe: Path) -> None:
     assert (folder / "metrics.jsonl").read_text() == ""
 
 
-def test_descriptions_have_a_say(recipe: Path, tmp_path: Path) -> None:
+def test_descriptions_change_training_free_prototypes(recipe: Path, tmp_path: Path) -> None:
     one, _, _ = run(recipe, *TRAINING_FREE)
     other, _, _ = run(recipe, *TRAINING_FREE, "descriptions=[class]", "describer=null")
     weights = [load_file(it / "prototypes.safetensors")["main.weights"] for it in (one, other)]
     assert not torch.allclose(weights[0], weights[1], atol=1e-3)
 
 
-def test_a_run_on_what_is_known_encodes_and_decodes_nothing_and_gives_the_same(
+def test_cached_run_encodes_and_decodes_nothing_and_is_identical(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = (*TRAINING_FREE, "reporters=[]")
@@ -99,7 +99,7 @@ class TestFrozenTexts:
             self.bank.unique_texts[row] for row in self.bank.own_rows(name, labels)[:, 0].tolist()
         ]
 
-    def test_rows_are_the_features_of_what_was_written(self, texts: FrozenTexts) -> None:
+    def test_rows_are_the_features_of_the_descriptions(self, texts: FrozenTexts) -> None:
         labels = torch.arange(12) % 3
         found = texts.of(labels)
         assert [*found] == ["class", "image", "group"]
@@ -109,16 +109,14 @@ class TestFrozenTexts:
             torch.testing.assert_close(features, expected)
             assert not features.requires_grad
 
-    def test_named_is_what_goes_with_the_frozen_labels(self, texts: FrozenTexts) -> None:
+    def test_named_features_are_those_of_the_zero_shot_labels(self, texts: FrozenTexts) -> None:
         found = texts.of(self.bank.zero_shot_labels)
         for name in found:
             assert torch.equal(texts.named(name), found[name])
         with pytest.raises(KeyError):
             texts.named("caption")
 
-    def test_a_description_is_encoded_when_it_is_asked_for_and_once(
-        self, texts: FrozenTexts
-    ) -> None:
+    def test_description_is_encoded_once_at_its_first_use(self, texts: FrozenTexts) -> None:
         assert isinstance(self.progress, RecordedProgress)
         before = len(self.progress.tasks)
         texts.named("image")

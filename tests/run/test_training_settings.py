@@ -1,4 +1,4 @@
-"""What settings of training do to a whole run."""
+"""Settings of training in whole runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def test_a_device_without_tf32_says_once_that_it_computes_in_fp32(
     assert_same_results(folder, plain)
 
 
-def test_texts_of_a_frozen_tower_are_kept_from_run_to_run(recipe: Path, tmp_path: Path) -> None:
+def test_text_features_of_a_frozen_tower_are_cached_across_runs(
+    recipe: Path, tmp_path: Path
+) -> None:
     settings = (*QUICK, "trainable=visual_layer_norms")
     first, _, progress = run(recipe, *settings, output=tmp_path / "first")
     assert not [line for line in progress.lines if "reused from the cache" in line]

@@ -1,4 +1,4 @@
-"""Peak memory of a stage: of what ran since measuring began, and written down with it."""
+"""Peak memory of a stage, measured and recorded."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ print(during - before, after - before, peak_memory_mb("cpu") - before)
 """
 
 
-def test_a_peak_is_what_was_held_at_once_since_measuring_began() -> None:
-    """Away from what earlier tests left in this process."""
+def test_peak_memory_is_that_since_measuring_started() -> None:
+    """Measured in a new process, without the memory of earlier tests."""
     said = subprocess.check_output([sys.executable, "-c", IN_A_NEW_PROCESS], text=True)
     during, after, anew = map(float, said.split())
     assert 90 <= during <= 150
@@ -39,7 +39,7 @@ def test_a_peak_is_what_was_held_at_once_since_measuring_began() -> None:
     assert anew < 50
 
 
-def test_a_system_that_does_not_tell_is_no_fault(
+def test_peak_memory_is_unknown_without_proc(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(usage, "_STATUS", tmp_path / "missing")
@@ -48,7 +48,7 @@ def test_a_system_that_does_not_tell_is_no_fault(
     assert peak_memory_mb("cpu") is None
 
 
-def test_every_stage_has_its_peak(recipe: Path) -> None:
+def test_every_stage_records_its_peak_memory(recipe: Path) -> None:
     folder, _, _ = run(recipe)
     state = json.loads((folder / "state.json").read_text())
     assert all(record["peak_memory_mb"] > 50 for record in state.values())

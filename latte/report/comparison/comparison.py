@@ -13,7 +13,7 @@ from latte.report.comparison.published import Published, read_published, unmatch
 from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
 from latte.report.numbers import mean_percent
 from latte.report.sentences import ORACLE_STATEMENT
-from latte.results.finished import read_runs
+from latte.results.summary import read_runs
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -25,8 +24,7 @@ from latte.report.charts import Row as MetricsRow
 from latte.report.comparison.rows import Row
 from latte.report.numbers import bare_percent, points
 from latte.report.page.curves import recorded
-from latte.results.finished import Run
-from latte.results.metrics_log import read_metrics
+from latte.results.summary import Run
 
 COLOURS = 6
 """Number of line colours; of more rows, the best are drawn."""
@@ -163,7 +161,7 @@ def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:
     lines = [
         (f"line-{number}", read)
         for number, row in enumerate(shown, start=1)
-        for read in (_metrics(run.folder / "metrics.jsonl") for run in row.runs)
+        for read in (_metrics(run) for run in row.runs)
     ]
     charts = [chart for figure in _FIGURES for chart in _charts(figure, lines, shown)]
     if not charts:
@@ -179,9 +177,9 @@ def _shown(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row in best]
 
 
-def _metrics(path: Path) -> list[MetricsRow]:
+def _metrics(run: Run) -> list[MetricsRow]:
     try:
-        return [*read_metrics(path)]
+        return [*run.files.metrics]
     except (LatteError, OSError):
         return []
 

@@ -14,7 +14,7 @@ from latte.recipe.data_files import read_nodes
 from latte.recipe.mistakes import Mistakes, suggestion
 from latte.recipe.node import KeyPath, Node
 from latte.report.comparison.rows import Row
-from latte.results.finished import Run
+from latte.results.summary import Run
 
 Verdict = Literal["agrees", "unclear", "differs"]
 

@@ -15,7 +15,7 @@ from latte.io.files import digest_json
 from latte.io.redaction import one_line
 from latte.report.numbers import points_with_range
 from latte.report.sentences import verdict_label
-from latte.results.finished import INPUTS, Data, Run, Score
+from latte.results.summary import INPUTS, Data, Run, Score
 
 Over = Literal["seeds", "images"]
 

@@ -25,7 +25,7 @@ from latte.report.diagnosis.measure import Measure, Measurement, Section, make_s
 from latte.report.diagnosis.neighbours import Neighbours, find_neighbours, purity_measure
 from latte.report.diagnosis.subject import FrozenClips, Subject, read_subject, zero_shot_classifier
 from latte.report.sentences import NO_GUARD, verdict_label
-from latte.results.finished import Run, read_runs
+from latte.results.summary import Run, read_runs
 
 PROBABILITY = Measure(
     "probability", "probability", "share", "that adapting helps on images like these"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,14 +13,13 @@ from latte.describe.bank import DescriptionBank
 from latte.interfaces import Backbone, Classifier, Evaluation, LatteError, Progress, Verdict
 from latte.registry.registry import Registry
 from latte.report.diagnosis.descriptions import Texts
-from latte.results.evaluations import read_evaluations
-from latte.results.finished import Run
+from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.results.stored import explained, read_json_lines, same_count
-from latte.results.verdict import read_verdict
+from latte.results.stored import same_count
+from latte.results.summary import Run
 from latte.run.adapted import load_classifiers
 from latte.run.describing import build_descriptions
-from latte.run.evaluating import read_pseudo_labels, split_rows
+from latte.run.measuring import split_rows
 from latte.run.posterior import read_own_images
 from latte.run.reopen import open_workspace
 from latte.run.workspace import Workspace
@@ -102,14 +100,14 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
     Raises `LatteError` for what is missing or damaged.
     """
     workspace = open_workspace(run.folder, registry, progress)
-    folder = workspace.folder
+    files = FinishedRun(workspace.folder)
     _refuse_incomplete(workspace)
-    names, prototypes = load_classifiers(folder)
-    zero_shot = load_zero_shot(folder.zero_shot)
-    adapted = read_pseudo_labels(folder, names).adapted
-    test_labels, keys = _test_images(folder.evaluation_images, len(names))
-    _refuse_misfits(folder, len(names), zero_shot, adapted, test_labels)
-    measured, _ = split_rows(read_own_images(folder, len(names)), keys)
+    prototypes, names = load_classifiers(files), files.class_names
+    zero_shot = load_zero_shot(workspace.folder.zero_shot)
+    adapted = files.pseudo_labels.adapted
+    test_labels = torch.tensor(files.labelled_images.labels, dtype=torch.int64)
+    _refuse_misfits(workspace.folder, len(names), zero_shot, adapted, test_labels)
+    measured, _ = split_rows(read_own_images(files), files.labelled_images.keys)
     clip = clips.of(workspace)
     return Subject(
         run=run,
@@ -118,11 +116,11 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
         logit_scale=clip.logit_scale,
         adapted_labels=torch.tensor(adapted),
         prototypes=prototypes,
-        verdict=read_verdict(folder),
+        verdict=files.verdict,
         texts=_texts(workspace, names, zero_shot, clip),
         test_labels=test_labels[measured],
         test_features=zero_shot.evaluation[measured],
-        evaluations=tuple(read_evaluations(folder)),
+        evaluations=files.evaluations,
     )
 
 
@@ -177,21 +175,3 @@ def _refuse_misfits(
     same_count(path, "training images", [len(zero_shot.training), len(adapted)])
     same_count(path, "test images", [len(zero_shot.evaluation), len(test_labels)])
     same_count(path, "classes", [len(zero_shot.class_features), classes])
-
-
-@dataclass(frozen=True)
-class _TestImage:
-    """What is needed of a line about an evaluation image."""
-
-    key: str
-    label: int
-
-
-def _test_images(path: Path, classes: int) -> tuple[Tensor, list[str]]:
-    """Labels (M,) and content keys of all test images."""
-    images = read_json_lines(path, _TestImage)
-    labels = [one.label for one in images]
-    with explained(path):
-        if any(label not in range(classes) for label in labels):
-            raise ValueError(f"a label is none of {classes} classes")
-    return torch.tensor(labels, dtype=torch.int64), [one.key for one in images]

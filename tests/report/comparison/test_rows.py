@@ -11,7 +11,7 @@ import pytest
 
 from latte.interfaces import LatteError
 from latte.report.comparison.comparison import Comparison, compare_runs, dataset_titles, notes
-from latte.results.finished import read_run
+from latte.results.summary import read_run
 from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
 
 

@@ -17,7 +17,7 @@ from latte.report.diagnosis.export import as_json, notes
 from latte.report.diagnosis.labelled import CLASS_CONFIDENCE, CLASS_IMAGES, ClassRelation, Labelled
 from latte.report.diagnosis.measure import Measure, Measurement, Section
 from latte.report.diagnosis.terminal import text
-from latte.results.finished import read_run
+from latte.results.summary import read_run
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.snapshots import assert_snapshot
 

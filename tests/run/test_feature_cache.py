@@ -1,4 +1,4 @@
-"""Features that are cached are those that were encoded, or are encoded again."""
+"""Cached features equal encoded ones; damaged ones are encoded again."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from faults.damage import DAMAGES
-from latte.run import feature_cache as feature_blocks
-from latte.run.feature_cache import FeatureBlocks, kept_features
+from latte.run import feature_cache
+from latte.run.feature_cache import FeatureBlocks, cached_features
 from tests.helpers.recorded import RecordedProgress
 
 WIDTH = 7
@@ -29,7 +29,7 @@ def feature(key: str) -> Tensor:
 
 @dataclass
 class Cache:
-    """A cache folder, with what was encoded and said for each list of keys."""
+    """A cache folder that records what was encoded and reported for each list of keys."""
 
     folder: Path
     encoded: list[list[int]] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Cache:
             return torch.stack([feature(keys[index]) for index in missing])
 
         identity = (clip, "images")
-        found = kept_features(self.folder, identity, keys, encode, WIDTH, self.progress, "encode")
+        found = cached_features(self.folder, identity, keys, encode, WIDTH, self.progress, "encode")
         assert torch.equal(found, torch.stack([feature(key) for key in keys]))
         return found
 
@@ -57,20 +57,20 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path)
 
 
-def test_everything_is_encoded_once(cache: Cache) -> None:
+def test_features_are_encoded_once(cache: Cache) -> None:
     cache.get("a", "b", "c")
     cache.get("a", "b", "c")
     assert cache.encoded == [[0, 1, 2], []]
     assert cache.progress.lines == ["encode: 3 features reused from the cache"]
 
 
-def test_one_more_image_is_encoded_alone(cache: Cache) -> None:
+def test_added_image_is_encoded_alone(cache: Cache) -> None:
     cache.get("a", "c")
     cache.get("a", "b", "c")
     assert cache.encoded == [[0, 1], [1]]
 
 
-def test_an_image_less_or_another_order_encodes_nothing(cache: Cache) -> None:
+def test_removed_image_or_other_order_encodes_nothing(cache: Cache) -> None:
     cache.get("a", "b", "c")
     cache.get("c", "a")
     cache.get("c", "b", "a")
@@ -83,13 +83,13 @@ def test_copies_of_an_image_are_encoded_once(cache: Cache) -> None:
     assert cache.encoded == [[0, 1, 3], [2]]
 
 
-def test_another_clip_has_features_of_its_own(cache: Cache) -> None:
+def test_another_clip_has_its_own_features(cache: Cache) -> None:
     cache.get("a")
     cache.get("a", clip="other")
     assert cache.encoded == [[0], [0]]
 
 
-def test_deterministic_runs_reuse_nothing_of_others(cache: Cache) -> None:
+def test_deterministic_runs_reuse_no_features_of_other_runs(cache: Cache) -> None:
     cache.get("a")
     torch.use_deterministic_algorithms(True)
     try:
@@ -100,7 +100,7 @@ def test_deterministic_runs_reuse_nothing_of_others(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_ones_are_encoded_again_and_kept_again(cache: Cache, damage: str) -> None:
+def test_damaged_features_are_encoded_and_cached_again(cache: Cache, damage: str) -> None:
     cache.get("a", "b")
     (path,) = cache.files
     DAMAGES[damage](path)
@@ -109,7 +109,7 @@ def test_damaged_ones_are_encoded_again_and_kept_again(cache: Cache, damage: str
     assert cache.encoded == [[0, 1], [0, 1], []]
 
 
-def test_each_byte_of_a_file_matters(cache: Cache) -> None:
+def test_any_changed_byte_of_a_feature_file_is_noticed(cache: Cache) -> None:
     cache.get("a", "b")
     (path,) = cache.files
     whole = path.read_bytes()
@@ -120,7 +120,7 @@ def test_each_byte_of_a_file_matters(cache: Cache) -> None:
         assert cache.encoded[-1], f"byte {place}"
 
 
-def test_files_of_others_are_replaced(cache: Cache) -> None:
+def test_foreign_feature_files_are_replaced(cache: Cache) -> None:
     cache.get("a", "b")
     (path,) = cache.files
     save_file({"keys": torch.ones(2, 16, dtype=torch.uint8), "features": torch.ones(2, 7)}, path)
@@ -128,10 +128,10 @@ def test_files_of_others_are_replaced(cache: Cache) -> None:
     assert cache.encoded[-1] == [0, 1]
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_costs_nothing_else(cache: Cache) -> None:
+def test_read_only_cache_is_reported_and_features_are_right(cache: Cache) -> None:
     (cache.folder / "features").write_text("a file where the folder should be")
     cache.get("a", "b")
-    assert any("features are not kept" in line for line in cache.progress.lines)
+    assert any("features are not cached" in line for line in cache.progress.lines)
 
 
 def test_a_folder_that_grows_by_an_image_has_few_files(cache: Cache) -> None:
@@ -143,8 +143,10 @@ def test_a_folder_that_grows_by_an_image_has_few_files(cache: Cache) -> None:
     assert cache.encoded == [[number] for number in range(40)]
 
 
-def test_many_rows_are_several_files(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_blocks, "rows_a_block", lambda width: 2)
+def test_many_features_are_split_into_several_files(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "rows_a_block", lambda width: 2)
     keys = [f"image {number}" for number in range(20)]
     cache.get(*keys)
     assert len(cache.files) == 3
@@ -152,19 +154,19 @@ def test_many_rows_are_several_files(cache: Cache, monkeypatch: pytest.MonkeyPat
     assert cache.encoded[-1] == []
 
 
-def test_features_that_nobody_asks_for_are_not_read(
+def test_features_that_are_not_needed_are_not_read(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_blocks, "rows_a_block", lambda width: 1)
+    monkeypatch.setattr(feature_cache, "rows_a_block", lambda width: 1)
     cache.get(*[f"image {number}" for number in range(20)])
     read: list[str] = []
-    original: Callable[..., Tensor | None] = feature_blocks._read
+    original: Callable[..., Tensor | None] = feature_cache._read
 
     def noted(path: Path, name: str, *rest: object) -> Tensor | None:
         read.append(name)
         return original(path, name, *rest)
 
-    monkeypatch.setattr(feature_blocks, "_read", noted)
+    monkeypatch.setattr(feature_cache, "_read", noted)
     cache.get("image 3")
     assert read.count("features") == 1
     assert read.count("keys") == 5
@@ -224,7 +226,7 @@ def test_a_killed_writer_leaves_whole_files(tmp_path: Path) -> None:
     assert sorted(tmp_path.glob("[!.]*")) == files, "a damaged file was found and removed"
 
 
-def test_two_writers_at_once_break_nothing(tmp_path: Path) -> None:
+def test_two_concurrent_writers_leave_whole_files(tmp_path: Path) -> None:
     both = [writer(tmp_path, 0, 40), writer(tmp_path, 40, 80)]
     assert [process.wait() for process in both] == [0, 0]
     known, out = rows_of(tmp_path, 80)

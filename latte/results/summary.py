@@ -1,0 +1,235 @@
+"""Facts about finished runs by which they are compared, read without torch or plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from latte.interfaces import (
+    OWN_IMAGES,
+    ClassAccuracy,
+    Evaluation,
+    Interval,
+    LatteError,
+    Verdict,
+)
+from latte.io.files import digest_json
+from latte.io.redaction import without_secrets
+from latte.recipe.components import is_label
+from latte.recipe.data_files import flattened, read_json
+from latte.results.finished import FinishedRun
+from latte.results.folder import RunFolder
+from latte.results.identity import NOT_IDENTITY, is_oracle
+
+NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
+"""Keys of a recipe that do not distinguish runs.
+
+They change where and how a run works, or what it reports, but not its results; rows are named and
+averaged by name and seed; `oracle` is a mark of its own.
+"""
+
+INPUTS = "inputs"
+"""The setting that stands for images, labels and the CLIP's weights, whatever their names."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The labelled images that a run was evaluated on."""
+
+    name: str
+    """The dataset component's name, without its package."""
+    images: int
+    digest: str
+    """A digest of ids, contents and labels, in any order, and the number of classes."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One classifier's top-1 accuracy and its gain over zero-shot on the same images."""
+
+    top1: float
+    gain: Interval
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run, as comparisons see it."""
+
+    folder: Path
+    method: str
+    """The recipe's name."""
+    seed: int
+    data: Data
+    settings: Mapping[str, Any]
+    """Everything else that its results depend on, by dotted key."""
+    zero_shot: float | None
+    """Top-1; None without an evaluation split, as is `adapted`."""
+    adapted: Score | None
+    controls: Mapping[str, Run]
+    oracle: bool
+    """True where it used ground-truth labels of its training images."""
+    seconds: Mapping[str, float]
+    """By stage, in order."""
+    peak_memory_mb: float | None
+    classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
+    """Counts of `zero-shot` and `adapted`, in label order; empty without an evaluation split."""
+    own: Score | None = None
+    """The posterior's score on test images that are training images; None where there are none."""
+    own_images: int = 0
+    """The number of these images."""
+    verdict: Verdict | None = None
+    """The guard's verdict; None without a guard."""
+    candidate: Score | None = None
+    """The candidate's score, where the run did not take all of it."""
+
+    @property
+    def files(self) -> FinishedRun:
+        """The run's files, for what is not compared."""
+        return FinishedRun(RunFolder(self.folder))
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """Return the class names in label order; None where the run has no usable prototypes."""
+        try:
+            return self.files.class_names
+        except LatteError:
+            return None
+
+
+def read_run(path: Path) -> Run:
+    """Read the run in the folder `path`. Raises `LatteError` if it is unfinished or broken."""
+    files = FinishedRun(RunFolder(path))
+    try:
+        _refuse_unfinished(files.folder)
+        return _summary(files)
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise LatteError(
+            f"this run folder is broken ({type(error).__name__}: {error})", where=str(path)
+        ) from error
+
+
+def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
+    """Read the finished runs in `paths`, each once; return them, and why others were skipped.
+
+    A path is a run folder, or a folder of run folders. Raises `LatteError` if no run is usable.
+    """
+    folders, skipped = _run_folders(paths)
+    runs = []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except LatteError as error:
+            skipped.append(error)
+    if not runs:
+        raise LatteError(
+            "there is no finished run",
+            hint="\n  ".join([*map(str, skipped), "Finish one first: latte run RECIPE"]),
+        )
+    return runs, skipped
+
+
+def _run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
+    """Return the run folders in `paths`, each real path once, and an error per path without any."""
+    found: dict[Path, Path] = {}
+    skipped = []
+    for path in paths:
+        below = [path] if _is_run(path) or not path.is_dir() else sorted(path.iterdir())
+        folders = [one for one in below if _is_run(one)]
+        if not folders:
+            what = "holds no run folders" if path.is_dir() else "there is no such folder"
+            skipped.append(LatteError(what, where=str(path)))
+        for folder in folders:
+            found.setdefault(folder.resolve(), folder)
+    return list(found.values()), skipped
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "recipe.yaml").is_file()
+
+
+def _refuse_unfinished(folder: RunFolder) -> None:
+    if folder.finished("evaluate") is None:
+        recipe = read_json(folder.source)["recipe"] if folder.source.exists() else "RECIPE"
+        raise LatteError(
+            "this run is not finished",
+            where=str(folder.path),
+            hint=f"finish it with the command that began it: latte run {recipe}",
+        )
+
+
+def _summary(files: FinishedRun) -> Run:
+    recipe, records = files.recipe, files.records
+    scores = {one.name: one for one in files.evaluations}
+    data, own = _data(files, scores), scores.get(f"adapted{OWN_IMAGES}")
+    candidate = scores.get("candidate")
+    memory = [one.peak_memory_mb for one in records.values() if one.peak_memory_mb is not None]
+    return Run(
+        folder=files.folder.path,
+        method=str(recipe["name"]),
+        seed=int(recipe["seed"]),
+        data=data,
+        settings=_settings(files),
+        zero_shot=scores["zero-shot"].top1.value if scores else None,
+        adapted=_score(scores["adapted"]) if scores else None,
+        controls=_controls(files, data),
+        oracle=is_oracle(recipe),
+        seconds={stage: float(record.seconds) for stage, record in records.items()},
+        peak_memory_mb=max(memory, default=None),
+        classes={name: scores[name].classes for name in ("zero-shot", "adapted") if scores},
+        own=_score(own) if own else None,
+        own_images=own.images if own else 0,
+        verdict=files.verdict,
+        candidate=_score(candidate) if candidate else None,
+    )
+
+
+def _data(files: FinishedRun, scores: Mapping[str, Evaluation]) -> Data:
+    name = str(files.recipe["dataset"]["use"]).rpartition("/")[2]
+    path = files.folder.evaluation_images
+    lines = sorted(path.read_text(encoding="utf-8").splitlines())
+    if not scores:
+        return Data(name, len(lines), digest_json([lines, None]))
+    main, own = scores["zero-shot"], scores.get(f"zero-shot{OWN_IMAGES}")
+    if len(lines) not in (main.images, main.images + (own.images if own else 0)):
+        raise ValueError(f"{path.name} is about {len(lines)} images")
+    # Without its own images a run is measured on a part of the split, which is other data.
+    part = [] if len(lines) == main.images else [main.images]
+    return Data(name, main.images, digest_json([lines, len(main.classes), *part]))
+
+
+def _score(found: Evaluation) -> Score:
+    if found.gain is None:
+        raise KeyError("gain")
+    return Score(found.top1.value, found.gain)
+
+
+def _settings(files: FinishedRun) -> dict[str, Any]:
+    compared = {key: value for key, value in files.recipe.items() if key not in NOT_COMPARED}
+    return {
+        **flattened(without_secrets(compared)),
+        "limit": files.source.limit,
+        "latte": files.environment["latte"],
+        **flattened(files.environment["plugins"], "plugins"),
+        # This fingerprint covers images, labels and weights by their content.
+        INPUTS: files.records["zero-shot"].fingerprint,
+    }
+
+
+def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
+    """Return the recipe's own controls that are finished and saw the same images."""
+    found = {}
+    for name in filter(is_label, map(str, files.recipe.get("controls") or {})):
+        run = _newest_run(files.folder.controls / name)
+        if run and run.adapted and run.data == data:
+            found[name] = run
+    return found
+
+
+def _newest_run(folder: Path) -> Run | None:
+    """Return the newest control run; older folders belong to earlier versions of the control."""
+    recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
+    try:
+        return read_run(recipes[-1].parent) if recipes else None
+    except LatteError:
+        return None

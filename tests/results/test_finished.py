@@ -1,0 +1,43 @@
+"""The reader of finished runs: lazy, each file once, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from latte.interfaces import LatteError
+from latte.results.finished import open_run
+from tests.helpers.comparison_folders import run_folder
+
+
+def test_reading_finished_runs_imports_no_torch() -> None:
+    code = "import sys, latte.results.summary; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_each_file_is_read_once_at_its_first_use(tmp_path: Path) -> None:
+    run = open_run(run_folder(tmp_path / "run"))
+    found = run.evaluations
+    assert [one.name for one in found] == ["zero-shot", "adapted"]
+    run.folder.evaluation.unlink()
+    assert run.evaluations is found
+
+
+def test_a_missing_file_is_an_error_only_when_it_is_needed(tmp_path: Path) -> None:
+    run = open_run(run_folder(tmp_path / "run"))
+    run.folder.evaluation.unlink()
+    assert run.source.recipe == "animals.yaml"
+    assert run.verdict is None
+    with pytest.raises(LatteError, match=r"evaluation\.json: this file is damaged"):
+        _ = run.evaluations
+    with pytest.raises(LatteError, match="there is no trained model"):
+        _ = run.class_names
+
+
+def test_other_folder_is_an_error_that_names_run_folders_beside_it(tmp_path: Path) -> None:
+    run_folder(tmp_path / "run")
+    with pytest.raises(LatteError, match="run folders beside it: run"):
+        open_run(tmp_path / "other")
