@@ -122,7 +122,7 @@ def test_stats_as_lines_and_as_json(call: Descriptions, filled: list[StoredText]
     assert max(map(len, lines)) <= 80
     told = {line[:16].strip(): line[16:].strip() for line in lines}
     assert (told["texts"], told["refused"], told["failed"]) == ("3", "1", "1")
-    assert told["words a text"] == "mean 4.0, median 4, at most 6"
+    assert told["words per text"] == "mean 4.0, median 4, at most 6"
     assert (told["torn last lines"], told["unreadable lines"]) == ("1", "1")
     numbers = json.loads(call("stats", "--json"))
     assert (numbers["texts"], numbers["duplicate_share"], numbers["files"]) == (3, 0.0, 1)
@@ -132,9 +132,9 @@ def test_stats_as_lines_and_as_json(call: Descriptions, filled: list[StoredText]
 def test_texts_travel_to_another_cache(call: Descriptions, filled: list[StoredText]) -> None:
     assert call("export", "all.jsonl") == "3 texts and 1 refusals in all.jsonl\n"
     new = call("import", "all.jsonl", "--cache", "elsewhere")
-    assert new == "4 new (1 of them refusals), 0 were there\n"
+    assert new == "4 new (1 of them refusals), 0 already stored\n"
     again = call("import", "all.jsonl", "--cache", "elsewhere")
-    assert again == "0 new (0 of them refusals), 4 were there\n"
+    assert again == "0 new (0 of them refusals), 4 already stored\n"
     store = DescriptionStore(Path("elsewhere/descriptions"))
     assert store.get(filled[1].key) == "Both are small birds."
     assert store.refusal(filled[2].key) == "content filter"
@@ -154,7 +154,7 @@ def test_the_ending_chooses_parquet(call: Descriptions, filled: list[StoredText]
     call("export", "all.parquet")
     assert Path("all.parquet").read_bytes()[:4] == b"PAR1"
     call("export", "all.jsonl", "--format", "parquet")
-    assert "8 were there" in call("import", "all.parquet", "all.jsonl")
+    assert "8 already stored" in call("import", "all.parquet", "all.jsonl")
 
 
 def test_mistakes_are_named_with_file_and_line(

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from latte.cli.errors import Terminated, ended_by_sigterm, fault_of_the_machine
+from latte.cli.errors import Terminated, ended_by_sigterm, machine_error
 from latte.cli.main import COMMANDS, run_command_line
 
 
@@ -33,21 +33,21 @@ def full(path: str | None = "/data/file") -> OSError:
     ],
 )
 def test_refusals_of_the_system_name_the_file_and_what_to_do(error: OSError, what: str) -> None:
-    found = fault_of_the_machine(error)
+    found = machine_error(error)
     assert found is not None
     assert (found.what, found.where) == (what, "/data/file")
     assert found.hint
 
 
 def test_a_temporary_file_is_named_by_its_folder() -> None:
-    found = fault_of_the_machine(full("/data/runs/.state.json.12-ab.tmp"))
+    found = machine_error(full("/data/runs/.state.json.12-ab.tmp"))
     assert found is not None
     assert found.where == "/data/runs"
 
 
 def test_safetensors_says_it_in_words_of_its_own() -> None:
     said = "Error while serializing: I/O error: No space left on device (os error 28)"
-    found = fault_of_the_machine(SafetensorError(said))
+    found = machine_error(SafetensorError(said))
     assert found is not None
     assert found.what == "no space left on device"
 
@@ -55,7 +55,7 @@ def test_safetensors_says_it_in_words_of_its_own() -> None:
 def test_what_the_error_came_from_counts() -> None:
     outer = RuntimeError("cannot save")
     outer.__cause__ = full()
-    assert fault_of_the_machine(outer) is not None
+    assert machine_error(outer) is not None
 
 
 @pytest.mark.parametrize(
@@ -67,29 +67,29 @@ def test_what_the_error_came_from_counts() -> None:
     ],
 )
 def test_lack_of_memory_names_the_keys_to_lower(error: BaseException) -> None:
-    found = fault_of_the_machine(error)
+    found = machine_error(error)
     assert found is not None
     assert "evaluate.batch_size" in str(found)
 
 
 def test_an_environment_without_torch_is_told_what_to_install() -> None:
-    found = fault_of_the_machine(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    found = machine_error(ModuleNotFoundError("No module named 'torch'", name="torch"))
     assert found is not None
     assert "pip install torch" in str(found)
-    assert fault_of_the_machine(ModuleNotFoundError("No module", name="elsewhere")) is None
+    assert machine_error(ModuleNotFoundError("No module", name="elsewhere")) is None
 
 
 @pytest.mark.parametrize(
     "error", [FileNotFoundError(errno.ENOENT, "", "x"), RuntimeError("a slip"), ValueError()]
 )
 def test_everything_else_is_a_bug(error: BaseException) -> None:
-    assert fault_of_the_machine(error) is None
+    assert machine_error(error) is None
 
 
 def test_errors_that_came_from_each_other_end_the_search() -> None:
     first, second = RuntimeError("one"), RuntimeError("two")
     first.__cause__, second.__cause__ = second, first
-    assert fault_of_the_machine(first) is None
+    assert machine_error(first) is None
 
 
 def on_a_full_disk() -> None:
@@ -128,7 +128,7 @@ def test_sigterm_ends_with_one_line_and_its_own_code(
 ) -> None:
     code, said = latte("terminated")
     assert code == 128 + signal.SIGTERM
-    assert said.splitlines()[-1].startswith("Terminated. A run goes on")
+    assert said.splitlines()[-1].startswith("Terminated. Start a run again")
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 

@@ -66,7 +66,7 @@ def test_a_part_cannot_be_shown_whole(latte: Latte) -> None:
     assert "extends: parts/published" in latte("recipes show parts/latteclip")[1]
     code, _, err = latte("recipes show parts/latteclip --resolved")
     assert code == 2
-    assert "is a part of recipes, and not whole itself" in err
+    assert "is a part of recipes, and not a complete recipe" in err
 
 
 def test_an_unknown_name_gets_the_nearest(latte: Latte) -> None:
@@ -89,7 +89,7 @@ def test_a_copy_goes_on_working_anywhere(latte: Latte) -> None:
 def test_a_copy_overwrites_only_when_told(latte: Latte) -> None:
     Path("mine.yaml").write_text("seed: 1\n")
     code, _, err = latte("recipes copy demo mine.yaml")
-    assert (code, "mine.yaml: is there already" in err) == (2, True)
+    assert (code, "mine.yaml: exists already" in err) == (2, True)
     assert Path("mine.yaml").read_text() == "seed: 1\n"
     assert latte("recipes copy demo mine.yaml --force")[0] == 0
     assert "extends: parts/tiny-tuning" in Path("mine.yaml").read_text()

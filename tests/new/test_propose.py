@@ -160,7 +160,7 @@ def test_the_command_writes_says_why_and_never_overwrites(
     assert "  evaluation: labelled\n" in text
     assert run_command_line(["check", "my.yaml"]) == 0
     assert run_command_line(command) == 2
-    assert "is there already, and is not overwritten" in capsys.readouterr().err
+    assert "exists already, and is not overwritten" in capsys.readouterr().err
     assert Path("my.yaml").read_text() == text
     assert run_command_line([*command[:-1], "other.yaml", "--method", "mixtur"]) == 2
     assert 'Did you mean "mixture"?' in capsys.readouterr().err
