@@ -1,4 +1,4 @@
-"""How a command ends when something goes wrong: the message on stderr, and the exit code."""
+"""Errors of commands: messages on stderr, exit codes, signals, and faults of the machine."""
 
 from __future__ import annotations
 

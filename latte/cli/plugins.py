@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from packaging.utils import canonicalize_name
 from rich.text import Text
 
 from latte.cli.output import echo, plain_table, print_json, results
 from latte.cli.shared import command_group, known_kind
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
-from latte.registry.discovery import discover_plugins, installed_distributions
+from latte.registry.discovery import (
+    discover_plugins,
+    installed_distributions,
+    read_disabled,
+    write_disabled,
+)
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.spec import KINDS, Kind
 
@@ -106,8 +112,6 @@ def check(
 @plugins.command("disable")
 def disable(name: NameArgument) -> None:
     """Leave a plugin out of every latte command until it is enabled again."""
-    from latte.registry.disabled import read_disabled, write_disabled
-
     distribution = _known(name)
     if distribution == BUILTIN_DISTRIBUTION:
         raise LatteError("latte's own components cannot be disabled")
@@ -118,10 +122,6 @@ def disable(name: NameArgument) -> None:
 @plugins.command("enable")
 def enable(name: NameArgument) -> None:
     """Use a disabled plugin again."""
-    from packaging.utils import canonicalize_name
-
-    from latte.registry.disabled import read_disabled, write_disabled
-
     disabled, distribution = read_disabled(), canonicalize_name(name)
     if distribution not in disabled:
         hint = f"{did_you_mean(distribution, disabled)} Disabled: {', '.join(sorted(disabled))}"
@@ -151,8 +151,6 @@ def print_table(found: Sequence[Plugin]) -> None:
 
 def _known(name: str) -> str:
     """Return the normalised name of an installed plugin. Raises `LatteError` if there is none."""
-    from packaging.utils import canonicalize_name
-
     installed, wanted = installed_distributions(), canonicalize_name(name)
     if wanted in installed:
         return wanted

@@ -222,7 +222,7 @@ def test_a_link_leads_to_recipes_only(chain: Chain, tmp_path: Path) -> None:
 
 
 def test_neither_the_command_line_nor_a_control_extends(chain: Chain) -> None:
-    with pytest.raises(RecipeErrors, match="only a recipe's file says what it extends"):
+    with pytest.raises(RecipeErrors, match="--set cannot change what a recipe extends"):
         chain(MINIMAL, "extends=demo")
     with pytest.raises(RecipeErrors, match='unknown key "extends"\n  It belongs to the top of'):
         chain(MINIMAL + "controls: {a: {extends: demo}}\n")

@@ -30,7 +30,7 @@ def test_expansion(text: str, expanded: str) -> None:
 
 @pytest.mark.parametrize("text", ["${", "${}", "${1}", "${A", "${A-b}", "${B:-${A}}"])
 def test_everything_else_that_looks_like_a_variable_is_refused(text: str) -> None:
-    with pytest.raises(LatteError, match="is no variable"):
+    with pytest.raises(LatteError, match="is not a variable"):
         expand(text, {"A": "one"})
 
 

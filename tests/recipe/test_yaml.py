@@ -93,7 +93,7 @@ def test_collections_are_no_keys() -> None:
 def test_repeated_keys_are_refused_with_both_lines() -> None:
     error = refusal("train:\n  seed: 1\n  size: 2\n  seed: 3\n")
     assert error.where == "r.yaml:4 train.seed"
-    assert error.what == 'the key "seed" stands here twice, first in line 2'
+    assert error.what == 'the key "seed" occurs twice here, first in line 2'
 
 
 @pytest.mark.parametrize("tag", ["!!python/name:os.system", "!x", "!!str", "!"])
