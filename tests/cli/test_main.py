@@ -55,7 +55,7 @@ def finished_with_three(threshold: Annotated[int, typer.Option()] = 3) -> None:
 def latte(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run `latte` in this process, with the functions above as commands; returns code, stdout, stderr."""
+    """Run `latte` here with the functions above as commands; returns code, stdout, stderr."""
     for function in (
         mistaken,
         mistaken_twice,

@@ -28,7 +28,7 @@ learners: [{name: a, loss: latte-clip/contrastive}]
 
 @pytest.fixture
 def chain(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Chain:
-    """Write `files` (`__` in a name separates folders) and load `r.yaml`, which is the first argument."""
+    """Write `files` (`__` in a name separates folders), and load the first one, `r.yaml`."""
     monkeypatch.chdir(tmp_path)
 
     def chain(text: str, *overrides: str, **files: str) -> Recipe:
