@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console
@@ -125,55 +126,50 @@ class _QuietTask:
         pass
 
 
+@dataclass
 class _PlainTask:
-    def __init__(
-        self,
-        say: Callable[[str], None],
-        clock: Callable[[], float],
-        name: str,
-        total: int | None,
-        unit: str,
-        done: int,
-    ) -> None:
-        self._say = say
-        self._clock = clock
-        self._name = name
-        self._total = total
-        self._unit = unit
-        self._first = self._done = done
-        self._started = self._spoken = clock()
+    say: Callable[[str], None]
+    clock: Callable[[], float]
+    name: str
+    total: int | None
+    unit: str
+    done: int
+
+    def __post_init__(self) -> None:
+        self.first = self.done
+        self.started = self.spoken = self.clock()
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
-        self._done += amount
-        now = self._clock()
-        if now - self._spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
-            self._spoken = now
-            self._say(self._line(now - self._started, figures))
+        self.done += amount
+        now = self.clock()
+        if now - self.spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
+            self.spoken = now
+            self.say(self._line(now - self.started, figures))
 
     def summary(self, prefix: str) -> str:
         """Return the units done, the time and the rate."""
-        seconds = self._clock() - self._started
-        rate = _rate(self._done - self._first, seconds, self._unit)
+        seconds = self.clock() - self.started
+        rate = _rate(self.done - self.first, seconds, self.unit)
         return (
-            f"{self._name}: {prefix}{self._count} in {duration(seconds)}"
+            f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
             f"{f' ({rate})' if rate else ''}"
         )
 
     @property
     def _count(self) -> str:
-        total = "" if self._total is None else f"/{self._total}"
-        return f"{self._done}{total} {self._unit}"
+        total = "" if self.total is None else f"/{self.total}"
+        return f"{self.done}{total} {self.unit}"
 
     @property
     def _left(self) -> int | None:
-        return None if self._total is None else max(0, self._total - self._done)
+        return None if self.total is None else max(0, self.total - self.done)
 
     def _line(self, seconds: float, figures: Mapping[str, float | str]) -> str:
-        new = self._done - self._first
+        new = self.done - self.first
         left = self._left * seconds / new if new > 0 and self._left is not None else None
         parts = [
-            f"{self._name}: {self._count}",
-            _rate(new, seconds, self._unit),
+            f"{self.name}: {self._count}",
+            _rate(new, seconds, self.unit),
             f"{duration(left)} left" if left is not None else "",
             in_words(figures),
         ]

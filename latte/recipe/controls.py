@@ -116,22 +116,9 @@ def varied(recipe: Node, control: Node, registry: Registry) -> Node:
 
 def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> Node:
     """Return the keys of a control with components named as in a resolved recipe."""
-    if isinstance(node.value, dict):
-        named = component_name(node, path, registry)
-        entries = {
-            key: with_written_names(below, registry, (*path, key))
-            for key, below in node.value.items()
-        }
-        if named:
-            entries[USE] = Node(named, entries[USE].origin)
-        return Node(entries, node.origin)
-    if isinstance(node.value, list):
-        items = [
-            with_written_names(below, registry, (*path, index))
-            for index, below in enumerate(node.value)
-        ]
-        return Node(items, node.origin)
-    return node
+    named, use = component_name(node, path, registry), node.child(USE)
+    node = node.mapped(lambda key, below: with_written_names(below, registry, (*path, key)))
+    return node.replaced(USE, Node(named, use.origin)) if named and use else node
 
 
 def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:

@@ -75,10 +75,4 @@ def spelled_out(node: Node, path: KeyPath = ()) -> Node:
     """Return the recipe with each component that is only a name written as `{use: NAME}`."""
     if kind_at(path) and isinstance(node.value, str):
         return Node({USE: node}, node.origin)
-    if isinstance(node.value, dict):
-        entries = {key: spelled_out(below, (*path, key)) for key, below in node.value.items()}
-        return Node(entries, node.origin)
-    if isinstance(node.value, list):
-        items = [spelled_out(below, (*path, index)) for index, below in enumerate(node.value)]
-        return Node(items, node.origin)
-    return node
+    return node.mapped(lambda key, below: spelled_out(below, (*path, key)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -83,6 +83,14 @@ class Node:
         else:
             entries[str(key)] = node
         return Node(entries, self.origin)
+
+    def mapped(self, change: Callable[[str | int, Node], Node]) -> Node:
+        """Return a copy with `change(key, child)` instead of each child; scalars stay."""
+        if isinstance(self.value, dict):
+            return Node({key: change(key, node) for key, node in self.value.items()}, self.origin)
+        if isinstance(self.value, list):
+            return Node([change(key, node) for key, node in enumerate(self.value)], self.origin)
+        return self
 
 
 def find(root: Node, path: KeyPath) -> Node | None:
