@@ -76,7 +76,7 @@ def print_unexpected(error: BaseException) -> None:
 
 
 def silence_broken_pipe() -> None:
-    """Discard further output, for the reader of the pipe, such as `head`, has ended."""
+    """Discard further output after the reader of the pipe, such as `head`, has ended."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -163,7 +163,7 @@ def _out_of_memory(error: BaseException) -> LatteError | None:
 
 
 def _without_torch(error: BaseException) -> LatteError | None:
-    """Torch may be missing after `pip install --no-deps`: people choose its build for their GPU."""
+    """Recognise missing torch, as after `pip install --no-deps`: its build depends on the GPU."""
     if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
         return LatteError(
             f"{error.name} is not installed in this environment",

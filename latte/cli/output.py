@@ -26,7 +26,7 @@ class SafeConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """See `Console`."""
+        """Render like `Console`, with control characters escaped."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -46,7 +46,7 @@ class SafeStream:
         return len(text)
 
     def flush(self) -> None:
-        """Flush the stream below."""
+        """Flush the underlying stream."""
         self._stream.flush()
 
 

@@ -68,7 +68,7 @@ class Registered:
 
 
 @dataclass(frozen=True)
-class Origin:
+class SourceLine:
     """Line of a source file."""
 
     file: Path
@@ -78,7 +78,7 @@ class Origin:
         return f"{self.file}:{self.line}"
 
 
-def find_origin(target: str) -> Origin | None:
+def find_origin(target: str) -> SourceLine | None:
     """Return where `"package.module:Name"` is defined, or None; reads files, imports nothing."""
     module, _, name = target.partition(":")
     file = _source_file(module)
@@ -86,7 +86,7 @@ def find_origin(target: str) -> Origin | None:
         return None
     for statement in ast.parse(file.read_bytes()).body:
         if name in _names(statement):
-            return Origin(file, statement.lineno)
+            return SourceLine(file, statement.lineno)
     return None
 
 
