@@ -57,14 +57,9 @@ def print_error(error: LatteError) -> None:
         _print("", f"{len(errors)} errors")
 
 
-def print_interrupted() -> None:
-    """Print the line that follows Ctrl-C."""
-    _print("", "Interrupted. Start a run again to continue it where it stopped.")
-
-
-def print_terminated() -> None:
-    """Print the line that follows SIGTERM."""
-    _print("", "Terminated. Start a run again to continue it where it stopped.")
+def print_stopped(word: str) -> None:
+    """Print the line that follows Ctrl-C (`Interrupted`) or SIGTERM (`Terminated`)."""
+    _print("", f"{word}. Start a run again to continue it where it stopped.")
 
 
 def print_unexpected(error: BaseException) -> None:

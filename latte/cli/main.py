@@ -18,8 +18,7 @@ from latte.cli.errors import (
     ended_by_sigterm,
     machine_error,
     print_error,
-    print_interrupted,
-    print_terminated,
+    print_stopped,
     print_unexpected,
     silence_broken_pipe,
     warnings_shown,
@@ -189,11 +188,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
         code = _run_command_line(arguments)
     if code != INTERRUPTED:
         return code
-    if signals:
-        print_terminated()
-        return TERMINATED
-    print_interrupted()
-    return code
+    print_stopped("Terminated" if signals else "Interrupted")
+    return TERMINATED if signals else code
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:
