@@ -82,8 +82,8 @@ def compare(
         typer.Option(
             metavar="FILE",
             help="Published numbers to show beside yours: `published`, those of LatteCLIP, or a "
-            "YAML file {source: TEXT, rows: {METHOD: {DATASET: TOP-1 PERCENT}}}. Compare them only "
-            "if models and splits are the same.",
+            "YAML file {source: TEXT, rows: {METHOD: {DATASET: TOP-1 PERCENT}}}. They come from "
+            "other models and splits than yours unless you made sure that these are the same.",
         ),
     ] = None,
     csv: Annotated[

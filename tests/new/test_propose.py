@@ -72,7 +72,7 @@ def test_images_in_class_folders_give_a_warning(colour_images: Images, tmp_path:
     root = colour_images(classes=("red", "green", "cyan"), per_class=5)
     classes = tmp_path / "classes.txt"
     classes.write_text("Red\ngreen\n")
-    assert "10 images lie in folders" in " ".join(look_at(root, classes, None).warnings())
+    assert "10 images are in folders" in " ".join(look_at(root, classes, None).warnings())
 
 
 def test_look_at_refuses_unusable_folders_and_classes(
@@ -173,7 +173,7 @@ def test_torch_is_imported_only_if_there_may_be_a_gpu(
 ) -> None:
     program = (
         "import sys\n"
-        "from latte.propose import machine\n"
+        "from latte.new import choices as machine\n"
         "machine._may_have_nvidia = lambda: False\n"
         "from latte.cli.main import run_command_line\n"
         f"code = run_command_line(['new', '--images', {str(colour_images())!r}, '-o', "
