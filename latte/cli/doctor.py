@@ -1,4 +1,4 @@
-"""`latte doctor`: what a bug report should say about the machine and the installation."""
+"""`latte doctor`: facts about the machine and the installation for a bug report."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import re
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
-
-import typer
-from rich.text import Text
+from typing import Any
 
 from latte.cli.output import plain_table, print_json, results
+from latte.cli.shared import JsonOption
 from latte.interfaces import LatteError
 from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
 from latte.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "pydantic")
@@ -24,17 +21,18 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECAS
 _SECRET_VALUE = re.compile(r"(sk|pk|hf|gh[a-z]|glpat)[-_]\S{8,}|[\w+=-]{32,}|.*://[^/\s]*@.*")
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show versions, devices, the cache folder and plugins: what to paste into a bug report."""
+def doctor(json: JsonOption = False) -> None:
+    """Show versions, devices, the cache folder and plugins, to paste into a bug report."""
     findings = examine()
     if json:
         print_json(findings)
     else:
-        _print(findings)
+        rows = [(name, _in_words(value)) for name, value in findings.items()]
+        results().print(plain_table("", "", rows=rows))
 
 
 def examine() -> dict[str, Any]:
-    """Everything that this command reports, as plain data. Imports torch to list its devices."""
+    """Return the facts as plain data. Imports torch to list its devices."""
     return {
         "latte": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -98,12 +96,13 @@ def _plugins() -> dict[str, list[str]]:
         found = discover_plugins()
     except LatteError as error:
         return {"plugins": [str(error)]}
-    return {"plugins": [_plugin_in_words(plugin) for plugin in found]}
-
-
-def _plugin_in_words(plugin: Plugin) -> str:
-    error = f": {plugin.error}" if plugin.error else ""
-    return f"{plugin.package} {plugin.status}{error}"
+    errors = [f": {plugin.error}" if plugin.error else "" for plugin in found]
+    return {
+        "plugins": [
+            f"{plugin.package} {plugin.status}{error}"
+            for plugin, error in zip(found, errors, strict=True)
+        ]
+    }
 
 
 def _environment() -> dict[str, str]:
@@ -116,14 +115,6 @@ def _environment() -> dict[str, str]:
 
 def _gibibytes(size: int) -> str:
     return f"{size / 2**30:.1f} GiB"
-
-
-def _print(findings: dict[str, Any]) -> None:
-    table = plain_table("", "")
-    table.show_header = False
-    for name, value in findings.items():
-        table.add_row(Text(name), Text(_in_words(value)))
-    results().print(table)
 
 
 def _in_words(value: object) -> str:

@@ -1,7 +1,4 @@
-"""What a machine can do to a command: a full disk, no permission, no memory, the order to end.
-
-None of it is a bug, so people get what, where and what to do about it, and no traceback.
-"""
+"""Errors of commands: messages on stderr, exit codes, signals, and faults of the machine."""
 
 from __future__ import annotations
 
@@ -23,13 +20,19 @@ from latte.cli.output import SafeConsole
 from latte.interfaces import LatteError, RecipeErrors
 from latte.io.redaction import on_terminal, redact
 
+UNEXPECTED = 1
+BROKEN_PIPE = 1
+INTERRUPTED = 130
 TERMINATED = 128 + signal.SIGTERM
-_SPACE = "free some space and run the same command again: what was finished is kept"
+
+_SPACE = "free some space and run the same command again: finished work is kept"
 _RIGHTS = (
-    "give this user the right to read and write there, or choose another place: `output`, "
-    "LATTE_CACHE"
+    "give this user read and write permission there, or choose another place: `output`, LATTE_CACHE"
 )
-_MEMORY = "stop what else needs memory, or take smaller parts: lower "
+_MEMORY = (
+    "stop other programs that use memory, or lower `evaluate.batch_size` and "
+    "`train.micro_batch_size`"
+)
 _HINTS = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
@@ -37,114 +40,16 @@ _HINTS = {
     errno.EROFS: _RIGHTS,
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
-    errno.EIO: "look at the disk or the network file system, then run the same command again",
+    errno.EIO: "check the disk or the network file system, then run the same command again",
     errno.EMFILE: "allow more open files (ulimit -n), and run the same command again",
-    errno.ENFILE: "stop what else has files open, and run the same command again",
-    errno.ENOMEM: f"{_MEMORY}`evaluate.batch_size` and `train.micro_batch_size`",
+    errno.ENFILE: "stop other programs that have files open, and run the same command again",
+    errno.ENOMEM: _MEMORY,
 }
-_OF_RUST = re.compile(r"\(os error (\d+)\)")
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: whatever ends well for Ctrl-C ends well for it."""
-
-
-@contextmanager
-def ended_by_sigterm() -> Iterator[list[int]]:
-    """Within the block SIGTERM raises `Terminated`, once; the list has the signals that came.
-
-    A second one ends the process at once: what it wrote is whole or absent anyway.
-    """
-    came: list[int] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise Terminated
-
-    try:
-        free = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-        if free:
-            signal.signal(signal.SIGTERM, end)
-    except ValueError:  # not the main thread, which alone gets signals
-        free = False
-    try:
-        yield came
-    finally:
-        if free and signal.getsignal(signal.SIGTERM) is end:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def fault_of_the_machine(error: BaseException) -> LatteError | None:
-    """What people should be told where `error`, or what it came from, is the machine's fault."""
-    seen: set[int] = set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        found = _lack_of_memory(one) or _lack_of_torch(one) or _refusal_of_the_system(one)
-        if found is not None:
-            return found
-        one = one.__cause__ or one.__context__
-    return None
-
-
-def _refusal_of_the_system(error: BaseException) -> LatteError | None:
-    number = _error_number(error)
-    if number not in _HINTS:
-        return None
-    what = os.strerror(number)
-    return LatteError(what[0].lower() + what[1:], where=_place(error), hint=_HINTS[number])
-
-
-def _error_number(error: BaseException) -> int:
-    """Of an `OSError`, or of what safetensors says in its place; 0 for others."""
-    if isinstance(error, OSError):
-        return error.errno or 0
-    if type(error).__name__ != "SafetensorError":
-        return 0
-    found = _OF_RUST.search(str(error))
-    return int(found.group(1)) if found else 0
-
-
-def _place(error: BaseException) -> str | None:
-    """The file; for a temporary one its folder, which is what people know."""
-    name = getattr(error, "filename", None)
-    if not isinstance(name, str | bytes):
-        return None
-    path = Path(os.fsdecode(name))
-    return str(path.parent if path.suffix == ".tmp" else path)
-
-
-def _lack_of_memory(error: BaseException) -> LatteError | None:
-    """`torch.OutOfMemoryError` by name, for this module does not import torch."""
-    said = "can't allocate memory" in str(error)
-    if isinstance(error, MemoryError) or (said and isinstance(error, RuntimeError)):
-        return LatteError("there is not enough memory", hint=_HINTS[errno.ENOMEM])
-    if type(error).__name__ == "OutOfMemoryError":
-        return LatteError("the GPU has not enough memory", hint=_HINTS[errno.ENOMEM])
-    return None
-
-
-def _lack_of_torch(error: BaseException) -> LatteError | None:
-    """An environment without what needs a choice of build, as after `pip install --no-deps`."""
-    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
-        return LatteError(
-            f"{error.name} is not installed in this environment",
-            hint="pip install torch torchvision, in the build for your GPU",
-        )
-    return None
-
-
-# How the command line ends when something goes wrong: plain words, and an exit code.
-
-
-INTERRUPTED = 130
-BROKEN_PIPE = 1
-UNEXPECTED = 1
+_RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def print_error(error: LatteError) -> None:
-    """Print what is wrong, where, and what to do about it to stderr."""
+    """Print to stderr what is wrong, where, and how to fix it."""
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     for one in errors:
         _print("error: ", str(one))
@@ -152,18 +57,13 @@ def print_error(error: LatteError) -> None:
         _print("", f"{len(errors)} errors")
 
 
-def print_interrupted() -> None:
-    """Say that Ctrl-C was understood."""
-    _print("", "Interrupted. A run goes on from where it stopped when it is started again.")
-
-
-def print_terminated() -> None:
-    """Say that SIGTERM was understood."""
-    _print("", "Terminated. A run goes on from where it stopped when it is started again.")
+def print_stopped(word: str) -> None:
+    """Print the line that follows Ctrl-C (`Interrupted`) or SIGTERM (`Terminated`)."""
+    _print("", f"{word}. Start a run again to continue it where it stopped.")
 
 
 def print_unexpected(error: BaseException) -> None:
-    """Print the traceback of an error that nobody foresaw, and whose fault it is."""
+    """Print the traceback of a bug, and say whether latte or a plugin has it."""
     sys.stderr.write(on_terminal(redact("".join(traceback.format_exception(error)))))
     blamed = any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ()))
     culprit = "the plugin named above" if blamed else "latte"
@@ -171,12 +71,12 @@ def print_unexpected(error: BaseException) -> None:
 
 
 def silence_broken_pipe() -> None:
-    """Let nothing more be written to a reader that has gone, such as `head`."""
+    """Discard further output after the reader of the pipe, such as `head`, has ended."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class WarningHandler(logging.Handler):
-    """Shows latte's own warnings as plain lines on stderr."""
+    """Print latte's own warnings as plain lines on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
@@ -185,7 +85,7 @@ class WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Within the block latte's own warnings are shown, once: whoever set up logging, too."""
+    """Show latte's own warnings once within the block, whatever logging is set up elsewhere."""
     logger = logging.getLogger("latte")
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False
@@ -198,3 +98,97 @@ def warnings_shown() -> Iterator[None]:
 def _print(prefix: str, message: str, style: str = "bold red") -> None:
     console = SafeConsole(stderr=True, soft_wrap=True, highlight=False)
     console.print(Text.assemble((prefix, style), redact(message)))
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, handled like Ctrl-C."""
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[list[int]]:
+    """Raise `Terminated` in the block at the first SIGTERM; the list holds received signals.
+
+    A second SIGTERM ends the process at once: files are written atomically, so none is torn.
+    """
+    received: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise Terminated
+
+    try:
+        free = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        if free:
+            signal.signal(signal.SIGTERM, end)
+    except ValueError:  # signals reach only the main thread
+        free = False
+    try:
+        yield received
+    finally:
+        if free and signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def machine_error(error: BaseException) -> LatteError | None:
+    """Return a message if the machine caused `error` or an error behind it, else None.
+
+    Such causes are a full disk, missing permission, too little memory, or missing torch. They are
+    no bugs, so they are printed without a traceback.
+    """
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        found = _out_of_memory(one) or _without_torch(one) or _system_error(one)
+        if found is not None:
+            return found
+        one = one.__cause__ or one.__context__
+    return None
+
+
+def _out_of_memory(error: BaseException) -> LatteError | None:
+    """Compare the name of `torch.OutOfMemoryError`, for this module does not import torch."""
+    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError) or refused:
+        return LatteError("there is not enough memory", hint=_MEMORY)
+    if type(error).__name__ == "OutOfMemoryError":
+        return LatteError("the GPU has not enough memory", hint=_MEMORY)
+    return None
+
+
+def _without_torch(error: BaseException) -> LatteError | None:
+    """Recognise missing torch, as after `pip install --no-deps`: its build depends on the GPU."""
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
+        return LatteError(
+            f"{error.name} is not installed in this environment",
+            hint="pip install torch torchvision, in the build for your GPU",
+        )
+    return None
+
+
+def _system_error(error: BaseException) -> LatteError | None:
+    number = _error_number(error)
+    if number not in _HINTS:
+        return None
+    what = os.strerror(number)
+    return LatteError(what[0].lower() + what[1:], where=_file_of(error), hint=_HINTS[number])
+
+
+def _error_number(error: BaseException) -> int:
+    """Return the `errno` of an `OSError`, or the one in a message of safetensors; else 0."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    if type(error).__name__ != "SafetensorError":
+        return 0
+    found = _RUST_ERROR_NUMBER.search(str(error))
+    return int(found.group(1)) if found else 0
+
+
+def _file_of(error: BaseException) -> str | None:
+    """Return the file of an error; of a temporary file its folder, which people know."""
+    name = getattr(error, "filename", None)
+    if not isinstance(name, str | bytes):
+        return None
+    path = Path(os.fsdecode(name))
+    return str(path.parent if path.suffix == ".tmp" else path)

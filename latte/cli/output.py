@@ -1,32 +1,32 @@
-"""What commands print: tables that fit 80 columns, lines, and JSON.
-
-Names and texts come from strangers: no character of theirs commands the terminal.
-"""
+"""Print lines, tables and JSON for people; control characters in names and texts are escaped."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
+from latte.interfaces import LatteError
 from latte.io.redaction import json_on_terminal, on_terminal, redact
 
 WIDTH = 80
 
 
 class SafeConsole(Console):
-    """Prints styles of its own, and nothing but printable characters of what it is given."""
+    """Console that styles its output and escapes control characters in what it prints."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """See `Console`."""
+        """Render like `Console`, with control characters escaped."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -35,7 +35,7 @@ class SafeConsole(Console):
 
 
 class SafeStream:
-    """A stream that turns what a terminal would obey into U+FFFD."""
+    """Stream that replaces control characters by U+FFFD."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -46,36 +46,61 @@ class SafeStream:
         return len(text)
 
     def flush(self) -> None:
-        """Hand over what was written."""
+        """Flush the underlying stream."""
         self._stream.flush()
 
 
 def rows_stream() -> TextIO:
-    """Where rows of data go: as they are to programs and files, and safely to a terminal."""
+    """Return stdout for rows of data: unchanged in pipes and files, escaped on a terminal."""
     return cast("TextIO", SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
 
 
 def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
-    """Print `text` to stdout, or to stderr, where no secret of the environment is told."""
+    """Print `text` to stdout, or to stderr, where secrets of the environment are redacted."""
     shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
 
 
 def results() -> Console:
-    """Where results are printed: at most 80 columns, no markup, colour only on a terminal."""
+    """Return a console for results: at most 80 columns, no markup, colour only on a terminal."""
     console = SafeConsole(markup=False, highlight=False, emoji=False)
     console.width = min(console.width, WIDTH)
     return console
 
 
-def plain_table(*headers: str) -> Table:
-    """A table without lines; the last column takes the space that is left."""
+def plain_table(
+    *headers: str, rows: Iterable[Sequence[str]] = (), right: Container[int] = ()
+) -> Table:
+    """Return a table without lines; a heading row only where a header has text.
+
+    Columns whose index is in `right` are right-aligned. Cells that are too long are folded.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header in headers:
-        table.add_column(header, overflow="fold")
+    table.show_header = any(headers)
+    for index, header in enumerate(headers):
+        justify = "right" if index in right else "left"
+        table.add_column(header, overflow="fold", justify=justify)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 
 def print_json(value: Any) -> None:
-    """Print plain data as indented JSON; what a terminal would obey is escaped, as JSON can."""
+    """Print plain data as indented JSON with control characters escaped."""
     sys.stdout.write(json_on_terminal(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+
+
+def relative(path: Path) -> str:
+    """Return `path` relative to the working directory if it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a text file that an option named. Raises `LatteError` where it cannot be written."""
+    from latte.io.files import write_text
+
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error

@@ -1,4 +1,4 @@
-"""`latte plugins`: which packages provide components, whether they work, and making new ones."""
+"""`latte plugins`: list, write, check, disable and enable packages that provide components."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from packaging.utils import canonicalize_name
 from rich.text import Text
 
-from latte.cli.main import SubcommandGroup
 from latte.cli.output import echo, plain_table, print_json, results
-from latte.cli.shared import known_kind
+from latte.cli.shared import command_group, known_kind
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
-from latte.registry.discovery import discover_plugins, installed_distributions
+from latte.registry.discovery import (
+    discover_plugins,
+    installed_distributions,
+    read_disabled,
+    write_disabled,
+)
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.spec import KINDS, Kind
 
-plugins = typer.Typer(
-    name="plugins",
-    cls=SubcommandGroup,
-    invoke_without_command=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+plugins = command_group("plugins")
 
-NameArgument = Annotated[str, typer.Argument(help="The package, as pip calls it.")]
+NameArgument = Annotated[str, typer.Argument(help="The package, by its pip name.")]
 
 
 @plugins.callback()
@@ -36,7 +34,7 @@ def list_plugins(
     context: typer.Context,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with tracebacks.")] = False,
 ) -> None:
-    """List installed plugins; make, check, disable and enable them."""
+    """List installed plugins; write, check, disable and enable them."""
     if context.invoked_subcommand is not None:
         return
     found = discover_plugins()
@@ -48,13 +46,13 @@ def list_plugins(
 
 @plugins.command("new")
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="What pip will call it, as in latte-colours.")],
+    name: Annotated[str, typer.Argument(help="Its pip name, as in latte-colours.")],
     kind: Annotated[str, typer.Option(help=f"One of: {', '.join(KINDS)}.")],
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to; default: a folder of that name.")
+        Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")
     ] = None,
 ) -> None:
-    """Write a complete package: a working component, its tests, a recipe that uses it."""
+    """Write a complete package: a working component, its tests, and a recipe that uses it."""
     from latte.plugin_kit.write import plugin_names, write_plugin
 
     names, chosen = plugin_names(name), known_kind(kind)
@@ -74,13 +72,16 @@ def check(
     name: NameArgument,
     tests: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Run these tests in place of the plain contract suite."),
+        typer.Option(
+            metavar="DIR",
+            help="Run these tests instead of the contract tests with default options.",
+        ),
     ] = None,
     no_contract: Annotated[
-        bool, typer.Option("--no-contract", help="Run no tests: models stay unloaded.")
+        bool, typer.Option("--no-contract", help="Run no tests, so that no model is loaded.")
     ] = False,
 ) -> None:
-    """Look a plugin over: imports, interface version, options, dependencies, contract suite."""
+    """Check a plugin: imports, interface version, options, dependencies, contract tests."""
     from latte.plugin_kit.check import Finding, check_plugin, run_contracts, run_tests
     from latte.registry.registry import Registry
 
@@ -110,9 +111,7 @@ def check(
 
 @plugins.command("disable")
 def disable(name: NameArgument) -> None:
-    """Leave a plugin out of every latte command, until it is enabled again."""
-    from latte.registry.disabled import read_disabled, write_disabled
-
+    """Leave a plugin out of every latte command until it is enabled again."""
     distribution = _known(name)
     if distribution == BUILTIN_DISTRIBUTION:
         raise LatteError("latte's own components cannot be disabled")
@@ -123,10 +122,6 @@ def disable(name: NameArgument) -> None:
 @plugins.command("enable")
 def enable(name: NameArgument) -> None:
     """Use a disabled plugin again."""
-    from packaging.utils import canonicalize_name
-
-    from latte.registry.disabled import read_disabled, write_disabled
-
     disabled, distribution = read_disabled(), canonicalize_name(name)
     if distribution not in disabled:
         hint = f"{did_you_mean(distribution, disabled)} Disabled: {', '.join(sorted(disabled))}"
@@ -136,13 +131,13 @@ def enable(name: NameArgument) -> None:
 
 
 def provided(plugin: Plugin) -> str:
-    """The names of a plugin's components, one line a kind."""
+    """Return the names of a plugin's components, one line per kind."""
     names = {kind: [spec.name for spec in plugin.specs if spec.kind == kind] for kind in KINDS}
     return "\n".join(f"{kind}: {', '.join(names[kind])}" for kind in KINDS if names[kind])
 
 
 def print_table(found: Sequence[Plugin]) -> None:
-    """A row a plugin; broken ones are red on a terminal."""
+    """Print a row per plugin; broken plugins are red on a terminal."""
     table = plain_table("plugin", "version", "status", "provides")
     for plugin in found:
         content = provided(plugin) if plugin.status == "ok" else plugin.error or ""
@@ -155,9 +150,7 @@ def print_table(found: Sequence[Plugin]) -> None:
 
 
 def _known(name: str) -> str:
-    """The installed plugin called `name`. Raises `LatteError`."""
-    from packaging.utils import canonicalize_name
-
+    """Return the normalised name of an installed plugin. Raises `LatteError` if there is none."""
     installed, wanted = installed_distributions(), canonicalize_name(name)
     if wanted in installed:
         return wanted
@@ -166,12 +159,12 @@ def _known(name: str) -> str:
 
 
 def _check_is_new(component: str, kind: Kind) -> None:
-    """A second component of one name would make recipes that use the first ambiguous."""
+    """Refuse a component name that exists: recipes that use it would become ambiguous."""
     from latte.registry.registry import load_registry
 
     rivals = [one for one in load_registry().all(kind) if one.spec.name == component]
     if rivals:
         raise LatteError(
             f'{rivals[0].package} has a {kind} called "{component}"',
-            hint=f"recipes would have to say which: try latte-my-{component}",
+            hint=f"recipes could not use the short name of either: try latte-my-{component}",
         )

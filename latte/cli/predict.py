@@ -17,75 +17,81 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from latte.data.scan import SkippedImage
-    from latte.evaluate.predictions import Prediction
+    from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.priors import Priors
 
 SOME_SKIPPED = 3
+"""Exit code if some images could not be read."""
 STDIN = "-"
 AUTO = "auto"
 
 
+ImagesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        help="Image files, and folders with everything below them; - reads paths from standard "
+        "input, one per line."
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Write to this file, not to the screen. Rows are in FILE.partial until all are "
+        "written, and stay there if the command is stopped.",
+    ),
+]
+UnknownOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, help="Answer `none of them` where the best class scores less than this."
+    ),
+]
+PriorsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|FILE",
+        help="Use how common each class is. FILE: CSV or JSON with a share or a count for each "
+        "class. auto: estimate it on IMAGES, which are all read before the first row.",
+    ),
+]
+
+
 def predict(
     run: RunArgument,
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            help="Image files, and folders with everything below them; - reads paths from "
-            "standard input, one a line."
-        ),
-    ],
+    images: ImagesArgument,
     format_: Annotated[
-        Literal["csv", "jsonl"], typer.Option("--format", help="What to write.")
+        Literal["csv", "jsonl"], typer.Option("--format", help="The format of the rows.")
     ] = "csv",
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write to this file, not to the screen; rows lie in FILE.partial until all are "
-            "there, and stay there if it is stopped.",
-        ),
-    ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Classes an image.")] = 5,
-    unknown_below: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="Say `none of them` where the best class scores less than this."
-        ),
-    ] = None,
-    priors: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|FILE",
-            help="Take into account how common each class is. FILE: CSV or JSON with a share or a "
-            "count for each. auto: estimated on IMAGES, which are all read before the first row.",
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 64,
+    output: OutputOption = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
+    unknown_below: UnknownOption = None,
+    priors: PriorsOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     candidate: CandidateOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Classify IMAGES; ends with code 3 if some of them could not be read and were left out.
+    """Classify IMAGES; the exit code is 3 if some of them could not be read and were left out.
 
     Scores are probabilities, calibrated without labels where the run is: see calibration.json.
-    In runs whose labeler decided all training images together, these keep its answers, and a
-    column says which rows they are (source: own).
+    If the run's labeler decided all training images together, these images keep its answers, and
+    a column marks their rows (source: own).
     """
     from latte.cli.progress import make_progress
-    from latte.evaluate.predictions import stream_predictions, with_unknown
+    from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
     from latte.predict.priors import shares_line
-    from latte.predict.stream import write_rows
 
     progress = make_progress(quiet)
     total = _count(images)
     model = load(run, device, progress, candidate=candidate)
-    skipped = _Skipped(_speaker(progress, quiet))
+    skipped = _Skipped((lambda line: echo(line, err=True)) if quiet else progress.say)
     shares: list[Tensor] = []
     rows = model.predict_iter(
-        _expanded(images),
+        _paths(images),
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
@@ -94,11 +100,7 @@ def predict(
     )
     if unknown_below is not None:
         rows = with_unknown(rows, unknown_below)
-    rows = _watched(rows, progress, total, skipped)
-    if output is None:
-        stream_predictions(rows_stream(), rows, format_, model.columns(top_k))
-    else:
-        write_rows(output, rows, format_, model.columns(top_k))
+    _write(_with_progress(rows, progress, total, skipped), output, format_, model.columns(top_k))
     if priors == AUTO and shares:
         echo(shares_line(shares[0], model.classes), err=True)
     if skipped.count:
@@ -106,15 +108,8 @@ def predict(
         raise typer.Exit(SOME_SKIPPED)
 
 
-def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
-    """What `--priors` says. Raises `LatteError` for a file that cannot be used."""
-    from latte.predict.priors import read_priors
-
-    return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
-
-
 class _Skipped:
-    """Says and counts what cannot be read."""
+    """Print and count images that cannot be read."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.count = 0
@@ -125,12 +120,8 @@ class _Skipped:
         self._say(f"skipped {image.id}: {image.reason}")
 
 
-def _speaker(progress: Progress, quiet: bool) -> Callable[[str], None]:
-    return (lambda line: echo(line, err=True)) if quiet else progress.say
-
-
 def _count(images: Sequence[str]) -> int | None:
-    """How many images there are, if that can be known before they are read.
+    """Return the number of images; None if paths come from standard input.
 
     Raises `LatteError` for a path that does not exist, and for folders without an image.
     """
@@ -147,7 +138,7 @@ def _count(images: Sequence[str]) -> int | None:
     return total
 
 
-def _expanded(images: Sequence[str]) -> Iterator[str]:
+def _paths(images: Sequence[str]) -> Iterator[str]:
     for path in images:
         if path == STDIN:
             yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
@@ -155,7 +146,14 @@ def _expanded(images: Sequence[str]) -> Iterator[str]:
             yield path
 
 
-def _watched(
+def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
+    """Return the value of `--priors`. Raises `LatteError` for a file that cannot be used."""
+    from latte.predict.priors import read_priors
+
+    return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
+
+
+def _with_progress(
     rows: Iterator[Prediction], progress: Progress, total: int | None, skipped: _Skipped
 ) -> Iterator[Prediction]:
     with progress.task("predict", total, "images") as task:
@@ -165,3 +163,18 @@ def _watched(
             passed = skipped.count
             yield row
         task.advance(skipped.count - passed)
+
+
+def _write(
+    rows: Iterator[Prediction],
+    output: Path | None,
+    format_: Literal["csv", "jsonl"],
+    columns: Columns,
+) -> None:
+    from latte.evaluate.predictions import stream_predictions
+    from latte.predict.stream import write_rows
+
+    if output is None:
+        stream_predictions(rows_stream(), rows, format_, columns)
+    else:
+        write_rows(output, rows, format_, columns)

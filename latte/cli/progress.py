@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a plain line now and then everywhere else."""
+"""Progress on stderr: bars on a terminal, plain lines in pipes, files and CI."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console
@@ -22,7 +23,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def make_progress(quiet: bool = False) -> Progress:
-    """Bars on a terminal, plain lines in pipes, files and CI, and nothing at all if `quiet`."""
+    """Return progress as bars on a terminal, else as plain lines; nothing is shown if `quiet`."""
     if quiet:
         return QuietProgress()
     console = SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
@@ -32,21 +33,21 @@ def make_progress(quiet: bool = False) -> Progress:
 
 
 class QuietProgress:
-    """Shows nothing."""
+    """Progress that shows nothing."""
 
     @contextmanager
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """A task that nobody sees."""
+        """Open a task that is not shown."""
         yield _QuietTask()
 
     def say(self, line: str) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 class PlainProgress:
-    """A line when a task starts, at most one in ten seconds while it runs, and one at its end."""
+    """Progress as lines: when a task starts, at most one in ten seconds, and when it ends."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -56,7 +57,7 @@ class PlainProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Print how far the task is, also when an exception ends it; nothing if there is none."""
+        """Print how far the task is, also when an exception ends it; nothing if `total` is 0."""
         if total == 0:
             yield _QuietTask()
             return
@@ -77,7 +78,7 @@ class PlainProgress:
 
 
 class RichProgress:
-    """Bars with rate, time left and figures; shown while at least one task is open."""
+    """Progress as bars with rate, time left and figures, shown while a task is open."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -88,7 +89,7 @@ class RichProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Show a bar, which stays on the screen when the task ends; none if there is no task."""
+        """Show a bar, which stays on the screen when the task ends; none if `total` is 0."""
         identity = self._bars.add_task(
             name, total=total, completed=done, unit=unit, figures="", visible=total != 0
         )
@@ -108,7 +109,7 @@ class RichProgress:
         self._console.print(redact(line), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
-        """A new display: one that is started again would overwrite the bars that it left."""
+        """Return a new display: one that is started again would overwrite its finished bars."""
         return Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -125,55 +126,50 @@ class _QuietTask:
         pass
 
 
+@dataclass
 class _PlainTask:
-    def __init__(
-        self,
-        say: Callable[[str], None],
-        clock: Callable[[], float],
-        name: str,
-        total: int | None,
-        unit: str,
-        done: int,
-    ) -> None:
-        self._say = say
-        self._clock = clock
-        self._name = name
-        self._total = total
-        self._unit = unit
-        self._first = self._done = done
-        self._started = self._spoken = clock()
+    say: Callable[[str], None]
+    clock: Callable[[], float]
+    name: str
+    total: int | None
+    unit: str
+    done: int
+
+    def __post_init__(self) -> None:
+        self.first = self.done
+        self.started = self.spoken = self.clock()
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
-        self._done += amount
-        now = self._clock()
-        if now - self._spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
-            self._spoken = now
-            self._say(self._line(now - self._started, figures))
+        self.done += amount
+        now = self.clock()
+        if now - self.spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
+            self.spoken = now
+            self.say(self._line(now - self.started, figures))
 
     def summary(self, prefix: str) -> str:
-        """How much was done, in which time, at which rate."""
-        seconds = self._clock() - self._started
-        rate = _rate(self._done - self._first, seconds, self._unit)
+        """Return the units done, the time and the rate."""
+        seconds = self.clock() - self.started
+        rate = _rate(self.done - self.first, seconds, self.unit)
         return (
-            f"{self._name}: {prefix}{self._count} in {duration(seconds)}"
+            f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
             f"{f' ({rate})' if rate else ''}"
         )
 
     @property
     def _count(self) -> str:
-        total = "" if self._total is None else f"/{self._total}"
-        return f"{self._done}{total} {self._unit}"
+        total = "" if self.total is None else f"/{self.total}"
+        return f"{self.done}{total} {self.unit}"
 
     @property
     def _left(self) -> int | None:
-        return None if self._total is None else max(0, self._total - self._done)
+        return None if self.total is None else max(0, self.total - self.done)
 
     def _line(self, seconds: float, figures: Mapping[str, float | str]) -> str:
-        new = self._done - self._first
+        new = self.done - self.first
         left = self._left * seconds / new if new > 0 and self._left is not None else None
         parts = [
-            f"{self._name}: {self._count}",
-            _rate(new, seconds, self._unit),
+            f"{self.name}: {self._count}",
+            _rate(new, seconds, self.unit),
             f"{duration(left)} left" if left is not None else "",
             in_words(figures),
         ]
@@ -194,20 +190,20 @@ class _RichTask:
 
 class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Units done and in all."""
+        """Return units done and in total."""
         total = "" if task.total is None else f"/{task.total:.0f}"
         return Text(f"{task.completed:.0f}{total} {task.fields['unit']}")
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Units a second: of late while the task runs, over all when it has ended."""
+        """Return units per second: recent while the task runs, overall when it has ended."""
         speed = task.finished_speed or task.speed
         return Text(f"{three_digits(speed)} {task.fields['unit']}/s" if speed else "")
 
 
 def duration(seconds: float) -> str:
-    """Seconds as `4.2 s`, `3 min 20 s` or `5 h 7 min`."""
+    """Format seconds as `4.2 s`, `3 min 20 s` or `5 h 7 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -217,12 +213,12 @@ def duration(seconds: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """A rate as `0.0123`, `4.56` or `12,300`."""
+    """Format a rate as `0.0123`, `4.56` or `12,300`."""
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def in_words(figures: Mapping[str, float | str]) -> str:
-    """Figures as `loss=2.13, tokens=12,300`: four digits each, counts in full."""
+    """Format figures as `loss=2.13, tokens=12,300`: four digits each, counts in full."""
     return ", ".join(f"{key}={_in_word(value)}" for key, value in figures.items())
 
 

@@ -1,4 +1,4 @@
-"""`latte recipes`: those that come with latte, to look at, to run by name, and to start from."""
+"""Commands on recipes: `latte new`, `check`, `recipes` (those that come with latte), `schema`."""
 
 from __future__ import annotations
 
@@ -7,24 +7,177 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli.main import SubcommandGroup
-from latte.cli.output import echo
+from latte.cli.output import WIDTH, echo, plain_table, print_json, results, write_file
+from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group
 from latte.interfaces import LatteError
+from latte.interfaces.errors import did_you_mean
 
 if TYPE_CHECKING:
+    from latte.recipe.dump import Line
+    from latte.recipe.model import Recipe
     from latte.recipe.shipped import Entry
+    from latte.registry.registry import Registry
 
-recipes = typer.Typer(
-    name="recipes",
-    cls=SubcommandGroup,
-    invoke_without_command=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_METHODS = ("auto", "mixture", "training-free", "latteclip")
+_WIDEST = 44
+"""Column of the comments of `latte check`; the comment of a longer line follows it, or stands
+above it."""
+
+
+def new(
+    images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Your images.")],
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Text file with one class name per line; default: the names of the sub-folders.",
+        ),
+    ] = None,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Labelled images by class, to measure the gain."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The recipe to write.")
+    ] = Path("recipe.yaml"),
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(_METHODS)}.")] = "auto",
+) -> None:
+    """Look at your images and at this machine, and write a recipe with comments and reasons."""
+    from textwrap import fill
+
+    from latte.data.enough import quick_look
+    from latte.new.choices import choose, this_machine
+    from latte.new.images import look_at
+    from latte.new.writing import recipe_text
+    from latte.registry.registry import load_registry
+
+    if method not in _METHODS:
+        hint = f"{did_you_mean(method, _METHODS)} All methods: {', '.join(_METHODS)}".strip()
+        raise LatteError(f'there is no method "{method}"', where="--method", hint=hint)
+    if output.exists():
+        raise LatteError(
+            "exists already, and is not overwritten",
+            where=str(output),
+            hint="Name another file: --output FILE",
+        )
+    found, machine = look_at(images, classes, evaluation), this_machine()
+    registry = load_registry()
+    chosen = choose(found, machine, registry, method)
+    size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
+    echo(f"images: {found.images:,}{size}")
+    echo(f"classes: {len(found.class_names)}")
+    if found.evaluation:
+        echo(f"labelled images: {found.labelled:,}")
+    echo(f"machine: {machine}")
+    warnings = [f"look at this: {warning}" for warning in found.warnings()]
+    for line in [*chosen.reasons, *warnings]:
+        echo(fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    _write_valid(output, recipe_text(found, chosen, output), registry)
+    look = quick_look(found.images, len(found.class_names))
+    echo(f"wrote {output}; next: latte run {output}" + (f" --limit {look}" if look else ""))
+
+
+def _write_valid(output: Path, text: str, registry: Registry) -> None:
+    """Write `text` under a temporary name, and rename it once it is known to be a valid recipe."""
+    from latte.io.files import write_atomically
+    from latte.recipe.load import load_recipe
+
+    try:
+        with write_atomically(output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+            load_recipe(temporary, registry)
+    except OSError as error:
+        raise LatteError(f"cannot be written ({error.strerror})", where=str(output)) from error
+
+
+def check(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print YAML without comments, which runs as a recipe.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
+    ] = False,
+) -> None:
+    """Check a recipe without loading a model, and print it with every default and its origin.
+
+    Warns if the images are on this machine and too few for the class names.
+    """
+    from latte.recipe.dump import dump_yaml
+    from latte.recipe.load import load_recipe
+    from latte.registry.registry import load_registry
+
+    registry = load_registry()
+    checked = load_recipe(recipe, registry, set_ or ())
+    if json:
+        print_json({"recipe": checked.resolved, "origins": checked.origins})
+    elif plain:
+        echo(dump_yaml(checked.resolved), nl=False)
+    else:
+        echo(annotated(checked), nl=False)
+    _warn_of_few(checked, registry)
+
+
+def annotated(recipe: Recipe) -> str:
+    """Return the resolved recipe as YAML, with the origin of each value as a comment."""
+    from latte.recipe.dump import yaml_lines
+    from latte.recipe.shipped import shown
+
+    lines = [*yaml_lines(recipe.resolved)]
+    column = min(_WIDEST, max(len(line.text) for line in lines))
+    text = [f"# {recipe.path} is valid. With every default, and where each value comes from:"]
+    text += [f"# It extends {shown(base)}." for base in recipe.bases]
+    for line in lines:
+        text += _with_comment(line.text, _comment(recipe, line), column)
+    return "".join(f"{line}\n" for line in text)
+
+
+def _comment(recipe: Recipe, line: Line) -> str:
+    """Return where the line's value comes from: `# line 3` for the recipe's own file."""
+    from latte.recipe.node import dotted
+    from latte.recipe.shipped import shown
+
+    origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
+    for base in recipe.bases:
+        origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
+    return f"# {origin.replace(f'{recipe.path}:', 'line ', 1)}" if origin else ""
+
+
+def _with_comment(text: str, comment: str, column: int) -> list[str]:
+    """Return the line followed by its comment, or preceded by it if it would be too long."""
+    if not comment:
+        return [text]
+    beside = f"{text:<{column}}  {comment}"
+    if len(beside) <= WIDTH:
+        return [beside]
+    indent = len(text) - len(text.lstrip())
+    return [" " * indent + comment, text]
+
+
+def _warn_of_few(recipe: Recipe, registry: Registry) -> None:
+    """Warn of too few images for the class names, if the dataset is one of latte's own.
+
+    A plugin's dataset may be slow to list. A dataset that is missing is no mistake of the recipe.
+    """
+    from latte.data.enough import warn_of_few
+    from latte.registry.plugin import BUILTIN_DISTRIBUTION
+    from latte.run.workspace import unloaded_dataset
+
+    if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
+        return
+    try:
+        dataset = unloaded_dataset(recipe, registry)
+        found = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
+    except LatteError:
+        return
+    if found:
+        echo(f"warning: {found}", err=True)
+
+
+recipes = command_group("recipes")
 
 NameArgument = Annotated[str, typer.Argument(help="A recipe's name, as in `flyp/sun397`.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @recipes.callback()
@@ -37,14 +190,13 @@ def overview(context: typer.Context) -> None:
 @recipes.command("ls")
 def list_(
     all_: Annotated[
-        bool, typer.Option("--all", help="Also list what recipes are made of, to be extended.")
+        bool, typer.Option("--all", help="Also list the parts that recipes extend.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the recipes by folder, with what each is for."""
+    """List the recipes by folder, with the purpose of each."""
     from dataclasses import asdict
 
-    from latte.cli.output import print_json
     from latte.recipe.shipped import entries
 
     found = entries(parts=all_)
@@ -54,30 +206,39 @@ def list_(
         _print_groups(found)
 
 
+def _print_groups(found: list[Entry]) -> None:
+    console = results()
+    for group in dict.fromkeys(entry.group for entry in found):
+        console.print(group, style="bold")
+        rows = [(f"  {entry.name}", entry.summary) for entry in found if entry.group == group]
+        console.print(plain_table("", "", rows=rows))
+        console.print()
+    echo("Run one by its name: latte run demo. Read it: latte recipes show demo.")
+    echo("--all also lists the parts that they extend.")
+
+
 @recipes.command()
 def show(
     name: NameArgument,
     resolved: Annotated[
-        bool, typer.Option("--resolved", help="Complete, with what it extends and every default.")
+        bool,
+        typer.Option("--resolved", help="Complete: with what it extends and every default."),
     ] = False,
 ) -> None:
     """Print a recipe as it is written, or complete."""
-    from latte.recipe.shipped import find
+    from latte.recipe.dump import dump_yaml
+    from latte.recipe.load import load_recipe
+    from latte.recipe.shipped import find, is_part
+    from latte.registry.registry import load_registry
 
     path = find(name)
     if not resolved:
         echo(path.read_text(encoding="utf-8"), nl=False)
         return
-
-    from latte.recipe.dump import dump_yaml
-    from latte.recipe.load import load_recipe
-    from latte.recipe.shipped import is_part
-    from latte.registry.registry import load_registry
-
     if is_part(name):
         raise LatteError(
-            f'"{name}" is a part of recipes, and not whole itself',
-            hint="Show what extends it, as in: latte recipes show sun397 --resolved",
+            f'"{name}" is a part of recipes, and not a complete recipe',
+            hint="Show a recipe that extends it, as in: latte recipes show sun397 --resolved",
         )
     echo(dump_yaml(load_recipe(path, load_registry()).resolved), nl=False)
 
@@ -87,48 +248,41 @@ def copy(
     name: NameArgument,
     target: Annotated[
         Path | None,
-        typer.Argument(help="A file, or a folder to put it into.  [default: NAME.yaml, here]"),
+        typer.Argument(help="A file, or a folder to copy it into.  [default: NAME.yaml, here]"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
 ) -> None:
-    """Copy a recipe to change it; what it extends stays with latte, where it is found by name."""
-    from latte.io.files import write_text
+    """Copy a recipe to change it; the copy still extends the recipes that come with latte."""
     from latte.recipe.shipped import find
 
     source = find(name)
-    file = _target(name, target)
+    file = Path(f"{name.replace('/', '-')}.yaml")
+    if target is not None:
+        file = target / file if target.is_dir() else target
     if file.exists() and not force:
         raise LatteError(
-            "is there already", where=str(file), hint="Name another file, or overwrite: --force"
+            "exists already", where=str(file), hint="Name another file, or overwrite: --force"
         )
-    try:
-        write_text(file, source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LatteError(f"cannot be written ({error.strerror})", where=str(file)) from error
-    echo(f"wrote {file}; look at it complete: latte check {file}")
+    write_file(file, source.read_text(encoding="utf-8"))
+    echo(f"wrote {file}; print it with every default: latte check {file}")
 
 
-def _target(name: str, target: Path | None) -> Path:
-    own = f"{name.replace('/', '-')}.yaml"
-    if target is None:
-        return Path(own)
-    return target / own if target.is_dir() else target
+def schema(
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it there; default: print it."),
+    ] = None,
+) -> None:
+    """Print a JSON Schema of recipes with every installed component, for your editor."""
+    import json
 
+    from latte.recipe.schema import recipe_schema
+    from latte.registry.registry import load_registry
 
-def _print_groups(found: list[Entry]) -> None:
-    from rich.text import Text
-
-    from latte.cli.output import plain_table, results
-
-    console = results()
-    for group in dict.fromkeys(entry.group for entry in found):
-        console.print(Text(group, style="bold"))
-        table = plain_table("", "")
-        table.show_header = False
-        for entry in found:
-            if entry.group == group:
-                table.add_row(Text(f"  {entry.name}"), Text(entry.summary))
-        console.print(table)
-        console.print()
-    echo("Run one by its name: latte run demo. Read it: latte recipes show demo.")
-    echo("What they extend is listed too with --all.")
+    text = json.dumps(recipe_schema(load_registry()), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        echo(text, nl=False)
+        return
+    write_file(output, text)
+    echo(f"wrote {output}; first line of a recipe beside it, for VS Code's YAML extension:")
+    echo(f"# yaml-language-server: $schema={output.name}")

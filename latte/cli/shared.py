@@ -1,20 +1,55 @@
-"""Arguments and options that several commands have in common."""
+"""Arguments and options that several commands share, and processes that torchrun started."""
 
 from __future__ import annotations
 
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from latte.cli.output import echo
+from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.registry.spec import KINDS, Kind
 
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+_FOR_SEVERAL = ("run", "describe")
+"""Commands that several processes of torchrun may execute together."""
+
+
+class SubcommandGroup(TyperGroup):
+    """Group of commands, such as `latte descriptions`, that suggests the nearest name."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
+        if args[0] not in self.commands:
+            suggestion = did_you_mean(args[0], self.commands)
+            hint = f"{suggestion} All commands: {ctx.command_path} --help".strip()
+            raise LatteError(f'there is no command "{ctx.command_path} {args[0]}"', hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+def command_group(name: str) -> typer.Typer:
+    """Return an empty group of commands, `latte NAME ...`."""
+    return typer.Typer(
+        name=name,
+        cls=SubcommandGroup,
+        invoke_without_command=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings=HELP_OPTIONS,
+    )
+
 
 def chosen_recipe(path: Path) -> Path:
-    """`path`, or where there is no such file the recipe of that name which comes with latte."""
+    """Return `path` if it is a file, else the shipped recipe of that name if there is one."""
+    from latte.cli.output import echo
     from latte.recipe.shipped import shipped_path
 
     shipped = None if path.is_file() else shipped_path(path.as_posix())
@@ -25,7 +60,7 @@ def chosen_recipe(path: Path) -> Path:
 
 
 def chosen_recipes(paths: list[Path]) -> list[Path]:
-    """The same for several."""
+    """Apply `chosen_recipe` to each path."""
     return [chosen_recipe(path) for path in paths]
 
 
@@ -37,6 +72,10 @@ RecipeArgument = Annotated[
     ),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder, as `latte run` named it.")]
+RunsArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN...", help="Run folders, or folders of them, such as runs/."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -45,21 +84,29 @@ SetOption = Annotated[
         help="Change a value, as in train.batch_size=64; may be repeated.",
     ),
 ]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(metavar="0,1,2", help="Seeds; default: the one in each recipe."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="List the runs and which of them exist; run nothing.")
+]
 LimitOption = Annotated[
     int | None,
-    typer.Option(min=2, help="Use at most so many training and test images: a quick look."),
+    typer.Option(min=2, help="Use at most this many training and test images: a quick look."),
 ]
 CandidateOption = Annotated[
     bool,
     typer.Option(
-        "--candidate", help="Take what the run adapted and its guard did not take as a whole."
+        "--candidate", help="Use the adapted model even if the run's guard did not fully accept it."
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def known_kind(kind: str) -> Kind:
-    """`kind`, if there is such a kind of component. Raises `LatteError` with the nearest."""
+    """Return `kind` if components of this kind exist. Raises `LatteError` with the nearest."""
     if kind in KINDS:
         return kind
     suggestion = did_you_mean(kind, KINDS)
@@ -67,3 +114,43 @@ def known_kind(kind: str) -> Kind:
         f'there is no kind of component called "{kind}"',
         hint=f"{suggestion} All kinds: {', '.join(KINDS)}".strip(),
     )
+
+
+def refuse_several_processes(command: str) -> None:
+    """Raise an error if torchrun started a command that is made for one process.
+
+    The first process raises `LatteError`; the others end silently with the same exit code.
+    """
+    start = start_of(os.environ)
+    if start is None or command in _FOR_SEVERAL:
+        return
+    error = LatteError(
+        f"`latte {command}` is for one process, and torchrun started {start.world_size}",
+        hint="start it without torchrun; commands for several processes: "
+        f"{', '.join(_FOR_SEVERAL)}",
+    )
+    if start.rank:
+        raise typer.Exit(error.exit_code)
+    raise error
+
+
+@contextmanager
+def together() -> Iterator[bool]:
+    """Join the processes that torchrun started; yields true in the process that prints.
+
+    The other processes print neither lines nor warnings. Without torchrun it only yields true.
+    """
+    start = start_of(os.environ)
+    if start is None:
+        yield True
+        return
+    if start.rank:
+        logging.getLogger("latte").handlers = [logging.NullHandler()]
+        warnings.simplefilter("ignore")
+    from latte.distributed.joining import joined
+
+    try:
+        with joined(start):
+            yield start.rank == 0
+    except EndedElsewhere as error:
+        raise typer.Exit(error.exit_code) from None

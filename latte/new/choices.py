@@ -1,4 +1,4 @@
-"""The device that runs would use, and its memory; imports torch only where there may be a GPU."""
+"""Choose method, describer and training for a folder of images on this machine, with reasons."""
 
 from __future__ import annotations
 
@@ -17,82 +17,42 @@ from latte.new.images import Findings
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind
 
-_GIBIBYTE = 2**30
+Method = Literal["mixture", "training-free", "latteclip"]
+
+_NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
+"""Component that a method needs and that latte does not include."""
+_GUARD: tuple[Kind, str] = ("guard", "evidence")
+"""Guard that suits every method."""
+
+_LMM_MEMORY = 10.0
+"""GiB of GPU memory that LLaVA 1.6 7B needs in 4 bits, with a batch; like the two below
+calculated from shapes, not measured."""
+_WHOLE_LMM_MEMORY = 22.0
+"""GiB that it needs in 16 bits."""
+_WHOLE_BATCH_MEMORY = 20.0
+"""GiB that a batch of 512 images and their texts needs in ViT-B/32, with activations."""
+_LARGEST_BATCH = 512
+_STEPS_PER_EPOCH = 10
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where runs would happen."""
+    """The device of runs, and its memory."""
 
     device: str
-    """`cuda`, `mps` or `cpu`, as `device: auto` finds it (`mps` must be asked for)."""
+    """`cuda` or `cpu`, as `device: auto` finds it (`mps` must be named in a recipe)."""
     name: str
     memory: float | None
-    """Of the device, in GiB."""
+    """Memory of the device in GiB."""
 
     def __str__(self) -> str:
         memory = f", {self.memory:.0f} GiB" if self.memory else ""
         return f"{self.name}{memory}"
 
 
-def this_machine() -> Machine:
-    """What `device: auto` would use here."""
-    if _may_have_nvidia():
-        gpu = _nvidia()
-        if gpu is not None:
-            return gpu
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Machine("cpu", f"{cpus} CPU core{'' if cpus == 1 else 's'}, no GPU", _main_memory())
-
-
-def _may_have_nvidia() -> bool:
-    if platform.system() == "Darwin":
-        return False
-    return bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
-
-
-def _nvidia() -> Machine | None:
-    try:
-        import torch
-    except ImportError:
-        return None
-    if not torch.cuda.is_available():
-        return None
-    found = torch.cuda.get_device_properties(0)
-    return Machine("cuda", found.name, found.total_memory / _GIBIBYTE)
-
-
-def _main_memory() -> float | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIBIBYTE
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-# What to do with somebody's images, and why: a few rules, each with its reason.
-
-
-Method = Literal["mixture", "training-free", "latteclip"]
-
-_NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
-"""The component that a method cannot do without, where it does not come with latte."""
-_GUARD: tuple[Kind, str] = ("guard", "evidence")
-"""Judges what any method adapted."""
-
-_LMM_MEMORY = 10.0
-"""GiB of a GPU that LLaVA 1.6 with 7 billion parameters needs in 4 bits, with room for a batch:
-calculated from shapes, as the two below."""
-_WHOLE_LMM_MEMORY = 22.0
-"""The same in 16 bits."""
-_WHOLE_BATCH_MEMORY = 20.0
-"""GiB that a batch of 512 images and their texts needs in ViT-B/32, activations kept."""
-_LARGEST_BATCH = 512
-_STEPS_AN_EPOCH = 10
-
-
 @dataclass
 class Choices:
-    """What the recipe says."""
+    """The choices for a recipe, with a reason for each."""
 
     method: Method
     describer: Literal["phrases", "llava"] | None = None
@@ -107,7 +67,7 @@ class Choices:
 
 
 def choose(found: Findings, machine: Machine, registry: Registry, method: str) -> Choices:
-    """The settings for these images on this machine; `method` is `auto` or the wanted one."""
+    """Choose settings for these images on this machine; `method` is `auto` or a method's name."""
     automatic = method == "auto"
     chosen = _method(found, machine, registry) if automatic else _asked(method, registry)
     _COMPLETE[chosen.method](chosen, found, machine, registry)
@@ -159,11 +119,11 @@ _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None
     "training-free": _complete_training_free,
     "latteclip": _complete_latteclip,
 }
-"""What is left to choose once the method is."""
+"""Function that completes the choices of each method."""
 
 
 def _method(found: Findings, machine: Machine, registry: Registry) -> Choices:
-    """Fine-tuning pays where an LMM brings knowledge that CLIP has not, and images are many."""
+    """Choose fine-tuning if an LMM adds knowledge that CLIP lacks, and images are many."""
     if _has_lmm(machine, registry) and not found.too_few:
         return Choices(
             "latteclip",
@@ -184,7 +144,7 @@ def _method(found: Findings, machine: Machine, registry: Registry) -> Choices:
         if mixture
         else "prototypes are re-estimated from texts and images, and nothing is trained"
     )
-    reason = f"method: {what}, because {why}; fine-tuning all the same: --method latteclip"
+    reason = f"method: {what}, because {why}; to fine-tune anyway: --method latteclip"
     reasons = [reason]
     if found.too_few and not mixture:
         reasons.append(
@@ -203,12 +163,12 @@ def _asked(method: str, registry: Registry) -> Choices:
 
 
 def has(registry: Registry, kind: Kind, name: str) -> bool:
-    """Whether a component of this name is installed."""
+    """Return true if a component of this name is installed."""
     return any(one.spec.name == name for one in registry.all(kind))
 
 
 def _requirement(registry: Registry, kind: Kind, name: str) -> str:
-    """The package that provides a component, in this minor version."""
+    """Return the requirement for the package of a component, in its minor version."""
     provider = registry.get(kind, name)
     major, minor = Version(provider.version).release[:2]
     return f"{provider.distribution}>={major}.{minor},<{major}.{minor + 1}"
@@ -230,7 +190,7 @@ def _choose_describer(chosen: Choices, machine: Machine, registry: Registry) -> 
     chosen.describer = "llava"
     chosen.requires.append(_requirement(registry, "describer", "llava"))
     chosen.load_in_4bit = (machine.memory or 0.0) < _WHOLE_LMM_MEMORY
-    bits = "in 4 bits, to fit" if chosen.load_in_4bit else "whole"
+    bits = "in 4 bits, to fit" if chosen.load_in_4bit else "in 16 bits"
     chosen.reasons.append(f"describer: llava {bits}; it sees a thumbnail, as published")
 
 
@@ -238,15 +198,15 @@ def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None
     chosen.batch_size = batch_size(found.images)
     if chosen.batch_size < _LARGEST_BATCH:
         chosen.reasons.append(
-            f"batch: {chosen.batch_size} images in place of {_LARGEST_BATCH}, so that an epoch has "
-            f"about {_STEPS_AN_EPOCH} steps"
+            f"batch: {chosen.batch_size} images instead of {_LARGEST_BATCH}, so that an epoch has "
+            f"about {_STEPS_PER_EPOCH} steps"
         )
     if (machine.memory or 0.0) < _WHOLE_BATCH_MEMORY and chosen.batch_size > 128:
         chosen.micro_batch_size = 128
-        chosen.reasons.append("memory: 128 images at once pass a tower; the result is the same")
+        chosen.reasons.append("memory: 128 images pass a tower at once; the result is the same")
     chosen.max_epochs = 50 if machine.device == "cuda" else 5
     if machine.device != "cuda":
-        chosen.reasons.append("epochs: 5 in place of 50, because a CPU is slow")
+        chosen.reasons.append("epochs: 5 instead of 50, because a CPU is slow")
     is_large = found.images >= 19_000 and len(found.class_names) >= 100
     chosen.learning_rate = 1e-6 if is_large else 1e-7
     chosen.reasons.append(
@@ -256,8 +216,42 @@ def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None
 
 
 def batch_size(images: int) -> int:
-    """The largest power of two with ten steps an epoch, between 32 and 512."""
+    """Return the largest power of two with ten steps per epoch, between 32 and 512."""
     size = 32
-    while size < _LARGEST_BATCH and 2 * size * _STEPS_AN_EPOCH <= images:
+    while size < _LARGEST_BATCH and 2 * size * _STEPS_PER_EPOCH <= images:
         size *= 2
     return size
+
+
+def this_machine() -> Machine:
+    """Return the device of `device: auto`; imports torch only if there may be an NVIDIA GPU."""
+    if _may_have_nvidia():
+        gpu = _nvidia()
+        if gpu is not None:
+            return gpu
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Machine("cpu", f"{cpus} CPU core{'' if cpus == 1 else 's'}, no GPU", _main_memory())
+
+
+def _may_have_nvidia() -> bool:
+    if platform.system() == "Darwin":
+        return False
+    return bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
+
+
+def _nvidia() -> Machine | None:
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    return Machine("cuda", found.name, found.total_memory / 2**30)
+
+
+def _main_memory() -> float | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, ValueError, OSError):
+        return None

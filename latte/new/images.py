@@ -1,4 +1,4 @@
-"""What a folder of images and a list of classes hold, as far as it bears on a recipe."""
+"""Look at a folder of images and a list of class names, for a recipe."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from latte.io.paths import existing_folder, some
 from latte.registry.registry import load_registry
 
 SAMPLE = 64
-"""Images that are opened, evenly over the folder."""
+"""Number of images that are opened, spread evenly over the folder."""
 _SMALL = 100
-"""Pixels of the shorter side below which CLIP sees little."""
+"""Pixels of the shorter side below which CLIP recognises little."""
 
 
 @dataclass(frozen=True)
 class BrokenImage:
-    """An image that cannot be read, and why, in one line."""
+    """An image that cannot be read, with the reason in one line."""
 
     id: str
     reason: str
@@ -34,11 +34,11 @@ class BrokenImage:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found."""
+    """Facts about the images and class names."""
 
     root: Path
     classes: Path | None
-    """None: the sub-folders of `root` name the classes."""
+    """File of class names; None: the sub-folders of `root` name the classes."""
     evaluation: Path | None
     images: int
     opened: int
@@ -47,17 +47,17 @@ class Findings:
     """Median width and height of the images that could be opened."""
     class_names: tuple[str, ...]
     in_class_folders: int
-    """Images that lie in a sub-folder which is called like a class."""
+    """Number of images in sub-folders that are named like a class."""
     labelled: int
-    """Images of `evaluation`."""
+    """Number of images of `evaluation`."""
 
     @property
     def too_few(self) -> str | None:
-        """The warning that there are too few images for the class names."""
+        """Warning about too few images for the class names, or None."""
         return warn_of_few(self.images, len(self.class_names))
 
     def warnings(self) -> Iterator[str]:
-        """What somebody should look at before a run, a sentence each."""
+        """Yield what people should check before a run, one sentence each."""
         if self.broken:
             first = f"{self.broken[0].id} ({self.broken[0].reason})"
             yield (
@@ -71,9 +71,9 @@ class Findings:
             yield few
         if self.in_class_folders and self.classes:
             yield (
-                f"{self.in_class_folders:,} images lie in folders that are called like classes: "
-                "training never sees that. To measure the gain, move some of them to a folder of "
-                "their own, by class, and name it with --evaluation"
+                f"{self.in_class_folders:,} images are in folders that are named like classes: "
+                "training never sees that. To measure the gain, move some of them to another "
+                "folder, by class, and name it with --evaluation"
             )
         yield from _warnings_about(self.class_names)
 
@@ -81,8 +81,8 @@ class Findings:
 def look_at(root: Path, classes: Path | None, evaluation: Path | None) -> Findings:
     """Look at a folder, at `SAMPLE` of its images, and at the class names.
 
-    Raises `LatteError` for what no run could use: no images, unusable class names, an evaluation
-    folder whose classes are others or whose images are training images too.
+    Raises `LatteError` for what no run can use: no images, unusable class names, an evaluation
+    folder with other classes, or with training images.
     """
     existing_folder(root.absolute(), "--images")
     paths = sorted(list_images(root.absolute(), "--images"))
@@ -167,11 +167,11 @@ def _warnings_about(names: Sequence[str]) -> Iterator[str]:
         yield f"{_counted(scores)} with _ in them, which CLIP reads less well than spaces"
     codes = [name for name in names if not any(letter.isalpha() for letter in name)]
     if codes:
-        yield f"{_counted(codes)} without a letter, which tell CLIP nothing"
+        yield f"{_counted(codes)} without a letter, which mean nothing to CLIP"
     folded = Counter(" ".join(name.casefold().replace("_", " ").split()) for name in names)
     twins = [name for name, count in folded.items() if count > 1]
     if twins:
-        yield f"{_counted(twins)} in two spellings: the same word is no two classes"
+        yield f"{_counted(twins)} in two spellings: one word cannot be two classes"
 
 
 def _counted(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The recipe's text: what was chosen, with comments that say what to change."""
+"""Write the text of the recipe, with comments that say what people may change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from latte.new.images import Findings
 from latte.recipe.dump import dump_yaml
 
 _FARTHEST = 2
-"""Folders up that a relative path may start with; further away, absolute paths read better."""
+"""Most `..` in a relative path; longer paths are written as absolute ones."""
 
 
 def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
-    """The recipe that goes into `file`; its paths start there."""
+    """Return the recipe for `file`, with paths relative to it."""
     return "".join(f"{line}\n" for line in _lines(found, chosen, file))
 
 
@@ -52,7 +52,7 @@ def _dataset(found: Findings, file: Path) -> Iterator[str]:
         yield f"  # {found.labelled:,} labelled images, to measure on; training never sees them"
         yield from _entry("evaluation", _path(found.evaluation, file), "  ")
     else:
-        yield "  # A folder of labelled images by class, other ones than in root, measures the gain"
+        yield "  # A folder of labelled images by class, not those in root, to measure the gain"
         yield "  # evaluation: labelled"
 
 
@@ -112,7 +112,7 @@ def _entry(key: str, value: object, indent: str = "") -> Iterator[str]:
 
 
 def _path(path: Path, file: Path) -> str:
-    """`path` from the recipe's folder, or absolute where that is far away."""
+    """Return `path` relative to the recipe's folder, or absolute if that is far away."""
     whole = Path(os.path.normpath(path.absolute()))
     try:
         relative = Path(os.path.relpath(whole, file.absolute().parent))

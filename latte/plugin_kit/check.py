@@ -1,4 +1,4 @@
-"""Running the contract suite on a plugin's components, or the plugin's own tests, with pytest."""
+"""Check a plugin before it is published: imports, options, dependencies, contract tests."""
 
 from __future__ import annotations
 
@@ -25,82 +25,21 @@ from latte.registry.registry import Registry
 _OPTIONS = ("-q", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=")
 
 
-def run_contracts(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
-    """Each component with its default options; one that needs some is left to its own tests."""
-    needs_pytest()
-    for one in registry.all():
-        if one.distribution == plugin.distribution:
-            yield _contract(registry, one)
-
-
-def run_tests(plugin: Plugin, folder: Path) -> Finding:
-    """The plugin's own tests in `folder`. Raises `LatteError` if there is no such folder."""
-    if not folder.is_dir():
-        raise LatteError("there is no such folder of tests", where=str(folder))
-    needs_pytest()
-    return Finding(plugin.package, f"passes the tests in {folder}", _pytest([str(folder)]))
-
-
-def needs_pytest() -> None:
-    """Raise `LatteError` where pytest is not installed: latte itself does without."""
-    if importlib.util.find_spec("pytest") is None:
-        raise LatteError("contract tests need pytest", hint="pip install pytest, or --no-contract")
-
-
-def _contract(registry: Registry, one: Registered) -> Finding:
-    subject, facts = f"{one.spec.kind} {one.spec.name}", KIND_FACTS[one.spec.kind]
-    check = f"keeps the {facts.contract}"
-    required = _required(registry.options_model(one)) if one.spec.kind != "model" else []
-    if required:
-        why = f"it needs {', '.join(required)}: name its own tests with --tests DIR"
-        return Finding(subject, check, skipped=why)
-    name = one.spec.name if one.spec.kind == "model" else one.full_name
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "test_contract.py"
-        file.write_text(
-            f"from latte.testing import {facts.contract}\n\n\n"
-            f"class TestComponent({facts.contract}):\n    component = {name!r}\n",
-            encoding="utf-8",
-        )
-        return Finding(subject, check, _pytest(["--rootdir", folder, str(file)]))
-
-
-def _required(model: type[Options]) -> list[str]:
-    return [name for name, field in model.model_fields.items() if field.is_required()]
-
-
-def _pytest(arguments: Sequence[str]) -> str | None:
-    """None if all passed, else the lines that say what did not."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", *_OPTIONS, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode == 0:
-        return None
-    errors = re.findall(r"^E +(.+)$", ended.stdout, flags=re.MULTILINE)
-    return "\n".join(dict.fromkeys(errors[:5])) or (ended.stdout + ended.stderr).strip()[-400:]
-
-
-# Looking a whole plugin over before it is published: imports, options, dependencies, contracts.
-
-
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     """The package, or `kind name` of a component."""
     check: str
     problem: str | None = None
-    """None where all is well."""
+    """None if the check passed."""
     skipped: str | None = None
-    """Why it was not looked at."""
+    """Reason why the check was not made."""
 
 
 def check_plugin(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
-    """Everything that can be told without running a component, in the order of what depends."""
+    """Yield the checks that run no component: discovery, dependencies, imports and options."""
     problem = None if plugin.status == "ok" else f"{plugin.status}: {plugin.error}"
     yield Finding(plugin.package, "is found, and made for this plugin interface", problem)
     yield from _dependencies(plugin.distribution)
@@ -142,7 +81,7 @@ def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
 
 
 def _dependencies(name: str) -> Iterator[Finding]:
-    """What pip would say, and whether the package bounds the latte that it was made for."""
+    """Check that dependencies are installed, and that the version of latte is bounded."""
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
     wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     problems = [problem for one in wanted if (problem := _conflict(one))]
@@ -167,4 +106,62 @@ def _unbounded(requirements: Sequence[Requirement]) -> str | None:
         return f'add "{BUILTIN_DISTRIBUTION}>=..." to its dependencies'
     operators = {part.operator for one in latte for part in one.specifier}
     upper = operators & {"<", "<=", "==", "~="}
-    return None if upper else "say up to which version, as in latte-clip>=0.1,<0.2"
+    return None if upper else "give an upper bound, as in latte-clip>=0.1,<0.2"
+
+
+def run_contracts(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
+    """Run the contract tests on each component; one with required options is skipped."""
+    needs_pytest()
+    for one in registry.all():
+        if one.distribution == plugin.distribution:
+            yield _contract(registry, one)
+
+
+def run_tests(plugin: Plugin, folder: Path) -> Finding:
+    """Run the plugin's own tests in `folder`. Raises `LatteError` if there is no such folder."""
+    if not folder.is_dir():
+        raise LatteError("there is no such folder of tests", where=str(folder))
+    needs_pytest()
+    return Finding(plugin.package, f"passes the tests in {folder}", _pytest([str(folder)]))
+
+
+def needs_pytest() -> None:
+    """Raise `LatteError` if pytest is not installed: latte does not depend on it."""
+    if importlib.util.find_spec("pytest") is None:
+        raise LatteError("contract tests need pytest", hint="pip install pytest, or --no-contract")
+
+
+def _contract(registry: Registry, one: Registered) -> Finding:
+    subject, facts = f"{one.spec.kind} {one.spec.name}", KIND_FACTS[one.spec.kind]
+    check = f"keeps the {facts.contract}"
+    required = _required(registry.options_model(one)) if one.spec.kind != "model" else []
+    if required:
+        why = f"it requires {', '.join(required)}: name its own tests with --tests DIR"
+        return Finding(subject, check, skipped=why)
+    name = one.spec.name if one.spec.kind == "model" else one.full_name
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "test_contract.py"
+        file.write_text(
+            f"from latte.testing import {facts.contract}\n\n\n"
+            f"class TestComponent({facts.contract}):\n    component = {name!r}\n",
+            encoding="utf-8",
+        )
+        return Finding(subject, check, _pytest(["--rootdir", folder, str(file)]))
+
+
+def _required(model: type[Options]) -> list[str]:
+    return [name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def _pytest(arguments: Sequence[str]) -> str | None:
+    """Run pytest; returns None if all tests passed, else the lines of the errors."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", *_OPTIONS, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode == 0:
+        return None
+    errors = re.findall(r"^E +(.+)$", ended.stdout, flags=re.MULTILINE)
+    return "\n".join(dict.fromkeys(errors[:5])) or (ended.stdout + ended.stderr).strip()[-400:]

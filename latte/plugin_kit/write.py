@@ -1,4 +1,4 @@
-"""What a new plugin is called: as a pip package, as an import package, in recipes, in code."""
+"""Write the files of a new plugin from templates, with names that follow from its package."""
 
 from __future__ import annotations
 
@@ -19,33 +19,35 @@ from latte.version import __version__
 
 _DISTRIBUTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PREFIX = "latte-"
+_TEMPLATES = Path(__file__).parent / "templates"
+_SUFFIX = ".jinja"
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one plugin: `latte-warm-colours` for instance."""
+    """Names of one plugin, such as `latte-warm-colours`."""
 
     distribution: str
-    """What pip installs: `latte-warm-colours`."""
+    """The pip package: `latte-warm-colours`."""
 
     @property
     def module(self) -> str:
-        """What Python imports, and the entry point's key: `latte_warm_colours`."""
+        """The import package and entry point: `latte_warm_colours`."""
         return self.distribution.replace("-", "_")
 
     @property
     def component(self) -> str:
-        """What recipes say: `warm-colours`."""
+        """The component's name in recipes: `warm-colours`."""
         return self.distribution.removeprefix(_PREFIX)
 
     @property
     def camel(self) -> str:
-        """What its classes' names begin with: `WarmColours`."""
+        """The beginning of its class names: `WarmColours`."""
         return "".join(word.capitalize() for word in self.component.split("-"))
 
 
 def plugin_names(text: str) -> Names:
-    """The names that follow from `text`. Raises `LatteError` where it cannot name a package."""
+    """Return the names that follow from `text`. Raises `LatteError` for unusable package names."""
     wanted = text.strip().lower().replace("_", "-").replace(" ", "-")
     if not _DISTRIBUTION.fullmatch(wanted):
         raise LatteError(
@@ -62,32 +64,29 @@ def plugin_names(text: str) -> Names:
     return names
 
 
-# Writing a new plugin's files: all of them, or none.
-
-
-_TEMPLATES = Path(__file__).parent / "templates"
-_SUFFIX = ".jinja"
-
-
 @dataclass(frozen=True)
 class KindFacts:
-    """What templates say of a kind."""
+    """Facts about a kind for the templates."""
 
     noun: str
     contract: str
     promise: str
-    """What the component that is written here does, for the summary and the README."""
+    """Summary of the component that the template contains."""
 
 
 KIND_FACTS: dict[Kind, KindFacts] = {
-    "dataset": KindFacts("Dataset", "DatasetContract", "photos in a folder, with a class list"),
-    "guard": KindFacts("Guard", "GuardContract", "keeps zero-shot where its labels are unsure"),
-    "describer": KindFacts("Describer", "DescriberContract", "says how bright a photo is"),
+    "dataset": KindFacts(
+        "Dataset", "DatasetContract", "photos in a folder, with a list of classes"
+    ),
+    "guard": KindFacts("Guard", "GuardContract", "keeps zero-shot if its labels are uncertain"),
+    "describer": KindFacts("Describer", "DescriberContract", "describes how bright a photo is"),
     "description": KindFacts(
         "Description", "DescriptionTypeContract", "asks what an image's object is made of"
     ),
     "gate": KindFacts("Gate", "GateContract", "holds back texts with unwanted words"),
-    "labeler": KindFacts("Labeler", "PseudoLabelerContract", "labels the clearest images only"),
+    "labeler": KindFacts(
+        "Labeler", "PseudoLabelerContract", "labels only images with a clear margin"
+    ),
     "prototypes": KindFacts(
         "Prototypes", "PrototypeAggregatorContract", "prototypes that drift towards their images"
     ),
@@ -100,11 +99,11 @@ KIND_FACTS: dict[Kind, KindFacts] = {
 def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
     """Write a package of `kind` as `folder`; returns its files, relative to it.
 
-    Raises `LatteError` if `folder` exists: nothing is ever overwritten.
+    Writes all files or none. Raises `LatteError` if `folder` exists: nothing is overwritten.
     """
     if folder.exists():
         raise LatteError(
-            "this folder exists", where=str(folder), hint="choose another name or --output"
+            "this folder exists already", where=str(folder), hint="choose another name or --output"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
@@ -120,7 +119,7 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
-    """Names and contents; a kind's own template takes the place of the common one."""
+    """Yield names and contents; a kind's own template replaces the common one."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -141,6 +140,6 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
 
 
 def _series() -> str:
-    """The versions of latte that a plugin written today works with, such as `>=0.1,<0.2`."""
+    """Return the versions of latte for a plugin written today, such as `>=0.1,<0.2`."""
     major, minor, *_ = __version__.split(".")
     return f">={major}.{minor},<{major}.{int(minor) + 1}"

@@ -1,4 +1,4 @@
-"""Finds the components that a recipe names and validates their options."""
+"""Find the components that a recipe names, and validate their options."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Found:
-    """A component that the recipe names, with the model of its options."""
+    """Registered component that a recipe names, with the model of its options."""
 
     registered: Registered
     model: type[Options]
 
 
 class Components:
-    """The components named in one recipe, by where they stand."""
+    """The components of one recipe, by their place in it."""
 
     def __init__(self, root: Node, registry: Registry, validator: Validator) -> None:
         self._root = root
@@ -41,7 +41,7 @@ class Components:
                 validator.sections.add(path, found.model)
 
     def choice(self, path: KeyPath) -> Choice | None:
-        """The component at `path`; None if there is none, or after reporting what is wrong."""
+        """Return the component at `path`; None if there is none, or after reporting mistakes."""
         found, node = self._found.get(path), find(self._root, path)
         if found is None or node is None:
             return None
@@ -72,7 +72,7 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """The component that `node` names. Raises `LatteError`."""
+        """Return the component that `node` names. Raises `LatteError`."""
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
             self._mistakes.add(node.origin, path, what)
@@ -91,13 +91,13 @@ class Components:
         return find_component(self._registry, kind, use.value)
 
     def _options_model(self, registered: Registered) -> type[Options]:
-        """The model of its options. Raises `LatteError` where it takes a recipe's own keys."""
+        """Return the model of its options. Raises `LatteError` for options that `use` etc. hide."""
         model = self._registry.options_model(registered)
         taken = {*reserved_keys(registered.spec.kind)} & {*model.model_fields}
         if taken:
             raise LatteError(
                 f"{registered.full_name} has an option {min(taken)}, which no recipe can set",
-                hint=f"The fault is in the package {registered.distribution}: tell its authors.",
+                hint=f"Report it to the authors of {registered.distribution}.",
             )
         return model
 
@@ -106,7 +106,7 @@ class Components:
 
 
 def component_paths(root: Node) -> Iterator[KeyPath]:
-    """Where in a recipe components are named."""
+    """Yield the places of a recipe at which components are named."""
     keys: list[KeyPath] = [(key,) for key in SINGLE]
     keys += [(*path, key) for path in _items(root, "learners") for key in ("prototypes", "loss")]
     for path in keys:
@@ -118,7 +118,7 @@ def component_paths(root: Node) -> Iterator[KeyPath]:
 
 
 def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
-    """The registered component that a recipe calls `name`. Raises `LatteError`."""
+    """Return the registered component that a recipe calls `name`. Raises `LatteError`."""
     if ":" in name or "." in name:
         raise LatteError(
             f'"{name}" is a path to code, and a recipe can name registered components only',
@@ -128,7 +128,7 @@ def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
 
 
 def written_name(registry: Registry, registered: Registered) -> str:
-    """How a resolved recipe names a component, so that other packages cannot change its meaning."""
+    """Return the name in a resolved recipe, which stays unique if packages are installed later."""
     if registered.distribution != BUILTIN_DISTRIBUTION:
         return registered.full_name
     name = registered.spec.name
@@ -137,7 +137,7 @@ def written_name(registry: Registry, registered: Registered) -> str:
 
 
 def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
-    """A name that may become part of a file name; None after reporting what is wrong with it."""
+    """Return a label, which may become part of a file name; None after reporting a mistake."""
     if node.broken:
         return None
     if not isinstance(node.value, str):
@@ -150,12 +150,12 @@ def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
 
 
 def unusable_label(name: str) -> tuple[str, str]:
-    """What to say about a name that cannot be part of a file name."""
+    """Return error and hint for a name that cannot be part of a file name."""
     return f'"{name}" cannot be used as a name', "Use letters, digits, _ - and . (not in front)."
 
 
 def is_label(name: str) -> bool:
-    """Whether `name` may be part of a file name."""
+    """Return true if `name` can be part of a file name."""
     return bool(_LABEL.fullmatch(name))
 
 

@@ -1,12 +1,15 @@
-"""One recipe over another: how controls change their recipe, and recipes what they extend."""
+"""Merge one recipe over another: a control over its recipe, a recipe over what it extends.
+
+Controls are variants of a recipe that differ from it in the keys that they set.
+"""
 
 from __future__ import annotations
 
 from latte.recipe.components import is_label, unusable_label, written_name
-from latte.recipe.describers import DESCRIBER_KEYS
 from latte.recipe.layout import (
     CONTROL_KEYS,
     CONTROLS,
+    DESCRIBER_KEYS,
     LEARNERS,
     ONE_LEARNER,
     REQUIRES,
@@ -18,20 +21,23 @@ from latte.recipe.node import KeyPath, Node
 from latte.registry.registry import Registry
 from latte.registry.spec import USE
 
+_TAKEN = ("zero-shot", "adapted", "candidate")
+"""Names that reports give to the models of the run itself."""
+
 
 def merged(base: Node, change: Node, registry: Registry) -> Node:
-    """`base` with what `change` writes.
+    """Return `base` changed by `change`.
 
     Mappings are merged by key, unless they name another component; everything else is replaced.
-    Keys that exclude each other, as `learners` and `prototypes` do, are those of `change` if it has
-    any of them. Requirements add up, and a control that is null is taken away.
+    Of keys that exclude each other, such as `learners` and `prototypes`, those of `change` stay.
+    Requirements of both are listed, and a control that is null is removed.
     """
     whole = _merged(_without_excluded(base, change), change, (), registry)
     return _without_null_controls(_with_all_requirements(whole, base, change))
 
 
 def component_name(node: Node, path: KeyPath, registry: Registry) -> str | None:
-    """The component that `node` names, one name for each component; None if it names none."""
+    """Return the unique name of the component that `node` names; None if it names none."""
     kind, use = kind_at(path), node.child(USE)
     if kind is None or use is None or not isinstance(use.value, str):
         return None
@@ -54,7 +60,7 @@ def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) 
 
 
 def _without_excluded(base: Node, change: Node) -> Node:
-    """`base` without the keys that cannot stand beside those of `change`."""
+    """Return `base` without the keys that exclude those of `change`."""
     written = {*change.plain()}
     if LEARNERS in written:
         base = _without(base, ONE_LEARNER)
@@ -82,23 +88,14 @@ def _with_all_requirements(whole: Node, base: Node, change: Node) -> Node:
 
 def _without_null_controls(root: Node) -> Node:
     controls = root.child(CONTROLS)
-    if controls is None or not isinstance(controls.value, dict):
-        return (
-            root if controls is None or controls.value is not None else _without(root, [CONTROLS])
-        )
-    kept = {name: node for name, node in controls.value.items() if node.value is not None}
+    if controls is None or not isinstance(controls.value, dict | None):
+        return root
+    kept = {name: node for name, node in (controls.value or {}).items() if node.value is not None}
     return root.replaced(CONTROLS, Node({**kept}, controls.origin) if kept else None)
 
 
-# Controls: variants of a recipe that differ from it in the keys that they write.
-
-
-_TAKEN = ("zero-shot", "adapted", "candidate")
-"""What reports call the models that a run itself evaluates."""
-
-
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
-    """The usable controls of a recipe by name: what each of them writes."""
+    """Return the valid controls of a recipe by name, each with the keys that it sets."""
     node = root.child(CONTROLS)
     if node is None:
         return {}
@@ -113,28 +110,15 @@ def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
 
 
 def varied(recipe: Node, control: Node, registry: Registry) -> Node:
-    """The recipe of a control, which has no controls itself."""
+    """Return the recipe of a control, which has no controls itself."""
     return merged(recipe.replaced(CONTROLS, None), control, registry)
 
 
 def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> Node:
-    """What a control writes, with components named as in a resolved recipe."""
-    if isinstance(node.value, dict):
-        named = component_name(node, path, registry)
-        entries = {
-            key: with_written_names(below, registry, (*path, key))
-            for key, below in node.value.items()
-        }
-        if named:
-            entries[USE] = Node(named, entries[USE].origin)
-        return Node(entries, node.origin)
-    if isinstance(node.value, list):
-        items = [
-            with_written_names(below, registry, (*path, index))
-            for index, below in enumerate(node.value)
-        ]
-        return Node(items, node.origin)
-    return node
+    """Return the keys of a control with components named as in a resolved recipe."""
+    named, use = component_name(node, path, registry), node.child(USE)
+    node = node.mapped(lambda key, below: with_written_names(below, registry, (*path, key)))
+    return node.replaced(USE, Node(named, use.origin)) if named and use else node
 
 
 def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
@@ -156,7 +140,7 @@ def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
 
 
 def _without_shared_keys(control: Node, name: str, mistakes: Mistakes) -> Node:
-    """The control without keys that it cannot have, which are reported."""
+    """Return the control without keys that it cannot set, which are reported."""
     for key in (*SHARED, CONTROLS):
         node = control.child(key)
         if node is not None:

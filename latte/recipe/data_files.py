@@ -1,4 +1,4 @@
-"""YAML and JSON files as plain data: nothing in them is trusted."""
+"""Read untrusted YAML and JSON files as plain data, and find published tables by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latte.recipe.yaml import compose, read_text
 
 
 def find_file(path: Path) -> Path:
-    """`path`, or the file of that name among the published tables that ship.
+    """Return `path`, or the published table of that name that comes with latte.
 
     Raises `LatteError` with the nearest name.
     """
@@ -28,15 +28,15 @@ def find_file(path: Path) -> Path:
     shipped = {one.stem: one for one in (folder / DATA).glob("*.yaml")} if folder else {}
     name = path.name.removesuffix(".yaml") if path.parent == Path() else ""
     if name not in shipped:
-        hint = f"{did_you_mean(path.name, shipped)} What ships: {', '.join(sorted(shipped))}."
+        hint = f"{did_you_mean(path.name, shipped)} Tables of latte: {', '.join(sorted(shipped))}."
         raise LatteError("there is no such file", where=str(path), hint=hint.strip())
     return shipped[name]
 
 
 def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Node:
-    """A YAML file by the rules of recipes, with the line of each value. Raises `LatteError`.
+    """Read a YAML file by the rules of recipes, with the line of each value. Raises `LatteError`.
 
-    `environment` is where variables are looked up.
+    `environment` holds the values of `${VAR}`.
     """
     document = compose(read_text(path), str(path))
     if document is None:
@@ -48,7 +48,7 @@ def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file. Raises `LatteError` if it is damaged."""
+    """Read a JSON file. Raises `LatteError` if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -56,7 +56,7 @@ def read_json(path: Path) -> Any:
 
 
 def flattened(value: Any, path: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` -> `{"a.b": 1}`. A list of plain values is one value."""
+    """Flatten `{"a": {"b": 1}}` to `{"a.b": 1}`; a list of plain values is one value."""
     if isinstance(value, Mapping) and value:
         inner = [(str(key), child) for key, child in value.items()]
     elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):

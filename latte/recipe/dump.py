@@ -1,4 +1,4 @@
-"""Writes plain data as YAML that every reader, of YAML 1.1 or 1.2, reads as the same data."""
+"""Write plain data as YAML that readers of YAML 1.1 and 1.2 read as the same data."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+@()%-]*(?:[ :][A-Za-z0-9_./+@()%-
 _MISREAD = re.compile(
     r"y|n|yes|no|on|off|true|false|null|[-+]?\.(inf|nan)|\.[\d_].*|\.+", re.IGNORECASE
 )
-"""Unquoted, some reader takes these for something else than text."""
+"""Text that some readers of YAML do not read as text unless it is quoted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of YAML, and the path of the value that stands on it."""
+    """One line of YAML, and the path of its value."""
 
     text: str
     path: KeyPath
     holds_value: bool
-    """False for a key whose value stands on the lines below."""
+    """False for a key whose value is on the lines below."""
 
 
 def dump_yaml(value: Any) -> str:
-    """Plain data as YAML: `load_recipe` reads it back unchanged, `${` in a text included."""
+    """Return plain data as YAML, which `load_recipe` reads back unchanged, also `${` in a text."""
     return "".join(f"{line.text}\n" for line in yaml_lines(value))
 
 
 def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line]:
-    """The lines of `value`, which stands at `path`."""
+    """Yield the lines of the value at `path`."""
     if _is_block(value, indent, ""):
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, below in entries:
@@ -59,7 +59,7 @@ def _entry(key: str | int, value: Any, path: KeyPath, indent: int) -> Iterator[L
 
 
 def _item(value: Any, path: KeyPath, indent: int) -> Iterator[Line]:
-    """An item of a list: its first line starts with a dash in place of two spaces."""
+    """Yield the lines of an item of a list, the first with a dash instead of two spaces."""
     below = yaml_lines(value, path, indent + _INDENT)
     first = next(below)
     yield Line(f"{' ' * indent}- {first.text[indent + _INDENT :]}", first.path, first.holds_value)
@@ -67,7 +67,7 @@ def _item(value: Any, path: KeyPath, indent: int) -> Iterator[Line]:
 
 
 def _is_block(value: Any, indent: int, start: str) -> bool:
-    """Whether `value` takes lines of its own; lists of scalars stand on one where they fit."""
+    """Return true if `value` takes several lines; a list of scalars takes one if it fits."""
     if not isinstance(value, dict | list | tuple) or not value:
         return False
     if isinstance(value, dict) or any(isinstance(item, dict | list | tuple) for item in value):
@@ -97,7 +97,7 @@ def _scalar(value: Any, *, is_key: bool = False) -> str:
 
 
 def _float(value: float) -> str:
-    """YAML 1.1 takes `1e-07` for text: there, a number with an exponent needs a point."""
+    """Write a float with a point before its exponent: YAML 1.1 reads `1e-07` as text."""
     mantissa, exponent, power = repr(value).partition("e")
     return mantissa + ".0" * bool(exponent and "." not in mantissa) + exponent + power
 

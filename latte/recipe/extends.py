@@ -1,4 +1,4 @@
-"""`extends:`: a recipe that says only what is its own, and takes the rest from others."""
+"""`extends:`: read a recipe over the recipes that it changes, from files or by shipped name."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 
 DEEPEST = 20
-"""Recipes that extend one another in a row."""
+"""Longest chain of recipes that extend one another."""
 
 
 @dataclass
 class RecipeFiles:
-    """Reads a recipe's file and those that it extends, each once."""
+    """Reads a recipe's file and the files that it extends, each once."""
 
     registry: Registry
     environment: Mapping[str, str]
     mistakes: Mistakes
     bases: dict[Path, Node] = field(default_factory=dict)
-    """What was extended so far, by file: whole, the recipes below it included."""
+    """Complete recipes that were extended, by file."""
     _broken: set[Origin] = field(default_factory=set)
 
     def read(self, path: Path) -> Node:
-        """The recipe in `path` with everything that it extends. Raises `LatteError`."""
+        """Return the recipe in `path` with everything that it extends. Raises `LatteError`."""
         root = self._built(compose(read_text(path), str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
             what, _ = wrong_type(["a mapping (key: value)"], root)
@@ -45,12 +45,12 @@ class RecipeFiles:
         return self._with_bases(root, path, (path,))
 
     def forget_replaced(self, root: Node) -> None:
-        """Drop mistakes in values of files that the finished recipe `root` does not have."""
+        """Drop mistakes in values that the merged recipe `root` does not contain."""
         replaced = self._broken - _broken_origins(root)
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 
     def _with_bases(self, root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
-        """`root`, which stands in `path`, over what it extends; the last one listed counts most."""
+        """Return `root`, read from `path`, merged over its bases; later bases override earlier."""
         whole: Node | None = None
         for reference, place in _references(root):
             base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
@@ -59,7 +59,7 @@ class RecipeFiles:
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
-        """The whole recipe that `reference` means in the file `path`, without its name."""
+        """Return the complete recipe that `reference` in `path` names, without its name."""
         found = _find(reference, path, where)
         _refuse_circle(found, chain, where)
         if found not in self.bases:
@@ -69,7 +69,7 @@ class RecipeFiles:
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """What stands in a file that a recipe names; nothing of it is told if it is no recipe."""
+        """Return the content of an extended file; if it is no recipe, no error quotes it."""
         text = read_text(path)
         try:
             document = compose(text, str(path))
@@ -96,7 +96,7 @@ class RecipeFiles:
 
 
 def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
-    """Each recipe that `root` extends, and where it says so. Raises `LatteError`."""
+    """Yield each recipe that `root` extends, and its place. Raises `LatteError`."""
     extends = root.child(EXTENDS)
     if extends is None or extends.value is None:
         return
@@ -113,7 +113,7 @@ def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
 
 
 def _find(reference: Node, path: Path, where: str) -> Path:
-    """The file that is meant: a path from the folder of `path`, or a recipe that ships."""
+    """Return the file of a reference: relative to the folder of `path`, or a shipped recipe."""
     name = str(reference.value)
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
@@ -130,7 +130,7 @@ def _find(reference: Node, path: Path, where: str) -> Path:
 
 
 def _beside(path: Path, name: str) -> Path | None:
-    """The file `name` in the folder of `path`, if it is one, also behind links."""
+    """Return the file `name` in the folder of `path`, also behind links; None if it is none."""
     target = path.parent / name
     try:
         if not (target.is_file() and target.resolve().suffix in SUFFIXES):

@@ -1,4 +1,4 @@
-"""From a file to a valid recipe, or to all of its mistakes at once."""
+"""Load a recipe: from a file to valid settings and plain data, or to all of its mistakes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import nearest
+from latte.recipe.components import written_name
 from latte.recipe.controls import controls_of, varied, with_written_names
-from latte.recipe.describers import DESCRIBERS
 from latte.recipe.extends import RecipeFiles
-from latte.recipe.layout import CONTROLS, LEARNERS, spelled_out
+from latte.recipe.layout import CONTROLS, DESCRIBERS, LEARNERS, ONE_DESCRIBER, spelled_out
 from latte.recipe.mistakes import Mistakes
-from latte.recipe.model import Recipe
-from latte.recipe.node import Node
+from latte.recipe.model import Choice, LearnerChoice, Recipe
+from latte.recipe.node import DEFAULT, Node, Origin, dotted, find, leaves
 from latte.recipe.overrides import apply_overrides
 from latte.recipe.reader import RecipeReader
-from latte.recipe.requirements import with_defaults
-from latte.recipe.resolve import origins, resolved_data, without_secret_values
 from latte.recipe.shipped import SUFFIXES, shipped_names
+from latte.recipe.variables import Written
+from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
-from latte.registry.spec import NAME
+from latte.registry.spec import BY, NAME, USE
+
+_DEFAULT = Origin(DEFAULT)
+_REPORTERS = ("html", "model-card")
+_PROTOTYPES = "templates"
 
 
 def load_recipe(
@@ -33,10 +37,10 @@ def load_recipe(
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Recipe:
-    """The recipe in the file `path`, changed by `overrides` such as `train.max_steps=100`.
+    """Load the recipe in the file `path`, changed by `overrides` such as `train.max_steps=100`.
 
-    `environment` is where `${VAR}` is looked up; default: the process's own. Raises `RecipeErrors`
-    with every mistake, or `LatteError` where the file cannot be read or is not YAML.
+    `environment` holds the values of `${VAR}`; default: the process's own. Raises `RecipeErrors`
+    with every mistake, or `LatteError` if the file cannot be read or is not YAML.
     """
     variables = os.environ if environment is None else environment
     mistakes = Mistakes()
@@ -82,7 +86,7 @@ def _read_recipe(
 def _read_variant(
     written: Node, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
-    """One recipe without controls."""
+    """Read one recipe, or one control, without controls; None after reporting mistakes."""
     root = with_defaults(written)
     recipe = RecipeReader(root, registry, mistakes, path).read()
     if recipe is None:
@@ -102,7 +106,7 @@ def _read_variant(
 
 
 def _name_from(path: Path) -> str:
-    """The file's name, with `-` for what a run folder's name may not contain."""
+    """Return the file's name, with `-` for characters that a run folder cannot have."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
 
 
@@ -120,3 +124,93 @@ def _refuse_absent_file(path: Path) -> None:
 def _shipped_hint(path: Path) -> str | None:
     near = nearest(path.with_suffix("").as_posix(), shipped_names())
     return f'Did you mean "{near}", which comes with latte?' if near else None
+
+
+def with_defaults(root: Node) -> Node:
+    """Return the recipe with default components: reporters, and each learner's prototypes."""
+    if root.child("reporters") is None:
+        root = root.replaced("reporters", Node([*map(_named, _REPORTERS)], _DEFAULT))
+    learners = root.child(LEARNERS)
+    if learners is None:
+        return _with_prototypes(root)
+    if isinstance(learners.value, list):
+        items = [_with_prototypes(item) for item in learners.value]
+        root = root.replaced(LEARNERS, Node(items, learners.origin))
+    return root
+
+
+def _with_prototypes(node: Node) -> Node:
+    if not isinstance(node.value, dict) or node.child("prototypes") is not None:
+        return node
+    return node.replaced("prototypes", _named(_PROTOTYPES))
+
+
+def _named(component: str) -> Node:
+    return Node({USE: Node(component, _DEFAULT)}, _DEFAULT)
+
+
+def resolved_data(
+    recipe: Recipe, registry: Registry, *, lists_learners: bool, lists_describers: bool
+) -> dict[str, Any]:
+    """Return `recipe` without controls as plain data, which resolves to itself."""
+
+    def component(choice: Choice) -> dict[str, Any]:
+        registered = Registered(choice.spec, choice.distribution, choice.version)
+        label = {NAME: choice.label} if choice.label != choice.spec.name else {}
+        by = {BY: choice.by} if choice.by else {}
+        return {USE: written_name(registry, registered), **label, **by, **_plain(choice.options)}
+
+    def parts(learner: LearnerChoice) -> dict[str, Any]:
+        loss = {"loss": component(learner.loss)} if learner.loss else {}
+        return {"prototypes": component(learner.prototypes), **loss}
+
+    described: Any = [component(choice) for choice in recipe.describers]
+    if not lists_describers:
+        described = described[0] if described else None
+    if lists_learners:
+        learners = [{**_plain(one.settings), **parts(one)} for one in recipe.learners]
+        learned: dict[str, Any] = {LEARNERS: learners}
+    else:
+        (main,) = recipe.learners
+        learned = {"trainable": main.settings.trainable, **parts(main)}
+    return {
+        **_plain(recipe.general),
+        "backbone": _plain(recipe.backbone),
+        "dataset": component(recipe.dataset),
+        **({"guard": component(recipe.guard)} if recipe.guard else {}),
+        **({DESCRIBERS: described} if lists_describers else {}),
+        **({ONE_DESCRIBER: described} if described and not lists_describers else {}),
+        "descriptions": [component(choice) for choice in recipe.descriptions],
+        **({"gates": [component(choice) for choice in recipe.gates]} if recipe.gates else {}),
+        "labels": [component(choice) for choice in recipe.labels],
+        **learned,
+        "train": _plain(recipe.train),
+        "evaluate": _plain(recipe.evaluate),
+        "reporters": [component(choice) for choice in recipe.reporters],
+    }
+
+
+def _plain(options: Options) -> dict[str, Any]:
+    return options.model_dump(mode="json")
+
+
+def without_secret_values(plain: Any, root: Node | None) -> Any:
+    """Return plain data in which a text with a secret variable is as written in the file."""
+    if root is None:
+        return plain
+    if isinstance(plain, str):
+        return plain if root.written is None else Written(root.written)
+    if isinstance(plain, Mapping):
+        return {key: without_secret_values(below, root.child(key)) for key, below in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [without_secret_values(below, root.child(key)) for key, below in enumerate(plain)]
+    return plain
+
+
+def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:
+    """Return the origin of each value of `resolved` by dotted path, or `default`."""
+    found = {}
+    for path in leaves(resolved):
+        node = find(root, path)
+        found[dotted(path)] = str(node.origin) if node else DEFAULT
+    return found

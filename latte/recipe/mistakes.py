@@ -1,4 +1,4 @@
-"""Collecting mistakes: all of them, in the order of the file, each once."""
+"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words."""
 
 from __future__ import annotations
 
@@ -14,50 +14,71 @@ from latte.interfaces.errors import did_you_mean
 from latte.recipe.node import KeyPath, Node, Origin, deepest, dotted
 from latte.recipe.yaml import resolve
 
+EXPECTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("string_type", "path_type"), "text"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping (key: value)"),
+    "none_required": "null",
+}
+"""Pydantic's errors for a wrong type, and the expected type in plain words."""
+
+_LIMITS = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+    "multiple_of": ("a multiple of", "multiple_of"),
+}
+_CHOICE = re.compile(r"'([^']*)'|([^\s,]+)")
+_SWITCHES = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
 
 @dataclass(frozen=True)
 class Mistake:
-    """One error, and what it is about."""
+    """One error, with its origin and path."""
 
     origin: Origin
     path: KeyPath
-    """Within its recipe, or its control."""
+    """Path within its recipe, or its control."""
     error: LatteError
 
     @property
     def order(self) -> tuple[bool, str, int, int]:
-        """Each file's mistakes by line and column, then those of the command line."""
+        """Sort key: mistakes in files by line and column, then those of the command line."""
         origin = self.origin
         return (origin.line is None, origin.source, origin.line or 0, origin.column)
 
 
 @dataclass
 class Mistakes:
-    """What was found wrong so far."""
+    """The mistakes found so far."""
 
     found: list[Mistake] = field(default_factory=list)
     prefix: KeyPath = ()
-    """Goes before every path: `("controls", NAME)` while a control is checked."""
+    """Prefix of every path: `("controls", NAME)` while a control is checked."""
 
     def add(self, origin: Origin, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, which stands at `origin`."""
+        """Report a mistake at `path`, written at `origin`."""
         error = LatteError(what, where=self.where(origin, path), hint=hint)
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, root: Node, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, at the line of what was written nearest to it."""
+        """Report a mistake at `path`, at the line of its nearest parent that was written."""
         self.add(deepest(root, path).origin, path, what, hint)
 
     def where(self, origin: Origin, path: KeyPath) -> str:
-        """`file:line key.path`."""
+        """Return `file:line key.path`."""
         return f"{origin.position} {dotted((*self.prefix, *path))}".rstrip()
 
     def within(self, *prefix: str) -> Mistakes:
-        """An empty collection for a part of the recipe that is checked like a recipe."""
+        """Return an empty collection for a control, whose paths begin with `prefix`."""
         return Mistakes(prefix=prefix)
 
     def adopt(self, others: Mistakes) -> None:
-        """Take over the mistakes of a part, except those that it shares with the whole."""
+        """Add the mistakes of a control, except those that its recipe has too."""
         known = {(mistake.path, mistake.error.what) for mistake in self.found}
         self.found += [
             mistake for mistake in others.found if (mistake.path, mistake.error.what) not in known
@@ -71,38 +92,13 @@ class Mistakes:
 
 
 def suggestion(name: str, names: Iterable[str], all_names: str) -> str:
-    """A hint with the nearest of `names` and the whole list, which `all_names` introduces."""
+    """Return a hint with the nearest of `names`, and all of them after the words `all_names`."""
     candidates = [*names]
     return f"{did_you_mean(name, candidates)} {all_names}: {', '.join(candidates)}.".lstrip()
 
 
-# What pydantic found wrong, in our words.
-
-
-EXPECTED = {
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
-    **dict.fromkeys(("string_type", "path_type"), "text"),
-    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "a list"),
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping (key: value)"),
-    "none_required": "null",
-}
-"""Types of error that say "wrong type", and what was expected."""
-
-_LIMITS = {
-    "greater_than": ("greater than", "gt"),
-    "greater_than_equal": ("at least", "ge"),
-    "less_than": ("less than", "lt"),
-    "less_than_equal": ("at most", "le"),
-    "multiple_of": ("a multiple of", "multiple_of"),
-}
-_CHOICE = re.compile(r"'([^']*)'|([^\s,]+)")
-_SWITCHES = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
-
-
 def in_words(value: Any) -> str:
-    """What was written, as a message names it."""
+    """Return a value as messages name it."""
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
@@ -115,7 +111,7 @@ def in_words(value: Any) -> str:
 
 
 def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None]:
-    """What is wrong with `node`, and what to do: `errors` are all those at its place."""
+    """Return error and hint for `node`; `errors` are all errors at its place."""
     expected = [EXPECTED[error["type"]] for error in errors if error["type"] in EXPECTED]
     choices = [error["ctx"]["expected"] for error in errors if error["type"] == "literal_error"]
     if expected and len(expected) + len(choices) == len(errors):
@@ -131,7 +127,7 @@ def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None
 
 
 def wrong_type(expected: Sequence[str], node: Node) -> tuple[str, str | None]:
-    """`node` is none of what was expected."""
+    """Return error and hint for a value of the wrong type."""
     wanted = [*dict.fromkeys(expected)]
     return f"expected {' or '.join(wanted)}, got {in_words(node.plain())}", _retype(wanted, node)
 
@@ -165,7 +161,7 @@ def _other(error: ErrorDetails, context: dict[str, Any], node: Node) -> tuple[st
 
 
 def _retype(expected: Sequence[str], node: Node) -> str | None:
-    """How to write the same value as the type that was expected."""
+    """Return how to write the same value with the expected type."""
     value = node.value
     if isinstance(value, str):
         return _from_text(expected, value, node)

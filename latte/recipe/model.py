@@ -1,4 +1,4 @@
-"""A recipe after validation: settings and chosen components, ready to build."""
+"""A valid recipe: settings and chosen components, ready to build."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Choice:
 
     spec: ComponentSpec
     distribution: str
-    """Package that provides it, and its version, for records."""
+    """Package that provides it; it and its version are recorded."""
     version: str
     label: str
     """`name:` in the recipe, else the component's short name; unique among its siblings."""
     options: Options
     by: str | None = None
-    """Of a description: the label of the describer that it asks; None: the recipe's first."""
+    """For a description: label of the describer that it asks; None: the recipe's first."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class LearnerChoice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a run needs to know, complete and valid."""
+    """Everything that a run needs, complete and valid."""
 
     path: Path
     general: GeneralSettings
@@ -53,34 +53,34 @@ class Recipe:
     dataset: Choice
     guard: Choice | None
     describers: tuple[Choice, ...]
-    """Those that the recipe lists, or the single one; the first is asked where none is named."""
+    """The first is asked by descriptions that name none."""
     descriptions: tuple[Choice, ...]
     gates: tuple[Choice, ...]
-    """What judges the texts of describers, one after another."""
+    """Gates judge the texts of describers, one after another."""
     labels: tuple[Choice, ...]
     learners: tuple[LearnerChoice, ...]
-    """At least one. Top-level `trainable`, `prototypes`, `loss` make a single learner `main`."""
+    """At least one; top-level `trainable`, `prototypes` and `loss` make one called `main`."""
     train: TrainSettings
     evaluate: EvaluateSettings
     reporters: tuple[Choice, ...]
     controls: Mapping[str, Recipe] = field(default_factory=dict)
-    """Variants that run beside this recipe for comparison, by name; they have none themselves."""
+    """Variants that run for comparison, by name; they have no controls themselves."""
     resolved: Mapping[str, Any] = field(default_factory=dict)
-    """The whole recipe as plain data, every default filled in, loadable as a recipe again."""
+    """The complete recipe as plain data with every default, loadable as a recipe."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Dotted key path -> where its value came from: `file:line` (with each `${VAR}` that was
-    expanded in it), `--set` or `default`."""
+    """Origin of each value by dotted key path: `file:line` (with each `${VAR}` expanded in it),
+    `--set` or `default`."""
     bases: tuple[Path, ...] = ()
-    """Files that it extends, those further away included."""
+    """Files that it extends, directly or not."""
 
     @property
     def base_dir(self) -> Path:
-        """Relative paths in options start here."""
+        """Folder to which paths in options are relative."""
         return self.path.parent
 
     @property
     def asked(self) -> dict[str, str]:
-        """By description: the label of the describer that it asks, if the recipe has any."""
+        """Label of the asked describer by description, if the recipe has describers."""
         first = next((one.label for one in self.describers), None)
         asked = {choice.label: choice.by or first for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}

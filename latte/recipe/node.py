@@ -1,8 +1,8 @@
-"""A recipe as written: plain values that remember where they stand."""
+"""A recipe as written: plain values with the lines that they come from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,21 +10,21 @@ Scalar: TypeAlias = str | int | float | bool | None
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 OVERRIDE = "--set"
-"""The source of values that come from the command line."""
+"""Source of values that come from the command line."""
 DEFAULT = "default"
-"""The source of values that nobody wrote."""
+"""Source of values that the recipe does not contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value was written."""
+    """Place at which a value was written."""
 
     source: str
     """A file's path as the user gave it, or `--set`."""
     line: int | None = None
     column: int = 0
     variables: tuple[str, ...] = ()
-    """Environment variables that were expanded in it."""
+    """Environment variables expanded in the value."""
 
     @property
     def position(self) -> str:
@@ -37,19 +37,19 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value of a recipe and where its key stands."""
+    """One value of a recipe, with the place of its key."""
 
     value: Scalar | dict[str, Node] | list[Node]
     origin: Origin
     broken: bool = False
-    """A mistake in this very value has been reported already."""
+    """True if a mistake in this value was reported already."""
     written: str | None = None
-    """The text before its variables were expanded, where one of them holds a secret."""
+    """The text before expansion, if one of its variables holds a secret."""
     filled: tuple[tuple[int, int], ...] = ()
-    """Where in a text stands what the environment holds, as (start, end)."""
+    """Parts of a text that come from the environment, as (start, end)."""
 
     def child(self, key: str | int) -> Node | None:
-        """The value below `key` (of a mapping) or at index `key` (of a list), if there is one."""
+        """Return the value of a mapping at `key`, or of a list at index `key`, or None."""
         if isinstance(self.value, dict) and isinstance(key, str):
             return self.value.get(key)
         if isinstance(self.value, list) and isinstance(key, int) and 0 <= key < len(self.value):
@@ -57,14 +57,14 @@ class Node:
         return None
 
     def items(self) -> Iterator[tuple[str | int, Node]]:
-        """Keys or indices with what is below them; nothing for scalars."""
+        """Yield keys or indices with their values; nothing for scalars."""
         if isinstance(self.value, dict):
             yield from self.value.items()
         elif isinstance(self.value, list):
             yield from enumerate(self.value)
 
     def plain(self) -> Any:
-        """The value as dicts, lists and scalars."""
+        """Return the value as dicts, lists and scalars."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
@@ -72,7 +72,7 @@ class Node:
         return self.value
 
     def replaced(self, key: str | int, node: Node | None) -> Node:
-        """A copy in which `node` stands at `key`; None takes the key out of a mapping."""
+        """Return a copy with `node` at `key`; None removes the key from a mapping."""
         if isinstance(self.value, list) and isinstance(key, int) and node is not None:
             items = [*self.value]
             items[key] = node
@@ -84,9 +84,17 @@ class Node:
             entries[str(key)] = node
         return Node(entries, self.origin)
 
+    def mapped(self, change: Callable[[str | int, Node], Node]) -> Node:
+        """Return a copy with `change(key, child)` instead of each child; scalars stay."""
+        if isinstance(self.value, dict):
+            return Node({key: change(key, node) for key, node in self.value.items()}, self.origin)
+        if isinstance(self.value, list):
+            return Node([change(key, node) for key, node in enumerate(self.value)], self.origin)
+        return self
+
 
 def find(root: Node, path: KeyPath) -> Node | None:
-    """The node at `path`, if it was written."""
+    """Return the node at `path`, or None."""
     node: Node | None = root
     for key in path:
         node = node.child(key) if node else None
@@ -94,7 +102,7 @@ def find(root: Node, path: KeyPath) -> Node | None:
 
 
 def deepest(root: Node, path: KeyPath) -> Node:
-    """The last node on the way to `path` that was written: where to point when the rest is not."""
+    """Return the node at `path`, or its nearest parent that was written."""
     node = root
     for key in path:
         child = node.child(key)
@@ -105,12 +113,12 @@ def deepest(root: Node, path: KeyPath) -> Node:
 
 
 def dotted(path: KeyPath) -> str:
-    """`("labels", 0, "use")` -> `labels.0.use`."""
+    """Return `labels.0.use` for `("labels", 0, "use")`."""
     return ".".join(str(key) for key in path)
 
 
 def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Every path in plain data, except the root: scalars, and what holds them."""
+    """Yield every path in plain data, except the root."""
     if path:
         yield path
     entries: Iterable[tuple[str | int, Any]] = ()

@@ -18,9 +18,9 @@ _ORIGIN = Origin(OVERRIDE)
 def apply_overrides(
     root: Node, overrides: Sequence[str], environment: Mapping[str, str], mistakes: Mistakes
 ) -> Node:
-    """`root` with each `key.path=value` put in, in their order.
+    """Return `root` with each `key.path=value` set, in order.
 
-    Naming another component with `.use=` drops the options of the one before.
+    Naming another component with `.use=` drops the options of the previous one.
     """
     for text in overrides:
         path, equals, value = text.partition("=")
@@ -31,7 +31,7 @@ def apply_overrides(
             )
             continue
         if keys[0] == EXTENDS:
-            what = f"only a recipe's file says what it {EXTENDS}"
+            what = f"--set cannot change what a recipe {EXTENDS}"
             mistakes.add(_ORIGIN, keys, what, "Write a recipe of your own that extends both.")
             continue
         try:
@@ -42,7 +42,7 @@ def apply_overrides(
 
 
 def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: Mistakes) -> Node:
-    """`text` by the rules of the file: quoted, a list, a mapping, or a plain scalar."""
+    """Parse `text` like a value in a file: quoted, a list, a mapping, or a plain scalar."""
     builder = TreeBuilder(OVERRIDE, environment, mistakes)
     text = text.strip()
     if not text.startswith(("[", "{", '"', "'")):
@@ -53,7 +53,7 @@ def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: M
 
 
 def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
-    """`node`, which stands at `path`, with `new` at `rest` below it. Raises `LatteError`."""
+    """Return the node at `path` with `new` at `rest` below it. Raises `LatteError`."""
     if not rest:
         return new
     node, key, below = spelled_out(node, path), rest[0], rest[1:]
@@ -85,7 +85,7 @@ def _item(node: Node, path: KeyPath, key: str | int) -> Node:
 
 
 def _refuse_index(path: KeyPath, key: str, below: KeyPath, child: Node) -> None:
-    """Items of a list that the recipe does not have cannot be changed one by one."""
+    """Refuse an item of a list that the recipe does not have."""
     if below and isinstance(below[0], int) and child.value is None:
         name = dotted((*path, key))
         raise LatteError(

@@ -1,10 +1,11 @@
-"""Reads one recipe, or one control, from nodes: every section validated and checked for sense."""
+"""Read one recipe, or one control, from nodes: validate every section and check it for sense."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from latte.interfaces import LatteError, Options
 from latte.interfaces.settings import (
@@ -12,25 +13,37 @@ from latte.interfaces.settings import (
     BackboneSettings,
     EvaluateSettings,
     GeneralSettings,
+    LearnerSettings,
     TrainSettings,
 )
-from latte.recipe.components import Components, find_component
-from latte.recipe.describers import resolve_describers
-from latte.recipe.layout import EXTENDS, GENERAL, KEYS, LEARNERS, ONE_DESCRIBER, SEVERAL, Sections
-from latte.recipe.learners import LearnerReader
+from latte.recipe.checks import (
+    Listed,
+    check_requirement,
+    refuse_labels,
+    refuse_unused,
+    resolve_describers,
+)
+from latte.recipe.components import Components, find_component, is_label, unusable_label
+from latte.recipe.layout import (
+    EXTENDS,
+    GENERAL,
+    KEYS,
+    LEARNERS,
+    ONE_DESCRIBER,
+    ONE_LEARNER,
+    SEVERAL,
+)
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node
-from latte.recipe.requirements import check_requirement, refuse_labels, refuse_unused
-from latte.recipe.settings import Validator
+from latte.recipe.settings import Sections, Validator
 from latte.registry.registry import Registry
 
 ModelT = TypeVar("ModelT", bound=Options)
-Listed: TypeAlias = tuple[Choice, KeyPath]
-"""A component of a list, and where it stands."""
 
 _PLUGIN_MODEL = "plugin:"
 _PRETRAINED = "pretrained"
+_LEARNER_COMPONENTS = ("prototypes", "loss")
 _EXAMPLES = {
     "backbone": "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
     "dataset": "dataset: {use: folder, root: FOLDER, classes: FILE}",
@@ -38,7 +51,7 @@ _EXAMPLES = {
 
 
 class RecipeReader:
-    """Reads the mapping `root`, which has its defaults."""
+    """Reads one recipe, or one control: the mapping `root`, with defaults of components."""
 
     def __init__(self, root: Node, registry: Registry, mistakes: Mistakes, path: Path) -> None:
         self.root = root
@@ -51,7 +64,7 @@ class RecipeReader:
         self.learners = LearnerReader(root, self.components, self.validator)
 
     def read(self) -> Recipe | None:
-        """The recipe, without controls; None if anything is wrong, which was reported."""
+        """Return the recipe without controls; None after reporting mistakes."""
         self._refuse_unknown_keys()
         general, backbone = self._general(), self._backbone()
         train = self._settings(TrainSettings, "train")
@@ -104,14 +117,14 @@ class RecipeReader:
                     self.mistakes.add(node.origin, path, error.what, error.hint)
 
     def _settings(self, model: type[ModelT], key: str) -> ModelT | None:
-        """A section whose keys all have defaults."""
+        """Return a section whose keys all have defaults."""
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
     def _backbone(self) -> BackboneSettings | None:
         if self._is_missing("backbone"):
             return None
-        node = _without_idle_tag(self.root.child("backbone") or Node({}, self.root.origin))
+        node = _without_default_tag(self.root.child("backbone") or Node({}, self.root.origin))
         backbone = self.validator.validated(BackboneSettings, node, ("backbone",))
         if backbone and backbone.model.startswith(_PLUGIN_MODEL):
             try:
@@ -133,7 +146,7 @@ class RecipeReader:
         return missing
 
     def _list(self, key: str) -> list[Listed]:
-        """The components listed at `key`, without those that are wrong."""
+        """Return the components listed at `key`, without wrong ones, which are reported."""
         node = self.root.child(key)
         if node is None:
             return []
@@ -142,17 +155,17 @@ class RecipeReader:
             return []
         paths: list[KeyPath] = [(key, index) for index in range(len(node.value))]
         found = [(choice, path) for path in paths if (choice := self.components.choice(path))]
-        self._refuse_twins([(choice.label, path) for choice, path in found])
+        self._refuse_duplicates([(choice.label, path) for choice, path in found])
         return found
 
     def _learners(self) -> tuple[LearnerChoice, ...]:
         read = self.learners.read()
         named = [(one.settings.name, (LEARNERS, i)) for i, one in enumerate(read) if one]
-        self._refuse_twins(named)
+        self._refuse_duplicates(named)
         return tuple(learner for learner in read if learner)
 
-    def _refuse_twins(self, labelled: Sequence[tuple[str, KeyPath]]) -> None:
-        """Results and files are told apart by their label."""
+    def _refuse_duplicates(self, labelled: Sequence[tuple[str, KeyPath]]) -> None:
+        """Report labels that occur twice: they name results and files."""
         for label, path in _repeated(labelled):
             self.mistakes.add_at(
                 self.root,
@@ -164,7 +177,10 @@ class RecipeReader:
     def _check_oracle(
         self, general: GeneralSettings | None, descriptions: Sequence[Listed]
     ) -> None:
-        """Only descriptions may use labels, and whether none does shows when all are valid."""
+        """Check the use of ground-truth labels: only descriptions may use them.
+
+        `oracle: true` without use is reported only if all descriptions are valid.
+        """
         if general is None:
             return
         if not general.oracle:
@@ -189,11 +205,11 @@ class RecipeReader:
         self.learners.require_losses()
 
 
-def _without_idle_tag(backbone: Node) -> Node:
-    """The section without a weight tag that nobody asked for and that its model cannot use.
+def _without_default_tag(backbone: Node) -> Node:
+    """Return the section without the default of a weight tag that its model cannot use.
 
     `pretrained: ${NAME:-TAG}` without `NAME` is a default for models that open_clip knows by name;
-    a model that brings its weights needs none. A tag that somebody wrote stays, and is refused.
+    a model with its own weights needs none. An explicit tag stays, and is refused.
     """
     model, tag = backbone.child("model"), backbone.child(_PRETRAINED)
     is_default = tag is not None and tag.origin.variables and not tag.filled
@@ -217,3 +233,87 @@ def _repeated(labelled: Sequence[tuple[str, KeyPath]]) -> Iterator[tuple[str, Ke
         if label in seen:
             yield label, path
         seen.add(label)
+
+
+@dataclass(frozen=True)
+class LearnerReader:
+    """Reads the learners of the recipe `root`: those that it lists, or the single one `main`."""
+
+    root: Node
+    components: Components
+    validator: Validator
+
+    @property
+    def mistakes(self) -> Mistakes:
+        """The mistakes found so far."""
+        return self.validator.mistakes
+
+    def read(self) -> tuple[LearnerChoice | None, ...]:
+        """Return every learner; None in place of a wrong one, which is reported."""
+        node = self.root.child(LEARNERS)
+        if node is None:
+            return (self._main(),)
+        self._refuse_both()
+        if not isinstance(node.value, list):
+            self.mistakes.add(node.origin, (LEARNERS,), *wrong_type([EXPECTED["list_type"]], node))
+            return (None,)
+        if not node.value:
+            self.mistakes.add(node.origin, (LEARNERS,), "needs at least one learner")
+            return (None,)
+        return tuple(self._listed(item, index) for index, item in enumerate(node.value))
+
+    def require_losses(self) -> None:
+        """Report each learner without a loss, in a recipe that trains."""
+        node = self.root.child(LEARNERS)
+        items = [*node.items()] if node else []
+        learners = (
+            [((LEARNERS, index), item) for index, item in items] if node else [((), self.root)]
+        )
+        for path, learner in learners:
+            loss = learner.child("loss")
+            if isinstance(learner.value, dict) and (loss is None or loss.value is None):
+                self.mistakes.add(
+                    learner.origin,
+                    (*path, "loss"),
+                    'training needs a loss, and the key "loss" is missing',
+                    "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
+                )
+
+    def _main(self) -> LearnerChoice | None:
+        trainable = self.root.child("trainable")
+        own = Node({"trainable": trainable} if trainable else {}, self.root.origin)
+        settings = self.validator.validated(LearnerSettings, own, ())
+        return self._with_components(settings, ())
+
+    def _listed(self, node: Node, index: int) -> LearnerChoice | None:
+        path = (LEARNERS, index)
+        own = node
+        if isinstance(node.value, dict):
+            own = node.replaced("prototypes", None).replaced("loss", None)
+        settings = self.validator.validated(
+            LearnerSettings, own, path, reserved=_LEARNER_COMPONENTS
+        )
+        if settings and not is_label(settings.name):
+            self.mistakes.add_at(self.root, (*path, "name"), *unusable_label(settings.name))
+            return None
+        return self._with_components(settings, path)
+
+    def _with_components(
+        self, settings: LearnerSettings | None, path: KeyPath
+    ) -> LearnerChoice | None:
+        prototypes = self.components.choice((*path, "prototypes"))
+        loss = self.components.choice((*path, "loss"))
+        if settings is None or prototypes is None:
+            return None
+        return LearnerChoice(settings, prototypes, loss)
+
+    def _refuse_both(self) -> None:
+        for key in ONE_LEARNER:
+            node = self.root.child(key)
+            if node is not None:
+                self.mistakes.add(
+                    node.origin,
+                    (key,),
+                    f'"{key}" cannot stand beside "learners": each learner has its own',
+                    f'Move "{key}" into the learners, or remove "learners".',
+                )

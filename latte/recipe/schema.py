@@ -1,7 +1,7 @@
-"""A JSON Schema of recipes, for editors: from the models of settings and installed components.
+"""JSON Schema of recipes for editors, from the models of settings and installed components.
 
-It finds misspelt keys, wrong types and wrong names while one types, and knows every default. What
-only a whole recipe can say, such as an option that is missing, `latte check` finds.
+Editors then mark misspelt keys, wrong types and wrong names, and show every default. Mistakes that
+concern a complete recipe, such as a missing option, are found by `latte check`.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _SECTIONS: dict[str, type[Options]] = {
 }
 _SETTINGS: tuple[type[Options], ...] = (*_SECTIONS.values(), GeneralSettings, LearnerSettings)
 _RESERVED: dict[str, Schema] = {
-    NAME: {"type": "string", "description": "tells it from others of its list"},
+    NAME: {"type": "string", "description": "label that distinguishes it from others of its list"},
     BY: {"type": "string", "description": "the describer that it asks; default: the first"},
 }
 
 
 def recipe_schema(registry: Registry) -> Schema:
-    """The schema, as plain data, of every recipe that the components in `registry` allow."""
+    """Return the schema, as plain data, of recipes with the components in `registry`."""
     options = {one: _options(registry, one) for one in registry.all() if one.spec.kind != "model"}
     definitions = _Definitions([*_SETTINGS, *options.values()])
     for kind in dict.fromkeys((*SINGLE.values(), *SEVERAL.values())):
@@ -64,7 +64,7 @@ def recipe_schema(registry: Registry) -> Schema:
 
 
 class _Definitions:
-    """Schemas that others refer to, each under a name of its own."""
+    """Schemas that others refer to, by name."""
 
     def __init__(self, models: Sequence[type[Options]]) -> None:
         unique = [*dict.fromkeys(models)]
@@ -86,14 +86,14 @@ class _Definitions:
         return dict(self._schemas[name].get("properties", {}))
 
     def referred_to(self, body: Schema) -> dict[str, Schema]:
-        """Those that something refers to; keys of components stand where they are chosen."""
+        """Return the definitions that something refers to."""
         text = json.dumps([body, self._schemas])
         named = sorted(self._schemas.items())
         return {name: schema for name, schema in named if f'"{_REFERENCE}{name}"' in text}
 
 
 def _options(registry: Registry, registered: Registered) -> type[Options]:
-    """The component's options; one that cannot be imported has none here."""
+    """Return the model of a component's options; without options if it cannot be imported."""
     try:
         return registry.options_model(registered)
     except LatteError:
@@ -101,7 +101,7 @@ def _options(registry: Registry, registered: Registered) -> type[Options]:
 
 
 def _keys(definitions: _Definitions) -> dict[str, Schema]:
-    """Every key of a recipe but those that only its file has."""
+    """Return the schema of every key except `extends` and `controls`."""
     learner = definitions.properties(LearnerSettings)
     components = {key: _nullable(_refer(kind)) for key, kind in SINGLE.items()}
     listed = {"prototypes": components["prototypes"], "loss": components["loss"]}
@@ -121,9 +121,9 @@ def _component(
     registry: Registry,
     definitions: _Definitions,
 ) -> Schema:
-    """A component's name, or a mapping whose `use` says which options it has.
+    """Return the schema of a component: its name, or a mapping whose `use` decides its options.
 
-    Of a kind without any component, as guards are where no plugin brings one, nothing is valid.
+    Nothing is valid for a kind without installed components, such as guards without a plugin.
     """
     if not options:
         return {"not": {}}
@@ -149,7 +149,7 @@ def _component(
 
 
 def _names(registered: Registered, registry: Registry) -> list[str]:
-    """What recipes may call it: the short name, where it is unique, and the full one."""
+    """Return the names that recipes may use: the full one, and the short one if unique."""
     short = registered.spec.name
     same = [one for one in registry.all(registered.spec.kind) if one.spec.name == short]
     return [short, registered.full_name] if len(same) == 1 else [registered.full_name]
@@ -159,7 +159,7 @@ def _extends() -> Schema:
     one = {"anyOf": [{"enum": [*shipped_names()]}, {"type": "string", "pattern": r"\.ya?ml$"}]}
     return {
         "anyOf": [one, {"type": "array", "items": one}, {"type": "null"}],
-        "description": "recipes that this one changes: files beside it, or names that ship",
+        "description": "recipes that this one changes: files beside it, or shipped names",
     }
 
 
@@ -169,13 +169,13 @@ def _controls(keys: dict[str, Schema]) -> Schema:
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]*$"},
             "additionalProperties": _nullable(_closed(keys)),
-            "description": "variants that run beside the recipe, and what each changes",
+            "description": "variants that run for comparison, with the keys that each changes",
         }
     )
 
 
 def _any_part(schema: Schema) -> Schema:
-    """The schema of a mapping that may leave out what the recipe that it extends has."""
+    """Return a schema without required keys, which may be in an extended recipe."""
     return {key: value for key, value in schema.items() if key != "required"}
 
 

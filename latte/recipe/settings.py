@@ -1,28 +1,33 @@
-"""Validates settings and options: every mistake in a mapping, at its line."""
+"""Validate settings and options against their models: all mistakes, each at its line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import nearest
-from latte.recipe.layout import Sections, field_description, field_names
-from latte.recipe.mistakes import EXPECTED, Mistakes, explain, wrong_type
-from latte.recipe.node import KeyPath, Node, deepest, find
+from latte.interfaces.settings import BackboneSettings, EvaluateSettings, TrainSettings
+from latte.recipe.layout import EXTENDS, KEYS
+from latte.recipe.mistakes import EXPECTED, Mistakes, explain, suggestion, wrong_type
+from latte.recipe.node import KeyPath, Node, deepest, dotted, find
 from latte.recipe.variables import with_shell_paths
 
 ModelT = TypeVar("ModelT", bound=Options)
 
+_MOST_PLACES = 3
+_DEEPEST = 6
+"""Limit of nesting, for models may contain themselves."""
+
 
 @dataclass
 class Validator:
-    """Turns nodes into models and collects what is wrong with them."""
+    """Validates nodes as models and collects mistakes."""
 
     mistakes: Mistakes
     sections: Sections
@@ -30,9 +35,9 @@ class Validator:
     def validated(
         self, model: type[ModelT], node: Node, path: KeyPath, reserved: Iterable[str] = ()
     ) -> ModelT | None:
-        """`node`, which stands at `path`, as a `model`; None after reporting what is wrong.
+        """Return the node at `path` as a `model`; None after reporting mistakes.
 
-        `reserved` are keys that belong beside the model's own.
+        `reserved` keys are allowed beside the model's own and belong to the recipe.
         """
         if not isinstance(node.value, dict):
             self._report(*wrong_type([EXPECTED["model_type"]], node), node, path)
@@ -88,10 +93,10 @@ class Validator:
 
 
 def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[ErrorDetails]:
-    """What is wrong with the given values, by JSON's strict rules.
+    """Return the errors of the given values by pydantic's strict rules for JSON.
 
-    Lists may become tuples and text a path, but text is no number and `true` is not 1. A model's
-    own defaults are Python values that these rules would refuse, so they are left out here.
+    Lists may become tuples and text a path, but text is no number and `true` is not 1. Errors of
+    defaults are ignored: they are Python values, which these rules refuse.
     """
     try:
         model.model_validate_json(json.dumps(values), strict=True)
@@ -105,7 +110,7 @@ def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[Err
 
 
 def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
-    """Where an error is. Its location also names members of unions, which are left out."""
+    """Return the place of an error, without the members of unions that its location names."""
     place: KeyPath = ()
     for key in error["loc"]:
         if find(root, (*place, key)) is not None:
@@ -118,9 +123,9 @@ def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
 def _by_place(
     errors: list[ErrorDetails], model: type[Options], root: Node
 ) -> dict[KeyPath, list[ErrorDetails]]:
-    """Errors that belong together: a union reports one for each of its members.
+    """Group errors by place: a union reports one error for each of its members.
 
-    Where one member found something to complain about further down, only that is kept.
+    If one member reports an error further down, only that one is returned.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
@@ -135,7 +140,7 @@ def _by_place(
 def _is_misspelt_elsewhere(
     place: KeyPath, errors: list[ErrorDetails], model: type[Options], places: Iterable[KeyPath]
 ) -> bool:
-    """Whether a missing key stands beside an unknown one that was meant to be it."""
+    """Return true if a missing key is there under a misspelt name, which is reported."""
     if not any(error["type"] == "missing" for error in errors):
         return False
     names = field_names(model, place[:-1])
@@ -154,3 +159,62 @@ def _is_above_another(place: KeyPath, places: Iterable[KeyPath]) -> bool:
 def _missing(model: type[Options], place: KeyPath) -> tuple[str, str]:
     key, meaning = place[-1], field_description(model, place)
     return f'the key "{key}" is missing', f"Add {key}: ..." + (f" ({meaning})" if meaning else "")
+
+
+class Sections:
+    """Keys of settings and of chosen components, to say where a misplaced key belongs."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, EXTENDS)}
+        self.add(("backbone",), BackboneSettings)
+        self.add(("train",), TrainSettings)
+        self.add(("evaluate",), EvaluateSettings)
+
+    def add(self, place: KeyPath, model: type[BaseModel]) -> None:
+        """Add the keys of `model`, and of models in it, as keys at `place`."""
+        for name, field in model.model_fields.items():
+            places = self._places.setdefault(name, [])
+            if dotted(place) not in places:
+                places.append(dotted(place))
+            if len(place) < _DEEPEST:
+                for nested in models_in(field.annotation):
+                    self.add((*place, name), nested)
+
+    def unknown_key(self, key: str, names: Sequence[str]) -> tuple[str, str]:
+        """Return error and hint for `key` at a place that allows only `names`."""
+        what = f'unknown key "{key}"'
+        places = self._places.get(key)
+        if places:
+            homes = [place or "the top of the recipe" for place in places[:_MOST_PLACES]]
+            return what, f"It belongs to {' or '.join(homes)}."
+        if not names:
+            return what, "There is nothing to set here; remove it."
+        return what, suggestion(key, names, "All keys here")
+
+
+def field_names(model: type[BaseModel], place: KeyPath) -> list[str]:
+    """Return the keys that a `model` allows at `place`."""
+    return [*dict.fromkeys(name for one in models_at(model, place) for name in one.model_fields)]
+
+
+def field_description(model: type[BaseModel], place: KeyPath) -> str:
+    """Return the description of the key at the end of `place`, or an empty string."""
+    fields = [one.model_fields.get(str(place[-1])) for one in models_at(model, place[:-1])]
+    return next((field.description for field in fields if field and field.description), "")
+
+
+def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:
+    """Return the models that a `model` allows at `place`."""
+    models = [model]
+    for key in place:
+        if isinstance(key, str):
+            fields = [one.model_fields[key] for one in models if key in one.model_fields]
+            models = [found for field in fields for found in models_in(field.annotation)]
+    return models
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models in an annotation such as `list[Model] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in models_in(argument)]

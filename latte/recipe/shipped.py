@@ -1,4 +1,4 @@
-"""The recipes that come with latte, by name: `demo`, `flyp/sun397`."""
+"""Recipes that come with latte, by name, such as `demo` or `flyp/sun397`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from latte.interfaces.errors import did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
 PARTS = "parts"
-"""The folder of what recipes are made of: nothing in it is whole, so nothing in it is run."""
+"""Folder of parts that recipes extend; they are incomplete, so they cannot be run."""
 DATA = "paper"
-"""The folder of published tables, which are no recipes."""
+"""Folder of published tables, which are no recipes."""
+TOP = "recipes"
+_COMMAND = ": latte "
+"""Text in a recipe's first comment that begins its command; the summary ends before it."""
 
 
 @cache
 def recipe_folder() -> Path | None:
-    """Where they lie: in the installed package, or beside it in a checkout."""
+    """Return their folder: in the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "_recipes", package.parent / "recipes"):
         if (folder / PARTS).is_dir():
@@ -28,7 +31,7 @@ def recipe_folder() -> Path | None:
 
 @cache
 def shipped_names() -> tuple[str, ...]:
-    """All names, parts included: those at the top first, then folder by folder."""
+    """Return all names, also of parts: top level first, then folder by folder."""
     folder = recipe_folder()
     if folder is None:
         return ()
@@ -38,55 +41,48 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def shipped_path(name: str) -> Path | None:
-    """The file of the shipped recipe called `name`; None if there is none."""
+    """Return the file of the shipped recipe `name`; None if there is none."""
     folder = recipe_folder()
     return folder / f"{name}.yaml" if folder and name in shipped_names() else None
 
 
 def unknown_recipe(name: str, where: str | None = None) -> LatteError:
-    """What to say about a name that no shipped recipe has."""
+    """Return the error for a name that no shipped recipe has."""
     hint = f"{did_you_mean(name, shipped_names())} All names: latte recipes ls".strip()
     return LatteError(f'no recipe called "{name}" comes with latte', where=where, hint=hint)
 
 
 def is_part(name: str) -> bool:
-    """Whether the shipped recipe `name` is only there to be extended."""
+    """Return true if the shipped recipe `name` is a part that recipes extend."""
     return name.startswith(f"{PARTS}/")
 
 
 def shown(path: Path) -> str:
-    """A file's path as messages show it: a shipped one from the folder of them all."""
+    """Return a path for messages: relative to the shipped recipes if it is one."""
     folder = recipe_folder()
     return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)
 
 
-# What the recipes that come with latte are for, as their first comment says.
-
-
-TOP = "recipes"
-_COMMAND = ": latte "
-"""From here on, a first comment says how to run its recipe."""
-
-
 @dataclass(frozen=True)
 class Entry:
-    """One recipe of the list."""
+    """One recipe of `latte recipes ls`."""
 
     name: str
     group: str
-    """Its folder in words."""
+    """Heading: its folder."""
     summary: str
+    """The first sentence of its first comment."""
     path: str
 
 
 def entries(*, parts: bool) -> list[Entry]:
-    """Every recipe, group by group; with `parts`, what is only there to be extended comes last."""
+    """Return every recipe, group by group; with `parts`, these come last."""
     names = [name for name in sorted(shipped_names(), key=is_part) if parts or not is_part(name)]
     return [Entry(name, _group(name), _summary(find(name)), str(find(name))) for name in names]
 
 
 def find(name: str) -> Path:
-    """The file of the recipe `name`. Raises `LatteError` with the nearest name."""
+    """Return the file of the recipe `name`. Raises `LatteError` with the nearest name."""
     path = shipped_path(name.removesuffix(".yaml"))
     if path is None:
         raise unknown_recipe(name)

@@ -1,4 +1,4 @@
-"""Turns YAML into a recipe's nodes: scalars resolved, variables expanded, anchors copied in."""
+"""Build a recipe's nodes from YAML: resolve scalars, expand variables, copy anchors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from latte.recipe.variables import expand
 from latte.recipe.yaml import position, resolve
 
 MOST_VALUES = 100_000
-"""Values in a recipe once its anchors are expanded."""
+"""Largest number of values in a recipe after its anchors are expanded."""
 
 _MERGE = "<<"
 
 
 class TreeBuilder:
-    """Builds the nodes of one source; mistakes that do not hide others are collected."""
+    """Builds the nodes of one source, and collects mistakes that do not stop it."""
 
     def __init__(self, source: str, environment: Mapping[str, str], mistakes: Mistakes) -> None:
         self.source = source
@@ -30,10 +30,10 @@ class TreeBuilder:
         self.mistakes = mistakes
         self.values = 0
         self.open: set[int] = set()
-        """Collections being expanded: meeting one again means that it contains itself."""
+        """Collections being expanded; one that occurs again contains itself."""
 
     def build(self, yaml_node: YamlNode, path: KeyPath = (), mark: Mark | None = None) -> Node:
-        """`yaml_node` with everything below it; `mark` is where its key stands.
+        """Return the node of `yaml_node` with everything below it; `mark` is the place of its key.
 
         Raises `LatteError` for anchors that contain themselves or expand without bound.
         """
@@ -54,7 +54,7 @@ class TreeBuilder:
         return Node(self._entries(yaml_node, path), origin)
 
     def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
-        """The mapping's entries; its own take precedence over those merged in with `<<`."""
+        """Return the mapping's entries; its own take precedence over those merged with `<<`."""
         own: dict[str, Node] = {}
         merged: dict[str, Node] = {}
         for key, value, mark in self._pairs(mapping, path):
@@ -68,7 +68,7 @@ class TreeBuilder:
     def _pairs(
         self, mapping: MappingNode, path: KeyPath
     ) -> Iterator[tuple[str | None, YamlNode, Mark]]:
-        """Keys (None for `<<`), values, and the keys' positions, without unusable keys."""
+        """Yield keys (None for `<<`), values and positions; unusable keys are reported."""
         seen: dict[str | None, Mark] = {}
         for key_node, value in mapping.value:
             mark = key_node.start_mark
@@ -87,12 +87,12 @@ class TreeBuilder:
         self.mistakes.add(
             self._origin(mark),
             (*path, name),
-            f'the key "{name}" stands here twice, first in line {first.line + 1}',
+            f'the key "{name}" occurs twice here, first in line {first.line + 1}',
             "Keep one of them.",
         )
 
     def _key(self, key_node: YamlNode, path: KeyPath) -> str | None:
-        """The key's text, or None for one that is refused."""
+        """Return the key's text; None for a key that is refused."""
         origin = self._origin(key_node.start_mark)
         if not isinstance(key_node, ScalarNode):
             self.mistakes.add(origin, path, "a key must be text, not a list or a mapping")
@@ -109,7 +109,7 @@ class TreeBuilder:
         return text if self._encodable(text, origin, path) else None
 
     def _merged(self, value: YamlNode, path: KeyPath) -> Iterator[dict[str, Node]]:
-        """The entries of each mapping behind `<<`."""
+        """Yield the entries of each mapping at `<<`."""
         sources = value.value if isinstance(value, SequenceNode) else [value]
         for source in sources:
             if isinstance(source, MappingNode):
@@ -129,7 +129,7 @@ class TreeBuilder:
         return self.scalar(text, origin, path, quoted=yaml_node.style is not None)
 
     def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
-        """The node of a scalar written as `text`."""
+        """Return the node of a scalar written as `text`."""
         value: Scalar
         try:
             value = text if quoted else resolve(text)
@@ -147,7 +147,7 @@ class TreeBuilder:
         return Node(expansion.text, expanded, written=written, filled=expansion.filled)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
-        """Whether `text` can be written to a file again; half a surrogate pair cannot."""
+        """Return true if `text` can be written as UTF-8; half a surrogate pair cannot."""
         try:
             text.encode()
         except UnicodeEncodeError:

@@ -1,4 +1,7 @@
-"""Environment variables in strings: `${VAR}`, `${VAR:-default}`, and `$${` for a plain `${`."""
+"""Expand environment variables in strings, and make paths from them absolute.
+
+A recipe writes `${VAR}`, `${VAR:-default}`, and `$${` for a literal `${`.
+"""
 
 from __future__ import annotations
 
@@ -25,34 +28,34 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """A string after expansion, and the variables that were read for it."""
+    """A string after expansion, and the variables in it."""
 
     text: str
     variables: tuple[str, ...]
     is_secret: bool = False
-    """Whether one of them may hold what must not be kept."""
+    """True if a variable may hold a secret, which must not be stored."""
     filled: tuple[tuple[int, int], ...] = ()
-    """Where in `text` stands what the environment holds, as (start, end); defaults do not count."""
+    """Parts of `text` that come from the environment, as (start, end), without defaults."""
 
 
 class Written(str):
-    """A text with variables that stays as it was written, for what they hold is a secret."""
+    """A text that keeps its variables unexpanded, for they hold a secret."""
 
     __slots__ = ()
 
 
 class AsWritten(dict[str, str]):
-    """An environment in which every variable stands for itself."""
+    """Environment that leaves every `${NAME}` unexpanded."""
 
     def get(self, name: str, default: Any = None) -> Any:
-        """`${NAME}`"""
+        """Return `${NAME}`."""
         return f"${{{name}}}"
 
 
 def expand(text: str, environment: Mapping[str, str]) -> Expansion:
-    """Expand `text` once; what a variable holds is never expanded again.
+    """Expand `text` once; values of variables are not expanded again.
 
-    As in a shell, `:-` also stands in for a variable that is empty. Raises `LatteError`.
+    As in a shell, the default after `:-` also replaces an empty variable. Raises `LatteError`.
     """
     names: list[str] = []
     parts: list[str] = []
@@ -66,8 +69,8 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
             continue
         if match["malformed"]:
             raise LatteError(
-                f'"{match[0]}" is no variable',
-                hint="Write ${NAME} or ${NAME:-default}, without nesting; $${ is a plain ${.",
+                f'"{match[0]}" is not a variable',
+                hint="Write ${NAME} or ${NAME:-default}, without nesting; $${ is a literal ${.",
             )
         names.append(match["name"])
         value = _look_up(match["name"], match["default"], environment)
@@ -81,7 +84,7 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
 
 
 def escape(text: str) -> str:
-    """The string that expands to `text`."""
+    """Return the string that expands to `text`."""
     return text.replace("${", "$${")
 
 
@@ -97,21 +100,18 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
     return value
 
 
-# Paths that environment variables fill: they start where the command runs, not at the recipe.
-
-
 def with_shell_paths(node: Node, model: type[BaseModel]) -> Node:
-    """`node`, a mapping of the options in `model`, with each path from the environment absolute.
+    """Return the options in `node` with each path from the environment absolute.
 
-    A path is meant where the option is a `Path`, or text marked with `IsPath`; it comes from the
-    environment where its first character does. `${NAME:-default}` is part of the recipe where the
-    default is taken, and so is `photos/${NAME}`.
+    Such a path is relative to the working directory, and not to the recipe. An option is a path if
+    `model` declares it as `Path`, or as text marked with `IsPath`; it comes from the environment if
+    its first character does, unlike `photos/${NAME}` or a default in `${NAME:-default}`.
     """
     return _resolved(node, [model])
 
 
 def _resolved(node: Node, annotations: Sequence[Any]) -> Node:
-    """`node`, which may be any of `annotations`."""
+    """Return `node` with absolute paths; its type is one of `annotations`."""
     if isinstance(node.value, str):
         return _absolute(node, _markers(annotations)) if node.filled else node
     if isinstance(node.value, dict):
@@ -136,10 +136,10 @@ def _absolute(node: Node, markers: Sequence[IsPath]) -> Node:
 
 
 def _from_shell(text: str) -> str:
-    """The one spelling of a path, so that `photos`, `./photos/` and `$PWD/photos` are one run."""
+    """Normalise a path, so that `photos`, `./photos/` and `$PWD/photos` are the same run."""
     try:
         path = Path(text).expanduser().absolute()
-    except RuntimeError:  # a `~name` that is nobody's home
+    except RuntimeError:  # `~name` of an unknown user
         path = Path(text).absolute()
     tidy = Path(os.path.normpath(path))
     try:
@@ -149,7 +149,7 @@ def _from_shell(text: str) -> str:
 
 
 def _values(annotations: Sequence[Any], key: str) -> Iterator[Any]:
-    """What may stand at `key`: a field of a model, or any value of a mapping."""
+    """Yield the types of the value at `key` of a model or a mapping."""
     for one in _members(annotations):
         if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
             field = one.model_fields[key]
@@ -166,7 +166,7 @@ def _markers(annotations: Sequence[Any]) -> list[IsPath]:
 
 
 def _origins(annotations: Sequence[Any], kinds: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """The arguments of each generic type of one of these `kinds`."""
+    """Yield the arguments of each generic type of one of these `kinds`."""
     for one in _members(annotations):
         origin = get_origin(one)
         if isinstance(origin, type) and issubclass(origin, kinds):
@@ -174,7 +174,7 @@ def _origins(annotations: Sequence[Any], kinds: tuple[Any, ...]) -> Iterator[tup
 
 
 def _members(annotations: Sequence[Any]) -> Iterator[Any]:
-    """Each type that `annotations` allow, and the marks on it: unions and `Annotated` opened."""
+    """Yield each type in `annotations` and its markers, with unions and `Annotated` unpacked."""
     for one in annotations:
         if get_origin(one) in (Annotated, Union, UnionType):
             yield from _members(get_args(one))

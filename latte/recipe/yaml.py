@@ -1,4 +1,4 @@
-"""What an unquoted scalar means: YAML 1.2's core schema (YAML 1.2.2, section 10.3.2)."""
+"""Parse YAML 1.2 into PyYAML's nodes; tags, several documents and deep nesting are refused."""
 
 from __future__ import annotations
 
@@ -30,12 +30,18 @@ _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
+LARGEST_FILE = 1_000_000
+"""Bytes."""
+DEEPEST_NESTING = 50
 _LONGEST_NUMBER = 400
-"""Characters; Python itself refuses to read integers beyond some thousands of digits."""
+"""Characters; Python refuses integers of more than some thousands of digits."""
 
 
 def resolve(text: str) -> Scalar:
-    """The value of an unquoted scalar. Raises `ValueError` for numbers that a recipe cannot use."""
+    """Return the value of an unquoted scalar by the core schema (YAML 1.2.2, section 10.3.2).
+
+    Raises `ValueError` for numbers that a recipe cannot use.
+    """
     if text in _NULL:
         return None
     if text in _BOOLEAN:
@@ -46,7 +52,7 @@ def resolve(text: str) -> Scalar:
 
 
 def _number(text: str) -> int | float | str:
-    """`text` as a number if it is one."""
+    """Return `text` as a number if it is one."""
     octal, hexadecimal = _OCTAL.fullmatch(text), _HEXADECIMAL.fullmatch(text)
     integer, floating = _INTEGER.fullmatch(text), _FLOAT.fullmatch(text)
     if not (octal or hexadecimal or floating):
@@ -61,25 +67,15 @@ def _number(text: str) -> int | float | str:
     return value
 
 
-# Parses YAML into PyYAML's nodes, without anything that a recipe can do without.
-#
-# Tags, several documents and deep nesting are refused.
-
-
-LARGEST_FILE = 1_000_000
-"""Bytes."""
-DEEPEST_NESTING = 50
-
-
 class Place(Protocol):
-    """A position in a text, counted from zero: any mark of PyYAML."""
+    """Position in a text, counted from zero, as in the marks of PyYAML."""
 
     line: int
     column: int
 
 
 class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
-    """PyYAML's parser up to nodes; it constructs no Python object and knows no tag."""
+    """PyYAML's parser up to nodes, which constructs no Python objects."""
 
     def __init__(self, text: str, source: str) -> None:
         Reader.__init__(self, text)
@@ -91,7 +87,7 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         self.depth = 0
 
     def compose_node(self, parent: YamlNode | None, index: int) -> YamlNode | None:
-        """Compose what comes next, unless it has a tag or lies too deep."""
+        """Compose the next node. Raises `LatteError` if it has a tag or is nested too deep."""
         event: Event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent):
             self._refuse_tag(event)
@@ -106,7 +102,7 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         return node
 
     def compose_only_document(self) -> YamlNode | None:
-        """The file's one document, or None where there is none."""
+        """Return the only document, or None if there is none."""
         self.get_event()  # type: ignore[no-untyped-call]
         document = None if self.check_event(StreamEndEvent) else self.compose_document()
         if not self.check_event(StreamEndEvent):
@@ -114,7 +110,7 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
             raise LatteError(
                 "a second document starts here",
                 where=position(self.source, event.start_mark),
-                hint="Keep one recipe a file; remove the line with --- between them.",
+                hint="Keep one recipe per file; remove the line with --- between them.",
             )
         return document
 
@@ -129,7 +125,7 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
 
 
 def read_text(path: Path) -> str:
-    """The file's text. Raises `LatteError` where it is not short UTF-8 text."""
+    """Return the file's text. Raises `LatteError` if it is not UTF-8, or too long."""
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
@@ -149,7 +145,7 @@ def read_text(path: Path) -> str:
 
 
 def compose(text: str, source: str) -> YamlNode | None:
-    """The one document in `text`, None if there is none. Raises `LatteError` with line, column."""
+    """Return the only document in `text`, or None. Raises `LatteError` with line and column."""
     try:
         return _Composer(text, source).compose_only_document()
     except ReaderError as error:
@@ -164,14 +160,14 @@ def compose(text: str, source: str) -> YamlNode | None:
         raise LatteError(
             f"not valid YAML: {error.problem or error.context}",
             where=position(source, error.problem_mark or error.context_mark),
-            hint=_how_to_mend(error, text),
+            hint=_hint(error, text),
         ) from error
     except (YAMLError, ValueError, OverflowError) as error:
         raise LatteError(f"not valid YAML: {error}", where=source) from error
 
 
 def position(source: str, mark: Place | None) -> str:
-    """`file:line:column`, counted from one."""
+    """Return `file:line:column`, counted from one."""
     return source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
 
 
@@ -179,8 +175,8 @@ def _as_written(tag: str) -> str:
     return tag.replace("tag:yaml.org,2002:", "!!")
 
 
-def _how_to_mend(error: MarkedYAMLError, text: str) -> str | None:
-    """What usually causes this parser's message."""
+def _hint(error: MarkedYAMLError, text: str) -> str | None:
+    """Return a hint for the usual cause of this parser's message."""
     problem = error.problem or ""
     mark = error.problem_mark
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""

@@ -1,9 +1,14 @@
-"""Importing what a plugin names, and putting what goes wrong into one line."""
+"""Find installed plugins and the components they declare; a broken plugin harms no other.
+
+Entry points are read here and not by pluggy's loader, which silently drops a second package with
+the same entry-point name, and stops at the first plugin that cannot be imported.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import re
 import sys
@@ -12,15 +17,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+import platformdirs
 import pluggy
 from packaging.utils import canonicalize_name
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
-from latte.registry.disabled import read_disabled
+from latte.io.files import write_json
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.spec import (
     API_VERSION,
@@ -31,95 +38,8 @@ from latte.registry.spec import (
     Hooks,
 )
 
-
-def import_target(target: str) -> Any:
-    """What `"package.module:Name"` names. Raises whatever the module raises.
-
-    What a module prints while it is imported goes to stderr: stdout is for results.
-    """
-    module, _, name = target.partition(":")
-    with contextlib.redirect_stdout(sys.stderr):
-        return getattr(importlib.import_module(module), name)
-
-
-def one_line(error: BaseException) -> str:
-    """Type and first line of the message, such as `ImportError: no module named x`."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-# What a plugin's declarations must look like before they count.
-
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-
-
-class IncompatiblePluginError(LatteError):
-    """A plugin was made for another version of the plugin interface."""
-
-
-def check_declarations(
-    declared: Sequence[object],
-) -> tuple[tuple[ComponentSpec, ...], tuple[CommandSpec, ...]]:
-    """Components and commands, if all is right. Raises `LatteError` for the first mistake."""
-    commands = [_check_command(spec) for spec in declared if isinstance(spec, CommandSpec)]
-    specs = [_check_spec(spec) for spec in declared if not isinstance(spec, CommandSpec)]
-    named = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
-    named += [f'commands named "{command.name}"' for command in commands]
-    for name, count in Counter(named).items():
-        if count > 1:
-            raise LatteError(f"it declares {count} {name}")
-    return tuple(specs), tuple(commands)
-
-
-def _check_spec(spec: object) -> ComponentSpec:
-    if not isinstance(spec, ComponentSpec):
-        raise LatteError(
-            "a hook must return ComponentSpecs or CommandSpecs, "
-            f"but one gave a {type(spec).__name__}"
-        )
-    _check_version(spec)
-    if spec.kind not in KINDS:
-        known = did_you_mean(str(spec.kind), KINDS) or f"Kinds: {', '.join(KINDS)}."
-        raise LatteError(f'component "{spec.name}" has the unknown kind "{spec.kind}". {known}')
-    targets = [target for target in (spec.target, spec.options) if target is not None]
-    _check_words("component", spec.name, targets, spec.summary)
-    return spec
-
-
-def _check_command(spec: CommandSpec) -> CommandSpec:
-    _check_version(spec)
-    _check_words("command", spec.name, [spec.target], spec.summary)
-    return spec
-
-
-def _check_words(noun: str, name: str, targets: Sequence[str], summary: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise LatteError(f'"{name}" is no {noun} name: lower-case letters, digits, - and _ only')
-    for target in targets:
-        if not _TARGET.fullmatch(target):
-            raise LatteError(
-                f'{noun} "{name}" has the target "{target}", not "package.module:Name"'
-            )
-    if not summary.strip() or "\n" in summary:
-        raise LatteError(f'the summary of {noun} "{name}" must be one line of text')
-
-
-def _check_version(spec: ComponentSpec | CommandSpec) -> None:
-    if spec.api_version == API_VERSION:
-        return
-    newer = spec.api_version > API_VERSION
-    raise IncompatiblePluginError(
-        f"made for version {spec.api_version} of the plugin interface, this latte has version "
-        f"{API_VERSION}: upgrade {'latte-clip' if newer else 'the plugin'}"
-    )
-
-
-# Finding installed plugins and asking each for its components, so that none can harm another.
-#
-# Entry points are walked here and not by pluggy's own loader, which drops a second package with
-# the same entry-point name silently and stops at the first plugin that cannot be imported.
 
 
 @dataclass(frozen=True)
@@ -134,12 +54,12 @@ class _Installed:
 
 
 def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugin, ...]:
-    """Every installed plugin, latte's own components first, then by package name.
+    """Return every installed plugin, latte's own components first, then by package name.
 
     `LATTE_PLUGINS` restricts loading to the packages that it lists (separated by commas; an empty
-    value leaves the built-in components alone); without it, what the user disabled is left out.
-    With `LATTE_STRICT_PLUGINS=1` a broken plugin's error is raised. A fault in latte's own
-    components always is.
+    value loads only the built-in components); without it, disabled plugins are not loaded. With
+    `LATTE_STRICT_PLUGINS=1` the error of a broken plugin is raised; errors in latte's own
+    components always are.
     """
     installed = _installed()
     setting = environment.get("LATTE_PLUGINS")
@@ -155,7 +75,7 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
 
 
 def installed_distributions() -> tuple[str, ...]:
-    """Names of the packages that offer components, latte itself first; imports none of them."""
+    """Return the packages that declare components, latte first; imports none of them."""
     return tuple(dict.fromkeys(one.distribution for one in _installed()))
 
 
@@ -219,7 +139,7 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
 
 
 def _raise(one: _Installed, error: BaseException) -> NoReturn:
-    """Raise `error` with its plugin's name; `SystemExit` must not end the process unexplained."""
+    """Raise `error` with its plugin's name; a `SystemExit` is raised as `RuntimeError`."""
     package = f"{one.distribution} {one.version}"
     if isinstance(error, LatteError):
         raise LatteError(error.what, where=f"plugin {package}", hint=error.hint) from error
@@ -245,7 +165,7 @@ def _failed(one: _Installed, error: BaseException, declared: Sequence[object]) -
 
 
 def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
-    """One entry point a package, called like the import package that only this package has."""
+    """Require one entry point per package, named like its import package, which is unique."""
     key, module = one.entry_point.name, one.entry_point.module
     if module != key and not module.startswith(f"{key}."):
         raise LatteError(
@@ -263,7 +183,7 @@ def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None
 
 
 def _declarations(plugin: ModuleType) -> tuple[object, ...]:
-    """Everything that the plugin's hook returns. Raises `LatteError` for a misspelt hook."""
+    """Return everything that the plugin's hooks return. Raises `LatteError` for unknown hooks."""
     manager = pluggy.PluginManager("latte")
     manager.add_hookspecs(Hooks)
     known = [hook for hook in vars(Hooks) if not hook.startswith("_")]
@@ -288,3 +208,112 @@ def _unknown_hook(manager: pluggy.PluginManager, plugin: object, known: Sequence
     unknown = next(caller.name for caller in callers if not caller.has_spec())
     suggestion = did_you_mean(unknown, known) or f"Hooks: {', '.join(known)}."
     return f"latte has no hook {unknown}(). {suggestion}"
+
+
+class IncompatiblePluginError(LatteError):
+    """A plugin for another version of the plugin interface."""
+
+
+def check_declarations(
+    declared: Sequence[object],
+) -> tuple[tuple[ComponentSpec, ...], tuple[CommandSpec, ...]]:
+    """Return valid components and commands. Raises `LatteError` for the first mistake."""
+    commands = [_check_command(spec) for spec in declared if isinstance(spec, CommandSpec)]
+    specs = [_check_spec(spec) for spec in declared if not isinstance(spec, CommandSpec)]
+    named = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
+    named += [f'commands named "{command.name}"' for command in commands]
+    for name, count in Counter(named).items():
+        if count > 1:
+            raise LatteError(f"it declares {count} {name}")
+    return tuple(specs), tuple(commands)
+
+
+def _check_spec(spec: object) -> ComponentSpec:
+    if not isinstance(spec, ComponentSpec):
+        raise LatteError(
+            "a hook must return ComponentSpecs or CommandSpecs, "
+            f"but one gave a {type(spec).__name__}"
+        )
+    _check_version(spec)
+    if spec.kind not in KINDS:
+        known = did_you_mean(str(spec.kind), KINDS) or f"Kinds: {', '.join(KINDS)}."
+        raise LatteError(f'component "{spec.name}" has the unknown kind "{spec.kind}". {known}')
+    targets = [target for target in (spec.target, spec.options) if target is not None]
+    _check_words("component", spec.name, targets, spec.summary)
+    return spec
+
+
+def _check_command(spec: CommandSpec) -> CommandSpec:
+    _check_version(spec)
+    _check_words("command", spec.name, [spec.target], spec.summary)
+    return spec
+
+
+def _check_words(noun: str, name: str, targets: Sequence[str], summary: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise LatteError(f'"{name}" is no {noun} name: lower-case letters, digits, - and _ only')
+    for target in targets:
+        if not _TARGET.fullmatch(target):
+            raise LatteError(
+                f'{noun} "{name}" has the target "{target}", not "package.module:Name"'
+            )
+    if not summary.strip() or "\n" in summary:
+        raise LatteError(f'the summary of {noun} "{name}" must be one line of text')
+
+
+def _check_version(spec: ComponentSpec | CommandSpec) -> None:
+    if spec.api_version == API_VERSION:
+        return
+    newer = spec.api_version > API_VERSION
+    raise IncompatiblePluginError(
+        f"made for version {spec.api_version} of the plugin interface, this latte has version "
+        f"{API_VERSION}: upgrade {'latte-clip' if newer else 'the plugin'}"
+    )
+
+
+def import_target(target: str) -> Any:
+    """Import the object that `"package.module:Name"` names. Raises what the module raises.
+
+    Output that a module prints during its import goes to stderr: stdout is for results.
+    """
+    module, _, name = target.partition(":")
+    with contextlib.redirect_stdout(sys.stderr):
+        return getattr(importlib.import_module(module), name)
+
+
+def one_line(error: BaseException) -> str:
+    """Return type and first line of an error, such as `ImportError: no module named x`."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return `plugins.json` in `LATTE_CONFIG`, or in the user's configuration folder."""
+    chosen = environment.get("LATTE_CONFIG")
+    folder = Path(chosen).expanduser() if chosen else Path(platformdirs.user_config_dir("latte"))
+    return folder / "plugins.json"
+
+
+def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """Return the normalised names of disabled packages. Raises `LatteError` for a damaged file."""
+    path = disabled_file(environment)
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))["disabled"]
+        if not isinstance(names, list):
+            raise TypeError("disabled is no list")
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LatteError(
+            f"this file cannot be read ({error})",
+            where=str(path),
+            hint="remove it: all installed plugins are then used",
+        ) from error
+    return frozenset(str(name) for name in names)
+
+
+def write_disabled(names: frozenset[str], environment: Mapping[str, str] = os.environ) -> Path:
+    """Store the names of all disabled packages; returns the file."""
+    path = disabled_file(environment)
+    write_json(path, {"disabled": sorted(names)})
+    return path

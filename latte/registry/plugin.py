@@ -1,4 +1,4 @@
-"""What discovery finds: plugins with their state, and the components that they provide."""
+"""Plugins with their state, and the components that they provide, with their source lines."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """One installed package that offers components, whether or not it could be loaded."""
+    """An installed package that declares components, loaded or not."""
 
     key: str
-    """Name of its entry point: the import package."""
+    """Name of its entry point, which is its import package."""
     distribution: str
     """Name of the pip package, normalised: lower case, `-` between words."""
     version: str
     status: Status
-    """`blocked`: left out by the environment variable `LATTE_PLUGINS`; `disabled`: by
-    `latte plugins disable`. Both are never loaded."""
+    """`blocked` by the environment variable `LATTE_PLUGINS` or `disabled` by
+    `latte plugins disable`: both are not loaded."""
     error: str | None = None
-    """One line, for every status but `ok`."""
+    """One line, for every status except `ok`."""
     detail: str | None = None
-    """The traceback, where an exception made the plugin `broken`."""
+    """Traceback of the exception that made the plugin `broken`."""
     specs: tuple[ComponentSpec, ...] = ()
-    """What it declares; a plugin that is not `ok` may have declared some before it failed."""
+    """Declared components; a plugin that failed may have declared some before."""
     commands: tuple[CommandSpec, ...] = ()
-    """What it adds to the command line."""
+    """Commands that it adds to `latte`."""
 
     @property
     def package(self) -> str:
-        """Package and version, as messages name it."""
+        """Return package and version for messages."""
         return f"{self.distribution} {self.version}"
 
     @property
     def failed(self) -> bool:
-        """Whether the package was asked for its components and could not answer."""
+        """Return true if loading the package failed."""
         return self.status in ("broken", "incompatible")
 
 
@@ -58,21 +58,18 @@ class Registered:
 
     @property
     def full_name(self) -> str:
-        """`distribution/name`: unique among the components of a kind, whatever is installed."""
+        """Return `distribution/name`, which is unique among the components of a kind."""
         return f"{self.distribution}/{self.spec.name}"
 
     @property
     def package(self) -> str:
-        """Package and version, as messages name it."""
+        """Return package and version for messages."""
         return f"{self.distribution} {self.version}"
 
 
-# Where a component is defined, found by reading files: nothing is imported.
-
-
 @dataclass(frozen=True)
-class Origin:
-    """A place in a source file."""
+class SourceLine:
+    """Line of a source file."""
 
     file: Path
     line: int
@@ -81,15 +78,15 @@ class Origin:
         return f"{self.file}:{self.line}"
 
 
-def find_origin(target: str) -> Origin | None:
-    """Where `"package.module:Name"` is defined, or None if there is no such thing."""
+def find_origin(target: str) -> SourceLine | None:
+    """Return where `"package.module:Name"` is defined, or None; reads files, imports nothing."""
     module, _, name = target.partition(":")
     file = _source_file(module)
     if file is None:
         return None
     for statement in ast.parse(file.read_bytes()).body:
         if name in _names(statement):
-            return Origin(file, statement.lineno)
+            return SourceLine(file, statement.lineno)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What people read when a component's name is wrong, or the package behind it is."""
+"""The registry: every installed component, found by kind and name, imported when it is used."""
 
 from __future__ import annotations
 
@@ -32,69 +32,6 @@ from latte.registry.discovery import discover_plugins, import_target, one_line
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
 from latte.registry.spec import KINDS, Kind
 
-
-def unknown_component(
-    kind: Kind, name: str, known: Sequence[Registered], plugins: Sequence[Plugin], where: str | None
-) -> LatteError:
-    """Nothing of this kind has this name: the nearest that has one, and who may be missing."""
-    hints = [*_suggestion(name, known), *_absent(kind, name, plugins)]
-    hints.append(f"All names: latte components {kind}")
-    return LatteError(
-        f'no {kind} named "{name}" is installed', where=where, hint="\n  ".join(hints)
-    )
-
-
-def ambiguous_component(
-    kind: Kind, name: str, candidates: Sequence[Registered], where: str | None
-) -> LatteError:
-    """Several packages provide this short name."""
-    packages = " and ".join(candidate.package for candidate in candidates)
-    choices = " or ".join(f'"{candidate.full_name}"' for candidate in candidates)
-    return LatteError(
-        f'{kind} "{name}" is provided by {packages}', where=where, hint=f"Write {choices}."
-    )
-
-
-def broken_component(registered: Registered, cause: str) -> LatteError:
-    """The package behind a component does not keep what it declared."""
-    spec = registered.spec
-    return LatteError(
-        f'{spec.kind} "{spec.name}" of {registered.package} cannot be used: {cause}',
-        hint=f"The fault is in the package {registered.distribution}: upgrade it, or tell its "
-        "authors.",
-    )
-
-
-def _suggestion(name: str, known: Sequence[Registered]) -> list[str]:
-    by_name = {component.full_name: component for component in known}
-    by_name |= {component.spec.name: component for component in known}
-    match = nearest(name, by_name)
-    return [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
-
-
-def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Plugins that are not loaded and declare the name, or else those that perhaps would."""
-    missing = [plugin for plugin in plugins if plugin.status != "ok"]
-    certain = [plugin for plugin in missing if _declares(plugin, kind, name)]
-    if certain:
-        return [_not_loaded("It comes from", plugin) for plugin in certain]
-    silent = [plugin for plugin in missing if not plugin.specs]
-    return [_not_loaded("It may come from", plugin) for plugin in silent]
-
-
-def _declares(plugin: Plugin, kind: Kind, name: str) -> bool:
-    if name.startswith(f"{plugin.distribution}/"):
-        return True
-    return any(spec.kind == kind and spec.name == name for spec in plugin.specs)
-
-
-def _not_loaded(prefix: str, plugin: Plugin) -> str:
-    return f"{prefix} {plugin.package}, which is {plugin.status}: {plugin.error} (latte plugins)"
-
-
-# The registry: every component that is installed, found by name, loaded when it is used.
-
-
 _log = logging.getLogger("latte.plugins")
 
 _INTERFACES: dict[Kind, type[Component[Any]]] = {
@@ -112,7 +49,7 @@ _INTERFACES: dict[Kind, type[Component[Any]]] = {
 
 @functools.cache
 def load_registry() -> Registry:
-    """The registry of this process. Warns of each broken plugin in one line, once; no torch."""
+    """Return the registry of this process, without torch; warns once of each broken plugin."""
     registry = Registry(discover_plugins())
     for plugin in registry.plugins:
         if plugin.failed:
@@ -121,7 +58,7 @@ def load_registry() -> Registry:
 
 
 class Registry:
-    """Installed components by kind and name."""
+    """Installed components, by kind and name."""
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
         self.plugins = tuple(plugins)
@@ -134,11 +71,11 @@ class Registry:
         self._components = sorted(components, key=lambda one: KINDS.index(one.spec.kind))
 
     def all(self, kind: Kind | None = None) -> list[Registered]:
-        """Every component, or those of one kind: in the order of `KINDS`, built-in ones first."""
+        """Return every component, or those of one kind, in the order of `KINDS`, built-in first."""
         return [one for one in self._components if kind in (None, one.spec.kind)]
 
     def get(self, kind: Kind, name: str, where: str | None = None) -> Registered:
-        """The component called `name`, which is short where unique, or `distribution/name`.
+        """Return the component `name`: a short name if unique, or `distribution/name`.
 
         Raises `LatteError`, at `where`, if there is none or if several packages have it.
         """
@@ -154,7 +91,7 @@ class Registry:
         return found[0]
 
     def options_model(self, registered: Registered) -> type[Options]:
-        """The component's options; imports the module that they are in and nothing else."""
+        """Return the model of a component's options; imports only the module of the options."""
         target = registered.spec.options
         if target is None:
             return NoOptions
@@ -164,7 +101,7 @@ class Registry:
         return model
 
     def load(self, registered: Registered) -> type[Component[Any]]:
-        """The component's class, for every kind but `model`, which has none.
+        """Return the component's class, for every kind except `model`, which has none.
 
         Raises `LatteError` if it cannot be imported or does not implement its kind's interface.
         """
@@ -179,7 +116,7 @@ class Registry:
         return loaded
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
-        """The component itself. What its constructor raises is passed on, with its package."""
+        """Build the component. Errors of its constructor are raised with the package in a note."""
         component = self.load(registered)
         try:
             return component(options, context)
@@ -189,7 +126,7 @@ class Registry:
             raise
 
     def model_folder(self, name: str, where: str | None = None) -> Path:
-        """The open_clip model folder that a plugin provides as `plugin:NAME`."""
+        """Return the model folder that a plugin provides as `plugin:NAME`."""
         registered = self.get("model", name, where)
         find_folder = _import(registered, registered.spec.target)
         try:
@@ -212,3 +149,61 @@ def _import(registered: Registered, target: str) -> Any:
         if registered.distribution == BUILTIN_DISTRIBUTION:
             raise
         raise broken_component(registered, f"{target} failed with {one_line(error)}") from error
+
+
+def unknown_component(
+    kind: Kind, name: str, known: Sequence[Registered], plugins: Sequence[Plugin], where: str | None
+) -> LatteError:
+    """Return the error for an unknown name, with the nearest, and plugins that may provide it."""
+    hints = [*_suggestion(name, known), *_absent(kind, name, plugins)]
+    hints.append(f"All names: latte components {kind}")
+    return LatteError(
+        f'no {kind} named "{name}" is installed', where=where, hint="\n  ".join(hints)
+    )
+
+
+def ambiguous_component(
+    kind: Kind, name: str, candidates: Sequence[Registered], where: str | None
+) -> LatteError:
+    """Return the error for a short name that several packages provide."""
+    packages = " and ".join(candidate.package for candidate in candidates)
+    choices = " or ".join(f'"{candidate.full_name}"' for candidate in candidates)
+    return LatteError(
+        f'{kind} "{name}" is provided by {packages}', where=where, hint=f"Write {choices}."
+    )
+
+
+def broken_component(registered: Registered, cause: str) -> LatteError:
+    """Return the error for a component that is not as its package declares it."""
+    spec = registered.spec
+    return LatteError(
+        f'{spec.kind} "{spec.name}" of {registered.package} cannot be used: {cause}',
+        hint=f"Upgrade the package {registered.distribution}, or report it to its authors.",
+    )
+
+
+def _suggestion(name: str, known: Sequence[Registered]) -> list[str]:
+    by_name = {component.full_name: component for component in known}
+    by_name |= {component.spec.name: component for component in known}
+    match = nearest(name, by_name)
+    return [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
+
+
+def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
+    """Return unloaded plugins that declare the name, or else those that might."""
+    missing = [plugin for plugin in plugins if plugin.status != "ok"]
+    certain = [plugin for plugin in missing if _declares(plugin, kind, name)]
+    if certain:
+        return [_not_loaded("It comes from", plugin) for plugin in certain]
+    silent = [plugin for plugin in missing if not plugin.specs]
+    return [_not_loaded("It may come from", plugin) for plugin in silent]
+
+
+def _declares(plugin: Plugin, kind: Kind, name: str) -> bool:
+    if name.startswith(f"{plugin.distribution}/"):
+        return True
+    return any(spec.kind == kind and spec.name == name for spec in plugin.specs)
+
+
+def _not_loaded(prefix: str, plugin: Plugin) -> str:
+    return f"{prefix} {plugin.package}, which is {plugin.status}: {plugin.error} (latte plugins)"

@@ -1,4 +1,4 @@
-"""Keys beside a component's options in a recipe, which no option can be called."""
+"""Declare components and commands: a package's hooks return specs and import nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,22 +8,8 @@ from typing import Literal, get_args
 
 import pluggy
 
-USE = "use"
-NAME = "name"
-BY = "by"
-"""The key by which a description names the describer that it asks."""
-
-
-def reserved_keys(kind: Kind) -> tuple[str, ...]:
-    """Keys of a component of this kind that belong to the recipe, not to its options."""
-    return (USE, NAME, BY) if kind == "description" else (USE, NAME)
-
-
-# How a package declares its components: a hook that returns specs, and nothing heavy.
-
-
 API_VERSION = 1
-"""Version of the plugin interface; a plugin built for another one is refused with a message."""
+"""Version of the plugin interface; plugins for another version are refused with a message."""
 
 ENTRY_POINT_GROUP = "latte.plugins"
 
@@ -41,6 +27,11 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+USE = "use"
+NAME = "name"
+BY = "by"
+"""Key by which a description names the describer that it asks."""
+
 hookspec = pluggy.HookspecMarker("latte")
 hookimpl = pluggy.HookimplMarker("latte")
 
@@ -50,11 +41,11 @@ class ComponentSpec:
     """One component, declared without importing it.
 
     `target` and `options` are `"package.module:Name"`. For every kind but `model`, the target is
-    the component's class, and `options` its options model (without it, there is nothing to set).
-    Keep the options in a module that does not import torch: recipes are checked without loading
-    anything heavy. For kind `model`, the target is a function without arguments that returns the
-    `Path` of a model folder, which a recipe names `plugin:NAME`: one of open_clip in
-    `backbone.model`, one of another library in the `model` option of a component that reads it.
+    the component's class, and `options` its options model (None: it has no options). Keep the
+    options in a module that does not import torch: recipes are checked without it. For kind
+    `model`, the target is a function without arguments that returns the `Path` of a model folder,
+    which a recipe names `plugin:NAME`: in `backbone.model` a model of open_clip, in the `model`
+    option of a component a model of the library that it uses.
     """
 
     kind: Kind
@@ -80,14 +71,19 @@ class CommandSpec:
 
 
 class Hooks:
-    """Everything that a plugin may implement."""
+    """Hooks that a plugin may implement."""
 
     @hookspec
     def latte_components(self) -> Iterable[ComponentSpec]:
-        """The components that this package provides."""
+        """Return the components that this package provides."""
         raise NotImplementedError
 
     @hookspec
     def latte_commands(self) -> Iterable[CommandSpec]:
-        """The commands that this package adds to `latte`; a name that is taken is refused."""
+        """Return the commands that this package adds to `latte`; existing names are refused."""
         raise NotImplementedError
+
+
+def reserved_keys(kind: Kind) -> tuple[str, ...]:
+    """Return the keys of a component in a recipe that are not its options."""
+    return (USE, NAME, BY) if kind == "description" else (USE, NAME)

@@ -13,7 +13,7 @@ from tests.helpers.command_line import Latte
 
 @pytest.fixture(scope="session")
 def latte_in_zoo(zoo: Path) -> Latte:
-    """Run `latte` in a fresh process that sees every package of the zoo, good and bad."""
+    """Run `latte` in a fresh process with every package of the zoo installed."""
 
     @cache
     def run(*arguments: str, plugins: str | None = None) -> CompletedProcess[str]:
@@ -24,7 +24,7 @@ def latte_in_zoo(zoo: Path) -> Latte:
 
 @pytest.fixture
 def latte_of_a_user(zoo: Path, tmp_path: Path) -> Latte:
-    """The same with a configuration folder, `tmp_path`, that commands may change."""
+    """Run `latte` like `latte_in_zoo`, with `tmp_path` as configuration folder."""
 
     def run(*arguments: str) -> CompletedProcess[str]:
         return _run(zoo, arguments, {"LATTE_CONFIG": str(tmp_path)})

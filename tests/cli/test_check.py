@@ -1,4 +1,4 @@
-"""`latte check`."""
+"""`latte check` prints recipes with origins, mistakes and warnings."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ dataset:
   use: folder
   root: ${PHOTOS:-photos}
   classes: [cat, "no"]
-  template: "a photo of a {class}, which lies on something or sits on it."
+  template: "a photo of a {class}, which rests on something or sits on it."
 train: {max_steps: 0}
 controls:
   trained:
@@ -36,7 +36,7 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_it_shows_every_value_and_where_it_comes_from(
+def test_check_prints_every_value_with_its_origin(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = output(capsys, recipe, "--set", "seed=3").splitlines()
@@ -55,7 +55,7 @@ def test_it_shows_every_value_and_where_it_comes_from(
         "dataset:",
         "  use: folder                                 # line 3",
         "  # line 6",
-        '  template: "a photo of a {class}, which lies on something or sits on it."',
+        '  template: "a photo of a {class}, which rests on something or sits on it."',
         "  root: photos                                # line 4 ${PHOTOS}",
     ]
     assert lines[-6:] == [
@@ -69,9 +69,7 @@ def test_it_shows_every_value_and_where_it_comes_from(
     assert max(map(len, lines)) <= 80
 
 
-def test_the_plain_recipe_can_be_checked_again(
-    recipe: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_plain_output_is_a_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     plain = output(capsys, recipe, "--plain", "--set", "train.warmup_steps=7")
     assert "#" not in plain
     assert "warmup_steps: 7\n" in plain
@@ -79,13 +77,13 @@ def test_the_plain_recipe_can_be_checked_again(
     assert output(capsys, "again.yaml", "--plain") == plain
 
 
-def test_json(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_json_has_recipe_and_origins(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(output(capsys, recipe, "--json"))
     assert shown["recipe"]["dataset"]["classes"] == ["cat", "no"]
     assert shown["origins"]["dataset.classes"] == "r.yaml:5"
 
 
-def test_all_mistakes_are_printed_and_the_exit_code_is_2(
+def test_check_prints_all_mistakes_and_exits_with_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -104,12 +102,14 @@ def test_all_mistakes_are_printed_and_the_exit_code_is_2(
         assert f"{place}: " in printed.err
 
 
-def test_a_recipe_that_is_not_there(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_missing_file_suggests_the_nearest(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_command_line(["check", "s.yaml"]) == 2
     assert 'Did you mean "r.yaml"?' in capsys.readouterr().err
 
 
-def test_too_few_images_are_a_warning_where_they_are_here(
+def test_check_warns_of_too_few_images_on_this_machine(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command_line(["check", recipe]) == 0

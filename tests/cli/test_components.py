@@ -1,3 +1,5 @@
+"""`latte components` lists components and their options."""
+
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -37,14 +39,14 @@ class TestList:
         assert names[0] == "latte-clip/contrastive"
         assert "latte-good/hinge" in names
 
-    def test_an_unknown_kind_is_answered_with_the_nearest(self, latte_in_zoo: Latte) -> None:
+    def test_an_unknown_kind_suggests_the_nearest(self, latte_in_zoo: Latte) -> None:
         ended = latte_in_zoo("components", "losses")
         assert (ended.returncode, ended.stdout) == (2, "")
         assert 'Did you mean "loss"?' in ended.stderr
 
 
 class TestPage:
-    def test_a_page_says_what_who_where_and_which_options(
+    def test_a_page_shows_summary_package_source_and_options(
         self, latte_in_zoo: Latte, zoo: Path
     ) -> None:
         page = latte_in_zoo("components", "loss", "hinge").stdout
@@ -54,7 +56,7 @@ class TestPage:
         assert "margin number ≥ 0.0 0.2 how far apart" in words(page)
         assert "rows whole number required how many" in words(page)
 
-    def test_json_holds_the_same(self, latte_in_zoo: Latte) -> None:
+    def test_json_has_the_same_facts(self, latte_in_zoo: Latte) -> None:
         page = json.loads(latte_in_zoo("components", "loss", "hinge", "--json").stdout)
         assert (page["package"], page["version"]) == ("latte-good", "1.2")
         assert [option["name"] for option in page["options"]] == ["margin", "rows"]
@@ -70,7 +72,7 @@ class TestPage:
     def test_a_component_without_options_says_so(self, latte_in_zoo: Latte) -> None:
         assert "It has no options." in latte_in_zoo("components", "loss", "fussy").stdout
 
-    def test_a_target_that_does_not_exist_is_shown_as_such(self, latte_in_zoo: Latte) -> None:
+    def test_a_missing_target_is_shown_as_missing(self, latte_in_zoo: Latte) -> None:
         page = latte_in_zoo("components", "loss", "no-module")
         assert "defined  nowhere: latte_faulty.nothing:Gone does not exist" in page.stdout
 
@@ -85,7 +87,7 @@ class TestPage:
         assert ended.returncode == 2
         assert 'Write "latte-faulty/twin" or "latte-good/twin".' in ended.stderr
 
-    def test_an_unknown_name_is_answered_with_the_nearest(self, latte_in_zoo: Latte) -> None:
+    def test_an_unknown_name_suggests_the_nearest(self, latte_in_zoo: Latte) -> None:
         ended = latte_in_zoo("components", "loss", "contrastve")
         assert ended.returncode == 2
         assert 'Did you mean "contrastive" (latte-clip' in ended.stderr
@@ -122,6 +124,8 @@ class Everything(Options):
         ("inner.rate", "number > 0.0", "0.7"),
     ],
 )
-def test_options_are_told_in_plain_words(name: str, type_in_words: str, default: str) -> None:
+def test_option_types_and_defaults_in_plain_words(
+    name: str, type_in_words: str, default: str
+) -> None:
     rows = {row.name: row for row in option_rows(Everything)}
     assert (rows[name].type, default_in_words(rows[name])) == (type_in_words, default)

@@ -1,4 +1,4 @@
-"""`latte datasets`, as people type it."""
+"""`latte datasets` lists, shows, checks and gets published datasets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Datasets = Callable[..., str]
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Datasets:
-    """What `latte datasets ARGUMENTS` prints: everything, where it is to end with `code`."""
+    """Run `latte datasets ARGUMENTS`, which must end with `code`; returns its output."""
     monkeypatch.delenv("LATTE_DATA", raising=False)
 
     def run(*arguments: str | Path, code: int = 0) -> str:
@@ -42,7 +42,7 @@ def test_the_list_fits_80_columns_and_has_every_dataset(call: Datasets) -> None:
     assert "LATTE_DATA is not set" in listed
 
 
-def test_the_list_says_what_is_here(
+def test_the_list_shows_which_datasets_are_on_this_machine(
     call: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_DATA", str(tmp_path))
@@ -61,7 +61,7 @@ def test_json_has_the_facts(call: Datasets) -> None:
 
 
 @pytest.mark.parametrize("name", all_facts())
-def test_a_page_says_layout_templates_prompts_and_how_to_get_it(call: Datasets, name: str) -> None:
+def test_show_prints_layout_templates_prompts_and_download(call: Datasets, name: str) -> None:
     page, facts = call("show", name), all_facts()[name]
     for text in (facts.released, facts.coop, facts.image_prompt, facts.group_prompt, facts.source):
         assert text in page
@@ -70,7 +70,7 @@ def test_a_page_says_layout_templates_prompts_and_how_to_get_it(call: Datasets, 
     assert (f"latte datasets get {name}" in page) == bool(facts.torchvision)
 
 
-def test_check_ends_with_2_and_names_what_is_wrong(call: Datasets, tmp_path: Path) -> None:
+def test_check_exits_with_2_and_names_missing_files(call: Datasets, tmp_path: Path) -> None:
     said = call("check", "dtd", "--root", tmp_path, code=2)
     assert "error the folder images/ is missing" in said
     assert said.rstrip().endswith("It cannot be used like this.")
@@ -83,18 +83,16 @@ def test_check_ends_with_2_and_names_what_is_wrong(call: Datasets, tmp_path: Pat
     assert found["findings"][0]["level"] == "error"
 
 
-def test_without_root_and_variable_nothing_is_guessed(call: Datasets) -> None:
+def test_check_without_root_and_variable_is_an_error(call: Datasets) -> None:
     assert "Add --root DIR, or set LATTE_DATA" in call("check", "dtd", code=2)
 
 
-def test_wrong_names_are_answered_with_the_nearest(call: Datasets) -> None:
+def test_unknown_datasets_suggest_the_nearest(call: Datasets) -> None:
     assert 'Did you mean "oxford-pets"?' in call("show", "oxford_pets", code=2)
     assert 'Did you mean "check"?' in call("chek", code=2)
 
 
-def test_get_makes_a_split_where_only_that_is_missing_and_ends_in_a_check(
-    call: Datasets, tmp_path: Path
-) -> None:
+def test_get_writes_a_missing_split_and_checks(call: Datasets, tmp_path: Path) -> None:
     dataset_trees.write_images(all_facts()["eurosat"], tmp_path)
     said = call("get", "eurosat", "--root", tmp_path)
     assert "Made by latte as CoOp's code does it" in said

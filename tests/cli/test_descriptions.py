@@ -1,4 +1,4 @@
-"""`latte descriptions`, as people type it."""
+"""`latte descriptions` lists, shows, exports and imports stored texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Descriptions:
-    """What `latte descriptions ARGUMENTS` prints; on stderr where it is to end with `code`."""
+    """Run `latte descriptions ARGUMENTS`; returns stdout, or stderr if `code` is not 0."""
 
     def run(*arguments: str | Path, code: int = 0) -> str:
         ended = run_command_line(["descriptions", *map(str, arguments)])
@@ -57,7 +57,7 @@ def image() -> Path:
 
 @pytest.fixture
 def filled(image: Path) -> list[StoredText]:
-    """In the cache: a text, a group's, a refusal, a failure, and another describer's text."""
+    """Fill the cache with a text, a group's, a refusal, a failure, and another describer's text."""
     bird, other = digest(image.read_bytes()), digest("other")
     records = [
         about([bird], "A red bird on a branch."),
@@ -82,8 +82,8 @@ def test_ls_counts_by_describer_and_prompt_in_80_columns(
     assert rows["What?"] == ["1", "0", "0"]
     assert rows["Where?"] == ["0", "1", "0"]
     assert rows["When?"] == ["0", "0", "1"]
-    told = json.loads(call("ls", "--json"))
-    assert [(row["describer"][:7], row["prompt"][:5], row["texts"]) for row in told] == [
+    shown = json.loads(call("ls", "--json"))
+    assert [(row["describer"][:7], row["prompt"][:5], row["texts"]) for row in shown] == [
         ("llava 1", "In co", 1),
         ("llava 1", "What?", 1),
         ("llava 1", "When?", 0),
@@ -92,7 +92,7 @@ def test_ls_counts_by_describer_and_prompt_in_80_columns(
     ]
 
 
-def test_show_prints_every_text_about_an_image_whatever_it_is_called(
+def test_show_identifies_an_image_by_content(
     call: Descriptions, filled: list[StoredText], image: Path
 ) -> None:
     shown = call("show", image.rename("renamed.jpg"))
@@ -109,7 +109,7 @@ def test_show_prints_every_text_about_an_image_whatever_it_is_called(
     assert len(json.loads(call("show", "renamed.jpg", "--json"))) == 4
 
 
-def test_show_says_what_is_wrong_with_an_image(call: Descriptions, image: Path) -> None:
+def test_show_reports_unreadable_and_unknown_images(call: Descriptions, image: Path) -> None:
     assert "bird.png: no describer was asked about this image" in call("show", image, code=2)
     assert "absent.png: the image cannot be read" in call("show", "absent.png", code=2)
 
@@ -120,27 +120,27 @@ def test_stats_as_lines_and_as_json(call: Descriptions, filled: list[StoredText]
         file.write(b"damaged\n" + b'{"schema": 1, "key"')
     lines = call("stats").splitlines()
     assert max(map(len, lines)) <= 80
-    told = {line[:16].strip(): line[16:].strip() for line in lines}
-    assert (told["texts"], told["refused"], told["failed"]) == ("3", "1", "1")
-    assert told["words a text"] == "mean 4.0, median 4, at most 6"
-    assert (told["torn last lines"], told["unreadable lines"]) == ("1", "1")
+    shown = {line[:16].strip(): line[16:].strip() for line in lines}
+    assert (shown["texts"], shown["refused"], shown["failed"]) == ("3", "1", "1")
+    assert shown["words per text"] == "mean 4.0, median 4, at most 6"
+    assert (shown["torn last lines"], shown["unreadable lines"]) == ("1", "1")
     numbers = json.loads(call("stats", "--json"))
     assert (numbers["texts"], numbers["duplicate_share"], numbers["files"]) == (3, 0.0, 1)
     assert numbers["bytes"] == part.stat().st_size
 
 
-def test_texts_travel_to_another_cache(call: Descriptions, filled: list[StoredText]) -> None:
+def test_export_and_import_into_another_cache(call: Descriptions, filled: list[StoredText]) -> None:
     assert call("export", "all.jsonl") == "3 texts and 1 refusals in all.jsonl\n"
     new = call("import", "all.jsonl", "--cache", "elsewhere")
-    assert new == "4 new (1 of them refusals), 0 were there\n"
+    assert new == "4 new (1 of them refusals), 0 already stored\n"
     again = call("import", "all.jsonl", "--cache", "elsewhere")
-    assert again == "0 new (0 of them refusals), 4 were there\n"
+    assert again == "0 new (0 of them refusals), 4 already stored\n"
     store = DescriptionStore(Path("elsewhere/descriptions"))
     assert store.get(filled[1].key) == "Both are small birds."
     assert store.refusal(filled[2].key) == "content filter"
 
 
-def test_an_export_can_be_one_describers_or_about_one_prompt(
+def test_export_filters_by_describer_and_prompt(
     call: Descriptions, filled: list[StoredText]
 ) -> None:
     assert call("export", "x", "--describer", "phrases").startswith("1 texts and 0 refusals")
@@ -149,45 +149,45 @@ def test_an_export_can_be_one_describers_or_about_one_prompt(
     assert both.startswith("1 texts and 0 refusals")
 
 
-def test_the_ending_chooses_parquet(call: Descriptions, filled: list[StoredText]) -> None:
+def test_export_to_parquet_by_suffix(call: Descriptions, filled: list[StoredText]) -> None:
     pytest.importorskip("pyarrow", reason="needs latte-clip[parquet]")
     call("export", "all.parquet")
     assert Path("all.parquet").read_bytes()[:4] == b"PAR1"
     call("export", "all.jsonl", "--format", "parquet")
-    assert "8 were there" in call("import", "all.parquet", "all.jsonl")
+    assert "8 already stored" in call("import", "all.parquet", "all.jsonl")
 
 
-def test_mistakes_are_named_with_file_and_line(
+def test_import_reports_mistakes_with_file_and_line(
     call: Descriptions, filled: list[StoredText]
 ) -> None:
     wrong = replace(filled[0], describer="another")
     Path("bad.jsonl").write_bytes(filled[1].line() + wrong.line() + b"no JSON\n")
-    told = call("import", "bad.jsonl", code=2)
-    assert "bad.jsonl:2: `key` does not follow" in told
-    assert "bad.jsonl:3: this is not JSON" in told
-    assert "nothing was imported" in told
+    shown = call("import", "bad.jsonl", code=2)
+    assert "bad.jsonl:2: `key` does not follow" in shown
+    assert "bad.jsonl:3: this is not JSON" in shown
+    assert "nothing was imported" in shown
 
 
-def test_wrong_names_are_answered_with_the_right_ones(call: Descriptions) -> None:
+def test_unknown_subcommands_and_caches_are_errors_with_hints(call: Descriptions) -> None:
     assert 'Did you mean "stats"?' in call("stat", code=2)
     assert "formats: jsonl, parquet" in call("export", "x", "--format", "csv", code=2)
     assert "there is no such cache folder" in call("ls", "--cache", "absent", code=2)
     assert "latte doctor" in call("ls", "--cache", "absent", code=2)
 
 
-def test_an_empty_store_is_no_mistake(call: Descriptions) -> None:
+def test_ls_of_an_empty_store_succeeds(call: Descriptions) -> None:
     assert "no descriptions in" in call("ls")
     assert call("stats")
     assert call("export", "x.jsonl").startswith("0 texts")
 
 
-def test_without_a_command_the_help_is_shown(call: Descriptions) -> None:
+def test_descriptions_without_subcommand_prints_help(call: Descriptions) -> None:
     for arguments in ((), ("--help",)):
         shown = call(*arguments)
         assert all(f"\n  {name} " in shown for name in ("ls", "show", "stats", "export", "import"))
 
 
-def test_no_command_imports_anything_heavy(filled: list[StoredText], tmp_path: Path) -> None:
+def test_descriptions_commands_import_no_torch(filled: list[StoredText], tmp_path: Path) -> None:
     Path("x").write_bytes(filled[0].line())
     script = """
 import sys

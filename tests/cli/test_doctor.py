@@ -1,3 +1,5 @@
+"""`latte doctor` reports the installation without secrets."""
+
 import json
 from pathlib import Path
 
@@ -13,7 +15,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_everything_that_a_bug_report_needs_is_there(
+def test_doctor_json_has_versions_devices_cache_and_plugins(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     doctor(json=True)
@@ -25,7 +27,7 @@ def test_everything_that_a_bug_report_needs_is_there(
     assert f"latte-clip {__version__} ok" in findings["plugins"]
 
 
-def test_a_table_of_at_most_80_columns_is_the_default(
+def test_doctor_table_has_at_most_80_columns(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     doctor()
@@ -43,7 +45,7 @@ def test_a_table_of_at_most_80_columns_is_the_default(
         ("LATTE_OTHER", "hf_abcdefghijklmnop"),
     ],
 )
-def test_secrets_are_never_shown(
+def test_doctor_hides_secrets(
     name: str,
     value: str,
     cache: Path,
@@ -58,7 +60,7 @@ def test_secrets_are_never_shown(
     assert environment["LATTE_DATA"] == "/data/images"
 
 
-def test_a_mistake_in_the_environment_does_not_stop_the_diagnosis(
+def test_doctor_works_with_a_wrong_environment(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LATTE_PLUGINS", "latte-that-nobody-has")

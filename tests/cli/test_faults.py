@@ -1,4 +1,4 @@
-"""What the machine does to a command is told in plain words, and SIGTERM ends it like Ctrl-C."""
+"""Errors of the machine are explained without a traceback; SIGTERM is handled like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from latte.cli.errors import Terminated, ended_by_sigterm, fault_of_the_machine
+from latte.cli.errors import Terminated, ended_by_sigterm, machine_error
 from latte.cli.main import COMMANDS, run_command_line
 
 
@@ -32,30 +32,30 @@ def full(path: str | None = "/data/file") -> OSError:
         (OSError(errno.EMFILE, "", "/data/file"), "too many open files"),
     ],
 )
-def test_refusals_of_the_system_name_the_file_and_what_to_do(error: OSError, what: str) -> None:
-    found = fault_of_the_machine(error)
+def test_system_errors_name_the_file_and_a_fix(error: OSError, what: str) -> None:
+    found = machine_error(error)
     assert found is not None
     assert (found.what, found.where) == (what, "/data/file")
     assert found.hint
 
 
 def test_a_temporary_file_is_named_by_its_folder() -> None:
-    found = fault_of_the_machine(full("/data/runs/.state.json.12-ab.tmp"))
+    found = machine_error(full("/data/runs/.state.json.12-ab.tmp"))
     assert found is not None
     assert found.where == "/data/runs"
 
 
-def test_safetensors_says_it_in_words_of_its_own() -> None:
+def test_a_safetensors_error_has_its_error_number_in_its_message() -> None:
     said = "Error while serializing: I/O error: No space left on device (os error 28)"
-    found = fault_of_the_machine(SafetensorError(said))
+    found = machine_error(SafetensorError(said))
     assert found is not None
     assert found.what == "no space left on device"
 
 
-def test_what_the_error_came_from_counts() -> None:
+def test_the_cause_of_an_error_is_examined() -> None:
     outer = RuntimeError("cannot save")
     outer.__cause__ = full()
-    assert fault_of_the_machine(outer) is not None
+    assert machine_error(outer) is not None
 
 
 @pytest.mark.parametrize(
@@ -66,30 +66,30 @@ def test_what_the_error_came_from_counts() -> None:
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"),
     ],
 )
-def test_lack_of_memory_names_the_keys_to_lower(error: BaseException) -> None:
-    found = fault_of_the_machine(error)
+def test_out_of_memory_names_the_keys_to_lower(error: BaseException) -> None:
+    found = machine_error(error)
     assert found is not None
     assert "evaluate.batch_size" in str(found)
 
 
-def test_an_environment_without_torch_is_told_what_to_install() -> None:
-    found = fault_of_the_machine(ModuleNotFoundError("No module named 'torch'", name="torch"))
+def test_missing_torch_names_the_install_command() -> None:
+    found = machine_error(ModuleNotFoundError("No module named 'torch'", name="torch"))
     assert found is not None
     assert "pip install torch" in str(found)
-    assert fault_of_the_machine(ModuleNotFoundError("No module", name="elsewhere")) is None
+    assert machine_error(ModuleNotFoundError("No module", name="elsewhere")) is None
 
 
 @pytest.mark.parametrize(
     "error", [FileNotFoundError(errno.ENOENT, "", "x"), RuntimeError("a slip"), ValueError()]
 )
-def test_everything_else_is_a_bug(error: BaseException) -> None:
-    assert fault_of_the_machine(error) is None
+def test_other_errors_are_bugs(error: BaseException) -> None:
+    assert machine_error(error) is None
 
 
-def test_errors_that_came_from_each_other_end_the_search() -> None:
+def test_circular_causes_are_examined_once() -> None:
     first, second = RuntimeError("one"), RuntimeError("two")
     first.__cause__, second.__cause__ = second, first
-    assert fault_of_the_machine(first) is None
+    assert machine_error(first) is None
 
 
 def on_a_full_disk() -> None:
@@ -98,7 +98,7 @@ def on_a_full_disk() -> None:
 
 
 def terminated() -> None:
-    """Be told to end."""
+    """Receive SIGTERM."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -116,23 +116,23 @@ def latte(
     return run
 
 
-def test_a_full_disk_is_no_bug(latte: Callable[[str], tuple[int, str]]) -> None:
+def test_a_full_disk_prints_no_traceback(latte: Callable[[str], tuple[int, str]]) -> None:
     code, said = latte("on_a_full_disk")
     assert code == 2
     assert said.startswith("error: /data/file: no space left on device\n  free some space")
     assert "Traceback" not in said
 
 
-def test_sigterm_ends_with_one_line_and_its_own_code(
+def test_sigterm_prints_one_line_and_exits_with_143(
     latte: Callable[[str], tuple[int, str]],
 ) -> None:
     code, said = latte("terminated")
     assert code == 128 + signal.SIGTERM
-    assert said.splitlines()[-1].startswith("Terminated. A run goes on")
+    assert said.splitlines()[-1].startswith("Terminated. Start a run again")
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_the_second_sigterm_ends_at_once() -> None:
+def test_the_second_sigterm_kills_the_process() -> None:
     code = """
 import os, signal
 from latte.cli.errors import Terminated, ended_by_sigterm
@@ -147,7 +147,7 @@ with ended_by_sigterm():
     assert (ended.returncode, ended.stdout) == (-signal.SIGTERM, b"")
 
 
-def test_a_handler_that_somebody_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_sigterm_handler_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     came: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
     try:
@@ -158,7 +158,7 @@ def test_a_handler_that_somebody_has_set_stays(monkeypatch: pytest.MonkeyPatch) 
     assert (came, signals) == ([signal.SIGTERM], [])
 
 
-def test_a_thread_that_gets_no_signals_may_use_it_too() -> None:
+def test_sigterm_handling_in_a_thread_does_nothing() -> None:
     entered: list[bool] = []
 
     def work() -> None:
@@ -171,5 +171,5 @@ def test_a_thread_that_gets_no_signals_may_use_it_too() -> None:
     assert entered == [True]
 
 
-def test_sigterm_is_a_kind_of_ctrl_c(tmp_path: Path) -> None:
+def test_sigterm_is_handled_like_ctrl_c(tmp_path: Path) -> None:
     assert issubclass(Terminated, KeyboardInterrupt)

@@ -1,3 +1,5 @@
+"""The command `latte`: errors, exit codes, help."""
+
 import logging
 import os
 import subprocess
@@ -17,12 +19,14 @@ MAIN = "from latte.cli.main import main; main()"
 
 
 def mistaken() -> None:
-    """Make a mistake that its user can mend."""
+    """Raise an error of the user."""
     raise LatteError("no such thing", where="recipe.yaml:3 loss.use", hint="Try another [thing].")
 
 
 def mistaken_twice() -> None:
-    raise RecipeErrors([LatteError("first", where="a.yaml:1"), LatteError("second", hint="mend")])
+    raise RecipeErrors(
+        [LatteError("first", where="a.yaml:1"), LatteError("second", hint="repair it")]
+    )
 
 
 def interrupted() -> None:
@@ -51,7 +55,7 @@ def finished_with_three(threshold: Annotated[int, typer.Option()] = 3) -> None:
 def latte(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run `latte` in this process, with the functions above as commands: code, stdout, stderr."""
+    """Run `latte` here with the functions above as commands; returns code, stdout, stderr."""
     for function in (
         mistaken,
         mistaken_twice,
@@ -78,26 +82,26 @@ def test_version(latte: Latte) -> None:
     assert latte("--version") == (0, f"latte {__version__}\n", "")
 
 
-def test_a_mistake_is_told_as_what_where_and_what_to_do_without_a_traceback(latte: Latte) -> None:
+def test_a_latte_error_prints_place_and_hint_without_traceback(latte: Latte) -> None:
     code, out, err = latte("mistaken")
     assert (code, out) == (2, "")
     assert err == "error: recipe.yaml:3 loss.use: no such thing\n  Try another [thing].\n"
 
 
-def test_every_mistake_of_a_recipe_is_told(latte: Latte) -> None:
+def test_every_mistake_of_a_recipe_is_printed(latte: Latte) -> None:
     code, _, err = latte("mistaken_twice")
     assert code == 2
-    assert err == "error: a.yaml:1: first\nerror: second\n  mend\n2 errors\n"
+    assert err == "error: a.yaml:1: first\nerror: second\n  repair it\n2 errors\n"
 
 
-def test_control_c_ends_with_one_line(latte: Latte) -> None:
+def test_control_c_prints_one_line_and_exits_with_130(latte: Latte) -> None:
     code, out, err = latte("interrupted")
     assert (code, out) == (130, "")
     assert err.startswith("Interrupted.")
     assert err.count("\n") == 1
 
 
-def test_a_warning_is_shown_once_whoever_else_has_set_up_logging(
+def test_a_warning_is_shown_once_whatever_logging_is_set_up(
     latte: Latte, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A library that logs to the root makes Python show all messages there, too."""
@@ -108,7 +112,7 @@ def test_a_warning_is_shown_once_whoever_else_has_set_up_logging(
     assert (logger.handlers, logger.propagate) == before
 
 
-def test_an_unexpected_error_is_called_a_bug_and_keeps_its_traceback(latte: Latte) -> None:
+def test_an_unexpected_error_is_reported_as_a_bug_with_traceback(latte: Latte) -> None:
     code, _, err = latte("buggy")
     assert code == 1
     assert "ZeroDivisionError: a slip" in err
@@ -116,7 +120,7 @@ def test_an_unexpected_error_is_called_a_bug_and_keeps_its_traceback(latte: Latt
     assert "bug in latte" in err.splitlines()[-1]
 
 
-def test_an_unexpected_error_of_a_plugin_is_not_called_a_bug_of_latte(latte: Latte) -> None:
+def test_an_unexpected_error_of_a_plugin_is_reported_as_its_bug(latte: Latte) -> None:
     _, _, err = latte("badly_plugged")
     assert "In plugin latte-foo 1.0." in err
     assert "bug in the plugin named above" in err.splitlines()[-1]
@@ -126,14 +130,14 @@ def test_a_command_may_choose_its_exit_code(latte: Latte) -> None:
     assert latte("finished_with_three") == (3, "", "")
 
 
-def test_an_unknown_command_is_answered_with_the_nearest(latte: Latte) -> None:
+def test_an_unknown_command_suggests_the_nearest(latte: Latte) -> None:
     code, _, err = latte("component")
     assert code == 2
     assert 'no command "component"' in err
     assert 'Did you mean "components"?' in err
 
 
-def test_an_unknown_option_is_answered_with_the_nearest(latte: Latte) -> None:
+def test_an_unknown_option_suggests_the_nearest(latte: Latte) -> None:
     code, _, err = latte("finished_with_three", "--treshold", "4")
     assert code == 2
     assert "No such option: --treshold" in err
@@ -148,7 +152,7 @@ def test_a_value_of_the_wrong_type_names_its_option(latte: Latte) -> None:
     assert "integer" in err
 
 
-def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
+def test_a_broken_pipe_prints_no_error() -> None:
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-c", MAIN, "plugins"]
@@ -162,7 +166,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
     "arguments",
     [["--help"], ["plugins"], ["components"], ["--version"], ["descriptions", "--help"]],
 )
-def test_nothing_heavy_is_imported_before_it_is_needed(
+def test_help_and_lists_import_neither_torch_nor_numpy(
     arguments: list[str], record_property: Callable[[str, object], None]
 ) -> None:
     started = time.perf_counter()

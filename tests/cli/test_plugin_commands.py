@@ -1,4 +1,4 @@
-"""Commands of plugins stand beside latte's own, and harm none."""
+"""Plugins add commands; broken ones affect no other command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_plugin_adds_a_command_with_commands(latte_in_zoo: Latte) -> None:
     assert latte_in_zoo("words", "count", "a b c").stdout == "3\n"
 
 
-def test_the_help_lists_them_apart_and_imports_none(latte_in_zoo: Latte) -> None:
+def test_help_lists_plugin_commands_separately_without_importing_them(latte_in_zoo: Latte) -> None:
     shown = latte_in_zoo("--help")
     assert shown.returncode == 0
     own, _, added = shown.stdout.partition("Commands of plugins:")
@@ -27,7 +27,7 @@ def test_the_help_lists_them_apart_and_imports_none(latte_in_zoo: Latte) -> None
     assert "says" not in own
 
 
-def test_latte_s_own_command_cannot_be_replaced(latte_in_zoo: Latte) -> None:
+def test_a_plugin_cannot_replace_a_command_of_latte(latte_in_zoo: Latte) -> None:
     assert "Adapt a CLIP" in latte_in_zoo("run", "--help").stdout
 
 
@@ -39,12 +39,14 @@ def test_latte_s_own_command_cannot_be_replaced(latte_in_zoo: Latte) -> None:
         ("shuot", 'Did you mean "shout"?'),
     ],
 )
-def test_what_cannot_be_called_says_why(latte_in_zoo: Latte, command: str, words: str) -> None:
+def test_an_unusable_command_reports_the_reason(
+    latte_in_zoo: Latte, command: str, words: str
+) -> None:
     called = latte_in_zoo(command)
     assert called.returncode == 2
     assert words in called.stderr
     assert "Traceback" not in called.stderr
 
 
-def test_a_wrong_list_of_plugins_does_not_take_the_help_away(latte_in_zoo: Latte) -> None:
+def test_help_works_with_a_wrong_list_of_plugins(latte_in_zoo: Latte) -> None:
     assert latte_in_zoo("--help", plugins="no-such-plugin").returncode == 0

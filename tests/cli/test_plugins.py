@@ -1,3 +1,5 @@
+"""`latte plugins` lists, checks, disables and writes plugins."""
+
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ def test_every_installed_plugin_is_listed_with_its_state(latte_in_zoo: Latte) ->
     assert states["latte-twin-a"] == states["latte-twin-b"] == "broken"
 
 
-def test_json_holds_versions_components_errors_and_tracebacks(latte_in_zoo: Latte) -> None:
+def test_plugins_json_has_versions_components_errors_and_tracebacks(latte_in_zoo: Latte) -> None:
     found = rows(latte_in_zoo)
     assert found["latte-good"]["version"] == "1.2"
     assert found["latte-good"]["specs"][0]["name"] == "hinge"
@@ -32,7 +34,7 @@ def test_json_holds_versions_components_errors_and_tracebacks(latte_in_zoo: Latt
     assert "plugin.py" in found["latte-unimportable"]["detail"]
 
 
-def test_the_table_fits_80_columns_and_says_what_is_wrong(latte_in_zoo: Latte) -> None:
+def test_plugins_table_fits_80_columns_and_shows_errors(latte_in_zoo: Latte) -> None:
     listed = latte_in_zoo("plugins")
     assert (listed.returncode, listed.stderr) == (0, NOISE)
     lines = listed.stdout.splitlines()
@@ -43,7 +45,7 @@ def test_the_table_fits_80_columns_and_says_what_is_wrong(latte_in_zoo: Latte) -
     assert "latte plugins --json" in lines[-1]
 
 
-def test_plugins_that_are_left_out_are_listed_too(latte_in_zoo: Latte) -> None:
+def test_blocked_plugins_are_listed(latte_in_zoo: Latte) -> None:
     text = " ".join(latte_in_zoo("plugins", plugins="").stdout.split())
     assert "latte-good 1.2 blocked left out by LATTE_PLUGINS" in text
 
@@ -79,7 +81,7 @@ def test_a_disabled_plugin_is_left_out_until_it_is_enabled(latte_of_a_user: Latt
     assert rows(latte_of_a_user)["latte-good"]["status"] == "ok"
 
 
-def test_a_damaged_list_of_disabled_plugins_is_a_message(
+def test_a_damaged_list_of_disabled_plugins_is_an_error(
     latte_of_a_user: Latte, tmp_path: Path
 ) -> None:
     (tmp_path / "plugins.json").write_text("[]")
@@ -94,7 +96,7 @@ def test_latte_itself_cannot_be_disabled(latte_in_zoo: Latte) -> None:
     assert "cannot be disabled" in refused.stderr
 
 
-def test_a_new_plugin_needs_a_kind_and_a_name_of_its_own(
+def test_new_plugin_needs_a_known_kind_and_a_unique_name(
     latte_in_zoo: Latte, tmp_path: Path
 ) -> None:
     typo = latte_in_zoo("plugins", "new", "latte-x", "--kind", "gatte")
@@ -107,7 +109,7 @@ def test_a_new_plugin_needs_a_kind_and_a_name_of_its_own(
     assert f"python -m pytest {folder}" in made.stdout
 
 
-def test_check_names_every_fault_of_a_plugin(latte_in_zoo: Latte) -> None:
+def test_check_prints_every_failed_check(latte_in_zoo: Latte) -> None:
     checked = latte_in_zoo("plugins", "check", "latte-good", "--no-contract")
     assert checked.returncode == 2
     lines = checked.stdout.splitlines()

@@ -1,3 +1,5 @@
+"""Progress as plain lines and as bars."""
+
 import io
 import re
 from collections.abc import Iterator
@@ -46,7 +48,7 @@ class TestPlain:
             "describe: 4/4 images in 2.0 s (2 images/s)",
         ]
 
-    def test_a_long_task_says_every_ten_seconds_how_far_it_is(
+    def test_a_long_task_prints_a_line_every_ten_seconds(
         self, stream: io.StringIO, clock: Clock
     ) -> None:
         with PlainProgress(stream, clock).task("train", total=30, unit="steps") as task:
@@ -79,9 +81,7 @@ class TestPlain:
             "train: 10/10 steps in 4.0 s (0.5 steps/s)",
         ]
 
-    def test_a_task_that_fails_says_where_it_stopped(
-        self, stream: io.StringIO, clock: Clock
-    ) -> None:
+    def test_a_failed_task_prints_where_it_stopped(self, stream: io.StringIO, clock: Clock) -> None:
         progress = PlainProgress(stream, clock)
         with (
             pytest.raises(KeyboardInterrupt),
@@ -94,7 +94,7 @@ class TestPlain:
             "train: stopped at 3/10 steps in 1.0 s (3 steps/s)"
         )
 
-    def test_an_empty_task_is_not_told(self, stream: io.StringIO, clock: Clock) -> None:
+    def test_an_empty_task_prints_nothing(self, stream: io.StringIO, clock: Clock) -> None:
         with PlainProgress(stream, clock).task("describe", total=0, unit="images"):
             pass
         assert stream.getvalue() == ""
@@ -138,7 +138,7 @@ class TestRich:
 
 
 def shown(stream: io.StringIO) -> list[str]:
-    """What is left on the screen: lines without control sequences and what they overwrote."""
+    """Return the final lines on the screen, without control sequences and overwritten text."""
     text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", stream.getvalue())
     return [line.rpartition("\r")[2] for line in text.splitlines() if line]
 
@@ -174,7 +174,7 @@ class TestChoice:
 @pytest.mark.parametrize(
     ("rate", "words"), [(0.01234, "0.0123"), (1.0, "1"), (99.96, "100"), (136000.4, "136,000")]
 )
-def test_rates_are_told_in_three_digits_without_exponents(rate: float, words: str) -> None:
+def test_rates_have_three_digits_and_no_exponent(rate: float, words: str) -> None:
     assert three_digits(rate) == words
 
 
@@ -182,5 +182,5 @@ def test_rates_are_told_in_three_digits_without_exponents(rate: float, words: st
     ("seconds", "words"),
     [(0.04, "0.0 s"), (59.4, "59.4 s"), (200, "3 min 20 s"), (18420, "5 h 7 min")],
 )
-def test_durations_are_told_in_plain_words(seconds: float, words: str) -> None:
+def test_durations_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words

@@ -1,4 +1,4 @@
-"""`latte recipes`, and recipes by name in other commands."""
+"""`latte recipes`, and shipped recipes by name in other commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Latte = Callable[[str], tuple[int, str, str]]
 def latte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Latte:
-    """Run `latte ARGUMENTS` in an empty folder: code, stdout, stderr."""
+    """Run `latte ARGUMENTS` in an empty folder; returns code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(arguments: str) -> tuple[int, str, str]:
@@ -33,7 +33,7 @@ def latte(
     return run
 
 
-def test_they_are_listed_by_folder_with_what_they_are_for(latte: Latte) -> None:
+def test_ls_lists_recipes_by_folder_with_summaries(latte: Latte) -> None:
     code, out, _ = latte("recipes ls")
     lines = out.splitlines()
     assert code == 0
@@ -44,14 +44,14 @@ def test_they_are_listed_by_folder_with_what_they_are_for(latte: Latte) -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_the_list_as_json(latte: Latte) -> None:
+def test_ls_json(latte: Latte) -> None:
     found = {entry["name"]: entry for entry in json.loads(latte("recipes ls --json")[1])}
     assert found["sun397"]["summary"] == "LatteCLIP on SUN397, as published"
     assert Path(found["sun397"]["path"]).is_file()
     assert not any(name.startswith("paper") for name in found)
 
 
-def test_show_prints_the_file_or_the_whole_recipe(latte: Latte) -> None:
+def test_show_prints_the_file_or_the_resolved_recipe(latte: Latte) -> None:
     path = shipped_path("demo")
     assert path is not None
     assert latte("recipes show demo")[1] == path.read_text()
@@ -62,20 +62,20 @@ def test_show_prints_the_file_or_the_whole_recipe(latte: Latte) -> None:
     assert run_folder(again, None) == run_folder(recipe, None)
 
 
-def test_a_part_cannot_be_shown_whole(latte: Latte) -> None:
+def test_show_resolved_refuses_parts(latte: Latte) -> None:
     assert "extends: parts/published" in latte("recipes show parts/latteclip")[1]
     code, _, err = latte("recipes show parts/latteclip --resolved")
     assert code == 2
-    assert "is a part of recipes, and not whole itself" in err
+    assert "is a part of recipes, and not a complete recipe" in err
 
 
-def test_an_unknown_name_gets_the_nearest(latte: Latte) -> None:
+def test_an_unknown_recipe_suggests_the_nearest(latte: Latte) -> None:
     for command in ("show", "copy"):
         code, _, err = latte(f"recipes {command} sun39")
         assert (code, 'Did you mean "sun397"?' in err) == (2, True)
 
 
-def test_a_copy_goes_on_working_anywhere(latte: Latte) -> None:
+def test_a_copied_recipe_still_finds_its_bases(latte: Latte) -> None:
     assert latte("recipes copy flyp/sun397")[0] == 0
     registry = load_registry()
     copy = load_recipe(Path("flyp-sun397.yaml"), registry)
@@ -86,10 +86,10 @@ def test_a_copy_goes_on_working_anywhere(latte: Latte) -> None:
     assert "wrote folder/demo.yaml" in latte("recipes copy demo folder")[1]
 
 
-def test_a_copy_overwrites_only_when_told(latte: Latte) -> None:
+def test_copy_overwrites_only_with_force(latte: Latte) -> None:
     Path("mine.yaml").write_text("seed: 1\n")
     code, _, err = latte("recipes copy demo mine.yaml")
-    assert (code, "mine.yaml: is there already" in err) == (2, True)
+    assert (code, "mine.yaml: exists already" in err) == (2, True)
     assert Path("mine.yaml").read_text() == "seed: 1\n"
     assert latte("recipes copy demo mine.yaml --force")[0] == 0
     assert "extends: parts/tiny-tuning" in Path("mine.yaml").read_text()
@@ -97,7 +97,7 @@ def test_a_copy_overwrites_only_when_told(latte: Latte) -> None:
     assert latte("recipes copy demo mine.yaml/demo.yaml")[0] == 2
 
 
-def test_a_recipe_runs_by_its_name_and_says_which_file(latte: Latte) -> None:
+def test_a_shipped_recipe_is_found_by_name_and_its_file_printed(latte: Latte) -> None:
     code, out, err = latte("check demo --plain")
     assert (code, out.splitlines()[0]) == (0, "name: demo")
     assert f"recipe: {shipped_path('demo')}, which comes with latte" in err
@@ -106,7 +106,7 @@ def test_a_recipe_runs_by_its_name_and_says_which_file(latte: Latte) -> None:
     assert "which comes with latte" in err
 
 
-def test_a_file_of_that_name_goes_first(latte: Latte) -> None:
+def test_a_file_precedes_a_shipped_recipe_of_the_same_name(latte: Latte) -> None:
     Path("demo").write_text("extends: zero-shot\n")
     _, out, err = latte("check demo --plain")
     assert "max_steps: 0" in out

@@ -1,4 +1,4 @@
-"""Commands that torchrun has started several times."""
+"""Commands under torchrun."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from latte.cli.main import run_command_line
 
 
 @pytest.mark.parametrize(("rank", "said"), [("0", 1), ("1", 0)])
-def test_a_command_for_one_process_says_so_once(
+def test_a_command_for_one_process_is_refused_once_under_torchrun(
     rank: str, said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RANK", rank)
@@ -18,7 +18,7 @@ def test_a_command_for_one_process_says_so_once(
     assert errors.count("`latte sweep` is for one process, and torchrun started 2") == said
 
 
-def test_one_process_of_torchrun_is_alone(
+def test_torchrun_with_one_process_runs_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RANK", "0")

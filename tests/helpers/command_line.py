@@ -1,4 +1,4 @@
-"""The command line as tests call it."""
+"""Type of the fixture that runs `latte`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages for tests: files and a hand-written dist-info, so that nothing has to be installed."""
+"""Packages for tests: files with a dist-info, written without pip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from subprocess import CompletedProcess
 def write_package(
     site: Path, distribution: str, entry_points: Mapping[str, str], files: Mapping[str, str]
 ) -> None:
-    """Make a plugin of `files` (path -> text) an installed distribution of the folder `site`."""
+    """Write a plugin of `files` (path -> text) as an installed distribution in `site`."""
     stem = f"{distribution.replace('-', '_')}-0.1.0"
     points = [f"{name} = {module}\n" for name, module in entry_points.items()]
     written = {
@@ -29,7 +29,7 @@ def write_package(
 
 
 def run_python(site: Path, *arguments: str) -> CompletedProcess[str]:
-    """A fresh interpreter that sees `site` and starts there."""
+    """Run a new interpreter with `site` as working directory and PYTHONPATH."""
     environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200"}
     return subprocess.run(
         [sys.executable, *arguments],

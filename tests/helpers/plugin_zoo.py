@@ -1,4 +1,4 @@
-"""Small real packages, good and bad, installed by pip into a folder of their own."""
+"""Small packages, working and broken, that pip installs into a folder."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ def commands(**targets: str) -> str:
 
 @dataclass(frozen=True)
 class Package:
-    """A distribution with one import package, which has a `plugin` module and perhaps others."""
+    """A distribution with one import package that has a module `plugin`."""
 
     distribution: str
     package: str
@@ -266,7 +266,7 @@ ZOO = [
 
 
 def install(packages: list[Package], folder: Path) -> Path:
-    """Install `packages` with pip into `folder`/site, which it returns."""
+    """Install `packages` with pip into `folder`/site; returns it."""
     wheels = [str(package.write_wheel(folder)) for package in packages]
     site = folder / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -277,5 +277,5 @@ def install(packages: list[Package], folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH in which every package of `ZOO` is installed."""
+    """Return a folder for PYTHONPATH with every package of `ZOO`."""
     return install(ZOO, tmp_path_factory.mktemp("zoo"))

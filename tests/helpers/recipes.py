@@ -1,4 +1,4 @@
-"""Recipes that tests load, and what they complain about."""
+"""Recipes that tests load, and types of the fixtures that load them."""
 
 from __future__ import annotations
 

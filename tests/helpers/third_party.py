@@ -1,4 +1,4 @@
-"""Options of a package that is not latte, with the types that such packages use."""
+"""A third-party plugin whose options have types that latte itself does not use."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Wheels of the core and of every plugin, and environments that have some of them."""
+"""Build wheels of the core and of plugins, and environments to install them in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PIP = ("--no-deps", "--disable-pip-version-check", "-q")
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """The output of a command that must succeed."""
+    """Return the output of a command, which must succeed."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     ended = subprocess.run(
         [str(part) for part in command],
@@ -38,7 +38,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 def build(source: Path, wheels: Path) -> Path:
-    """The wheel of the package in `source`."""
+    """Build the wheel of the package in `source`."""
     before = {*wheels.glob("*.whl")}
     command = [sys.executable, "-m", "pip", "wheel", *_PIP, "--no-build-isolation"]
     run(*command, "-w", wheels, source, cwd=wheels)
@@ -47,12 +47,12 @@ def build(source: Path, wheels: Path) -> Path:
 
 
 def install(python: Path, wheels: Sequence[Path]) -> None:
-    """Put wheels into the environment of `python`."""
+    """Install wheels into the environment of `python`."""
     run(python, "-m", "pip", "install", *_PIP, "--no-index", *wheels, cwd=python.parent)
 
 
 def environment(folder: Path) -> Path:
-    """The interpreter of a fresh environment; third-party packages come from that of the tests."""
+    """Create an environment with the third-party packages of the tests; returns its Python."""
     venv.create(folder, with_pip=True)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     borrowed = folder / "borrowed"
@@ -64,7 +64,7 @@ def environment(folder: Path) -> Path:
 
 
 def _third_party() -> list[Path]:
-    """What is installed beside these tests, without latte and its plugins."""
+    """Return installed packages except latte and its plugins."""
     folders = [
         Path(one) for one in sys.path if Path(one).name in ("site-packages", "dist-packages")
     ]
@@ -77,18 +77,18 @@ def _third_party() -> list[Path]:
 
 
 def names(wheel: Path) -> list[str]:
-    """Everything in it."""
+    """Return the names of its files."""
     with zipfile.ZipFile(wheel) as file:
         return file.namelist()
 
 
 def text(wheel: Path, name: str) -> str:
-    """The file of its metadata that is called `name`."""
+    """Return the text of the metadata file `name`."""
     with zipfile.ZipFile(wheel) as file:
         (path,) = [one for one in file.namelist() if one.endswith(f".dist-info/{name}")]
         return file.read(path).decode()
 
 
 def metadata(wheel: Path) -> Message:
-    """What an index shows of it."""
+    """Return its metadata."""
     return Parser().parsestr(text(wheel, "METADATA"))

@@ -1,4 +1,4 @@
-"""A first recipe for somebody's images."""
+"""`latte new` proposes a first recipe for a folder of images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def found(colour_images: Images) -> Findings:
 def written(
     found: Findings, machine: Machine, registry: Registry, tmp_path: Path, method: str = "auto"
 ) -> Recipe:
-    """The recipe that is proposed, read by the validator."""
+    """Write the proposed recipe, and load it."""
     file = tmp_path / "new.yaml"
     file.write_text(recipe_text(found, choose(found, machine, registry, method), file))
     return load_recipe(file, registry)
@@ -45,7 +45,9 @@ def method_of(recipe: Recipe) -> str:
     return recipe.learners[0].prototypes.spec.name
 
 
-def test_a_folder_is_looked_at(colour_images: Images, tmp_path: Path) -> None:
+def test_look_at_counts_images_classes_and_broken_files(
+    colour_images: Images, tmp_path: Path
+) -> None:
     root = colour_images(per_class=4)
     (root / "red" / "broken.jpg").write_bytes(b"no image")
     (root / "notes.txt").touch()
@@ -66,16 +68,16 @@ def test_a_folder_is_looked_at(colour_images: Images, tmp_path: Path) -> None:
         assert words in said, words
 
 
-def test_folders_that_are_called_like_classes_are_noticed(
-    colour_images: Images, tmp_path: Path
-) -> None:
+def test_images_in_class_folders_give_a_warning(colour_images: Images, tmp_path: Path) -> None:
     root = colour_images(classes=("red", "green", "cyan"), per_class=5)
     classes = tmp_path / "classes.txt"
     classes.write_text("Red\ngreen\n")
-    assert "10 images lie in folders" in " ".join(look_at(root, classes, None).warnings())
+    assert "10 images are in folders" in " ".join(look_at(root, classes, None).warnings())
 
 
-def test_what_no_run_could_use_is_refused(colour_images: Images, tmp_path: Path) -> None:
+def test_look_at_refuses_unusable_folders_and_classes(
+    colour_images: Images, tmp_path: Path
+) -> None:
     root = colour_images()
     twice = tmp_path / "twice.txt"
     twice.write_text("red\ngreen\nred\n")
@@ -89,7 +91,7 @@ def test_what_no_run_could_use_is_refused(colour_images: Images, tmp_path: Path)
         look_at(root, None, root)
 
 
-def test_without_a_gpu_nothing_is_trained(found: Findings, tmp_path: Path) -> None:
+def test_without_a_gpu_the_method_needs_no_training(found: Findings, tmp_path: Path) -> None:
     recipe = written(found, CPU, load_registry(), tmp_path)
     assert (method_of(recipe), recipe.train.takes_steps) == ("from-labeler", False)
     assert recipe.general.requires == ("latte-transductive>=0.1,<0.2",)
@@ -98,7 +100,7 @@ def test_without_a_gpu_nothing_is_trained(found: Findings, tmp_path: Path) -> No
     assert bare.general.requires == ()
 
 
-def test_a_gpu_and_an_lmm_make_it_latteclip(found: Findings, tmp_path: Path) -> None:
+def test_a_gpu_and_an_lmm_select_latteclip(found: Findings, tmp_path: Path) -> None:
     recipe = written(found, GPU, load_registry(), tmp_path)
     assert method_of(recipe) == "momentum"
     assert recipe.resolved["describer"]["load_in"] == "none"
@@ -121,14 +123,14 @@ def test_every_choice_is_a_valid_recipe_with_reasons(
     assert max(map(len, (tmp_path / "new.yaml").read_text().splitlines())) <= 100
 
 
-def test_an_epoch_has_ten_steps_where_there_are_images_for_it() -> None:
+def test_batch_size_gives_ten_steps_per_epoch() -> None:
     assert [batch_size(images) for images in (10, 639, 640, 5_119, 5_120, 100_000)] == [
         *(32, 32, 64, 256, 512, 512)
     ]
 
 
 @pytest.mark.parametrize("name", ["photos", "my photos: ${HOME}", "yes", "née #1", '"q"'])
-def test_paths_of_any_name_stay_what_they_are(
+def test_paths_with_special_characters_are_unchanged(
     name: str, colour_images: Images, tmp_path: Path
 ) -> None:
     root = colour_images(folder=name)
@@ -141,7 +143,7 @@ def test_paths_of_any_name_stay_what_they_are(
     )
 
 
-def test_the_command_writes_says_why_and_never_overwrites(
+def test_new_prints_reasons_and_never_overwrites(
     colour_images: Images,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,16 +162,18 @@ def test_the_command_writes_says_why_and_never_overwrites(
     assert "  evaluation: labelled\n" in text
     assert run_command_line(["check", "my.yaml"]) == 0
     assert run_command_line(command) == 2
-    assert "is there already, and is not overwritten" in capsys.readouterr().err
+    assert "exists already, and is not overwritten" in capsys.readouterr().err
     assert Path("my.yaml").read_text() == text
     assert run_command_line([*command[:-1], "other.yaml", "--method", "mixtur"]) == 2
     assert 'Did you mean "mixture"?' in capsys.readouterr().err
 
 
-def test_torch_is_imported_only_to_ask_a_gpu(colour_images: Images, tmp_path: Path) -> None:
+def test_torch_is_imported_only_if_there_may_be_a_gpu(
+    colour_images: Images, tmp_path: Path
+) -> None:
     program = (
         "import sys\n"
-        "from latte.propose import machine\n"
+        "from latte.new import choices as machine\n"
         "machine._may_have_nvidia = lambda: False\n"
         "from latte.cli.main import run_command_line\n"
         f"code = run_command_line(['new', '--images', {str(colour_images())!r}, '-o', "
@@ -183,7 +187,7 @@ def test_torch_is_imported_only_to_ask_a_gpu(colour_images: Images, tmp_path: Pa
 
 
 @pytest.mark.parametrize("method", ["mixture", "latteclip"])
-def test_what_is_written_runs(
+def test_the_written_recipe_runs(
     method: str,
     colour_images: Images,
     tiny_clip_folder: Path,
@@ -200,7 +204,7 @@ def test_what_is_written_runs(
     assert "labels of your images" in capsys.readouterr().out
 
 
-def test_few_images_are_not_trained_on_and_not_described(
+def test_few_images_select_a_method_without_training_and_texts(
     colour_images: Images, tmp_path: Path
 ) -> None:
     few = look_at(colour_images(per_class=2), None, None)
@@ -212,9 +216,7 @@ def test_few_images_are_not_trained_on_and_not_described(
     assert "pip install latte-transductive" in bare
 
 
-def test_a_quick_look_is_proposed_where_it_is_less_than_all(
-    found: Findings, tmp_path: Path
-) -> None:
+def test_a_quick_look_is_proposed_only_if_it_is_smaller(found: Findings, tmp_path: Path) -> None:
     def text(images: int, names: int) -> str:
         several = replace(
             found, images=images, class_names=tuple(f"name {number}" for number in range(names))

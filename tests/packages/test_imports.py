@@ -1,4 +1,4 @@
-"""Whatever a package imports is among its dependencies; all of them have both bounds."""
+"""Imported packages are declared dependencies with lower and upper bounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPANIONS = {
     "ftfy": "open-clip-torch",
     "tokenizers": "transformers",
 }
-"""Modules of packages that another package always brings, and may not be had without it."""
+"""Modules of packages that another declared package always installs."""
 
 
 def project(name: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def project(name: str) -> dict[str, Any]:
 
 
 def requirements(name: str) -> list[Requirement]:
-    """Those of its extras, too."""
+    """Return the requirements of a package and of its extras."""
     about = project(name)
     extras = about.get("optional-dependencies", {}).values()
     return [Requirement(one) for part in (about["dependencies"], *extras) for one in part]
@@ -45,7 +45,7 @@ def normal(name: str) -> str:
 
 
 def modules(path: Path) -> Iterator[str]:
-    """What a file imports anywhere."""
+    """Yield the modules that a file imports anywhere."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (one.name for one in node.names)
@@ -54,14 +54,14 @@ def modules(path: Path) -> Iterator[str]:
 
 
 def imported(folder: Path) -> dict[str, Path]:
-    """Top-level names that are imported anywhere in `folder`, and one file that does."""
+    """Return the top-level names imported in `folder`, each with one file that imports it."""
     return {
         module.partition(".")[0]: path for path in folder.rglob("*.py") for module in modules(path)
     }
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_what_is_imported_is_declared(name: str) -> None:
+def test_imported_packages_are_declared_dependencies(name: str) -> None:
     module = "latte" if name == CORE else name.replace("-", "_")
     declared = {normal(one.name) for one in requirements(name)}
     undeclared = {
@@ -85,8 +85,8 @@ def test_every_dependency_has_a_lower_and_an_upper_bound(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_plugin_asks_for_nothing_older_or_newer_than_the_core_does(name: str) -> None:
-    """The core's extras may ask for newer ones than the core itself."""
+def test_plugin_bounds_of_shared_dependencies_equal_the_core(name: str) -> None:
+    """The extras of the core may require newer versions than the core itself."""
     of_core: defaultdict[str, list[SpecifierSet]] = defaultdict(list)
     for one in requirements(CORE):
         of_core[normal(one.name)].append(one.specifier)
@@ -96,7 +96,7 @@ def test_a_plugin_asks_for_nothing_older_or_newer_than_the_core_does(name: str) 
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name != CORE])
-def test_its_tests_use_what_every_author_of_a_plugin_may_use(name: str) -> None:
+def test_plugin_tests_import_only_latte_api_and_testing(name: str) -> None:
     beyond = {
         path.name: module
         for path in (SOURCES[name] / "tests").glob("*.py")

@@ -1,4 +1,4 @@
-"""What people install: wheels with all they need and nothing else, and each plugin can go again."""
+"""Wheels contain all files of a package and nothing else; plugins can be uninstalled."""
 
 from __future__ import annotations
 
@@ -70,18 +70,18 @@ def test_a_wheel_has_every_file_of_its_package_and_nothing_else(
     assert not any("__pycache__" in one or one.startswith("tests/") for one in found)
 
 
-def test_the_core_has_what_is_no_python(wheels: dict[str, Path]) -> None:
+def test_the_core_wheel_has_its_data_files(wheels: dict[str, Path]) -> None:
     found = {*names(wheels[CORE])}
-    assert {"latte/data/views.c", "latte/data/published/table.toml"} <= found
+    assert {"latte/data/views.c", "latte/components/datasets/published/table.toml"} <= found
     assert {"latte/_recipes/demo.yaml", "latte/report/page/templates/page.html"} <= found
     assert {
-        "latte/describe/phrase_bank.txt",
+        "latte/components/describers/phrase_bank.txt",
         "latte/report/comparison/templates/page.html",
     } <= found
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_metadata_say_what_an_index_shows(name: str, wheels: dict[str, Path]) -> None:
+def test_wheel_metadata_are_complete(name: str, wheels: dict[str, Path]) -> None:
     about = metadata(wheels[name])
     assert about["Name"] == name
     assert about["Version"] == __version__
@@ -93,7 +93,7 @@ def test_metadata_say_what_an_index_shows(name: str, wheels: dict[str, Path]) ->
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_its_entry_point_is_called_like_its_module(name: str, wheels: dict[str, Path]) -> None:
+def test_entry_point_has_the_name_of_the_module(name: str, wheels: dict[str, Path]) -> None:
     points = configparser.ConfigParser()
     points.read_string(text(wheels[name], "entry_points.txt"))
     module = module_of(name)
@@ -104,14 +104,14 @@ def test_its_entry_point_is_called_like_its_module(name: str, wheels: dict[str, 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory, wheels: dict[str, Path]) -> Path:
-    """An environment with the core alone."""
+    """Return the interpreter of an environment with the core only."""
     interpreter = environment(tmp_path_factory.mktemp("environment"))
     install(interpreter, [wheels[CORE]])
     return interpreter
 
 
 def squares(folder: Path) -> Path:
-    """The recipe above with its images, and the model that latte-tiny ships, as a folder."""
+    """Write `RECIPE` with its images, and the model of latte-tiny as a folder."""
     from PIL import Image
 
     for split, colour in product(("images", "test"), ("red", "green")):
@@ -125,7 +125,7 @@ def squares(folder: Path) -> Path:
     return path
 
 
-def test_the_core_alone_helps_lists_checks_and_runs(
+def test_the_core_wheel_alone_lists_checks_and_runs(
     python: Path, tmp_path: Path, wheels: dict[str, Path]
 ) -> None:
     latte = python.with_name("latte")
@@ -138,7 +138,7 @@ def test_the_core_alone_helps_lists_checks_and_runs(
     assert "report: " in run(latte, "run", recipe, cwd=tmp_path, **settings)
 
 
-def test_each_plugin_comes_and_goes_and_takes_nothing_with_it(
+def test_each_plugin_can_be_uninstalled_without_effect_on_others(
     python: Path, tmp_path: Path, wheels: dict[str, Path]
 ) -> None:
     latte = python.with_name("latte")

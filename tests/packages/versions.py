@@ -1,7 +1,7 @@
-"""`python -m tests.packages.versions`: the fast tests with other Pythons and other dependencies.
+"""`python -m tests.packages.versions`: run the fast tests with other Pythons and dependencies.
 
-Needs uv (`pip install uv`), which finds or fetches the Pythons, and a package index. Ends with code
-1 if anything fails; what pytest printed is kept beside each environment.
+Needs uv (`pip install uv`), which finds or fetches the Pythons, and a package index. The exit code
+is 1 if anything fails; the output of pytest is stored beside each environment.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ SHOWN = ("torch", "transformers", "numpy", "pydantic")
 
 @dataclass(frozen=True)
 class Combination:
-    """A Python, and how old or new what it gets is."""
+    """A version of Python, and the age of the dependencies."""
 
     python: str
     resolution: str
-    """uv's: `lowest-direct` takes the lower bounds of our own files, `highest` what is newest."""
+    """Resolution of uv: `lowest-direct` takes our lower bounds, `highest` the newest versions."""
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of its folder."""
         return f"{self.python}-{self.resolution}"
 
 
@@ -42,7 +42,7 @@ MATRIX = (
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code."""
+    """Run the combinations; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.packages.versions", description=__doc__)
     names = [one.name for one in MATRIX]
     parser.add_argument("--only", choices=names, action="append", help="may be repeated")

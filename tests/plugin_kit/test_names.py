@@ -1,4 +1,4 @@
-"""One name gives all others, or a message."""
+"""All names of a plugin follow from its package, or an error says why not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_all_names_follow_from_one(
 @pytest.mark.parametrize(
     "text", ["", "json", "latte", "class", "../up", "a--b", "-a", "né", "a/b", "latte-3d", "2x"]
 )
-def test_what_cannot_name_a_package_is_refused(text: str) -> None:
+def test_unusable_package_names_are_refused(text: str) -> None:
     with pytest.raises(LatteError) as caught:
         plugin_names(text)
     assert caught.value.hint

@@ -1,7 +1,7 @@
-"""What a stranger does: a package of each kind, its wheel, its tests, a run that uses it.
+"""A new plugin of each kind: its wheel, its tests, and a run that uses it.
 
-Everything happens in an environment that has latte's own wheels; third-party packages come from
-the environment of these tests.
+They run in an environment with the wheels of latte; third-party packages come from the environment
+of these tests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the wheels of latte and latte-tiny."""
+    """Return the interpreter of an environment with the wheels of latte and latte-tiny."""
     interpreter = environment(tmp_path_factory.mktemp("environment"))
     wheels = tmp_path_factory.mktemp("wheels")
     install(interpreter, [build(ROOT, wheels), build(ROOT / "plugins/latte-tiny", wheels)])
@@ -53,7 +53,7 @@ def test_a_new_package_is_published_and_used(kind: Kind, python: Path, tmp_path:
 
 
 def photos(folder: Path) -> Path:
-    """What the recipe of the dataset asks for: photos, and labelled ones of two classes."""
+    """Write photos, and labelled photos of two classes, for the recipe of the dataset."""
     root = folder / "photos"
     for place, part in enumerate(("train", "test/cup", "test/chair")):
         (root / part).mkdir(parents=True)

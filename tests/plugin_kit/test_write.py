@@ -1,4 +1,4 @@
-"""Every kind is written completely, formatted, and never over something else."""
+"""New plugins of every kind are complete and formatted, and overwrite nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_package_is_complete(kind: Kind, tmp_path: Path) -> None:
     assert any(">=" in one and "<" in one for one in project["dependencies"])
 
 
-def test_what_is_written_is_formatted_and_compiles(tmp_path: Path) -> None:
+def test_written_files_pass_ruff(tmp_path: Path) -> None:
     for kind in KINDS:
         write(tmp_path, kind)
     ruff = shutil.which("ruff", path=Path(sys.executable).parent)
@@ -50,7 +50,7 @@ def test_what_is_written_is_formatted_and_compiles(tmp_path: Path) -> None:
     assert not [*tmp_path.rglob("*{{*")]
 
 
-def test_nothing_is_overwritten_or_left_half_written(
+def test_write_plugin_overwrites_nothing_and_writes_all_or_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "gate")

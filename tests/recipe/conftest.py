@@ -12,7 +12,7 @@ from tests.helpers.third_party import LATTE_SCENES
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    """latte's own components and a third party's, one of them with a name that latte has too."""
+    """Return a registry of latte and a plugin, with one component name in both."""
     return Registry([builtin_plugin(), LATTE_SCENES])
 
 
@@ -31,7 +31,7 @@ def load(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def complaints(load: Load) -> Complaints:
-    """All messages about a recipe's text, hints on lines of their own."""
+    """Return all messages about a recipe's text, with hints on separate lines."""
 
     def complaints(text: str, *overrides: str, **environment: str) -> list[str]:
         with pytest.raises(RecipeErrors) as caught:

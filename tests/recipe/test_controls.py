@@ -1,4 +1,4 @@
-"""Controls: variants of a recipe that run beside it."""
+"""Controls: variants of a recipe that run for comparison."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_naming_the_same_component_merges_too_however_it_is_written(load: Load) 
     assert changed.resolved["prototypes"]["mixer"] == "mean"
 
 
-def test_another_component_takes_the_place_of_the_first(load: Load) -> None:
+def test_another_component_replaces_the_first_with_its_options(load: Load) -> None:
     assert control(load, "{prototypes: templates}").resolved["prototypes"] == {
         "use": "templates",
         "refresh": "start",
@@ -41,12 +41,12 @@ def test_lists_are_replaced(load: Load) -> None:
     assert [one.label for one in control(load, "{labels: [current]}").labels] == ["current"]
 
 
-def test_null_takes_a_component_away(load: Load) -> None:
+def test_null_removes_a_component(load: Load) -> None:
     changed = control(load, "{describer: null, descriptions: []}")
     assert changed.describers == ()
 
 
-def test_learners_take_the_place_of_the_single_one(load: Load) -> None:
+def test_learners_replace_the_single_learner(load: Load) -> None:
     learners = "{learners: [{name: a, loss: latte-clip/contrastive}]}"
     assert [one.settings.name for one in control(load, learners).learners] == ["a"]
 
@@ -65,7 +65,7 @@ def test_mistakes_of_the_recipe_are_not_repeated_for_each_control(complaints: Co
     assert message.startswith("r.yaml:4 sed")
 
 
-def test_a_control_must_make_sense_as_a_whole(complaints: Complaints) -> None:
+def test_a_control_is_checked_as_a_recipe(complaints: Complaints) -> None:
     messages = complaints(MINIMAL + "controls:\n  trained: {train: {max_steps: 1}}\n")
     assert [message.split(": ")[0] for message in messages] == [
         "r.yaml:5 controls.trained.labels",
@@ -74,7 +74,7 @@ def test_a_control_must_make_sense_as_a_whole(complaints: Complaints) -> None:
 
 
 @pytest.mark.parametrize("key", ["name", "seed", "output", "device", "requires", "controls"])
-def test_what_a_control_shares_with_its_recipe(complaints: Complaints, key: str) -> None:
+def test_a_control_cannot_set_shared_keys(complaints: Complaints, key: str) -> None:
     (message,) = complaints(MINIMAL + f"controls: {{a: {{{key}: 1}}}}\n")
     assert message.startswith(f'r.yaml:4 controls.a.{key}: a control cannot set "{key}"')
 

@@ -1,4 +1,4 @@
-"""One describer or several, and which description asks which."""
+"""One describer or several, and the describer that each description asks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ TWO = MINIMAL + (
 )
 
 
-def test_a_description_asks_the_first_describer_or_the_one_that_it_names(load: Load) -> None:
+def test_a_description_asks_the_first_describer_or_the_named_one(load: Load) -> None:
     recipe = load(TWO.replace("BY", "large"))
     assert [one.label for one in recipe.describers] == ["phrases", "large"]
     assert recipe.asked == {"class": "phrases", "image": "phrases", "group": "large"}
 
 
-def test_naming_the_first_describer_says_nothing_new(load: Load) -> None:
+def test_naming_the_first_describer_equals_naming_none(load: Load) -> None:
     named = load(TWO.replace("BY", "phrases"))
     unnamed = load(TWO.replace(", by: BY", ""))
     assert named.resolved == unnamed.resolved
     assert named.descriptions == unnamed.descriptions
 
 
-def test_a_single_describer_may_be_named_too(load: Load) -> None:
+def test_a_single_describer_may_be_named(load: Load) -> None:
     text = (
         MINIMAL + "describer: {use: phrases, name: mine}\ndescriptions: [{use: image, by: mine}]\n"
     )
@@ -58,7 +58,7 @@ def test_lists_of_prompts_load_again(load: Load) -> None:
     assert load(dump_yaml(recipe.resolved)).descriptions == recipe.descriptions
 
 
-def test_a_wrong_name_is_answered_with_the_nearest(complaints: Complaints) -> None:
+def test_an_unknown_describer_suggests_the_nearest(complaints: Complaints) -> None:
     (message,) = complaints(TWO.replace("BY", "lage"))
     assert message == (
         'r.yaml:8 descriptions.2.by: no describer of this recipe is called "lage"\n'
@@ -66,7 +66,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(complaints: Complaints) -> No
     )
 
 
-def test_classes_ask_nobody(complaints: Complaints) -> None:
+def test_class_descriptions_cannot_name_a_describer(complaints: Complaints) -> None:
     text = MINIMAL + "describer: phrases\ndescriptions: [{use: class, by: phrases}]\n"
     (message,) = complaints(text)
     assert 'descriptions.0.by: "class" is about classes, and asks no describer' in message
@@ -77,29 +77,29 @@ def test_by_is_text(complaints: Complaints) -> None:
     assert message.startswith("r.yaml:8 descriptions.2.by: expected text, got the number 3")
 
 
-def test_one_key_or_the_other(complaints: Complaints) -> None:
+def test_describer_and_describers_exclude_each_other(complaints: Complaints) -> None:
     (message,) = complaints(TWO.replace("BY", "large") + "describer: phrases\n")
     assert message.startswith('r.yaml:4 describers: "describers" cannot stand beside "describer"')
     assert 'Move the describer into the list, or remove "describers".' in message
 
 
-def test_only_descriptions_ask(complaints: Complaints) -> None:
+def test_only_descriptions_can_name_a_describer(complaints: Complaints) -> None:
     text = MINIMAL + "describer: {use: phrases, by: phrases}\ndescriptions: [image]\n"
     (message,) = complaints(text)
     assert 'describer.by: unknown key "by"' in message
 
 
-def test_describers_have_names_of_their_own(complaints: Complaints) -> None:
+def test_describers_need_unique_names(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL + "describers: [phrases, phrases]\ndescriptions: [image]\n")
     assert 'describers.1: a second item of this list is called "phrases"' in message
 
 
-def test_a_describer_that_is_wrong_is_the_only_mistake(complaints: Complaints) -> None:
+def test_a_wrong_describer_is_reported_once(complaints: Complaints) -> None:
     (message,) = complaints(TWO.replace("BY", "large").replace("remote", "remot"))
     assert 'describers.1.use: no describer named "remot"' in message
 
 
-def test_an_empty_list_describes_no_image(complaints: Complaints) -> None:
+def test_image_descriptions_need_a_describer_in_the_list(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL + "describers: []\ndescriptions: [image]\n")
     assert "there is no describer to look at them" in message
 
@@ -111,13 +111,13 @@ CONTROL = TWO.replace("BY", "large") + "controls: {it: CHANGE}\n"
     "change",
     ["{describer: null, descriptions: [class]}", "{describers: [], descriptions: [class]}"],
 )
-def test_a_control_may_do_without_any(load: Load, change: str) -> None:
+def test_a_control_may_have_no_describer(load: Load, change: str) -> None:
     recipe = load(CONTROL.replace("CHANGE", change))
     assert recipe.controls["it"].describers == ()
     assert load(dump_yaml(recipe.resolved)).resolved == recipe.resolved
 
 
-def test_a_control_may_take_one_in_place_of_several_and_the_reverse(load: Load) -> None:
+def test_a_control_may_replace_several_describers_by_one_and_reverse(load: Load) -> None:
     one = load(CONTROL.replace("CHANGE", "{describer: phrases, descriptions: [image]}"))
     assert [choice.label for choice in one.controls["it"].describers] == ["phrases"]
     several = load(

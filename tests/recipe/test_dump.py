@@ -1,4 +1,4 @@
-"""YAML that every reader understands alike."""
+"""Dumped YAML, which readers of YAML 1.1 and 1.2 read alike."""
 
 import pytest
 import yaml
@@ -37,7 +37,7 @@ def read(text: str) -> object:
 
 @settings(deadline=None)
 @given(DATA)
-def test_what_is_dumped_is_read_back(data: object) -> None:
+def test_dumped_data_are_read_back(data: object) -> None:
     assert repr(read(dump_yaml(data))) == repr(data)
 
 
@@ -58,18 +58,18 @@ MISREAD_CHARACTERS = ['"a"', "a\nb", "a\tb", "\x00", "\u2028", "\ufeff", "[a]", 
 @pytest.mark.parametrize(
     "text", [*MISREAD_WORDS, *MISREAD_NUMBERS, *MISREAD_SYNTAX, *MISREAD_CHARACTERS]
 )
-def test_text_that_some_reader_would_misread_is_quoted(text: str) -> None:
+def test_ambiguous_text_is_quoted(text: str) -> None:
     assert dump_yaml({"key": text}).startswith('key: "')
 
 
 @pytest.mark.parametrize(
     "text", ["ViT-B-32", "hf-hub:laion/x", "./photos", "a photo of it", "latte-tiny/clip", "cuda:0"]
 )
-def test_plain_text_stays_plain(text: str) -> None:
+def test_unambiguous_text_is_not_quoted(text: str) -> None:
     assert dump_yaml({"key": text}) == f"key: {text}\n"
 
 
-def test_layout() -> None:
+def test_layout_of_lists_and_mappings() -> None:
     data = {
         "rate": 1e-7,
         "betas": [0.9, 0.98],

@@ -1,4 +1,4 @@
-"""`extends:`: recipes that say only what is their own."""
+"""`extends:`: recipes that contain only their changes to other recipes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ learners: [{name: a, loss: latte-clip/contrastive}]
 
 @pytest.fixture
 def chain(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Chain:
-    """Write `files` (in place of `__` a folder) and load `r.yaml`, which is the first argument."""
+    """Write `files` (`__` in a name separates folders), and load the first one, `r.yaml`."""
     monkeypatch.chdir(tmp_path)
 
     def chain(text: str, *overrides: str, **files: str) -> Recipe:
@@ -47,14 +47,14 @@ def complaint(chain: Chain, text: str, **files: str) -> str:
     return str(caught.value)
 
 
-def test_a_recipe_has_what_it_extends_and_its_own(chain: Chain) -> None:
+def test_a_recipe_merges_its_base_and_its_own_keys(chain: Chain) -> None:
     recipe = chain("extends: base.yaml\ntrain: {max_steps: 7}\n", base=TRAINING)
     assert recipe.train.max_steps == 7
     assert recipe.learners[0].prototypes.spec.name == "momentum"
     assert recipe.bases == (Path("base.yaml"),)
 
 
-def test_the_run_depends_on_the_merged_content_alone(chain: Chain) -> None:
+def test_run_hash_depends_only_on_the_merged_content(chain: Chain) -> None:
     whole = chain("name: r\n" + TRAINING + "train: {max_steps: 7}\n")
     parted = chain("name: r\nextends: base.yaml\ntrain: {max_steps: 7}\n", base=TRAINING)
     assert whole.resolved == parted.resolved
@@ -62,7 +62,7 @@ def test_the_run_depends_on_the_merged_content_alone(chain: Chain) -> None:
     assert run_hash(chain("extends: base.yaml\n", base=TRAINING), None) != run_hash(parted, None)
 
 
-def test_mappings_merge_lists_replace_and_another_component_starts_anew(chain: Chain) -> None:
+def test_mappings_merge_but_lists_and_other_components_replace(chain: Chain) -> None:
     base = TRAINING + "train: {max_steps: 5, optimizer: {learning_rate: 1.0, weight_decay: 0.5}}\n"
     own = """\
 extends: base.yaml
@@ -80,7 +80,7 @@ train: {optimizer: {learning_rate: 2.0}}
     assert other.resolved["prototypes"] == {"use": "templates", "refresh": "start"}
 
 
-def test_of_several_the_last_counts_most_and_the_recipe_itself_more(chain: Chain) -> None:
+def test_later_bases_override_earlier_and_the_recipe_overrides_all(chain: Chain) -> None:
     files = {
         "base": MINIMAL + "seed: 1\ndevice: cpu\noutput: a\n",
         "second": "seed: 2\ndevice: cuda\n",
@@ -89,7 +89,7 @@ def test_of_several_the_last_counts_most_and_the_recipe_itself_more(chain: Chain
     assert (general.seed, general.device, general.output) == (3, "cuda", "a")
 
 
-def test_a_name_is_not_inherited_and_requirements_add_up(chain: Chain) -> None:
+def test_a_name_is_not_inherited_and_requirements_are_joined(chain: Chain) -> None:
     files = {
         "base": MINIMAL + "name: theirs\nrequires: [pydantic, typer]\n",
         "second": "requires: [rich]\n",
@@ -99,19 +99,19 @@ def test_a_name_is_not_inherited_and_requirements_add_up(chain: Chain) -> None:
     assert general.requires == ("typer", "rich", "pydantic")
 
 
-def test_learners_take_the_place_of_the_single_one_and_the_other_way_round(chain: Chain) -> None:
+def test_learners_replace_the_single_learner_and_reverse(chain: Chain) -> None:
     assert [one.settings.name for one in chain(LEARNERS, base=TRAINING).learners] == ["a"]
     back = "extends: several.yaml\nprototypes: templates\nloss: latte-clip/contrastive\n"
     recipe = chain(back, several=LEARNERS, base=TRAINING)
     assert [one.settings.name for one in recipe.learners] == ["main"]
 
 
-def test_describers_take_the_place_of_the_single_one(chain: Chain) -> None:
+def test_describers_replace_the_single_describer(chain: Chain) -> None:
     own = "extends: base.yaml\ndescribers: [phrases, {use: phrases, name: longer, words: 30}]\n"
     assert [one.label for one in chain(own, base=TRAINING).describers] == ["phrases", "longer"]
 
 
-def test_controls_are_merged_by_name_and_null_takes_one_away(chain: Chain) -> None:
+def test_controls_are_merged_by_name_and_null_removes_one(chain: Chain) -> None:
     base = TRAINING + "controls: {short: {train: {max_steps: 1}}, other: {labels: [current]}}\n"
     own = "extends: base.yaml\ncontrols: {other: null, short: {train: {warmup_steps: 2}}}\n"
     recipe = chain(own, base=base)
@@ -121,15 +121,15 @@ def test_controls_are_merged_by_name_and_null_takes_one_away(chain: Chain) -> No
     assert chain("extends: base.yaml\ncontrols: null\n", base=base).controls == {}
 
 
-def test_paths_start_at_the_file_that_writes_them(chain: Chain) -> None:
+def test_base_paths_are_relative_to_the_file_that_names_them(chain: Chain) -> None:
     files = {"lower__base": "extends: ../top.yaml\nseed: 4\n", "top": MINIMAL}
     recipe = chain("extends: lower/base.yaml\n", **files)
     assert recipe.general.seed == 4
     assert recipe.bases == (Path("top.yaml"), Path("lower/base.yaml"))
 
 
-def test_two_that_extend_the_same_one_are_no_circle(chain: Chain) -> None:
-    """Each of them is whole, so that the last one has the say on what both have."""
+def test_two_bases_may_extend_the_same_recipe(chain: Chain) -> None:
+    """Each base is complete, so that the last one decides keys that both have."""
     files = {
         "a": "extends: base.yaml\nseed: 1\noutput: a\n",
         "b": "extends: base.yaml\n",
@@ -148,14 +148,14 @@ def test_overrides_come_last_and_origins_name_the_file(chain: Chain) -> None:
     assert recipe.origins["backbone.model"] == "base.yaml:1"
 
 
-def test_a_mistake_is_told_with_the_file_that_it_is_in(chain: Chain) -> None:
+def test_a_mistake_names_the_file_that_contains_it(chain: Chain) -> None:
     with pytest.raises(RecipeErrors) as caught:
         chain("extends: base.yaml\nsed: 1\n", base=MINIMAL.replace("max_steps", "max_stps"))
     places = [str(error).split(": ")[0] for error in caught.value.errors]
     assert places == ["base.yaml:3 train.max_stps", "r.yaml:2 sed"]
 
 
-def test_an_unset_variable_matters_only_where_its_value_is_used(chain: Chain) -> None:
+def test_an_unset_variable_in_a_replaced_value_is_no_mistake(chain: Chain) -> None:
     files = {"base": MINIMAL + "output: ${NOWHERE}\n"}
     assert chain("extends: base.yaml\noutput: here\n", **files).general.output == "here"
     assert chain("extends: base.yaml\n", "output=there", **files).general.output == "there"
@@ -185,20 +185,20 @@ def test_an_unset_variable_matters_only_where_its_value_is_used(chain: Chain) ->
         ("./other/../r.yaml", "extends itself: r.yaml -> r.yaml"),
     ],
 )
-def test_what_cannot_be_extended(chain: Chain, extends: str, message: str) -> None:
+def test_unusable_bases_are_refused(chain: Chain, extends: str, message: str) -> None:
     Path("folder.yaml").mkdir()
     Path("other").mkdir()
     assert message in complaint(chain, f"extends: {extends}\n", base=MINIMAL)
 
 
-def test_a_circle_is_shown_as_far_as_it_goes(chain: Chain) -> None:
+def test_a_circle_of_bases_is_refused_with_its_files(chain: Chain) -> None:
     files = {"a": "extends: b.yaml\n", "b": "extends: a.yaml\n"}
     assert complaint(chain, "extends: a.yaml\n", **files) == (
         "b.yaml:1 extends: extends itself: a.yaml -> b.yaml -> a.yaml"
     )
 
 
-def test_a_long_row_ends(chain: Chain) -> None:
+def test_a_long_chain_of_bases_is_refused(chain: Chain) -> None:
     files = {f"a{number}": f"extends: a{number + 1}.yaml\n" for number in range(30)}
     assert "more than 20 recipes extend one another" in complaint(
         chain, "extends: a0.yaml\n", **files
@@ -209,26 +209,26 @@ def test_a_long_row_ends(chain: Chain) -> None:
     "secret",
     ["root:x:0:0", "kind: Secret\ndata: {password: root:x:0:0}", "- root:x:0:0", "a: [root:x:0:0"],
 )
-def test_nothing_is_told_of_a_file_that_is_no_recipe(chain: Chain, secret: str) -> None:
+def test_errors_do_not_quote_files_that_are_no_recipes(chain: Chain, secret: str) -> None:
     said = complaint(chain, "extends: secret.yaml\n", secret=secret)
     assert "root" not in said
     assert "is not a recipe" in said or "is not valid YAML" in said
 
 
-def test_a_link_leads_to_recipes_only(chain: Chain, tmp_path: Path) -> None:
+def test_a_link_to_another_file_is_refused(chain: Chain, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("seed: 1\n")
     (tmp_path / "link.yaml").symlink_to("secret.txt")
     assert "there is no recipe link.yaml" in complaint(chain, "extends: link.yaml\n")
 
 
-def test_neither_the_command_line_nor_a_control_extends(chain: Chain) -> None:
-    with pytest.raises(RecipeErrors, match="only a recipe's file says what it extends"):
+def test_overrides_and_controls_cannot_extend(chain: Chain) -> None:
+    with pytest.raises(RecipeErrors, match="--set cannot change what a recipe extends"):
         chain(MINIMAL, "extends=demo")
     with pytest.raises(RecipeErrors, match='unknown key "extends"\n  It belongs to the top of'):
         chain(MINIMAL + "controls: {a: {extends: demo}}\n")
 
 
-def test_check_shows_which_file_each_value_comes_from(
+def test_check_shows_the_file_of_each_value(
     chain: Chain, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chain("extends: [parts/zero-shot, base.yaml]\nseed: 2\n", base=MINIMAL)
@@ -252,7 +252,7 @@ KEYS_OF_TRAINING = ("backbone", "dataset", "describer", "descriptions", "labels"
 
 @settings(max_examples=20)
 @given(st.sets(st.sampled_from(KEYS_OF_TRAINING)), st.sets(st.sampled_from(KEYS_OF_TRAINING)))
-def test_however_a_recipe_is_spread_over_files_it_is_the_same(
+def test_splitting_a_recipe_over_files_does_not_change_it(
     first: set[str], second: set[str]
 ) -> None:
     registry = Registry([builtin_plugin()])

@@ -9,14 +9,14 @@ from tests.helpers.recipes import TRAINING, Complaints, Load
 GATES = "gates: [refusal, length, {use: leakage, names: own, name: leaks}]\n"
 
 
-def test_there_are_none_unless_a_recipe_lists_them(load: Load) -> None:
+def test_a_recipe_has_no_gates_by_default(load: Load) -> None:
     recipe = load(TRAINING)
     assert recipe.gates == ()
     assert "gates" not in recipe.resolved
     assert load(TRAINING + "gates: []\n").resolved == recipe.resolved
 
 
-def test_they_keep_their_order_names_and_options(load: Load) -> None:
+def test_gates_keep_order_names_and_options(load: Load) -> None:
     recipe = load(TRAINING + GATES)
     assert [one.label for one in recipe.gates] == ["refusal", "length", "leaks"]
     assert recipe.resolved["gates"][1:] == [
@@ -25,7 +25,7 @@ def test_they_keep_their_order_names_and_options(load: Load) -> None:
     ]
 
 
-def test_a_control_takes_them_over_or_has_its_own(load: Load) -> None:
+def test_a_control_inherits_or_replaces_gates(load: Load) -> None:
     controls = (
         "controls: {same: {prototypes: templates}, none: {gates: []}, other: {gates: [length]}}\n"
     )
@@ -49,7 +49,7 @@ def test_a_control_takes_them_over_or_has_its_own(load: Load) -> None:
         ("[image]", 'no gate named "image"'),
     ],
 )
-def test_mistakes_are_answered(complaints: Complaints, gates: str, message: str) -> None:
+def test_mistakes_in_gates_have_hints(complaints: Complaints, gates: str, message: str) -> None:
     (found,) = complaints(TRAINING + f"gates: {gates}\n")
     assert found.startswith("r.yaml:8 gates")
     assert message in found

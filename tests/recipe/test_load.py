@@ -12,9 +12,7 @@ from latte.registry.registry import Registry
 from tests.helpers.recipes import FIVE_MISTAKES, MINIMAL, TRAINING, Load
 
 
-def test_a_file_that_does_not_exist_gets_the_nearest_name(
-    tmp_path: Path, registry: Registry
-) -> None:
+def test_a_missing_file_suggests_the_nearest(tmp_path: Path, registry: Registry) -> None:
     (tmp_path / "latteclip.yaml").write_text(MINIMAL)
     (tmp_path / "latteclip.txt").write_text(MINIMAL)
     for wrong in ("lateclip.yaml", "latteclip", "latteclip.yml"):
@@ -23,17 +21,17 @@ def test_a_file_that_does_not_exist_gets_the_nearest_name(
         assert caught.value.hint == f'Did you mean "{tmp_path / "latteclip.yaml"}"?'
 
 
-def test_a_folder_that_does_not_exist(tmp_path: Path, registry: Registry) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path, registry: Registry) -> None:
     with pytest.raises(LatteError, match=r"the folder .* does not exist"):
         load_recipe(tmp_path / "nowhere" / "r.yaml", registry)
 
 
-def test_a_folder_is_no_recipe(tmp_path: Path, registry: Registry) -> None:
+def test_a_folder_as_recipe_is_an_error(tmp_path: Path, registry: Registry) -> None:
     with pytest.raises(LatteError, match="cannot be read"):
         load_recipe(tmp_path, registry)
 
 
-def test_the_environment_is_the_process_s_own(
+def test_the_environment_of_the_process_is_the_default(
     load: Load, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(MINIMAL + "output: ${LATTE_TEST_OUTPUT:-runs}\n")
@@ -44,7 +42,7 @@ def test_the_environment_is_the_process_s_own(
 @pytest.mark.parametrize(
     ("file", "name"), [("my run.yaml", "my-run"), ("a.b.yaml", "a.b"), ("é.yaml", "recipe")]
 )
-def test_a_recipe_is_called_after_its_file(
+def test_the_default_name_is_that_of_the_file(
     tmp_path: Path, registry: Registry, file: str, name: str
 ) -> None:
     path = tmp_path / file

@@ -1,4 +1,4 @@
-"""Recipes that use ground-truth labels say so, and no recipe says so for nothing."""
+"""`oracle: true` is required for ground-truth labels, and refused without them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ ORACLE = "oracle: true\n" + TRAINING.replace("size: 4", "size: 4, correct: 3")
 CONTROLS = "controls:\n  pseudo: {{descriptions: [class, {{use: group}}]{0}}}\n"
 
 
-def test_a_recipe_uses_no_labels_unless_it_says_so(load: Load) -> None:
+def test_a_recipe_is_no_oracle_by_default(load: Load) -> None:
     recipe = load(TRAINING)
     assert recipe.general.oracle is False
     assert recipe.resolved["oracle"] is False
     assert recipe.resolved["descriptions"][2]["correct"] is None
 
 
-def test_an_oracle_says_so(load: Load) -> None:
+def test_a_recipe_can_be_an_oracle(load: Load) -> None:
     recipe = load(ORACLE)
     assert recipe.general.oracle is True
     assert recipe.resolved["descriptions"][2]["correct"] == 3
 
 
-def test_labels_are_refused_where_the_recipe_does_not_say_so(complaints: Complaints) -> None:
+def test_labels_without_oracle_are_refused(complaints: Complaints) -> None:
     (message,) = complaints(ORACLE.replace("oracle: true\n", ""))
     assert message.startswith(
         'r.yaml:4 descriptions.2.correct: "correct" uses ground-truth labels of training images'
@@ -32,12 +32,12 @@ def test_labels_are_refused_where_the_recipe_does_not_say_so(complaints: Complai
 
 
 @pytest.mark.parametrize("value", ["0", "4"])
-def test_none_and_all_of_them_correct_is_an_oracle_too(value: str, complaints: Complaints) -> None:
+def test_none_or_all_correct_images_need_oracle(value: str, complaints: Complaints) -> None:
     (message,) = complaints(TRAINING, f"descriptions.2.correct={value}")
     assert message.startswith("--set descriptions.2.correct: ")
 
 
-def test_the_key_is_named_however_many_descriptions_before_it_are_wrong(
+def test_labels_without_oracle_are_reported_after_wrong_descriptions(
     complaints: Complaints,
 ) -> None:
     messages = complaints(TRAINING, "descriptions.0=nothing", "descriptions.2.correct=1")
@@ -50,27 +50,27 @@ def test_more_correct_images_than_images_are_refused(complaints: Complaints) -> 
     ]
 
 
-def test_an_oracle_that_uses_no_label_is_refused(complaints: Complaints) -> None:
+def test_oracle_without_use_of_labels_is_refused(complaints: Complaints) -> None:
     (message,) = complaints("seed: 1\noracle: true\n" + TRAINING)
     assert message.startswith("r.yaml:2 oracle: oracle is true, and nothing here uses ground-truth")
     assert "\n  Write oracle: false, or set correct: NUMBER" in message
 
 
-def test_a_description_that_is_wrong_may_be_the_one_that_uses_labels(
+def test_unused_oracle_is_not_reported_beside_a_wrong_description(
     complaints: Complaints,
 ) -> None:
     messages = complaints(ORACLE, "descriptions.2.redraw=maybe")
     assert [message.split(": ")[0] for message in messages] == ["--set descriptions.2.redraw"]
 
 
-def test_an_oracle_has_a_run_folder_of_its_own(load: Load) -> None:
+def test_an_oracle_has_its_own_run_folder(load: Load) -> None:
     from latte.results.identity import run_hash
 
     hashes = {run_hash(load(ORACLE, f"descriptions.2.correct={k}"), None) for k in range(5)}
     assert len(hashes | {run_hash(load(TRAINING), None)}) == 6
 
 
-def test_each_control_says_for_itself_whether_it_is_an_oracle(load: Load) -> None:
+def test_each_control_decides_if_it_is_an_oracle(load: Load) -> None:
     pseudo = load(ORACLE + CONTROLS.format(", oracle: false")).controls["pseudo"]
     assert pseudo.general.oracle is False
     written = "controls: {upper: {oracle: true, descriptions: [{use: group, correct: 4}]}}\n"
@@ -78,11 +78,11 @@ def test_each_control_says_for_itself_whether_it_is_an_oracle(load: Load) -> Non
     assert (recipe.general.oracle, recipe.controls["upper"].general.oracle) == (False, True)
 
 
-def test_a_control_of_an_oracle_that_uses_no_label_says_so(complaints: Complaints) -> None:
+def test_a_control_of_an_oracle_without_labels_must_unset_oracle(complaints: Complaints) -> None:
     (message,) = complaints(ORACLE + CONTROLS.format(""))
     assert message.startswith("r.yaml:1 controls.pseudo.oracle: oracle is true, and nothing here")
 
 
-def test_a_control_may_not_use_labels_unless_it_says_so(complaints: Complaints) -> None:
+def test_a_control_with_labels_needs_oracle(complaints: Complaints) -> None:
     (message,) = complaints(TRAINING + CONTROLS.format("").replace("group", "group, correct: 2"))
     assert message.startswith('r.yaml:9 controls.pseudo.descriptions.1.correct: "correct" uses')

@@ -38,7 +38,7 @@ def test_values_are_read_as_in_the_file(text: str, meant: object) -> None:
     assert put(f"train.x={text}") == {"train": {"x": meant}}
 
 
-def test_overrides_replace_what_the_file_says(load: Load) -> None:
+def test_overrides_replace_values_of_the_file(load: Load) -> None:
     recipe = load(
         TRAINING,
         "train.max_steps=5",
@@ -56,14 +56,14 @@ def test_the_last_override_of_a_key_wins(load: Load) -> None:
     assert load(MINIMAL, "seed=1", "seed=2").general.seed == 2
 
 
-def test_their_origin_is_the_command_line(load: Load) -> None:
+def test_origin_of_overrides_is_set(load: Load) -> None:
     origins = load(TRAINING, "train.max_steps=5", "labels=[current]").origins
     assert origins["train.max_steps"] == "--set"
     assert origins["labels.0.use"] == "--set"
     assert origins["train.max_epochs"] == "default"
 
 
-def test_another_component_does_not_inherit_the_options_of_the_one_before(load: Load) -> None:
+def test_another_component_drops_the_options_of_the_previous(load: Load) -> None:
     recipe = load(TRAINING, "prototypes.use=templates", "prototypes.refresh=step")
     assert recipe.resolved["prototypes"] == {"use": "templates", "refresh": "step"}
 
@@ -88,7 +88,9 @@ def test_naming_the_same_component_keeps_its_options(load: Load) -> None:
         ("seed='1'", '--set seed: expected a whole number, got the text "1"'),
     ],
 )
-def test_mistakes_name_the_override(complaints: Complaints, override: str, message: str) -> None:
+def test_mistakes_in_overrides_name_the_override(
+    complaints: Complaints, override: str, message: str
+) -> None:
     (found,) = complaints(TRAINING, override)
     assert found.startswith(message)
 
@@ -100,7 +102,7 @@ def test_mistakes_in_overrides_come_after_those_in_the_file(complaints: Complain
 
 @settings(deadline=None)
 @given(st.text())
-def test_whatever_the_override_is_only_latte_errors_come_out(override: str) -> None:
+def test_any_override_raises_only_latte_errors(override: str) -> None:
     try:
         put(override)
     except LatteError as error:
@@ -109,6 +111,6 @@ def test_whatever_the_override_is_only_latte_errors_come_out(override: str) -> N
 
 @settings(deadline=None)
 @given(st.text(alphabet="abc:# -{}[]'\"!&*|>%@`\\", min_size=1).map(str.strip))
-def test_unquoted_text_without_brackets_or_quotes_in_front_is_taken_as_it_is(text: str) -> None:
+def test_unquoted_override_text_is_taken_literally(text: str) -> None:
     if text and text[0] not in "[{\"'":
         assert put(f"x={text}") == {"x": text}

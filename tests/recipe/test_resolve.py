@@ -1,4 +1,4 @@
-"""The resolved recipe: complete, and a recipe again."""
+"""The resolved recipe is complete, and loads as the same recipe."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -60,7 +60,7 @@ def test_a_resolved_recipe_resolves_to_itself(load: Load, text: str) -> None:
     scale=st.tuples(st.floats(0, 0.5, exclude_min=True), st.floats(0.5, 1)),
     classes=st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=4),
 )
-def test_whatever_its_values_are(
+def test_a_resolved_recipe_with_any_values_resolves_to_itself(
     load: Load,
     template: str,
     rate: float,
@@ -100,7 +100,7 @@ def test_every_default_is_filled_in(load: Load) -> None:
     assert resolved["reporters"][1] == {"use": "model-card"}
 
 
-def test_components_keep_their_meaning_whatever_else_is_installed(load: Load) -> None:
+def test_resolved_component_names_stay_unique(load: Load) -> None:
     resolved = load(EVERYTHING, DATA="/d").resolved
     assert resolved["describer"]["use"] == "latte-scenes/remote"
     assert resolved["prototypes"]["use"] == "momentum"
@@ -128,6 +128,6 @@ def test_origins_of_a_control_are_those_of_its_own_recipe(load: Load) -> None:
     assert control.origins["prototypes.momentum"] == "r.yaml:8"
 
 
-def test_the_environment_shows_only_where_the_recipe_asks_for_it(load: Load) -> None:
+def test_only_variables_of_the_recipe_are_read(load: Load) -> None:
     recipe = load(EVERYTHING, DATA="/d", TOKEN="hidden")
     assert "hidden" not in repr(recipe)

@@ -25,7 +25,7 @@ def validator() -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
-def test_it_is_valid_where_no_plugin_brings_a_guard() -> None:
+def test_the_schema_is_valid_without_a_guard_plugin() -> None:
     bare = Registry([builtin_plugin()])
     assert not bare.all("guard")
     schema = recipe_schema(bare)
@@ -36,12 +36,14 @@ def test_it_is_valid_where_no_plugin_brings_a_guard() -> None:
 
 
 def plain_text(text: str) -> Any:
-    """A recipe's text as an editor reads it: variables stay what they are."""
+    """Return a recipe as an editor reads it, with unexpanded variables."""
     return json.loads(json.dumps(safe_load(text)))
 
 
 @pytest.mark.parametrize("name", shipped_names())
-def test_every_shipped_recipe_follows_it(name: str, validator: Draft202012Validator) -> None:
+def test_every_shipped_recipe_matches_the_schema(
+    name: str, validator: Draft202012Validator
+) -> None:
     path = shipped_path(name)
     assert path is not None
     errors = validator.iter_errors(plain_text(path.read_text()))
@@ -49,11 +51,11 @@ def test_every_shipped_recipe_follows_it(name: str, validator: Draft202012Valida
 
 
 def is_part(name: str, error: Any) -> bool:
-    """A part may lack what a recipe needs."""
+    """Return true for a part, which may lack required keys."""
     return name.startswith("parts/") and error.validator == "required"
 
 
-def test_a_resolved_recipe_follows_it(validator: Draft202012Validator) -> None:
+def test_a_resolved_recipe_matches_the_schema(validator: Draft202012Validator) -> None:
     for name in ("demo", "sun397", "reclip/eurosat", "five-types"):
         path = shipped_path(name)
         assert path is not None
@@ -95,7 +97,9 @@ GOOD = plain_text(TRAINING)
     ],
     ids=json.dumps,
 )
-def test_a_typo_does_not(change: dict[str, Any], validator: Draft202012Validator) -> None:
+def test_a_typo_violates_the_schema(
+    change: dict[str, Any], validator: Draft202012Validator
+) -> None:
     assert validator.is_valid(GOOD)
     assert not validator.is_valid({**GOOD, **change})
 
@@ -114,13 +118,13 @@ def test_a_typo_does_not(change: dict[str, Any], validator: Draft202012Validator
     ],
     ids=json.dumps,
 )
-def test_what_the_validator_takes_it_takes(
+def test_the_schema_accepts_what_the_validator_accepts(
     change: dict[str, Any], validator: Draft202012Validator
 ) -> None:
     validator.validate({**GOOD, **change})
 
 
-def test_only_a_recipe_that_extends_another_may_leave_the_images_to_it(
+def test_only_a_recipe_that_extends_another_may_omit_its_dataset(
     validator: Draft202012Validator,
 ) -> None:
     assert not validator.is_valid({"seed": 1})
@@ -128,7 +132,7 @@ def test_only_a_recipe_that_extends_another_may_leave_the_images_to_it(
     assert validator.is_valid({"extends": "demo", "backbone": {"pretrained": "openai"}})
 
 
-def test_editors_are_told_meanings_and_defaults(registry: Registry) -> None:
+def test_the_schema_has_descriptions_and_defaults(registry: Registry) -> None:
     schema = recipe_schema(registry)
     assert "one seed" in schema["properties"]["seed"]["description"]
     assert schema["properties"]["seed"]["default"] == 0
@@ -136,13 +140,13 @@ def test_editors_are_told_meanings_and_defaults(registry: Registry) -> None:
     assert (steps["default"], "stop after" in steps["description"]) == (2000, True)
 
 
-def test_a_name_that_two_packages_have_is_only_written_in_full(registry: Registry) -> None:
+def test_an_ambiguous_name_is_only_allowed_in_full(registry: Registry) -> None:
     names = recipe_schema(registry)["$defs"]["loss"]["anyOf"][0]["enum"]
     assert "latte-clip/contrastive" in names
     assert "contrastive" not in names
 
 
-def test_the_command_writes_it_and_shows_the_line_for_editors(
+def test_schema_output_prints_the_line_for_editors(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "recipe.schema.json"

@@ -1,4 +1,4 @@
-"""Secret variables: a recipe that is kept names them, and does not say what they hold."""
+"""Secret variables: stored recipes contain their names, never their values."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_components_get_what_variables_hold(path: Path) -> None:
+def test_components_receive_values_of_secret_variables(path: Path) -> None:
     recipe = load(path)
     root = recipe.dataset.options.root  # type: ignore[attr-defined]
     assert root == str(Path(SECRET, "here").absolute())
     assert recipe.backbone.pretrained == ENVIRONMENT["ADDRESS"]
 
 
-def test_what_is_kept_names_them(path: Path) -> None:
+def test_the_resolved_recipe_names_secret_variables_only(path: Path) -> None:
     recipe = load(path)
     kept = dump_yaml(recipe.resolved)
     assert SECRET not in kept + json.dumps([recipe.resolved, dict(recipe.origins)])
@@ -55,7 +55,7 @@ def test_what_is_kept_names_them(path: Path) -> None:
     assert '"{class} ${HF_TOKEN}"' in kept
 
 
-def test_the_kept_recipe_is_the_same_recipe(path: Path) -> None:
+def test_the_resolved_recipe_with_secrets_loads_as_the_same(path: Path) -> None:
     recipe = load(path)
     path.write_text(dump_yaml(recipe.resolved))
     again = load(path)
@@ -65,17 +65,17 @@ def test_the_kept_recipe_is_the_same_recipe(path: Path) -> None:
     assert run_hash(again, None) == run_hash(recipe, None)
 
 
-def test_another_secret_is_no_other_run(path: Path) -> None:
+def test_another_secret_gives_the_same_run_hash(path: Path) -> None:
     other = load(path, {**ENVIRONMENT, "HF_TOKEN": "another-secret"})
     assert run_hash(other, None) == run_hash(load(path), None)
 
 
-def test_other_variables_are_kept_expanded(path: Path) -> None:
+def test_other_variables_are_stored_expanded(path: Path) -> None:
     path.write_text(RECIPE.replace("${HF_TOKEN}/", ""))
     assert load(path).resolved["dataset"]["root"] == str(Path("here").absolute())
 
 
-def test_set_keeps_them_too(path: Path) -> None:
+def test_set_keeps_secret_variables_unexpanded(path: Path) -> None:
     recipe = load(path, None, "dataset.template='{class} of ${HF_TOKEN}'")
     assert SECRET not in json.dumps(recipe.resolved)
 
@@ -85,7 +85,7 @@ def test_a_secret_that_is_not_set_is_named(path: Path) -> None:
         load(path, {"HERE": "x"})
 
 
-def test_mistakes_do_not_tell_them(
+def test_error_messages_do_not_contain_secrets(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in ENVIRONMENT.items():

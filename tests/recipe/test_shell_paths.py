@@ -1,4 +1,4 @@
-"""Paths that environment variables fill start at the folder of the shell."""
+"""Paths from environment variables are relative to the working directory."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ train: {max_steps: 0}
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe in `recipes/`, and a shell in `home/`."""
+    """Write a recipe in `recipes/`, with `home/` as working directory."""
     for name in ("recipes", "home/photos/inner"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "recipes" / "r.yaml").write_text(RECIPE, encoding="utf-8")
@@ -37,13 +37,17 @@ def resolved(place: Path, registry: Registry, **environment: str) -> dict[str, s
     return {**recipe.resolved["dataset"], **recipe.resolved["backbone"]}
 
 
-def test_a_path_from_the_environment_starts_at_the_shell(place: Path, registry: Registry) -> None:
+def test_a_path_from_the_environment_is_relative_to_the_working_directory(
+    place: Path, registry: Registry
+) -> None:
     found = resolved(place, registry, IMAGES="photos", CLASSES="names.txt")
     assert found["root"] == str(place / "home" / "photos")
     assert found["classes"] == str(place / "home" / "names.txt")
 
 
-def test_defaults_and_written_paths_start_at_the_recipe(place: Path, registry: Registry) -> None:
+def test_defaults_and_written_paths_are_relative_to_the_recipe(
+    place: Path, registry: Registry
+) -> None:
     found = resolved(place, registry, SPLIT="val", IMAGES="")
     assert found["root"] == "photos"
     assert found["classes"] == "classes.txt"
@@ -65,14 +69,14 @@ def test_a_model_folder_and_a_weights_file_are_paths(place: Path, registry: Regi
         ("CLASSES", "folders", "classes"),
     ],
 )
-def test_names_stay_names(
+def test_names_are_not_made_absolute(
     place: Path, registry: Registry, variable: str, value: str, key: str
 ) -> None:
     assert resolved(place, registry, **{variable: value})[key] == value
 
 
 @pytest.mark.parametrize("spelling", ["photos", "./photos/", "photos/inner/..", "{here}/photos"])
-def test_the_run_does_not_depend_on_the_spelling(
+def test_run_hash_does_not_depend_on_the_spelling_of_a_path(
     place: Path, registry: Registry, spelling: str
 ) -> None:
     def run(images: str) -> str:
@@ -82,14 +86,16 @@ def test_the_run_does_not_depend_on_the_spelling(
     assert run(spelling.format(here=place / "home")) == run(str(place / "home" / "photos"))
 
 
-def test_behind_a_link_dots_lead_where_the_system_says(place: Path, registry: Registry) -> None:
+def test_dots_behind_a_link_follow_the_file_system(place: Path, registry: Registry) -> None:
     (place / "elsewhere" / "deep").mkdir(parents=True)
     (place / "home" / "link").symlink_to(place / "elsewhere" / "deep")
     found = resolved(place, registry, IMAGES="link/..")
     assert Path(found["root"]).samefile(place / "elsewhere")
 
 
-def test_a_variable_in_an_override_means_the_shell_too(place: Path, registry: Registry) -> None:
+def test_a_path_variable_in_an_override_is_relative_to_the_working_directory(
+    place: Path, registry: Registry
+) -> None:
     path = place / "recipes" / "r.yaml"
     recipe = load_recipe(path, registry, ["dataset.root=${HERE}/photos"], {"HERE": "."})
     assert recipe.resolved["dataset"]["root"] == str(place / "home" / "photos")

@@ -1,4 +1,4 @@
-"""The parts of a recipe: how components are named, what may be left out, what belongs together."""
+"""Structure of recipes: names of components, optional keys, keys that need each other."""
 
 from importlib.metadata import version
 
@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.recipes import LEARNERS, MINIMAL, TRAINING, Complaints, Load
 
 
-def test_a_string_is_short_for_use(load: Load) -> None:
+def test_a_string_is_shorthand_for_use(load: Load) -> None:
     short = load(
         MINIMAL + "descriptions: [class]\nlabels: [frozen]\nloss: latte-clip/contrastive\n"
     )
@@ -19,7 +19,7 @@ def test_a_string_is_short_for_use(load: Load) -> None:
     assert short.resolved == long.resolved
 
 
-def test_what_a_recipe_may_leave_out(load: Load) -> None:
+def test_a_recipe_may_omit_keys_with_defaults(load: Load) -> None:
     recipe = load(MINIMAL)
     assert recipe.general.name == "r"
     assert recipe.describers == ()
@@ -164,7 +164,9 @@ def test_a_component_is_named_by_use(complaints: Complaints) -> None:
 
 
 @pytest.mark.parametrize("component", ["3", "[phrases]", "{use: 3}"])
-def test_components_of_another_shape_are_refused(complaints: Complaints, component: str) -> None:
+def test_components_that_are_no_name_or_mapping_are_refused(
+    complaints: Complaints, component: str
+) -> None:
     (message,) = complaints(MINIMAL + f"describer: {component}\n")
     assert "expected the name of a component" in message
 

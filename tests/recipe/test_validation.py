@@ -1,4 +1,4 @@
-"""Mistakes in settings and options, in latte's own words."""
+"""Mistakes in settings and options are explained in plain words."""
 
 import pytest
 
@@ -70,24 +70,26 @@ def test_whole_numbers_do_for_numbers(load: Load) -> None:
         ("train: {max_steps: 0}\nevaluate: {root: x}", "dataset"),
     ],
 )
-def test_a_misplaced_key_is_sent_home(complaints: Complaints, key: str, home: str) -> None:
+def test_a_misplaced_key_is_reported_with_its_place(
+    complaints: Complaints, key: str, home: str
+) -> None:
     (message,) = complaints(MINIMAL.replace("train: {max_steps: 0}", key))
     assert message.endswith(f"\n  It belongs to {home}.")
 
 
-def test_an_unknown_key_at_the_top(complaints: Complaints) -> None:
+def test_an_unknown_top_level_key_suggests_the_nearest(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL + "lables: [frozen]\n")
     assert message.startswith(
         'r.yaml:4 lables: unknown key "lables"\n  Did you mean "labels"? All keys here: name, seed'
     )
 
 
-def test_a_misspelt_key_is_not_missing_as_well(complaints: Complaints) -> None:
+def test_a_misspelt_key_is_reported_once(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL.replace("model:", "modle:"))
     assert 'unknown key "modle"' in message
 
 
-def test_a_missing_key_says_what_it_means(complaints: Complaints) -> None:
+def test_a_missing_key_is_reported_with_its_description(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL.replace("root: photos, ", ""))
     assert message.startswith('r.yaml:2 dataset.root: the key "root" is missing\n  Add root: ...')
     assert "folder of the training images" in message
@@ -150,7 +152,7 @@ def test_options_of_plugins(complaints: Complaints, options: str, message: str) 
     assert found.startswith(f"r.yaml:4 describer.{message}")
 
 
-def test_what_a_plugin_checks_itself_is_quoted(complaints: Complaints) -> None:
+def test_the_message_of_a_plugin_validator_is_quoted(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL + 'describer: {use: remote, model: "http://x"}\n')
     assert message == "r.yaml:4 describer.model: takes a name, not an address"
 

@@ -1,4 +1,4 @@
-"""A weight tag that is only a variable's default does not concern models that bring weights."""
+"""A weight tag that is a variable's default is dropped for models with their own weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.helpers.recipes import MINIMAL, Load
 RECIPE = MINIMAL.replace(
     "{model: ViT-B-32}", '{model: "${MODEL:-ViT-B-32}", pretrained: "${TAG:-laion2b_s34b_b79k}"}'
 )
-BRINGS_WEIGHTS = ["local-dir:/mine", "hf-hub:somebody/clip"]
+BRINGS_WEIGHTS = ["local-dir:/mine", "hf-hub:someone/clip"]
 
 
 def test_the_default_tag_is_that_of_a_model_by_name(load: Load) -> None:
@@ -26,7 +26,7 @@ def test_the_default_tag_is_left_out_for_a_model_with_weights(load: Load, model:
 
 
 @pytest.mark.parametrize("model", BRINGS_WEIGHTS)
-def test_a_tag_that_was_asked_for_stays(load: Load, model: str) -> None:
+def test_an_explicit_tag_for_a_model_with_weights_is_refused(load: Load, model: str) -> None:
     assert load(RECIPE, MODEL=model, TAG="openai").backbone.pretrained == "openai"
     written = load(RECIPE, "backbone.pretrained=openai", MODEL=model)
     assert written.backbone.pretrained == "openai"

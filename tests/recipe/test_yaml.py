@@ -1,4 +1,4 @@
-"""What recipes take from YAML, and what they refuse."""
+"""YAML in recipes: values and keys that are accepted, and input that is refused."""
 
 from pathlib import Path
 
@@ -86,14 +86,14 @@ def test_keys_must_be_text(key: str) -> None:
     assert error.hint == f'Put it in quotes: "{key}".'
 
 
-def test_collections_are_no_keys() -> None:
+def test_collections_as_keys_are_refused() -> None:
     assert "a key must be text" in refusal("[a, b]: x").what
 
 
 def test_repeated_keys_are_refused_with_both_lines() -> None:
     error = refusal("train:\n  seed: 1\n  size: 2\n  seed: 3\n")
     assert error.where == "r.yaml:4 train.seed"
-    assert error.what == 'the key "seed" stands here twice, first in line 2'
+    assert error.what == 'the key "seed" occurs twice here, first in line 2'
 
 
 @pytest.mark.parametrize("tag", ["!!python/name:os.system", "!x", "!!str", "!"])
@@ -106,20 +106,20 @@ def test_several_documents_are_refused() -> None:
     assert refusal("a: 1\n---\nb: 2\n").where == "r.yaml:2:1"
 
 
-def test_every_value_knows_the_line_of_its_key() -> None:
+def test_every_value_has_the_line_of_its_key() -> None:
     root = tree("a:\n  - b: 1\n    c:\n      d: >\n        text\n")
     lines = {path: find(root, path).origin.line for path in [("a",), ("a", 0, "c", "d")]}  # type: ignore[union-attr]
     assert lines == {("a",): 1, ("a", 0, "c", "d"): 4}
 
 
-def test_anchors_and_merge_keys_copy_what_they_name() -> None:
+def test_anchors_and_merge_keys_copy_values() -> None:
     text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {x: 0, <<: [*a, *b]}\nd: *a\n"
     plain = tree(text).plain()
     assert plain["c"] == {"x": 0, "y": 2, "z": 4}
     assert plain["d"] == {"x": 1, "y": 2}
 
 
-def test_merged_values_know_where_they_were_written() -> None:
+def test_merged_values_have_their_original_lines() -> None:
     root = tree("a: &a\n  x: 1\nb:\n  <<: *a\n")
     merged = find(root, ("b", "x"))
     assert merged is not None
@@ -136,7 +136,7 @@ def test_an_anchor_cannot_contain_itself(text: str) -> None:
 
 
 @pytest.mark.parametrize("layer", ["[{0}, {0}]", "{{x: {0}, y: {0}}}", "{{<<: [{0}, {0}]}}"])
-def test_a_billion_laughs_are_refused(layer: str) -> None:
+def test_exponentially_expanding_anchors_are_refused(layer: str) -> None:
     lines = ["a0: &a0 {x: ha}"]
     lines += [f"a{i}: &a{i} {layer.format(f'*a{i - 1}')}" for i in range(1, 40)]
     assert "expands to more than 100,000 values" in refusal("\n".join(lines)).what
@@ -184,7 +184,7 @@ def test_only_utf_8_is_read(tmp_path: Path, registry: Registry) -> None:
     assert caught.value.where == f"{path}:2"
 
 
-def test_a_byte_order_mark_does_no_harm(load: Load) -> None:
+def test_a_byte_order_mark_is_ignored(load: Load) -> None:
     assert load("\ufeff" + MINIMAL).train.max_steps == 0
 
 
@@ -199,7 +199,7 @@ def test_a_recipe_is_a_mapping(load: Load, text: str) -> None:
         load(text)
 
 
-def test_an_empty_file_lacks_what_every_recipe_has(complaints: Complaints) -> None:
+def test_an_empty_file_lacks_backbone_and_dataset(complaints: Complaints) -> None:
     found = "\n".join(complaints("# nothing yet\n"))
     assert 'the key "backbone" is missing' in found
     assert 'the key "dataset" is missing' in found
@@ -227,9 +227,7 @@ SNIPPETS = st.sampled_from([*SYNTAX, *CHARACTERS, *RECIPE_KEYS])
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.one_of(st.text(), st.lists(SNIPPETS, max_size=20).map("".join)))
-def test_whatever_the_text_is_only_latte_errors_come_out(
-    tmp_path: Path, registry: Registry, text: str
-) -> None:
+def test_any_text_raises_only_latte_errors(tmp_path: Path, registry: Registry, text: str) -> None:
     path = tmp_path / "r.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(LatteError) as caught:

@@ -9,7 +9,7 @@ from latte.registry.registry import Registry
 
 @pytest.fixture
 def zoo_on_path(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The zoo's packages, importable and discoverable in this process."""
+    """Make the packages of the zoo importable in this process."""
     monkeypatch.syspath_prepend(str(zoo))
     return zoo
 

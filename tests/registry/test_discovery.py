@@ -1,3 +1,5 @@
+"""Discovery of good and broken plugins."""
+
 import pytest
 from packaging.utils import canonicalize_name
 
@@ -12,7 +14,7 @@ def find(registry: Registry, distribution: str) -> Plugin:
     return next(plugin for plugin in registry.plugins if plugin.distribution == distribution)
 
 
-def test_built_in_components_come_first_and_work(registry: Registry) -> None:
+def test_built_in_components_come_first(registry: Registry) -> None:
     first = registry.plugins[0]
     assert (first.key, first.distribution, first.status) == ("latte", "latte-clip", "ok")
     assert ("loss", "contrastive") in [(spec.kind, spec.name) for spec in first.specs]
@@ -49,7 +51,7 @@ def test_a_good_plugin_is_listed_with_its_normalised_name_and_version(registry: 
         ("latte-impostor", "broken", 'latte-clip also provides the import package "latte"'),
     ],
 )
-def test_a_bad_plugin_says_in_one_line_what_is_wrong(
+def test_a_broken_plugin_has_a_one_line_error(
     registry: Registry, distribution: str, status: str, words: str
 ) -> None:
     plugin = find(registry, distribution)
@@ -59,19 +61,19 @@ def test_a_bad_plugin_says_in_one_line_what_is_wrong(
     assert "\n" not in plugin.error
 
 
-def test_an_exception_keeps_its_traceback_for_the_plugin_s_author(registry: Registry) -> None:
+def test_a_broken_plugin_keeps_its_traceback(registry: Registry) -> None:
     detail = find(registry, "latte-unimportable").detail
     assert detail is not None
     assert "latte_unimportable/plugin.py" in detail
 
 
-def test_bad_plugins_take_no_component_from_the_good_ones(registry: Registry) -> None:
+def test_broken_plugins_do_not_affect_others(registry: Registry) -> None:
     providers = {registered.distribution for registered in registry.all()}
     in_zoo = {canonicalize_name(package.distribution) for package in ZOO}
     assert providers & in_zoo == {"latte-good", "latte-faulty"}
 
 
-def test_nothing_that_a_plugin_prints_reaches_stdout(
+def test_output_of_plugin_imports_goes_to_stderr(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.load(registry.get("loss", "hinge"))
@@ -80,7 +82,7 @@ def test_nothing_that_a_plugin_prints_reaches_stdout(
 
 @pytest.mark.usefixtures("zoo_on_path")
 class TestEnvironment:
-    def test_an_empty_list_leaves_the_built_in_components_alone(self) -> None:
+    def test_an_empty_list_loads_only_built_in_components(self) -> None:
         found = discover_plugins({"LATTE_PLUGINS": ""})
         assert {plugin.distribution for plugin in found if plugin.status == "ok"} == {"latte-clip"}
         assert {plugin.status for plugin in found[1:]} == {"blocked"}
@@ -100,7 +102,7 @@ class TestEnvironment:
         ("distribution", "error"),
         [("latte-unimportable", ModuleNotFoundError), ("latte-exits", RuntimeError)],
     )
-    def test_strict_mode_raises_what_the_plugin_raised(
+    def test_strict_mode_raises_the_error_of_the_plugin(
         self, distribution: str, error: type[Exception]
     ) -> None:
         strict = {"LATTE_STRICT_PLUGINS": "1", "LATTE_PLUGINS": distribution}
@@ -108,14 +110,14 @@ class TestEnvironment:
             discover_plugins(strict)
         assert caught.value.__notes__ == [f"In plugin {distribution} 1.0."]
 
-    def test_strict_mode_says_where_a_mistake_is_that_latte_found_itself(self) -> None:
+    def test_strict_mode_names_the_plugin_of_a_wrong_declaration(self) -> None:
         strict = {"LATTE_STRICT_PLUGINS": "1", "LATTE_PLUGINS": "latte-misspelt"}
         with pytest.raises(LatteError, match="no hook latte_componets") as caught:
             discover_plugins(strict)
         assert caught.value.where == "plugin latte-misspelt 1.0"
 
 
-def test_a_fault_in_latte_s_own_components_is_never_hidden(
+def test_an_error_in_builtin_components_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail() -> None:

@@ -1,3 +1,5 @@
+"""Source lines of components, found without an import."""
+
 import sys
 from pathlib import Path
 
@@ -38,5 +40,5 @@ def test_a_definition_is_found_without_importing_it(package: Path, name: str, li
         "sys:path",
     ],
 )
-def test_what_does_not_exist_has_no_origin(package: Path, target: str) -> None:
+def test_a_missing_definition_has_no_origin(package: Path, target: str) -> None:
     assert find_origin(target) is None

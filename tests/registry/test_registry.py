@@ -1,3 +1,5 @@
+"""Names, loading and errors of registered components."""
+
 import logging
 import subprocess
 import sys
@@ -41,7 +43,7 @@ class TestNames:
         assert 'Write "latte-faulty/twin" or "latte-good/twin"' in message
         assert registry.get("loss", "latte-good/twin").distribution == "latte-good"
 
-    def test_a_mistyped_name_is_answered_with_place_nearest_name_and_package(
+    def test_a_mistyped_name_suggests_the_nearest_with_its_package(
         self, registry: Registry
     ) -> None:
         message = failure(registry, "hnige", where="recipe.yaml:3 loss.use")
@@ -64,13 +66,13 @@ class TestNames:
         message = failure(registry, "latte-exits/anything")
         assert "It comes from latte-exits 1.0, which is broken: SystemExit: 3" in message
 
-    def test_an_unknown_name_may_come_from_a_plugin_that_could_not_be_asked(
+    def test_an_unknown_name_names_plugins_that_could_not_be_loaded(
         self, registry: Registry
     ) -> None:
         message = failure(registry, "zzz")
         assert "It may come from latte-unimportable 1.0, which is broken: ModuleNot" in message
 
-    def test_a_plugin_that_was_left_out_is_named_too(self, zoo_on_path: Path) -> None:
+    def test_an_unknown_name_names_blocked_plugins(self, zoo_on_path: Path) -> None:
         registry = Registry(discover_plugins({"LATTE_PLUGINS": ""}))
         message = failure(registry, "latte-good/hinge")
         assert "latte-good 1.2, which is blocked: left out by LATTE_PLUGINS" in message
@@ -89,7 +91,7 @@ class TestLoading:
         model = registry.options_model(registry.get("loss", "hinge"))
         assert model(rows=3).model_dump() == {"margin": 0.2, "rows": 3}
 
-    def test_without_a_model_there_is_nothing_to_set(self, registry: Registry) -> None:
+    def test_a_component_without_options_model_has_no_options(self, registry: Registry) -> None:
         assert registry.options_model(registry.get("loss", "fussy")) is NoOptions
 
     def test_a_component_is_built_from_options_and_context(
@@ -133,7 +135,7 @@ class TestLoading:
             registry.options_model(registry.get("loss", name))
         assert cause in caught.value.what
 
-    def test_what_a_constructor_raises_says_which_plugin_it_was(
+    def test_an_error_of_a_constructor_names_the_plugin(
         self, registry: Registry, tmp_path: Path
     ) -> None:
         with pytest.raises(ValueError, match="no such margin") as caught:

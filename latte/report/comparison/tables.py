@@ -12,10 +12,9 @@ from pydantic import Field
 
 from latte.interfaces import LatteError, Options, Progress
 from latte.recipe.data_files import find_file, read_nodes
-from latte.recipe.layout import Sections
 from latte.recipe.mistakes import Mistakes, suggestion
 from latte.recipe.model import Recipe
-from latte.recipe.settings import Validator
+from latte.recipe.settings import Sections, Validator
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
 from latte.registry.registry import Registry
 from latte.report.comparison.published import Published, read_published

@@ -67,7 +67,7 @@ def test_a_sweep_runs_every_combination_and_compares_them(squares: Path, latte: 
     times = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("prototypes.*")}
     again = latte("sweep", squares, *SWEEP, "--quiet")
     assert again.out == said.out
-    assert "4 runs, 4 of them finished before: these are reused" in again.err
+    assert "4 runs, 4 of them finished before and reused" in again.err
     assert times == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("prototypes.*")}
 
     planned = latte("sweep", squares, *SWEEP, "--seeds", "1,2", "--dry-run").out.splitlines()
@@ -202,7 +202,7 @@ def test_control_c_stops_the_sweep_and_says_how_to_go_on(
     failing(1, KeyboardInterrupt())
     said = latte("sweep", squares, "--seeds", "0,1,2", "--set", "train.max_epochs=1", code=130)
     again = f"latte sweep {squares} --seeds 0,1,2 --set train.max_epochs=1"
-    assert f"stopped after 1 of 3 runs; go on: {again}" in said.err
+    assert f"stopped after 1 of 3 runs; continue with: {again}" in said.err
     assert len(list(Path("runs").iterdir())) == 1
 
 

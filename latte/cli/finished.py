@@ -1,0 +1,150 @@
+"""Commands on finished runs: `latte evaluate`, `export`, `report`, `compare`, `diagnose`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from latte.cli.output import echo, print_json, write_file
+from latte.cli.shared import CandidateOption, JsonOption, QuietOption, RunArgument, RunsArgument
+
+if TYPE_CHECKING:
+    from latte.interfaces import LatteError
+
+
+def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Measure a run's saved model against zero-shot on its labelled images."""
+    from latte.cli.progress import make_progress
+    from latte.evaluate.metrics import to_json
+    from latte.registry.registry import load_registry
+    from latte.report.sentences import oracle_note
+    from latte.report.summary import evaluation_lines
+    from latte.run.reopen import evaluate_run, open_workspace
+
+    registry, progress = load_registry(), make_progress(quiet)
+    evaluations = evaluate_run(run, registry, progress)
+    if as_json:
+        print_json([to_json(one) for one in evaluations])
+    else:
+        echo("\n".join(evaluation_lines(evaluations)))
+    recipe = dict(open_workspace(run, registry, progress).recipe.resolved)
+    note = oracle_note({**recipe, "controls": {}})
+    if note:
+        echo(note, err=as_json)
+
+
+def export(
+    run: RunArgument,
+    format_: Annotated[
+        Literal["transformers", "onnx"],
+        typer.Option(
+            "--format",
+            help="transformers: a folder for CLIPModel.from_pretrained. onnx: one file from pixels "
+            "to class probabilities and features.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The folder to write; default: export/FORMAT in the run folder."
+        ),
+    ] = None,
+    candidate: CandidateOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a run's model, with its prototypes, for transformers or for ONNX runtimes."""
+    from latte.cli.progress import make_progress
+    from latte.export.run import export_run
+
+    echo(export_run(run, format_, output, make_progress(quiet), candidate=candidate))
+
+
+def report(run: RunArgument, quiet: QuietOption = False) -> None:
+    """Write the reports of a finished run again, and print its summary."""
+    from latte.cli.progress import make_progress
+    from latte.registry.registry import load_registry
+    from latte.report.summary import summary_table
+    from latte.run.reopen import report_run
+
+    results, files = report_run(run, load_registry(), make_progress(quiet))
+    echo(summary_table(results))
+    for file in files:
+        echo(str(file))
+
+
+def compare(
+    runs: RunsArgument,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Published numbers to show beside yours: `published`, those of LatteCLIP, or a "
+            "YAML file {source: TEXT, rows: {METHOD: {DATASET: TOP-1 PERCENT}}}. They come from "
+            "other models and splits than yours unless you made sure that these are the same.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the whole table as CSV.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write it as one HTML page.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """Show finished runs in one table; runs that differ only in their seed are averaged."""
+    from latte.report.comparison.comparison import compare_runs
+    from latte.report.comparison.export import as_csv, as_json
+    from latte.report.comparison.terminal import table
+
+    comparison = compare_runs(runs, against)
+    print_skipped(comparison.skipped)
+    if csv:
+        _write(csv, as_csv(comparison))
+    if html:
+        from latte.report.comparison.page import page
+
+        _write(html, page(comparison, html))
+    if json:
+        print_json(as_json(comparison))
+    else:
+        echo(table(comparison))
+
+
+def _write(path: Path, text: str) -> None:
+    write_file(path, text)
+    echo(f"wrote {path}", err=True)
+
+
+def diagnose(
+    runs: RunsArgument,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with every class.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show the guard's verdict and label-free measures, and how they correlate with the real gain.
+
+    One run: the verdict with its signals, then the measures, each with how to read it, and, if
+    test images are labelled, the correlation of measures per class with the gain in recall.
+    Several runs: side by side, and, from five runs with a known gain, the correlation of each
+    measure with the gain. Nothing is trained, and no image is read.
+    """
+    from latte.cli.progress import make_progress
+    from latte.registry.registry import load_registry
+    from latte.report.diagnosis.diagnosis import diagnose_runs
+    from latte.report.diagnosis.export import as_json
+    from latte.report.diagnosis.terminal import text
+
+    found = diagnose_runs(runs, load_registry(), make_progress(quiet))
+    print_skipped(found.skipped)
+    if json:
+        print_json(as_json(found))
+    else:
+        echo(text(found))
+
+
+def print_skipped(skipped: Sequence[LatteError]) -> None:
+    """Print to stderr which runs were left out, and why."""
+    for error in skipped:
+        echo(f"skipped {error}", err=True)
