@@ -92,6 +92,7 @@ def _declared() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
 COMMANDS = {
     name: f"latte.cli.{name}:{name}"
     for name in (
+        "adapt",
         "new",
         "run",
         "check",

@@ -11,7 +11,7 @@ from latte.cli.output import echo
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 
-_METHODS = ("auto", "mixture", "training-free", "latteclip")
+_METHODS = ("auto", "zero-shot", "mixture", "training-free", "latteclip")
 
 
 def new(

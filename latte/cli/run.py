@@ -168,12 +168,13 @@ def _run(
     if results is None:
         echo(f"stopped after stage {last}; the same command without --until continues")
     else:
-        _print_results(results, folder)
+        print_results(results, folder)
     if profile:
         _print_profile(folder)
 
 
-def _print_results(results: RunResults, folder: Path) -> None:
+def print_results(results: RunResults, folder: Path) -> None:
+    """Print the numbers of a run and where its files are."""
     from latte.report.terminal import cost_line, summary_table
 
     echo(summary_table(results, _shown(folder)))
