@@ -1,6 +1,7 @@
-"""latte: adapt CLIP to unlabelled images, with texts as the only teacher.
+"""latte: adapt CLIP to your own unlabelled images.
 
-`latte.load("runs/NAME").predict("photos")` uses a run's model; see docs/python.md.
+`latte.adapt("photos", "classes.txt")` adapts and returns a classifier;
+`latte.load("adapted/photos-1a2b3c4d").predict("photos")` uses a run's model; see docs/python.md.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 from latte.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from latte.new.adapting import adapt as adapt
     from latte.predict.predictor import load as load
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "adapt", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """`load`, when it is first asked for: `import latte` imports no torch."""
+    """Import `adapt` and `load` at first use: `import latte` imports no torch."""
     if name == "load":
         from latte.predict.predictor import load
 
         return load
+    if name == "adapt":
+        from latte.new.adapting import adapt
+
+        return adapt
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,6 +33,7 @@ from latte.registry.spec import CommandSpec
 from latte.version import __version__
 
 COMMANDS = {
+    "adapt": "latte.cli.adapt:adapt",
     "new": "latte.cli.recipes:new",
     "run": "latte.cli.run:run",
     "check": "latte.cli.recipes:check",

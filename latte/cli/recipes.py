@@ -10,7 +10,7 @@ import typer
 from latte.cli.output import WIDTH, echo, plain_table, print_json, results, write_file
 from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean
+from latte.new import METHODS
 
 if TYPE_CHECKING:
     from latte.recipe.dump import Line
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from latte.recipe.shipped import Entry
     from latte.registry.registry import Registry
 
-_METHODS = ("auto", "mixture", "training-free", "latteclip")
 _WIDEST = 44
 """Column of the comments of `latte check`; the comment of a longer line follows it, or stands
 above it."""
@@ -40,20 +39,19 @@ def new(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.yaml"),
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(_METHODS)}.")] = "auto",
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
 ) -> None:
     """Look at your images and at this machine, and write a recipe with comments and reasons."""
     from textwrap import fill
 
     from latte.data.enough import quick_look
+    from latte.new.adapting import check_method
     from latte.new.choices import choose, this_machine
     from latte.new.images import look_at
     from latte.new.writing import recipe_text
     from latte.registry.registry import load_registry
 
-    if method not in _METHODS:
-        hint = f"{did_you_mean(method, _METHODS)} All methods: {', '.join(_METHODS)}".strip()
-        raise LatteError(f'there is no method "{method}"', where="--method", hint=hint)
+    check_method(method)
     if output.exists():
         raise LatteError(
             "exists already, and is not overwritten",

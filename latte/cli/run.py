@@ -80,7 +80,7 @@ def _run(
     if measured is None:
         echo(f"stopped after stage {last}; the same command without --until continues")
     else:
-        _print_results(measured, folder)
+        print_results(measured, folder)
     if profile:
         print_profile(folder / "profile.json")
 
@@ -95,7 +95,8 @@ def _print_plan(recipe: Recipe, registry: Registry, progress: Progress, limit: i
         echo(f"  {stage.name:<10} {what}")
 
 
-def _print_results(measured: RunResults, folder: Path) -> None:
+def print_results(measured: RunResults, folder: Path) -> None:
+    """Print the numbers of a run and where its files are."""
     from latte.report.summary import cost_line, summary_table
 
     echo(summary_table(measured, relative(folder)))

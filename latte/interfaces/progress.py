@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -26,3 +27,22 @@ class Progress(Protocol):
 
     def say(self, line: str) -> None:
         """Print one plain line, such as what is reused."""
+
+
+class SilentProgress:
+    """Shows nothing."""
+
+    @contextmanager
+    def task(
+        self, name: str, total: int | None, unit: str, done: int = 0
+    ) -> Iterator[ProgressTask]:
+        """Open a task that nobody sees."""
+        yield _SilentTask()
+
+    def say(self, line: str) -> None:
+        """Print nothing."""
+
+
+class _SilentTask:
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        """Show nothing."""

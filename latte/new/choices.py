@@ -12,12 +12,11 @@ from typing import Literal, cast
 
 from packaging.version import Version
 
-from latte.data.enough import LEAST_PER_NAME
 from latte.new.images import Findings
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind
 
-Method = Literal["mixture", "training-free", "latteclip"]
+Method = Literal["zero-shot", "mixture", "training-free", "latteclip"]
 
 _NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
 """Component that a method needs and that latte does not include."""
@@ -55,6 +54,8 @@ class Choices:
     """The choices for a recipe, with a reason for each."""
 
     method: Method
+    model: str | None = None
+    """A CLIP, as `NAME:PRETRAINED` or as `backbone.model` takes it; None: the usual one."""
     describer: Literal["phrases", "llava"] | None = None
     load_in_4bit: bool = False
     batch_size: int = 64
@@ -66,12 +67,23 @@ class Choices:
     reasons: list[str] = field(default_factory=list)
 
 
-def choose(found: Findings, machine: Machine, registry: Registry, method: str) -> Choices:
-    """Choose settings for these images on this machine; `method` is `auto` or a method's name."""
+def choose(
+    found: Findings,
+    machine: Machine,
+    registry: Registry,
+    method: str,
+    model: str | None = None,
+) -> Choices:
+    """Return the settings for these images on this machine.
+
+    `method` is one of `METHODS`; `auto` takes the one that trains nothing and has a guard.
+    """
     automatic = method == "auto"
-    chosen = _method(found, machine, registry) if automatic else _asked(method, registry)
+    chosen = _method(found, registry) if automatic else _asked(method, registry)
+    chosen.model = model
     _COMPLETE[chosen.method](chosen, found, machine, registry)
-    _choose_guard(chosen, registry)
+    if chosen.method != "zero-shot":
+        _choose_guard(chosen, registry)
     if not found.evaluation:
         chosen.reasons.append(
             "gain: not measured, as there are no labelled images; name a folder with --evaluation"
@@ -114,7 +126,14 @@ def _complete_latteclip(
     _choose_training(chosen, found, machine)
 
 
+def _complete_zero_shot(
+    chosen: Choices, found: Findings, machine: Machine, registry: Registry
+) -> None:
+    """Nothing is left to choose."""
+
+
 _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None]] = {
+    "zero-shot": _complete_zero_shot,
     "mixture": _complete_mixture,
     "training-free": _complete_training_free,
     "latteclip": _complete_latteclip,
@@ -122,36 +141,17 @@ _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None
 """Function that completes the choices of each method."""
 
 
-def _method(found: Findings, machine: Machine, registry: Registry) -> Choices:
-    """Choose fine-tuning if an LMM adds knowledge that CLIP lacks, and images are many."""
-    if _has_lmm(machine, registry) and not found.too_few:
-        return Choices(
-            "latteclip",
-            reasons=[
-                "method: LatteCLIP, because this GPU holds the LMM that writes about your images; "
-                "without training: --method mixture"
-            ],
-        )
-    why = "there is no GPU that holds an LMM"
-    if machine.device == "cuda" and not has(registry, "describer", "llava"):
-        why = "latte-llava, which brings the LMM, is not installed"
+def _method(found: Findings, registry: Registry) -> Choices:
+    """Choose what trains nothing: measured as the safest on folders that people have."""
+    if has(registry, *_NEEDS["mixture"]):
+        return Choices("mixture", reasons=["method: joint labelling of all images, no training"])
+    reasons = ["method: prototypes estimated again from texts and images, no training"]
     if found.too_few:
-        why = f"there are fewer than {LEAST_PER_NAME} images per class name to train on"
-    mixture = has(registry, *_NEEDS["mixture"])
-    name: Method = "mixture" if mixture else "training-free"
-    what = (
-        "all images decide together what each one shows, and nothing is trained"
-        if mixture
-        else "prototypes are re-estimated from texts and images, and nothing is trained"
-    )
-    reason = f"method: {what}, because {why}; to fine-tune anyway: --method latteclip"
-    reasons = [reason]
-    if found.too_few and not mixture:
         reasons.append(
-            "few images: pip install latte-transductive, and write this recipe again; the mixture "
-            "needs no texts about images and keeps zero-shot where it is likely to be worse"
+            "few images: pip install latte-transductive, and run this again; its mixture needs no "
+            "texts about images and keeps zero-shot where it is likely to be worse"
         )
-    return Choices(name, reasons=reasons)
+    return Choices("training-free", reasons=reasons)
 
 
 def _asked(method: str, registry: Registry) -> Choices:
@@ -172,6 +172,17 @@ def _requirement(registry: Registry, kind: Kind, name: str) -> str:
     provider = registry.get(kind, name)
     major, minor = Version(provider.version).release[:2]
     return f"{provider.distribution}>={major}.{minor},<{major}.{minor + 1}"
+
+
+def lmm_on_this_machine() -> str:
+    """Return in one clause whether LatteCLIP with an LMM can run here, and what it needs."""
+    machine = this_machine()
+    if machine.device == "cuda" and (machine.memory or 0.0) >= _LMM_MEMORY:
+        return "this GPU holds an LMM: pip install latte-llava"
+    return (
+        f"texts from CLIP itself on this machine; an LMM needs a GPU of {_LMM_MEMORY:.0f} GiB "
+        "or a server (latte-openai)"
+    )
 
 
 def _has_lmm(machine: Machine, registry: Registry) -> bool:

@@ -15,7 +15,7 @@ from latte.data.source_options import CLASS_FOLDERS
 from latte.data.sources.classes import ClassLookup, read_class_names
 from latte.data.sources.walk import list_images
 from latte.interfaces import Context, LatteError
-from latte.io.paths import existing_folder, some
+from latte.io.paths import existing_file, existing_folder, some
 from latte.registry.registry import load_registry
 
 SAMPLE = 64
@@ -37,8 +37,8 @@ class Findings:
     """Facts about the images and class names."""
 
     root: Path
-    classes: Path | None
-    """File of class names; None: the sub-folders of `root` name the classes."""
+    classes: Path | Sequence[str] | None
+    """A file, or the names; None: the sub-folders of `root` name the classes."""
     evaluation: Path | None
     images: int
     opened: int
@@ -78,18 +78,18 @@ class Findings:
         yield from _warnings_about(self.class_names)
 
 
-def look_at(root: Path, classes: Path | None, evaluation: Path | None) -> Findings:
+def look_at(root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None) -> Findings:
     """Look at a folder, at `SAMPLE` of its images, and at the class names.
 
     Raises `LatteError` for what no run can use: no images, unusable class names, an evaluation
     folder with other classes, or with training images.
     """
     existing_folder(root.absolute(), "--images")
+    if isinstance(classes, Path):
+        existing_file(classes.absolute(), "--classes")
     paths = sorted(list_images(root.absolute(), "--images"))
     context = _context()
-    names = read_class_names(
-        str(classes.absolute()) if classes else CLASS_FOLDERS, root.absolute(), context
-    )
+    names = read_class_names(_as_option(classes), root.absolute(), context)
     opened = paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
     sizes, broken = _open(opened, root.absolute())
     return Findings(
@@ -146,7 +146,16 @@ def _is_class(folder: str, lookup: ClassLookup) -> bool:
     return True
 
 
-def _labelled(root: Path, classes: Path | None, evaluation: Path | None, context: Context) -> int:
+def _as_option(classes: Path | Sequence[str] | None) -> str | tuple[str, ...]:
+    """Return `classes` as the option of a dataset holds it."""
+    if classes is None:
+        return CLASS_FOLDERS
+    return str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
+
+
+def _labelled(
+    root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None, context: Context
+) -> int:
     if evaluation is None:
         return 0
     registry = load_registry()
@@ -154,7 +163,7 @@ def _labelled(root: Path, classes: Path | None, evaluation: Path | None, context
     model: Any = registry.options_model(folder)
     options = model(
         root=str(root.absolute()),
-        classes=str(classes.absolute()) if classes else CLASS_FOLDERS,
+        classes=_as_option(classes),
         evaluation=str(evaluation.absolute()),
     )
     dataset: Any = registry.build(folder, options, context)

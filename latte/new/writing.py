@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from latte.data.enough import quick_look
 from latte.data.source_options import CLASS_FOLDERS
-from latte.new.choices import Choices
+from latte.new.choices import Choices, Method
 from latte.new.images import Findings
 from latte.recipe.dump import dump_yaml
 
@@ -30,22 +30,18 @@ def _lines(found: Findings, chosen: Choices, file: Path) -> Iterator[str]:
     if chosen.requires:
         yield from _entry("requires", chosen.requires)
     yield from _dataset(found, file)
-    yield "# Another CLIP: any name and tag of open_clip.list_pretrained()"
-    yield "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}"
+    yield from _backbone(chosen.model)
     if chosen.guard:
         yield "# Keeps plain CLIP where the evidence that adapting helps is weak"
         yield from _entry("guard", chosen.guard)
-    yield from {"mixture": _mixture, "training-free": _free, "latteclip": _latteclip}[
-        chosen.method
-    ](chosen)
+    yield from _METHODS[chosen.method](chosen)
 
 
 def _dataset(found: Findings, file: Path) -> Iterator[str]:
     yield "dataset:"
     yield "  use: folder"
     yield from _entry("root", _path(found.root, file), "  ")
-    classes = _path(found.classes, file) if found.classes else CLASS_FOLDERS
-    yield from _entry("classes", classes, "  ")
+    yield from _entry("classes", _classes(found, file), "  ")
     yield '  # Better with the kind of your classes: "a photo of a {class}, a type of bird."'
     yield '  template: "a photo of a {class}."'
     if found.evaluation:
@@ -54,6 +50,24 @@ def _dataset(found: Findings, file: Path) -> Iterator[str]:
     else:
         yield "  # A folder of labelled images by class, not those in root, to measure the gain"
         yield "  # evaluation: labelled"
+
+
+def _backbone(model: str | None) -> Iterator[str]:
+    if model is None:
+        yield "# Another CLIP: any name and tag of open_clip.list_pretrained()"
+        yield "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}"
+        return
+    name, _, tag = model.partition(":")
+    brings_weights = name in ("plugin", "local-dir", "hf-hub")
+    settings = {"model": model} if brings_weights or not tag else {"model": name, "pretrained": tag}
+    yield from _entry("backbone", settings)
+
+
+def _zero_shot(chosen: Choices) -> Iterator[str]:
+    yield "# The frozen CLIP as it is"
+    yield "labels: [frozen]"
+    yield "prototypes: templates"
+    yield "train: {max_steps: 0}"
 
 
 def _mixture(chosen: Choices) -> Iterator[str]:
@@ -90,6 +104,14 @@ def _latteclip(chosen: Choices) -> Iterator[str]:
     yield "  without-descriptions: {descriptions: [class], describer: null}"
 
 
+_METHODS: Mapping[Method, Callable[[Choices], Iterator[str]]] = {
+    "zero-shot": _zero_shot,
+    "mixture": _mixture,
+    "training-free": _free,
+    "latteclip": _latteclip,
+}
+
+
 def _descriptions(chosen: Choices) -> Iterator[str]:
     if chosen.describer == "llava":
         yield "describer:"
@@ -109,6 +131,12 @@ def _descriptions(chosen: Choices) -> Iterator[str]:
 
 def _entry(key: str, value: object, indent: str = "") -> Iterator[str]:
     yield from (indent + line for line in dump_yaml({key: value}).splitlines())
+
+
+def _classes(found: Findings, file: Path) -> object:
+    if found.classes is None:
+        return CLASS_FOLDERS
+    return _path(found.classes, file) if isinstance(found.classes, Path) else list(found.classes)
 
 
 def _path(path: Path, file: Path) -> str:

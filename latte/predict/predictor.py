@@ -42,6 +42,11 @@ class Predictor:
         self.own = own
         """The posterior of the run's own images; None in runs without one."""
 
+    def __repr__(self) -> str:
+        """Return what it classifies, with which model and where."""
+        shown = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
+        return f"Predictor({len(self.classes)} classes: {shown}; device={self.device!r})"
+
     @property
     def scale(self) -> float:
         """The factor of similarities before softmax: calibrated, or the model's logit scale."""

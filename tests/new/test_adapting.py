@@ -1,0 +1,93 @@
+"""From a folder of images to a classifier in one command, and in one call."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import latte
+from latte.cli.main import run_command_line
+from latte.interfaces import LatteError
+from latte.predict.predictor import Predictor
+
+Images = Callable[..., Path]
+MODEL = ("--model", "plugin:tiny")
+
+
+@pytest.fixture
+def photos(colour_images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = colour_images(per_class=6)
+    monkeypatch.chdir(tmp_path)
+    return root
+
+
+def test_one_command_writes_recipe_run_report_and_labels(
+    photos: Path, colour_images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled = colour_images(per_class=2, folder="labelled")
+    command = ["adapt", str(photos), "--test", str(labelled), *MODEL, "--quiet"]
+    assert run_command_line(command) == 0
+    said = capsys.readouterr().out
+    recipe = Path("adapted", f"{photos.name}.yaml")
+    (folder,) = (one.parent for one in Path("adapted").glob("*/pseudo_labels.csv"))
+    with (folder / "pseudo_labels.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(list(photos.rglob("*.jpg")))
+    for words in (str(recipe), str(folder / "report" / "index.html"), "zero-shot", "adapted"):
+        assert words in said, words
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+    assert run_command_line(command) == 0
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")} == before
+
+
+def test_one_call_returns_what_load_returns(photos: Path) -> None:
+    names = sorted(one.name for one in photos.iterdir())
+    model = latte.adapt(photos, names, model="plugin:tiny")
+    (folder,) = (one.parent for one in Path("adapted").glob("*/pseudo_labels.csv"))
+    assert isinstance(model, Predictor)
+    assert model.predict(photos) == latte.load(folder).predict(photos)
+    assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
+
+
+def test_another_recipe_of_that_name_is_kept(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = Path("adapted", f"{photos.name}.yaml")
+    recipe.parent.mkdir()
+    recipe.write_text("mine\n")
+    assert run_command_line(["adapt", str(photos), *MODEL]) == 2
+    assert recipe.read_text() == "mine\n"
+    assert "exists and differs" in capsys.readouterr().err
+
+
+def test_zero_shot_is_a_method(photos: Path) -> None:
+    model = latte.adapt(photos, method="zero-shot", model="plugin:tiny", output="plain")
+    assert "guard" not in Path("plain", f"{photos.name}.yaml").read_text()
+    assert len(model.classes) == len(list(photos.iterdir()))
+
+
+def test_wrong_method_names_the_nearest(photos: Path) -> None:
+    with pytest.raises(LatteError, match="no method") as error:
+        latte.adapt(photos, method="zeroshot", model="plugin:tiny")
+    assert "zero-shot" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["phtos"], "PHOTOS"), ([".", "--classes", "gone.txt"], "--classes")],
+)
+def test_wrong_paths_are_refused_before_torch_is_imported(
+    arguments: list[str], named: str, photos: Path
+) -> None:
+    program = (
+        "import sys; from latte.cli.main import run_command_line\n"
+        f"code = run_command_line(['adapt', *{arguments!r}])\n"
+        "sys.exit(7 if 'torch' in sys.modules else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert named in done.stderr
