@@ -11,6 +11,7 @@ import typer
 
 from latte.cli.output import WIDTH, echo
 from latte.cli.shared import QuietOption
+from latte.new import METHODS
 
 if TYPE_CHECKING:
     from latte.new.adapting import Proposal
