@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from latte.toolkit.mixer import margin_weights as margin_weights
     from latte.toolkit.mixer import mix as mix
     from latte.toolkit.mixer import mix_descriptions as mix_descriptions
+    from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
     from latte.toolkit.streams import full_stream as full_stream
 
 _AT_FIRST_USE = {
@@ -45,6 +46,7 @@ _AT_FIRST_USE = {
     "mix": "latte.toolkit.mixer",
     "mix_descriptions": "latte.toolkit.mixer",
     "model_card": "latte.report.card",
+    "nearest_neighbours": "latte.toolkit.neighbours",
     "row_blocks": "latte.toolkit.blocks",
     "rows_a_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",
