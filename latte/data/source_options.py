@@ -11,17 +11,15 @@ from latte.interfaces import IsPath, Options
 CLASS_FOLDERS = "folders"
 """The value of `classes` that takes the names from the sub-folders of `root`."""
 
-CLASSES_HELP = (
-    "text file with one class name a line, or a list of names, or `folders`: the names of the "
-    "sub-folders of root, sorted, with `_` read as a space (a file called folders: ./folders). "
-    "Several names of one class: `couch | sofa`, the first is shown"
-)
-
-
-ClassNames: TypeAlias = (
-    Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...]
-)
-"""What `classes` may hold: a file, `folders`, or the names."""
+ClassNames: TypeAlias = Annotated[
+    Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...],
+    Field(
+        description="text file with one class name per line, or a list of names, or `folders`: the "
+        "names of the sub-folders of root, sorted, with `_` read as a space (a file called "
+        "folders: ./folders). Several names of one class: `couch | sofa`, the first is shown"
+    ),
+]
+"""An option that names the classes: a file, `folders`, or the names."""
 
 
 class SourceOptions(Options):

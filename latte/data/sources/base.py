@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from latte.data.source_options import SourceOptions
-from latte.interfaces import Context, Dataset, ImageReference
+from latte.data.sources.classes import ClassLookup, shown
+from latte.interfaces import Context, Dataset, LabelledImage, LatteError
 
 SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 
@@ -18,13 +19,12 @@ class ImageSource(Dataset[SourceOptionsT]):
         self,
         options: SourceOptionsT,
         context: Context,
-        class_names: tuple[str, ...],
-        class_aliases: Sequence[Sequence[str]] = (),
+        classes: Sequence[Sequence[str]],
     ) -> None:
-        """`class_aliases` are all names of each class; without them each has one."""
+        """Take all names of each class, the one that is shown first."""
         super().__init__(options, context)
-        self._class_names = class_names
-        self._class_aliases = class_aliases or [(name,) for name in class_names]
+        self._class_names = shown(classes)
+        self._class_aliases = classes
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -46,7 +46,18 @@ class ImageSource(Dataset[SourceOptionsT]):
         """All names that each class goes by, the one in `class_names` first."""
         return self._class_aliases
 
+    @property
+    def lookup(self) -> ClassLookup:
+        """Finds the label of a class by any of its names."""
+        return ClassLookup(self.class_names, self.class_aliases)
 
-def by_id(images: Sequence[ImageReference]) -> tuple[ImageReference, ...]:
-    """The one order of images: whatever listed them, and whatever their labels are."""
-    return tuple(sorted(images, key=lambda image: image.id))
+    def refuse_overlap(self, evaluation: Sequence[LabelledImage], where: str) -> None:
+        """Raise `LatteError` if a labelled image is a training image too."""
+        known = {image.id for image in self.training_images()}
+        shared = [labelled.image.id for labelled in evaluation if labelled.image.id in known]
+        if shared:
+            raise LatteError(
+                f"{len(shared)} evaluation images are training images too, such as {shared[0]}",
+                where=where,
+                hint="Take them out of one of the two.",
+            )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from latte.data.sources.classes import ClassLookup
-from latte.data.sources.tables import read_rows
+from latte.data.sources.tables import iterate_rows
 from latte.data.sources.walk import list_images
 from latte.interfaces import ImageReference, LabelledImage, LatteError
 from latte.io.paths import is_file, some
@@ -52,6 +52,35 @@ class ListedPaths:
         if not path.anchor and not self._stays_inside(full):
             raise self._refusal(f"{entry!r} is a link that leads out of the root", where)
         return image_reference(full, self._id_root)
+
+    def images(
+        self, read: Callable[[], Iterable[tuple[str, str]]], file: Path
+    ) -> tuple[ImageReference, ...]:
+        """Return the images of all entries of `file`, sorted by id.
+
+        `read()` yields each entry with its place. It is called again only to name the place of an
+        image that is listed twice: a million places take much memory.
+        """
+        images = [self.reference(entry, where) for entry, where in read()]
+        if len({image.id for image in images}) < len(images):
+            unique([(self.reference(entry, where), where) for entry, where in read()])
+        refuse_all_missing(images, self.root, str(file))
+        return by_id(images)
+
+    def labelled(
+        self, file: Path, lookup: ClassLookup, path_column: str, class_column: str
+    ) -> tuple[LabelledImage, ...]:
+        """Return the images of a CSV or JSONL file with their labels, sorted by id.
+
+        Raises `LatteError` with the line of an unknown class, a bad path or an image listed twice.
+        """
+        labelled, places = [], []
+        for row in iterate_rows(file):
+            image = self.reference(row.text(path_column), row.where)
+            labelled.append(LabelledImage(image, lookup.label(row.text(class_column), row.where)))
+            places.append((image, row.where))
+        refuse_all_missing(unique(places), self.root, str(file))
+        return labelled_by_id(labelled)
 
     def _stays_inside(self, path: Path) -> bool:
         if path.parent not in self._inside:
@@ -108,25 +137,6 @@ def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str)
         )
 
 
-# Labelled images: from a list, or from a tree with one sub-folder a class.
-
-
-def labelled_list(
-    file: Path, paths: ListedPaths, lookup: ClassLookup, path_column: str, class_column: str
-) -> tuple[LabelledImage, ...]:
-    """The images of a CSV or JSONL file with their labels, sorted by id.
-
-    Raises `LatteError` with the line of an unknown class, a bad path or an image listed twice.
-    """
-    labelled, places = [], []
-    for row in read_rows(file):
-        image = paths.reference(row.text(path_column), row.where)
-        labelled.append(LabelledImage(image, lookup.label(row.text(class_column), row.where)))
-        places.append((image, row.where))
-    refuse_all_missing(unique(places), paths.root, str(file))
-    return labelled_by_id(labelled)
-
-
 def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[LabelledImage, ...]:
     """The images of an ImageFolder tree with the labels that its sub-folders name, sorted by id.
 
@@ -150,20 +160,16 @@ def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[Lab
     )
 
 
-def refuse_overlap(
-    training: Sequence[ImageReference], evaluation: Sequence[LabelledImage], where: str
-) -> None:
-    """Evaluation images that training sees would measure memory: raise `LatteError`."""
-    known = {image.id for image in training}
-    shared = [labelled.image.id for labelled in evaluation if labelled.image.id in known]
-    if shared:
-        raise LatteError(
-            f"{len(shared)} evaluation images are training images too, such as {shared[0]}",
-            where=where,
-            hint="Take them out of one of the two.",
-        )
+def images_below(root: Path, where: str) -> tuple[ImageReference, ...]:
+    """Return every image below `root`, sorted by id. Raises `LatteError` if there is none."""
+    return by_id([image_reference(path, root) for path in list_images(root, where)])
+
+
+def by_id(images: Iterable[ImageReference]) -> tuple[ImageReference, ...]:
+    """Sort images by id, so that their order depends on neither labels nor the file system."""
+    return tuple(sorted(images, key=lambda image: image.id))
 
 
 def labelled_by_id(images: Sequence[LabelledImage]) -> tuple[LabelledImage, ...]:
-    """Sorted as training images are."""
+    """Sort labelled images by id, as training images are."""
     return tuple(sorted(images, key=lambda labelled: labelled.image.id))

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
-from latte.data.sources.base import ImageSource, SourceOptionsT, by_id
+from latte.data.sources.base import ImageSource, SourceOptionsT
 from latte.data.sources.classes import distinct
 from latte.data.sources.listed import (
     ListedPaths,
+    by_id,
     labelled_by_id,
     refuse_all_missing,
-    refuse_overlap,
     unique,
 )
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
@@ -34,8 +35,17 @@ class Entry:
     name: str
 
 
-Splits = dict[str, list[Entry]]
-"""The entries of train, val and test; empty where a file has none."""
+class Splits(dict[str, list[Entry]]):
+    """The entries of train, val and test, in this order; empty where a file has none."""
+
+    NAMES: ClassVar[tuple[str, ...]] = SPLIT_NAMES
+
+    def names_by_label(self) -> dict[int, Entry]:
+        """Return one labelled entry for each label, in label order.
+
+        Raises `LatteError` where a label has two names.
+        """
+        return names_by_label([entry for entries in self.values() for entry in entries])
 
 
 def read_splits(file: Path) -> Splits:
@@ -50,7 +60,7 @@ def read_splits(file: Path) -> Splits:
         raise LatteError(f"malformed JSON: {error}", where=str(file), hint=SHAPE) from error
     if not isinstance(content, dict) or "train" not in content:
         raise LatteError("is not a split file: it has no train split", where=str(file), hint=SHAPE)
-    return {name: _read_split(file, name, content.get(name)) for name in SPLIT_NAMES}
+    return Splits({name: _read_split(file, name, content.get(name)) for name in SPLIT_NAMES})
 
 
 def names_by_label(entries: Sequence[Entry]) -> dict[int, Entry]:
@@ -113,9 +123,10 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         """Messages name `file`; `spell` turns a split's class name into the one that is used."""
         self._file, self._root = file, root
         self._train, self._test = splits["train"] + splits["val"], splits["test"]
-        names = names_by_label(self._train + self._test)
+        names = splits.names_by_label()
         self._labels = {label: index for index, label in enumerate(names)}
-        super().__init__(options, context, _class_names(names.values(), file, spell))
+        spelled = _class_names(names.values(), file, spell)
+        super().__init__(options, context, [(name,) for name in spelled])
 
     def training_images(self) -> Sequence[ImageReference]:
         """The images of train and val, sorted by id."""
@@ -145,7 +156,7 @@ class SplitDataset(ImageSource[SourceOptionsT]):
             LabelledImage(image, self._labels[_label_of(entry)])
             for image, entry in self._listed(self._test)
         ]
-        refuse_overlap(self.training_images(), labelled, str(self._file))
+        self.refuse_overlap(labelled, str(self._file))
         return labelled_by_id(labelled)
 
     def _listed(self, entries: Sequence[Entry]) -> list[tuple[ImageReference, Entry]]:

@@ -54,11 +54,6 @@ class Row:
         return value
 
 
-def read_rows(file: Path) -> list[Row]:
-    """All rows of a CSV (with a header) or JSONL file; see `iterate_rows`."""
-    return list(iterate_rows(file))
-
-
 def iterate_rows(file: Path) -> Iterator[Row]:
     """The rows of a CSV (with a header) or JSONL file, one by one: a row takes some 500 bytes.
 

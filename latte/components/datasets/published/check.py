@@ -14,11 +14,9 @@ from typing import Any, Literal
 
 from latte.api import LatteError, digest
 from latte.api.sources import (
-    SPLIT_NAMES,
     Splits,
     is_file,
     is_folder,
-    names_by_label,
     read_text,
     visible_entries,
 )
@@ -81,8 +79,8 @@ def split_digest(splits: Splits) -> str:
     """
     lines = [
         f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
-        for split in SPLIT_NAMES
-        for entry in splits[split]
+        for split, entries in splits.items()
+        for entry in entries
     ]
     return digest(*sorted(lines))
 
@@ -99,9 +97,8 @@ def maker(file: Path) -> str | None:
 
 def sizes(splits: Splits) -> tuple[int, int, int, int]:
     """Images of train, val and test, and classes."""
-    entries = [entry for split in SPLIT_NAMES for entry in splits[split]]
-    counts = [len(splits[split]) for split in SPLIT_NAMES]
-    return counts[0], counts[1], counts[2], len(names_by_label(entries))
+    train, val, test = map(len, splits.values())
+    return train, val, test, len(splits.names_by_label())
 
 
 def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
@@ -199,7 +196,7 @@ def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Find
 
 
 def _images(folder: Path, splits: Splits) -> Finding:
-    named = {split: [entry.path for entry in splits[split]] for split in SPLIT_NAMES}
+    named = {split: [entry.path for entry in entries] for split, entries in splits.items()}
     total = sum(map(len, named.values()))
     present = _present(folder, (path for paths in named.values() for path in paths))
     absent = {split: [one for one in paths if one not in present] for split, paths in named.items()}

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from latte.api import Context, PathText, SourceOptions
-from latte.api.sources import SplitDataset, several_templates
+from latte.api.sources import SplitDataset
 from latte.components.datasets.published.facts import Facts, find_facts
 from latte.components.datasets.published.location import find_root, read_published, split_files
 
@@ -34,7 +34,7 @@ class PublishedOptions(SourceOptions):
     @field_validator("template")
     @classmethod
     def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        templates = several_templates(template)
+        templates = (template,) if isinstance(template, str) else template
         own = [one for one in templates if one not in ("released", "coop", "supplement")]
         if not templates or not all("{class}" in one for one in own):
             raise ValueError(

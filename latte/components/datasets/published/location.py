@@ -8,7 +8,6 @@ from pathlib import Path
 
 from latte.api import LatteError
 from latte.api.sources import (
-    SPLIT_NAMES,
     Entry,
     Splits,
     existing_file,
@@ -25,7 +24,7 @@ VARIANTS = "variants.txt"
 
 def variant_lists(root: Path) -> list[Path]:
     """The files that are read."""
-    return [root / VARIANTS, *(_list_of(root, split) for split in SPLIT_NAMES)]
+    return [root / VARIANTS, *(_list_of(root, split) for split in Splits.NAMES)]
 
 
 def read_variants(root: Path) -> Splits:
@@ -35,7 +34,7 @@ def read_variants(root: Path) -> Splits:
     """
     names = read_text(existing_file(root / VARIANTS, "dataset.root")).split("\n")
     labels = {name: label for label, name in enumerate(filter(None, map(str.strip, names)))}
-    return {split: list(_entries(_list_of(root, split), labels)) for split in SPLIT_NAMES}
+    return Splits({split: list(_entries(_list_of(root, split), labels)) for split in Splits.NAMES})
 
 
 def _list_of(root: Path, split: str) -> Path:
