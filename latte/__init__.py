@@ -1,6 +1,6 @@
-"""latte: adapt CLIP to unlabelled images, with texts as the only teacher.
+"""latte: adapt CLIP to unlabelled images.
 
-`latte.load("runs/NAME").predict("photos")` uses a run's model; see docs/python.md.
+`latte.load("runs/NAME").predict("photos")` uses the model of a run; see docs/python.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """`load`, when it is first asked for: `import latte` imports no torch."""
+    """Import `load` at its first use, so that `import latte` does not load torch."""
     if name == "load":
         from latte.predict.predictor import load
 
