@@ -23,7 +23,15 @@ ClassNames: TypeAlias = Annotated[
 
 
 class SourceOptions(Options):
-    """What every dataset can be told."""
+    """Options of every dataset.
+
+    Example:
+        >>> from latte.api import PathText, SourceOptions
+        >>> class FolderOptions(SourceOptions):
+        ...     root: PathText
+        >>> FolderOptions(root="photos").templates
+        ('a photo of a {class}.',)
+    """
 
     template: str | tuple[str, ...] = Field(
         default="a photo of a {class}.",

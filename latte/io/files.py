@@ -57,7 +57,15 @@ def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> No
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8 to a temporary name, then rename it: `path` is never incomplete.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import write_text
+        >>> write_text(Path("notes.txt"), "a grey cat")
+        >>> Path("notes.txt").read_text(encoding="utf-8")
+        'a grey cat'
+    """
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -74,7 +82,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def digest(*parts: str | bytes) -> str:
-    """A 128-bit hex digest of `parts`; ("ab", "c") and ("a", "bc") differ."""
+    """Return a 128-bit hex digest of `parts`; ("ab", "c") and ("a", "bc") differ.
+
+    Example:
+        >>> from latte.api import digest
+        >>> len(digest("model-1", "temperature=0"))
+        32
+    """
     return digest_stream(part.encode() if isinstance(part, str) else part for part in parts)
 
 

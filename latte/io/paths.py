@@ -12,22 +12,52 @@ from latte.interfaces import LatteError
 
 
 def existing_file(path: Path, where: str) -> Path:
-    """`path` if it is a file. Raises `LatteError` with the nearest existing name."""
+    """Return `path` if it is a file, else raise `LatteError` with the nearest existing name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import existing_file
+        >>> Path("classes.txt").touch()
+        >>> existing_file(Path("classes.txt"), "dataset.classes").name
+        'classes.txt'
+    """
     return path if is_file(path) else _missing(path, "file", where)
 
 
 def existing_folder(path: Path, where: str) -> Path:
-    """`path` if it is a folder. Raises `LatteError` with the nearest existing name."""
+    """Return `path` if it is a folder, else raise `LatteError` with the nearest existing name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import existing_folder
+        >>> Path("photos").mkdir()
+        >>> existing_folder(Path("photos"), "dataset.root").name
+        'photos'
+    """
     return path if is_folder(path) else _missing(path, "folder", where)
 
 
 def is_file(path: Path) -> bool:
-    """Whether `path` is a file; a name that no file can have is not one."""
+    """Return True if `path` is a file, False also for a name that no file can have.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import is_file
+        >>> is_file(Path("a" * 10_000))
+        False
+    """
     return _holds(Path.is_file, path)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder or a link to one."""
+    """Return True if `path` is a folder or a link to one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import is_folder
+        >>> is_folder(Path())
+        True
+    """
     return _holds(Path.is_dir, path)
 
 
@@ -37,7 +67,17 @@ def is_broken_link(path: Path) -> bool:
 
 
 def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What `folder` shows, by name. Raises `LatteError` if it cannot be listed."""
+    """Return the entries of `folder` that are not hidden, sorted by name.
+
+    Raises `LatteError` if the folder cannot be listed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import visible_entries
+        >>> Path("1.jpg").touch()
+        >>> [entry.name for entry in visible_entries(Path())]
+        ['1.jpg']
+    """
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
@@ -47,7 +87,15 @@ def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file without its byte order mark. Raises `LatteError` with the line at fault."""
+    """Read a UTF-8 file without its byte order mark. Raises `LatteError` with the malformed line.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import read_text
+        >>> _ = Path("classes.txt").write_text("cat")
+        >>> read_text(Path("classes.txt"))
+        'cat'
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -62,7 +110,13 @@ def read_text(path: Path) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first five names and the number of the others, for messages.
+
+    Example:
+        >>> from latte.api.sources import some
+        >>> some(["a", "b", "c", "d", "e", "f", "g"])
+        'a, b, c, d, e and 2 more'
+    """
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 

@@ -73,9 +73,14 @@ def one_line(text: str) -> str:
 
 
 def without_secrets(value: Any) -> Any:
-    """`value` with the texts of keys such as `api_key`, and passwords in addresses, hidden.
+    """Return `value` without secrets: texts of keys such as `api_key`, passwords in addresses.
 
-    Reports get passed around.
+    Use it before writing a recipe into a report, which people may share.
+
+    Example:
+        >>> from latte.api import without_secrets
+        >>> without_secrets({"api_key": "sk-123", "seed": 0})
+        {'api_key': '(hidden)', 'seed': 0}
     """
     if isinstance(value, Mapping):
         return {

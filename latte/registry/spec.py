@@ -55,6 +55,17 @@ class ComponentSpec:
     anything heavy. For kind `model`, the target is a function without arguments that returns the
     `Path` of a model folder, which a recipe names `plugin:NAME`: one of open_clip in
     `backbone.model`, one of another library in the `model` option of a component that reads it.
+
+    Example:
+        >>> from latte.api import ComponentSpec, hookimpl
+        >>> @hookimpl
+        ... def latte_components():
+        ...     return [
+        ...         ComponentSpec(
+        ...             kind="describer", name="echo", target="latte_echo.describer:Echo",
+        ...             options="latte_echo.options:EchoOptions", summary="repeats the question",
+        ...         )
+        ...     ]
     """
 
     kind: Kind
@@ -71,6 +82,12 @@ class CommandSpec:
 
     `target` is `"package.module:name"`: a function whose annotations typer reads, or a
     `typer.Typer` of further commands. It is imported when the command is called, not by the help.
+
+    Example:
+        >>> from latte.api import CommandSpec, hookimpl
+        >>> @hookimpl
+        ... def latte_commands():
+        ...     return [CommandSpec("echo", "latte_echo.command:run", "repeats a question")]
     """
 
     name: str

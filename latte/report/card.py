@@ -123,7 +123,16 @@ for prediction in model.predict_iter("photos"):
 
 
 def model_card(results: RunResults) -> str:
-    """The whole card: a YAML header and Markdown."""
+    """Return the model card of a run: a YAML header and Markdown.
+
+    Example:
+        from latte.api import model_card, write_text
+
+        def report(self, results):
+            path = results.folder / "model" / "README.md"
+            write_text(path, model_card(results))
+            return [path]
+    """
     parts = (
         _header(results),
         f"# {escaped(results.name)}",

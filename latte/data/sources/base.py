@@ -13,7 +13,22 @@ SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 
 
 class ImageSource(Dataset[SourceOptionsT]):
-    """A dataset whose class names are known as soon as it is built."""
+    """Base of datasets that know their class names when they are built.
+
+    Example:
+        >>> from latte.api import PathText, SourceOptions
+        >>> from latte.api.sources import ClassNames, ImageSource, images_below, read_classes
+        >>> class Options(SourceOptions):
+        ...     root: PathText
+        ...     classes: ClassNames
+        >>> class Photos(ImageSource[Options]):
+        ...     def __init__(self, options, context):
+        ...         self._root = context.path(options.root)
+        ...         classes = read_classes(options.classes, self._root, context)
+        ...         super().__init__(options, context, classes)
+        ...     def training_images(self):
+        ...         return images_below(self._root, "dataset.root")
+    """
 
     def __init__(
         self,

@@ -22,9 +22,18 @@ ALIAS_SEPARATOR = " | "
 def read_classes(
     classes: str | tuple[str, ...], root: Path, context: Context
 ) -> tuple[tuple[str, ...], ...]:
-    """All names of each class: from a list, a text file, or `folders` for those below `root`.
+    """Read all names of each class from a list, a text file, or (`folders`) subfolders of `root`.
 
-    Raises `LatteError` for a missing file, a name that occurs twice, and fewer than two classes.
+    Raises `LatteError` for a missing file, a repeated name, and fewer than two classes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import Context
+        >>> from latte.api.sources import read_classes
+        >>> from latte.testing import StubClip
+        >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
+        >>> read_classes(("couch | sofa", "table"), Path(), context)
+        (('couch', 'sofa'), ('table',))
     """
     if classes == CLASS_FOLDERS:
         folders = list_folders(root)
@@ -42,7 +51,16 @@ def read_classes(
 def read_class_names(
     classes: str | tuple[str, ...], root: Path, context: Context
 ) -> tuple[str, ...]:
-    """The name by which each class is shown; see `read_classes`."""
+    """Return the first name of each class of `read_classes`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import Context, read_class_names
+        >>> from latte.testing import StubClip
+        >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
+        >>> read_class_names(("couch | sofa", "table"), Path(), context)
+        ('couch', 'table')
+    """
     return shown(read_classes(classes, root, context))
 
 
@@ -62,7 +80,14 @@ def _with_aliases(entries: Sequence[tuple[str, str]], where: str) -> tuple[tuple
 
 
 def folder_class_name(folder: Path) -> str:
-    """The class that a folder of an ImageFolder tree stands for."""
+    """Return the class name of a folder of an ImageFolder tree: `_` becomes a space.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import folder_class_name
+        >>> folder_class_name(Path("photos/polar_bear"))
+        'polar bear'
+    """
     return folder.name.replace("_", " ").strip()
 
 
@@ -89,7 +114,13 @@ def refuse_fewer_than_two(classes: int, where: str) -> None:
 
 
 class ClassLookup:
-    """Finds the label of a class in its own spelling, else with `_` for spaces or other case."""
+    """Finds the label of a class by its exact name, else ignoring case and reading `_` as a space.
+
+    Example:
+        >>> from latte.api import ClassLookup
+        >>> ClassLookup(["polar bear", "seal"]).label("Polar_Bear", where="labels.csv:2")
+        0
+    """
 
     def __init__(self, names: Sequence[str], aliases: Sequence[Sequence[str]] = ()) -> None:
         """`aliases` are all names of each class, where it has more than the one in `names`."""

@@ -24,11 +24,17 @@ def image_reference(path: Path, root: Path) -> ImageReference:
 
 
 class ListedPaths:
-    """Turns the entries of a file into images below `root`.
+    """Turns the paths that a file lists into images below `root`.
 
-    A file from elsewhere must not make latte read (and perhaps send to a describer) what lies
-    outside the root, so `..` and links that lead out are refused; absolute paths are taken only
-    where `absolute` says that the user wrote the file himself.
+    An untrusted file must not make latte read files outside the root, and perhaps send them to a
+    describer. So `..` and links that lead outside are refused. Absolute paths are allowed if
+    `absolute` is true: the user wrote the file.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import ListedPaths
+        >>> ListedPaths(Path("photos"), absolute=False).reference("cats/1.jpg", "list.csv:2").id
+        'cats/1.jpg'
     """
 
     def __init__(self, root: Path, *, absolute: bool, id_root: Path | None = None) -> None:
@@ -138,9 +144,18 @@ def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str)
 
 
 def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[LabelledImage, ...]:
-    """The images of an ImageFolder tree with the labels that its sub-folders name, sorted by id.
+    """Return the images of an ImageFolder tree, labelled by their subfolders and sorted by id.
 
-    Raises `LatteError` for a sub-folder that is no class, and for images in no sub-folder.
+    Raises `LatteError` for a subfolder that is not a class, and for images outside subfolders.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import ClassLookup
+        >>> from latte.api.sources import labelled_tree
+        >>> Path("test/cat").mkdir(parents=True)
+        >>> Path("test/cat/1.jpg").touch()
+        >>> [one.label for one in labelled_tree(Path("test"), Path(), ClassLookup(["dog", "cat"]))]
+        [1]
     """
     paths = list_images(folder, str(folder))
     inner = [path.relative_to(folder).parts for path in paths]
@@ -161,7 +176,16 @@ def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[Lab
 
 
 def images_below(root: Path, where: str) -> tuple[ImageReference, ...]:
-    """Return every image below `root`, sorted by id. Raises `LatteError` if there is none."""
+    """Return every image below `root`, sorted by id. Raises `LatteError` if there is none.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import images_below
+        >>> Path("photos/cats").mkdir(parents=True)
+        >>> Path("photos/cats/1.jpg").touch()
+        >>> [image.id for image in images_below(Path("photos"), "dataset.root")]
+        ['cats/1.jpg']
+    """
     return by_id([image_reference(path, root) for path in list_images(root, where)])
 
 

@@ -27,7 +27,13 @@ SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "tes
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a split: `where` is `file split[index]`; it may come without a label."""
+    """One image of a split: `where` is `file split[index]`; the label may be missing.
+
+    Example:
+        >>> from latte.api.sources import Entry
+        >>> Entry("split.json train[0]", "cat/1.jpg", 0, "cat").label
+        0
+    """
 
     where: str
     path: str
@@ -36,7 +42,14 @@ class Entry:
 
 
 class Splits(dict[str, list[Entry]]):
-    """The entries of train, val and test, in this order; empty where a file has none."""
+    """Entries of train, val and test, in this order; empty if a file has none.
+
+    Example:
+        >>> from latte.api.sources import Entry, Splits
+        >>> cat = Entry("split.json train[0]", "cat/1.jpg", 0, "cat")
+        >>> [*Splits(train=[cat], val=[], test=[]).names_by_label()]
+        [0]
+    """
 
     NAMES: ClassVar[tuple[str, ...]] = SPLIT_NAMES
 
@@ -49,7 +62,16 @@ class Splits(dict[str, list[Entry]]):
 
 
 def read_splits(file: Path) -> Splits:
-    """Every split by name. Raises `LatteError` for other shapes, with the place."""
+    """Read a split file of CoOp. Raises `LatteError` with the place of malformed content.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import read_splits
+        >>> file = Path("split.json")
+        >>> _ = file.write_text('{"train": [["cat/1.jpg", 0, "cat"]], "test": []}')
+        >>> read_splits(file)["train"][0].name
+        'cat'
+    """
     try:
         content = json.loads(read_text(file))
     except json.JSONDecodeError as error:
@@ -106,8 +128,19 @@ def _read_entry(entry: object, where: str) -> Entry:
 class SplitDataset(ImageSource[SourceOptionsT]):
     """Training is train and val, evaluation is test, as LatteCLIP and its baselines read CoOp.
 
-    Classes are ordered by label id, their names taken from whichever entries are labelled.
-    Somebody else wrote the split, so its paths must stay below the root.
+    Classes are ordered by label; their names come from the labelled entries. Split files are
+    untrusted, so their paths must stay below the root.
+
+    Example:
+        >>> from latte.api import SourceOptions
+        >>> from latte.api.sources import SplitDataset, read_splits
+        >>> class Pets(SplitDataset[SourceOptions]):
+        ...     def __init__(self, options, context):
+        ...         file = context.path("split.json")
+        ...         splits, root = read_splits(file), context.path("images")
+        ...         super().__init__(
+        ...             options, context, splits, file=file, root=root, spell=str.lower
+        ...         )
     """
 
     def __init__(

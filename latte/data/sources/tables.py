@@ -55,9 +55,16 @@ class Row:
 
 
 def iterate_rows(file: Path) -> Iterator[Row]:
-    """The rows of a CSV (with a header) or JSONL file, one by one: a row takes some 500 bytes.
+    """Yield the rows of a CSV (with a header) or JSONL file; a row takes about 500 bytes.
 
-    Raises `LatteError` with the line of whatever is malformed.
+    Raises `LatteError` with the line of malformed content.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import iterate_rows
+        >>> _ = Path("images.jsonl").write_text('{"path": "1.jpg"}')
+        >>> [(row.text("path"), row.where) for row in iterate_rows(Path("images.jsonl"))]
+        [('1.jpg', 'images.jsonl:1')]
     """
     readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
     reader = readers.get(file.suffix.lower())

@@ -24,10 +24,18 @@ def is_image_name(path: Path) -> bool:
 
 
 def list_images(root: Path, where: str) -> list[Path]:
-    """Every image file below `root` by suffix, in no order. Raises `LatteError` if there is none.
+    """Return every image file below `root`, by suffix, unsorted. Raises `LatteError` without any.
 
-    Hidden files and folders are left out. Links are followed, each folder is listed once however
-    many links lead to it, and a file whose link is broken is listed: reading it tells why.
+    Hidden files and folders are left out. Links are followed, and a folder is listed once even if
+    several links lead to it. A broken link to a file is listed: reading it raises an error.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import list_images
+        >>> Path("photos").mkdir()
+        >>> Path("photos/1.jpg").touch()
+        >>> [path.name for path in list_images(Path("photos"), "dataset.root")]
+        ['1.jpg']
     """
     files = list(files_below(root))
     images = [path for path in files if is_image_name(path)]
@@ -42,7 +50,15 @@ def list_images(root: Path, where: str) -> list[Path]:
 
 
 def list_folders(root: Path) -> list[Path]:
-    """The sub-folders of `root` that are not hidden, sorted by name."""
+    """Return the subfolders of `root` that are not hidden, sorted by name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import list_folders
+        >>> Path("photos/cats").mkdir(parents=True)
+        >>> [folder.name for folder in list_folders(Path("photos"))]
+        ['cats']
+    """
     paths = [Path(entry.path) for entry in visible_entries(root)]
     return [path for path in paths if is_folder(path)]
 

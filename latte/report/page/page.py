@@ -44,7 +44,16 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: int = 160) -> str:
-    """The whole page as HTML."""
+    """Return the report of a run as one self-contained HTML page.
+
+    Example:
+        from latte.api import run_page, write_text
+
+        def report(self, results):
+            path = results.folder / "report" / "index.html"
+            write_text(path, run_page(results, gallery_images=20))
+            return [path]
+    """
     style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
     script = (_TEMPLATES / "filter.js").read_text(encoding="utf-8")
     text = (
