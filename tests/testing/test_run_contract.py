@@ -37,7 +37,7 @@ def test_state_that_is_not_restored_is_found(
     monkeypatch.setattr(MomentumPrototypes, "load_state", forget)
     whole = latte_runs.run(RECIPE, output="whole")
     with pytest.raises(AssertionError, match=r"step 3 these differ: .*prototypes\.safetensors"):
-        Contract().test_stopped_in_training_it_goes_on_to_the_same_bits(latte_runs, whole)
+        Contract().test_resume_after_a_stopped_step_gives_identical_results(latte_runs, whole)
 
 
 def test_a_look_at_the_labels_is_found(
@@ -52,7 +52,7 @@ def test_a_look_at_the_labels_is_found(
     monkeypatch.setattr(MomentumPrototypes, "start", peek)
     whole = latte_runs.run(RECIPE, output="whole")
     with pytest.raises(AssertionError, match=r"with other labels these differ: .*prototypes"):
-        Contract().test_labels_of_test_images_change_nothing_that_is_learned(latte_runs, whole)
+        Contract().test_labels_of_test_images_do_not_change_training(latte_runs, whole)
     assert place.exists(), "the folders have their names again"
 
 

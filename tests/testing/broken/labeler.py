@@ -172,7 +172,7 @@ class Zero(FrozenLabeler):
 class TestTheClassifierIsZero(Fault, PseudoLabelerContract):
     broken = Zero
     given = FrozenOptions()
-    fails: ClassVar = {"begin_round_returns_what_was_learnt"}
+    fails: ClassVar = {"on_epoch_start_returns_valid_classifiers"}
 
 
 class Opinion(FrozenLabeler):
@@ -245,4 +245,4 @@ class Silent(FrozenLabeler):
 class TestNoRoundInfo(Fault, PseudoLabelerContract):
     broken = Silent
     given = FrozenOptions()
-    fails: ClassVar = {"begin_round_returns_what_was_learnt"}
+    fails: ClassVar = {"on_epoch_start_returns_valid_classifiers"}
