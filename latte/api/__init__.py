@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from latte.report.card import model_card as model_card
     from latte.report.page.page import run_page as run_page
     from latte.toolkit.blocks import row_blocks as row_blocks
-    from latte.toolkit.blocks import rows_a_block as rows_a_block
+    from latte.toolkit.blocks import rows_per_block as rows_per_block
     from latte.toolkit.estimated import EstimatedPrototypes as EstimatedPrototypes
     from latte.toolkit.estimated import shift_to_texts as shift_to_texts
     from latte.toolkit.labeler_prototypes import LabelerPrototypes as LabelerPrototypes
@@ -48,7 +48,7 @@ _AT_FIRST_USE = {
     "model_card": "latte.report.card",
     "nearest_neighbours": "latte.toolkit.neighbours",
     "row_blocks": "latte.toolkit.blocks",
-    "rows_a_block": "latte.toolkit.blocks",
+    "rows_per_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",
     "shift_to_texts": "latte.toolkit.estimated",
 }

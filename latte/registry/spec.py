@@ -22,8 +22,8 @@ def reserved_keys(kind: Kind) -> tuple[str, ...]:
 # How a package declares its components: a hook that returns specs, and nothing heavy.
 
 
-API_VERSION = 1
-"""Version of the plugin interface; a plugin built for another one is refused with a message."""
+API_VERSION = 2
+"""Version of the plugin interface; a plugin built for another version is refused with a message."""
 
 ENTRY_POINT_GROUP = "latte.plugins"
 

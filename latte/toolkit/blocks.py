@@ -8,12 +8,12 @@ BLOCK_ENTRIES = 2**22
 """Largest number of entries per block: 16 MiB in fp32."""
 
 
-def rows_a_block(columns: int) -> int:
+def rows_per_block(columns: int) -> int:
     """Return the number of rows per block for rows of `columns` entries, at least 1.
 
     Example:
-        >>> from latte.api import rows_a_block
-        >>> rows_a_block(columns=1000)
+        >>> from latte.api import rows_per_block
+        >>> rows_per_block(columns=1000)
         4194
     """
     return max(1, BLOCK_ENTRIES // max(1, columns))
@@ -29,6 +29,6 @@ def row_blocks(rows: int, columns: int) -> Iterator[slice]:
         >>> [(block.start, block.stop) for block in row_blocks(rows=10_000, columns=1000)]
         [(0, 4194), (4194, 8388), (8388, 10000)]
     """
-    size = rows_a_block(columns)
+    size = rows_per_block(columns)
     for first in range(0, rows, size):
         yield slice(first, min(rows, first + size))

@@ -144,7 +144,7 @@ def test_a_folder_that_grows_by_an_image_has_few_files(cache: Cache) -> None:
 
 
 def test_many_rows_are_several_files(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_blocks, "rows_a_block", lambda width: 2)
+    monkeypatch.setattr(feature_blocks, "rows_per_block", lambda width: 2)
     keys = [f"image {number}" for number in range(20)]
     cache.get(*keys)
     assert len(cache.files) == 3
@@ -155,7 +155,7 @@ def test_many_rows_are_several_files(cache: Cache, monkeypatch: pytest.MonkeyPat
 def test_features_that_nobody_asks_for_are_not_read(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_blocks, "rows_a_block", lambda width: 1)
+    monkeypatch.setattr(feature_blocks, "rows_per_block", lambda width: 1)
     cache.get(*[f"image {number}" for number in range(20)])
     read: list[str] = []
     original: Callable[..., Tensor | None] = feature_blocks._read

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import EstimatedPrototypes, TrainingStart, rows_a_block, shift_to_texts
+from latte.api import EstimatedPrototypes, TrainingStart, rows_per_block, shift_to_texts
 from latte.components.options import AnchoredOptions
 
 _ROWS_A_BLOCK = 8192
@@ -56,7 +56,7 @@ def _shared(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor,
     """Images a class (C, 1), in shares, and the sum (C, D) of their features."""
     counts = prototypes.new_zeros(len(prototypes), 1)
     sums = torch.zeros_like(prototypes)
-    for block in torch.split(features, min(_ROWS_A_BLOCK, rows_a_block(len(prototypes)))):
+    for block in torch.split(features, min(_ROWS_A_BLOCK, rows_per_block(len(prototypes)))):
         shares = (scale * block @ prototypes.T).softmax(dim=1)
         counts += shares.sum(dim=0).unsqueeze(1)
         sums += shares.T @ block
