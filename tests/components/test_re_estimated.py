@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.components.options import ReEstimatedOptions
-from latte.components.prototypes.re_estimated import ReEstimatedPrototypes, images_among_texts
+from latte.components.prototypes.re_estimated import ReEstimatedPrototypes
 from latte.interfaces import TrainingStart
+from latte.toolkit.estimated import shift_to_texts
 from latte.toolkit.mixer import MARGIN_FLOOR
 from tests.helpers.training_driver import CONTEXT, QUICKLY, stream, unit_rows
 
@@ -187,7 +188,7 @@ class TestProperties:
             image_weight=image_weight,
         )
         mixed = torch.stack([*of.texts(of.frozen).values()]).mean(dim=0)
-        taught = torch.lerp(mixed, images_among_texts(of.images, of.classes), image_weight)
+        taught = torch.lerp(mixed, of.images + shift_to_texts(of.images, of.classes), image_weight)
         sums = torch.zeros_like(of.classes).index_add_(0, of.frozen, taught)
         torch.testing.assert_close(found, normalize(sums, dim=1), atol=2e-5, rtol=0)
 
@@ -240,7 +241,7 @@ class TestRounds:
 class TestImages:
     def test_they_are_moved_to_where_texts_are(self) -> None:
         of = world(0)
-        moved = images_among_texts(of.images, of.classes)
+        moved = of.images + shift_to_texts(of.images, of.classes)
         torch.testing.assert_close(moved.mean(dim=0), of.classes.mean(dim=0))
         torch.testing.assert_close(moved[3] - moved[5], of.images[3] - of.images[5])
 

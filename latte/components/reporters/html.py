@@ -1,4 +1,4 @@
-"""The report of a run as one page."""
+"""Reporter `html`: the report of a run as one page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte.api import Options, Reporter, RunResults, run_page, write_text
 
 
 class HtmlOptions(Options):
-    """How much the page shows."""
+    """Number and size of gallery images."""
 
     gallery: int = Field(default=60, ge=0, description="training images in the gallery")
     thumbnail: int = Field(
@@ -19,10 +19,10 @@ class HtmlOptions(Options):
 
 
 class HtmlReporter(Reporter[HtmlOptions]):
-    """Write `report/index.html`: all that a run measured, and a sample of what it saw."""
+    """Writes `report/index.html`: all measurements, and a gallery of training images."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the page; see `Reporter`."""
+        """Write the page and return its path."""
         path = results.folder / "report" / "index.html"
         page = run_page(
             results,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.leakage import ClassNames, LeakageGate, LeakageOptions, singulars
+from latte.components.gates.leakage import LeakageGate, LeakageOptions, NameFinder, singulars
 from latte.interfaces import LatteError
 from tests.helpers.gate_judging import ANY_TEXT, reason
 
@@ -16,7 +16,7 @@ NAMES = ("bear", "polar bear", "T-shirt", "horse", "golden_retriever", "Fireman"
 
 
 def named(text: str, names: tuple[str, ...] = NAMES) -> list[set[str]]:
-    return [{*classes} for classes in ClassNames(names).found(text)]
+    return [{*classes} for classes in NameFinder(names).found(text)]
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_composed_and_decomposed_letters_are_the_same() -> None:
 def test_a_name_is_found_wherever_its_words_are_set_apart(
     name: str, others: list[str], around: str
 ) -> None:
-    classes = ClassNames([name])
+    classes = NameFinder([name])
     if [*classes.found(name)]:
         assert {name} in [{*one} for one in classes.found(f"{around} . {name} . {around}")]
-    assert {one for found in ClassNames(others).found(around) for one in found} <= {*others}
+    assert {one for found in NameFinder(others).found(around) for one in found} <= {*others}
 
 
 CASES = {
@@ -138,6 +138,6 @@ def test_ignoring_more_holds_back_no_more(text: str, some: set[str], more: set[s
 
 def test_one_table_serves_many_classes_and_texts() -> None:
     names = tuple(f"thing{i} of{i % 7} kind{i % 11}" for i in range(10_000))
-    table = ClassNames(names)
+    table = NameFinder(names)
     found = [[*table.found(f"there is a {name}s here")] for name in names[::10]]
     assert found == [[frozenset({name})] for name in names[::10]]
