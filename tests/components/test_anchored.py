@@ -99,10 +99,10 @@ def test_few_images_move_a_prototype_less_than_many() -> None:
     assert cosines[1] < cosines[0]
 
 
-def test_shares_are_summed_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_do_not_change_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     features, texts = unit_rows(20, 6, 0), unit_rows(4, 6, 1)
     whole = anchored_prototypes(features, texts, SCALE, AnchoredOptions())
-    monkeypatch.setattr(module, "_ROWS_A_BLOCK", 3)
+    monkeypatch.setattr(module, "_ROWS_PER_BLOCK", 3)
     torch.testing.assert_close(
         anchored_prototypes(features, texts, SCALE, AnchoredOptions()), whole
     )

@@ -17,7 +17,7 @@ def folded(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return runs of letters and digits in the `folded` text, with inner apostrophes: `don't`, `3d`.
+    """Return runs of letters and digits in the `folded` text, with apostrophes: `don't`, `3d`.
 
     Hyphens and underscores separate words. Scripts without spaces between words, such as Chinese,
     give one word per clause.
