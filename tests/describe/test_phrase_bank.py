@@ -78,6 +78,8 @@ def test_the_built_in_bank_is_broad_and_without_repetition() -> None:
     assert sizes["objects"] >= 1000
     assert sizes["scenes"] >= 150
     assert sum(sizes.values()) >= 1400
-    lines = (Path(__file__).parents[2] / "latte/describe/phrase_bank.txt").read_text("utf-8")
+    lines = (Path(__file__).parents[2] / "latte/components/describers/phrase_bank.txt").read_text(
+        "utf-8"
+    )
     written = [line for line in lines.splitlines() if line and line[0] not in "#["]
     assert len(written) == sum(sizes.values())

@@ -1,4 +1,4 @@
-"""Texts that name a class."""
+"""Gate `leakage`: texts that name a class."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ CASES = {
 
 @pytest.mark.parametrize("text", CASES)
 @pytest.mark.parametrize("names", ["own", "other", "any"])
-def test_the_option_says_whose_name_must_not_stand(text: str, names: Any) -> None:
+def test_option_names_selects_the_forbidden_classes(text: str, names: Any) -> None:
     held_back = reason(LeakageGate, LeakageOptions(names=names), text) is not None
     assert held_back == (names in CASES[text] or (names == "any" and bool(CASES[text])))
 
@@ -121,7 +121,7 @@ def test_ignored_classes_may_be_named() -> None:
     assert reason(LeakageGate, ignoring, "a polar bear", **about) is None
 
 
-def test_ignoring_a_class_that_there_is_not_is_answered_with_the_nearest() -> None:
+def test_unknown_ignored_class_names_the_nearest() -> None:
     with pytest.raises(LatteError, match="did you mean `dog`"):
         reason(LeakageGate, LeakageOptions(ignore=("dgo",)), "a cat")
 

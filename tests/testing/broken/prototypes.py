@@ -1,4 +1,4 @@
-"""Prototype aggregators with a fault each."""
+"""Prototype aggregators; each has one fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reporters with a fault each, and a model that is not there."""
+"""Reporters with one fault each, and a missing model."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
     root = chosen or default_root(facts)
     if root is None:
         raise LatteError(
-            f"where {facts.name} lies is not said: neither root nor {DATA_VARIABLE} is set",
+            f"the folder of {facts.name} is unknown: neither root nor {DATA_VARIABLE} is set",
             where=where,
             hint=f"Set root, or {DATA_VARIABLE} to the folder that holds {facts.folder}/. "
             f"To get it: latte datasets get {facts.name} --root DIR",
