@@ -151,7 +151,7 @@ class Forgetful(FrozenLabeler):
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
         streams = super().assign(batch, image_features, aggregator)
-        return [replace(one, weights=one.weights / self.rounds) for one in streams]
+        return [replace(one, weights=one.weights / self.epochs) for one in streams]
 
     def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
         self.epochs += 1
