@@ -40,7 +40,7 @@ DESCRIBERS = (
         kind="describer",
         name="phrases",
         target="latte.components.describers.phrases:PhraseDescriber",
-        options="latte.components.describers.phrases:PhraseOptions",
+        options="latte.components.options:PhraseOptions",
         summary="one sentence from phrases ranked by the frozen CLIP; needs no LMM",
     ),
 )

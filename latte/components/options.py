@@ -1,7 +1,8 @@
-"""Options of the built-in labelers, prototypes and losses, in a module that does not load torch."""
+"""Options of components whose own modules import torch; this module does not."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -126,3 +127,17 @@ class ContrastiveOptions(Options):
         gt=0.0,
         description="fixed factor of the cosine similarities; none: the backbone's learned one",
     )
+
+
+class PhraseOptions(Options):
+    """Phrase bank and length of the sentence."""
+
+    bank: Path | None = Field(
+        default=None,
+        description=(
+            "text file with the sections [objects], [materials], [colours], [textures], [scenes] "
+            "and one phrase per line; none: the built-in bank"
+        ),
+    )
+    words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
+    top: int = Field(default=3, ge=1, le=5, description="largest number of objects in a sentence")

@@ -13,7 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -23,24 +22,9 @@ from latte.api import (
     Describer,
     DescribeRequest,
     LatteError,
-    Options,
     digest,
 )
-
-
-class PhraseOptions(Options):
-    """Phrase bank and length of the sentence."""
-
-    bank: Path | None = Field(
-        default=None,
-        description=(
-            "text file with the sections [objects], [materials], [colours], [textures], [scenes] "
-            "and one phrase per line; none: the built-in bank"
-        ),
-    )
-    words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
-    top: int = Field(default=3, ge=1, le=5, description="largest number of objects in a sentence")
-
+from latte.components.options import PhraseOptions
 
 VERSION = 1
 """Increase it when the same bank and features would give another sentence."""
