@@ -170,7 +170,7 @@ REPORTERS = (
         kind="reporter",
         name="html",
         target="latte.components.reporters.html:HtmlReporter",
-        options="latte.components.reporters.html:HtmlOptions",
+        options="latte.components.options:HtmlOptions",
         summary="one self-contained page: accuracy, curves, classes, gallery",
     ),
     ComponentSpec(

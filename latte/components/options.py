@@ -141,3 +141,12 @@ class PhraseOptions(Options):
     )
     words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
     top: int = Field(default=3, ge=1, le=5, description="largest number of objects in a sentence")
+
+
+class HtmlOptions(Options):
+    """Number and size of gallery images."""
+
+    gallery: int = Field(default=60, ge=0, description="training images in the gallery")
+    thumbnail: int = Field(
+        default=160, ge=32, le=1024, description="longer side of a gallery image, in pixels"
+    )

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
-
-from latte.api import Options, Reporter, RunResults, run_page, write_text
-
-
-class HtmlOptions(Options):
-    """Number and size of gallery images."""
-
-    gallery: int = Field(default=60, ge=0, description="training images in the gallery")
-    thumbnail: int = Field(
-        default=160, ge=32, le=1024, description="longer side of a gallery image, in pixels"
-    )
+from latte.api import Reporter, RunResults, run_page, write_text
+from latte.components.options import HtmlOptions
 
 
 class HtmlReporter(Reporter[HtmlOptions]):
