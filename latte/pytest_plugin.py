@@ -1,6 +1,6 @@
-"""Fixtures for the tests of plugins; pytest finds them wherever latte is installed.
+"""Pytest fixtures for the tests of plugins; pytest loads them wherever latte is installed.
 
-Nothing heavy is imported before a test asks for a fixture.
+torch is imported only when a test uses a fixture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ pytest.register_assert_rewrite("latte.testing")
 
 @pytest.fixture
 def latte_clip() -> StubClip:
-    """A deterministic CLIP of a few numbers: a whole `Backbone` that can be forked and trained."""
+    """A small deterministic CLIP: a complete `Backbone` that can be forked and trained."""
     from latte.testing.fixtures import stub_clip
 
     return stub_clip()
@@ -28,7 +28,7 @@ def latte_clip() -> StubClip:
 
 @pytest.fixture
 def latte_context(tmp_path: Path) -> Context:
-    """What a component is built with: on the CPU, its recipe in `tmp_path`, with `latte_clip`."""
+    """A context on the CPU, with the recipe in `tmp_path` and a `latte_clip`."""
     from latte.testing.fixtures import make_context
 
     return make_context(tmp_path)
@@ -44,7 +44,7 @@ def latte_images(tmp_path: Path) -> list[ImageReference]:
 
 @pytest.fixture
 def latte_runs(tmp_path: Path) -> TinyRuns:
-    """Runs whole recipes about coloured squares with a tiny CLIP, below `tmp_path`."""
+    """A runner of whole recipes on coloured squares with a tiny CLIP, in `tmp_path`."""
     from latte.testing.tiny_runs import TinyRuns
 
     return TinyRuns(tmp_path)

@@ -1,4 +1,4 @@
-"""Every recipe that ships is valid, and says so to the command that people type."""
+"""All shipped recipes are valid, and their first lines are correct commands."""
 
 from __future__ import annotations
 

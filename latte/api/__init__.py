@@ -1,6 +1,6 @@
-"""The public names: everything that a plugin or a user of latte as a library imports.
+"""Public names for plugins and for programs that use latte as a library.
 
-Importing this module does not import torch; what needs it is imported at first use.
+Importing this module does not load torch: names that need it are imported at their first use.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from latte.report.card import model_card as model_card
     from latte.report.page.page import run_page as run_page
     from latte.toolkit.blocks import row_blocks as row_blocks
-    from latte.toolkit.blocks import rows_a_block as rows_a_block
+    from latte.toolkit.blocks import rows_per_block as rows_per_block
     from latte.toolkit.estimated import EstimatedPrototypes as EstimatedPrototypes
     from latte.toolkit.estimated import shift_to_texts as shift_to_texts
     from latte.toolkit.labeler_prototypes import LabelerPrototypes as LabelerPrototypes
     from latte.toolkit.mixer import margin_weights as margin_weights
     from latte.toolkit.mixer import mix as mix
     from latte.toolkit.mixer import mix_descriptions as mix_descriptions
+    from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
     from latte.toolkit.streams import full_stream as full_stream
 
 _AT_FIRST_USE = {
@@ -45,8 +46,9 @@ _AT_FIRST_USE = {
     "mix": "latte.toolkit.mixer",
     "mix_descriptions": "latte.toolkit.mixer",
     "model_card": "latte.report.card",
+    "nearest_neighbours": "latte.toolkit.neighbours",
     "row_blocks": "latte.toolkit.blocks",
-    "rows_a_block": "latte.toolkit.blocks",
+    "rows_per_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",
     "shift_to_texts": "latte.toolkit.estimated",
 }
@@ -75,6 +77,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """Import a name that needs torch at its first use."""
     if name in _AT_FIRST_USE:
         return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,8 @@
-"""latte's own components, declared exactly as a plugin declares its own.
+"""Built-in components, declared and written exactly as in a plugin.
 
-Each module imports `latte.api` alone; the engine finds them by name and never imports them.
+Every module here imports only `latte.api`, `latte.api.sources` and this package. The engine finds
+components by name and never imports them. To write your own component, copy one of these modules
+into a plugin; `labelers/frozen.py` is a good first one to read.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ DESCRIBERS = (
         kind="describer",
         name="phrases",
         target="latte.components.describers.phrases:PhraseDescriber",
-        options="latte.components.describers.phrases:PhraseOptions",
-        summary="ranks phrases with the frozen CLIP and makes a sentence; needs no LMM",
+        options="latte.components.options:PhraseOptions",
+        summary="one sentence from phrases ranked by the frozen CLIP; needs no LMM",
     ),
 )
 DESCRIPTIONS = (
@@ -48,21 +50,21 @@ DESCRIPTIONS = (
         name="class",
         target="latte.components.descriptions.class_template:ClassTemplate",
         options="latte.api:ClassOptions",
-        summary="the template of a sample's pseudo-label",
+        summary="the class template of an image's pseudo-label",
     ),
     ComponentSpec(
         kind="description",
         name="image",
         target="latte.components.descriptions.image:AboutImage",
         options="latte.api:ImageOptions",
-        summary="what one image shows",
+        summary="a text about one image",
     ),
     ComponentSpec(
         kind="description",
         name="group",
         target="latte.components.descriptions.group:AboutGroup",
         options="latte.api:GroupOptions",
-        summary="what several images of one frozen pseudo-label have in common",
+        summary="a text about several images of one zero-shot label",
     ),
 )
 GATES = (
@@ -108,14 +110,14 @@ LABELERS = (
         name="frozen",
         target="latte.components.labelers.frozen:FrozenLabeler",
         options="latte.components.options:FrozenOptions",
-        summary="the zero-shot class, never changed",
+        summary="the zero-shot class of each image, constant",
     ),
     ComponentSpec(
         kind="labeler",
         name="current",
         target="latte.components.labelers.current:CurrentLabeler",
         options="latte.components.options:CurrentOptions",
-        summary="the class of the nearest prototype, now",
+        summary="the class of the nearest prototype in each step",
     ),
 )
 PROTOTYPES = (
@@ -137,14 +139,14 @@ PROTOTYPES = (
         kind="prototypes",
         name="from-labeler",
         target="latte.components.prototypes.from_labeler:FromLabelerPrototypes",
-        summary="one prototype a class: the centroid that a labeler found for it",
+        summary="the classifier that a labeler returns in each epoch",
     ),
     ComponentSpec(
         kind="prototypes",
         name="re-estimated",
         target="latte.components.prototypes.re_estimated:ReEstimatedPrototypes",
         options="latte.components.options:ReEstimatedOptions",
-        summary="from descriptions and frozen images, before the first step: for no training",
+        summary="from descriptions and frozen image features; needs no training",
     ),
     ComponentSpec(
         kind="prototypes",
@@ -168,7 +170,7 @@ REPORTERS = (
         kind="reporter",
         name="html",
         target="latte.components.reporters.html:HtmlReporter",
-        options="latte.components.reporters.html:HtmlOptions",
+        options="latte.components.options:HtmlOptions",
         summary="one self-contained page: accuracy, curves, classes, gallery",
     ),
     ComponentSpec(
@@ -182,7 +184,7 @@ REPORTERS = (
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the built-in components; none is imported here."""
+    """Declare the built-in components; none is imported here."""
     return (
         *DATASETS,
         *published_datasets(),
@@ -197,7 +199,7 @@ def latte_components() -> Iterable[ComponentSpec]:
 
 
 def published_datasets() -> list[ComponentSpec]:
-    """Return one dataset component for each row of the table of facts."""
+    """Declare one dataset per entry of `datasets/published/table.toml`."""
     return [
         ComponentSpec(
             kind="dataset",

@@ -1,7 +1,8 @@
-"""Options of the built-in labelers, prototypes and losses; importing this loads no torch."""
+"""Options of components whose own modules import torch; this module does not."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -10,29 +11,29 @@ from latte.api import ClassFeatureRefresh, Options
 
 
 class FrozenOptions(Options):
-    """How much the zero-shot labels teach."""
+    """Weight of the zero-shot labels."""
 
     weight: float = Field(
         default=1.0,
         ge=0.0,
-        description="multiplies this stream's loss (lambda_zs); 0: there is no such stream, "
-        "and prototypes do not follow it",
+        description="multiplies this stream's loss (lambda_zs); 0: no such stream, neither for the "
+        "loss nor for the prototypes",
     )
 
 
 class CurrentOptions(Options):
-    """How much the labels of the current prototypes teach."""
+    """Weight of the labels of the current prototypes."""
 
     weight: float = Field(
         default=1.0,
         ge=0.0,
-        description="multiplies this stream's loss (lambda_ft); 0: there is no such stream, "
-        "and prototypes do not follow it",
+        description="multiplies this stream's loss (lambda_ft); 0: no such stream, neither for the "
+        "loss nor for the prototypes",
     )
 
 
 class TemplateOptions(Options):
-    """When the class templates are encoded again with the text tower being trained."""
+    """Times at which the trained text tower encodes the class templates again."""
 
     refresh: ClassFeatureRefresh = Field(
         default="start",
@@ -42,7 +43,7 @@ class TemplateOptions(Options):
 
 
 class MomentumOptions(Options):
-    """How prototypes follow the mixed descriptions; defaults are LatteCLIP's."""
+    """Update of prototypes from mixed descriptions; defaults are LatteCLIP's."""
 
     momentum: float = Field(
         default=0.99,
@@ -52,13 +53,13 @@ class MomentumOptions(Options):
     )
     mixer: Literal["dynamic", "mean"] = Field(
         default="dynamic",
-        description="dynamic: descriptions count by their weight times their margin between the "
-        "two nearest classes; mean: by their weight alone",
+        description="weights of descriptions. dynamic: their weight times their margin between the "
+        "two nearest classes; mean: their weight alone",
     )
     margins: Literal["current", "epoch_start"] = Field(
         default="current",
-        description="prototypes that margins are measured against: those of now, or those at "
-        "the start of the epoch as in the released code",
+        description="prototypes for the margins: the current ones, or those at the start of the "
+        "epoch as in the released code",
     )
     normalize_targets: bool = Field(
         default=False,
@@ -67,60 +68,85 @@ class MomentumOptions(Options):
 
 
 class AnchoredOptions(Options):
-    """How far prototypes leave their class's text for the centre of its images."""
+    """Interpolation between the text of a class and the centre of its images."""
 
     image_weight: float = Field(
-        default=0.6, ge=0, le=1, description="share of the image centre in a class of many images"
+        default=0.6, ge=0, le=1, description="weight of the image centre in a class of many images"
     )
     shrinkage: float = Field(
-        default=3.0, ge=0, description="images at which a class has half of that share"
+        default=3.0, ge=0, description="number of images at which a class has half of that weight"
     )
     sharpness: float = Field(
-        default=2.0, gt=0, description="times the logit scale: high means each image has one class"
+        default=2.0,
+        gt=0,
+        description="factor of the logit scale; high: one class per image",
     )
-    rounds: int = Field(default=3, ge=1, le=100, description="estimates, each from the last")
+    rounds: int = Field(default=3, ge=1, le=100, description="estimates, each from the previous")
 
 
 class ReEstimatedOptions(Options):
-    """How prototypes follow frozen features, before the first step."""
+    """Update of prototypes from frozen features, before the first step."""
 
     rounds: int = Field(
         default=10,
         ge=1,
-        description="updates over the whole training set; fewer if nothing moves any more",
+        description="largest number of updates over the whole training set; stops at a fixed point",
     )
     momentum: float = Field(
         default=0.5,
         ge=0.0,
         le=1.0,
-        description="share of the prototype that a target keeps in a round; it says how fast "
-        "prototypes move, not where to",
+        description="share of the prototype that a target keeps per update; it changes how fast "
+        "prototypes move, not the fixed point",
     )
     mixer: Literal["dynamic", "mean"] = Field(
         default="dynamic",
-        description="dynamic: descriptions count by their weight times their margin between the "
-        "two nearest classes; mean: by their weight alone",
+        description="weights of descriptions. dynamic: their weight times their margin between the "
+        "two nearest classes; mean: their weight alone",
     )
     image_weight: float = Field(
         default=0.4,
         ge=0.0,
         le=1.0,
-        description="share of the images themselves, moved among the texts, beside their "
-        "descriptions; 0: descriptions alone",
+        description="weight of the images themselves, shifted to the texts, beside their "
+        "descriptions; 0: descriptions only",
     )
 
 
 class ContrastiveOptions(Options):
-    """What counts as a positive pair, and how sharp the comparison is."""
+    """Positive pairs and logit scale."""
 
     positives: Literal["diagonal", "multi", "ignore"] = Field(
         default="diagonal",
-        description="diagonal: only an image's own target, as published; multi: the targets of "
-        "all images with the same label, in equal shares; ignore: only its own, and the others "
-        "with the same label are left out",
+        description="positives of an image. diagonal: its own target, as published; multi: the "
+        "targets of all images with the same label, in equal shares; ignore: its own target, and "
+        "the other targets of the same label are no negatives",
     )
     logit_scale: float | None = Field(
         default=None,
         gt=0.0,
         description="fixed factor of the cosine similarities; none: the backbone's learned one",
+    )
+
+
+class PhraseOptions(Options):
+    """Phrase bank and length of the sentence."""
+
+    bank: Path | None = Field(
+        default=None,
+        description=(
+            "text file with the sections [objects], [materials], [colours], [textures], [scenes] "
+            "and one phrase per line; none: the built-in bank"
+        ),
+    )
+    words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
+    top: int = Field(default=3, ge=1, le=5, description="largest number of objects in a sentence")
+
+
+class HtmlOptions(Options):
+    """Number and size of gallery images."""
+
+    gallery: int = Field(default=60, ge=0, description="training images in the gallery")
+    thumbnail: int = Field(
+        default=160, ge=32, le=1024, description="longer side of a gallery image, in pixels"
     )

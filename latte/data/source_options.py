@@ -1,4 +1,4 @@
-"""Options that all datasets share; imports neither torch nor Pillow."""
+"""Options that datasets share; imports neither torch nor images."""
 
 from __future__ import annotations
 
@@ -9,33 +9,39 @@ from pydantic import Field, field_validator
 from latte.interfaces import IsPath, Options
 
 CLASS_FOLDERS = "folders"
-"""The value of `classes` that takes the class names from the sub-folders of `root`."""
+"""The value of `classes` that takes the names from the sub-folders of `root`."""
 
-CLASSES_HELP = (
-    "text file with one class name per line, or a list of names, or `folders`: the names of the "
-    "sub-folders of root, sorted, with `_` read as a space (a file called folders: ./folders). "
-    "Several names of one class: `couch | sofa`, the first is shown"
-)
-
-
-ClassNames: TypeAlias = (
-    Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...]
-)
-"""Type of the option `classes`: a file, `folders`, or the names."""
+ClassNames: TypeAlias = Annotated[
+    Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...],
+    Field(
+        description="text file with one class name per line, or a list of names, or `folders`: the "
+        "names of the sub-folders of root, sorted, with `_` read as a space (a file called "
+        "folders: ./folders). Several names of one class: `couch | sofa`, the first is shown"
+    ),
+]
+"""An option that names the classes: a file, `folders`, or the names."""
 
 
 class SourceOptions(Options):
-    """Options of every dataset."""
+    """Options of every dataset.
+
+    Example:
+        >>> from latte.api import PathText, SourceOptions
+        >>> class FolderOptions(SourceOptions):
+        ...     root: PathText
+        >>> FolderOptions(root="photos").templates
+        ('a photo of a {class}.',)
+    """
 
     template: str | tuple[str, ...] = Field(
         default="a photo of a {class}.",
-        description="sentence about a class, with {class} for its name. With a list, the features "
-        "of a class are the mean over all sentences, and its text is the first one",
+        description="sentence that stands for a class; {class} becomes its name, all else stays. "
+        "Of a list, a class is the mean of all; where a text is wanted, the first is taken",
     )
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """The sentences of `template`, which may hold one or a list."""
+        """The sentences of `template`, be it one or a list."""
         return several_templates(self.template)
 
     @field_validator("template")
@@ -45,7 +51,7 @@ class SourceOptions(Options):
         if not templates or not all("{class}" in one for one in templates):
             raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
         if len({*templates}) < len(templates):
-            raise ValueError("the same template occurs twice")
+            raise ValueError("the same template stands here twice")
         return template
 
 

@@ -1,4 +1,7 @@
-"""The nouns of latte and the small data types that they exchange; imports nothing else of latte."""
+"""Abstract classes of all components, and the data types that they exchange.
+
+This package imports nothing else of latte.
+"""
 
 from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup
 from latte.interfaces.classifier import Classifier

@@ -1,4 +1,4 @@
-"""A CLIP: two towers, a logit scale, named groups of trainable parameters."""
+"""Backbone: a CLIP with two towers, a logit scale and named groups of trainable parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ TrainableGroup = Literal["all", "visual_layer_norms", "text_layer_norms", "proje
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """How a backbone wants its pixels."""
+    """Size and normalisation of the images that a backbone takes.
+
+    Example:
+        >>> from latte.api import PixelFormat
+        >>> PixelFormat(size=224, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28)).interpolation
+        'bicubic'
+    """
 
     size: int
     """Side of the square input, in pixels."""
@@ -27,30 +33,36 @@ class PixelFormat:
 
 
 class Backbone(ABC):
-    """One copy of a CLIP. Features are L2-normalised; D is the joint embedding's width."""
+    """One copy of a CLIP. Features are L2-normalised; D is the width of the joint embedding.
+
+    Example:
+        >>> from latte.testing import StubClip  # a small Backbone for tests
+        >>> StubClip().encode_texts(["a cat", "a dog"]).shape
+        torch.Size([2, 16])
+    """
 
     pixel_format: PixelFormat
     embedding_width: int
     notes: tuple[str, ...] = ()
-    """What makes it slower than it might be, in words; said at the start of a training."""
+    """Sentences that say why this backbone is slow; printed when training starts."""
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Changes when the weights that were loaded, or the architecture, change."""
+        """Identifier that changes with the loaded weights and the architecture."""
 
     @abstractmethod
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, S, S), normalised by `pixel_format` -> unit features (B, D)."""
+        """Encode pixels (B, 3, S, S), normalised by `pixel_format`, to unit features (B, D)."""
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """M texts -> unit features (M, D). Equal texts are encoded once and their rows gathered."""
+        """Encode M texts to unit features (M, D); equal texts are encoded once."""
 
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """The scalar that multiplies cosine similarities (already exponentiated), with gradient."""
+        """Scalar that multiplies cosine similarities, already exponentiated, with gradient."""
 
     @abstractmethod
     def clamp_logit_scale(self) -> None:
@@ -58,22 +70,22 @@ class Backbone(ABC):
 
     @abstractmethod
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Let `group` train and freeze the rest; returns what trains, by name."""
+        """Unfreeze `group`, freeze the rest, and return the trainable parameters by name."""
 
     def recompute_activations(self) -> bool:
-        """Keep less for the way back, and compute it a second time there; whether that is so now.
+        """Recompute activations in the backward pass (gradient checkpointing) to save memory.
 
-        Features and gradients stay what they are, up to rounding.
+        Features and gradients change by rounding only. Return False if it is not supported.
         """
         return False
 
     @abstractmethod
     def fork(self) -> Backbone:
-        """An independent copy with the same weights and fingerprint, everything frozen."""
+        """Return an independent copy with equal weights and fingerprint, everything frozen."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Every weight and buffer by name, detached: what a checkpoint holds."""
+        """Return every weight and buffer by name, detached, for a checkpoint."""
 
     @abstractmethod
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -81,4 +93,4 @@ class Backbone(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs."""
+        """Write a folder that open_clip opens as `local-dir:FOLDER` with equal outputs."""

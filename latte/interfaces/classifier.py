@@ -1,4 +1,4 @@
-"""The classifier that prototypes make: linear rows, of which each class has one or several."""
+"""Linear classifier with one or several rows (prototypes) per class."""
 
 from __future__ import annotations
 
@@ -13,32 +13,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Classifier:
-    """Prototypes as they classify: the score of a row w with bias b is x·w + b.
+    """Linear classifier: a row w with bias b gives an image x the score x·w + b.
 
     Rows may have any length but 0. Unit rows without bias score by cosine, as CLIP does.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import Classifier
+        >>> three_rows_of_two_classes = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> classifier = Classifier(three_rows_of_two_classes, owners=torch.tensor([0, 1, 1]))
+        >>> classifier.similarities(torch.tensor([[0.6, 0.8]]))
+        tensor([[0.6000, 0.8000]])
     """
 
     weights: Tensor
-    """(C·K, D): finite rows."""
+    """(C·K, D), finite."""
     owners: Tensor
-    """(C·K,) int64: the class of each row; every class owns at least one."""
+    """(C·K,) int64: the class of each row; every class has at least one row."""
     bias: Tensor | None = None
     """(C·K,) in the type of `weights`, on the scale of cosines; None means zeros."""
 
     @property
     def classes(self) -> int:
-        """C, the number of classes; read from the device once for each `owners` tensor."""
+        """C, the number of classes; copied from the device once for each `owners` tensor."""
         return _number_of_classes(self.owners)
 
     @property
     def directions(self) -> Tensor:
-        """(C·K, D): the rows at unit length, for comparing prototypes by cosine."""
+        """(C·K, D): the rows scaled to unit length, to compare prototypes by cosine."""
         from torch.nn.functional import normalize
 
         return normalize(self.weights, dim=1)
 
     def similarities(self, image_features: Tensor) -> Tensor:
-        """Unit features (B, D) -> (B, C): x·w + b, of a class's rows the largest; not scaled."""
+        """Score unit features (B, D): for each class the largest x·w + b of its rows, (B, C).
+
+        Scores are not multiplied by the logit scale.
+        """
         if self.weights.shape[0] == self.classes:
             order = self.owners.argsort()
             scores = image_features @ self.weights.index_select(0, order).T

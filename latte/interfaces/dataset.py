@@ -1,4 +1,4 @@
-"""Image references and the datasets that list them. Training images carry no label, by type."""
+"""Datasets and image references. The type of training images has no field for a label."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ from pathlib import Path
 from latte.interfaces.component import Component, OptionsT
 
 LARGEST_IMAGE = 2**30
-"""Bytes of a file; what decodes to a hundred million pixels has less."""
+"""Largest size of an image file, in bytes; 100 million decoded pixels take less on disk."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class ImageReference:
-    """One image: where it is, and an id that stays the same when the folder moves."""
+    """Path of one image, with an id that stays the same when the folder moves.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import ImageReference
+        >>> ImageReference("cats/1.jpg", Path("/photos/cats/1.jpg")).id
+        'cats/1.jpg'
+    """
 
     id: str
     """Stable and unique in its dataset: the path relative to the dataset's root, with `/`."""
     _path: str
-    """A `Path` takes some 500 bytes, and there may be a million of them."""
+    """Kept as text: a `Path` takes about 500 bytes, and there may be a million images."""
     span: tuple[int, int] | None
-    """Start and length in bytes of an image that is a part of the file, such as a member of an
-    uncompressed TAR; None: the whole file."""
+    """Start and length, in bytes, of an image that is one part of the file, such as a member of an
+    uncompressed TAR; None: the whole file is the image."""
 
     def __init__(self, id: str, path: Path, span: tuple[int, int] | None = None) -> None:
         object.__setattr__(self, "id", id)
@@ -34,11 +41,11 @@ class ImageReference:
 
     @property
     def path(self) -> Path:
-        """The image's file."""
+        """Path of the file that holds the image."""
         return Path(self._path)
 
     def read_bytes(self) -> bytes:
-        """The encoded image. Raises `OSError`, also for what has no end, such as a pipe."""
+        """Read the encoded image. Raises `OSError`, also for a pipe, a device and a huge file."""
         if self.span is None:
             _refuse_endless(self.path)
             return self.path.read_bytes()
@@ -58,14 +65,30 @@ def _refuse_endless(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """An image of the evaluation split: the only type in latte that has a true label."""
+    """Image of the evaluation split with its true class; no other type in latte has a label.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import ImageReference, LabelledImage
+        >>> LabelledImage(ImageReference("1.jpg", Path("/test/1.jpg")), label=0).label
+        0
+    """
 
     image: ImageReference
     label: int
 
 
 class Dataset(Component[OptionsT]):
-    """Images, class names and a template; labels exist in the evaluation split alone."""
+    """Images, class names and a template. Only the evaluation split has labels.
+
+    Example:
+        >>> from latte.api import Dataset, ImageReference, NoOptions
+        >>> class TwoPhotos(Dataset[NoOptions]):
+        ...     class_names = ("cat", "dog")
+        ...     template = "a photo of a {class}."
+        ...     def training_images(self):
+        ...         return [ImageReference(n, self.context.path(n)) for n in ("1.jpg", "2.jpg")]
+    """
 
     @property
     @abstractmethod
@@ -75,29 +98,29 @@ class Dataset(Component[OptionsT]):
     @property
     @abstractmethod
     def template(self) -> str:
-        """The sentence that stands for a class, with `{class}` for its name."""
+        """Sentence that describes a class, with `{class}` in place of its name."""
 
     @property
     def templates(self) -> Sequence[str]:
-        """All sentences that stand for a class together, `template` first; here it alone."""
+        """All templates of a class, `template` first; a class is the mean of their features."""
         return (self.template,)
 
     @property
     def class_aliases(self) -> Sequence[Sequence[str]]:
-        """All names that each class goes by, the one in `class_names` first; here it alone."""
+        """All names of each class, the one in `class_names` first."""
         return [(name,) for name in self.class_names]
 
     @abstractmethod
     def training_images(self) -> Sequence[ImageReference]:
-        """The N images to adapt to; their order depends on neither labels nor the file system."""
+        """Return the N images to adapt to, sorted by id."""
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Labelled images that training never sees; empty when nobody labelled any."""
+        """Return labelled images that training never sees; empty if there are none."""
         return ()
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Labels of training images by id, where known.
+        """Return the known labels of training images by id.
 
-        Reports show them. Beyond that only a recipe with `oracle: true` asks, to draw groups.
+        Reports show them. Only a recipe with `oracle: true` uses them otherwise, to draw groups.
         """
         return {}

@@ -1,4 +1,4 @@
-"""The one error that people see: what is wrong, where, and what to do about it."""
+"""Error for users: the problem, its place, and the fix."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from difflib import get_close_matches
 
 
 class LatteError(Exception):
-    """A mistake that the user can mend; the command line prints it and exits with code 2.
+    """Error that the user can fix; the command line prints it and exits with code 2.
 
-    `what` says what is wrong, `where` is `file:line key.path` (or a file, or an image id), and
-    `hint` names the nearest right name or the command that fixes it.
+    `what` is the problem, `where` its place (`file:line key.path`, a file or an image id), and
+    `hint` the nearest correct name or the command that fixes it.
+
+    Example:
+        >>> from latte.api import LatteError
+        >>> print(LatteError("unknown class 'cta'", where="labels.csv:3", hint="Did you mean cat?"))
+        labels.csv:3: unknown class 'cta'
+          Did you mean cat?
     """
 
     exit_code = 2
@@ -27,24 +33,27 @@ class LatteError(Exception):
 
 
 class RecipeErrors(LatteError):  # noqa: N818 - several errors, not one
-    """All mistakes of one recipe, found in one pass and reported together."""
+    """All errors of one recipe, found in one pass and reported together.
+
+    Example:
+        >>> from latte.api import LatteError, RecipeErrors
+        >>> len(RecipeErrors([LatteError("unknown key"), LatteError("unknown name")]).errors)
+        2
+    """
 
     def __init__(self, errors: list[LatteError]) -> None:
         self.errors = errors
         super().__init__("\n".join(str(error) for error in errors))
 
 
-# The nearest right name for a mistyped one.
-
-
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name most like `name`, whatever its case; None if none is alike."""
+    """Return the name most similar to `name`, ignoring case; None if none is similar."""
     by_folded = {candidate.casefold(): candidate for candidate in names}
     matches = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """`Did you mean "..."?`, or an empty string."""
+    """Return `Did you mean "..."?` with the nearest name, or an empty string."""
     match = nearest(name, names)
     return f'Did you mean "{match}"?' if match else ""

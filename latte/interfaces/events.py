@@ -1,4 +1,4 @@
-"""What a reporter may hear while a run is going on; figures are plain floats."""
+"""Events that a run sends to its reporters."""
 
 from __future__ import annotations
 
@@ -10,35 +10,54 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunStart:
-    """A run that begins, or that goes on where it was stopped."""
+    """Start of a run, or its continuation after a stop.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import RunStart
+        >>> RunStart("pets", Path("runs/pets-1f"), {"seed": 0}, 0, ("cat", "dog")).name
+        'pets'
+    """
 
     name: str
     folder: Path
-    """The run folder, the same whenever this recipe runs; a reporter writes only below it."""
+    """The run folder: the same for each run of this recipe. A reporter writes only below it."""
     recipe: Mapping[str, Any]
-    """The resolved recipe as plain data; values of keys such as `api_key` are hidden."""
+    """The resolved recipe as plain data; values of keys such as `api_key` are redacted."""
     seed: int
     class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class StageEnd:
-    """A finished stage."""
+    """End of a stage.
+
+    Example:
+        >>> from latte.api import StageEnd
+        >>> StageEnd("train", seconds=12.5, reused=False).stage
+        'train'
+    """
 
     stage: str
     seconds: float
     """Wall-clock seconds of the run that did the work."""
     reused: bool
-    """Whether it was finished by an earlier run, so that nothing was done now."""
+    """True if an earlier run finished the stage, so that it was skipped now."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured in one training step, or at the end of one epoch."""
+    """Measurements of one training step, or of the end of one epoch.
+
+    Example:
+        >>> from latte.api import Figures
+        >>> Figures(step=1, epoch=0, values={"loss": 2.1}).values["loss"]
+        2.1
+    """
 
     step: int
-    """Optimiser steps done, from 1. After a resume a step can come again, with equal figures."""
+    """Optimiser steps done, from 1. After a resume a step may be sent again, unchanged."""
     epoch: int
     """From 0."""
     values: Mapping[str, float]
-    """By name, such as `loss`; with several learners `learner.loss`."""
+    """Floats by name, such as `loss`, or `learner.loss` with several learners."""

@@ -1,4 +1,4 @@
-"""Gates: which of the texts that a describer wrote are not fit to teach anything?"""
+"""Gates hold back texts that are not usable for training."""
 
 from __future__ import annotations
 
@@ -12,57 +12,82 @@ from latte.interfaces.descriptions import Scope
 
 @dataclass(frozen=True)
 class GatedText:
-    """One text of a description, as a describer wrote it."""
+    """One text of a description, as a describer wrote it.
+
+    Example:
+        >>> from latte.api import GatedText
+        >>> GatedText("a grey cat", class_name="cat", prompt="What is shown?").text
+        'a grey cat'
+    """
 
     text: str
     """One printable line; never empty."""
     class_name: str
-    """The frozen pseudo-label of the images that it is about."""
+    """Zero-shot label of the described images."""
     prompt: str
-    """The question that it answers."""
+    """Question that the text answers."""
 
 
 @dataclass(frozen=True)
 class GateSubject:
-    """What all texts that are judged together have in common."""
+    """Facts that all texts of one call of `Gate.judge` share.
+
+    Example:
+        >>> from latte.api import GateSubject
+        >>> GateSubject("image", scope="image", class_names=("cat", "dog")).scope
+        'image'
+    """
 
     description: str
     """The description's name in the recipe."""
     scope: Scope
-    """`image` or `group`: texts of scope `class` are the recipe's own, and are not judged."""
+    """`image` or `group`; texts of scope `class` come from the recipe and are not judged."""
     class_names: tuple[str, ...]
     """All classes, in label order."""
 
 
 @dataclass(frozen=True)
 class HeldBack:
-    """What one gate did to one description."""
+    """Number of texts of one description that one gate held back.
+
+    Example:
+        >>> from latte.api import HeldBack
+        >>> HeldBack("image", "length", texts=100, held_back=3, reason="1 word").held_back
+        3
+    """
 
     description: str
-    """Names in the recipe."""
+    """The description's name in the recipe."""
     gate: str
+    """The gate's name in the recipe."""
     texts: int
-    """How many texts the description had before the first gate."""
+    """Number of texts before the first gate."""
     held_back: int
-    """How many of them this gate held back, of those that earlier gates had let pass."""
+    """Number of texts that this gate held back, of those that earlier gates let pass."""
     reason: str | None = None
-    """Of the first text that it held back; None where there is none."""
+    """Reason for the first text that was held back; None if there is none."""
     example: str | None = None
-    """That text."""
+    """The first text that was held back."""
 
 
 class Gate(Component[OptionsT]):
-    """Judges texts after they were written and before they are used; it never changes one.
+    """Judges texts before they are used; it never changes one.
 
-    A text that is held back counts as none, as if the describer had refused it. It stays in the
-    store: with other gates it may be used, and nobody is asked again.
+    A text that is held back is treated as if the describer had refused it. It stays in the store,
+    so that a run with other gates can use it without asking again.
+
+    Example:
+        >>> from latte.api import Gate, NoOptions
+        >>> class NoQuestions(Gate[NoOptions]):
+        ...     def judge(self, texts, subject):
+        ...         return ["it is a question" if "?" in t.text else None for t in texts]
     """
 
     @abstractmethod
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> Sequence[str | None]:
-        """For each text, in order: None lets it pass; a clause of a few words says why not.
+        """Return None for each text that passes, and a reason of a few words for each other one.
 
         `texts` are the answers to all distinct questions of one description, without those that
-        earlier gates held back, so that a gate can compare them. The same texts must get the same
-        verdicts; whatever was judged before must not matter.
+        earlier gates held back, so that a gate can compare them. Equal texts must get equal
+        verdicts, whatever was judged before.
         """

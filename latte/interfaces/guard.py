@@ -1,4 +1,4 @@
-"""Guards: is the adapted classifier better than plain CLIP on images like these?"""
+"""Guards judge without labels whether the adapted classifier is better than zero-shot CLIP."""
 
 from __future__ import annotations
 
@@ -16,24 +16,46 @@ if TYPE_CHECKING:
     from latte.interfaces.classifier import Classifier
 
 LIKELY = 0.8
-"""The probability from which a verdict says `likely better`."""
+"""Smallest probability for the outcome `likely better`."""
 
 Outcome = Literal["likely better", "cannot tell", "kept zero-shot"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One learner as the recipe adapted it, on the CPU."""
+    """One adapted learner, on the CPU.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import Candidate, Classifier
+        >>> classifier = Classifier(torch.eye(2), torch.arange(2))
+        >>> Candidate(torch.eye(2), classifier, logit_scale=100.0).logit_scale
+        100.0
+    """
 
     image_features: Tensor
-    """(N, D'): unit features of the training images by this learner's image tower."""
+    """(N, D'): unit features of the training images from this learner's image tower."""
     classifier: Classifier
     logit_scale: float
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a guard may look at, on the CPU. Nothing here comes from a label."""
+    """Input of a guard, on the CPU. Nothing in it comes from a label.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import Candidate, Classifier, Evidence
+        >>> rows = torch.eye(2)
+        >>> candidate = Candidate(rows, Classifier(rows, torch.arange(2)), 100.0)
+        >>> evidence = Evidence(
+        ...     class_names=("cat", "dog"), class_features=rows, image_features=rows,
+        ...     logit_scale=100.0, candidates={"main": candidate}, labels=torch.arange(2),
+        ...     trained=False,
+        ... )
+        >>> evidence.divisible
+        True
+    """
 
     class_names: tuple[str, ...]
     class_features: Tensor
@@ -41,43 +63,49 @@ class Evidence:
     image_features: Tensor
     """(N, D): frozen unit features of the training images."""
     logit_scale: float
-    """Of the frozen CLIP."""
+    """Logit scale of the frozen CLIP."""
     candidates: Mapping[str, Candidate]
-    """By learner name; the run averages their similarities."""
+    """Adapted learners by name; the run averages their similarities."""
     labels: Tensor
-    """(N,) int64: the adapted class of each training image, by the posterior where there is one."""
+    """(N,) int64: adapted class of each training image, from the posterior if there is one."""
     trained: bool
-    """Whether the recipe trained a CLIP; if not, candidates can be taken in part."""
+    """True if the recipe trained a CLIP; then candidates are taken completely or not at all."""
 
     @property
     def divisible(self) -> bool:
-        """Whether a strength between 0 and 1 is allowed: nothing trained, and one row per class."""
+        """True if a strength between 0 and 1 is allowed: nothing trained, one row per class."""
         owners = [one.classifier.owners for one in self.candidates.values()]
         return not self.trained and all(len(one) == len(self.class_names) for one in owners)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a guard says about the candidates of a run."""
+    """Judgement of a guard about the candidates of a run.
+
+    Example:
+        >>> from latte.api import Verdict
+        >>> Verdict(1.0, "most images have a clear class", probability=0.9).outcome
+        'likely better'
+    """
 
     strength: float
-    """0 keeps zero-shot, 1 takes the candidates. In between the run mixes the two classifiers,
-    which is allowed where `Evidence.divisible` is true."""
+    """0 keeps zero-shot, 1 takes the candidates; values in between mix the two classifiers, which
+    is allowed if `Evidence.divisible` is true."""
     reason: str
-    """One clause without a final dot, for people without a background in statistics."""
+    """One clause without a full stop, for readers without a background in statistics."""
     probability: float | None = None
-    """That adapting helps on images like these; None where the guard gives none."""
+    """Probability that adapting helps on images like these; None if the guard gives none."""
     signals: Mapping[str, float] = field(default_factory=dict)
-    """Finite numbers that the verdict was read from, by name."""
+    """Finite numbers on which the verdict is based, by name."""
 
     @property
     def adapt(self) -> bool:
-        """Whether the run changes anything."""
+        """True if the run takes at least a part of the candidates."""
         return self.strength > 0
 
     @property
     def outcome(self) -> Outcome:
-        """The verdict in two words; without a probability, adapting counts as `likely better`."""
+        """The verdict in two words; adapting without a probability is `likely better`."""
         if not self.adapt:
             return "kept zero-shot"
         sure = self.probability is None or self.probability >= LIKELY
@@ -85,7 +113,7 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` for a verdict that no run can follow or write down."""
+    """Raise `ValueError` for a verdict that a run cannot follow or store."""
     if not 0 <= verdict.strength <= 1:
         raise ValueError(f"the strength {verdict.strength} is not between 0 and 1")
     if not divisible and verdict.strength not in (0, 1):
@@ -102,11 +130,19 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
 
 
 class Guard(Component[OptionsT]):
-    """Decides without labels, after adapting, how much of the adapted classifier a run takes."""
+    """Decides after adapting, without labels, how much of the adapted classifier a run takes.
+
+    Example:
+        >>> from latte.api import Guard, NoOptions, Verdict
+        >>> class AtLeastFifty(Guard[NoOptions]):
+        ...     def judge(self, evidence):
+        ...         images = len(evidence.image_features)
+        ...         return Verdict(float(images >= 50), f"there are {images} images")
+    """
 
     @abstractmethod
     def judge(self, evidence: Evidence) -> Verdict:
-        """Return the verdict: equal for equal evidence, whose tensors stay as they are.
+        """Return the verdict: equal for equal evidence. Do not write into its tensors.
 
-        Any number of images and classes may come, also one, and images may be identical.
+        There may be a single image or a single class, and images may be identical.
         """

@@ -1,4 +1,4 @@
-"""Pseudo-labels: which class is this image, for now, and how sure are we?"""
+"""Pseudo-labelers assign a class and a weight to each training image."""
 
 from __future__ import annotations
 
@@ -24,16 +24,24 @@ Refresh = Literal["never", "epoch", "step"]
 
 
 class PseudoLabeler(Component[OptionsT]):
-    """Gives pseudo-labels; one labeler serves all learners, so it may compare them."""
+    """Assigns pseudo-labels; one labeler serves all learners, so it can compare them.
+
+    Example:
+        >>> from latte.api import NoOptions, PseudoLabeler, full_stream
+        >>> class Nearest(PseudoLabeler[NoOptions]):
+        ...     def assign(self, batch, image_features, aggregator):
+        ...         labels = aggregator.similarities(image_features).argmax(dim=1)
+        ...         return [full_stream("nearest", labels, image_features, scale=1.0)]
+    """
 
     refresh: Refresh = "step"
-    """How often `on_epoch_start` runs: once at the start, or before every epoch (`step`: `assign`
-    works everything out, and `on_epoch_start` runs once)."""
+    """`epoch`: `on_epoch_start` runs before every epoch. `never`, `step`: it runs once, at the
+    start; with `step`, `assign` computes new labels in each step."""
     needs_feature_banks: bool = False
-    """Whether `on_epoch_start` wants every learner's features of the whole training set."""
+    """True if `on_epoch_start` needs the features of the whole training set by every learner."""
 
     def start(self, start: TrainingStart) -> None:
-        """Called once, before anything else."""
+        """Prepare the labeler; called once, before anything else."""
 
     def on_epoch_start(
         self,
@@ -41,16 +49,19 @@ class PseudoLabeler(Component[OptionsT]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Look at all learners' features; both mappings are by name, banks only if asked for."""
+        """Use all learners' features; mappings are by learner name.
+
+        `banks` is empty unless `needs_feature_banks` is true.
+        """
         return EpochInfo()
 
     def posterior(self, learner: str) -> Posterior | None:
-        """Return the classes of the training images, where the labeler decides them together.
+        """Return the classes of all training images, if the labeler decides them together.
 
-        Valid after `on_epoch_start`, for the `learner` of that name; None for a labeler that
-        answers image by image. The engine asks only in runs without a training step, because
-        training changes the features. Of several labelers the last that returns one counts. All
-        learners have equal frozen features then, so the engine asks for the first learner only.
+        Valid after `on_epoch_start`, for the learner of that name; None for a labeler that decides
+        each image alone. The engine calls it only in runs without a training step, because training
+        changes the features. All learners have equal features then, so it asks for the first one.
+        The last posterior counts if several labelers return one.
         """
         return None
 
@@ -58,11 +69,11 @@ class PseudoLabeler(Component[OptionsT]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Label streams for features (B, D) (detached) of the learner `batch.learner`."""
+        """Return label streams for detached features (B, D) of the learner `batch.learner`."""
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint must hold so that `load_state` continues exactly."""
+        """Return all tensors that `load_state` needs to continue exactly."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned; `start` has been called before."""
+        """Restore the tensors that `state` returned; called after `start`."""

@@ -1,4 +1,4 @@
-"""Losses: how far are the images' features from what supervises them?"""
+"""Losses compare image features with their supervision."""
 
 from __future__ import annotations
 
@@ -13,13 +13,22 @@ if TYPE_CHECKING:
 
 
 class Loss(Component[OptionsT]):
-    """A scalar for one stream; the engine adds the streams, each times its `scale`."""
+    """Scalar loss of one label stream; the engine adds the streams, each times its `scale`.
+
+    Example:
+        >>> from latte.api import Loss, NoOptions
+        >>> class Cosine(Loss[NoOptions]):
+        ...     requires = "targets"
+        ...     def __call__(self, image_features, supervision, logit_scale):
+        ...         distances = 1 - (image_features * supervision.targets).sum(dim=1)
+        ...         return (supervision.stream.weights * distances).mean()
+    """
 
     requires: ClassVar[Literal["targets", "classifier"]]
-    """Which field of `Supervision` must be there."""
+    """Field of `Supervision` that this loss reads."""
 
     @abstractmethod
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Unit features (B, D) and a scalar logit scale -> a scalar, differentiable."""
+        """Return a differentiable scalar for unit features (B, D) and a scalar logit scale."""

@@ -1,4 +1,4 @@
-"""How long work tells people how far it is, without knowing about terminals."""
+"""Progress of long work, independent of terminals."""
 
 from __future__ import annotations
 
@@ -8,25 +8,39 @@ from typing import Protocol
 
 
 class ProgressTask(Protocol):
-    """One running piece of work."""
+    """One task in progress.
+
+    Example:
+        >>> from latte.api import ProgressTask
+        >>> def copy(files: list[str], task: ProgressTask) -> None:
+        ...     for _ in files:
+        ...         task.advance()
+    """
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
-        """`amount` more units are done; `figures` are shown beside the bar, such as `loss=2.1`."""
+        """Add `amount` finished units; show `figures`, such as `loss=2.1`, beside the bar."""
 
 
 class Progress(Protocol):
-    """Where tasks are shown; rate and time left are its business."""
+    """Display of tasks, with their rate and remaining time.
+
+    Example:
+        >>> from latte.api import Progress
+        >>> def copy(files: list[str], progress: Progress) -> None:
+        ...     with progress.task("copying", len(files), "files") as task:
+        ...         task.advance(len(files))
+    """
 
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> AbstractContextManager[ProgressTask]:
-        """Open a task of `total` units, of which `done` were finished in an earlier run.
+        """Open a task of `total` units, of which an earlier run finished `done`.
 
-        None: nobody knows how many there will be.
+        `total` is None if the number is not known.
         """
 
     def say(self, line: str) -> None:
-        """Print one plain line, such as what is reused."""
+        """Print one line of plain text."""
 
 
 class SilentProgress:

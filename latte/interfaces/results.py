@@ -1,4 +1,4 @@
-"""What a finished run knows about itself, and the reporters that show it to people."""
+"""Results of a finished run, and the reporters that present them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
 
 OWN_IMAGES = ", own images"
-"""Ends the names of evaluations on test images that are training images, too: see `Posterior`."""
+"""Suffix of evaluations on test images that are also training images; see `Posterior`."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A measured value and its 95 % interval, all as fractions."""
+    """Measured value with its 95 % interval, as fractions.
+
+    Example:
+        >>> from latte.api import Interval
+        >>> Interval(value=0.61, low=0.58, high=0.64).value
+        0.61
+    """
 
     value: float
     low: float
@@ -30,7 +36,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class ClassAccuracy:
-    """How many of a class's evaluation images were classified right."""
+    """Number of correctly classified evaluation images of one class.
+
+    Example:
+        >>> from latte.api import ClassAccuracy
+        >>> accuracy = ClassAccuracy(correct=14, images=20)
+        >>> accuracy.correct / accuracy.images
+        0.7
+    """
 
     correct: int
     images: int
@@ -38,7 +51,18 @@ class ClassAccuracy:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One classifier on the evaluation split."""
+    """Accuracy of one classifier on the evaluation split.
+
+    Example:
+        >>> from latte.api import ClassAccuracy, Evaluation, Interval
+        >>> evaluation = Evaluation(
+        ...     name="zero-shot", images=40, top1=Interval(0.6, 0.45, 0.75), top5=1.0,
+        ...     mean_per_class=0.6, classes=(ClassAccuracy(14, 20), ClassAccuracy(10, 20)),
+        ...     gain=None,
+        ... )
+        >>> evaluation.top1.value
+        0.6
+    """
 
     name: str
     """`zero-shot`, `adapted`, `candidate`, one of these followed by `OWN_IMAGES`, or a control's
@@ -55,35 +79,47 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a run's confidence was set without labels, and how good that turned out to be."""
+    """Calibration of a run's confidence without labels, with its measured error.
+
+    Example:
+        >>> from latte.api import Calibration
+        >>> Calibration(scale=50, logit_scale=100, expected_accuracy=0.7, images=200).temperature
+        2.0
+    """
 
     scale: float
-    """What similarities are multiplied with before softmax, in place of the model's logit scale."""
+    """Factor of similarities before softmax, in place of the model's logit scale."""
     logit_scale: float
-    """The model's own."""
+    """Logit scale of the model."""
     expected_accuracy: float
-    """What mean confidence was made to be on the training images: an estimate without labels."""
+    """Mean confidence on the training images after calibration: an estimate without labels."""
     images: int
-    """Training images that it was found on."""
+    """Number of training images used."""
     error: float | None = None
-    """Expected calibration error on the labelled evaluation images, which had no part in it."""
+    """Expected calibration error on the evaluation images, which were not used to calibrate."""
     uncalibrated_error: float | None = None
-    """The same with the model's own logit scale."""
+    """Expected calibration error with the model's logit scale."""
 
     @property
     def temperature(self) -> float:
-        """What the model's logits are divided by: above 1 where it would be too sure."""
+        """Divisor of the model's logits; above 1 if the model is overconfident."""
         return self.logit_scale / self.scale
 
 
 @dataclass(frozen=True)
 class PresentNames:
-    """An estimate of how many of the class names occur among the training images."""
+    """Estimated number of class names that occur among the training images.
+
+    Example:
+        >>> from latte.api import PresentNames
+        >>> PresentNames(expected=12, low=10, high=15, unsupported=("okapi",)).expected
+        12
+    """
 
     expected: int
     """Estimated number of classes with at least one image."""
     low: int
-    """Of the 95 % interval, as `high`."""
+    """Lower end of the 95 % interval; `high` is its upper end."""
     high: int
     unsupported: tuple[str, ...]
     """Names with fewer than 0.5 estimated images, in label order."""
@@ -91,31 +127,51 @@ class PresentNames:
 
 @dataclass(frozen=True)
 class Described:
-    """One description of a training image: its texts, and the group that they are about."""
+    """Texts of one description of a training image.
+
+    Example:
+        >>> from latte.api import Described
+        >>> Described("a grey cat on a sofa").group
+        ()
+    """
 
     text: str
     group: tuple[ImageReference, ...] = ()
-    """For scope `group` the images shown to the describer, in order; empty for scope `image`."""
+    """For scope `group`: the images shown to the describer, in order; empty for scope `image`."""
     others: tuple[str, ...] = ()
-    """Further texts, where several prompts or samples were asked for."""
+    """Further texts, if the recipe asks for several prompts or samples."""
 
 
 @dataclass(frozen=True)
 class GalleryEntry:
-    """A training image with everything that taught the model about it."""
+    """Training image with its descriptions and labels.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import Described, GalleryEntry, ImageReference
+        >>> image = ImageReference("1.jpg", Path("/photos/1.jpg"))
+        >>> GalleryEntry(image, {"image": Described("a grey cat")}, 0, 1, None).adapted_label
+        1
+    """
 
     image: ImageReference
     descriptions: Mapping[str, Described]
-    """By description name, in the recipe's order; class-scope descriptions are left out."""
+    """Texts by description name, in the recipe's order, without descriptions of scope `class`."""
     frozen_label: int
     adapted_label: int
     true_label: int | None
-    """Where the dataset knows it; unless the recipe is an oracle, it reached this report alone."""
+    """True label, if the dataset has it; training does not see it, except in oracle recipes."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many evaluation images of one class a classifier gave to one class, maybe the same."""
+    """Number of evaluation images with one true and one predicted class, equal or not.
+
+    Example:
+        >>> from latte.api import Confusion
+        >>> Confusion(true=0, predicted=2, images=5).images
+        5
+    """
 
     true: int
     predicted: int
@@ -124,7 +180,13 @@ class Confusion:
 
 @dataclass(frozen=True)
 class LabelFlow:
-    """How many training images have this frozen and this adapted pseudo-label, maybe the same."""
+    """Number of training images with one zero-shot and one adapted label, equal or not.
+
+    Example:
+        >>> from latte.api import LabelFlow
+        >>> LabelFlow(frozen=0, adapted=1, images=12).images
+        12
+    """
 
     frozen: int
     adapted: int
@@ -133,18 +195,32 @@ class LabelFlow:
 
 @dataclass(frozen=True)
 class LearnerPrototypes:
-    """One learner's class prototypes, on the CPU, in the joint embedding space of width D."""
+    """Class prototypes of one learner, on the CPU, in the joint embedding space of width D.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import Classifier, LearnerPrototypes
+        >>> rows = Classifier(torch.eye(2), torch.arange(2))
+        >>> LearnerPrototypes("main", before=rows, after=rows).after.classes
+        2
+    """
 
     learner: str
     before: Classifier
-    """The frozen CLIP's class texts (C, D): what zero-shot classifies with."""
+    """The zero-shot classifier: class texts (C, D) of the frozen CLIP."""
     after: Classifier
-    """The adapted ones (C·K, D)."""
+    """The adapted prototypes (C·K, D)."""
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """Everything that a report may state: measured by this run, or None."""
+    """Results that a report may state: measured by this run, or None.
+
+    Example:
+        >>> from latte.api import RunResults
+        >>> def summary(results: RunResults) -> str:
+        ...     return f"{results.name}: {results.training_images} images"
+    """
 
     folder: Path
     """The run folder; a reporter writes only below it."""
@@ -156,80 +232,88 @@ class RunResults:
     training_images: int
     skipped_images: int
     seconds: Mapping[str, float]
-    """Wall-clock seconds by stage, of the run that did the work."""
+    """Wall-clock seconds per stage, of the run that did the work."""
     metrics: tuple[Mapping[str, Any], ...]
     """Rows of `metrics.jsonl`: `event` is `step` or `epoch` (`latte/results/metrics_log.py`)."""
     evaluations: tuple[Evaluation, ...]
-    """Zero-shot first, then adapted, then controls; empty without an evaluation split. Where a
-    posterior answers test images that are training images, both follow on these images alone, with
-    `OWN_IMAGES` in their names, and the first two are measured with the classifier on the others
-    (on all, if there are no others). Where the run did not take all of its candidate, `candidate`
-    follows adapted, and what its posterior answers is `candidate` with `OWN_IMAGES`."""
+    """Zero-shot, adapted, then controls; empty without an evaluation split.
+
+    If the run did not take all of its candidate, `candidate` follows adapted. If a posterior
+    answers test images that are training images, further evaluations of these images follow, with
+    `OWN_IMAGES` after their names; the others then measure the classifier on the remaining images,
+    or on all if none remain."""
     gallery: tuple[GalleryEntry, ...]
-    """A sample of the training images, drawn from the seed."""
+    """Random sample of the training images, drawn from the seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
-    """Training images per class, in label order: (frozen label, adapted label)."""
+    """Training images per class, in label order, by (zero-shot label, adapted label)."""
     verdict: Verdict | None = None
-    """What the recipe's guard said; None without a guard. Below strength 1 the candidate lies in
-    `candidate/` of the run folder."""
+    """Verdict of the recipe's guard; None without a guard. If its strength is below 1, the
+    candidate is in `candidate/` of the run folder."""
     held_back: tuple[HeldBack, ...] = ()
-    """What each of the recipe's gates did to each description, in the recipe's order of both."""
+    """Texts that each gate held back of each description, both in the recipe's order."""
     calibration: Calibration | None = None
-    """How confidence was set; None in runs of versions that did not."""
+    """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None
-    """Which class names occur among the training images; None in runs of versions that did not
-    estimate it."""
+    """Estimate of the class names that occur; None in runs of older versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
-    """`zero-shot` and `adapted` on the evaluation split: the pairs of classes that occur, largest
-    number of images first; empty without labels."""
+    """For `zero-shot` and `adapted`: the pairs of classes that occur in the evaluation split, most
+    images first; empty without labels."""
     label_flows: tuple[LabelFlow, ...] = ()
-    """The pairs of pseudo-labels that occur among all training images, largest first."""
+    """Pairs of pseudo-labels that occur among all training images, most images first."""
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
-    """Of each learner, in the recipe's order; tensors, which `==` leaves out."""
+    """Prototypes of each learner, in the recipe's order; `==` does not compare them."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
-    """By stage, in MiB: of the GPU where there is one, else of the process, which keeps what
-    earlier stages freed. Stages whose peak is not known are left out."""
+    """Peak memory per stage in MiB: of the GPU if there is one, else of the process, which keeps
+    memory that earlier stages freed. Stages without a known peak are left out."""
 
 
 class Reporter(Component[OptionsT]):
-    """Writes something that people read or other programs load.
+    """Writes files about a run that people read or other programs load.
 
-    `report` is all that a reporter needs. The other methods are called while a run goes on, in
-    the order in which they stand here, on the same object; they do nothing unless overridden.
-    `latte report` calls `report` alone, so that it must not rely on them. An exception in one of
-    them costs no run: it is one line of warning, and this reporter hears nothing more of that run.
-    Controls of a recipe are runs of their own that no reporter hears of.
+    A reporter must implement `report` only. The other methods are called during a run, on the same
+    object, in the order below; they do nothing unless overridden. `latte report` calls `report`
+    alone, so `report` must not rely on them. If one of them raises an exception, the run prints a
+    warning, goes on, and calls no further method of this reporter except `report`. Hooks are not
+    called for control runs.
+
+    Example:
+        >>> from latte.api import NoOptions, Reporter, write_text
+        >>> class Count(Reporter[NoOptions]):
+        ...     def report(self, results):
+        ...         path = results.folder / "report" / "count.txt"
+        ...         write_text(path, f"{results.training_images} images")
+        ...         return [path]
     """
 
     def on_run_start(self, run: RunStart) -> None:
-        """The recipe and its images are known; nothing has been computed yet."""
+        """Called when the recipe and its images are known and nothing has been computed."""
 
     def on_stage_start(self, stage: str) -> None:
-        """Stage `data`, `zero-shot`, `describe`, `train`, `evaluate` or `report` begins to work."""
+        """Called when `data`, `zero-shot`, `describe`, `train`, `evaluate` or `report` starts."""
 
     def on_steps(self, steps: Sequence[Figures]) -> None:
-        """Training steps, in order: those that `metrics.jsonl` has just got, never one by one.
+        """Called with the training steps, in order, that were just added to `metrics.jsonl`.
 
-        They come when a checkpoint is written or an epoch ends, so that hearing of them makes no
-        device wait. A run that is continued goes on after its last checkpoint: steps that were sent
-        after it come again, with equal figures and numbers.
+        It is called when a checkpoint is written or an epoch ends, so that it needs no device
+        synchronisation. A resumed run starts at its last checkpoint: steps that were sent after it
+        are sent again, with equal figures and numbers.
         """
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """An epoch is over; has `top1`, `confidence` and `margin` where it was evaluated."""
+        """Called after an epoch, with `top1`, `confidence` and `margin` if it was evaluated."""
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """A stage is finished; called without `on_stage_start` for one that is reused."""
+        """Called after a stage; for a reused stage without a call of `on_stage_start` before."""
 
     @abstractmethod
     def report(self, results: RunResults) -> list[Path]:
-        """Write files below `results.folder` (temporary name, then rename); returns their paths."""
+        """Write files below `results.folder` (temporary name, then rename); return their paths."""
 
     def on_run_end(self) -> None:
-        """All stages that were asked for are finished; `report` was called if it was one."""
+        """Called after all requested stages, and so after `report` if it was requested."""
 
     def on_run_failure(self, error: BaseException) -> None:
-        """The run ends with `error`, which may be a `KeyboardInterrupt`; instead of `on_run_end`.
+        """Called in place of `on_run_end` if the run ends with `error`, also `KeyboardInterrupt`.
 
-        A process that is killed says nothing: do not rely on hearing how a run ended.
+        If the process is killed, neither method is called.
         """

@@ -1,4 +1,4 @@
-"""A recipe's settings, as pydantic models: what may be written, its default, and what it means."""
+"""Settings of a recipe as pydantic models: types, defaults and descriptions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PUBLISHED_BATCH_SIZE = 512
 BRING_WEIGHTS = ("local-dir:", "hf-hub:", "plugin:")
-"""How `backbone.model` starts where the model brings its own weights."""
+"""Prefixes of `backbone.model` for models that bring their weights."""
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
 class BackboneSettings(Options):
-    """Which CLIP to adapt."""
+    """The CLIP to adapt."""
 
     model: Annotated[str, IsPath("local-dir:(?P<path>.+)")] = Field(
         description="open_clip model name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME"
@@ -61,7 +61,7 @@ class AugmentSettings(Options):
 
 
 class OptimizerSettings(Options):
-    """How weights move. Biases, norms and other vectors get no weight decay."""
+    """Optimizer of the weights. Biases, norms and other vectors get no weight decay."""
 
     name: Literal["adamw", "sgd"] = Field(default="adamw", description="optimizer")
     learning_rate: float = Field(default=1e-7, ge=0.0, description="peak learning rate")
@@ -75,7 +75,7 @@ class OptimizerSettings(Options):
 
 
 class TrainSettings(Options):
-    """How long and how training runs; defaults follow LatteCLIP's supplementary material."""
+    """Length and method of training; defaults follow LatteCLIP's supplementary material."""
 
     batch_size: PositiveInt | Literal["auto"] = Field(
         default=PUBLISHED_BATCH_SIZE,
@@ -147,35 +147,35 @@ class TrainSettings(Options):
 
     @property
     def takes_steps(self) -> bool:
-        """Whether anything is trained; labelers and prototypes work in either case."""
+        """True if the recipe trains; labelers and prototypes work in either case."""
         return self.max_steps > 0 and self.max_epochs > 0
 
     @property
     def images_a_step(self) -> int:
-        """`batch_size` as a number."""
+        """`batch_size` as a number of images."""
         return PUBLISHED_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
 
     @property
     def fits_by_trying(self) -> bool:
-        """Whether the largest part that memory holds is looked for."""
+        """True if the largest micro-batch that fits into memory is found by trying."""
         auto = self.batch_size == "auto" and self.micro_batch_size is None
         return auto or self.micro_batch_size == "auto"
 
     @property
     def part_size(self) -> int | None:
-        """`micro_batch_size`, where it is a number."""
+        """`micro_batch_size` if it is a number, else None."""
         return None if self.micro_batch_size == "auto" else self.micro_batch_size
 
 
 class EvaluateSettings(Options):
-    """How features are extracted and classified."""
+    """Feature extraction and classification."""
 
     batch_size: PositiveInt = Field(default=64, description="images a forward pass")
     top_k: PositiveInt = Field(default=5, description="classes kept for each prediction")
 
 
 class LearnerSettings(Options):
-    """What one adapted copy of the backbone trains; its components are listed beside it."""
+    """Settings of one adapted copy of the backbone; its components are listed beside it."""
 
     name: str = Field(default="main", description="used in metrics and file names")
     trainable: TrainableGroup = Field(default="all", description="which parameters train")

@@ -1,4 +1,4 @@
-"""What labelers, prototypes and losses exchange during training."""
+"""Data types that labelers, prototypes and losses exchange during training."""
 
 from __future__ import annotations
 
@@ -14,43 +14,70 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """One learner's features of the whole training set; row i belongs to training image i."""
+    """Features of the whole training set by one learner; row i belongs to training image i.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import FeatureBank
+        >>> FeatureBank(torch.eye(4)).features.shape
+        torch.Size([4, 4])
+    """
 
     features: Tensor
     """(N, D), L2-normalised, from the evaluation transform, without gradient."""
 
 
 def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
-    """What a recipe without descriptions has to say about its images."""
+    """Return no texts, as in a recipe without descriptions."""
     return {}
 
 
 @dataclass(frozen=True)
 class TrainingStart:
-    """What is known before the first step, from the frozen CLIP alone."""
+    """Data from the frozen CLIP alone, known before the first step.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import TrainingStart
+        >>> images, texts = torch.eye(3)[[0, 1, 1]], torch.eye(3)[:2]
+        >>> start = TrainingStart(
+        ...     class_names=("cat", "dog"), class_features=texts, image_features=images,
+        ...     zero_shot_labels=(images @ texts.T).argmax(dim=1),
+        ...     description_features=lambda name: images,
+        ... )
+        >>> start.zero_shot_labels
+        tensor([0, 1, 1])
+    """
 
     class_names: tuple[str, ...]
     class_features: Tensor
-    """(C, D): the zero-shot classifier, one unit row a class."""
+    """(C, D): the zero-shot classifier, one unit row per class."""
     image_features: Tensor
-    """(N, D): frozen unit features of the training images, evaluation transform."""
+    """(N, D): frozen unit features of the training images, from the evaluation transform."""
     zero_shot_labels: Tensor
     """(N,) int64: the top-1 zero-shot class of each training image."""
     description_features: Callable[[str], Tensor]
-    """Frozen text features (N, D) of the named description: row i is what the engine would use for
-    training image i. Encoded at the first call; a group's text is the one drawn for that image, and
-    several texts about an image are one: the unit vector along the mean of their features."""
+    """Returns frozen text features (N, D) of the named description, encoded at the first call. Row
+    i belongs to training image i: for groups the text that was drawn for the image, for several
+    texts the unit vector along the mean of their features."""
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
-    """For labels (N,) of all training images, what `supervise` would get as its `texts` for them:
-    by name, each description's frozen features (N, D), in the recipe's order. Scope `class` follows
-    the labels; the others are those of `description_features`. Encoded at the first call."""
+    """Returns, for labels (N,) of all training images, the `texts` that `supervise` would get:
+    frozen features (N, D) by description name, in the recipe's order. Texts of scope `class` follow
+    the labels; the others equal `description_features`. Encoded at the first call."""
     description_weights: Mapping[str, float] = field(default_factory=dict)
-    """By description name: how much it counts where an aggregator mixes texts; 1 if not named."""
+    """Weight of each description when an aggregator mixes texts, by name; 1 if absent."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Which training images a step sees, and for which learner."""
+    """Training images of one step of one learner.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import Batch
+        >>> Batch("main", indices=torch.tensor([3, 0]), epoch=0, step=1).learner
+        'main'
+    """
 
     learner: str
     indices: Tensor
@@ -61,31 +88,54 @@ class Batch:
 
 @dataclass(frozen=True)
 class LabelStream:
-    """One opinion about a batch. LatteCLIP has two: frozen zero-shot and current."""
+    """Pseudo-labels of a batch from one source. LatteCLIP has two: frozen and current.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import LabelStream
+        >>> LabelStream("frozen", labels=torch.tensor([1, 0]), weights=torch.ones(2)).scale
+        1.0
+    """
 
     name: str
     labels: Tensor
     """(B,) int64 class indices."""
     weights: Tensor
-    """(B,) in [0, 1]: 0 leaves a sample out of the loss and of the prototypes."""
+    """(B,) in [0, 1]: 0 excludes an image from the loss and from the prototypes."""
     scale: float = 1.0
     """Multiplies this stream's loss."""
 
 
 @dataclass(frozen=True)
 class EpochInfo:
-    """What a labeler learnt at the start of an epoch, for the aggregators."""
+    """Results of a labeler at the start of an epoch, for the aggregators.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import Classifier, EpochInfo
+        >>> info = EpochInfo({"main": Classifier(torch.eye(2), torch.arange(2))})
+        >>> [*info.classifiers]
+        ['main']
+    """
 
     classifiers: Mapping[str, Classifier] = field(default_factory=dict)
-    """By learner name: what the labeler would classify unseen images with, without gradient; for
-    aggregators that take it."""
+    """Classifiers of unseen images by learner name, without gradient, for aggregators that use
+    them."""
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """Classes of the N training images, decided together by a labeler, on the CPU."""
+    """Class probabilities of the N training images, decided together by a labeler, on the CPU.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import Posterior
+        >>> posterior = Posterior(torch.tensor([[2, 0]]), torch.tensor([[0.7, 0.2]]))
+        >>> posterior.labels[:, 0]  # most probable class of each image
+        tensor([2])
+    """
 
     labels: Tensor
-    """(N, K) int64: each image's K most probable classes, the most probable first."""
+    """(N, K) int64: the K most probable classes of each image, the most probable first."""
     probabilities: Tensor
-    """(N, K) floats: their probabilities, which need not sum to 1, as further classes have some."""
+    """(N, K) floats: their probabilities; they sum to less than 1 if other classes have some."""

@@ -1,4 +1,4 @@
-"""Atomic writes: files are written under a temporary name, then renamed. And digests."""
+"""Files that are either whole or absent: written under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def _read_umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
+    """What this process takes away from new files' permissions; reading means setting it twice."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
@@ -22,23 +22,23 @@ def _read_umask() -> int:
 
 _UMASK = _read_umask()
 _ABANDONED_SECONDS = 86_400.0
-"""Temporary files of this age are abandoned: no file takes a day to write."""
+"""No file takes that long to write."""
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which replaces `path` if the block succeeds.
+    """Yield a temporary path beside `path`; it takes `path`'s place if the block succeeds.
 
-    The content is synced to the disk before the rename, so a crash leaves the old file or the new.
+    The content reaches the disk before the rename: a crash leaves the old file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Machines that share a folder may have equal process ids, hence the random part.
+    # Process ids are not enough: machines that share a folder may have the same ones.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        # Some writers, such as safetensors, create files that only their owner can read.
+        # Some writers, such as safetensors, make files that only their owner can read.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
@@ -46,9 +46,9 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> None:
-    """Remove temporary files of `write_atomically` in `folder` that are `older_than` seconds.
+    """Remove files directly in `folder` that a process had begun for `write_atomically`.
 
-    With -inf, remove all: for a folder to which no other process can be writing.
+    With `older_than` -inf all of them, whatever the clock says: where nobody else can be writing.
     """
     for path in folder.glob(".*.tmp"):
         with suppress(OSError):
@@ -57,29 +57,43 @@ def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> No
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically."""
+    """Write `text` as UTF-8 to a temporary name, then rename it: `path` is never incomplete.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import write_text
+        >>> write_text(Path("notes.txt"), "a grey cat")
+        >>> Path("notes.txt").read_text(encoding="utf-8")
+        'a grey cat'
+    """
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write `lines` as UTF-8, atomically, without holding them all in memory."""
+    """Write `lines` as UTF-8, one after the other; whole or not at all."""
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
+    """Write `value` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return a 128-bit hex digest of `parts`; those of ("ab", "c") and ("a", "bc") differ."""
+    """Return a 128-bit hex digest of `parts`; ("ab", "c") and ("a", "bc") differ.
+
+    Example:
+        >>> from latte.api import digest
+        >>> len(digest("model-1", "temperature=0"))
+        32
+    """
     return digest_stream(part.encode() if isinstance(part, str) else part for part in parts)
 
 
 def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
-    """Return the `digest` of `parts` that are iterated one by one, to save memory."""
+    """`digest` of parts of which no two need to be in memory at once; views are of bytes."""
     hasher = hashlib.blake2b(digest_size=16)
     for data in parts:
         hasher.update(len(data).to_bytes(8, "little"))
@@ -88,12 +102,12 @@ def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
 
 
 def digest_json(value: Any) -> str:
-    """Return a digest of plain data that does not depend on the order of keys."""
+    """A digest of plain data that does not depend on the order of keys."""
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync every file directly in `folder` to the disk, before the folder is renamed."""
+    """Make every file directly in `folder` reach the disk, before the folder is renamed."""
     for path in folder.iterdir():
         if path.is_file():
             with path.open("rb") as file:

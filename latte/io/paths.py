@@ -1,4 +1,4 @@
-"""Paths that users give: errors suggest the nearest existing name."""
+"""Files and folders that people name: found, or answered with the nearest name that exists."""
 
 from __future__ import annotations
 
@@ -12,32 +12,72 @@ from latte.interfaces import LatteError
 
 
 def existing_file(path: Path, where: str) -> Path:
-    """Return `path` if it is a file. Raises `LatteError` with the nearest existing name."""
-    return path if is_file(path) else _raise_missing(path, "file", where)
+    """Return `path` if it is a file, else raise `LatteError` with the nearest existing name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import existing_file
+        >>> Path("classes.txt").touch()
+        >>> existing_file(Path("classes.txt"), "dataset.classes").name
+        'classes.txt'
+    """
+    return path if is_file(path) else _missing(path, "file", where)
 
 
 def existing_folder(path: Path, where: str) -> Path:
-    """Return `path` if it is a folder. Raises `LatteError` with the nearest existing name."""
-    return path if is_folder(path) else _raise_missing(path, "folder", where)
+    """Return `path` if it is a folder, else raise `LatteError` with the nearest existing name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import existing_folder
+        >>> Path("photos").mkdir()
+        >>> existing_folder(Path("photos"), "dataset.root").name
+        'photos'
+    """
+    return path if is_folder(path) else _missing(path, "folder", where)
 
 
 def is_file(path: Path) -> bool:
-    """Return True if `path` is a file; False for a name that no file can have."""
+    """Return True if `path` is a file, False also for a name that no file can have.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import is_file
+        >>> is_file(Path("a" * 10_000))
+        False
+    """
     return _holds(Path.is_file, path)
 
 
 def is_folder(path: Path) -> bool:
-    """Return True if `path` is a folder or a link to one."""
+    """Return True if `path` is a folder or a link to one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import is_folder
+        >>> is_folder(Path())
+        True
+    """
     return _holds(Path.is_dir, path)
 
 
 def is_broken_link(path: Path) -> bool:
-    """Return True if `path` is a link whose target does not exist or cannot be reached."""
+    """Whether `path` is a link to what does not exist or cannot be reached."""
     return path.is_symlink() and not _holds(Path.exists, path)
 
 
 def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the visible entries of `folder`, by name. Raises `LatteError` if it is unreadable."""
+    """Return the entries of `folder` that are not hidden, sorted by name.
+
+    Raises `LatteError` if the folder cannot be listed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import visible_entries
+        >>> Path("1.jpg").touch()
+        >>> [entry.name for entry in visible_entries(Path())]
+        ['1.jpg']
+    """
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
@@ -47,7 +87,15 @@ def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file, without byte order mark. Raises `LatteError` with the line at fault."""
+    """Read a UTF-8 file without its byte order mark. Raises `LatteError` with the malformed line.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import read_text
+        >>> _ = Path("classes.txt").write_text("cat")
+        >>> read_text(Path("classes.txt"))
+        'cat'
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -62,12 +110,18 @@ def read_text(path: Path) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """Join the first five names, and count the others."""
+    """Return the first five names and the number of the others, for messages.
+
+    Example:
+        >>> from latte.api.sources import some
+        >>> some(["a", "b", "c", "d", "e", "f", "g"])
+        'a, b, c, d, e and 2 more'
+    """
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 
 
-def _raise_missing(path: Path, kind: str, where: str) -> NoReturn:
+def _missing(path: Path, kind: str, where: str) -> NoReturn:
     parent = path.parent
     while not is_folder(parent):
         parent = parent.parent

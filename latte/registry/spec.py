@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import pluggy
 
-API_VERSION = 1
+API_VERSION = 2
 """Version of the plugin interface; plugins for another version are refused with a message."""
 
 ENTRY_POINT_GROUP = "latte.plugins"
@@ -41,11 +41,22 @@ class ComponentSpec:
     """One component, declared without importing it.
 
     `target` and `options` are `"package.module:Name"`. For every kind but `model`, the target is
-    the component's class, and `options` its options model (None: it has no options). Keep the
-    options in a module that does not import torch: recipes are checked without it. For kind
-    `model`, the target is a function without arguments that returns the `Path` of a model folder,
-    which a recipe names `plugin:NAME`: in `backbone.model` a model of open_clip, in the `model`
-    option of a component a model of the library that it uses.
+    the component's class, and `options` its options model (without it, there is nothing to set).
+    Keep the options in a module that does not import torch: recipes are checked without loading
+    anything heavy. For kind `model`, the target is a function without arguments that returns the
+    `Path` of a model folder, which a recipe names `plugin:NAME`: one of open_clip in
+    `backbone.model`, one of another library in the `model` option of a component that reads it.
+
+    Example:
+        >>> from latte.api import ComponentSpec, hookimpl
+        >>> @hookimpl
+        ... def latte_components():
+        ...     return [
+        ...         ComponentSpec(
+        ...             kind="describer", name="echo", target="latte_echo.describer:Echo",
+        ...             options="latte_echo.options:EchoOptions", summary="repeats the question",
+        ...         )
+        ...     ]
     """
 
     kind: Kind
@@ -62,6 +73,12 @@ class CommandSpec:
 
     `target` is `"package.module:name"`: a function whose annotations typer reads, or a
     `typer.Typer` of further commands. It is imported when the command is called, not by the help.
+
+    Example:
+        >>> from latte.api import CommandSpec, hookimpl
+        >>> @hookimpl
+        ... def latte_commands():
+        ...     return [CommandSpec("echo", "latte_echo.command:run", "repeats a question")]
     """
 
     name: str

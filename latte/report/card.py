@@ -59,7 +59,16 @@ _CALIBRATION_FAILS = (
 
 
 def model_card(results: RunResults) -> str:
-    """Return the card: a YAML header and Markdown."""
+    """Return the card: a YAML header and Markdown.
+
+    Example:
+        from latte.api import model_card, write_text
+
+        def report(self, results):
+            path = results.folder / "model" / "README.md"
+            write_text(path, model_card(results))
+            return [path]
+    """
     parts = (
         _header(results),
         f"# {escaped(results.name)}",

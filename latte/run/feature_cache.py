@@ -24,7 +24,7 @@ from latte import distributed
 from latte.interfaces import Progress
 from latte.io.files import digest, remove_leftovers, write_atomically
 from latte.io.tensor_files import tensor_digest
-from latte.toolkit.blocks import rows_a_block
+from latte.toolkit.blocks import rows_per_block
 
 _KEY_BYTES = 16
 _FULL = 4
@@ -135,7 +135,7 @@ class FeatureBlocks:
     @property
     def _full(self) -> int:
         """Rows of the largest file."""
-        return _FULL * rows_a_block(self.width)
+        return _FULL * rows_per_block(self.width)
 
     def _paths(self) -> list[Path]:
         try:

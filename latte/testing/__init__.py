@@ -1,6 +1,6 @@
-"""Contract tests and fixtures for authors of plugins; needs pytest, which latte itself does not.
+"""Contract tests and fixtures for plugin authors; needs pytest, which latte itself does not.
 
-A plugin's test file subclasses the contract of its kind, and pytest does the rest:
+A test file of a plugin subclasses the contract of its kind, and pytest runs the inherited tests:
 
     from latte.testing import DescriberContract
 

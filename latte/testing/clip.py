@@ -1,4 +1,4 @@
-"""A CLIP of a few numbers, for tests that need one but do not care what it sees."""
+"""Small deterministic CLIP for tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 from latte.interfaces import Backbone, PixelFormat, TrainableGroup
 
 WIDTH = 16
-"""Embedding width D of everything in `latte.testing`."""
+"""Embedding width D of all features in `latte.testing`."""
 
 _POOLED = 4
 _GROUPS: Mapping[TrainableGroup, tuple[str, ...]] = {
@@ -25,10 +25,17 @@ _GROUPS: Mapping[TrainableGroup, tuple[str, ...]] = {
 
 
 class StubClip(Backbone):
-    """Equal inputs give equal unit features, others give others; there is nothing to download.
+    """Backbone with deterministic features that differ for different inputs; needs no download.
 
-    An image counts by the colours of its 4 x 4 parts, a text by its hash: the two have nothing to
-    do with each other. `all` and `projections` train something; it has no layer norms.
+    An image feature depends on the colours of 4 x 4 parts of the image, a text feature on a hash of
+    the text: images and texts are unrelated. `all` and `projections` have parameters to train;
+    there are no layer norms.
+
+    Example:
+        >>> from latte.testing import StubClip
+        >>> clip = StubClip()
+        >>> bool((clip.encode_texts(["a cat"]) == clip.encode_texts(["a cat"])).all())
+        True
     """
 
     def __init__(self, width: int = WIDTH) -> None:
@@ -46,16 +53,16 @@ class StubClip(Backbone):
 
     @property
     def fingerprint(self) -> str:
-        """Which stub it is."""
+        """Identifier that depends on the width alone."""
         return f"stub-clip-{self.embedding_width}"
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, S, S) -> unit features (B, D)."""
+        """Encode pixels (B, 3, S, S) to unit features (B, D)."""
         parts = adaptive_avg_pool2d(pixels, _POOLED).flatten(1)
         return normalize(parts @ self._parameters["image"], dim=1)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """M texts -> unit features (M, D)."""
+        """Encode M texts to unit features (M, D)."""
         width = self.embedding_width
         rows = [_hashed(text, width) for text in texts]
         stacked = torch.stack(rows) if rows else torch.zeros(0, width)
@@ -63,7 +70,7 @@ class StubClip(Backbone):
 
     @property
     def logit_scale(self) -> Tensor:
-        """The scalar that multiplies cosine similarities."""
+        """Scalar that multiplies cosine similarities."""
         return self._parameters["logit_scale"].exp()
 
     def clamp_logit_scale(self) -> None:
@@ -72,30 +79,30 @@ class StubClip(Backbone):
             self._parameters["logit_scale"].clamp_(0.0, math.log(100.0))
 
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Let `group` train and freeze the rest."""
+        """Unfreeze `group` and freeze the rest."""
         names = _GROUPS.get(group, ())
         for name, parameter in self._parameters.items():
             parameter.requires_grad_(name in names)
         return {name: self._parameters[name] for name in names}
 
     def fork(self) -> StubClip:
-        """An independent frozen copy."""
+        """Return an independent frozen copy."""
         copy = StubClip(self.embedding_width)
         copy.load_state(self.state())
         return copy
 
     def state(self) -> dict[str, Tensor]:
-        """Every weight by name."""
+        """Return every weight by name."""
         return {name: value.detach().clone() for name, value in self._parameters.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         with torch.no_grad():
             for name, parameter in self._parameters.items():
                 parameter.copy_(state[name])
 
     def save(self, folder: Path) -> None:
-        """A stub is no open_clip model. Raises `NotImplementedError`."""
+        """Raise `NotImplementedError`: a stub is not an open_clip model."""
         raise NotImplementedError("StubClip is no open_clip model and cannot be saved as one")
 
 

@@ -1,4 +1,4 @@
-"""Whether a plugin stays light: asked of a fresh interpreter, once for each package."""
+"""Contract of all components: registration, options, and imports without torch."""
 
 from __future__ import annotations
 
@@ -19,6 +19,100 @@ from latte.registry.registry import load_registry
 from latte.registry.spec import reserved_keys
 from latte.testing.fixtures import make_context
 
+
+class ComponentContract:
+    """Base of the contracts; set `component` and `options`, or override `build`.
+
+    Example:
+        >>> from latte.testing import ComponentContract
+        >>> class TestNearest(ComponentContract):
+        ...     kind = "labeler"
+        ...     component = "nearest"
+        ...     options = {"weight": 0.5}
+    """
+
+    kind: ClassVar[Kind]
+    component: ClassVar[str] = ""
+    """Name in recipes. Without it, tests of the registration are skipped."""
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Options as in a recipe."""
+
+    def build(self) -> tuple[type[Component[Any]], Options]:
+        """Return the component's class and options; override it for one that is not installed."""
+        registered = self.registered()
+        return load_registry().load(registered), self.valid(self.options)
+
+    def write_files(self, folder: Path) -> None:
+        """Write the files that the options name; relative paths in options start at `folder`."""
+
+    def make(self, folder: Path, seed: int = 0) -> Any:
+        """Return a new component whose recipe is in `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write_files(folder)
+        component, options = self.build()
+        return component(options, make_context(folder, seed))
+
+    def registered(self) -> Registered:
+        """Return the registry's entry; skip the test if `component` is not set."""
+        if not self.component:
+            pytest.skip("`component` is not set: the registration is not tested")
+        try:
+            return load_registry().get(self.kind, self.component)
+        except LatteError as error:
+            raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
+
+    def valid(self, options: Mapping[str, Any]) -> Options:
+        """Validate `options` with the component's options model."""
+        return load_registry().options_model(self.registered()).model_validate(dict(options))
+
+    def test_it_is_registered(self) -> None:
+        """A recipe can name the component, and its class implements all abstract methods."""
+        load_registry().load(self.registered())
+
+    def test_checking_a_recipe_does_not_import_torch(self) -> None:
+        """Listing the plugin and importing its options must be fast."""
+        culprit = imports_torch(self.registered().distribution)
+        assert not culprit, f"{culprit} imports torch: keep options in a module that does not"
+
+    def test_an_unknown_option_is_refused(self) -> None:
+        """A misspelt option in a recipe must be an error."""
+        _, options = self.build()
+        model, unknown = type(options), {**options.model_dump(), "no_such_option": 1}
+        try:
+            model.model_validate(unknown)
+        except ValidationError as error:
+            assert any(one["type"] == "extra_forbidden" for one in error.errors()), error
+        else:
+            raise AssertionError(f'{model.__name__} must keep extra="forbid" of latte.api.Options')
+
+    def test_every_option_has_a_description(self) -> None:
+        """`latte components` shows the description of each option."""
+        _, options = self.build()
+        silent = [*_undescribed(type(options))]
+        assert not silent, f"no description= for {', '.join(silent)}"
+
+    def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
+        """Keys such as `use` and `name` belong to the recipe, so no recipe could set the option."""
+        _, options = self.build()
+        taken = {*reserved_keys(self.kind)} & {*type(options).model_fields}
+        assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"
+
+    def test_options_survive_a_resolved_recipe(self) -> None:
+        """Options that are written to the recipe of a run folder and read again stay equal."""
+        _, options = self.build()
+        again = type(options).model_validate(options.model_dump(mode="json"))
+        assert again == options, f"{options!r} comes back from JSON as {again!r}"
+
+
+def _undescribed(model: type[Options], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if not (field.description or "").strip():
+            yield prefix + name
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, Options):
+                yield from _undescribed(inner, f"{prefix}{name}.")
+
+
 _PROGRAM = """
 import sys
 from latte.registry.registry import load_registry
@@ -38,7 +132,10 @@ for one in registry.all():
 
 @cache
 def imports_torch(distribution: str) -> str:
-    """What of the package `distribution` imports torch before anything is run; empty if nothing."""
+    """Return the module of `distribution` that imports torch when it is listed, or an empty text.
+
+    A new interpreter lists the package and imports its options, once per package.
+    """
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -53,91 +150,3 @@ def imports_torch(distribution: str) -> str:
     )
     assert ended.returncode == 0, f"listing {distribution} failed:\n{ended.stderr}"
     return ended.stdout.strip()
-
-
-# What every component promises, whatever its kind.
-
-
-class ComponentContract:
-    """Base of the contracts; set `component` and `options`, or override `build`."""
-
-    kind: ClassVar[Kind]
-    component: ClassVar[str] = ""
-    """The name that recipes use. Without it, the tests of the registration are skipped."""
-    options: ClassVar[Mapping[str, Any]] = {}
-    """Options as a recipe would write them."""
-
-    def build(self) -> tuple[type[Component[Any]], Options]:
-        """The component's class and its options; override it for a class that is not installed."""
-        registered = self.registered()
-        return load_registry().load(registered), self.valid(self.options)
-
-    def write_files(self, folder: Path) -> None:
-        """Write what the options point at; relative paths in options start at `folder`."""
-
-    def make(self, folder: Path, seed: int = 0) -> Any:
-        """A new component with a context of its own in `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.write_files(folder)
-        component, options = self.build()
-        return component(options, make_context(folder, seed))
-
-    def registered(self) -> Registered:
-        """The registry's entry; skips the test where no `component` is named."""
-        if not self.component:
-            pytest.skip("no `component` is named: its registration is not tested")
-        try:
-            return load_registry().get(self.kind, self.component)
-        except LatteError as error:
-            raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
-
-    def valid(self, options: Mapping[str, Any]) -> Options:
-        """`options`, validated by the component's model."""
-        return load_registry().options_model(self.registered()).model_validate(dict(options))
-
-    def test_it_is_registered(self) -> None:
-        """A recipe finds the component, and its class is complete."""
-        load_registry().load(self.registered())
-
-    def test_checking_a_recipe_does_not_import_torch(self) -> None:
-        """Listing the plugin and importing its options must stay quick."""
-        culprit = imports_torch(self.registered().distribution)
-        assert not culprit, f"{culprit} imports torch: keep options in a module that does not"
-
-    def test_an_unknown_option_is_refused(self) -> None:
-        """A typing error in a recipe must not be ignored."""
-        _, options = self.build()
-        model, unknown = type(options), {**options.model_dump(), "no_such_option": 1}
-        try:
-            model.model_validate(unknown)
-        except ValidationError as error:
-            assert any(one["type"] == "extra_forbidden" for one in error.errors()), error
-        else:
-            raise AssertionError(f'{model.__name__} must keep extra="forbid" of latte.api.Options')
-
-    def test_every_option_has_a_description(self) -> None:
-        """`latte components` shows it; without one nobody knows what the option does."""
-        _, options = self.build()
-        silent = [*_undescribed(type(options))]
-        assert not silent, f"no description= for {', '.join(silent)}"
-
-    def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
-        """No recipe could set it: `use`, `name` and the like stand beside options."""
-        _, options = self.build()
-        taken = {*reserved_keys(self.kind)} & {*type(options).model_fields}
-        assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"
-
-    def test_options_survive_a_resolved_recipe(self) -> None:
-        """The recipe in a run folder holds the options as plain data and must mean the same."""
-        _, options = self.build()
-        again = type(options).model_validate(options.model_dump(mode="json"))
-        assert again == options, f"{options!r} comes back from JSON as {again!r}"
-
-
-def _undescribed(model: type[Options], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        if not (field.description or "").strip():
-            yield prefix + name
-        for inner in (field.annotation, *get_args(field.annotation)):
-            if isinstance(inner, type) and issubclass(inner, Options):
-                yield from _undescribed(inner, f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""What everything relies on that reads a dataset; above all, that training sees no label."""
+"""Contract of datasets: stable ids, distinct classes, and no labels in the training split."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ from latte.testing.component import ComponentContract
 
 
 class DatasetContract(ComponentContract):
-    """Stable ids in one order, distinct classes, and labels in the evaluation split alone.
+    """Tests of ids, class names and labels of a dataset.
 
-    Override `write_files(folder)` to write a small dataset that `options` point at.
+    Override `write_files(folder)` to write a small dataset to which `options` refer.
+
+    Example:
+        >>> from latte.testing import DatasetContract
+        >>> class TestMyDataset(DatasetContract):
+        ...     component = "my-dataset"
+        ...     options = {"root": "photos"}
+        ...     def write_files(self, folder):
+        ...         (folder / "photos").mkdir()
+        ...         ...  # write a few images
     """
 
     kind: ClassVar[Kind] = "dataset"
 
     def test_class_names_are_distinct(self, tmp_path: Path) -> None:
-        """C different names in a tuple, none of them empty."""
+        """`class_names` is a tuple of C different names, none of them empty."""
         names = self.make(tmp_path).class_names
         assert isinstance(names, tuple), "class_names must be a tuple"
         assert names, "there are no classes"
@@ -31,12 +40,12 @@ class DatasetContract(ComponentContract):
             assert name.strip(), "a class name is empty"
 
     def test_the_template_names_the_class(self, tmp_path: Path) -> None:
-        """With `{class}`."""
+        """The template contains `{class}`."""
         template = self.make(tmp_path).template
         assert "{class}" in template, f"{{class}} is missing in {template!r}"
 
     def test_training_images_carry_no_label(self, tmp_path: Path) -> None:
-        """They are `ImageReference`s and nothing more."""
+        """Training images are `ImageReference` objects without further attributes."""
         images = self.make(tmp_path).training_images()
         assert len(images), "there are no training images"
         for image in images:
@@ -45,12 +54,12 @@ class DatasetContract(ComponentContract):
             assert not known, f"a training image also knows {', '.join(sorted(known))}"
 
     def test_training_images_are_sorted_by_id(self, tmp_path: Path) -> None:
-        """An order that comes from labels or from the file system would tell something."""
+        """Sorted ids depend on neither labels nor the file system."""
         ids = [image.id for image in self.make(tmp_path).training_images()]
         assert ids == sorted(ids), "training images must be sorted by their id"
 
     def test_ids_are_unique(self, tmp_path: Path) -> None:
-        """Over both splits: no image is trained on and evaluated."""
+        """No image is in the training and in the evaluation split."""
         dataset: Dataset[Any] = self.make(tmp_path)
         training = [image.id for image in dataset.training_images()]
         evaluation = [one.image.id for one in dataset.evaluation_images()]
@@ -60,7 +69,7 @@ class DatasetContract(ComponentContract):
         assert not shared, f"in both splits: {', '.join(sorted(shared)[:3])}"
 
     def test_ids_stay_when_the_folder_moves(self, tmp_path: Path) -> None:
-        """Relative, with `/`; and the same for whoever builds the dataset again."""
+        """Ids are relative paths with `/`, and equal when the dataset is built again elsewhere."""
         here, there = self.make(tmp_path / "here"), self.make(tmp_path / "there")
         ids = [image.id for image in here.training_images()]
         assert ids == [image.id for image in there.training_images()], "ids are not stable"
@@ -71,7 +80,7 @@ class DatasetContract(ComponentContract):
             assert not Path(one).is_absolute(), f"the id {one!r} is an absolute path"
 
     def test_images_can_be_read(self, tmp_path: Path) -> None:
-        """The first few of both splits."""
+        """The first three images of both splits can be decoded."""
         dataset: Dataset[Any] = self.make(tmp_path)
         evaluation = [one.image for one in dataset.evaluation_images()[:3]]
         for reference in [*dataset.training_images()[:3], *evaluation]:
@@ -81,7 +90,7 @@ class DatasetContract(ComponentContract):
                 image.convert("RGB")
 
     def test_labels_are_class_indices(self, tmp_path: Path) -> None:
-        """Of evaluation images, and of training images where `audit_labels` knows them."""
+        """Labels of evaluation images and of `audit_labels` are indices of classes."""
         dataset: Dataset[Any] = self.make(tmp_path)
         classes = range(len(dataset.class_names))
         for one in dataset.evaluation_images():

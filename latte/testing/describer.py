@@ -1,4 +1,4 @@
-"""What the describing stage relies on."""
+"""Contract of describers: fingerprints, order, failures and interrupts."""
 
 from __future__ import annotations
 
@@ -21,19 +21,26 @@ PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 
 
 class DescriberContract(ComponentContract):
-    """Texts are stored under the fingerprint for good, so that it must promise equal texts."""
+    """Tests of texts and fingerprint; equal fingerprints must give equal texts, which are stored.
+
+    Example:
+        >>> from latte.testing import DescriberContract
+        >>> class TestEcho(DescriberContract):
+        ...     component = "echo"
+        ...     changes = {"loud": True}
+    """
 
     kind: ClassVar[Kind] = "describer"
     changes: ClassVar[Mapping[str, Any]] = {}
-    """Options that change texts, each with another value than usual: `{"model": "larger"}`."""
+    """Options that change texts, each with a value that is not its default: `{"model": "b"}`."""
 
     def requests(self, folder: Path) -> list[DescribeRequest]:
-        """Three images, each asked about in two ways."""
+        """Return two questions about each of three images."""
         images = described_images(folder / "asked")
         return [DescribeRequest((image,), prompt) for image in images for prompt in PROMPTS]
 
     def test_there_is_one_text_for_each_request(self, tmp_path: Path) -> None:
-        """In a list, as `str`."""
+        """`describe` returns a list with one `str` or `Refusal` per request."""
         requests = self.requests(tmp_path)
         texts = self.make(tmp_path).describe(requests)
         assert isinstance(texts, list | tuple), "describe() must return a list"
@@ -42,7 +49,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """A run that was stopped asks in other batches and must get the same texts."""
+        """A resumed run asks in other batches and must get the same texts."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
         alone = [describer.describe([request])[0] for request in requests]
@@ -51,11 +58,11 @@ class DescriberContract(ComponentContract):
         assert backwards[::-1] == texts, "texts must come in the order of the requests"
 
     def test_an_empty_batch_gets_no_texts(self, tmp_path: Path) -> None:
-        """And does not fail."""
+        """`describe([])` returns an empty list."""
         assert list(self.make(tmp_path).describe([])) == []
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
-        """Neither the folder of the recipe nor the run's seed may change what is stored."""
+        """Neither the recipe's folder nor the seed changes the texts of one fingerprint."""
         one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
         requests = self.requests(tmp_path)
         if one.fingerprint == other.fingerprint:
@@ -74,7 +81,7 @@ class DescriberContract(ComponentContract):
         assert again == before, "the same options must give the same fingerprint"
 
     def test_options_that_change_texts_change_the_fingerprint(self, tmp_path: Path) -> None:
-        """Or else texts that other options wrote would be served."""
+        """Otherwise the store would return texts that were written with other options."""
         if not self.changes:
             pytest.skip("`changes` names no option that changes texts")
         component, options = self.build()
@@ -90,7 +97,7 @@ class DescriberContract(ComponentContract):
             )
 
     def test_a_request_may_hold_max_images(self, tmp_path: Path) -> None:
-        """Groups arrive as so many images, where the describer takes as many."""
+        """A group of up to `max_images` images arrives as one request."""
         describer: Describer[Any] = self.make(tmp_path)
         assert describer.max_images >= 1, "max_images must be at least 1"
         assert describer.batch_size >= 1, "batch_size must be at least 1"
@@ -99,14 +106,14 @@ class DescriberContract(ComponentContract):
         assert len(texts) == 1, f"{len(texts)} texts for one request of {len(images)} images"
 
     def test_it_can_be_closed(self, tmp_path: Path) -> None:
-        """After use and without having been used."""
+        """`close` works before and after the first request."""
         self.make(tmp_path / "unused").close()
         used = self.make(tmp_path / "used")
         used.describe(self.requests(tmp_path))
         used.close()
 
     def test_an_unreadable_image_gets_no_text(self, tmp_path: Path) -> None:
-        """It fails, or is refused; afterwards the describer answers as if nothing had happened."""
+        """The request fails or is refused, and later requests get the usual texts."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
 
         def fail(image: Image.Image) -> Image.Image:
@@ -124,7 +131,7 @@ class DescriberContract(ComponentContract):
         assert again == expected, "after a failure it writes other texts"
 
     def test_it_can_be_interrupted(self, tmp_path: Path) -> None:
-        """Ctrl-C while images are being opened ends `describe`, and it can be closed then."""
+        """Ctrl-C while an image is opened ends `describe`, and `close` works after it."""
         describer = self.make(tmp_path)
 
         def interrupt(image: Image.Image) -> Image.Image:
@@ -150,7 +157,7 @@ class DescriberContract(ComponentContract):
 def _watched(
     requests: Sequence[DescribeRequest], then: Callable[[Image.Image], Image.Image]
 ) -> tuple[list[DescribeRequest], list[str]]:
-    """Requests whose images go through `then` as they are opened, and the keys of those opened."""
+    """Return requests whose opened images go through `then`, and a list of the opened keys."""
     opened: list[str] = []
 
     def watched(key: str, usual: Callable[[], Image.Image]) -> Callable[[], Image.Image]:

@@ -1,4 +1,4 @@
-"""What the planning of descriptions relies on."""
+"""Contract of description types: scope, prompts and group sizes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from latte.testing.fixtures import HOSTILE_NAMES
 
 
 class DescriptionTypeContract(ComponentContract):
-    """A scope, and a prompt for every class name that people may have."""
+    """Tests of the scope, and of prompts for unusual class names.
+
+    Example:
+        >>> from latte.testing import DescriptionTypeContract
+        >>> class TestBackground(DescriptionTypeContract):
+        ...     component = "background"
+    """
 
     kind: ClassVar[Kind] = "description"
 
     def test_it_has_a_scope(self, tmp_path: Path) -> None:
-        """One of `class`, `image` and `group`; options that name one name the same."""
+        """The scope is `class`, `image` or `group`, and equals the scope of the options."""
         description: DescriptionType[Any] = self.make(tmp_path)
         scopes = get_args(Scope)
         assert description.scope in scopes, f"the scope must be one of {', '.join(scopes)}"
@@ -45,7 +51,7 @@ class DescriptionTypeContract(ComponentContract):
             assert 0 <= correct <= most, f"correct_images is {correct}, in a group of {most}"
 
     def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
-        """Whatever the class is called."""
+        """Prompts are texts for every class name, and equal each time."""
         description: DescriptionType[Any] = self.make(tmp_path)
         for name in HOSTILE_NAMES:
             prompt = description.prompt(name)
@@ -54,7 +60,7 @@ class DescriptionTypeContract(ComponentContract):
             assert description.prompt(name) == prompt, f"two prompts for {name!r}"
 
     def test_all_prompts_begin_with_the_first(self, tmp_path: Path) -> None:
-        """`prompts` and `prompt` say the same, nothing is asked twice, and counts make sense."""
+        """`prompts` begins with `prompt` and repeats nothing; counts and weight are in range."""
         description: DescriptionType[Any] = self.make(tmp_path)
         prompts = [*description.prompts("cat")]
         assert prompts[:1] == [description.prompt("cat")], "prompts must begin with prompt"
@@ -66,7 +72,7 @@ class DescriptionTypeContract(ComponentContract):
         assert groups is None or groups >= 1, "groups_per_class must be at least 1, or None"
 
     def test_class_names_arrive_unchanged(self, tmp_path: Path) -> None:
-        """A prompt that names its class names it as it is, braces and all."""
+        """A prompt contains the class name unchanged, also with braces."""
         description: DescriptionType[Any] = self.make(tmp_path)
         if description.prompt("cat") == description.prompt("dog"):
             assert description.scope != "class", "two classes must not share a description"

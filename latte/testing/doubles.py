@@ -1,4 +1,4 @@
-"""Components that do nothing remarkable, for those that need company."""
+"""Simple components for tests of other components."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from latte.interfaces import (
 
 
 class FixedPrototypes(PrototypeAggregator[NoOptions]):
-    """The zero-shot classifier, for ever."""
+    """Prototypes that stay the zero-shot classifier."""
 
     _features: Tensor
 
@@ -29,34 +29,34 @@ class FixedPrototypes(PrototypeAggregator[NoOptions]):
         self._features = start.class_features
 
     def classifier(self) -> Classifier:
-        """What it began with."""
+        """Return the zero-shot classifier."""
         return Classifier(self._features, torch.arange(len(self._features)))
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets are the labels' rows."""
+        """Return the labels' rows as targets."""
         own = self.classifier()
         return Supervision(stream, own.weights[stream.labels], own)
 
     def state(self) -> dict[str, Tensor]:
-        """Nothing changes, so nothing is kept."""
+        """Return nothing: the prototypes do not change."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """There is nothing to restore."""
+        """Do nothing: there is no state."""
 
 
 class EchoDescriber(Describer[NoOptions]):
-    """Answers with the question and the keys of the images: what was asked can be read off."""
+    """Describer that answers with the question and the keys of the images."""
 
     max_images = 4
 
     @property
     def fingerprint(self) -> str:
-        """There is nothing to set."""
+        """Constant: the describer has no options."""
         return "echo-1"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        """One text for each request."""
+        """Return one text per request."""
         return [f"{one.prompt} {[image.key for image in one.images]}" for one in requests]

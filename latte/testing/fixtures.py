@@ -1,4 +1,4 @@
-"""Small inputs for tests of components: plain functions, equal for equal arguments."""
+"""Small deterministic inputs for tests of components."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ HOSTILE_NAMES = (
     "</style></script><script>alert(1)</script>",
     "javascript:alert(1)",
 )
-"""Class names that people have, and some that only trouble has."""
+"""Unusual class names, and some that attack HTML, paths or terminals."""
 
 
 def stub_clip() -> StubClip:
-    """A deterministic CLIP of a few numbers, without open_clip."""
+    """Return a small deterministic CLIP that does not need open_clip."""
     return StubClip()
 
 
 def make_context(folder: Path, seed: int = 0) -> Context:
-    """A context on the CPU: the recipe lies in `folder`, the frozen CLIP is a `StubClip`."""
+    """Return a context on the CPU; the recipe is in `folder`, the frozen CLIP is a `StubClip`."""
     cache = folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     return Context(base_dir=folder, cache_dir=cache, device="cpu", seed=seed, frozen_clip=stub_clip)
 
 
 def unit_rows(rows: int, width: int = WIDTH, seed: int = 0) -> Tensor:
-    """(rows, width) float32 features of length 1."""
+    """Return random unit features (rows, width), float32."""
     generator = torch.Generator().manual_seed(seed)
     return normalize(torch.randn(rows, width, generator=generator), dim=1)
 
 
 def tiny_images(folder: Path, count: int = 6) -> list[ImageReference]:
-    """Write `count` different images, `0.png` and so on, and return where they are."""
+    """Write `count` different images, `0.png` and so on, and return their references."""
     folder.mkdir(parents=True, exist_ok=True)
     return [_tiny_image(folder, number) for number in range(count)]
 
@@ -71,7 +71,7 @@ def _tiny_image(folder: Path, number: int) -> ImageReference:
 
 
 def described_images(folder: Path, count: int = 3) -> list[DescribedImage]:
-    """Images as a describer gets them, with made-up features of a frozen CLIP."""
+    """Return images as in requests to a describer, with random features."""
     references = tiny_images(folder, count)
     features = unit_rows(count, seed=11)
     return [
@@ -92,7 +92,7 @@ def _open(path: Path) -> Image.Image:
 def training_start(
     classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
 ) -> TrainingStart:
-    """What is known before the first step; the last of several classes has no image."""
+    """Return the data before the first step; the last of several classes has no image."""
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
     image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)
@@ -118,9 +118,9 @@ def training_start(
 def guard_evidence(
     classes: int = 4, images: int = 12, *, trained: bool = False, learners: int = 1
 ) -> Evidence:
-    """What a guard sees of a run whose prototypes are the centres of the images of each class.
+    """Return the evidence of a run whose prototypes are the centres of each class's images.
 
-    With `trained`, each learner's image features are its own.
+    If `trained`, each learner has different image features.
     """
     start = training_start(classes, images)
     frozen, texts = start.image_features, start.class_features

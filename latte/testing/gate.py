@@ -1,4 +1,4 @@
-"""What a run relies on when gates judge what a describer wrote."""
+"""Contract of gates: one deterministic verdict per text."""
 
 from __future__ import annotations
 
@@ -30,16 +30,22 @@ _TEXTS = (
 
 
 class GateContract(ComponentContract):
-    """A verdict on every text, which depends on the texts alone."""
+    """Tests that a gate judges every text, and that verdicts depend on the texts alone.
+
+    Example:
+        >>> from latte.testing import GateContract
+        >>> class TestNoQuestions(GateContract):
+        ...     component = "no-questions"
+    """
 
     kind: ClassVar[Kind] = "gate"
 
     def class_names(self) -> tuple[str, ...]:
-        """Classes of the made-up run; override it where options name some."""
+        """Return the class names; override it if the options name classes."""
         return ("dog", "cat", *HOSTILE_NAMES)
 
     def texts(self) -> list[GatedText]:
-        """Texts to judge: plain ones, refusals, loops, other scripts, and broken characters."""
+        """Return plain texts, refusals, loops, other scripts, and invalid characters."""
         names = self.class_names()
         return [
             GatedText(text, names[row % len(names)], "What is shown?")
@@ -47,11 +53,11 @@ class GateContract(ComponentContract):
         ]
 
     def judged(self, gate: Gate[Any], texts: Sequence[GatedText]) -> list[str | None]:
-        """The verdicts on `texts` of one description about images."""
+        """Return the verdicts on `texts` of one description of scope `image`."""
         return [*gate.judge(texts, GateSubject("image", "image", self.class_names()))]
 
     def test_every_text_gets_a_verdict(self, tmp_path: Path) -> None:
-        """None, or a clause for people, in the order of the texts."""
+        """Each verdict is None or one line of text, in the order of the texts."""
         texts = self.texts()
         verdicts = self.judged(self.make(tmp_path), texts)
         assert len(verdicts) == len(texts), f"{len(verdicts)} verdicts on {len(texts)} texts"
@@ -62,24 +68,24 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """All others may have been refused."""
+        """A description may have no text or one text, if all others were refused."""
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """A run that is done again must use the same texts, on any seed."""
+        """Verdicts do not depend on the seed."""
         verdicts = [self.judged(self.make(tmp_path, seed), self.texts()) for seed in (0, 1)]
         assert verdicts[0] == verdicts[1], "the same texts get another verdict"
 
     def test_nothing_is_remembered(self, tmp_path: Path) -> None:
-        """What was judged before, such as another description, must not matter."""
+        """Earlier texts, such as those of another description, do not change verdicts."""
         gate: Gate[Any] = self.make(tmp_path)
         self.judged(gate, self.texts()[:6])
         again = self.judged(gate, self.texts())
         assert again == self.judged(self.make(tmp_path), self.texts()), "earlier texts matter"
 
     def test_the_order_of_texts_does_not_matter(self, tmp_path: Path) -> None:
-        """Texts may be compared, but which was written first says nothing."""
+        """The order of the texts does not change whether a text passes."""
         texts = self.texts()
         passed = [one is None for one in self.judged(self.make(tmp_path), texts)]
         turned = [one is None for one in self.judged(self.make(tmp_path), texts[::-1])]

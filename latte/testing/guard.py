@@ -1,4 +1,4 @@
-"""What a run relies on before it takes or rejects what it adapted."""
+"""Contract of guards: valid and deterministic verdicts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from latte.testing.fixtures import guard_evidence
 
 
 class GuardContract(ComponentContract):
-    """A valid verdict with a reason for any evidence, and the same one each time."""
+    """Tests that a guard returns a valid verdict for any evidence, the same each time.
+
+    Example:
+        >>> from latte.testing import GuardContract
+        >>> class TestAtLeastFifty(GuardContract):
+        ...     component = "at-least-fifty"
+    """
 
     kind: ClassVar[Kind] = "guard"
 
     def judged(self, folder: Path, evidence: Evidence) -> Verdict:
-        """Return the verdict of a new guard; `check_verdict` says what is wrong with one."""
+        """Return the verdict of a new guard."""
         guard: Guard[Any] = self.make(folder)
         verdict = guard.judge(evidence)
         assert isinstance(verdict, Verdict), "judge() must return a Verdict"
@@ -30,7 +36,7 @@ class GuardContract(ComponentContract):
 
     @pytest.mark.parametrize("classes", [1, 2, 4])
     def test_a_verdict_is_valid(self, tmp_path: Path, classes: int) -> None:
-        """Finite numbers within their bounds, and a reason on one line."""
+        """Numbers are finite and in range, and the reason is one line."""
         evidence = guard_evidence(classes)
         _check(self.judged(tmp_path, evidence), evidence)
 
@@ -38,17 +44,17 @@ class GuardContract(ComponentContract):
     def test_a_trained_candidate_is_taken_whole_or_not_at_all(
         self, tmp_path: Path, learners: int
     ) -> None:
-        """Image towers cannot be mixed: the strength is 0 or 1."""
+        """The strength is 0 or 1, because image towers cannot be mixed."""
         evidence = guard_evidence(trained=True, learners=learners)
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_one_image_is_judged(self, tmp_path: Path) -> None:
-        """Variances of a single image are no numbers."""
+        """The variance over a single image is undefined; the guard still returns a verdict."""
         evidence = guard_evidence(images=1)
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_identical_images_are_judged(self, tmp_path: Path) -> None:
-        """Nothing varies over them."""
+        """All variances are 0; the guard still returns a verdict."""
         given = guard_evidence()
         same = given.image_features[:1].repeat(len(given.image_features), 1)
         candidates = {
@@ -59,13 +65,13 @@ class GuardContract(ComponentContract):
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """A run that is done again must not change its mind."""
+        """Equal evidence gets equal verdicts."""
         message = "the same evidence gets another verdict"
         first, second = (self.judged(tmp_path, guard_evidence()) for _ in range(2))
         assert first == second, message
 
     def test_the_evidence_is_left_as_it_is(self, tmp_path: Path) -> None:
-        """The run goes on with the tensors that it shows to the guard."""
+        """The guard does not write into the tensors, which the run uses afterwards."""
         evidence, same = guard_evidence(), guard_evidence()
         self.judged(tmp_path, evidence)
         for mine, its in zip(_tensors(evidence), _tensors(same), strict=True):

@@ -1,4 +1,4 @@
-"""What the training loop relies on when it asks for pseudo-labels."""
+"""Contract of pseudo-labelers: valid label streams, and a state that resumes exactly."""
 
 from __future__ import annotations
 
@@ -32,25 +32,31 @@ LEARNERS = ("first", "second")
 
 
 class PseudoLabelerContract(ComponentContract):
-    """Labels are class indices, weights are shares, and a stopped run can go on."""
+    """Tests of labels, weights and classifiers, and of resuming from a checkpoint.
+
+    Example:
+        >>> from latte.testing import PseudoLabelerContract
+        >>> class TestNearest(PseudoLabelerContract):
+        ...     component = "nearest"
+    """
 
     kind: ClassVar[Kind] = "labeler"
 
     def started(self, folder: Path, start: TrainingStart) -> PseudoLabeler[Any]:
-        """A new labeler that knows what is known before the first step."""
+        """Return a new labeler after `start`."""
         labeler: PseudoLabeler[Any] = self.make(folder)
         labeler.start(start)
         return labeler
 
     def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> EpochInfo:
-        """Begin an epoch as the engine does: banks only for a labeler that asks for them."""
+        """Call `on_epoch_start` as the engine does, with banks only if the labeler needs them."""
         banks = _feature_banks(start) if labeler.needs_feature_banks else {}
         return labeler.on_epoch_start(banks, _aggregators(labeler, start), epoch)
 
     def assign(
         self, labeler: PseudoLabeler[Any], start: TrainingStart, size: int, first: int = 0
     ) -> list[LabelStream]:
-        """The streams for `size` images from row `first` on."""
+        """Return the streams for `size` images, beginning at row `first`."""
         indices = (torch.arange(size) + first) % len(start.image_features)
         batch = Batch(LEARNERS[0], indices, epoch=0, step=0)
         features = start.image_features[indices]
@@ -61,7 +67,7 @@ class PseudoLabelerContract(ComponentContract):
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
     def test_streams_are_well_formed(self, tmp_path: Path, classes: int, size: int) -> None:
-        """Shapes, types and ranges of `LabelStream`, for small batches and a single class, too."""
+        """Shapes, types and ranges are valid, also for a batch of one and for a single class."""
         start = training_start(classes)
         labeler = self.started(tmp_path, start)
         self.begin(labeler, start, epoch=0)
@@ -73,7 +79,7 @@ class PseudoLabelerContract(ComponentContract):
             _check_stream(stream, classes, size)
 
     def test_labels_are_deterministic(self, tmp_path: Path) -> None:
-        """The same seed gives the same labels, whoever asks and however often."""
+        """Equal labelers give equal labels, each time they are asked."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         for labeler in (one, other):
@@ -82,14 +88,14 @@ class PseudoLabelerContract(ComponentContract):
         _check_equal(first, self.assign(one, start, 7), "asking twice changes the labels")
         _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
 
-    def test_begin_round_returns_what_was_learnt(self, tmp_path: Path) -> None:
-        """A `EpochInfo`; classifiers, where there are any, are whole, by learner."""
+    def test_on_epoch_start_returns_valid_classifiers(self, tmp_path: Path) -> None:
+        """Classifiers in the returned `EpochInfo` are valid and belong to known learners."""
         start = training_start()
         labeler = self.started(tmp_path, start)
         assert labeler.refresh in get_args(Refresh), f"refresh is {labeler.refresh!r}"
         for epoch in (0, 1):
             info = self.begin(labeler, start, epoch)
-            assert isinstance(info, EpochInfo), "on_epoch_start() must return a EpochInfo"
+            assert isinstance(info, EpochInfo), "on_epoch_start() must return an EpochInfo"
             classes, width = start.class_features.shape
             for learner, found in info.classifiers.items():
                 assert learner in LEARNERS, f"a classifier for an unknown learner {learner}"
@@ -100,7 +106,7 @@ class PseudoLabelerContract(ComponentContract):
     def test_a_posterior_is_well_formed_and_survives_a_stop(
         self, tmp_path: Path, classes: int
     ) -> None:
-        """None, or the classes of all images by probability; the same after `load_state`."""
+        """`posterior` returns None or valid classes of all images, equal after `load_state`."""
         start = training_start(classes)
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
@@ -118,7 +124,7 @@ class PseudoLabelerContract(ComponentContract):
                 assert torch.equal(posterior.probabilities, again.probabilities), message
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
-        """In the middle of an epoch: `start` and `load_state`, but no `on_epoch_start`."""
+        """After `start` and `load_state`, without `on_epoch_start`, labels continue exactly."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
@@ -140,7 +146,7 @@ def _aggregators(
 
 
 def _feature_banks(start: TrainingStart) -> Mapping[str, FeatureBank]:
-    """One bank for each learner; the learners do not agree about every image."""
+    """Return one bank per learner; the learners disagree about some images."""
     count, width = start.image_features.shape
     noise = [0.3 * unit_rows(count, width, seed=5 + place) for place in range(len(LEARNERS))]
     rows = [normalize(start.image_features + one, dim=1) for one in noise]
@@ -164,7 +170,7 @@ def check_posterior(posterior: Posterior, images: int, classes: int) -> None:
     assert bool((probabilities.sum(dim=1) <= 1 + 1e-4).all()), "probabilities sum to more than 1"
     assert bool((probabilities.diff(dim=1) <= 0).all()), "the most probable class comes first"
     on_cpu = labels.device.type == "cpu" and probabilities.device.type == "cpu"
-    assert on_cpu, "a posterior lies on the CPU"
+    assert on_cpu, "a posterior must be on the CPU"
 
 
 def _check_stream(stream: LabelStream, classes: int, size: int) -> None:

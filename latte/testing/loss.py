@@ -1,4 +1,4 @@
-"""What a training step relies on when it asks for a loss."""
+"""Contract of losses: a finite scalar with gradient."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ SCALE = torch.tensor(100.0)
 
 
 class LossContract(ComponentContract):
-    """A finite scalar with gradient into the images, whatever their order."""
+    """Tests that a loss is a finite scalar with gradient, for any order and weights of images.
+
+    Example:
+        >>> from latte.testing import LossContract
+        >>> class TestCosine(LossContract):
+        ...     component = "cosine"
+    """
 
     kind: ClassVar[Kind] = "loss"
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 6), (4, 1), (1, 3)])
     def test_it_is_a_finite_scalar(self, tmp_path: Path, classes: int, size: int) -> None:
-        """With a finite gradient, for small batches and a single class, too."""
+        """Loss and gradient are finite, also for a batch of one and for a single class."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss, classes, size)
         value = loss(images, supervision, SCALE)
@@ -33,14 +39,14 @@ class LossContract(ComponentContract):
         assert bool(_gradient(value, images).isfinite().all()), "the gradient is not finite"
 
     def test_images_get_gradient(self, tmp_path: Path) -> None:
-        """Or else nothing is learnt."""
+        """Gradient reaches the image features."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         gradient = _gradient(loss(images, supervision, SCALE), images)
         assert bool(gradient.any()), "no gradient reaches the image features"
 
     def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
-        """Where `requires` is missing, a `LatteError` says so."""
+        """A supervision without the required field raises `LatteError`."""
         loss: Loss[Any] = self.make(tmp_path)
         wanted = ("targets", "classifier")
         assert loss.requires in wanted, f"requires must be one of {', '.join(wanted)}"
@@ -50,7 +56,7 @@ class LossContract(ComponentContract):
             loss(images, lacking, SCALE)
 
     def test_the_order_of_the_batch_does_not_matter(self, tmp_path: Path) -> None:
-        """Up to rounding."""
+        """Another order of the batch changes the loss by rounding only."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         shuffled = torch.tensor([4, 2, 0, 5, 3, 1])
@@ -61,7 +67,7 @@ class LossContract(ComponentContract):
         )
 
     def test_a_sample_of_weight_zero_does_not_count(self, tmp_path: Path) -> None:
-        """Whatever its image and its label are."""
+        """The image and the label of a sample of weight 0 do not change the loss."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         weights = supervision.stream.weights.clone()
@@ -75,7 +81,7 @@ class LossContract(ComponentContract):
         assert torch.allclose(one, other, rtol=1e-5, atol=1e-5), "a sample of weight 0 counts"
 
     def test_a_batch_without_weight_is_finite(self, tmp_path: Path) -> None:
-        """Loss and gradient, where every sample is left out."""
+        """Loss and gradient are finite if all weights are 0."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         nothing = torch.zeros_like(supervision.stream.weights)
@@ -85,7 +91,7 @@ class LossContract(ComponentContract):
 
 
 def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, Supervision]:
-    """Image features (B, D) that want gradient, and what `loss` requires about them."""
+    """Return image features (B, D) that need gradient, and the supervision that `loss` requires."""
     labels = torch.arange(size) % classes
     weights = torch.linspace(0.5, 1.0, size)
     stream = LabelStream("stream", labels, weights)
@@ -97,14 +103,14 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
 
 
 def _others(loss: Loss[Any]) -> dict[str, Any]:
-    """Everything that a supervision may hold, but what `loss` requires."""
+    """Return the field of a supervision that `loss` does not require."""
     if loss.requires == "targets":
         return {"classifier": Classifier(unit_rows(4, seed=3), torch.arange(4))}
     return {"targets": unit_rows(6, seed=3)}
 
 
 def _rows(supervision: Supervision, rows: Tensor) -> Supervision:
-    """`supervision` with its samples in the order `rows`."""
+    """Return `supervision` with its samples in the order `rows`."""
     stream, targets = supervision.stream, supervision.targets
     shuffled = replace(stream, labels=stream.labels[rows], weights=stream.weights[rows])
     return replace(supervision, stream=shuffled, targets=None if targets is None else targets[rows])

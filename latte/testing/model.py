@@ -1,4 +1,4 @@
-"""What `plugin:NAME` in `backbone.model` relies on."""
+"""Contract of models that recipes name `plugin:NAME`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 
 
 class ModelContract:
-    """The plugin hands out a folder that open_clip opens as `local-dir:FOLDER`."""
+    """Tests that the plugin returns a folder that open_clip opens as `local-dir:FOLDER`.
+
+    Example:
+        >>> from latte.testing import ModelContract
+        >>> class TestTiny(ModelContract):
+        ...     component = "tiny"
+    """
 
     component: ClassVar[str]
-    """The name that recipes write behind `plugin:`."""
+    """Name after `plugin:` in recipes."""
 
     def test_its_folder_holds_a_model(self) -> None:
-        """A configuration, and weights that are no pickle."""
+        """The folder has a configuration, and weights that are not a pickle."""
         try:
             folder = load_registry().model_folder(self.component)
         except LatteError as error:
@@ -27,7 +33,7 @@ class ModelContract:
             assert (folder / name).is_file(), f"{folder} has no {name}"
 
     def test_listing_does_not_import_torch(self) -> None:
-        """Listing the plugin must stay quick."""
+        """Listing the plugin must be fast."""
         package = load_registry().get("model", self.component).distribution
         culprit = imports_torch(package)
         assert not culprit, f"{culprit} imports torch: keep options in a module that does not"

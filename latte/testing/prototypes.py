@@ -1,4 +1,4 @@
-"""What the training loop, evaluation and export rely on when they ask for prototypes."""
+"""Contract of prototype aggregators: a valid classifier, and a state that resumes exactly."""
 
 from __future__ import annotations
 
@@ -29,12 +29,18 @@ SIZES = pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
 
 
 class PrototypeAggregatorContract(ComponentContract):
-    """A classifier of finite rows at all times, and a stopped run goes on to the bit."""
+    """Tests that the classifier is always valid, and of resuming from a checkpoint to the bit.
+
+    Example:
+        >>> from latte.testing import PrototypeAggregatorContract
+        >>> class TestCentres(PrototypeAggregatorContract):
+        ...     component = "centres"
+    """
 
     kind: ClassVar[Kind] = "prototypes"
 
     def started(self, folder: Path, start: TrainingStart) -> PrototypeAggregator[Any]:
-        """A new aggregator as it is before the first step."""
+        """Return a new aggregator after `start`."""
         aggregator: PrototypeAggregator[Any] = self.make(folder)
         aggregator.start(start)
         return aggregator
@@ -43,22 +49,22 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_the_classifier_is_whole_from_the_start(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """Rows without gradient that own every class; logits (B, C) are the classifier's."""
+        """Rows cover every class, without gradient; similarities (B, C) are the classifier's."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         refreshes = get_args(ClassFeatureRefresh)
         assert aggregator.class_features_refresh in refreshes, f"refresh is none of {refreshes}"
         check_classifier(aggregator.classifier(), classes)
-        logits = aggregator.similarities(start.image_features[:size])
-        assert logits.shape == (size, classes), f"logits are {tuple(logits.shape)}, not (B, C)"
+        found = aggregator.similarities(start.image_features[:size])
+        assert found.shape == (size, classes), f"similarities are {tuple(found.shape)}, not (B, C)"
         expected = aggregator.classifier().similarities(start.image_features[:size])
-        assert torch.allclose(logits, expected, atol=1e-5), "logits must be the classifier's"
+        assert torch.allclose(found, expected, atol=1e-5), "similarities must be the classifier's"
 
     @SIZES
     def test_supervision_is_what_a_loss_reads(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """Targets (B, D), or a classifier of all classes, or both."""
+        """`supervise` gives targets (B, D), a classifier of all classes, or both."""
         start = training_start(classes)
         for supervision in supervise(self.started(tmp_path, start), start, 0, size):
             given = supervision.targets is not None or supervision.classifier is not None
@@ -68,7 +74,7 @@ class PrototypeAggregatorContract(ComponentContract):
                 check_classifier(_detached(supervision.classifier), classes)
 
     def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
-        """With no texts at all: some supervision, or a `LatteError` that says what is missing."""
+        """Without texts, `supervise` works or raises a `LatteError` that names what is missing."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         try:
@@ -79,7 +85,7 @@ class PrototypeAggregatorContract(ComponentContract):
 
     @SIZES
     def test_steps_keep_the_classifier_whole(self, tmp_path: Path, classes: int, size: int) -> None:
-        """After each commit, also for classes that no image of the batch has."""
+        """The classifier is valid after each update, also for classes without a batch image."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         for step in range(3):
@@ -87,7 +93,7 @@ class PrototypeAggregatorContract(ComponentContract):
             check_classifier(aggregator.classifier(), classes)
 
     def test_samples_of_weight_zero_do_no_harm(self, tmp_path: Path) -> None:
-        """A batch in which nothing counts leaves the classifier as it was."""
+        """A batch with all weights 0 does not change the classifier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         before = aggregator.classifier().weights.clone()
@@ -97,13 +103,13 @@ class PrototypeAggregatorContract(ComponentContract):
         assert same, "prototypes moved, although every weight is 0"
 
     def test_handed_out_prototypes_stay_as_they_were(self, tmp_path: Path) -> None:
-        """A step must not write into tensors that others hold."""
+        """A step does not write into tensors that were returned before."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         given = aggregator.classifier().weights
         before, frozen = given.clone(), start.class_features.clone()
         take_step(aggregator, start, 0)
-        assert torch.equal(given, before), "commit() wrote into the classifier handed out before"
+        assert torch.equal(given, before), "update() wrote into an earlier classifier"
         assert torch.equal(start.class_features, frozen), "it wrote into TrainingStart"
 
     def test_steps_are_deterministic(self, tmp_path: Path) -> None:
@@ -116,7 +122,7 @@ class PrototypeAggregatorContract(ComponentContract):
         _check_equal(one, other, "equal steps give other prototypes")
 
     def test_a_stopped_run_goes_on_to_the_bit(self, tmp_path: Path) -> None:
-        """In the middle of an epoch: `start` and `load_state`, but no `on_epoch_start`."""
+        """After `start` and `load_state`, without `on_epoch_start`, prototypes continue exactly."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         take_step(one, start, 0)
@@ -134,8 +140,8 @@ class PrototypeAggregatorContract(ComponentContract):
             if mine.targets is not None and theirs.targets is not None:
                 assert torch.equal(mine.targets, theirs.targets), "targets differ after load_state"
 
-    def test_rounds_may_bring_nothing_or_classifiers(self, tmp_path: Path) -> None:
-        """Every labeler goes with every aggregator: unknown learners and no news are fine."""
+    def test_epochs_may_bring_nothing_or_classifiers(self, tmp_path: Path) -> None:
+        """Aggregators accept no classifier, and classifiers of unknown learners."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)
@@ -154,7 +160,7 @@ def supervise(
     weight: float = 1.0,
     texts: Sequence[str] = ("class", "image", "group"),
 ) -> list[Supervision]:
-    """Ask for the supervision of a frozen and a current stream, as the engine does in a step."""
+    """Return the supervision of a frozen and a current stream, as in a training step."""
     rows = (torch.arange(size) + step * size) % len(start.image_features)
     images = start.image_features[rows]
     if aggregator.class_features_refresh == "step":
@@ -188,7 +194,7 @@ def take_step(
     size: int = 5,
     weight: float = 1.0,
 ) -> list[Supervision]:
-    """Supervise, go backward through all that was given, commit."""
+    """Supervise, run backward through all supervisions, and update."""
     supervisions = supervise(aggregator, start, step, size, weight)
     given = [
         tensor.sum()
@@ -209,7 +215,7 @@ def _tensors(supervision: Supervision) -> list[Tensor | None]:
 
 
 def check_classifier(classifier: Classifier, classes: int) -> None:
-    """Fail unless the rows are finite, not zero, carry no gradient and own every class."""
+    """Fail unless rows are finite, not zero, without gradient, and cover every class."""
     weights, owners = classifier.weights, classifier.owners
     assert weights.dim() == 2, "classifier weights must be (C·K, D)"
     assert owners.shape == weights.shape[:1], "a classifier needs one owner for each row"

@@ -1,4 +1,4 @@
-"""What the last stage of a run relies on."""
+"""Contract of reporters: files in the run folder only, for any run."""
 
 from __future__ import annotations
 
@@ -30,12 +30,18 @@ from latte.testing.results import run_results, without_evaluation
 
 
 class ReporterContract(ComponentContract):
-    """Files in the run folder and nowhere else, whatever the run was called or lacks."""
+    """Tests that a reporter writes in the run folder only, for unusual names and missing results.
+
+    Example:
+        >>> from latte.testing import ReporterContract
+        >>> class TestCount(ReporterContract):
+        ...     component = "count"
+    """
 
     kind: ClassVar[Kind] = "reporter"
 
     def report(self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Report and check what was written; the current folder is an empty one."""
+        """Report in an empty current folder, and check the written files."""
         reporter = self.make(folder / "recipe")
         current = folder / "current"
         current.mkdir(exist_ok=True)
@@ -48,53 +54,57 @@ class ReporterContract(ComponentContract):
     def test_it_writes_into_the_run_folder_alone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """And returns the paths that it wrote."""
+        """The reporter writes in the run folder only and returns the written paths."""
         self.report(tmp_path, run_results(tmp_path), monkeypatch)
 
     def test_it_can_report_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`latte report` repeats the stage over what is there."""
+        """`latte report` repeats the stage with files of an earlier report."""
         results = run_results(tmp_path)
         self.report(tmp_path, results, monkeypatch)
         self.report(tmp_path, results, monkeypatch)
 
     def test_labels_may_be_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """No evaluation split, an empty gallery, no steps."""
+        """There may be no evaluation split, no gallery and no steps."""
         self.report(tmp_path, without_evaluation(run_results(tmp_path)), monkeypatch)
 
     def test_names_may_be_hostile(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Class names and descriptions may hold anything that text can hold."""
+        """Class names and descriptions may contain any text."""
         self.report(tmp_path, hostile(run_results(tmp_path)), monkeypatch)
 
-    def test_it_may_hear_of_the_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every hook in order on one object, a step sent twice, then the report."""
+    def test_hooks_are_called_during_a_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Call every hook in order on one object, with one step sent twice, then `report`."""
         results = run_results(tmp_path)
-        self.hear(tmp_path, results, monkeypatch, ends=True)
+        self.observe(tmp_path, results, monkeypatch, ends=True)
 
-    def test_the_run_may_fail(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whatever was open is closed without a report, and a later run in its place works."""
+    def test_hooks_are_called_when_a_run_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Resources are closed without a report, and a later run in the same folder works."""
         results = run_results(tmp_path)
-        self.hear(tmp_path, results, monkeypatch, ends=False)
-        self.hear(tmp_path, results, monkeypatch, ends=True)
+        self.observe(tmp_path, results, monkeypatch, ends=False)
+        self.observe(tmp_path, results, monkeypatch, ends=True)
 
-    def hear(
+    def observe(
         self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch, *, ends: bool
     ) -> None:
-        """Tell a new reporter of a run; it may write into the run folder alone."""
+        """Call the hooks of a new reporter, which may write in the run folder only."""
         reporter = self.make(folder / "recipe")
         current = folder / "current"
         current.mkdir(exist_ok=True)
         monkeypatch.chdir(current)
         before = _outside(folder, results.folder)
-        files = tell(reporter, results, ends=ends)
+        files = call_hooks(reporter, results, ends=ends)
         assert _outside(folder, results.folder) == before, "it wrote outside results.folder"
         if ends:
             _check(files, results.folder)
 
 
-def tell(reporter: Reporter[Any], results: RunResults, *, ends: bool = True) -> list[Path]:
-    """Every hook as a run calls it, with the steps of `results`, of which the first comes twice.
+def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = True) -> list[Path]:
+    """Call every hook as a run does, with the steps of `results`; the first step is sent twice.
 
-    Returns what `report` wrote; nothing where the run fails instead of ending.
+    Returns the paths that `report` wrote, or nothing if the run fails (`ends=False`).
     """
     rows = [(row["event"], _figures(row)) for row in results.metrics]
     steps = [figures for event, figures in rows if event == "step"]
@@ -125,7 +135,7 @@ def _figures(row: Mapping[str, Any]) -> Figures:
 
 
 def hostile(results: RunResults) -> RunResults:
-    """The same run with names that nobody expects."""
+    """Return the same results with hostile names and descriptions."""
     accuracies = results.evaluations[0].classes[:1] * len(HOSTILE_NAMES)
     described = {"image": Described(" ".join(HOSTILE_NAMES))}
     labels = range(len(HOSTILE_NAMES))
@@ -150,7 +160,7 @@ def _classifier(classes: int, seed: int) -> Classifier:
 
 
 def _check(files: object, folder: Path) -> None:
-    """What `report` must return."""
+    """Fail unless `report` returned existing paths in the run folder."""
     assert isinstance(files, list), "report() must return a list"
     assert files, "report() must return the paths that it wrote"
     for file in files:
@@ -161,7 +171,7 @@ def _check(files: object, folder: Path) -> None:
 
 
 def _outside(folder: Path, run: Path) -> dict[Path, str]:
-    """Content hash of every file below `folder` that is not the run's."""
+    """Return the content hash of every file below `folder` that is not in the run folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {
         path: hashlib.blake2b(path.read_bytes()).hexdigest()

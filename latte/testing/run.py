@@ -1,4 +1,4 @@
-"""What whole runs promise, whichever components their recipe names."""
+"""Contract of whole runs: resuming to the bit, and no effect of test labels."""
 
 from __future__ import annotations
 
@@ -12,33 +12,43 @@ from latte.testing.tiny_runs import TinyRuns, results
 
 
 class RunContract:
-    """Base of tests of whole runs; set `recipe`.
+    r"""Tests of whole runs; set `recipe`.
 
-    Components that keep something from step to step show here whether they save and restore it.
+    They find components that do not save and restore all of their state.
+
+    Example:
+        >>> from latte.testing import RunContract
+        >>> class TestRunsOfMyLabeler(RunContract):
+        ...     recipe = (
+        ...         "labels: [{use: my-labeler}]\n"
+        ...         "prototypes: {use: from-labeler}\n"
+        ...         "loss: {use: contrastive}\n"
+        ...         "train: {batch_size: 4, max_epochs: 2, checkpoint_every: 2}\n"
+        ...     )
     """
 
     recipe: ClassVar[str]
-    """Without `dataset` and `backbone`, which are `latte.testing.tiny_runs.SQUARES`. Batches of 4
-    of the 12 images, some epochs and `checkpoint_every: 2` make it telling."""
+    """Recipe without `dataset` and `backbone`, which are `latte.testing.tiny_runs.SQUARES`. Use
+    batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
-    """After how many training steps it is stopped; of several learners each one's step counts."""
+    """Numbers of training steps after which runs are stopped; each learner's step counts."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def runs(cls, tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-        """Shared by the tests of a class; each writes below an `output` of its own."""
+        """Return the runner that the tests of a class share; each uses its own `output`."""
         return TinyRuns(tmp_path_factory.mktemp("runs"))
 
     @pytest.fixture(scope="class")
     @classmethod
     def whole(cls, runs: TinyRuns) -> Path:
-        """The run folder of a run that nothing happened to."""
+        """Return the run folder of an uninterrupted run."""
         return runs.run(cls.recipe, output="whole")
 
-    def test_stopped_in_training_it_goes_on_to_the_same_bits(
+    def test_resume_after_a_stopped_step_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """State, optimiser, labels and draws are restored from checkpoints."""
+        """Checkpoints restore state, optimiser, labels and random draws."""
         for steps in self.stops:
             output = f"stopped-{steps}"
             runs.run(self.recipe, output=output, stop_after=steps)
@@ -46,19 +56,19 @@ class RunContract:
             assert_same(found, results(whole), f"after a stop at step {steps}")
             runs.remove(output)
 
-    def test_stopped_after_each_stage_it_goes_on_to_the_same_bits(
+    def test_resume_after_each_stage_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """What a stage hands over is in its files, and in nothing else."""
+        """Stages exchange data through files only."""
         for stage in ("zero-shot", "describe", "train", "report"):
             found = runs.run(self.recipe, output="stages", until=stage)
         assert_same(results(found), results(whole), "stage by stage")
         runs.remove("stages")
 
-    def test_labels_of_test_images_change_nothing_that_is_learned(
+    def test_labels_of_test_images_do_not_change_training(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """Training, and what is said about images, never sees them."""
+        """Training and descriptions do not use labels of test images."""
         test = runs.folder / "test"
         swap(test / "red", test / "blue")
         try:
@@ -72,7 +82,7 @@ class RunContract:
 
 
 def assert_same(found: dict[str, bytes], expected: dict[str, bytes], when: str) -> None:
-    """Raise `AssertionError` that names the files which differ."""
+    """Raise `AssertionError` that names the files that differ."""
     assert found.keys() == expected.keys(), f"{when} there are other files"
     different = [name for name in found if found[name] != expected[name]]
     assert not different, f"{when} these differ: {', '.join(different)}"

@@ -1,4 +1,7 @@
-"""A real CLIP of random weights, small enough to be made in milliseconds."""
+"""Whole runs of recipes on a dozen coloured squares with a tiny CLIP, within seconds.
+
+Runs go through the command line, in this process.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,8 @@ CONFIG: dict[str, Any] = {
 
 
 def write_tiny_clip(folder: Path) -> None:
-    """Write it as a recipe's `local-dir:` opens it; equal weights each time."""
-    from open_clip.model import CLIP  # a second that tests without whole runs need not wait
+    """Write a CLIP with random weights, equal each time, for `local-dir:FOLDER` in a recipe."""
+    from open_clip.model import CLIP  # takes a second, which other tests need not wait
 
     folder.mkdir(parents=True)
     with torch.random.fork_rng():
@@ -42,23 +45,18 @@ def write_tiny_clip(folder: Path) -> None:
     (folder / "open_clip_config.json").write_text(json.dumps(config))
 
 
-# Whole runs of recipes about a dozen coloured squares, in this process and within seconds.
-#
-# They go through the command line, as people's do; nothing else of latte is called.
-
-
 COLOURS = ("red", "green", "blue")
 SQUARES = """\
 dataset: {use: folder, root: images, classes: [red, green, blue], evaluation: test}
 backbone: {model: "local-dir:clip"}
 """
-"""The two sections of a recipe that name what `TinyRuns` has in its folder."""
+"""The two sections of a recipe that name the images and the CLIP of `TinyRuns`."""
 _INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended, and what it printed."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -66,10 +64,17 @@ class Said:
 
 
 class TinyRuns:
-    """A folder with 12 squares in `images`, six labelled ones in `test`, and a CLIP in `clip`.
+    r"""Folder with 12 squares in `images`, six labelled ones in `test`, and a CLIP in `clip`.
 
-    The CLIP has random weights, width 16 and images of 32 pixels; it is a folder as open_clip's
-    `local-dir:` opens it. Caches and runs lie in the folder, too.
+    The CLIP has random weights, width 16 and an image size of 32 pixels; recipes name it
+    `local-dir:clip`. Caches and runs are in the same folder.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.testing import TinyRuns
+        >>> runs = TinyRuns(Path("squares").absolute())
+        >>> runs.check("prototypes: {use: templates}\ntrain: {max_steps: 0}")["seed"]
+        0
     """
 
     def __init__(self, folder: Path) -> None:
@@ -93,9 +98,9 @@ class TinyRuns:
         return Said(code, out.getvalue(), err.getvalue())
 
     def check(self, recipe: str) -> Any:
-        """The recipe, given as text, with every default, as plain data.
+        """Return the recipe, given as text, with all defaults, as plain data.
 
-        Raises `AssertionError` with what `latte check` said if it is not valid.
+        Raises `AssertionError` with the output of `latte check` if it is not valid.
         """
         said = self.latte("check", self._written(recipe), "--json")
         assert said.code == 0, said.err
@@ -109,18 +114,18 @@ class TinyRuns:
         until: str = "report",
         stop_after: int | None = None,
     ) -> Path:
-        """Run the recipe, given as text; returns its run folder.
+        """Run the recipe, given as text, and return its run folder.
 
         Args:
-            recipe: all of it, or what comes after `SQUARES`.
-            changes: `KEY=VALUE`, as behind `--set`.
+            recipe: a whole recipe, or the part after `SQUARES`.
+            changes: `KEY=VALUE`, as for `--set`.
             output: folder of run folders.
             until: the last stage.
-            stop_after: Ctrl-C comes before the training step after so many; of several learners
-                each one's step counts.
+            stop_after: number of training steps after which Ctrl-C stops the run; each learner's
+                step counts.
 
         Raises:
-            AssertionError: with what latte said, if the run does not end as it should.
+            AssertionError: with the output of latte, if the exit code is not the expected one.
         """
         options = [f"--set={one}" for one in (f"output={output}", *changes)]
         with stopped_after(stop_after):
@@ -131,7 +136,7 @@ class TinyRuns:
         return self.folder / line.removeprefix("run folder: ")
 
     def remove(self, output: str) -> None:
-        """Remove a folder of run folders: models and checkpoints of many runs fill a disk."""
+        """Remove a folder of run folders, because models and checkpoints fill the disk."""
         shutil.rmtree(self.folder / output)
 
     def _written(self, recipe: str) -> str:
@@ -141,7 +146,7 @@ class TinyRuns:
 
 
 def write_square(path: Path, colour: str, number: int) -> None:
-    """An image in `colour` with a grey bar, which differs by `number`."""
+    """Write an image in `colour` with a grey bar that depends on `number`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.new("RGB", (40, 36), colour)
     image.paste((40 + 8 * number,) * 3, (number, number, number + 12, 30))
@@ -150,7 +155,7 @@ def write_square(path: Path, colour: str, number: int) -> None:
 
 @contextmanager
 def stopped_after(steps: int | None) -> Iterator[None]:
-    """Within the block Ctrl-C comes before the training step after `steps`; None: never."""
+    """Raise `KeyboardInterrupt` after `steps` training steps within the block; None: never."""
     if steps is None:
         yield
         return
@@ -168,7 +173,7 @@ def stopped_after(steps: int | None) -> Iterator[None]:
 
 
 def results(run: Path) -> dict[str, bytes]:
-    """What two runs that mean the same must have in common to the bit, by name."""
+    """Return the files, by name, that equal runs must have in common to the bit."""
     names = (
         "descriptions.jsonl",
         "evaluation.json",

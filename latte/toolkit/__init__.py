@@ -1,1 +1,1 @@
-"""Base classes and functions that components build on; `latte.api` exports them."""
+"""Building blocks for methods, exported by `latte.api`."""

@@ -1,23 +1,34 @@
-"""Rows in blocks, so that N images times C classes never stand in memory at once."""
+"""Blocks of rows of bounded size, so that (N, C) tensors never need to be in memory at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 BLOCK_ENTRIES = 2**22
-"""Entries of a block: 16 MiB in fp32."""
+"""Largest number of entries per block: 16 MiB in fp32."""
 
 
-def rows_a_block(columns: int) -> int:
-    """How many rows of `columns` entries make a block, at least one."""
+def rows_per_block(columns: int) -> int:
+    """Return the number of rows per block for rows of `columns` entries, at least 1.
+
+    Example:
+        >>> from latte.api import rows_per_block
+        >>> rows_per_block(columns=1000)
+        4194
+    """
     return max(1, BLOCK_ENTRIES // max(1, columns))
 
 
 def row_blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of `rows` rows, in order, of which none has more than `BLOCK_ENTRIES` entries.
+    """Yield slices that split `rows` rows, in order, into blocks of at most 2**22 entries.
 
-    A block has one row at least, whatever the number of `columns`.
+    A block has at least one row, even if `columns` is larger.
+
+    Example:
+        >>> from latte.api import row_blocks
+        >>> [(block.start, block.stop) for block in row_blocks(rows=10_000, columns=1000)]
+        [(0, 4194), (4194, 8388), (8388, 10000)]
     """
-    size = rows_a_block(columns)
+    size = rows_per_block(columns)
     for first in range(0, rows, size):
         yield slice(first, min(rows, first + size))

@@ -1,6 +1,6 @@
-"""Description types about a class, an image and a group, and their options.
+"""Description types for a class, an image and a group, with their options.
 
-Importing this loads no torch.
+Importing this module does not load torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ANY_PLACEHOLDER = re.compile(r"\{\w*\}")
 
 
 def check_placeholders(text: str) -> str:
-    """Return `text` if `{class}` is its only placeholder; raises `ValueError` otherwise."""
+    """Return `text` if it has no placeholder but `{class}`; else raise `ValueError`."""
     for found in _ANY_PLACEHOLDER.findall(text):
         if found != CLASS_PLACEHOLDER:
             raise ValueError(f"unknown placeholder {found}; the only one is {CLASS_PLACEHOLDER}")
@@ -28,7 +28,7 @@ def check_placeholders(text: str) -> str:
 
 
 def check_template(template: str) -> str:
-    """Return `template` if it names its class; raises `ValueError` otherwise."""
+    """Return `template` if it contains `{class}`; else raise `ValueError`."""
     check_placeholders(template)
     if CLASS_PLACEHOLDER not in template:
         raise ValueError(f'must contain {CLASS_PLACEHOLDER}, as in "a photo of a {{class}}."')
@@ -36,7 +36,7 @@ def check_template(template: str) -> str:
 
 
 def check_prompts(prompts: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """Return `prompts` if there is at least one, and none twice; raises `ValueError` otherwise."""
+    """Return `prompts` if there is at least one and none is repeated; else raise `ValueError`."""
     if isinstance(prompts, str):
         return check_placeholders(prompts)
     if not prompts:
@@ -68,7 +68,13 @@ def _samples() -> Any:
 
 
 class ClassOptions(Options):
-    """A sentence about a class."""
+    """Options of a sentence about a class.
+
+    Example:
+        >>> from latte.api import ClassOptions
+        >>> ClassOptions(template="a satellite photo of {class}.").weight
+        1.0
+    """
 
     scope: ClassVar[Scope] = "class"
 
@@ -84,10 +90,9 @@ class ClassOptions(Options):
 
 
 def with_template(options: Options, template: str) -> Options:
-    """`options` with the dataset's `template` where a class description left its own open.
+    """Return `options` with the dataset's `template`, if they are of a class without its own.
 
-    Options of other descriptions are returned as they are. Raises `LatteError` for a template
-    that does not contain `{class}`.
+    Other options are returned unchanged. Raises `LatteError` for a template without `{class}`.
     """
     if not isinstance(options, ClassOptions) or options.template is not None:
         return options
@@ -102,7 +107,13 @@ def with_template(options: Options, template: str) -> Options:
 
 
 class ImageOptions(Options):
-    """A question about one image."""
+    """Options of a question about one image.
+
+    Example:
+        >>> from latte.api import ImageOptions
+        >>> ImageOptions(prompt="What colour is it?", samples=2).samples
+        2
+    """
 
     scope: ClassVar[Scope] = "image"
 
@@ -118,7 +129,13 @@ class ImageOptions(Options):
 
 
 class GroupOptions(Options):
-    """A question about several images of one frozen pseudo-label."""
+    """Options of a question about several images of one zero-shot label.
+
+    Example:
+        >>> from latte.api import GroupOptions
+        >>> GroupOptions(size=2).size
+        2
+    """
 
     scope: ClassVar[Scope] = "group"
     oracle_options: ClassVar[tuple[str, ...]] = ("correct",)
@@ -180,73 +197,94 @@ AskedT = TypeVar("AskedT", bound=ImageOptions | GroupOptions)
 
 
 def fill(sentence: str, class_name: str) -> str:
-    """`sentence` with each `{class}` replaced; braces in the name itself stay what they are."""
+    """Return `sentence` with each `{class}` replaced by the name, which may contain braces."""
     return sentence.replace(CLASS_PLACEHOLDER, class_name)
 
 
 class ClassDescription(DescriptionType[ClassOptions]):
-    """The template of a class. Nobody is asked: the filled template is the description."""
+    """Description of a class: its template with the class name. No describer is asked.
+
+    Example:
+        >>> from latte.api import ClassDescription
+        >>> class AsDrawing(ClassDescription):
+        ...     def prompt(self, class_name):
+        ...         return f"a drawing of a {class_name}."
+    """
 
     scope: ClassVar[Scope] = ClassOptions.scope
 
     @property
     def weight(self) -> float:
-        """How much the template counts where prototypes mix descriptions."""
+        """Weight of the template when prototypes mix descriptions."""
         return self.options.weight
 
     def prompt(self, class_name: str) -> str:
-        """The template about `class_name`; `with_template` must have closed an open template."""
+        """Return the template for `class_name`; `with_template` must have set the template."""
         if self.options.template is None:
             raise RuntimeError("a class description was built before `with_template` was applied")
         return fill(self.options.template, class_name)
 
 
 class AskedDescription(DescriptionType[AskedT]):
-    """What a describer is asked about an image or a group, with one prompt or several."""
+    """Question to a describer about an image or a group, with one or several prompts."""
 
     @property
     def weight(self) -> float:
-        """How much its texts count where prototypes mix descriptions."""
+        """Weight of its texts when prototypes mix descriptions."""
         return self.options.weight
 
     @property
     def samples(self) -> int:
-        """How many answers are wanted to each prompt."""
+        """Number of answers per prompt."""
         return self.options.samples
 
     def prompt(self, class_name: str) -> str:
-        """The first question about what has the frozen label `class_name`."""
+        """Return the first question for the zero-shot label `class_name`."""
         return self.prompts(class_name)[0]
 
     def prompts(self, class_name: str) -> Sequence[str]:
-        """All questions about what has the frozen label `class_name`."""
+        """Return all questions for the zero-shot label `class_name`."""
         prompts = self.options.prompt
         written = (prompts,) if isinstance(prompts, str) else prompts
         return tuple(fill(prompt, class_name) for prompt in written)
 
 
 class ImageDescription(AskedDescription[ImageOptions]):
-    """What one image shows."""
+    """Description of one image.
+
+    Example:
+        >>> from latte.api import ImageDescription
+        >>> class Colours(ImageDescription):
+        ...     def prompts(self, class_name):
+        ...         return ("Which colours are in the photo?",)
+    """
 
     scope: ClassVar[Scope] = ImageOptions.scope
 
 
 class GroupDescription(AskedDescription[GroupOptions]):
-    """What several images of one frozen pseudo-label have in common (LatteCLIP, section 3.1)."""
+    """Common description of several images of one zero-shot label (LatteCLIP, section 3.1).
+
+    Example:
+        >>> from latte.api import GroupDescription
+        >>> class Shapes(GroupDescription):
+        ...     def prompts(self, class_name):
+        ...         return ("Which shape do the objects share?",)
+    """
 
     scope: ClassVar[Scope] = GroupOptions.scope
 
     @property
     def group_size(self) -> int:
-        """How many images a group shows."""
+        """Number of images per group."""
         return self.options.size
 
     @property
     def correct_images(self) -> int | None:
-        """How many of them are truly of the class, in an oracle (supplementary, table 1)."""
+        """Number of images of the true class, in an oracle run (supplementary, table 1)."""
         return self.options.correct
 
     @property
     def groups_per_class(self) -> int | None:
-        """How many groups the images of a class share; None: each image has its own."""
+        """Number of groups that the images of a class share; None: one group per image."""
         return self.options.groups_per_class

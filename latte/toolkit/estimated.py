@@ -1,4 +1,4 @@
-"""Prototypes that are estimated before the first step, for adaptation without training."""
+"""Prototypes that are estimated once, before the first step, for adaptation without training."""
 
 from __future__ import annotations
 
@@ -19,14 +19,26 @@ from latte.interfaces import (
 
 
 class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
-    """Estimated once, from frozen features; a run with steps trains towards them as they are."""
+    """Base of prototypes that are estimated once, from frozen features, and do not change.
+
+    A run with training steps uses them as fixed targets.
+
+    Example:
+        >>> from torch.nn.functional import normalize
+        >>> from latte.api import EstimatedPrototypes, NoOptions
+        >>> class ClassCentres(EstimatedPrototypes[NoOptions]):
+        ...     def estimate(self, start):
+        ...         sums = start.class_features.clone()
+        ...         sums.index_add_(0, start.zero_shot_labels, start.image_features)
+        ...         return normalize(sums, dim=1).to(self.context.device)
+    """
 
     _prototypes: Tensor
     _owners: Tensor
 
     @abstractmethod
     def estimate(self, start: TrainingStart) -> Tensor:
-        """One unit prototype a class (C, D), on the context's device, without gradient."""
+        """Return one unit prototype per class (C, D), on the context's device, without gradient."""
 
     def start(self, start: TrainingStart) -> None:
         """Estimate the prototypes."""
@@ -34,30 +46,37 @@ class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
         self._owners = torch.arange(len(self._prototypes), device=self.context.device)
 
     def classifier(self) -> Classifier:
-        """The prototypes (C, D), which do not change any more."""
+        """Return the estimated prototypes (C, D)."""
         return Classifier(self._prototypes, self._owners)
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets (B, D): the prototype of each label, whatever is written about the images."""
+        """Return targets (B, D): the prototype of each label. `texts` is not used."""
         targets = self._prototypes[stream.labels]
         return Supervision(stream, targets, self.classifier())
 
     def state(self) -> dict[str, Tensor]:
-        """The prototypes (C, D)."""
+        """Return the prototypes (C, D)."""
         return {"prototypes": self._prototypes.clone()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         self._prototypes = state["prototypes"].to(self.context.device)
 
 
 def shift_to_texts(image_features: Tensor, class_features: Tensor) -> Tensor:
-    """What moves images (N, D) to where class texts (C, D) are: the difference of their means (D,).
+    """Return mean text feature minus mean image feature (D,): added to images, it closes the gap.
 
-    Image and text features lie in cones of their own (Liang et al. 2022, NeurIPS: Mind the gap). A
-    prototype that is pulled towards images as they stand would be nearer to every image than that
-    of a class without images.
+    CLIP's image features (N, D) and class texts (C, D) form two separate cones (Liang et al. 2022,
+    NeurIPS: Mind the gap). Without the shift, a prototype that moves towards images would be nearer
+    to every image than the prototype of a class without images.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import shift_to_texts
+        >>> images, texts = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+        >>> images + shift_to_texts(images, texts)
+        tensor([[0., 1.]])
     """
     return class_features.to(image_features).mean(dim=0) - image_features.mean(dim=0)

@@ -1,4 +1,4 @@
-"""Prototypes that a labeler finds once an epoch, as ReCLIP's and transductive ones do."""
+"""Prototypes that a labeler estimates once per epoch, as in ReCLIP and in transductive methods."""
 
 from __future__ import annotations
 
@@ -20,11 +20,16 @@ from latte.interfaces import (
 
 
 class LabelerPrototypes(PrototypeAggregator[NoOptions]):
-    """The zero-shot classifier at first, then the classifier that a labeler finds in each epoch.
+    """Zero-shot classifier at first, then the classifier that a labeler returns in each epoch.
 
-    It is taken whole: rows of any length, several per class, and the bias. It carries no gradient
-    and does not move within an epoch. Of several labelers the last to find a classifier counts;
-    where none does, the zero-shot classifier stays.
+    The classifier is used as it is: rows of any length, several per class, and the bias. It carries
+    no gradient and is constant within an epoch. If several labelers return one, the last counts;
+    if none does, the zero-shot classifier stays.
+
+    Example:
+        >>> from latte.api import LabelerPrototypes
+        >>> class OfMyLabeler(LabelerPrototypes):
+        ...     pass
     """
 
     _classifier: Classifier
@@ -35,22 +40,23 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
         self._take(Classifier(rows, torch.arange(len(rows))))
 
     def classifier(self) -> Classifier:
-        """The classifier now."""
+        """Return the current classifier."""
         return self._classifier
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets (B, D): each label's row at unit length; the classifier. `texts` is not read.
+        """Return the classifier, and as targets (B, D) each label's row at unit length.
 
-        Where a class has several rows, the target is the one that scores highest for the image.
+        If a class has several rows, the target is the row with the highest score for the image.
+        `texts` is not used.
         """
         rows = self._rows_of(stream.labels, image_features)
         targets = normalize(self._classifier.weights[rows], dim=1)
         return Supervision(stream, targets, self._classifier)
 
     def _rows_of(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """The row (B,) that stands for each label."""
+        """Return the row (B,) to use for each label."""
         own = self._classifier
         if len(own.owners) == own.classes:
             return own.owners.argsort()[labels]
@@ -60,19 +66,19 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
         return scores.masked_fill(labels.unsqueeze(1) != own.owners, -torch.inf).argmax(dim=1)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Take this learner's classifier, where a labeler found one."""
+        """Take the classifier for this learner, if a labeler returned one."""
         found = info.classifiers.get(learner)
         if found is not None:
             self._take(found)
 
     def state(self) -> dict[str, Tensor]:
-        """Rows (C·K, D), their owners (C·K,), and their bias (C·K,) where there is one."""
+        """Return rows (C·K, D), their owners (C·K,) and, if there is one, their bias (C·K,)."""
         own = self._classifier
         state = {"weights": own.weights.clone(), "owners": own.owners.clone()}
         return state if own.bias is None else state | {"bias": own.bias.clone()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         self._take(Classifier(state["weights"], state["owners"], state.get("bias")))
 
     def _take(self, classifier: Classifier) -> None:

@@ -1,4 +1,4 @@
-"""LatteCLIP's dynamic feature mixer: descriptions count by how clearly they name one class."""
+"""LatteCLIP's dynamic feature mixer: texts weigh more the more clearly they name one class."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from latte.interfaces import Classifier
 from latte.toolkit.blocks import row_blocks
 
 MARGIN_FLOOR = 1e-6
-"""Added to every margin, so that texts which are undecided between two classes still count."""
+"""Added to every margin, so that a text equally near to two classes keeps some weight."""
 
 
 def margin_weights(text_features: Tensor, classifier: Classifier) -> Tensor:
-    """How clearly each of M unit text features (M, D) points at one class: (M,), no gradient.
+    """Return the margin of each unit text feature (M, D) between its two nearest classes: (M,).
 
-    The weight is the margin between the two nearest *classes*: a class with several prototypes is
-    as near as its nearest one, so that siblings never compete. With a single class there is no
-    runner-up and no text says more than another: all weigh 1. LatteCLIP, dynamic feature mixer.
+    A class with several prototypes counts with its nearest one, so that prototypes of one class do
+    not compete. With a single class all weights are 1. The result carries no gradient. LatteCLIP,
+    dynamic feature mixer.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import Classifier, margin_weights
+        >>> texts = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
+        >>> margin_weights(texts, Classifier(torch.eye(2), torch.arange(2)))
+        tensor([1.0000, 0.2000])
     """
     features = text_features.detach()
     if classifier.classes == 1:
@@ -35,10 +42,17 @@ def _margins(similarities: Tensor) -> Tensor:
 
 
 def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """Weighted mean (B, D) of at least one text feature a sample, not scaled to unit length.
+    """Return the weighted mean (B, D) of text features, not scaled to unit length.
 
-    `texts` are (B, D) each and `weights` (B,) each, positive: every sample has its own weight for
-    each of its texts, and is divided by the sum of its own weights.
+    `texts` are (B, D) each, at least one, and `weights` (B,) each, positive: every sample has its
+    own weight for each text, and its weights are normalised to sum 1.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import mix
+        >>> cat, dog = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+        >>> mix([cat, dog], [torch.tensor([3.0]), torch.tensor([1.0])])
+        tensor([[0.7500, 0.2500]])
     """
     stacked = torch.stack(list(weights)).unsqueeze(2)
     return (torch.stack(list(texts)) * stacked).sum(dim=0) / stacked.sum(dim=0)
@@ -47,10 +61,17 @@ def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
 def mix_descriptions(
     texts: Mapping[str, Tensor], weights: Mapping[str, float], classifier: Classifier | None
 ) -> Tensor:
-    """The mix (B, D) of at least one description, (B, D) each, by name.
+    """Return the weighted mean (B, D) of descriptions, given by name as features (B, D).
 
-    A description counts by its weight (1 if it has none in `weights`) times its margin under
-    `classifier`; None leaves margins out.
+    The weight of a description is its entry in `weights` (1 if absent) times its margin under
+    `classifier`; without a classifier, margins are not used.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import mix_descriptions
+        >>> texts = {"image": torch.tensor([[1.0, 0.0]]), "group": torch.tensor([[0.0, 1.0]])}
+        >>> mix_descriptions(texts, {"image": 3.0}, None)
+        tensor([[0.7500, 0.2500]])
     """
     features, factors = [*texts.values()], [weights.get(name, 1.0) for name in texts]
     if classifier is None:

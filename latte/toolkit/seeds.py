@@ -1,4 +1,4 @@
-"""One seed for each random decision, from what the decision is about and from nothing else."""
+"""Seeds of random decisions, so that no random state is carried from step to step."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from latte.io.files import digest
 
 
 def seed_from(purpose: str, *parts: int) -> int:
-    """63 bits that belong to `purpose` and `parts`; other purposes and parts get unrelated ones."""
+    """Derive a 63-bit seed by hashing `purpose` and `parts`."""
     return int(digest(purpose, *map(str, parts))[:16], 16) >> 1

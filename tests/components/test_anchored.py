@@ -1,4 +1,4 @@
-"""Prototypes between class texts and image centres."""
+"""Anchored prototypes against their formula in loops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCALE = 20.0
 def slow_prototypes(
     images: Tensor, texts: Tensor, scale: float, options: AnchoredOptions
 ) -> Tensor:
-    """The docstring's formula, image by image and class by class."""
+    """Formula of the docstring, computed per image and per class."""
     gap = texts.mean(dim=0) - images.mean(dim=0)
     prototypes = list(texts)
     for _ in range(options.rounds):
@@ -52,7 +52,7 @@ def slow_prototypes(
     st.integers(0, 99),
 )
 @QUICKLY
-def test_they_are_their_definition(
+def test_prototypes_equal_the_formula_in_loops(
     images: int, classes: int, rounds: int, weight: float, shrinkage: float, seed: int
 ) -> None:
     features, texts = unit_rows(images, 6, seed), unit_rows(classes, 6, seed + 1)
@@ -74,7 +74,7 @@ def test_the_order_of_images_does_not_matter_and_lengths_are_one(seed: int) -> N
     torch.testing.assert_close(found.norm(dim=1), torch.ones(4, dtype=torch.float64))
 
 
-def test_without_weight_they_are_the_texts() -> None:
+def test_image_weight_zero_gives_the_texts() -> None:
     features, texts = unit_rows(9, 6, 0), unit_rows(4, 6, 1)
     found = anchored_prototypes(features, texts, SCALE, AnchoredOptions(image_weight=0))
     torch.testing.assert_close(found, texts)
@@ -99,10 +99,10 @@ def test_few_images_move_a_prototype_less_than_many() -> None:
     assert cosines[1] < cosines[0]
 
 
-def test_shares_are_summed_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_do_not_change_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     features, texts = unit_rows(20, 6, 0), unit_rows(4, 6, 1)
     whole = anchored_prototypes(features, texts, SCALE, AnchoredOptions())
-    monkeypatch.setattr(module, "_ROWS_A_BLOCK", 3)
+    monkeypatch.setattr(module, "_ROWS_PER_BLOCK", 3)
     torch.testing.assert_close(
         anchored_prototypes(features, texts, SCALE, AnchoredOptions()), whole
     )

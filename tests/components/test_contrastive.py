@@ -1,4 +1,4 @@
-"""The contrastive loss, against the same written as loops over pairs."""
+"""Contrastive loss against loops over pairs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def contrast(
 def loop(
     images: Tensor, targets: Tensor, labels: list[int], weights: list[float], positives: Positives
 ) -> float:
-    """The definition, one pair at a time, at a scale of 10."""
+    """Definition of the loss in loops over pairs, at scale 10."""
     kept = [i for i, weight in enumerate(weights) if weight > 0]
     total = 0.0
     for i in kept:
@@ -71,7 +71,7 @@ def loop(
     positives=st.sampled_from(POSITIVES),
     data=st.data(),
 )
-def test_it_equals_the_loop_over_pairs(
+def test_loss_equals_the_loop_over_pairs(
     rows: int, classes: int, width: int, seed: int, positives: Positives, data: st.DataObject
 ) -> None:
     images, targets = unit_rows(rows, width, seed), unit_rows(rows, width, seed + 1)
@@ -95,7 +95,7 @@ def test_with_distinct_labels_all_kinds_of_positives_are_the_same(positives: Pos
 
 
 @pytest.mark.parametrize("positives", ["multi", "ignore"])
-def test_with_shared_labels_they_differ(positives: Positives) -> None:
+def test_kinds_of_positives_differ_with_shared_labels(positives: Positives) -> None:
     images, targets = unit_rows(6, 8, seed=1), unit_rows(6, 8, seed=2)
     labels = [0, 0, 1, 1, 2, 2]
 
@@ -105,7 +105,7 @@ def test_with_shared_labels_they_differ(positives: Positives) -> None:
 
 
 @pytest.mark.parametrize("positives", POSITIVES)
-def test_a_sample_of_weight_zero_might_as_well_not_be_there(positives: Positives) -> None:
+def test_sample_of_weight_zero_equals_its_absence(positives: Positives) -> None:
     images = unit_rows(5, 8, seed=3).requires_grad_()
     targets = unit_rows(5, 8, seed=4).requires_grad_()
     labels, weights = [0, 1, 0, 1, 0], [1.0, 0.0, 0.5, 1.0, 0.0]

@@ -1,4 +1,4 @@
-"""The frozen labeler never changes its mind; the current one follows the prototypes."""
+"""Frozen labels stay constant; current labels follow the prototypes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_frozen_labels_are_looked_up_by_training_image() -> None:
     assert stream.weights.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_frozen_labels_ignore_what_the_prototypes_say_now() -> None:
+def test_frozen_labels_ignore_the_prototypes() -> None:
     labeler = FrozenLabeler(FrozenOptions(), CONTEXT)
     labeler.start(training_start(torch.eye(2), zero_shot_labels=torch.tensor([0, 1])))
     swapped = prototypes(torch.eye(2).flip(0))
@@ -60,7 +60,7 @@ def test_current_labels_are_the_nearest_prototypes_now() -> None:
     assert after.labels.tolist() == [2, 0, 0]
 
 
-def test_of_equally_near_classes_the_first_wins() -> None:
+def test_ties_go_to_the_lowest_class() -> None:
     twins = torch.eye(3)[[2, 0, 0, 1]]
     labeler = CurrentLabeler(CurrentOptions(), CONTEXT)
 

@@ -1,4 +1,4 @@
-"""Prototypes follow the mixed descriptions with momentum, from all streams together."""
+"""Momentum prototypes: targets, updates, margins and state."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def targets_of(supervision: Supervision) -> Tensor:
     return supervision.targets
 
 
-def test_they_start_as_the_zero_shot_classifier() -> None:
+def test_prototypes_start_as_the_zero_shot_classifier() -> None:
     assert torch.equal(weights_of(prototypes()), START)
     assert prototypes().classifier().owners.tolist() == [0, 1, 2, 3, 4]
 
 
 class TestTargets:
-    def test_they_are_the_prototype_moved_a_little_towards_the_text(self) -> None:
+    def test_targets_are_prototypes_moved_towards_the_text(self) -> None:
         text = unit_rows(2, WIDTH, seed=2)
 
         supervision = teach(prototypes(momentum=0.9), stream([3, 0]), text)
@@ -121,7 +121,7 @@ class TestTargets:
         assert supervision.classifier.owners.tolist() == [0, 1, 2, 3, 4]
 
 
-class TestCommit:
+class TestUpdate:
     def test_samples_on_which_streams_agree_count_twice(self) -> None:
         aggregator = prototypes(momentum=0.0)
         first, second = START[1:2], START[2:3]
@@ -135,7 +135,7 @@ class TestCommit:
         torch.testing.assert_close(weights_of(aggregator)[0:1], expected)
         torch.testing.assert_close(weights_of(aggregator)[4:5], second)
 
-    def test_absent_classes_keep_their_bits(self) -> None:
+    def test_prototypes_of_absent_classes_stay_equal_to_the_bit(self) -> None:
         aggregator = prototypes(momentum=0.5)
 
         aggregator.update([teach(aggregator, stream([1, 3]), unit_rows(2, WIDTH, seed=2))])
@@ -167,7 +167,7 @@ class TestCommit:
 
         assert torch.equal(weights_of(aggregator), START)
 
-    def test_what_was_handed_out_before_stays_as_it_was(self) -> None:
+    def test_update_does_not_change_returned_prototypes(self) -> None:
         aggregator = prototypes(momentum=0.0)
         before = weights_of(aggregator)
         kept = before.clone()
@@ -186,7 +186,7 @@ class TestCommit:
 
     @QUICKLY
     @given(seed=st.integers(0, 10_000), rows=st.integers(1, 12))
-    def test_momentum_one_leaves_prototypes_alone(self, seed: int, rows: int) -> None:
+    def test_momentum_one_does_not_move_prototypes(self, seed: int, rows: int) -> None:
         aggregator = prototypes(momentum=1.0)
         labels = draw_labels(rows, CLASSES, seed).tolist()
 
@@ -256,7 +256,7 @@ class TestMargins:
     texts = (unit_rows(3, WIDTH, seed=3), unit_rows(3, WIDTH, seed=4))
 
     def moved(self, **options: Any) -> MomentumPrototypes:
-        """Prototypes after a step that moved all of them a long way."""
+        """Return prototypes after a step that moved all of them far."""
         aggregator = prototypes(momentum=0.0, **options)
         far = unit_rows(CLASSES, WIDTH, seed=5)
         aggregator.update([teach(aggregator, stream(range(CLASSES)), far)])
@@ -274,14 +274,14 @@ class TestMargins:
 
         assert torch.equal(self.mix(moved), self.mix(fresh))
 
-    def test_epoch_start_margins_are_renewed_at_the_next_epoch(self) -> None:
+    def test_epoch_start_margins_change_at_the_next_epoch(self) -> None:
         moved = self.moved(margins="epoch_start")
 
         moved.on_epoch_start(EpochInfo(), "main")
 
         assert torch.equal(self.mix(moved), self.mix(self.moved(margins="current")))
 
-    def test_an_end_of_round_before_the_first_step_changes_nothing(self) -> None:
+    def test_on_epoch_start_before_the_first_step_changes_nothing(self) -> None:
         fresh = prototypes(momentum=0.0, margins="epoch_start")
         expected = self.mix(fresh)
 

@@ -1,4 +1,4 @@
-"""Prototypes without training: LatteCLIP's update over the whole training set, again and again."""
+"""Re-estimated prototypes against a reference written with loops."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.components.options import ReEstimatedOptions
-from latte.components.prototypes.re_estimated import ReEstimatedPrototypes, images_among_texts
+from latte.components.prototypes.re_estimated import ReEstimatedPrototypes
 from latte.interfaces import TrainingStart
+from latte.toolkit.estimated import shift_to_texts
 from latte.toolkit.mixer import MARGIN_FLOOR
 from tests.helpers.training_driver import CONTEXT, QUICKLY, stream, unit_rows
 
 CLASSES = 4
 WIDTH = 8
 SETTLED = 500
-"""So many rounds that prototypes come to rest first, unless labels go round in circles."""
+"""Enough rounds to reach a fixed point, unless labels oscillate."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ class World:
 
 
 def world(seed: int, images: int = 15, noise: float = 0.8) -> World:
-    """Images and texts scattered around classes; with much `noise`, labels change from round to
-    round."""
+    """Return images and texts around classes; with much `noise`, labels change in each round."""
     classes = unit_rows(CLASSES, WIDTH, seed)
     own = classes[torch.arange(images) % CLASSES]
     scattered = [
@@ -92,7 +92,7 @@ def mix_slowly(texts: list[Tensor], weights: Tensor, mixer: str) -> Tensor:
 
 
 def re_estimated_slowly(of: World, rounds: int, options: Mapping[str, Any]) -> Tensor:
-    """One image after another, written from the method's description."""
+    """Reference with loops over images, written from the description of the method."""
     keep, share = options["momentum"], options["image_weight"]
     shift = of.classes.mean(dim=0) - of.images.mean(dim=0)
     weights = of.classes
@@ -123,7 +123,7 @@ class TestReference:
         mixer=st.sampled_from(["dynamic", "mean"]),
         image_weight=st.sampled_from([0.0, 0.4, 1.0]),
     )
-    def test_it_equals_loops_over_rounds_images_and_labels(
+    def test_prototypes_equal_the_reference_loops(
         self, seed: int, rounds: int, momentum: float, mixer: str, image_weight: float
     ) -> None:
         options = {"momentum": momentum, "mixer": mixer, "image_weight": image_weight}
@@ -132,7 +132,7 @@ class TestReference:
         torch.testing.assert_close(found, re_estimated_slowly(of, rounds, options))
 
     def test_labels_do_change_on_the_way(self) -> None:
-        """Else the reference would never have shown that both opinions teach."""
+        """Otherwise the reference would not cover both label streams."""
         changed = 0
         for seed in range(10):
             of = world(seed)
@@ -171,10 +171,10 @@ class TestProperties:
 
     @QUICKLY
     @given(seed=st.integers(0, 10_000), momentum=st.floats(0, 0.9), image_weight=st.floats(0, 1))
-    def test_momentum_says_how_fast_prototypes_move_and_not_where_to(
+    def test_momentum_does_not_change_the_fixed_point(
         self, seed: int, momentum: float, image_weight: float
     ) -> None:
-        """With labels that are beyond doubt, each is the direction of what its images teach."""
+        """With certain labels, each prototype is the direction of its images' targets."""
         of = replace(world(seed, noise=0.05), classes=torch.eye(CLASSES, WIDTH).double())
         own = of.classes[torch.arange(15) % CLASSES]
         of = replace(of, images=normalize(own + 0.05 * unit_rows(15, WIDTH, seed), dim=1))
@@ -187,7 +187,7 @@ class TestProperties:
             image_weight=image_weight,
         )
         mixed = torch.stack([*of.texts(of.frozen).values()]).mean(dim=0)
-        taught = torch.lerp(mixed, images_among_texts(of.images, of.classes), image_weight)
+        taught = torch.lerp(mixed, of.images + shift_to_texts(of.images, of.classes), image_weight)
         sums = torch.zeros_like(of.classes).index_add_(0, of.frozen, taught)
         torch.testing.assert_close(found, normalize(sums, dim=1), atol=2e-5, rtol=0)
 
@@ -198,7 +198,7 @@ class TestProperties:
         found = prototypes(start, image_weight=0.0)
         torch.testing.assert_close(found, start.class_features, rtol=0, atol=1e-12)
 
-    def test_a_class_that_nobody_labels_keeps_its_prototype(self) -> None:
+    def test_class_without_labels_keeps_its_prototype(self) -> None:
         of = world(3)
         seen = of.frozen != 1
         of = replace(
@@ -213,7 +213,7 @@ class TestProperties:
 
 
 class TestRounds:
-    def test_they_end_where_nothing_moves(self) -> None:
+    def test_rounds_stop_at_the_fixed_point(self) -> None:
         asked = 0
         of = world(0, noise=0.1)
 
@@ -240,12 +240,12 @@ class TestRounds:
 class TestImages:
     def test_they_are_moved_to_where_texts_are(self) -> None:
         of = world(0)
-        moved = images_among_texts(of.images, of.classes)
+        moved = of.images + shift_to_texts(of.images, of.classes)
         torch.testing.assert_close(moved.mean(dim=0), of.classes.mean(dim=0))
         torch.testing.assert_close(moved[3] - moved[5], of.images[3] - of.images[5])
 
     def test_a_gap_between_the_modalities_does_not_drown_a_class_without_images(self) -> None:
-        """Every image shares a direction that no text has, as in CLIP."""
+        """All images share a direction that no text has, as in CLIP."""
         classes = torch.eye(3, 5).double()
         gap = torch.tensor([0.0, 0, 0, 0, 2]).double()
         images = normalize(classes[[0, 1, 0, 1]] + gap, dim=1)
@@ -260,7 +260,7 @@ class TestImages:
         found = prototypes(start, image_weight=0.3)
         assert int((unseen @ found.T).argmax()) == 2
 
-    def test_with_images_alone_nobody_asks_for_texts(self) -> None:
+    def test_images_alone_do_not_load_texts(self) -> None:
         start = replace(world(0).start(), texts=lambda labels: pytest.fail("texts have no weight"))
         prototypes(start, image_weight=1.0)
 

@@ -1,4 +1,4 @@
-"""Template prototypes are the class texts' features, and teach the text tower if asked to."""
+"""Template prototypes are class text features, with gradient on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def templates(refresh: ClassFeatureRefresh = "start") -> TemplatePrototypes:
     return aggregator
 
 
-def test_they_start_as_the_zero_shot_classifier() -> None:
+def test_prototypes_start_as_the_zero_shot_classifier() -> None:
     images = unit_rows(5, 8, seed=2)
 
     torch.testing.assert_close(templates().similarities(images), images @ unit_rows(4, 8, seed=1).T)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from latte.components.describers.phrases import PhraseOptions
+from latte.components.options import PhraseOptions
 from latte.interfaces import LatteError
 from latte.toolkit.descriptions import (
     ClassOptions,

@@ -1,4 +1,4 @@
-"""The public interface as text; `python -m tests.helpers.api_surface` writes it again."""
+"""Public interface as text; `python -m tests.helpers.api_surface` records it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pydantic import BaseModel
 import latte.api
 import latte.testing
 
-FILE = Path(__file__).parents[1] / "docs" / "plugin-interface.txt"
+FILE = Path(__file__).parents[2] / "docs" / "plugin-interface.txt"
 
 
 def surface() -> str:
-    """Every public name with its signature, fields and methods, one a line."""
+    """Return every public name with its signature, fields and methods, one per line."""
     modules = ((latte.api, latte.api.__all__), (latte.testing, latte.testing.__all__))
     lines = [
         line
@@ -31,7 +31,7 @@ def surface() -> str:
 
 
 def mark(text: str) -> str:
-    """Eight hex digits that the changelog names."""
+    """Return the eight hex digits that the changelog names."""
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
@@ -49,7 +49,7 @@ def _described(name: str, value: Any) -> Iterator[str]:
 
 
 def _members(owner: type) -> Iterator[str]:
-    """What the class itself defines and shows: fields with defaults, methods, properties."""
+    """Yield the public members that the class itself defines: fields, methods, properties."""
     made = dataclasses.is_dataclass(owner)
     if made:
         yield f"__init__{_signature(owner)}"
@@ -79,7 +79,7 @@ def _fields(owner: type) -> Iterator[str]:
 
 
 def _signature(value: Any) -> str:
-    """Without addresses, which change from one process to the next."""
+    """Return the signature without memory addresses, which change per process."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(value)))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from latte.components.reporters.html import HtmlOptions, HtmlReporter
+from latte.components.options import HtmlOptions
+from latte.components.reporters.html import HtmlReporter
 from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
 from latte.report.page.page import run_page
 from tests.helpers.html_document import Element, parse

@@ -146,7 +146,7 @@ def test_a_folder_that_grows_by_an_image_has_few_files(cache: Cache) -> None:
 def test_many_features_are_split_into_several_files(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_cache, "rows_a_block", lambda width: 2)
+    monkeypatch.setattr(feature_cache, "rows_per_block", lambda width: 2)
     keys = [f"image {number}" for number in range(20)]
     cache.get(*keys)
     assert len(cache.files) == 3
@@ -157,7 +157,7 @@ def test_many_features_are_split_into_several_files(
 def test_features_that_are_not_needed_are_not_read(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feature_cache, "rows_a_block", lambda width: 1)
+    monkeypatch.setattr(feature_cache, "rows_per_block", lambda width: 1)
     cache.get(*[f"image {number}" for number in range(20)])
     read: list[str] = []
     original: Callable[..., Tensor | None] = feature_cache._read

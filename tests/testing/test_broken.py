@@ -1,4 +1,4 @@
-"""The contracts can fail: each finds the faults that it is there for, and no others."""
+"""Each contract finds exactly the faults of the broken components."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDER = Path(broken.__file__).parent
 
 
 def contracts() -> dict[str, Any]:
-    """Every contract of a broken component, by the name of its class."""
+    """Return the contracts of all broken components by class name."""
     modules = [
         import_module(f"{broken.__name__}.{one.name}")
         for one in pkgutil.iter_modules([str(FOLDER)])
@@ -34,7 +34,7 @@ FAULTS = {name: contract.fails for name, contract in contracts().items()}
 
 
 class Recorder:
-    """A pytest plugin that remembers which tests of which class failed."""
+    """Pytest plugin that records the failed tests of each class."""
 
     def __init__(self) -> None:
         self.failed: defaultdict[str, set[str]] = defaultdict(set)
@@ -47,7 +47,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def failed() -> dict[str, set[str]]:
-    """What failed, by contract: all broken components in one run inside this one."""
+    """Return the failed tests per contract, from one nested pytest run."""
     recorder = Recorder()
     options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"]
     settings = ["-o", "addopts=", "-o", "python_files=*.py"]
@@ -56,11 +56,11 @@ def failed() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_contract_finds_the_fault(fault: str, failed: dict[str, set[str]]) -> None:
+def test_contract_finds_the_fault(fault: str, failed: dict[str, set[str]]) -> None:
     assert failed[fault] == FAULTS[fault]
 
 
-def test_every_test_of_a_contract_finds_a_fault() -> None:
+def test_every_contract_test_finds_a_fault() -> None:
     tests = {
         name.removeprefix("test_")
         for contract in contracts().values()

@@ -1,4 +1,4 @@
-"""The stub is a whole backbone, so that plugins can be tested against it."""
+"""`StubClip` is a complete backbone, and the fixtures are as documented."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latte.testing.fixtures import make_context, stub_clip, training_start
 PIXELS = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_features_are_unit_rows_that_tell_inputs_apart() -> None:
+def test_features_are_distinct_unit_rows() -> None:
     clip = stub_clip()
     for features in (clip.encode_images(PIXELS), clip.encode_texts(["a", "b", "ü 🦊"])):
         assert features.shape == (3, clip.embedding_width)
@@ -22,7 +22,7 @@ def test_features_are_unit_rows_that_tell_inputs_apart() -> None:
     assert clip.encode_texts([]).shape == (0, clip.embedding_width)
 
 
-def test_a_fork_trains_alone_and_state_restores_it() -> None:
+def test_fork_is_independent_and_state_restores_it() -> None:
     clip = stub_clip()
     fork = clip.fork()
     parameters = fork.train_only("all")
@@ -39,7 +39,7 @@ def test_a_fork_trains_alone_and_state_restores_it() -> None:
     assert torch.equal(fork.encode_images(PIXELS), clip.encode_images(PIXELS))
 
 
-def test_groups_decide_what_trains() -> None:
+def test_train_only_unfreezes_the_group() -> None:
     clip = stub_clip()
     clip.train_only("all")
     assert [*clip.train_only("projections")] == ["image", "text"]
@@ -47,7 +47,7 @@ def test_groups_decide_what_trains() -> None:
     assert not clip.train_only("none")
 
 
-def test_it_does_not_pretend_to_be_saved(tmp_path: Path) -> None:
+def test_saving_a_stub_raises(tmp_path: Path) -> None:
     with pytest.raises(NotImplementedError):
         stub_clip().save(tmp_path)
 

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md shows works: its plugin is installed, listed, tested and used as it says."""
+"""The plugin in CONTRIBUTING.md can be installed, listed, tested and used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LATTE = ("-c", "from latte.cli.main import main; main()")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the describer of CONTRIBUTING.md is installed."""
+    """Return a folder in which the describer of CONTRIBUTING.md is installed."""
     folder = tmp_path_factory.mktemp("site")
     project = tomllib.loads(FILES["pyproject.toml"])["project"]
     files = {name: FILES[name] for name in PLUGIN}
@@ -80,7 +80,7 @@ def test_the_recipe_uses_the_describer(site: Path) -> None:
 
 
 class ExampleContract(ComponentContract):
-    """The component of a module that CONTRIBUTING.md shows, with its default options."""
+    """Contract of a component shown in CONTRIBUTING.md, with its default options."""
 
     module: ClassVar[str]
 

@@ -1,4 +1,4 @@
-"""A plugin that imports torch before anything is run is found out."""
+"""The contract finds plugins that import torch when they are listed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPTIONS = "from latte.api import Options\n\nclass {name}(Options):\n    pass\n"
         ("latte_fat", "import torch\n", "", "the plugin's module"),
     ],
 )
-def test_the_culprit_is_named(
+def test_module_that_imports_torch_is_named(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     package: str,
@@ -61,6 +61,6 @@ def test_a_plugin_that_cannot_be_listed_fails(
         imports_torch("latte-half")
 
 
-def test_latte_itself_needs_no_pytest(tmp_path: Path) -> None:
+def test_latte_does_not_need_pytest(tmp_path: Path) -> None:
     program = "import sys, latte.api, latte.cli.main; sys.exit('pytest' in sys.modules)"
     assert run_python(tmp_path, "-c", program).returncode == 0

@@ -1,4 +1,4 @@
-"""The fixtures reach a stranger's tests, and cost nothing where nobody asks for them."""
+"""Pytest fixtures work in other projects, and load torch only when they are used."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from latte.testing import DescriberContract, StubClip
 from latte.testing.doubles import EchoDescriber
 from latte.testing.fixtures import described_images
 
-STRANGER = """
+OTHER_PROJECT = """
 import sys
 
-def test_it_stays_light():
+def test_torch_is_not_loaded():
     assert "latte" not in sys.modules or "torch" not in sys.modules
 
-def test_it_explains_failures(latte_context):
+def test_assertions_are_rewritten(latte_context):
     import latte.testing.describer as rewritten
     assert "@pytest_ar" in vars(rewritten)
 """
@@ -46,8 +46,8 @@ def test_the_fixtures_fit_together(
 
 
 @pytest.mark.slow
-def test_a_stranger_gets_them_without_importing_torch(tmp_path: Path) -> None:
-    (tmp_path / "test_stranger.py").write_text(STRANGER)
+def test_fixtures_in_another_project_do_not_load_torch(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text(OTHER_PROJECT)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout

@@ -1,4 +1,4 @@
-"""The contract of whole runs, which plugins pass, finds what it is there to find."""
+"""`RunContract` finds missing state and use of labels."""
 
 from __future__ import annotations
 
@@ -37,12 +37,10 @@ def test_state_that_is_not_restored_is_found(
     monkeypatch.setattr(MomentumPrototypes, "load_state", forget)
     whole = latte_runs.run(RECIPE, output="whole")
     with pytest.raises(AssertionError, match=r"step 3 these differ: .*prototypes\.safetensors"):
-        Contract().test_stopped_in_training_it_goes_on_to_the_same_bits(latte_runs, whole)
+        Contract().test_resume_after_a_stopped_step_gives_identical_results(latte_runs, whole)
 
 
-def test_a_look_at_the_labels_is_found(
-    latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_use_of_test_labels_is_found(latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     start, place = MomentumPrototypes.start, latte_runs.folder / "test" / "red" / "0.png"
 
     def peek(self: MomentumPrototypes, known: TrainingStart) -> None:
@@ -52,11 +50,11 @@ def test_a_look_at_the_labels_is_found(
     monkeypatch.setattr(MomentumPrototypes, "start", peek)
     whole = latte_runs.run(RECIPE, output="whole")
     with pytest.raises(AssertionError, match=r"with other labels these differ: .*prototypes"):
-        Contract().test_labels_of_test_images_change_nothing_that_is_learned(latte_runs, whole)
+        Contract().test_labels_of_test_images_do_not_change_training(latte_runs, whole)
     assert place.exists(), "the folders have their names again"
 
 
-def test_commands_end_with_what_they_said(latte_runs: TinyRuns, tmp_path: Path) -> None:
+def test_commands_return_exit_code_and_output(latte_runs: TinyRuns, tmp_path: Path) -> None:
     assert latte_runs.folder == tmp_path
     assert latte_runs.check(RECIPE)["train"]["batch_size"] == 4
     with pytest.raises(AssertionError, match="lables"):

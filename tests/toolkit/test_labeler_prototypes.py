@@ -1,4 +1,4 @@
-"""Prototypes that are the classifier which a labeler found at the start of an epoch."""
+"""Prototypes taken from a labeler at the start of an epoch."""
 
 from __future__ import annotations
 

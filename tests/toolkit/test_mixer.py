@@ -28,7 +28,7 @@ def test_the_weight_is_the_margin_between_the_two_nearest_classes() -> None:
     assert weights.tolist() == pytest.approx([1.0, 0.2, 0.6], abs=2e-6)
 
 
-def test_an_undecided_text_weighs_the_floor_and_not_nothing() -> None:
+def test_undecided_text_has_the_floor_weight() -> None:
     undecided = torch.tensor([[DIAGONAL, DIAGONAL]])
 
     assert margin_weights(undecided, one_each(torch.eye(2))).tolist() == [
@@ -45,7 +45,7 @@ def test_when_all_texts_are_undecided_they_count_alike() -> None:
     torch.testing.assert_close(mixed, torch.tensor([[0.8, 0.4]]))
 
 
-def test_siblings_of_one_class_do_not_compete() -> None:
+def test_prototypes_of_one_class_do_not_compete() -> None:
     rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     text = torch.tensor([[1.0, 0.0]])
 
@@ -131,7 +131,7 @@ def test_without_margins_a_description_counts_by_its_weight_alone() -> None:
 
 
 @pytest.mark.parametrize("margins", [True, False])
-def test_weights_of_one_change_no_bit(margins: bool) -> None:
+def test_weights_of_one_give_identical_bits(margins: bool) -> None:
     texts = {name: text.float() for name, text in described().items()}
     classifier = one_each(unit_rows(3, 6, seed=9).float()) if margins else None
     plain = [*texts.values()]

@@ -1,1 +1,1 @@
-"""Datasets: image references and class names."""
+"""Datasets."""

@@ -1,4 +1,4 @@
-"""Images and splits of a CoOp split file that lies anywhere."""
+"""Dataset `coop`: images and splits of any CoOp split file."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from latte.api.sources import (
 
 
 class CoopOptions(SourceOptions):
-    """A split file as CoOp publishes them: train and val become training, test evaluation."""
+    """A split file of CoOp: train and val are training images, test is evaluation."""
 
     split: PathText = Field(description="split_zhou_*.json")
-    root: PathText = Field(description="folder where the paths of the split start")
+    root: PathText = Field(description="folder at which the paths of the split start")
     lower: bool = Field(
         default=True, description="lower-case the class names (`_` is always read as a space)"
     )
 
 
 class CoopDataset(SplitDataset[CoopOptions]):
-    """A split file and the folder where its paths start, each given by the recipe."""
+    """A split file and its image folder, both named by the recipe."""
 
     def __init__(self, options: CoopOptions, context: Context) -> None:
         file = existing_file(context.path(options.split), "dataset.split")

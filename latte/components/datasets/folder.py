@@ -1,4 +1,4 @@
-"""Every image below a folder."""
+"""Dataset `folder`: every image below a folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import Field
 
 from latte.api import (
-    ClassLookup,
     Context,
     ImageReference,
     LabelledImage,
@@ -19,60 +18,53 @@ from latte.api import (
 )
 from latte.api.sources import (
     CLASS_FOLDERS,
-    CLASSES_HELP,
     ClassNames,
     ImageSource,
     ListedPaths,
-    by_id,
     existing_folder,
     folder_class_name,
-    image_reference,
+    images_below,
     is_file,
     is_folder,
-    labelled_list,
     labelled_tree,
-    list_images,
     read_classes,
-    refuse_overlap,
-    shown,
 )
 
 _EVALUATION = "dataset.evaluation"
 
 
 class FolderOptions(SourceOptions):
-    """Every image below a folder, labelled by nobody."""
+    """Every image below a folder, without labels."""
 
     root: PathText = Field(
         description="folder of the training images, searched with its sub-folders"
     )
-    classes: ClassNames = Field(description=CLASSES_HELP)
+    classes: ClassNames
     evaluation: PathText | None = Field(
         default=None,
-        description="labelled images, outside root: a folder with one sub-folder a class, or a "
+        description="labelled images, outside root: a folder with one sub-folder per class, or a "
         "CSV or JSONL file with the columns path (from the file's folder, or absolute) and class",
     )
 
 
 class ImageFolderDataset(ImageSource[FolderOptions]):
-    """All images below `root` for training; labels, if any, in a tree or list of their own."""
+    """All images below `root` for training; labelled images, if any, from `evaluation`."""
 
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")
         self._evaluation = _evaluation_path(options, context)
-        classes = read_classes(options.classes, self._root, context)
-        super().__init__(options, context, shown(classes), classes)
+        super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
         """Every image below `root`, sorted by id."""
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The labelled images of `evaluation`, sorted by id; none without it."""
+        """The labelled images of `evaluation`, sorted by id; empty if it is not set."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """With `classes: folders`, what the sub-folders of `root` say; else nothing is known."""
+        """Labels from the sub-folders of `root`, if the recipe says `classes: folders`."""
         if self.options.classes != CLASS_FOLDERS:
             return {}
         labels = {name: label for label, name in enumerate(self.class_names)}
@@ -88,21 +80,20 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     @cached_property
     def _training_images(self) -> tuple[ImageReference, ...]:
-        paths = list_images(self._root, "dataset.root")
-        return by_id([image_reference(path, self._root) for path in paths])
+        return images_below(self._root, "dataset.root")
 
     @cached_property
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
-        path, lookup = self._evaluation, ClassLookup(self.class_names, self.class_aliases)
+        path = self._evaluation
         if path is None:
             return ()
         if is_folder(path):
             _refuse_nesting(path, self._root)
-            labelled = labelled_tree(path, self._root, lookup)
+            labelled = labelled_tree(path, self._root, self.lookup)
         else:
             paths = ListedPaths(path.parent, absolute=True, id_root=self._root)
-            labelled = labelled_list(path, paths, lookup, "path", "class")
-        refuse_overlap(self._training_images, labelled, _EVALUATION)
+            labelled = paths.labelled(path, self.lookup, "path", "class")
+        self.refuse_overlap(labelled, _EVALUATION)
         return labelled
 
 

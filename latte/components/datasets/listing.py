@@ -1,4 +1,4 @@
-"""Images named in a CSV or JSONL file."""
+"""Dataset `list`: images named in a CSV or JSONL file."""
 
 from __future__ import annotations
 
@@ -8,34 +8,26 @@ from pathlib import Path
 
 from pydantic import Field
 
-from latte.api import ClassLookup, Context, ImageReference, LabelledImage, PathText, SourceOptions
+from latte.api import Context, ImageReference, LabelledImage, PathText, SourceOptions
 from latte.api.sources import (
-    CLASSES_HELP,
     ClassNames,
     ImageSource,
     ListedPaths,
-    Row,
-    by_id,
     existing_file,
     existing_folder,
     iterate_rows,
-    labelled_list,
     read_classes,
-    refuse_all_missing,
-    refuse_overlap,
-    shown,
-    unique,
 )
 
 
 class ListOptions(SourceOptions):
-    """Images named in a file that the user wrote, so it may name absolute paths."""
+    """Files that name the images. The user wrote them, so absolute paths are allowed."""
 
     images: PathText = Field(description="CSV or JSONL file that names the training images")
     root: PathText | None = Field(
         default=None, description="where relative paths start; default: the folder of each file"
     )
-    classes: ClassNames = Field(description=CLASSES_HELP)
+    classes: ClassNames
     evaluation: PathText | None = Field(
         default=None, description="CSV or JSONL file with labelled images that are not in images"
     )
@@ -50,8 +42,8 @@ class ListOptions(SourceOptions):
 class ListDataset(ImageSource[ListOptions]):
     """Training images from one list, labelled ones from another.
 
-    The user wrote the lists, so absolute paths are taken as they are; relative paths stay below
-    the root.
+    Absolute paths are allowed, because the user wrote the lists; relative paths must stay below the
+    root.
     """
 
     def __init__(self, options: ListOptions, context: Context) -> None:
@@ -60,53 +52,45 @@ class ListDataset(ImageSource[ListOptions]):
         if options.root is not None:
             self._root = existing_folder(context.path(options.root), "dataset.root")
         self._evaluation = _evaluation_file(options, context)
-        classes = read_classes(options.classes, self._root, context)
-        super().__init__(options, context, shown(classes), classes)
+        super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
         """The images of `images`, sorted by id."""
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The labelled images of `evaluation`, sorted by id; none without it."""
+        """The labelled images of `evaluation`, sorted by id; empty if it is not set."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """What the class column of `images` says, where there is one and it is filled."""
-        lookup = ClassLookup(self.class_names, self.class_aliases)
-        column, labels = self.options.class_column, {}
-        for image, row in self._rows():
-            name = row.optional_text(column)
+        """Labels from the class column of `images`, for the rows that fill it."""
+        paths, lookup = ListedPaths(self._root, absolute=True), self.lookup
+        labels = {}
+        for row in iterate_rows(self._file):
+            image = paths.reference(row.text(self.options.path_column), row.where)
+            name = row.optional_text(self.options.class_column)
             if name:
                 labels[image.id] = lookup.label(name, row.where)
         return labels
 
-    def _rows(self) -> Iterator[tuple[ImageReference, Row]]:
-        paths = ListedPaths(self._root, absolute=True)
-        for row in iterate_rows(self._file):
-            yield paths.reference(row.text(self.options.path_column), row.where), row
-
     @cached_property
     def _training_images(self) -> tuple[ImageReference, ...]:
-        images = [image for image, _ in self._rows()]
-        if len({image.id for image in images}) < len(images):
-            unique([(image, row.where) for image, row in self._rows()])
-        refuse_all_missing(images, self._root, str(self._file))
-        return by_id(images)
+        return ListedPaths(self._root, absolute=True).images(self._entries, self._file)
+
+    def _entries(self) -> Iterator[tuple[str, str]]:
+        for row in iterate_rows(self._file):
+            yield row.text(self.options.path_column), row.where
 
     @cached_property
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
         if self._evaluation is None:
             return ()
         start = self._root if self.options.root is not None else self._evaluation.parent
-        labelled = labelled_list(
-            self._evaluation,
-            ListedPaths(start, absolute=True, id_root=self._root),
-            ClassLookup(self.class_names, self.class_aliases),
-            self.options.path_column,
-            self.options.class_column,
+        paths = ListedPaths(start, absolute=True, id_root=self._root)
+        labelled = paths.labelled(
+            self._evaluation, self.lookup, self.options.path_column, self.options.class_column
         )
-        refuse_overlap(self._training_images, labelled, "dataset.evaluation")
+        self.refuse_overlap(labelled, "dataset.evaluation")
         return labelled
 
 

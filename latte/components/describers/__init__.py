@@ -1,1 +1,1 @@
-"""Describers: what writes texts about images."""
+"""Describers."""

@@ -1,1 +1,1 @@
-"""Description types: what is asked about a class, an image or a group."""
+"""Description types."""

@@ -1,4 +1,4 @@
-"""Description `class`."""
+"""Description `class`: the template of a class."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from latte.api import ClassDescription
 
 
 class ClassTemplate(ClassDescription):
-    """The template of a class."""
+    """The dataset's template, or the one in the options, with the class name."""

@@ -1,4 +1,4 @@
-"""Description `group`."""
+"""Description `group`: one text about several images."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from latte.api import GroupDescription
 
 
 class AboutGroup(GroupDescription):
-    """What several images of one zero-shot label have in common (LatteCLIP, section 3.1)."""
+    """Common description of several images of one zero-shot label (LatteCLIP, section 3.1)."""

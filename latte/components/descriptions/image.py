@@ -1,4 +1,4 @@
-"""Description `image`."""
+"""Description `image`: a text about one image."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from latte.api import ImageDescription
 
 
 class AboutImage(ImageDescription):
-    """What one image shows."""
+    """Description of one image."""

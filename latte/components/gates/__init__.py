@@ -1,1 +1,1 @@
-"""Gates: which texts are not fit to teach."""
+"""Gates."""

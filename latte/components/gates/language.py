@@ -1,4 +1,4 @@
-"""What tells languages apart: letters, and the commonest words where the letters are Latin."""
+"""Gate `language`: holds back texts in another script or language."""
 
 from __future__ import annotations
 
@@ -32,7 +32,65 @@ Language = Literal[
     "japanese",
     "korean",
 ]
+
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+
+class LanguageOptions(Options):
+    """Required language of texts."""
+
+    language: Language = Field(
+        default="english",
+        description=(
+            "required language; Latin-script languages are distinguished by frequent words, others "
+            "by script alone"
+        ),
+    )
+    share: float = Field(
+        default=0.8, ge=0, le=1, description="smallest share of a text's letters in its script"
+    )
+
+
+class LanguageGate(Gate[LanguageOptions]):
+    """Holds back texts in another script, and in another known language of Latin letters.
+
+    A text needs at least the share `share` of its letters in the language's script. For the Latin
+    script, its words are looked up in `COMMON_WORDS`: it is held back if another language has more
+    of them, and at least two.
+
+    Limits: it does not distinguish languages that share another script, such as Russian and
+    Ukrainian; it does not know Latin-script languages without an entry in `COMMON_WORDS`; a list
+    of nouns without frequent words passes, and so does a minor share of a second language.
+    """
+
+    def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
+        """Return a reason for each text that is held back; see `Gate`."""
+        return [self._script(one.text) or self._language(one.text) for one in texts]
+
+    def _script(self, text: str) -> str | None:
+        letters = [char for char in text if char.isalpha()]
+        if not letters:
+            return "it has no letters"
+        scripts = SCRIPTS.get(self.options.language, LATIN)
+        share = sum(_is_of(char, scripts) for char in letters) / len(letters)
+        if share >= self.options.share:
+            return None
+        return f"{share:.0%} of its letters are {self.options.language}"
+
+    def _language(self, text: str) -> str | None:
+        expected = self.options.language
+        if expected not in COMMON_WORDS:
+            return None
+        hits = Counter(name for word in words(text) for name in _LANGUAGES_OF.get(word, ()))
+        best = max(COMMON_WORDS, key=lambda name: hits[name])
+        if hits[best] <= max(hits[expected], _BY_ACCIDENT):
+            return None
+        return f"{hits[best]} of its words are {best} and {hits[expected]} {expected}"
+
+
+@lru_cache(maxsize=65536)
+def _is_of(letter: str, scripts: tuple[str, ...]) -> bool:
+    return unicodedata.name(letter, "").startswith(scripts)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -70,7 +128,15 @@ COMMON_WORDS: dict[Language, frozenset[str]] = {
     ),
     "polish": _words("i w na z ze do jest są się nie to ten ta o po przed od przez oraz"),
 }
-"""Words that are frequent in any text, by language; some are common to several of them."""
+"""Frequent words by language of Latin script; some occur in several languages."""
+
+_BY_ACCIDENT = 1
+"""Number of words of another language that is ignored: `die` and `no` are English, too."""
+
+_LANGUAGES_OF = {
+    word: [name for name, common in COMMON_WORDS.items() if word in common]
+    for word in set().union(*COMMON_WORDS.values())
+}
 
 SCRIPTS: dict[Language, tuple[str, ...]] = {
     "russian": ("CYRILLIC",),
@@ -83,72 +149,6 @@ SCRIPTS: dict[Language, tuple[str, ...]] = {
     "japanese": ("CJK", "HIRAGANA", "KATAKANA"),
     "korean": ("HANGUL",),
 }
-"""How the Unicode names of a language's letters begin; Latin where it is not here."""
+"""Prefixes of the Unicode names of a language's letters; `LATIN` for other languages."""
+
 LATIN = ("LATIN",)
-
-
-# Texts in another language than the recipe expects.
-
-
-_BY_ACCIDENT = 1
-"""So many common words of another language mean nothing: `die` and `no` are English, too."""
-_LANGUAGES_OF = {
-    word: [name for name, common in COMMON_WORDS.items() if word in common]
-    for word in set().union(*COMMON_WORDS.values())
-}
-
-
-class LanguageOptions(Options):
-    """Which language texts must be in."""
-
-    language: Language = Field(
-        default="english",
-        description=(
-            "those in Latin letters are told apart by their commonest words, others by script alone"
-        ),
-    )
-    share: float = Field(
-        default=0.8, ge=0, le=1, description="smallest share of a text's letters in its script"
-    )
-
-
-class LanguageGate(Gate[LanguageOptions]):
-    """Holds back texts in another script, and in another known language of Latin letters.
-
-    A text needs `share` of its letters in the language's script. Where that is Latin, its words
-    are looked up among the commonest of each language in `COMMON_WORDS`: it is held back if
-    another language has more of them, and at least two.
-
-    What it cannot do: tell languages that share another script apart, such as Russian and
-    Ukrainian; notice a language of Latin letters that it has no words of; judge a list of nouns,
-    which has no common words and passes; or notice a second language that takes up less of a text.
-    """
-
-    def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """See `Gate`."""
-        return [self._script(one.text) or self._language(one.text) for one in texts]
-
-    def _script(self, text: str) -> str | None:
-        letters = [char for char in text if char.isalpha()]
-        if not letters:
-            return "it has no letters"
-        scripts = SCRIPTS.get(self.options.language, LATIN)
-        share = sum(_is_of(char, scripts) for char in letters) / len(letters)
-        if share >= self.options.share:
-            return None
-        return f"{share:.0%} of its letters are {self.options.language}"
-
-    def _language(self, text: str) -> str | None:
-        expected = self.options.language
-        if expected not in COMMON_WORDS:
-            return None
-        hits = Counter(name for word in words(text) for name in _LANGUAGES_OF.get(word, ()))
-        best = max(COMMON_WORDS, key=lambda name: hits[name])
-        if hits[best] <= max(hits[expected], _BY_ACCIDENT):
-            return None
-        return f"{hits[best]} of its words are {best} and {hits[expected]} {expected}"
-
-
-@lru_cache(maxsize=65536)
-def _is_of(letter: str, scripts: tuple[str, ...]) -> bool:
-    return unicodedata.name(letter, "").startswith(scripts)

@@ -1,4 +1,4 @@
-"""Too little to tell anything, or more than was asked for."""
+"""Gate `length`: holds back texts with too few or too many words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte.api import Gate, GatedText, GateSubject, Options
 
 
 class LengthOptions(Options):
-    """How long a text may be."""
+    """Smallest and largest number of words."""
 
     at_least: int = Field(default=3, ge=1, description="fewest words")
     at_most: int = Field(default=60, ge=1, description="most words")
@@ -25,14 +25,14 @@ class LengthOptions(Options):
 
 
 class LengthGate(Gate[LengthOptions]):
-    """Holds back texts by their number of words: what white space separates.
+    """Holds back texts by their number of words, separated by white space.
 
-    In scripts without spaces between words a whole text is one word; use other limits there, or
-    no such gate.
+    In scripts without spaces between words a whole text is one word: use other limits there, or
+    leave the gate out.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """See `Gate`."""
+        """Return a reason for each text that is held back; see `Gate`."""
         return [self._verdict(len(one.text.split())) for one in texts]
 
     def _verdict(self, words: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Answers in which a model says that it cannot or will not describe."""
+"""Gate `refusal`: holds back answers in which a model refuses to describe."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ PATTERNS = (
     r"\bplease (?:provide|upload|attach|share|send) (?:\w+ ){0,4}" + _PICTURE + r"\b",
     r"\bagainst (?:my|the|our|openai's) (?:\w+ )?(?:guidelines|polic(?:y|ies)|programming)\b",
 )
-"""Regular expressions for folded text: a model that speaks of itself, or misses its image."""
+"""Regular expressions for folded text in which a model mentions itself or a missing image."""
 
 
 class RefusalOptions(Options):
-    """Which texts are refusals."""
+    """Further phrases of refusals."""
 
     also: tuple[str, ...] = Field(
         default=(), description="more phrases that mark one, as plain text; case does not matter"
@@ -57,12 +57,12 @@ class RefusalOptions(Options):
 class RefusalGate(Gate[RefusalOptions]):
     """Holds back texts with a phrase of `PATTERNS` or of the option `also`.
 
-    The patterns are English. They need the model to speak of itself, of its instructions, or of an
-    image that did not arrive, so that "a dog that cannot see over the fence" passes.
+    The patterns are English. They require that the model mentions itself, its instructions or a
+    missing image, so that "a dog that cannot see over the fence" passes.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """See `Gate`."""
+        """Return a reason for each text that is held back; see `Gate`."""
         refusal = _compiled(self.options.also)
         return [_verdict(refusal.search(_spaced(folded(one.text)))) for one in texts]
 
@@ -73,7 +73,7 @@ def _compiled(also: Sequence[str]) -> re.Pattern[str]:
 
 
 def _spaced(text: str) -> str:
-    """`text` with one space wherever there is white space."""
+    """Return `text` with each run of white space replaced by one space."""
     return " ".join(text.split())
 
 

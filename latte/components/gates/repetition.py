@@ -1,4 +1,4 @@
-"""Loops within a text, and one text for everything."""
+"""Gate `repetition`: holds back texts that loop, and one text for too many images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from latte.api import Gate, GatedText, GateSubject, Options
 from latte.components.gates.words import words
 
 _SEQUENCE = 3
-"""Words in a row that are looked for again."""
+"""Length of the compared word sequences."""
 
 
 class RepetitionOptions(Options):
-    """How much may be repeated."""
+    """Largest allowed repetition."""
 
     within: float = Field(
         default=0.3,
         ge=0,
         le=1,
-        description="largest share of a text's three-word sequences that stood in it before",
+        description="largest share of a text's three-word sequences that occurred in it before",
     )
     across: float = Field(
         default=0.25,
@@ -35,14 +35,13 @@ class RepetitionOptions(Options):
 
 
 class RepetitionGate(Gate[RepetitionOptions]):
-    """Holds back texts that repeat themselves, and texts that most images share.
+    """Holds back texts that repeat themselves, and texts that many images share.
 
-    Case, punctuation and spaces do not matter. A text that is written only once is not shared,
-    however few texts there are.
+    Case, punctuation and spaces are ignored. A text that occurs once is never counted as shared.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """See `Gate`."""
+        """Return a reason for each text that is held back; see `Gate`."""
         split = [tuple(words(one.text)) or (one.text,) for one in texts]
         counts = Counter(split)
         return [self._loop(one) or self._share(counts[one], len(texts)) for one in split]
@@ -60,9 +59,9 @@ class RepetitionGate(Gate[RepetitionOptions]):
 
 
 def repeated_share(written: Sequence[str]) -> float:
-    """The share of three-word sequences that stood in the text before: 0 without a repetition.
+    """Return the share of three-word sequences that occurred earlier in the text.
 
-    It tends to 1 for a text that loops; a sentence that is written twice has about a half.
+    It is 0 without repetition, about 0.5 for a sentence written twice, and near 1 for a loop.
     """
     total = len(written) - _SEQUENCE + 1
     if total < 1:

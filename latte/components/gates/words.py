@@ -1,4 +1,4 @@
-"""Texts as words: what gates compare."""
+"""Normalised words of texts, which gates compare."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 def folded(text: str) -> str:
-    """`text` without what does not matter for comparing: case, compatibility forms, curly quotes.
-
-    What it leaves is not meant for people.
-    """
+    """Return `text` without case, compatibility forms and curly quotes, only for comparisons."""
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -20,9 +17,9 @@ def folded(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters and digits in the `folded` text, with apostrophes inside: `don't`, `3d`.
+    """Return runs of letters and digits in the `folded` text, with apostrophes: `don't`, `3d`.
 
-    Hyphens and underscores separate words. Scripts that write no spaces between words, such as
-    Chinese, give one word a clause.
+    Hyphens and underscores separate words. Scripts without spaces between words, such as Chinese,
+    give one word per clause.
     """
     return _WORD.findall(folded(text))

@@ -1,1 +1,1 @@
-"""Pseudo-labelers: which class an image has, for now."""
+"""Pseudo-labelers."""

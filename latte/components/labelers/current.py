@@ -1,4 +1,9 @@
-"""The class of the nearest prototype in each step (LatteCLIP's c_ft)."""
+"""Labeler `current`: the class of the nearest prototype in each step (LatteCLIP's c_ft).
+
+Copy this module for a labeler without state: `refresh = "step"`, and labels computed in `assign`
+from the image features and prototypes of the step. Its options are in `components/options.py`, a
+module that does not import torch; its declaration is `LABELERS` in `components/__init__.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +23,16 @@ from latte.components.options import CurrentOptions
 
 
 class CurrentLabeler(PseudoLabeler[CurrentOptions]):
-    """The class of the nearest prototype, now, on the image as augmented (LatteCLIP's c_ft)."""
+    """Assigns the class whose prototype is nearest to the augmented image."""
 
     refresh: Refresh = "step"
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """One stream `current`, in which every sample counts fully; none if its weight is 0.
+        """Return the stream `current` with weight 1 per image, or no stream if `weight` is 0.
 
-        Of classes that are equally near, the one with the lowest index wins.
+        Of classes with equal similarity, the one with the lowest index is chosen.
         """
         if self.options.weight == 0:
             return []

@@ -1,4 +1,11 @@
-"""The zero-shot class of each training image, never changed (LatteCLIP's c_zs)."""
+"""Labeler `frozen`: the zero-shot class of each training image, constant (LatteCLIP's c_zs).
+
+Copy this module for a labeler that computes labels once, in `start`, and looks them up in `assign`.
+A labeler with labels that change also implements `state` and `load_state`; this one needs neither,
+because `start` computes the same labels when a run is resumed. Its options are in
+`components/options.py`, a module that does not import torch; its declaration is `LABELERS` in
+`components/__init__.py`; its tests are `latte.testing.PseudoLabelerContract`.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +26,19 @@ from latte.components.options import FrozenOptions
 
 
 class FrozenLabeler(PseudoLabeler[FrozenOptions]):
-    """The zero-shot class of each training image, never changed (LatteCLIP's c_zs)."""
+    """Assigns the zero-shot class to each training image."""
 
     refresh: Refresh = "never"
     _labels: Tensor
 
     def start(self, start: TrainingStart) -> None:
-        """Keep the zero-shot labels, on the CPU as the indices of a batch are."""
+        """Store the zero-shot labels (N,) on the CPU, where the indices of a batch are."""
         self._labels = start.zero_shot_labels.cpu()
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """One stream `frozen`, in which every sample counts fully; none if its weight is 0."""
+        """Return the stream `frozen` with weight 1 per image, or no stream if `weight` is 0."""
         if self.options.weight == 0:
             return []
         labels = self._labels[batch.indices].to(image_features.device)

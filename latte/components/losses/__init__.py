@@ -1,1 +1,1 @@
-"""Losses of a training step."""
+"""Losses."""

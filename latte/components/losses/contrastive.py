@@ -1,4 +1,4 @@
-"""The symmetric contrastive loss of CLIP, between images and the targets they should match."""
+"""Loss `contrastive`: CLIP's symmetric contrastive loss between images and targets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from latte.components.options import ContrastiveOptions
 
 
 class ContrastiveLoss(Loss[ContrastiveOptions]):
-    """Mean of two cross-entropies: each image picks its target, each target picks its image.
+    """Mean of the image-to-target and the target-to-image cross-entropy, weighted by sample.
 
-    A sample of weight 0 is neither an image, nor a target, nor a negative of others; the other
-    weights make both means weighted ones. `positives` decides about targets of the same label:
-    negatives like all others (`diagonal`: CLIP, FLYP, LatteCLIP), further positives in equal
-    shares (`multi`), or not there at all (`ignore`).
+    A sample of weight 0 is excluded, also as a negative of other samples. `positives` sets the role
+    of other targets with the same label: negatives (`diagonal`: CLIP, FLYP, LatteCLIP), further
+    positives in equal shares (`multi`), or excluded (`ignore`).
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "targets"
@@ -25,9 +24,9 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Unit features (B, D), targets (B, D) -> a scalar; 0 where all weights are 0.
+        """Return a scalar for unit features (B, D) and targets (B, D); 0 if all weights are 0.
 
-        Raises `LatteError` where the prototypes give no targets.
+        Raises `LatteError` if the prototypes give no targets.
         """
         if supervision.targets is None:
             raise LatteError(
@@ -37,33 +36,33 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
             )
         fixed = self.options.logit_scale
         scale = logit_scale if fixed is None else fixed
-        positives, absent = self._pairs(supervision.stream)
-        logits = (scale * image_features @ supervision.targets.T).masked_fill(absent, -torch.inf)
+        positives, excluded = self._pairs(supervision.stream)
+        logits = (scale * image_features @ supervision.targets.T).masked_fill(excluded, -torch.inf)
         weights = supervision.stream.weights.to(logits.dtype)
         by_image = _cross_entropies(logits, positives)
         by_target = _cross_entropies(logits.T, positives)
         return _weighted_mean((by_image + by_target) / 2, weights)
 
     def _pairs(self, stream: LabelStream) -> tuple[Tensor, Tensor]:
-        """Which pairs (B, B) are positive and which are not there at all; both symmetric.
+        """Return masks (B, B) of the positive and of the excluded pairs, both symmetric.
 
-        A removed sample keeps itself alone: its cross-entropy is 0, and nothing is undefined.
+        An excluded sample keeps the pair with itself, so that its cross-entropy is 0.
         """
         removed = stream.weights == 0
-        absent = removed.unsqueeze(0) | removed.unsqueeze(1)
+        excluded = removed.unsqueeze(0) | removed.unsqueeze(1)
         own = torch.eye(len(removed), dtype=torch.bool, device=removed.device)
         positives = own
         if self.options.positives != "diagonal":
             alike = stream.labels.unsqueeze(0) == stream.labels.unsqueeze(1)
             if self.options.positives == "multi":
-                positives = own | (alike & ~absent)
+                positives = own | (alike & ~excluded)
             else:
-                absent = absent | alike
-        return positives, absent & ~own
+                excluded = excluded | alike
+        return positives, excluded & ~own
 
 
 def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
-    """Cross-entropy (B,) of each row of (B, B) logits with equal shares for its positives."""
+    """Return the cross-entropy (B,) of each row of logits (B, B), with equal target shares."""
     of_positives = logits.log_softmax(dim=1).masked_fill(~positives, 0.0)
     return -of_positives.sum(dim=1) / positives.sum(dim=1)
 

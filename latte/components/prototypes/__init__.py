@@ -1,1 +1,1 @@
-"""Prototype aggregators: the vector that stands for a class."""
+"""Prototype aggregators."""

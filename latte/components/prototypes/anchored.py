@@ -1,4 +1,4 @@
-"""Class prototypes between a class's text and the centre of its images, without any training."""
+"""Prototypes `anchored`: between the text of a class and the centre of its images."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import EstimatedPrototypes, TrainingStart, rows_a_block, shift_to_texts
+from latte.api import EstimatedPrototypes, TrainingStart, rows_per_block, shift_to_texts
 from latte.components.options import AnchoredOptions
 
-_ROWS_A_BLOCK = 8192
-"""Images whose (rows, C) probabilities are held at once; fewer where there are many classes."""
+_ROWS_PER_BLOCK = 8192
+"""Largest number of images per block of (rows, C) probabilities; smaller for many classes."""
 
 
 class AnchoredPrototypes(EstimatedPrototypes[AnchoredOptions]):
-    """Between text and images, as far as a class has images; texts about images are not read."""
+    """Prototypes from class texts and frozen image features; descriptions are not used."""
 
     def estimate(self, start: TrainingStart) -> Tensor:
-        """See `anchored_prototypes`."""
+        """Return `anchored_prototypes` of all training images."""
         scale = float(self.context.frozen_clip().logit_scale.detach())
         return anchored_prototypes(
             start.image_features.to(self.context.device),
@@ -31,20 +31,20 @@ class AnchoredPrototypes(EstimatedPrototypes[AnchoredOptions]):
 def anchored_prototypes(
     image_features: Tensor, class_features: Tensor, logit_scale: float, options: AnchoredOptions
 ) -> Tensor:
-    """Unit features of N images (N, D) and C class texts (C, D) -> unit prototypes (C, D).
+    """Estimate unit prototypes (C, D) from unit features of images (N, D) and class texts (C, D).
 
-    In each round images are shared among the classes by their probabilities under the prototypes
-    so far, and a prototype becomes the unit vector of
+    In each round, images are assigned softly to classes by their probabilities under the current
+    prototypes, and a prototype becomes the unit vector along
 
         (1 - b) * text + b * centre,    b = image_weight * n / (n + shrinkage),
 
-    with n the number of images that the class has, in shares. Images are moved by `shift_to_texts`
-    before centres are taken. A class without images keeps its text.
+    where n is the sum of the class's probabilities. Centres are means of images after
+    `shift_to_texts`. A class without images keeps its text.
     """
     shift = shift_to_texts(image_features, class_features)
     prototypes = class_features
     for _ in range(options.rounds):
-        counts, sums = _shared(image_features, prototypes, logit_scale * options.sharpness)
+        counts, sums = _assigned(image_features, prototypes, logit_scale * options.sharpness)
         centres = normalize(sums + counts * shift, dim=1)
         weight = options.image_weight * counts / (counts + options.shrinkage)
         weight = torch.where(counts > 0, weight, 0)
@@ -52,11 +52,11 @@ def anchored_prototypes(
     return prototypes
 
 
-def _shared(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Images a class (C, 1), in shares, and the sum (C, D) of their features."""
+def _assigned(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Return soft image counts per class (C, 1) and weighted sums of image features (C, D)."""
     counts = prototypes.new_zeros(len(prototypes), 1)
     sums = torch.zeros_like(prototypes)
-    for block in torch.split(features, min(_ROWS_A_BLOCK, rows_a_block(len(prototypes)))):
+    for block in torch.split(features, min(_ROWS_PER_BLOCK, rows_per_block(len(prototypes)))):
         shares = (scale * block @ prototypes.T).softmax(dim=1)
         counts += shares.sum(dim=0).unsqueeze(1)
         sums += shares.T @ block

@@ -1,4 +1,4 @@
-"""Prototypes that a labeler finds at the start of an epoch."""
+"""Prototypes `from-labeler`: the classifier that a labeler returns in each epoch."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from latte.api import LabelerPrototypes
 
 
 class FromLabelerPrototypes(LabelerPrototypes):
-    """The classifier that the labeler returned, and the zero-shot classifier until it did."""
+    """The latest classifier from the labeler, and the zero-shot classifier before it."""

@@ -1,4 +1,4 @@
-"""LatteCLIP's prototypes: one a class, following the mixed descriptions with momentum."""
+"""Prototypes `momentum`: one per class, updated with momentum (LatteCLIP)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from latte.components.options import MomentumOptions
 
 
 class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
-    """An image's target is its label's prototype, moved a little towards its descriptions' mix.
+    """Targets are prototypes moved towards mixed descriptions; they become the next prototypes.
 
-    The targets of a step then become the prototypes. Prototype tensors are replaced, never
-    written into: what was handed out before stays as it was.
+    `update` replaces the prototype tensor and never writes into it, so tensors that were returned
+    before do not change.
     """
 
     _prototypes: Tensor
@@ -40,16 +40,16 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._weights = start.description_weights
 
     def classifier(self) -> Classifier:
-        """The prototypes (C, D) now."""
+        """Return the current prototypes (C, D)."""
         return Classifier(self._prototypes, self._owners)
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets z = P[c] + alpha (u - P[c]), with alpha = 1 - momentum and u the texts' mix.
+        """Return targets z = P[c] + alpha (u - P[c]), with alpha = 1 - momentum and u the mix.
 
-        Gradient goes through u only. Unless `normalize_targets` is set, z is a little shorter than
-        1. Without any text, u = P[c]: self-training on the prototypes, which then stay as they are.
+        Gradient flows through u only. Unless `normalize_targets` is set, z is slightly shorter than
+        1. Without texts, z = P[c]: self-training on prototypes that do not change.
         """
         own = self._prototypes[stream.labels]
         targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
@@ -58,7 +58,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         return Supervision(stream, targets, self.classifier())
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """The mix u (B, D), in the prototypes' precision: a step moves them by very little."""
+        """Return the mix u (B, D) in the prototypes' dtype, as one step moves them little."""
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)
@@ -69,34 +69,34 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
 
     @torch.no_grad()
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Make each labelled class's prototype the unit vector along its targets' weighted mean.
+        """Set each class's prototype to the unit vector along the weighted mean of its targets.
 
-        All streams count together: a sample on which two streams agree counts twice. Classes that
-        no sample of positive weight has been given keep their prototype.
+        All streams count together: an image to which two streams give one class counts twice.
+        Classes without an image of positive weight keep their prototype.
         """
         sums = torch.zeros_like(self._prototypes)
         for supervision in supervisions:
             assert supervision.targets is not None, "not a supervision of these prototypes"
             weights = supervision.stream.weights.to(sums.dtype).unsqueeze(1)
             sums.index_add_(0, supervision.stream.labels, supervision.targets * weights)
-        # The mean differs from the sum by its length alone, which the unit vector does not have.
+        # Mean and sum have the same direction.
         lengths = sums.norm(dim=1, keepdim=True)
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Remember the prototypes at the start of an epoch, for `margins: epoch_start`."""
+        """Store the prototypes at the start of the epoch, for `margins: epoch_start`."""
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
-        """The prototypes (C, D), and those at the epoch's start if margins are measured there."""
+        """Return the prototypes (C, D), and those at the epoch's start if margins use them."""
         state = {"prototypes": self._prototypes.clone()}
         if self.options.margins == "epoch_start":
             state["epoch_start_prototypes"] = self._epoch_start_prototypes.clone()
         return state
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         self._prototypes = state["prototypes"].to(self.context.device)
         if self.options.margins == "epoch_start":
-            kept = state["epoch_start_prototypes"]
-            self._epoch_start_prototypes = kept.to(self.context.device)
+            stored = state["epoch_start_prototypes"]
+            self._epoch_start_prototypes = stored.to(self.context.device)

@@ -1,4 +1,4 @@
-"""Adaptation without training: prototypes from descriptions and frozen features alone."""
+"""Prototypes `re-estimated`: LatteCLIP's update on frozen features, without training."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from latte.components.options import MomentumOptions, ReEstimatedOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
 
 _AT_REST = 1e-6
-"""Prototypes of which no entry moves further in a round are at a fixed point."""
+"""Largest change of an entry per update at which prototypes are at a fixed point."""
 
 
 class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
-    """LatteCLIP's prototype update, taken over the whole training set until nothing moves.
+    """LatteCLIP's prototype update over the whole training set, repeated until a fixed point.
 
     At the published learning rate the towers hardly change while prototypes follow the texts, so
-    this leaves the towers out.
+    the towers stay frozen here.
     """
 
     @torch.no_grad()
     def estimate(self, start: TrainingStart) -> Tensor:
-        """Begin with the zero-shot classifier, and update it for `rounds` rounds at the most."""
+        """Update the zero-shot classifier at most `rounds` times."""
         options = MomentumOptions(momentum=self.options.momentum, mixer=self.options.mixer)
         moving = MomentumPrototypes(options, self.context)
         moving.start(start)
         prototypes = moving.classifier().weights
-        images = images_among_texts(start.image_features.to(prototypes), prototypes)
+        images = start.image_features.to(prototypes)
+        images = images + shift_to_texts(images, prototypes)
         for _ in range(self.options.rounds):
             before = prototypes
             moving.update(self._supervisions(moving, start, images))
@@ -46,7 +47,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     def _supervisions(
         self, moving: MomentumPrototypes, start: TrainingStart, images: Tensor
     ) -> list[Supervision]:
-        """Targets of all images under both pseudo-labels, the frozen and the current one."""
+        """Return targets of all images for their zero-shot and their current labels."""
         features = start.image_features.to(images)
         current = _nearest(moving, features)
         streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
@@ -64,10 +65,11 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         start: TrainingStart,
         images: Tensor,
     ) -> list[Supervision]:
-        """An image is one more description of itself, with a share w of its own: `image_weight`.
+        """Return the targets of one stream; an image also counts as a description of itself.
 
-        Its target (1 - w) z + w z', with z from the mix of its texts and z' from the image, is
-        given as two targets that weigh 1 - w and w. What weighs nothing is not worked out.
+        With w = `image_weight`, the target is (1 - w) z + w z', where z comes from the mixed texts
+        and z' from the image. It is given as two targets with weights 1 - w and w; a target of
+        weight 0 is not computed.
         """
         share = self.options.image_weight
         supervisions = []
@@ -86,8 +88,3 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
 def _nearest(moving: MomentumPrototypes, features: Tensor) -> Tensor:
     blocks = row_blocks(len(features), len(moving.classifier().weights))
     return torch.cat([moving.similarities(features[rows]).argmax(dim=1) for rows in blocks])
-
-
-def images_among_texts(image_features: Tensor, class_features: Tensor) -> Tensor:
-    """Images (N, D), no longer of unit length, moved to where class texts (C, D) are."""
-    return image_features + shift_to_texts(image_features, class_features)

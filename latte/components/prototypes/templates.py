@@ -1,4 +1,4 @@
-"""Prototypes that are nothing but the text features of the class templates."""
+"""Prototypes `templates`: the text features of the class templates."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from latte.components.options import TemplateOptions
 
 
 class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
-    """One prototype a class: its template's text feature.
+    """One prototype per class: the text feature of its template.
 
-    Without training this is the zero-shot classifier. With `refresh: step` the text tower gets
-    gradient through every row that a loss reads, as in FLYP and in ReCLIP's text branch; with
-    `start` and `epoch` only the image tower learns.
+    Without training this is the zero-shot classifier. With `refresh: step`, gradient reaches the
+    text tower through every row that a loss uses, as in FLYP and in ReCLIP's text branch; with
+    `start` and `epoch` only the image tower is trained.
     """
 
     _features: Tensor
@@ -43,24 +43,24 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
-        """The class texts' features (C, D) now, without gradient."""
+        """Return the current features of the class texts (C, D), without gradient."""
         return Classifier(self._features.detach(), self._owners)
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets (B, D): the labels' rows; the classifier: all rows. `texts` is not read."""
+        """Return the labels' rows as targets (B, D), and all rows as classifier."""
         targets = self._features[stream.labels]
         return Supervision(stream, targets, Classifier(self._features, self._owners))
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Let go of the step's graph; the rows themselves change only when encoded again."""
+        """Free the graph of the step; rows change only when they are encoded again."""
         self._features = self._features.detach()
 
     def state(self) -> dict[str, Tensor]:
-        """The class texts' features (C, D)."""
+        """Return the features of the class texts (C, D)."""
         return {"class_features": self._features.detach().clone()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         self.refresh_class_features(state["class_features"])

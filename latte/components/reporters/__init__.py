@@ -1,1 +1,1 @@
-"""Reporters: what a finished run leaves for people."""
+"""Reporters."""

@@ -1,28 +1,18 @@
-"""The report of a run as one page."""
+"""Reporter `html`: the report of a run as one page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
-
-from latte.api import Options, Reporter, RunResults, run_page, write_text
-
-
-class HtmlOptions(Options):
-    """How much the page shows."""
-
-    gallery: int = Field(default=60, ge=0, description="training images in the gallery")
-    thumbnail: int = Field(
-        default=160, ge=32, le=1024, description="longer side of a gallery image, in pixels"
-    )
+from latte.api import Reporter, RunResults, run_page, write_text
+from latte.components.options import HtmlOptions
 
 
 class HtmlReporter(Reporter[HtmlOptions]):
-    """Write `report/index.html`: all that a run measured, and a sample of what it saw."""
+    """Writes `report/index.html`: all measurements, and a gallery of training images."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the page; see `Reporter`."""
+        """Write the page and return its path."""
         path = results.folder / "report" / "index.html"
         page = run_page(
             results,

@@ -1,4 +1,4 @@
-"""The model card of a run."""
+"""Reporter `model-card`: the model card of a run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from latte.api import NoOptions, Reporter, RunResults, model_card, write_text
 
 
 class ModelCardReporter(Reporter[NoOptions]):
-    """Writes `model/README.md`: what the model is, its data, method, numbers and limits."""
+    """Writes `model/README.md`: model, data, method, measurements and limits."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the card; see `Reporter`."""
+        """Write the card and return its path."""
         path = results.folder / "model" / "README.md"
         write_text(path, model_card(results))
         return [path]

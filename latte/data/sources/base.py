@@ -1,4 +1,4 @@
-"""Base class of the built-in datasets, and the order of images."""
+"""What the built-in datasets share: class names known from the start, a template, one order."""
 
 from __future__ import annotations
 
@@ -6,25 +6,40 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from latte.data.source_options import SourceOptions
-from latte.interfaces import Context, Dataset, ImageReference
+from latte.data.sources.classes import ClassLookup, shown
+from latte.interfaces import Context, Dataset, LabelledImage, LatteError
 
 SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 
 
 class ImageSource(Dataset[SourceOptionsT]):
-    """A dataset whose class names are known as soon as it is built."""
+    """Base of datasets that know their class names when they are built.
+
+    Example:
+        >>> from latte.api import PathText, SourceOptions
+        >>> from latte.api.sources import ClassNames, ImageSource, images_below, read_classes
+        >>> class Options(SourceOptions):
+        ...     root: PathText
+        ...     classes: ClassNames
+        >>> class Photos(ImageSource[Options]):
+        ...     def __init__(self, options, context):
+        ...         self._root = context.path(options.root)
+        ...         classes = read_classes(options.classes, self._root, context)
+        ...         super().__init__(options, context, classes)
+        ...     def training_images(self):
+        ...         return images_below(self._root, "dataset.root")
+    """
 
     def __init__(
         self,
         options: SourceOptionsT,
         context: Context,
-        class_names: tuple[str, ...],
-        class_aliases: Sequence[Sequence[str]] = (),
+        classes: Sequence[Sequence[str]],
     ) -> None:
-        """`class_aliases` are all names of each class; by default each has one."""
+        """Take all names of each class, the one that is shown first."""
         super().__init__(options, context)
-        self._class_names = class_names
-        self._class_aliases = class_aliases or [(name,) for name in class_names]
+        self._class_names = shown(classes)
+        self._class_aliases = classes
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -33,20 +48,31 @@ class ImageSource(Dataset[SourceOptionsT]):
 
     @property
     def template(self) -> str:
-        """The first template, a sentence with `{class}` for a class name."""
+        """The sentence that stands for a class, with `{class}` for its name."""
         return self.templates[0]
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All templates; the features of a class are the mean over them."""
+        """All sentences that stand for a class together."""
         return self.options.templates
 
     @property
     def class_aliases(self) -> Sequence[Sequence[str]]:
-        """All names of each class, the one in `class_names` first."""
+        """All names that each class goes by, the one in `class_names` first."""
         return self._class_aliases
 
+    @property
+    def lookup(self) -> ClassLookup:
+        """Finds the label of a class by any of its names."""
+        return ClassLookup(self.class_names, self.class_aliases)
 
-def by_id(images: Sequence[ImageReference]) -> tuple[ImageReference, ...]:
-    """Sort images by id, an order that depends on neither the source nor the labels."""
-    return tuple(sorted(images, key=lambda image: image.id))
+    def refuse_overlap(self, evaluation: Sequence[LabelledImage], where: str) -> None:
+        """Raise `LatteError` if a labelled image is a training image too."""
+        known = {image.id for image in self.training_images()}
+        shared = [labelled.image.id for labelled in evaluation if labelled.image.id in known]
+        if shared:
+            raise LatteError(
+                f"{len(shared)} evaluation images are training images too, such as {shared[0]}",
+                where=where,
+                hint="Take them out of one of the two.",
+            )

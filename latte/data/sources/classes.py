@@ -1,4 +1,4 @@
-"""Class names: read from a file, a list or folder names, and looked up in other spellings."""
+"""Class names: read from where the recipe says, distinct, and found again in other spellings."""
 
 from __future__ import annotations
 
@@ -12,18 +12,28 @@ from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, LatteError
 from latte.io.paths import existing_file, read_text, some
 
-ALIAS_SEPARATOR = " | "
-"""Separates several names of one class."""
-
 _WHERE = "dataset.classes"
+
+
+ALIAS_SEPARATOR = " | "
+"""Between several names of one class."""
 
 
 def read_classes(
     classes: str | tuple[str, ...], root: Path, context: Context
 ) -> tuple[tuple[str, ...], ...]:
-    """Return all names of each class: from a list, a text file, or the folders below `root`.
+    """Read all names of each class from a list, a text file, or (`folders`) subfolders of `root`.
 
-    Raises `LatteError` for a missing file, a name that occurs twice, or fewer than two classes.
+    Raises `LatteError` for a missing file, a repeated name, and fewer than two classes.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import Context
+        >>> from latte.api.sources import read_classes
+        >>> from latte.testing import StubClip
+        >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
+        >>> read_classes(("couch | sofa", "table"), Path(), context)
+        (('couch', 'sofa'), ('table',))
     """
     if classes == CLASS_FOLDERS:
         folders = list_folders(root)
@@ -41,12 +51,21 @@ def read_classes(
 def read_class_names(
     classes: str | tuple[str, ...], root: Path, context: Context
 ) -> tuple[str, ...]:
-    """Return the first name of each class; see `read_classes`."""
+    """Return the first name of each class of `read_classes`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import Context, read_class_names
+        >>> from latte.testing import StubClip
+        >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
+        >>> read_class_names(("couch | sofa", "table"), Path(), context)
+        ('couch', 'table')
+    """
     return shown(read_classes(classes, root, context))
 
 
 def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return the first name of each class, which reports show."""
+    """The first name of each class."""
     return tuple(names[0] for names in classes)
 
 
@@ -61,15 +80,19 @@ def _with_aliases(entries: Sequence[tuple[str, str]], where: str) -> tuple[tuple
 
 
 def folder_class_name(folder: Path) -> str:
-    """Return the class name of a folder of an ImageFolder tree."""
+    """Return the class name of a folder of an ImageFolder tree: `_` becomes a space.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import folder_class_name
+        >>> folder_class_name(Path("photos/polar_bear"))
+        'polar bear'
+    """
     return folder.name.replace("_", " ").strip()
 
 
 def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
-    """Strip names and drop blank ones; `names` are pairs of a name and its place.
-
-    Raises `LatteError` for a name that occurs twice, or fewer than two names.
-    """
+    """The names, stripped, without blank ones; each comes with the place that gives it."""
     first: dict[str, str] = {}
     for name, place in ((name.strip(), place) for name, place in names):
         if name in first:
@@ -85,16 +108,22 @@ def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
 
 
 def refuse_fewer_than_two(classes: int, where: str) -> None:
-    """Raise `LatteError` if there are fewer than two classes."""
+    """With one class there is nothing to tell apart: raise `LatteError`."""
     if classes < 2:
         raise LatteError(f"{classes} class names; at least 2 are needed", where=where)
 
 
 class ClassLookup:
-    """Look up labels of class names: exactly, else ignoring case and with `_` for spaces."""
+    """Finds the label of a class by its exact name, else ignoring case and reading `_` as a space.
+
+    Example:
+        >>> from latte.api import ClassLookup
+        >>> ClassLookup(["polar bear", "seal"]).label("Polar_Bear", where="labels.csv:2")
+        0
+    """
 
     def __init__(self, names: Sequence[str], aliases: Sequence[Sequence[str]] = ()) -> None:
-        """`aliases` are all names of each class; by default each has the one in `names`."""
+        """`aliases` are all names of each class, where it has more than the one in `names`."""
         self._names = names
         self._exact = {
             name: label
@@ -106,7 +135,7 @@ class ClassLookup:
             self._loose[_loosely(name)].append(name)
 
     def label(self, name: str, where: str) -> int:
-        """Return the label of `name`. Raises `LatteError` with the nearest class if unknown."""
+        """The label of `name`. Raises `LatteError` with the nearest class if there is none."""
         if name in self._exact:
             return self._exact[name]
         candidates = self._loose.get(_loosely(name), [])

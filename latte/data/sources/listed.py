@@ -1,22 +1,22 @@
-"""Images and labels from the paths in a list or split file, or from the folders of a tree."""
+"""Images by the paths that a list or split file names, kept below their root."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from latte.data.sources.classes import ClassLookup
-from latte.data.sources.tables import read_rows
+from latte.data.sources.tables import iterate_rows
 from latte.data.sources.walk import list_images
 from latte.interfaces import ImageReference, LabelledImage, LatteError
 from latte.io.paths import is_file, some
 
 
 def image_reference(path: Path, root: Path) -> ImageReference:
-    """Return the image at `path`; its id is the path relative to `root`, with `..` if outside.
+    """The image at `path`, its id relative to `root` (with `..` where it lies elsewhere).
 
-    Ids are stored as text, so bytes of a name that are not UTF-8 are escaped.
+    A name that is not UTF-8 has its odd bytes escaped, for ids are stored as text.
     """
     relative = Path(os.path.relpath(path, root)).as_posix()
     name = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -24,15 +24,21 @@ def image_reference(path: Path, root: Path) -> ImageReference:
 
 
 class ListedPaths:
-    """Turn the paths in a file into images below `root`.
+    """Turns the paths that a file lists into images below `root`.
 
-    An untrusted file must not make latte read other files, or send them to a describer. So `..`
-    and links that lead out of the root are rejected, and so are absolute paths, unless `absolute`
-    says that the user wrote the file.
+    An untrusted file must not make latte read files outside the root, and perhaps send them to a
+    describer. So `..` and links that lead outside are refused. Absolute paths are allowed if
+    `absolute` is true: the user wrote the file.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import ListedPaths
+        >>> ListedPaths(Path("photos"), absolute=False).reference("cats/1.jpg", "list.csv:2").id
+        'cats/1.jpg'
     """
 
     def __init__(self, root: Path, *, absolute: bool, id_root: Path | None = None) -> None:
-        """Ids are relative to `id_root`, by default to `root`."""
+        """`id_root` is where ids start, if that is not where paths do."""
         self.root = root
         self._real_root = root.resolve()
         self._absolute = absolute
@@ -40,7 +46,7 @@ class ListedPaths:
         self._inside: dict[Path, bool] = {}
 
     def reference(self, entry: str, where: str) -> ImageReference:
-        """Return the image at `entry`. Raises `LatteError` for a path that leaves the root."""
+        """The image that `entry` names. Raises `LatteError` for a path that leaves the root."""
         path = Path(entry)
         if not entry.strip() or "\0" in entry or not _is_file_name(entry):
             raise LatteError(f"{entry!r} is not a path", where=where)
@@ -53,10 +59,39 @@ class ListedPaths:
             raise self._refusal(f"{entry!r} is a link that leads out of the root", where)
         return image_reference(full, self._id_root)
 
+    def images(
+        self, read: Callable[[], Iterable[tuple[str, str]]], file: Path
+    ) -> tuple[ImageReference, ...]:
+        """Return the images of all entries of `file`, sorted by id.
+
+        `read()` yields each entry with its place. It is called again only to name the place of an
+        image that is listed twice: a million places take much memory.
+        """
+        images = [self.reference(entry, where) for entry, where in read()]
+        if len({image.id for image in images}) < len(images):
+            unique([(self.reference(entry, where), where) for entry, where in read()])
+        refuse_all_missing(images, self.root, str(file))
+        return by_id(images)
+
+    def labelled(
+        self, file: Path, lookup: ClassLookup, path_column: str, class_column: str
+    ) -> tuple[LabelledImage, ...]:
+        """Return the images of a CSV or JSONL file with their labels, sorted by id.
+
+        Raises `LatteError` with the line of an unknown class, a bad path or an image listed twice.
+        """
+        labelled, places = [], []
+        for row in iterate_rows(file):
+            image = self.reference(row.text(path_column), row.where)
+            labelled.append(LabelledImage(image, lookup.label(row.text(class_column), row.where)))
+            places.append((image, row.where))
+        refuse_all_missing(unique(places), self.root, str(file))
+        return labelled_by_id(labelled)
+
     def _stays_inside(self, path: Path) -> bool:
         if path.parent not in self._inside:
             self._inside[path.parent] = self._leads_inside(path.parent)
-        # Each folder is resolved once, however many images it holds.
+        # Of a million images in a thousand folders, each folder is looked at once.
         return self._inside[path.parent] and (
             not os.path.islink(path) or self._leads_inside(path)  # noqa: PTH114 - takes any name
         )
@@ -65,7 +100,7 @@ class ListedPaths:
         try:
             return path.resolve().is_relative_to(self._real_root)
         except (OSError, RuntimeError):
-            return True  # a loop of links or too long a name: reading it raises the error
+            return True  # a loop of links or an endless name: reading it fails, and says why
 
     def _refusal(self, what: str, where: str) -> LatteError:
         return LatteError(
@@ -74,7 +109,7 @@ class ListedPaths:
 
 
 def _is_file_name(text: str) -> bool:
-    """Return False for lone surrogates, which JSON can hold and no file system can."""
+    """JSON can hold half of a character, which no file system can."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
@@ -83,7 +118,7 @@ def _is_file_name(text: str) -> bool:
 
 
 def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]:
-    """Return the images of pairs of image and place. Raises `LatteError` for a repeated id."""
+    """The images without where they were named; raises `LatteError` for one named twice."""
     first: dict[str, str] = {}
     for image, where in images:
         if image.id in first:
@@ -97,10 +132,7 @@ def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]
 
 
 def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str) -> None:
-    """Raise `LatteError` if no image exists, which means that the root is wrong.
-
-    Single missing images are skipped when they are read.
-    """
+    """Single missing files are skipped when they are read; if none exists, the root is wrong."""
     if not images:
         raise LatteError("names no images", where=where)
     if not any(is_file(image.path) for image in images):
@@ -111,26 +143,19 @@ def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str)
         )
 
 
-def labelled_list(
-    file: Path, paths: ListedPaths, lookup: ClassLookup, path_column: str, class_column: str
-) -> tuple[LabelledImage, ...]:
-    """Return the images of a CSV or JSONL file with their labels, sorted by id.
-
-    Raises `LatteError` with the line of an unknown class, a bad path or an image listed twice.
-    """
-    labelled, places = [], []
-    for row in read_rows(file):
-        image = paths.reference(row.text(path_column), row.where)
-        labelled.append(LabelledImage(image, lookup.label(row.text(class_column), row.where)))
-        places.append((image, row.where))
-    refuse_all_missing(unique(places), paths.root, str(file))
-    return labelled_by_id(labelled)
-
-
 def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[LabelledImage, ...]:
-    """Return the images of an ImageFolder tree, labelled by its sub-folders, sorted by id.
+    """Return the images of an ImageFolder tree, labelled by their subfolders and sorted by id.
 
-    Raises `LatteError` for a sub-folder that is not a class, or an image in no sub-folder.
+    Raises `LatteError` for a subfolder that is not a class, and for images outside subfolders.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import ClassLookup
+        >>> from latte.api.sources import labelled_tree
+        >>> Path("test/cat").mkdir(parents=True)
+        >>> Path("test/cat/1.jpg").touch()
+        >>> [one.label for one in labelled_tree(Path("test"), Path(), ClassLookup(["dog", "cat"]))]
+        [1]
     """
     paths = list_images(folder, str(folder))
     inner = [path.relative_to(folder).parts for path in paths]
@@ -150,20 +175,25 @@ def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[Lab
     )
 
 
-def refuse_overlap(
-    training: Sequence[ImageReference], evaluation: Sequence[LabelledImage], where: str
-) -> None:
-    """Raise `LatteError` if any evaluation image is a training image too."""
-    known = {image.id for image in training}
-    shared = [labelled.image.id for labelled in evaluation if labelled.image.id in known]
-    if shared:
-        raise LatteError(
-            f"{len(shared)} evaluation images are training images too, such as {shared[0]}",
-            where=where,
-            hint="Take them out of one of the two.",
-        )
+def images_below(root: Path, where: str) -> tuple[ImageReference, ...]:
+    """Return every image below `root`, sorted by id. Raises `LatteError` if there is none.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import images_below
+        >>> Path("photos/cats").mkdir(parents=True)
+        >>> Path("photos/cats/1.jpg").touch()
+        >>> [image.id for image in images_below(Path("photos"), "dataset.root")]
+        ['cats/1.jpg']
+    """
+    return by_id([image_reference(path, root) for path in list_images(root, where)])
+
+
+def by_id(images: Iterable[ImageReference]) -> tuple[ImageReference, ...]:
+    """Sort images by id, so that their order depends on neither labels nor the file system."""
+    return tuple(sorted(images, key=lambda image: image.id))
 
 
 def labelled_by_id(images: Sequence[LabelledImage]) -> tuple[LabelledImage, ...]:
-    """Sort labelled images by id, as `by_id` sorts images."""
+    """Sort labelled images by id, as training images are."""
     return tuple(sorted(images, key=lambda labelled: labelled.image.id))

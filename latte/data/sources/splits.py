@@ -1,4 +1,4 @@
-"""Datasets from split files in CoOp's format: `{"train": [[path, label, name], ...], ...}`."""
+"""Split files as CoOp publishes them: `{"train"|"val"|"test": [[path, label, name], ...]}`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
-from latte.data.sources.base import ImageSource, SourceOptionsT, by_id
+from latte.data.sources.base import ImageSource, SourceOptionsT
 from latte.data.sources.classes import distinct
 from latte.data.sources.listed import (
     ListedPaths,
+    by_id,
     labelled_by_id,
     refuse_all_missing,
-    refuse_overlap,
     unique,
 )
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
@@ -26,21 +27,51 @@ SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "tes
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a split; `where` is `file split[index]`, for error messages."""
+    """One image of a split: `where` is `file split[index]`; the label may be missing.
+
+    Example:
+        >>> from latte.api.sources import Entry
+        >>> Entry("split.json train[0]", "cat/1.jpg", 0, "cat").label
+        0
+    """
 
     where: str
     path: str
     label: int | None
-    """None for an image without label."""
     name: str
 
 
-Splits = dict[str, list[Entry]]
-"""Entries of train, val and test; empty for a split that the file lacks."""
+class Splits(dict[str, list[Entry]]):
+    """Entries of train, val and test, in this order; empty if a file has none.
+
+    Example:
+        >>> from latte.api.sources import Entry, Splits
+        >>> cat = Entry("split.json train[0]", "cat/1.jpg", 0, "cat")
+        >>> [*Splits(train=[cat], val=[], test=[]).names_by_label()]
+        [0]
+    """
+
+    NAMES: ClassVar[tuple[str, ...]] = SPLIT_NAMES
+
+    def names_by_label(self) -> dict[int, Entry]:
+        """Return one labelled entry for each label, in label order.
+
+        Raises `LatteError` where a label has two names.
+        """
+        return names_by_label([entry for entries in self.values() for entry in entries])
 
 
 def read_splits(file: Path) -> Splits:
-    """Read every split by name. Raises `LatteError` with the place of malformed content."""
+    """Read a split file of CoOp. Raises `LatteError` with the place of malformed content.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import read_splits
+        >>> file = Path("split.json")
+        >>> _ = file.write_text('{"train": [["cat/1.jpg", 0, "cat"]], "test": []}')
+        >>> read_splits(file)["train"][0].name
+        'cat'
+    """
     try:
         content = json.loads(read_text(file))
     except json.JSONDecodeError as error:
@@ -51,13 +82,13 @@ def read_splits(file: Path) -> Splits:
         raise LatteError(f"malformed JSON: {error}", where=str(file), hint=SHAPE) from error
     if not isinstance(content, dict) or "train" not in content:
         raise LatteError("is not a split file: it has no train split", where=str(file), hint=SHAPE)
-    return {name: _read_split(file, name, content.get(name)) for name in SPLIT_NAMES}
+    return Splits({name: _read_split(file, name, content.get(name)) for name in SPLIT_NAMES})
 
 
 def names_by_label(entries: Sequence[Entry]) -> dict[int, Entry]:
-    """Return the first entry of each label, sorted by label.
+    """One labelled entry for each label id, in the order of ids.
 
-    Raises `LatteError` for a label with two names.
+    Raises `LatteError` where a label has two names.
     """
     first: dict[int, Entry] = {}
     for entry in entries:
@@ -91,11 +122,25 @@ def _read_entry(entry: object, where: str) -> Entry:
     raise LatteError(f"{shown} is not [path, label, class name]", where=where, hint=SHAPE)
 
 
-class SplitDataset(ImageSource[SourceOptionsT]):
-    """A dataset that trains on train and val and evaluates on test, as LatteCLIP does.
+# A dataset whose images, labels and class names come from the entries of a split.
 
-    Classes are ordered by label id; their names come from the labelled entries. Split files are
+
+class SplitDataset(ImageSource[SourceOptionsT]):
+    """Training is train and val, evaluation is test, as LatteCLIP and its baselines read CoOp.
+
+    Classes are ordered by label; their names come from the labelled entries. Split files are
     untrusted, so their paths must stay below the root.
+
+    Example:
+        >>> from latte.api import SourceOptions
+        >>> from latte.api.sources import SplitDataset, read_splits
+        >>> class Pets(SplitDataset[SourceOptions]):
+        ...     def __init__(self, options, context):
+        ...         file = context.path("split.json")
+        ...         splits, root = read_splits(file), context.path("images")
+        ...         super().__init__(
+        ...             options, context, splits, file=file, root=root, spell=str.lower
+        ...         )
     """
 
     def __init__(
@@ -108,23 +153,24 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         root: Path,
         spell: Callable[[str], str],
     ) -> None:
-        """Errors name `file`; `spell` turns a class name of the split into the displayed one."""
+        """Messages name `file`; `spell` turns a split's class name into the one that is used."""
         self._file, self._root = file, root
         self._train, self._test = splits["train"] + splits["val"], splits["test"]
-        names = names_by_label(self._train + self._test)
+        names = splits.names_by_label()
         self._labels = {label: index for index, label in enumerate(names)}
-        super().__init__(options, context, _class_names(names.values(), file, spell))
+        spelled = _class_names(names.values(), file, spell)
+        super().__init__(options, context, [(name,) for name in spelled])
 
     def training_images(self) -> Sequence[ImageReference]:
-        """Return the images of train and val, sorted by id."""
+        """The images of train and val, sorted by id."""
         return by_id([image for image, _ in self._listed_training])
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the images of test, sorted by id."""
+        """The images of test, sorted by id."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Return the labels of train and val that the split gives, by image id."""
+        """The labels of train and val, where the split gives them."""
         return {
             image.id: self._labels[entry.label]
             for image, entry in self._listed_training
@@ -143,7 +189,7 @@ class SplitDataset(ImageSource[SourceOptionsT]):
             LabelledImage(image, self._labels[_label_of(entry)])
             for image, entry in self._listed(self._test)
         ]
-        refuse_overlap(self.training_images(), labelled, str(self._file))
+        self.refuse_overlap(labelled, str(self._file))
         return labelled_by_id(labelled)
 
     def _listed(self, entries: Sequence[Entry]) -> list[tuple[ImageReference, Entry]]:

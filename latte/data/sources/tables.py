@@ -1,4 +1,4 @@
-"""Rows of CSV and JSONL files, with their line numbers."""
+"""Rows of CSV and JSONL files, each with the line that it stands on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latte.io.paths import read_text, some
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its values by column, its file and line."""
+    """One row: column -> value, and where it stands."""
 
     file: Path
     line: int
@@ -24,11 +24,11 @@ class Row:
 
     @property
     def where(self) -> str:
-        """The place of the row, `file:line`, for error messages."""
+        """`file:line`, for messages."""
         return f"{self.file}:{self.line}"
 
     def text(self, column: str) -> str:
-        """Return the text in `column`. Raises `LatteError` if missing, empty or not a text."""
+        """The text in `column`. Raises `LatteError` if it is absent, empty or not a text."""
         if column not in self.values:
             close = get_close_matches(column, self.values, n=1)
             hint = f"Did you mean {close[0]!r}? " if close else ""
@@ -43,7 +43,7 @@ class Row:
         return value
 
     def optional_text(self, column: str) -> str | None:
-        """Return the text in `column`, or None if it is missing or empty."""
+        """The text in `column`, None if it is absent or empty."""
         value = self.values.get(column)
         if value is None or value == "":
             return None
@@ -54,15 +54,17 @@ class Row:
         return value
 
 
-def read_rows(file: Path) -> list[Row]:
-    """Return all rows of a CSV or JSONL file; see `iterate_rows`."""
-    return list(iterate_rows(file))
-
-
 def iterate_rows(file: Path) -> Iterator[Row]:
-    """Yield the rows of a CSV file (with a header) or a JSONL file; a row takes about 500 bytes.
+    """Yield the rows of a CSV (with a header) or JSONL file; a row takes about 500 bytes.
 
-    Raises `LatteError` with the line of a malformed row.
+    Raises `LatteError` with the line of malformed content.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import iterate_rows
+        >>> _ = Path("images.jsonl").write_text('{"path": "1.jpg"}')
+        >>> [(row.text("path"), row.where) for row in iterate_rows(Path("images.jsonl"))]
+        [('1.jpg', 'images.jsonl:1')]
     """
     readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
     reader = readers.get(file.suffix.lower())
@@ -76,7 +78,7 @@ def iterate_rows(file: Path) -> Iterator[Row]:
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:
-    # A StringIO would take four bytes per character.
+    # A StringIO would take four bytes for each character.
     lines = io.TextIOWrapper(io.BytesIO(read_text(file).encode()), encoding="utf-8", newline="")
     reader = csv.reader(lines, strict=True)
     header: list[str] | None = None

@@ -1,4 +1,4 @@
-"""Find images below a folder, through links and past hidden files."""
+"""Every image below a folder, whatever links and hidden files lie around in it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,23 @@ _SORTED_AT_ONCE = 10_000
 
 
 def is_image_name(path: Path) -> bool:
-    """Return True if the file has the suffix of an image format."""
+    """Whether the file's suffix is one of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def list_images(root: Path, where: str) -> list[Path]:
-    """Return every image file below `root`, unsorted. Raises `LatteError` if there is none.
+    """Return every image file below `root`, by suffix, unsorted. Raises `LatteError` without any.
 
-    Hidden files and folders are left out. Links are followed, each folder once. Broken links are
-    included: reading them raises an error that gives the reason.
+    Hidden files and folders are left out. Links are followed, and a folder is listed once even if
+    several links lead to it. A broken link to a file is listed: reading it raises an error.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import list_images
+        >>> Path("photos").mkdir()
+        >>> Path("photos/1.jpg").touch()
+        >>> [path.name for path in list_images(Path("photos"), "dataset.root")]
+        ['1.jpg']
     """
     files = list(files_below(root))
     images = [path for path in files if is_image_name(path)]
@@ -42,19 +50,27 @@ def list_images(root: Path, where: str) -> list[Path]:
 
 
 def list_folders(root: Path) -> list[Path]:
-    """Return the sub-folders of `root` that are not hidden, sorted by name."""
+    """Return the subfolders of `root` that are not hidden, sorted by name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api.sources import list_folders
+        >>> Path("photos/cats").mkdir(parents=True)
+        >>> [folder.name for folder in list_folders(Path("photos"))]
+        ['cats']
+    """
     paths = [Path(entry.path) for entry in visible_entries(root)]
     return [path for path in paths if is_folder(path)]
 
 
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
-    """Yield every visible file below `root`; linked folders come last.
+    """Every visible file below `root`, as they are found; folders that links lead to come last.
 
-    The entries of a folder, sub-folders included, are sorted by name. In a folder with more than
-    10,000 entries, each 10,000 are sorted separately, to bound the memory. `unlisted` is called
-    with an error for each folder that cannot be listed; without it, the error is raised.
+    A folder's entries come sorted by name, its sub-folders in their place among them; of a folder
+    with more than 10,000 entries, each 10,000 are sorted by themselves, so that none is held whole.
+    `unlisted` is told of folders that cannot be listed; without it they raise `LatteError`.
     """
-    # Real folders come before links, so that a folder below `root` keeps its real path.
+    # Real folders go before links, so that a folder is found under its own name where it has one.
     linked = deque([root])
     seen: set[tuple[int, int]] = set()
     while linked:
@@ -76,7 +92,7 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
 def _entries(
     folder: Path, seen: set[tuple[int, int]], unlisted: Callable[[LatteError], None] | None
 ) -> Iterator[os.DirEntry[str]]:
-    """Yield the visible entries of `folder`, unless its device and inode are in `seen`."""
+    """What `folder` shows, unless it was `seen`."""
     try:
         status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:

@@ -5,7 +5,6 @@ Labels that follow the structure of the images are what label propagation and cl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,13 +12,14 @@ from torch import Tensor
 
 from latte.interfaces import Progress
 from latte.report.diagnosis.measure import Measure, Measurement
+from latte.toolkit.neighbours import nearest_neighbours
 
 NEIGHBOURS = 10
 QUERIES = 10_000
 """Images whose neighbours are looked up, among all images: the mean over so many is sure to one
 percentage point."""
-_BLOCK_NUMBERS = 2**24
-"""Largest block of similarities that is held at once."""
+_BLOCK_ENTRIES = 2**24
+"""Entries of the largest block of similarities that is held at once."""
 
 PURITY = Measure(
     "neighbour_agreement",
@@ -43,12 +43,15 @@ class Neighbours:
 def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbours:
     """Look up the neighbours of unit features (N, D), or of `QUERIES` of them."""
     queries = choose_queries(len(features), seed)
-    found = []
     with progress.task("nearest images", len(queries), "images") as task:
-        for block in neighbour_blocks(features, queries, NEIGHBOURS):
-            found.append(block)
-            task.advance(len(block))
-    return Neighbours(queries, torch.cat(found))
+        _, nearest = nearest_neighbours(
+            features,
+            NEIGHBOURS,
+            queries,
+            block_bytes=_BLOCK_ENTRIES * features.element_size(),
+            advance=task.advance,
+        )
+    return Neighbours(queries, nearest)
 
 
 def choose_queries(images: int, seed: int) -> Tensor:
@@ -57,19 +60,6 @@ def choose_queries(images: int, seed: int) -> Tensor:
         return torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
     return torch.randperm(images, generator=generator)[:QUERIES].sort().values
-
-
-def neighbour_blocks(features: Tensor, queries: Tensor, count: int) -> Iterator[Tensor]:
-    """Blocks (b, k) of the rows nearest to each query row, itself left out, nearest first.
-
-    `features` are unit rows (N, D), `queries` rows of them (Q,); the blocks make up (Q, k) with
-    k = min(count, N - 1). Memory for similarities does not grow with N·N.
-    """
-    images = len(features)
-    for block in torch.split(queries, max(1, _BLOCK_NUMBERS // images)):
-        cosines = features[block] @ features.T
-        cosines[torch.arange(len(block)), block] = -torch.inf
-        yield cosines.topk(min(count, images - 1), dim=1).indices
 
 
 def purity(labels: Tensor, near: Neighbours) -> Tensor:

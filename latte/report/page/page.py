@@ -40,6 +40,14 @@ def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: i
         results: as reporters get them.
         gallery_images: most training images in the gallery.
         thumbnail_size: pixels of the longer side of an image.
+
+    Example:
+        from latte.api import run_page, write_text
+
+        def report(self, results):
+            path = results.folder / "report" / "index.html"
+            write_text(path, run_page(results, gallery_images=20))
+            return [path]
     """
     return filled(_TEMPLATES, "filter.js", _content(results, gallery_images, thumbnail_size))
 

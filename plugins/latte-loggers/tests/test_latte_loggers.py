@@ -15,7 +15,7 @@ from latte_loggers import latte_components
 
 from latte.api import ComponentSpec, Figures, LatteError, RunStart
 from latte.testing import ReporterContract
-from latte.testing.reporter import tell
+from latte.testing.reporter import call_hooks
 from latte.testing.results import run_results
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -104,7 +104,7 @@ def tensorboard() -> None:
 @pytest.mark.usefixtures("tensorboard")
 def test_tensorboard_has_steps_epochs_and_the_result(tmp_path: Path) -> None:
     results = run_results(tmp_path)
-    files = tell(reporter("tensorboard", tmp_path), results)
+    files = call_hooks(reporter("tensorboard", tmp_path), results)
     found = scalars(results.folder)
     assert [path.parent for path in files] == [results.folder / "tensorboard"]
     assert dict(found["train/loss"]) == {1: 2.0, 2: 1.0}
@@ -174,7 +174,7 @@ def test_wandb_offline_has_the_figures_and_no_secret(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     results = run_results(tmp_path)
     recipe = {**results.recipe, "describer": {"use": "remote", "token": KEY}}
-    (file,) = tell(reporter("wandb", tmp_path), results)
+    (file,) = call_hooks(reporter("wandb", tmp_path), results)
     found = [*records(file)]
     rows = [
         {item.key or item.nested_key[-1]: json.loads(item.value_json) for item in one.history.item}
@@ -200,7 +200,7 @@ def test_wandb_offline_has_the_figures_and_no_secret(tmp_path: Path) -> None:
 def test_wandb_marks_a_failed_run(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     results = run_results(tmp_path)
-    tell(reporter("wandb", tmp_path), results, ends=False)
+    call_hooks(reporter("wandb", tmp_path), results, ends=False)
     (file,) = (results.folder / "wandb").glob("offline-run-*/*.wandb")
     exits = [one.exit.exit_code for one in records(file) if one.WhichOneof("record_type") == "exit"]
     assert exits == [1]
@@ -213,7 +213,7 @@ def test_trackio_has_the_figures_and_stays_here(
     pytest.importorskip("trackio")
     monkeypatch.setenv("TRACKIO_SPACE_ID", "somebody/else")
     results = run_results(tmp_path)
-    (file,) = tell(reporter("trackio", tmp_path), results)
+    (file,) = call_hooks(reporter("trackio", tmp_path), results)
     with sqlite3.connect(file) as database:
         rows = database.execute(
             "SELECT run_name, step, metrics FROM metrics ORDER BY id"

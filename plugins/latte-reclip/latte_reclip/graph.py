@@ -7,29 +7,6 @@ import warnings
 import torch
 from torch import Tensor
 
-BLOCK_BYTES = 2**27
-"""Largest block of similarities that is held at once."""
-
-
-def nearest_neighbours(
-    rows: Tensor, count: int, block_bytes: int = BLOCK_BYTES
-) -> tuple[Tensor, Tensor]:
-    """Cosines and indices (n, k) of the nearest other rows of unit rows (n, D), nearest first.
-
-    k = min(count, n - 1).
-    """
-    nodes = len(rows)
-    kept = min(count, nodes - 1)
-    cosines = rows.new_empty(nodes, kept)
-    indices = torch.empty(nodes, kept, dtype=torch.int64, device=rows.device)
-    size = max(1, block_bytes // (nodes * rows.element_size()))
-    for first in range(0, nodes, size):
-        block = rows[first : first + size] @ rows.T
-        block.diagonal(first).fill_(-torch.inf)
-        found = block.topk(kept, dim=1)
-        cosines[first : first + size], indices[first : first + size] = found
-    return cosines, indices
-
 
 def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
     """S = D^-1/2 W D^-1/2 as a sparse CSR matrix (n, n), for neighbours (n, k).

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte_reclip.graph import nearest_neighbours, propagation_matrix
+from latte.api import nearest_neighbours
+from latte_reclip.graph import propagation_matrix
 from latte_reclip.options import LabelPropagationOptions
 from latte_reclip.projection import class_directions, project
 

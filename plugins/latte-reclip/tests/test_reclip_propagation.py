@@ -6,12 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latte_reclip.graph import nearest_neighbours, propagation_matrix
+from latte_reclip.graph import propagation_matrix
 from latte_reclip.options import LabelPropagationOptions
 from latte_reclip.projection import class_directions, project
 from latte_reclip.propagation import class_scores, highest_scores, propagate
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from latte.api import nearest_neighbours
 
 OPTIONS = LabelPropagationOptions()
 EXACT = OPTIONS.model_copy(update={"iterations": 2000, "tolerance": 1e-13})
@@ -111,21 +113,6 @@ def test_the_graph_is_symmetric_and_its_largest_eigenvalue_is_one(
     assert bool((matrix.diagonal() == 0).all())
     assert bool((matrix >= 0).all())
     assert torch.linalg.eigvalsh(matrix)[-1] == pytest.approx(1, abs=1e-9)
-
-
-@given(GRAPHS, st.integers(1, 4000))
-@settings(deadline=None, max_examples=30)
-def test_each_row_has_its_nearest_others_whatever_the_block(
-    graph: tuple[int, int, int], block_bytes: int
-) -> None:
-    count, neighbours, seed = graph
-    rows = unit(count, seed=seed)
-    cosines, indices = nearest_neighbours(rows, neighbours, block_bytes)
-    kept = min(neighbours, count - 1)
-    assert indices.shape == (count, kept)
-    assert not bool((indices == torch.arange(count)[:, None]).any())
-    expected = (rows @ rows.T).fill_diagonal_(-2).topk(kept, dim=1).values
-    assert torch.allclose(cosines, expected, atol=1e-12)
 
 
 def test_solving_in_blocks_of_classes_changes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Which images lie next to each other, and how far labels follow that."""
+"""The graph of images that look alike, and how far labels agree with it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-BLOCK_BYTES = 2**27
-"""Bytes of a block of similarities that is held at once."""
+from latte.api import nearest_neighbours
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,9 @@ def _known() -> MutableMapping[Tensor, Neighbours]:
     return WeakTensorKeyDictionary()
 
 
-def _found(rows: Tensor, kept: int, block_bytes: int = BLOCK_BYTES) -> Neighbours:
+def _found(rows: Tensor, kept: int) -> Neighbours:
     images = len(rows)
-    cosines, indices = _nearest(rows, kept, block_bytes)
+    cosines, indices = nearest_neighbours(rows, kept)
     own = torch.arange(images, device=rows.device).repeat_interleave(kept)
     others = indices.flatten()
     shares = cosines.flatten().clamp_min(0) / (2 * kept)
@@ -70,19 +69,6 @@ def _found(rows: Tensor, kept: int, block_bytes: int = BLOCK_BYTES) -> Neighbour
         check_invariants=False,
     ).coalesce()
     return Neighbours(indices, _compressed(graph))
-
-
-def _nearest(rows: Tensor, kept: int, block_bytes: int) -> tuple[Tensor, Tensor]:
-    """Cosines and indices (N, kept) of the nearest other rows."""
-    images = len(rows)
-    cosines = rows.new_empty(images, kept)
-    indices = torch.empty(images, kept, dtype=torch.int64, device=rows.device)
-    size = max(1, block_bytes // (images * rows.element_size()))
-    for first in range(0, images, size):
-        block = rows[first : first + size] @ rows.T
-        block.diagonal(first).fill_(-torch.inf)
-        cosines[first : first + size], indices[first : first + size] = block.topk(kept, dim=1)
-    return cosines, indices
 
 
 def _compressed(graph: Tensor) -> Tensor:

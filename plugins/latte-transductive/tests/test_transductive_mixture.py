@@ -189,13 +189,13 @@ def test_neighbours_are_looked_for_once_per_features(monkeypatch: pytest.MonkeyP
     from latte_transductive import neighbours
 
     looked: list[int] = []
-    search = neighbours._nearest
+    search = neighbours.nearest_neighbours
 
-    def counted(rows: Tensor, kept: int, block_bytes: int) -> tuple[Tensor, Tensor]:
+    def counted(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
         looked.append(len(rows))
-        return search(rows, kept, block_bytes)
+        return search(rows, count)
 
-    monkeypatch.setattr(neighbours, "_nearest", counted)
+    monkeypatch.setattr(neighbours, "nearest_neighbours", counted)
     texts, images = clustered(40, 3, seed=4)
     fitted(images, texts)
     fitted(images, texts, image_weight=0.5)
@@ -203,14 +203,12 @@ def test_neighbours_are_looked_for_once_per_features(monkeypatch: pytest.MonkeyP
     assert looked == [40, 40]
 
 
-def test_neighbours_graph_is_the_same_whatever_the_block() -> None:
-    from latte_transductive.neighbours import _found
+def test_neighbours_graph_is_symmetric() -> None:
+    from latte_transductive.neighbours import neighbours_of
 
-    images = unit(30, seed=2)
-    whole, parts = _found(images, 5), _found(images, 5, block_bytes=500)
-    assert torch.equal(whole.indices, parts.indices)
-    assert torch.allclose(whole.graph.to_dense(), parts.graph.to_dense())
-    assert torch.equal(whole.graph.to_dense(), whole.graph.to_dense().T)
+    found = neighbours_of(unit(30, seed=2), 5)
+    assert found is not None
+    assert torch.equal(found.graph.to_dense(), found.graph.to_dense().T)
 
 
 def test_single_precision_gives_the_same_labels() -> None:

@@ -15,7 +15,7 @@ from latte.components.describers.phrases import (
     PhraseDescriber,
     PhraseOptions,
     standard_scores,
-    standing_out,
+    threshold_score,
 )
 from latte.interfaces import Backbone, DescribedImage, DescribeRequest, LatteError
 from tests.helpers.describe_doubles import context, no_clip
@@ -199,11 +199,11 @@ def test_scores_are_finite_and_never_change_the_order(similarities: list[float])
 
 @given(st.integers(1, 5000))
 def test_the_bar_is_lower_in_small_sections(phrases: int) -> None:
-    assert 0 <= standing_out(phrases) <= standing_out(phrases + 1) <= STANDS_OUT
+    assert 0 <= threshold_score(phrases) <= threshold_score(phrases + 1) <= STANDS_OUT
 
 
 @pytest.mark.parametrize("phrases", [1, 2, 3, 10, 1000])
 def test_one_phrase_far_above_the_others_is_said(phrases: int) -> None:
     similarities = torch.zeros(phrases)
     similarities[0] = 0.3
-    assert float(standard_scores(similarities)[0]) >= standing_out(phrases)
+    assert float(standard_scores(similarities)[0]) >= threshold_score(phrases)

@@ -1,4 +1,4 @@
-"""Texts that name a class."""
+"""Gate `leakage`: texts that name a class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.leakage import ClassNames, LeakageGate, LeakageOptions, singulars
+from latte.components.gates.leakage import LeakageGate, LeakageOptions, NameFinder, singulars
 from latte.interfaces import LatteError
 from tests.helpers.gate_judging import ANY_TEXT, reason
 
@@ -16,7 +16,7 @@ NAMES = ("bear", "polar bear", "T-shirt", "horse", "golden_retriever", "Fireman"
 
 
 def named(text: str, names: tuple[str, ...] = NAMES) -> list[set[str]]:
-    return [{*classes} for classes in ClassNames(names).found(text)]
+    return [{*classes} for classes in NameFinder(names).found(text)]
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_composed_and_decomposed_letters_are_the_same() -> None:
 def test_a_name_is_found_wherever_its_words_are_set_apart(
     name: str, others: list[str], around: str
 ) -> None:
-    classes = ClassNames([name])
+    classes = NameFinder([name])
     if [*classes.found(name)]:
         assert {name} in [{*one} for one in classes.found(f"{around} . {name} . {around}")]
-    assert {one for found in ClassNames(others).found(around) for one in found} <= {*others}
+    assert {one for found in NameFinder(others).found(around) for one in found} <= {*others}
 
 
 CASES = {
@@ -96,7 +96,7 @@ CASES = {
 
 @pytest.mark.parametrize("text", CASES)
 @pytest.mark.parametrize("names", ["own", "other", "any"])
-def test_the_option_says_whose_name_must_not_stand(text: str, names: Any) -> None:
+def test_option_names_selects_the_forbidden_classes(text: str, names: Any) -> None:
     held_back = reason(LeakageGate, LeakageOptions(names=names), text) is not None
     assert held_back == (names in CASES[text] or (names == "any" and bool(CASES[text])))
 
@@ -121,7 +121,7 @@ def test_ignored_classes_may_be_named() -> None:
     assert reason(LeakageGate, ignoring, "a polar bear", **about) is None
 
 
-def test_ignoring_a_class_that_there_is_not_is_answered_with_the_nearest() -> None:
+def test_unknown_ignored_class_names_the_nearest() -> None:
     with pytest.raises(LatteError, match="did you mean `dog`"):
         reason(LeakageGate, LeakageOptions(ignore=("dgo",)), "a cat")
 
@@ -138,6 +138,6 @@ def test_ignoring_more_holds_back_no_more(text: str, some: set[str], more: set[s
 
 def test_one_table_serves_many_classes_and_texts() -> None:
     names = tuple(f"thing{i} of{i % 7} kind{i % 11}" for i in range(10_000))
-    table = ClassNames(names)
+    table = NameFinder(names)
     found = [[*table.found(f"there is a {name}s here")] for name in names[::10]]
     assert found == [[frozenset({name})] for name in names[::10]]

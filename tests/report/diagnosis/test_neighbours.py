@@ -15,16 +15,12 @@ from latte.report.diagnosis.neighbours import (
     Neighbours,
     choose_queries,
     find_neighbours,
-    neighbour_blocks,
     purity,
     purity_by_chance,
     purity_measure,
 )
+from latte.toolkit.neighbours import nearest_neighbours
 from tests.helpers.unit_vectors import QUICKLY, drawn_labels, unit_rows
-
-
-def nearest(features: torch.Tensor, queries: torch.Tensor, count: int) -> torch.Tensor:
-    return torch.cat([*neighbour_blocks(features, queries, count)])
 
 
 @QUICKLY
@@ -32,7 +28,7 @@ def nearest(features: torch.Tensor, queries: torch.Tensor, count: int) -> torch.
 def test_purity_equals_slow_loops(images: int, count: int, classes: int, seed: int) -> None:
     features, labels = unit_rows(images, 5, seed), drawn_labels(images, classes, seed)
     queries = torch.arange(images)
-    found = purity(labels, Neighbours(queries, nearest(features, queries, count)))
+    found = purity(labels, Neighbours(queries, nearest_neighbours(features, count)[1]))
     for index in range(images):
         others = [other for other in range(images) if other != index]
         others.sort(key=lambda other: -float(features[index] @ features[other]))
@@ -43,17 +39,6 @@ def test_purity_equals_slow_loops(images: int, count: int, classes: int, seed: i
             assert float(found[index]) == pytest.approx(same / len(counted))
         else:
             assert math.isnan(float(found[index]))
-
-
-def test_blocks_change_nothing_and_the_image_itself_is_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    features, queries = unit_rows(20, 6, 0), torch.arange(0, 20, 2)
-    whole = nearest(features, queries, 5)
-    monkeypatch.setattr(module, "_BLOCK_NUMBERS", 60)
-    assert len([*neighbour_blocks(features, queries, 5)]) == 4
-    assert torch.equal(nearest(features, queries, 5), whole)
-    assert not (whole == queries[:, None]).any()
 
 
 def test_separate_clusters_are_pure_and_shuffled_labels_are_as_by_chance() -> None:

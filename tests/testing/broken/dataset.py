@@ -1,4 +1,4 @@
-"""Datasets with a fault each."""
+"""Datasets; each has one fault."""
 
 from __future__ import annotations
 

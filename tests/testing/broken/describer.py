@@ -1,4 +1,4 @@
-"""Describers with a fault each."""
+"""Describers; each has one fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Description types with a fault each."""
+"""Description types; each has one fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a broken component and its contract have in common."""
+"""Base of the contracts of broken components."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from latte.interfaces import Component, NoOptions, Options
 
 
 class Fault:
-    """A contract for `broken`; the tests named in `fails` must fail, and no other."""
+    """Contract tests of `broken`; exactly the tests named in `fails` must fail."""
 
     broken: ClassVar[type[Component[Any]]]
     given: ClassVar[Options] = NoOptions()

@@ -1,4 +1,4 @@
-"""Gates with a fault each."""
+"""Gates; each has one fault."""
 
 from __future__ import annotations
 

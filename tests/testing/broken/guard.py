@@ -1,4 +1,4 @@
-"""Guards with a fault each."""
+"""Guards; each has one fault."""
 
 from __future__ import annotations
 

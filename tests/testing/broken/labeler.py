@@ -1,4 +1,4 @@
-"""Pseudo-labelers with a fault each."""
+"""Pseudo-labelers; each has one fault."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.testing.broken.fault import Fault
 
 
 class ChangedStreams(CurrentLabeler):
-    """The current labels, with one thing about their streams changed."""
+    """The current labels with one change of their streams."""
 
     copies = 1
 
@@ -143,18 +143,18 @@ class TestLabelsAreDrawn(Fault, PseudoLabelerContract):
 
 
 class Forgetful(FrozenLabeler):
-    """Counts its rounds, and does not tell its state."""
+    """Counts epochs, and leaves the count out of its state."""
 
-    rounds = 1
+    epochs = 1
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
         streams = super().assign(batch, image_features, aggregator)
-        return [replace(one, weights=one.weights / self.rounds) for one in streams]
+        return [replace(one, weights=one.weights / self.epochs) for one in streams]
 
     def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
-        self.rounds += 1
+        self.epochs += 1
         return EpochInfo()
 
 
@@ -172,11 +172,11 @@ class Zero(FrozenLabeler):
 class TestTheClassifierIsZero(Fault, PseudoLabelerContract):
     broken = Zero
     given = FrozenOptions()
-    fails: ClassVar = {"begin_round_returns_what_was_learnt"}
+    fails: ClassVar = {"on_epoch_start_returns_valid_classifiers"}
 
 
 class Opinion(FrozenLabeler):
-    """A posterior of two classes an image; faults change it."""
+    """Posterior of two classes per image; subclasses add faults."""
 
     images = 0
 
@@ -205,7 +205,7 @@ class TestTheLeastProbableClassIsFirst(Fault, PseudoLabelerContract):
 
 
 class Absent(Opinion):
-    """It answers for all images but the last."""
+    """Posterior that lacks the last image."""
 
     def start(self, start: Any) -> None:
         super().start(start)
@@ -219,7 +219,7 @@ class TestAnImageHasNoPosterior(Fault, PseudoLabelerContract):
 
 
 class Lost(Opinion):
-    """Its posterior comes with `on_epoch_start` and is not part of its state."""
+    """Posterior computed in `on_epoch_start` and missing in the state."""
 
     begun = False
 
@@ -245,4 +245,4 @@ class Silent(FrozenLabeler):
 class TestNoRoundInfo(Fault, PseudoLabelerContract):
     broken = Silent
     given = FrozenOptions()
-    fails: ClassVar = {"begin_round_returns_what_was_learnt"}
+    fails: ClassVar = {"on_epoch_start_returns_valid_classifiers"}

@@ -1,4 +1,4 @@
-"""Losses with a fault each."""
+"""Losses; each has one fault."""
 
 from __future__ import annotations
 

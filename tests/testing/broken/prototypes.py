@@ -1,4 +1,4 @@
-"""Prototype aggregators with a fault each."""
+"""Prototype aggregators; each has one fault."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestTheBiasIsNotOnePerRow(FaultyPrototypes, PrototypeAggregatorContract):
         "a_recipe_without_descriptions_is_served_or_refused",
         "steps_keep_the_classifier_whole",
         "samples_of_weight_zero_do_no_harm",
-        "rounds_may_bring_nothing_or_classifiers",
+        "epochs_may_bring_nothing_or_classifiers",
     }
 
 
@@ -168,7 +168,7 @@ class TestAClassHasNoPrototype(FaultyPrototypes, PrototypeAggregatorContract):
         "a_recipe_without_descriptions_is_served_or_refused",
         "steps_keep_the_classifier_whole",
         "samples_of_weight_zero_do_no_harm",
-        "rounds_may_bring_nothing_or_classifiers",
+        "epochs_may_bring_nothing_or_classifiers",
     }
 
 
@@ -194,7 +194,7 @@ class TestTheClassifierHasGradient(FaultyPrototypes, PrototypeAggregatorContract
         "a_recipe_without_descriptions_is_served_or_refused",
         "steps_keep_the_classifier_whole",
         "samples_of_weight_zero_do_no_harm",
-        "rounds_may_bring_nothing_or_classifiers",
+        "epochs_may_bring_nothing_or_classifiers",
     }
 
 
@@ -250,6 +250,6 @@ class Trusting(MomentumPrototypes):
 class TestAClassifierIsExpected(FaultyPrototypes, PrototypeAggregatorContract):
     broken = Trusting
     fails: ClassVar = {
-        "rounds_may_bring_nothing_or_classifiers",
+        "epochs_may_bring_nothing_or_classifiers",
         "a_stopped_run_goes_on_to_the_bit",
     }

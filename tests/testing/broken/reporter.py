@@ -1,4 +1,4 @@
-"""Reporters with a fault each, and a model that is not there."""
+"""Reporters with one fault each, and a missing model."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ REPORTS = {
     "it_can_report_again",
     "labels_may_be_missing",
     "names_may_be_hostile",
-    "it_may_hear_of_the_run",
-    "the_run_may_fail",
+    "hooks_are_called_during_a_run",
+    "hooks_are_called_when_a_run_fails",
 }
 
 
@@ -90,7 +90,7 @@ class Loud(Text):
 
 class TestItWritesElsewhereWhileTheRunGoesOn(Fault, ReporterContract):
     broken = Loud
-    fails: ClassVar = {"it_may_hear_of_the_run", "the_run_may_fail"}
+    fails: ClassVar = {"hooks_are_called_during_a_run", "hooks_are_called_when_a_run_fails"}
 
 
 class Locking(Text):
@@ -104,7 +104,7 @@ class Locking(Text):
 
 class TestItStaysLockedAfterAFailure(Fault, ReporterContract):
     broken = Locking
-    fails: ClassVar = {"the_run_may_fail"}
+    fails: ClassVar = {"hooks_are_called_when_a_run_fails"}
 
 
 class TestNoSuchModel(ModelContract):

@@ -1,1 +1,1 @@
-"""The ten datasets that LatteCLIP was measured on: facts, layout, splits, downloads."""
+"""The ten published datasets of LatteCLIP's experiments."""

@@ -1,4 +1,4 @@
-"""Archives that lie around in a dataset's folder: unfinished, damaged, or not unpacked yet."""
+"""Checks of a dataset's folder: missing and misplaced files, the split, and leftover archives."""
 
 from __future__ import annotations
 
@@ -14,116 +14,31 @@ from typing import Any, Literal
 
 from latte.api import LatteError, digest
 from latte.api.sources import (
-    SPLIT_NAMES,
     Splits,
     is_file,
     is_folder,
-    names_by_label,
     read_text,
     visible_entries,
 )
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts, all_facts
 from latte.components.datasets.published.location import missing, read_published, split_files
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-PART = ".part"
-"""How an unfinished download ends."""
+_DEPTH = 3
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found. With an `error` the dataset cannot be used as it was published."""
+    """One result of a check; after an `error` the dataset differs from the published one."""
 
     level: Literal["error", "warning", "ok"]
     what: str
     hint: str = ""
 
 
-def leftovers(root: Path, *, needed: bool) -> Iterator[Finding]:
-    """What is said about each archive in `root`; `needed`: its content may be what is missing."""
-    for entry in visible_entries(root):
-        path = root / entry.name
-        if entry.name.endswith(PART):
-            yield Finding("warning", f"{entry.name} is an unfinished download", "Get it again.")
-        elif entry.name.endswith(ARCHIVES) and is_file(path):
-            yield from _archive(path, needed=needed)
-
-
-def _archive(path: Path, *, needed: bool) -> Iterator[Finding]:
-    if not readable_archive(path):
-        yield Finding("warning", f"{path.name} is no readable archive", "Delete it.")
-    elif needed:
-        yield Finding("warning", f"{path.name} is not unpacked", f"Unpack it in {path.parent}.")
-
-
-def readable_archive(path: Path) -> bool:
-    """Whether `path` begins as an archive does (and ends so, for ZIP); the rest is not read."""
-    if path.suffix == ".zip":
-        return zipfile.is_zipfile(path)
-    try:
-        with tarfile.open(path) as archive:
-            return archive.next() is not None
-    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
-        return False
-
-
-# Which split it is: the published one, one made here, or that of another dataset.
-
-
-MADE_BY = "made_by"
-"""A key that latte adds to the splits it makes; CoOp's readers do not look at it."""
-
-
-def split_digest(splits: Splits) -> str:
-    """A digest of all that a run sees: training images, test images, their labels and names.
-
-    The order counts not, nor which of train and val a training image is in.
-    """
-    lines = [
-        f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
-        for split in SPLIT_NAMES
-        for entry in splits[split]
-    ]
-    return digest(*sorted(lines))
-
-
-def maker(file: Path) -> str | None:
-    """Who made this split file, if it says so. Raises `LatteError` if it cannot be read."""
-    try:
-        content: Any = json.loads(read_text(file))
-    except (ValueError, RecursionError) as error:
-        raise LatteError(f"malformed JSON: {error}", where=str(file)) from error
-    found = content.get(MADE_BY) if isinstance(content, dict) else None
-    return found if isinstance(found, str) else None
-
-
-def sizes(splits: Splits) -> tuple[int, int, int, int]:
-    """Images of train, val and test, and classes."""
-    entries = [entry for split in SPLIT_NAMES for entry in splits[split]]
-    counts = [len(splits[split]) for split in SPLIT_NAMES]
-    return counts[0], counts[1], counts[2], len(names_by_label(entries))
-
-
-def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
-    """`sizes` of the published split."""
-    return facts.train, facts.val, facts.test, facts.classes
-
-
-def belongs_to(splits: Splits) -> str | None:
-    """The dataset whose published split has these sizes."""
-    found = [one.name for one in all_facts().values() if expected_sizes(one) == sizes(splits)]
-    return found[0] if found else None
-
-
-# Looks at a dataset's folder and says exactly what is missing, misplaced or not what it seems.
-
-
-_DEPTH = 3
-_SHOWN = 3
-
-
 def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
-    """Everything found in `root`, in the order in which one would mend it; no image is opened."""
+    """Check `root`; findings are in the order of their fixes. No image is opened."""
     if not is_folder(root):
         return [Finding("error", f"no such folder: {root}", _how_to_get(facts, root))]
     absent = missing(facts, root, split)
@@ -134,7 +49,7 @@ def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
 
 
 def usable(findings: list[Finding]) -> bool:
-    """Whether a run would see the dataset as it was published."""
+    """Return True if a run would use the dataset as it was published."""
     return all(finding.level != "error" for finding in findings)
 
 
@@ -199,7 +114,7 @@ def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Find
 
 
 def _images(folder: Path, splits: Splits) -> Finding:
-    named = {split: [entry.path for entry in splits[split]] for split in SPLIT_NAMES}
+    named = {split: [entry.path for entry in entries] for split, entries in splits.items()}
     total = sum(map(len, named.values()))
     present = _present(folder, (path for paths in named.values() for path in paths))
     absent = {split: [one for one in paths if one not in present] for split, paths in named.items()}
@@ -217,7 +132,7 @@ def _images(folder: Path, splits: Splits) -> Finding:
 
 
 def _nested(folder: Path, path: str) -> str:
-    """Where the images are if the whole tree lies in a folder of its own inside `folder`."""
+    """Return a hint if the whole tree is one folder too deep inside `folder`, else nothing."""
     for entry in visible_entries(folder):
         if is_file(folder / entry.name / path):
             return f"One level too deep: move the content of {folder / entry.name} to {folder}."
@@ -225,7 +140,7 @@ def _nested(folder: Path, path: str) -> str:
 
 
 def _present(folder: Path, paths: Iterable[str]) -> set[str]:
-    """Those of `paths` that are files which hold something; each folder is listed once."""
+    """Return the `paths` that are non-empty files; each folder is listed once."""
     parents = {PurePosixPath(path).parent for path in paths}
     return {
         (parent / entry.name).as_posix()
@@ -237,10 +152,88 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
 
 
 def _below(folder: Path, name: str, depth: int) -> Iterator[Path]:
-    """Paths called `name` inside sub-folders of `folder`, the nearest first."""
+    """Yield paths called `name` in subfolders of `folder`, the nearest first."""
     inner = [folder / entry.name for entry in visible_entries(folder)]
     folders = [path for path in inner if is_folder(path)]
     yield from (path / name for path in folders if (path / name).exists())
     if depth > 1:
         for path in folders[:50]:
             yield from _below(path, name, depth - 1)
+
+
+MADE_BY = "made_by"
+"""Key that latte adds to splits that it makes; CoOp's readers ignore it."""
+
+
+def split_digest(splits: Splits) -> str:
+    """Return a digest of training and test images with their labels and class names.
+
+    Order, and the division into train and val, do not change it.
+    """
+    lines = [
+        f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
+        for split, entries in splits.items()
+        for entry in entries
+    ]
+    return digest(*sorted(lines))
+
+
+def maker(file: Path) -> str | None:
+    """Return the `made_by` text of a split file, or None. Raises `LatteError` if unreadable."""
+    try:
+        content: Any = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise LatteError(f"malformed JSON: {error}", where=str(file)) from error
+    found = content.get(MADE_BY) if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def sizes(splits: Splits) -> tuple[int, int, int, int]:
+    """Return the numbers of images in train, val and test, and of classes."""
+    train, val, test = map(len, splits.values())
+    return train, val, test, len(splits.names_by_label())
+
+
+def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
+    """Return the `sizes` of the published split."""
+    return facts.train, facts.val, facts.test, facts.classes
+
+
+def belongs_to(splits: Splits) -> str | None:
+    """Return the dataset whose published split has these sizes, or None."""
+    found = [one.name for one in all_facts().values() if expected_sizes(one) == sizes(splits)]
+    return found[0] if found else None
+
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+PART = ".part"
+"""Suffix of an unfinished download."""
+
+
+def leftovers(root: Path, *, needed: bool) -> Iterator[Finding]:
+    """Yield findings about the archives in `root`; `needed`: something is missing."""
+    for entry in visible_entries(root):
+        path = root / entry.name
+        if entry.name.endswith(PART):
+            yield Finding("warning", f"{entry.name} is an unfinished download", "Get it again.")
+        elif entry.name.endswith(ARCHIVES) and is_file(path):
+            yield from _archive(path, needed=needed)
+
+
+def _archive(path: Path, *, needed: bool) -> Iterator[Finding]:
+    if not readable_archive(path):
+        yield Finding("warning", f"{path.name} is no readable archive", "Delete it.")
+    elif needed:
+        yield Finding("warning", f"{path.name} is not unpacked", f"Unpack it in {path.parent}.")
+
+
+def readable_archive(path: Path) -> bool:
+    """Return True if `path` begins like an archive (ZIP: also ends); the rest is not read."""
+    if path.suffix == ".zip":
+        return zipfile.is_zipfile(path)
+    try:
+        with tarfile.open(path) as archive:
+            return archive.next() is not None
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
+        return False

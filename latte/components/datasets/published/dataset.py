@@ -1,4 +1,4 @@
-"""The published datasets as components: one class each, all made from the table of facts."""
+"""The published datasets: one class each, all made from `table.toml`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from latte.api import Context, PathText, SourceOptions
-from latte.api.sources import SplitDataset, several_templates
+from latte.api.sources import SplitDataset
 from latte.components.datasets.published.facts import Facts, find_facts
 from latte.components.datasets.published.location import find_root, read_published, split_files
 
 
 class PublishedOptions(SourceOptions):
-    """One of the datasets that LatteCLIP was measured on, in CoOp's layout."""
+    """Options of the datasets of LatteCLIP's experiments, in CoOp's layout."""
 
     root: PathText | None = Field(
         default=None,
@@ -34,7 +34,7 @@ class PublishedOptions(SourceOptions):
     @field_validator("template")
     @classmethod
     def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        templates = several_templates(template)
+        templates = (template,) if isinstance(template, str) else template
         own = [one for one in templates if one not in ("released", "coop", "supplement")]
         if not templates or not all("{class}" in one for one in own):
             raise ValueError(
@@ -46,7 +46,7 @@ class PublishedOptions(SourceOptions):
 class PublishedDataset(SplitDataset[PublishedOptions]):
     """A dataset in CoOp's layout: train and val are training, test is evaluation.
 
-    Class names are spelled as LatteCLIP's code spells them; `facts` says which dataset it is.
+    Class names are spelled as in LatteCLIP's code.
     """
 
     facts: ClassVar[Facts]
@@ -65,7 +65,7 @@ class PublishedDataset(SplitDataset[PublishedOptions]):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences that stand for a class together, each with `{class}` for its name."""
+        """All templates, with named ones (`released`, `coop`, `supplement`) replaced."""
         return tuple(map(self.facts.template, super().templates))
 
 

@@ -1,4 +1,7 @@
-"""Which archives a dataset comes in: torchvision's own addresses and checksums, at run time."""
+"""Resumable downloads of a dataset's archives, verified by checksum.
+
+Addresses and checksums come from the installed torchvision.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,26 @@ from latte.api import LatteError, Progress
 from latte.components.datasets.published.check import PART
 from latte.components.datasets.published.facts import Facts
 
+ATTEMPTS = 5
+"""Number of consecutive attempts without new bytes before a download fails."""
+
+_TIMEOUT = 60.0
+
+_CHUNK = 1 << 20
+
+
+class _CutError(ConnectionError):
+    """The server closed the connection before all bytes came."""
+
+
+_CUT = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -31,17 +54,20 @@ class RemoteFile:
     url: str
     name: str
     md5: str | None
-    """Lower-case hex digest; None where torchvision knows none."""
+    """Lower-case hex digest; None if torchvision has none."""
 
 
 def remote_files(facts: Facts) -> list[RemoteFile]:
-    """What torchvision would download. Imports torch. Raises `LatteError` if it knows nothing."""
+    """Return the files that torchvision would download; imports torch.
+
+    Raises `LatteError` if torchvision has no download of the dataset.
+    """
     from torchvision import datasets
 
     found: list[RemoteFile] = []
     dataset = getattr(datasets, facts.torchvision, None)
     if dataset is not None:
-        # It ends in an error of its own: nothing was unpacked where it looks.
+        # torchvision ends with an error, because it finds nothing unpacked.
         with (
             _recorded(dataset.__module__, found),
             TemporaryDirectory() as empty,
@@ -58,7 +84,7 @@ def remote_files(facts: Facts) -> list[RemoteFile]:
 
 @contextmanager
 def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
-    """While this is open, torchvision's module tells what it would download and does not do it."""
+    """Record the downloads of torchvision's module in place of doing them, within the block."""
     module = importlib.import_module(module_name)
 
     def record(
@@ -80,34 +106,13 @@ def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
             setattr(module, name, function)
 
 
-# Downloads that go on after a cut, and count only once their checksum is right.
-
-
-ATTEMPTS = 5
-"""Attempts in a row that bring nothing, before a download is given up."""
-
-_TIMEOUT = 60.0
-_CHUNK = 1 << 20
-_CUT = (
-    urllib.error.URLError,
-    http.client.HTTPException,
-    ConnectionError,
-    TimeoutError,
-    ssl.SSLError,
-)
-
-
-class _CutError(ConnectionError):
-    """The server closed the connection before all bytes came."""
-
-
 def download(
     file: RemoteFile, folder: Path, progress: Progress, wait: Callable[[float], None] = time.sleep
 ) -> Path:
-    """`file` in `folder`, verified; one that lies there already is verified and kept.
+    """Download `file` into `folder`, verify it, and return its path; verify an existing file.
 
-    Bytes go to `NAME.part`, from where another call goes on. Raises `LatteError` for a server
-    that refuses or stays silent, for a disk that is full and for a wrong checksum.
+    Bytes go to `NAME.part`, which a later call continues. Raises `LatteError` if the server refuses
+    or does not answer, the disk is full, or the checksum is wrong.
     """
     target = folder / file.name
     if target.is_file():
@@ -146,7 +151,7 @@ def _fetch_all(
 
 
 def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
-    """One request for what is still missing. Raises one of `_CUT` if less than all comes."""
+    """Request the missing bytes once. Raises one of `_CUT` if some are still missing."""
     have = _size(part)
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:
@@ -166,7 +171,7 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Where the bytes that come start, and how long the whole file is, if the server says so."""
+    """Return the position of the sent bytes, and the file's length if the server sends it."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         found = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if found and int(found[1]) == have:
@@ -199,7 +204,7 @@ def _append(
 
 
 def _verify(path: Path, file: RemoteFile) -> None:
-    """Raises `LatteError` for a wrong checksum; a download that has one is worth nothing."""
+    """Raise `LatteError` for a wrong checksum; an unfinished download is then deleted."""
     if file.md5 is None:
         return
     with path.open("rb") as content:

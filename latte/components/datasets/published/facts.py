@@ -1,4 +1,4 @@
-"""What is known of each published dataset; `table.toml` holds it, nothing here imports torch."""
+"""Facts about each published dataset, from `table.toml`; imports no torch."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from typing import Literal
 from latte.api import LatteError
 
 SPLITS_PAGE = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
-"""Where CoOp's authors link their split files."""
+"""Page of CoOp's authors with links to their split files."""
 
 SUPPLEMENT = "a photo of a {class}."
-"""The one template that LatteCLIP's supplement gives, for every dataset."""
+"""Template of LatteCLIP's supplement, the same for every dataset."""
 
 MadeFrom = Literal["folders", "flowers", "pets", "cars", "scenes", "actions"]
 RANDOM_SPLITS: tuple[MadeFrom, ...] = ("folders", "flowers")
-"""Splits that CoOp drew from all images of a class; the others keep an official test set."""
+"""Splits that CoOp drew at random from all images; the others use an official test set."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One dataset, its layout below `root`, and how its classes and images are put into words."""
+    """One dataset: layout below `root`, class names, templates and prompts."""
 
     name: str
-    """As recipes write it."""
+    """Name in recipes."""
     title: str
     classes: int
     train: int
     val: int
     test: int
     folder: str
-    """The name that CoOp gives the dataset's folder below `LATTE_DATA`."""
+    """CoOp's name of the dataset's folder, below `LATTE_DATA`."""
     images: str
-    """Below the dataset's folder: where the paths of the split start."""
+    """Folder below the dataset's folder at which the paths of the split start."""
     released: str
     """The template in LatteCLIP's code, with `{class}`."""
     coop: str
@@ -50,19 +50,19 @@ class Facts:
     split: str = ""
     """The split file below the dataset's folder; empty for lists by variant (FGVC-Aircraft)."""
     digest: str = ""
-    """`split_digest` of the published split; empty where the file was not at hand."""
+    """`split_digest` of the published split; empty if it is not known."""
     image_folders: tuple[str, ...] = ()
-    """Folders that must be there; empty: `images` alone."""
+    """Required folders; empty: `images`."""
     dots: bool = False
-    """LatteCLIP reads a dot in a class name as a space."""
+    """True if LatteCLIP replaces dots in class names by spaces."""
     torchvision: str = ""
-    """The class of `torchvision.datasets` that knows the archives; empty: none does."""
+    """Class of `torchvision.datasets` with the archives; empty: there is none."""
     inside: str = ""
-    """What of the unpacked archives goes into the dataset's folder; a name that ends in .tar.gz is
-    an archive inside the archive."""
+    """Part of the unpacked archives to move into the dataset's folder; a name that ends in .tar.gz
+    is an archive inside the archive."""
     made_from: MadeFrom | None = None
     by_hand: str = ""
-    """What no program can fetch."""
+    """Instructions for files that must be fetched by hand."""
     ignored: tuple[str, ...] = ()
     """Class folders that CoOp leaves out."""
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Facts:
 
     @property
     def target(self) -> str:
-        """The name of its class in `latte.components.datasets.published.dataset`."""
+        """Name of its class in `latte.components.datasets.published.dataset`."""
         return "".join(part.capitalize() for part in self.name.split("-"))
 
     @property
@@ -79,12 +79,12 @@ class Facts:
         return self.image_folders or (self.images,)
 
     def spell(self, name: str) -> str:
-        """A class name as LatteCLIP spells it: lower case, spaces for `_` and perhaps for dots."""
+        """Return a class name as in LatteCLIP: lower case, spaces for `_` and (`dots`) for dots."""
         spaced = name.replace("_", " ").lower()
         return " ".join(spaced.replace(".", " ").split()) if self.dots else spaced
 
     def template(self, option: str) -> str:
-        """What the option means: one of `templates`, or a sentence of one's own."""
+        """Return the named template, or `option` itself if it is a sentence."""
         return self.templates.get(option, option)
 
     @property
@@ -95,13 +95,13 @@ class Facts:
 
 @cache
 def all_facts() -> dict[str, Facts]:
-    """Every dataset by its name, in alphabetical order."""
+    """Return the facts of every dataset by name, in alphabetical order."""
     table = tomllib.loads(Path(__file__).with_name("table.toml").read_text(encoding="utf-8"))
     return {name: _facts(name, row) for name, row in sorted(table.items())}
 
 
 def find_facts(name: str) -> Facts:
-    """The facts of one dataset. Raises `LatteError` with the nearest name."""
+    """Return the facts of one dataset. Raises `LatteError` with the nearest name."""
     known = all_facts()
     if name not in known:
         near = get_close_matches(name.lower().replace("_", "-"), known, n=1)

@@ -1,4 +1,7 @@
-"""Unpacks archives that somebody else made: nothing leaves the folder they are unpacked into."""
+"""Brings a dataset into CoOp's layout: download, verify, unpack, and make a missing split.
+
+Archives are untrusted: nothing is written outside the folder into which they are unpacked.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from latte.components.datasets.published.location import missing
 from latte.components.datasets.published.make_split import make_split
 
 _MEBIBYTE = 1 << 20
+
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -28,17 +32,96 @@ _DAMAGED = (
     ValueError,
     RuntimeError,
 )
-"""What the libraries raise for archives that are damaged, encrypted, or packed in unknown ways."""
+"""Exceptions of the libraries for damaged, encrypted and unknown archives."""
 
 _MOST_TIMES = 100
+
 _ALWAYS_FINE = 1 << 30
-"""An archive that holds more than this, and so many times its own size, is none of images."""
+"""An archive is refused if its content is larger than this and than 100 times its own size."""
+
+_UNPACKING = ".unpacking"
+"""Folder for unpacking, below the dataset's folder, so that files are moved by renaming."""
+
+
+def get_dataset(
+    facts: Facts,
+    root: Path,
+    progress: Progress,
+    *,
+    keep_archives: bool = False,
+    archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
+) -> None:
+    """Complete the dataset in `root` as far as possible, and print what is left to the user.
+
+    Existing files are not changed. Raises `LatteError` if a download or an archive fails.
+    """
+    if any(name != facts.split for name in missing(facts, root)):
+        if facts.torchvision:
+            _get_images(facts, root, progress, archives(facts), keep_archives)
+        else:
+            progress.say(f"{facts.name} cannot be downloaded by latte. {facts.by_hand}")
+    if facts.split and not (root / facts.split).is_file():
+        _get_split(facts, root, progress)
+
+
+def _get_images(
+    facts: Facts,
+    root: Path,
+    progress: Progress,
+    files: Sequence[RemoteFile],
+    keep_archives: bool,
+) -> None:
+    paths = [download(file, root, progress) for file in files]
+    packed = [path for path in paths if path.name.endswith(ARCHIVES)]
+    unpacked = root / _UNPACKING
+    shutil.rmtree(unpacked, ignore_errors=True)
+    try:
+        for path in packed:
+            unpack(path, unpacked, progress)
+        _move(_content(facts, unpacked, progress), root, facts)
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+    if not keep_archives:
+        for path in packed:
+            path.unlink()
+
+
+def _content(facts: Facts, unpacked: Path, progress: Progress) -> Path:
+    """Return the folder whose content is moved into the dataset's folder."""
+    inside = unpacked / facts.inside
+    if not inside.name.endswith(ARCHIVES) or not inside.is_file():
+        return inside
+    inner = unpacked / f"{_UNPACKING}-inner"
+    unpack(inside, inner, progress)
+    return inner
+
+
+def _move(content: Path, root: Path, facts: Facts) -> None:
+    if not content.is_dir():
+        raise LatteError(
+            f"the archive holds no {facts.inside}",
+            where=str(root),
+            hint=f"Unpack it by hand; what belongs where: latte datasets show {facts.name}",
+        )
+    for entry in sorted(content.iterdir()):
+        if not (root / entry.name).exists():
+            entry.rename(root / entry.name)
+
+
+def _get_split(facts: Facts, root: Path, progress: Progress) -> None:
+    progress.say(f"{facts.split} is not there; its authors publish it: {SPLITS_PAGE}")
+    try:
+        made = make_split(facts, root)
+    except LatteError as error:
+        progress.say(f"None can be made here: {error}")
+    else:
+        progress.say(f"{root / facts.split} is a stand-in. {made}")
 
 
 def unpack(archive: Path, folder: Path, progress: Progress) -> None:
-    """The content of a ZIP or (compressed) TAR below `folder`.
+    """Unpack a ZIP or (compressed) TAR into `folder`.
 
-    Raises `LatteError` for a damaged archive, and for one whose members or links lead out of it.
+    Raises `LatteError` for a damaged archive, and for one with links or with paths outside.
     """
     folder.mkdir(parents=True, exist_ok=True)
     total = -(-archive.stat().st_size // _MEBIBYTE)
@@ -60,7 +143,7 @@ def unpack(archive: Path, folder: Path, progress: Progress) -> None:
 
 
 def _positions(archive: Path, folder: Path) -> Iterator[int]:
-    """Unpack member by member; yields how many bytes of the archive are done."""
+    """Unpack member by member; yield the number of archive bytes done."""
     return _unzip(archive, folder) if zipfile.is_zipfile(archive) else _untar(archive, folder)
 
 
@@ -98,85 +181,3 @@ def _refuse_bomb(archive: Path, unpacked: int) -> None:
 
 def _unsafe(archive: Path, why: str) -> LatteError:
     return LatteError(f"is not safe to unpack: {why}", where=str(archive))
-
-
-# Brings a dataset into CoOp's layout: download, verify, unpack, make a split where none is.
-
-
-_UNPACKING = ".unpacking"
-"""Below the dataset's folder, so that what was unpacked is moved by renaming."""
-
-
-def get_dataset(
-    facts: Facts,
-    root: Path,
-    progress: Progress,
-    *,
-    keep_archives: bool = False,
-    archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
-) -> None:
-    """Do everything for `root` that a program can do, and say what it cannot.
-
-    What is there stays as it is. Raises `LatteError` where a download or an archive fails.
-    """
-    if any(name != facts.split for name in missing(facts, root)):
-        if facts.torchvision:
-            _get_images(facts, root, progress, archives(facts), keep_archives)
-        else:
-            progress.say(f"{facts.name} cannot be downloaded by latte. {facts.by_hand}")
-    if facts.split and not (root / facts.split).is_file():
-        _get_split(facts, root, progress)
-
-
-def _get_images(
-    facts: Facts,
-    root: Path,
-    progress: Progress,
-    files: Sequence[RemoteFile],
-    keep_archives: bool,
-) -> None:
-    paths = [download(file, root, progress) for file in files]
-    packed = [path for path in paths if path.name.endswith(ARCHIVES)]
-    unpacked = root / _UNPACKING
-    shutil.rmtree(unpacked, ignore_errors=True)
-    try:
-        for path in packed:
-            unpack(path, unpacked, progress)
-        _move(_content(facts, unpacked, progress), root, facts)
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
-    if not keep_archives:
-        for path in packed:
-            path.unlink()
-
-
-def _content(facts: Facts, unpacked: Path, progress: Progress) -> Path:
-    """The folder whose content belongs into the dataset's folder."""
-    inside = unpacked / facts.inside
-    if not inside.name.endswith(ARCHIVES) or not inside.is_file():
-        return inside
-    inner = unpacked / f"{_UNPACKING}-inner"
-    unpack(inside, inner, progress)
-    return inner
-
-
-def _move(content: Path, root: Path, facts: Facts) -> None:
-    if not content.is_dir():
-        raise LatteError(
-            f"the archive holds no {facts.inside}",
-            where=str(root),
-            hint=f"Unpack it by hand; what belongs where: latte datasets show {facts.name}",
-        )
-    for entry in sorted(content.iterdir()):
-        if not (root / entry.name).exists():
-            entry.rename(root / entry.name)
-
-
-def _get_split(facts: Facts, root: Path, progress: Progress) -> None:
-    progress.say(f"{facts.split} is not there; its authors publish it: {SPLITS_PAGE}")
-    try:
-        made = make_split(facts, root)
-    except LatteError as error:
-        progress.say(f"None can be made here: {error}")
-    else:
-        progress.say(f"{root / facts.split} is a stand-in. {made}")

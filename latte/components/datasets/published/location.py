@@ -1,4 +1,4 @@
-"""FGVC-Aircraft's own lists: a file of class names, and a file a split of image ids and names."""
+"""Location and files of a published dataset, and its splits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from latte.api import LatteError
 from latte.api.sources import (
-    SPLIT_NAMES,
     Entry,
     Splits,
     existing_file,
@@ -20,22 +19,76 @@ from latte.api.sources import (
 )
 from latte.components.datasets.published.facts import Facts
 
+DATA_VARIABLE = "LATTE_DATA"
+
 VARIANTS = "variants.txt"
 
 
+def default_root(facts: Facts) -> Path | None:
+    """Return the dataset's folder below `LATTE_DATA`, or None if the variable is not set."""
+    data = os.environ.get(DATA_VARIABLE)
+    return (Path(data).expanduser() / facts.folder).absolute() if data else None
+
+
+def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
+    """Return `chosen`, else the default folder. Raises `LatteError` if it does not exist."""
+    root = chosen or default_root(facts)
+    if root is None:
+        raise LatteError(
+            f"the folder of {facts.name} is unknown: neither root nor {DATA_VARIABLE} is set",
+            where=where,
+            hint=f"Set root, or {DATA_VARIABLE} to the folder that holds {facts.folder}/. "
+            f"To get it: latte datasets get {facts.name} --root DIR",
+        )
+    if not is_folder(root):
+        raise LatteError(
+            f"no such folder: {root}",
+            where=where,
+            hint=f"To get the dataset: latte datasets get {facts.name} --root {root}\n"
+            f"  What the folder holds: latte datasets show {facts.name}",
+        )
+    return root
+
+
+def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
+    """Return the folders (ending in `/`) and files missing in `root`; images are not checked."""
+    folders = [f"{name}/" for name in facts.needed_folders if not is_folder(root / name)]
+    files = [path.relative_to(root) for path in split_files(facts, root, split)]
+    return [*folders, *(path.as_posix() for path in files if not is_file(root / path))]
+
+
+def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
+    """Return the files that list the images: `split`, CoOp's split, or FGVC-Aircraft's lists."""
+    name = split or facts.split
+    return [root / name] if name else variant_lists(root)
+
+
+def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits:
+    """Read the dataset's splits. Raises `LatteError` for missing or malformed files."""
+    absent = missing(facts, root, split)
+    if absent:
+        raise LatteError(
+            f"{facts.name} lacks {', '.join(absent)}",
+            where=str(root),
+            hint=f"What is wrong: latte datasets check {facts.name} --root {root}",
+        )
+    name = split or facts.split
+    return read_splits(root / name) if name else read_variants(root)
+
+
 def variant_lists(root: Path) -> list[Path]:
-    """The files that are read."""
-    return [root / VARIANTS, *(_list_of(root, split) for split in SPLIT_NAMES)]
+    """Return the files of FGVC-Aircraft: class names, and image ids with names per split."""
+    return [root / VARIANTS, *(_list_of(root, split) for split in Splits.NAMES)]
 
 
 def read_variants(root: Path) -> Splits:
-    """Splits whose labels are lines of `variants.txt` and whose paths start at `images/`.
+    """Read FGVC-Aircraft's splits; labels are lines of `variants.txt`, paths start at `images/`.
 
-    Raises `LatteError` with the line of a variant that `variants.txt` does not name.
+    Raises `LatteError` with the line of a variant that is not in `variants.txt`.
     """
     names = read_text(existing_file(root / VARIANTS, "dataset.root")).split("\n")
     labels = {name: label for label, name in enumerate(filter(None, map(str.strip, names)))}
-    return {split: list(_entries(_list_of(root, split), labels)) for split in SPLIT_NAMES}
+    return Splits({split: list(_entries(_list_of(root, split), labels)) for split in Splits.NAMES})
 
 
 def _list_of(root: Path, split: str) -> Path:
@@ -55,61 +108,3 @@ def _entries(file: Path, labels: Mapping[str, int]) -> Iterator[Entry]:
                 hint=f"{VARIANTS} names {some([*labels])}.",
             )
         yield Entry(f"{file}:{number}", f"{image}.jpg", labels[name], name)
-
-
-# Where a published dataset lies, and what its folder must hold.
-
-
-DATA_VARIABLE = "LATTE_DATA"
-
-
-def default_root(facts: Facts) -> Path | None:
-    """The dataset's folder below `LATTE_DATA`; None where the variable is not set."""
-    data = os.environ.get(DATA_VARIABLE)
-    return (Path(data).expanduser() / facts.folder).absolute() if data else None
-
-
-def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
-    """The dataset's folder: `chosen`, else the default. Raises `LatteError`."""
-    root = chosen or default_root(facts)
-    if root is None:
-        raise LatteError(
-            f"where {facts.name} lies is not said: neither root nor {DATA_VARIABLE} is set",
-            where=where,
-            hint=f"Set root, or {DATA_VARIABLE} to the folder that holds {facts.folder}/. "
-            f"To get it: latte datasets get {facts.name} --root DIR",
-        )
-    if not is_folder(root):
-        raise LatteError(
-            f"no such folder: {root}",
-            where=where,
-            hint=f"To get the dataset: latte datasets get {facts.name} --root {root}\n"
-            f"  What the folder holds: latte datasets show {facts.name}",
-        )
-    return root
-
-
-def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
-    """Folders (with a `/` at their end) and files that `root` lacks; no image is looked at."""
-    folders = [f"{name}/" for name in facts.needed_folders if not is_folder(root / name)]
-    files = [path.relative_to(root) for path in split_files(facts, root, split)]
-    return [*folders, *(path.as_posix() for path in files if not is_file(root / path))]
-
-
-def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
-    """The files that say which images there are: `split` or CoOp's, else lists by variant."""
-    name = split or facts.split
-    return [root / name] if name else variant_lists(root)
-
-
-def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits:
-    """The dataset's splits. Raises `LatteError` for what is missing or malformed."""
-    absent = missing(facts, root, split)
-    if absent:
-        raise LatteError(
-            f"{facts.name} lacks {', '.join(absent)}",
-            where=str(root),
-            hint=f"What is wrong: latte datasets check {facts.name} --root {root}",
-        )
-    name = split or facts.split
-    return read_splits(root / name) if name else read_variants(root)

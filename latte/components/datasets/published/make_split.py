@@ -1,6 +1,6 @@
-"""The lists that datasets themselves bring, as (path, label, class name) in CoOp's words.
+"""Makes a missing split file as CoOp's code does, from the lists of the dataset itself.
 
-Each function raises `LatteError` for a list that is missing or that it cannot read.
+Functions raise `LatteError` for a list that is missing or malformed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,82 @@ Labelled = tuple[str, int, str]
 Official = tuple[list[Labelled], list[Labelled]]
 """Training and test images."""
 
+SEED = 1
+
+_SHARES = (0.5, 0.2)
+
+_VALIDATION = 0.2
+
+_RANDOM = (
+    "Made by latte as CoOp's code does it: 50/20/30 % of each class at random, seed 1. The "
+    "published split has other images in each part, so accuracies are not comparable with "
+    "published ones."
+)
+
+_OFFICIAL = (
+    "Made by latte from the dataset's own lists as CoOp's code does it, seed 1. Training (train + "
+    "val) and test images should be the published ones; which of them are val is not."
+)
+
+
+@dataclass(frozen=True)
+class MadeSplit:
+    """Train, val and test of a split file."""
+
+    train: Sequence[Labelled]
+    val: Sequence[Labelled]
+    test: Sequence[Labelled]
+
+
+def make_split(facts: Facts, root: Path) -> str:
+    """Write `facts.split` into `root` and return a sentence about its origin.
+
+    Raises `LatteError` if lists or images of the dataset are missing.
+    """
+    assert facts.made_from is not None
+    generator = random.Random(SEED)
+    made = _MAKERS[facts.made_from](facts, root, generator)
+    what = _RANDOM if facts.made_from in RANDOM_SPLITS else _OFFICIAL
+    content = {**vars(made), MADE_BY: what}
+    write_text(root / facts.split, json.dumps(content, ensure_ascii=False) + "\n")
+    return what
+
+
+def split_at_random(images: Iterable[Labelled], generator: random.Random) -> MadeSplit:
+    """Split each class: 50 % for training, 20 % for validation, the rest for testing."""
+    train, val, test = [], [], []
+    for members in _by_label(images):
+        generator.shuffle(members)
+        first = round(len(members) * _SHARES[0])
+        second = first + round(len(members) * _SHARES[1])
+        train += members[:first]
+        val += members[first:second]
+        test += members[second:]
+    return MadeSplit(train, val, test)
+
+
+def hold_out(
+    training: Iterable[Labelled], test: Sequence[Labelled], generator: random.Random
+) -> MadeSplit:
+    """Hold out 20 % of each class's training images for validation; keep the test set."""
+    train, val = [], []
+    for members in _by_label(training):
+        generator.shuffle(members)
+        count = round(len(members) * _VALIDATION)
+        val += members[:count]
+        train += members[count:]
+    return MadeSplit(train, val, test)
+
+
+def _by_label(images: Iterable[Labelled]) -> list[list[Labelled]]:
+    groups: defaultdict[int, list[Labelled]] = defaultdict(list)
+    for image in images:
+        groups[image[1]].append(image)
+    return [groups[label] for label in sorted(groups)]
+
 
 def image_folders(facts: Facts, root: Path) -> list[Labelled]:
-    """Every image below a folder a class, but for `facts.ignored`; sorted, labels in that order."""
+    """Return every image of the class folders except `facts.ignored`, sorted by folder."""
     images = existing_folder(root / facts.images, "root")
     folders = [folder for folder in list_folders(images) if folder.name not in facts.ignored]
     return [
@@ -40,9 +113,9 @@ def image_folders(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def flowers(facts: Facts, root: Path) -> list[Labelled]:
-    """`imagelabels.mat` has a label from 1 for each image; `cat_to_name.json` their names.
+    """Read `imagelabels.mat` (labels from 1) and `cat_to_name.json` (class names).
 
-    Without the latter, torchvision's names, which are the same.
+    Without the latter, use torchvision's names, which are the same.
     """
     file = root / "imagelabels.mat"
     names = _flower_names(root / "cat_to_name.json")
@@ -55,7 +128,7 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def pets(root: Path) -> Official:
-    """`annotations/trainval.txt` and `test.txt`: image, label from 1, species, breed."""
+    """Read `annotations/trainval.txt` and `test.txt`: image, label from 1, species, breed."""
 
     def read(file: str) -> list[Labelled]:
         lines = _lines(root / "annotations" / file, r"(\S+)_\d+ (\d+) \d+ \d+")
@@ -68,7 +141,7 @@ def pets(root: Path) -> Official:
 
 
 def cars(root: Path) -> Official:
-    """The annotations of the devkit and of the test set; CoOp puts a car's year first."""
+    """Read the annotations of devkit and test set; CoOp moves the year to the front."""
     meta = root / "devkit" / "cars_meta.mat"
     with _as_expected(meta):
         names = [
@@ -87,7 +160,7 @@ def cars(root: Path) -> Official:
 
 
 def scenes(root: Path) -> Official:
-    """SUN397's `ClassName.txt` and first partition; `/a/apse/indoor` is called indoor apse."""
+    """Read SUN397's `ClassName.txt` and first partition; `/a/apse/indoor` becomes indoor apse."""
     classes = [found for _, found in _lines(root / "ClassName.txt", r"/(\S+)")]
     labels = {name: label for label, name in enumerate(classes)}
 
@@ -102,7 +175,7 @@ def scenes(root: Path) -> Official:
 
 
 def actions(root: Path) -> Official:
-    """UCF101's first partition of videos, whose middle frames have their names."""
+    """Read UCF101's first partition of videos; images are their middle frames."""
     folder = root / "ucfTrainTestlist"
     labels = {
         action: int(label) - 1
@@ -131,7 +204,7 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Each line that is not empty, followed by the groups of `pattern`, which it must match."""
+    """Return each non-empty line with its groups of `pattern`, which it must match."""
     found = []
     for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
@@ -161,12 +234,12 @@ def _flower_names(file: Path) -> Sequence[str]:
 
 @contextmanager
 def _as_expected(file: Path) -> Iterator[None]:
-    """A list with another content than the published one is told as a `LatteError`."""
+    """Raise `LatteError` for any exception about the content of `file`."""
     try:
         yield
     except LatteError:
         raise
-    except Exception as error:  # scipy raises whatever a damaged file makes it stumble over
+    except Exception as error:  # scipy raises many types for damaged files
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise LatteError(f"is not as expected ({why[:200]})", where=str(file)) from error
 
@@ -189,81 +262,6 @@ def _matlab(file: Path, variable: str) -> Sequence[Any]:
     loaded = scipy.loadmat(existing_file(file, "root"), simplify_cells=True)
     values: Sequence[Any] = loaded[variable]
     return values
-
-
-# Makes the split that CoOp's code would make where its file is absent.
-
-
-SEED = 1
-_SHARES = (0.5, 0.2)
-_VALIDATION = 0.2
-
-_RANDOM = (
-    "Made by latte as CoOp's code does it: 50/20/30 % of each class at random, seed 1. The "
-    "published split has other images in each part, so accuracies are not comparable with "
-    "published ones."
-)
-_OFFICIAL = (
-    "Made by latte from the dataset's own lists as CoOp's code does it, seed 1. Training (train + "
-    "val) and test images should be the published ones; which of them are val is not."
-)
-
-
-@dataclass(frozen=True)
-class MadeSplit:
-    """A split as it is written."""
-
-    train: Sequence[Labelled]
-    val: Sequence[Labelled]
-    test: Sequence[Labelled]
-
-
-def make_split(facts: Facts, root: Path) -> str:
-    """Write `facts.split` into `root` and say what it is.
-
-    Raises `LatteError` where the dataset's lists or its images are missing, and for a dataset that
-    needs no split file.
-    """
-    assert facts.made_from is not None
-    generator = random.Random(SEED)
-    made = _MAKERS[facts.made_from](facts, root, generator)
-    what = _RANDOM if facts.made_from in RANDOM_SPLITS else _OFFICIAL
-    content = {**vars(made), MADE_BY: what}
-    write_text(root / facts.split, json.dumps(content, ensure_ascii=False) + "\n")
-    return what
-
-
-def split_at_random(images: Iterable[Labelled], generator: random.Random) -> MadeSplit:
-    """Of each class half for training, a fifth for validation, the rest for testing."""
-    train, val, test = [], [], []
-    for members in _by_label(images):
-        generator.shuffle(members)
-        first = round(len(members) * _SHARES[0])
-        second = first + round(len(members) * _SHARES[1])
-        train += members[:first]
-        val += members[first:second]
-        test += members[second:]
-    return MadeSplit(train, val, test)
-
-
-def hold_out(
-    training: Iterable[Labelled], test: Sequence[Labelled], generator: random.Random
-) -> MadeSplit:
-    """An official test set, and a fifth of each class of the training images for validation."""
-    train, val = [], []
-    for members in _by_label(training):
-        generator.shuffle(members)
-        count = round(len(members) * _VALIDATION)
-        val += members[:count]
-        train += members[count:]
-    return MadeSplit(train, val, test)
-
-
-def _by_label(images: Iterable[Labelled]) -> list[list[Labelled]]:
-    groups: defaultdict[int, list[Labelled]] = defaultdict(list)
-    for image in images:
-        groups[image[1]].append(image)
-    return [groups[label] for label in sorted(groups)]
 
 
 def _from_all(

@@ -117,7 +117,7 @@ def test_archives_left_over_are_judged(tmp_path: Path) -> None:
     ]
 
 
-def test_links_that_lead_round_in_circles_do_no_harm(tmp_path: Path) -> None:
+def test_circular_links_are_checked(tmp_path: Path) -> None:
     facts = dataset_trees.write_tree("dtd", tmp_path)
     (tmp_path / "images" / "banded" / "round").symlink_to(tmp_path / "images")
     assert "all 12 images of the split are there" in whats(check(facts, tmp_path), "ok")

@@ -34,13 +34,13 @@ def test_a_download_is_whole_or_absent(server: Server, tmp_path: Path) -> None:
     assert server.requests == [None]
 
 
-def test_after_a_cut_it_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+def test_download_resumes_after_a_cut(server: Server, tmp_path: Path) -> None:
     server.cuts = [1_000_000, 500_000]
     assert get(server, tmp_path).read_bytes() == DATA
     assert server.requests == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
-def test_a_killed_process_leaves_what_the_next_goes_on_with(server: Server, tmp_path: Path) -> None:
+def test_download_resumes_after_a_killed_process(server: Server, tmp_path: Path) -> None:
     server.cuts = [2_000_000]
     server.stall.set()
     program = (
@@ -63,19 +63,19 @@ def test_a_killed_process_leaves_what_the_next_goes_on_with(server: Server, tmp_
     assert server.requests == [None, f"bytes={written}-"]
 
 
-def test_an_unfinished_download_goes_on_in_the_next_call(server: Server, tmp_path: Path) -> None:
+def test_unfinished_download_resumes_in_the_next_call(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data.zip.part").write_bytes(DATA[:2_000_000])
     assert get(server, tmp_path).read_bytes() == DATA
     assert server.requests == ["bytes=2000000-"]
 
 
-def test_a_part_that_was_all_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_complete_part_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data.zip.part").write_bytes(DATA)
     assert get(server, tmp_path).read_bytes() == DATA
     assert server.requests == [f"bytes={len(DATA)}-"]
 
 
-def test_a_part_that_is_too_long_is_thrown_away(server: Server, tmp_path: Path) -> None:
+def test_too_long_part_is_deleted(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data.zip.part").write_bytes(DATA + b"more")
     assert get(server, tmp_path).read_bytes() == DATA
     assert server.requests == [f"bytes={len(DATA) + 4}-", None]
@@ -87,7 +87,7 @@ def test_a_server_without_ranges_sends_it_all_again(server: Server, tmp_path: Pa
     assert get(server, tmp_path).read_bytes() == DATA
 
 
-def test_servers_that_stumble_are_asked_again(server: Server, tmp_path: Path) -> None:
+def test_server_errors_are_retried(server: Server, tmp_path: Path) -> None:
     server.failures = [503, 500]
     assert get(server, tmp_path).read_bytes() == DATA
 
@@ -104,7 +104,7 @@ def test_without_a_checksum_the_length_counts(server: Server, tmp_path: Path) ->
     assert get(server, tmp_path, md5=None).read_bytes() == DATA
 
 
-def test_a_file_that_lies_there_is_verified_and_kept(server: Server, tmp_path: Path) -> None:
+def test_existing_file_is_verified_and_kept(server: Server, tmp_path: Path) -> None:
     (tmp_path / "data.zip").write_bytes(DATA)
     assert get(server, tmp_path).read_bytes() == DATA
     (tmp_path / "data.zip").write_bytes(b"own copy, of another kind")
@@ -114,21 +114,21 @@ def test_a_file_that_lies_there_is_verified_and_kept(server: Server, tmp_path: P
     assert server.requests == []
 
 
-def test_what_is_not_there_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
+def test_missing_file_is_not_retried(server: Server, tmp_path: Path) -> None:
     with pytest.raises(LatteError, match="cannot be downloaded: 404") as caught:
         get(server, tmp_path, name="gone.zip")
     assert "put a copy of gone.zip into the dataset's folder" in str(caught.value)
     assert len(server.requests) == 1
 
 
-def test_a_server_that_never_sends_is_given_up(server: Server, tmp_path: Path) -> None:
+def test_silent_server_fails_after_all_attempts(server: Server, tmp_path: Path) -> None:
     server.cuts = [0] * 100
     with pytest.raises(LatteError, match="goes on where it stopped"):
         get(server, tmp_path)
     assert len(server.requests) == ATTEMPTS
 
 
-def test_only_the_web_is_read(tmp_path: Path) -> None:
+def test_only_http_addresses_are_allowed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     file = RemoteFile((tmp_path / "secret").as_uri(), "copy", None)
     with pytest.raises(LatteError, match="is no web address"):

@@ -117,7 +117,7 @@ def test_a_missing_split_is_made_and_called_a_stand_in(server: Server, tmp_path:
     assert "The published split has other images" in note.hint
 
 
-def test_what_is_there_stays_and_nothing_is_asked_for(server: Server, tmp_path: Path) -> None:
+def test_complete_dataset_is_not_downloaded(server: Server, tmp_path: Path) -> None:
     facts, source = dataset_trees.write_tree("dtd", tmp_path), Source(server)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     get_dataset(facts, tmp_path, SilentProgress(), archives=source)
@@ -150,7 +150,7 @@ def test_an_archive_that_the_user_put_there_is_taken(server: Server, tmp_path: P
     assert server.requests == []
 
 
-def test_an_archive_packed_otherwise_is_kept_and_said(server: Server, tmp_path: Path) -> None:
+def test_archive_of_another_layout_is_kept_and_reported(server: Server, tmp_path: Path) -> None:
     source = Source(server, **{"dtd.tar.gz": pack("sun397", tmp_path / "made")})
     with pytest.raises(LatteError, match="the archive holds no dtd"):
         get_dataset(find_facts("dtd"), tmp_path / "data", SilentProgress(), archives=source)
@@ -158,7 +158,7 @@ def test_an_archive_packed_otherwise_is_kept_and_said(server: Server, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["stanford-cars", "ucf101"])
-def test_what_no_program_can_fetch_is_said(name: str, tmp_path: Path) -> None:
+def test_manual_steps_are_printed(name: str, tmp_path: Path) -> None:
     progress = Recorder()
     get_dataset(find_facts(name), tmp_path, progress)
     assert any(find_facts(name).by_hand in line for line in progress.lines)

@@ -134,7 +134,7 @@ def test_flowers_have_their_labels_in_a_matlab_file(tmp_path: Path) -> None:
     assert [len(splits[part]) for part in ("train", "val", "test")] == [10, 4, 6]
 
 
-def test_without_their_file_flowers_have_torchvision_s_names(tmp_path: Path) -> None:
+def test_flowers_without_names_file_use_torchvision_names(tmp_path: Path) -> None:
     scipy = pytest.importorskip("scipy.io")
     if not hasattr(Flowers102, "classes"):
         pytest.skip("this torchvision does not have them")
@@ -143,7 +143,7 @@ def test_without_their_file_flowers_have_torchvision_s_names(tmp_path: Path) -> 
     assert names == {(0, "pink primrose"), (101, "blackberry lily")}
 
 
-def test_an_older_torchvision_that_has_no_such_names_is_told(
+def test_older_torchvision_without_flower_names_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scipy = pytest.importorskip("scipy.io")

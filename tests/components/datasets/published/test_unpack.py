@@ -80,7 +80,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         unpack(tmp_path / "page.zip", tmp_path / "out", SilentProgress())
 
 
-def test_an_archive_that_swells_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latte.components.datasets.published.get._ALWAYS_FINE", 1000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(10**6))

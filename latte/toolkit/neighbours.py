@@ -1,0 +1,62 @@
+"""Nearest neighbours by cosine, in blocks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+BLOCK_BYTES = 2**27
+"""Bytes of the largest block of similarities that is held at once."""
+
+
+def nearest_neighbours(
+    rows: Tensor,
+    count: int,
+    queries: Tensor | None = None,
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    advance: Callable[[int], object] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Find the nearest other rows of each query row, by exact search over all rows.
+
+    Memory for similarities is bounded by `block_bytes` (at least one row of N), so it does not grow
+    with N². Results repeat to the bit on the same device with the same `block_bytes`. Among equal
+    cosines torch's `topk` chooses: always the same ones, but not always the lowest index.
+
+    Args:
+        rows: unit rows (N, D), floating point.
+        count: neighbours per query; N - 1 where there are fewer.
+        queries: int64 (Q,), the rows to search for, on the device of `rows`; None: all N.
+        block_bytes: largest block of similarities.
+        advance: called after each block with its number of queries, to show progress.
+
+    Returns:
+        Cosines (Q, k) in the dtype of `rows` and row indices (Q, k) int64, nearest first, with
+        k = min(count, N - 1). A row is never its own neighbour; an identical row may be.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import nearest_neighbours
+        >>> rows = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> cosines, indices = nearest_neighbours(rows, 1)
+        >>> indices.tolist()
+        [[1], [0], [1]]
+    """
+    kept = max(0, min(count, len(rows) - 1))
+    searched = len(rows) if queries is None else len(queries)
+    cosines = rows.new_empty(searched, kept)
+    indices = torch.empty(searched, kept, dtype=torch.int64, device=rows.device)
+    size = max(1, block_bytes // max(1, len(rows) * rows.element_size()))
+    for first in range(0, searched, size):
+        block = slice(first, min(searched, first + size))
+        if queries is None:
+            own, asked = torch.arange(block.start, block.stop, device=rows.device), rows[block]
+        else:
+            own, asked = queries[block], rows[queries[block]]
+        similarities = (asked @ rows.T).scatter_(1, own.unsqueeze(1), -torch.inf)
+        cosines[block], indices[block] = similarities.topk(kept, dim=1)
+        if advance is not None:
+            advance(len(own))
+    return cosines, indices

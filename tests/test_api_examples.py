@@ -1,0 +1,51 @@
+"""Every public class and function has an example in its docstring, and the examples work."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import latte.api
+import latte.api.sources
+import latte.testing
+
+EXAMPLE = re.compile(r"^Example:\n((?:    .*\n|\n)+)", re.MULTILINE)
+
+
+def public() -> dict[str, Any]:
+    """Exported classes and functions by their full name."""
+    modules = (latte.api, latte.api.sources, latte.testing)
+    found = {
+        f"{module.__name__}.{name}": getattr(module, name)
+        for module in modules
+        for name in module.__all__
+    }
+    return {
+        name: value
+        for name, value in found.items()
+        if inspect.isclass(value) or inspect.isfunction(value)
+    }
+
+
+@pytest.mark.parametrize("name", public())
+def test_public_docstring_has_a_working_example(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = inspect.cleandoc(public()[name].__doc__ or "") + "\n"
+    example = EXAMPLE.search(own)
+    assert example, f"{name} has no `Example:` in its docstring"
+    code = textwrap.dedent(example[1])
+    monkeypatch.chdir(tmp_path)
+    if ">>>" not in code:
+        compile(code, name, "exec")
+        return
+    test = doctest.DocTestParser().get_doctest(code, {"__name__": "example"}, name, name, 0)
+    problems: list[str] = []
+    doctest.DocTestRunner(verbose=False).run(test, out=problems.append)
+    assert not problems, "".join(problems)

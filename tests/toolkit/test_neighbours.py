@@ -1,0 +1,75 @@
+"""Exact nearest neighbours against loops over all pairs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from latte.toolkit.neighbours import nearest_neighbours
+from tests.helpers.unit_vectors import QUICKLY, unit_rows
+
+
+def slow_cosines(rows: Tensor, query: int, count: int) -> list[float]:
+    """The largest cosines of one row with the others, nearest first."""
+    others = [float(rows[query] @ rows[one]) for one in range(len(rows)) if one != query]
+    return sorted(others, reverse=True)[:count]
+
+
+@QUICKLY
+@given(
+    st.integers(1, 30),
+    st.integers(1, 8),
+    st.integers(0, 10_000),
+    st.integers(1, 4000),
+    st.booleans(),
+)
+def test_neighbours_equal_a_slow_search(
+    count_rows: int, count: int, seed: int, block_bytes: int, repeated: bool
+) -> None:
+    rows = unit_rows(count_rows, 5, seed).double()
+    if repeated:
+        rows = rows[torch.arange(count_rows) // 3]
+    cosines, indices = nearest_neighbours(rows, count, block_bytes=block_bytes)
+    kept = min(count, count_rows - 1)
+    assert cosines.shape == indices.shape == (count_rows, kept)
+    for query in range(count_rows):
+        found = indices[query].tolist()
+        assert query not in found
+        assert len({*found}) == kept
+        assert cosines[query].tolist() == pytest.approx(slow_cosines(rows, query, count))
+        assert cosines[query].tolist() == pytest.approx(
+            [float(rows[query] @ rows[i]) for i in found]
+        )
+
+
+@QUICKLY
+@given(st.integers(2, 30), st.integers(1, 8), st.integers(0, 10_000))
+def test_queries_select_rows_of_the_whole_search(rows: int, count: int, seed: int) -> None:
+    features, queries = unit_rows(rows, 5, seed).double(), torch.arange(0, rows, 3)
+    cosines, indices = nearest_neighbours(features, count, queries)
+    every_cosine, every_index = nearest_neighbours(features, count)
+    assert torch.allclose(cosines, every_cosine[queries])
+    assert torch.equal(indices, every_index[queries])
+
+
+def test_search_repeats_to_the_bit_with_ties_and_keeps_the_dtype() -> None:
+    for dtype in (torch.float32, torch.float64):
+        rows = unit_rows(20, 8, 0).to(dtype)[torch.arange(60) % 20]
+        first, second = nearest_neighbours(rows, 7), nearest_neighbours(rows, 7)
+        assert first[0].dtype == dtype
+        assert torch.equal(first[0], second[0])
+        assert torch.equal(first[1], second[1])
+
+
+def test_progress_advances_by_the_queries_of_each_block() -> None:
+    done: list[int] = []
+    nearest_neighbours(unit_rows(10, 4, 0), 2, block_bytes=4 * 10 * 4, advance=done.append)
+    assert done == [4, 4, 2]
+
+
+def test_no_rows_have_no_neighbours() -> None:
+    cosines, indices = nearest_neighbours(torch.zeros(0, 4), 3)
+    assert cosines.shape == indices.shape == (0, 0)
