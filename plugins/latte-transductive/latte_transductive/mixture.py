@@ -57,9 +57,9 @@ def fit_mixture(
         z_i = softmax over c of e_ic + v sum_j g_ij z_jc, five times
 
     with a_c = unit(t_c + mean x - mean t), the class text moved by the gap between the means; the
-    evenness r; `anchor_images` (k_even, k_few); and variances (D,) that all classes share. The weight w
-    makes the Gaussians' logits differ among classes `image_weight` times as much as the text logits
-    do. The graph g of neighbours counts more if these have the same zero-shot label:
+    evenness r; `anchor_images` (k_even, k_few); and variances (D,) that all classes share. The
+    weight w makes the Gaussians' logits differ among classes `image_weight` times as much as the
+    text logits do. The graph g of neighbours counts more if these have the same zero-shot label:
     v is `neighbour_weight` times the square of that agreement beyond chance.
 
     So a class without images keeps its text. Texts weigh more if few of the names occur, or if
