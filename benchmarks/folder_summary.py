@@ -90,7 +90,7 @@ def losses_of_adapted(rows: Sequence[Row]) -> Share:
 
 
 def forgone_gains(rows: Sequence[Row]) -> Share:
-    """Of the folders whose whole candidate gains well, those that keep less than half of that."""
+    """Count folders with a good gain of the full candidate that keep less than half of it."""
     return _share(
         [row for row in rows if (row.full or 0) > LARGE_GAIN],
         lambda row: row.own < (row.full or 0) / 2,

@@ -1,4 +1,4 @@
-"""What every measurement here needs: times of two sides in turns, and what the machine can do."""
+"""Shared measurements: alternating times of two sides, and the machine's matmul throughput."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ResultT = TypeVar("ResultT")
 
 
 class Timed:
-    """One side of a comparison with what was measured of it."""
+    """One side of a comparison, with its measurements."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.wall: list[float] = []
-        """Seconds by the clock, one value a round."""
+        """Wall seconds, one value per repetition."""
         self.cpu: list[float] = []
-        """Seconds of the processor, of all threads."""
+        """CPU seconds of all threads."""
         self.flops = 0
-        """Floating-point operations of one round in products and convolutions."""
+        """FLOPs of one repetition in matmuls and convolutions."""
 
     def run(self, work: Callable[[], ResultT]) -> ResultT:
-        """`work`, by the clock."""
+        """Run `work` and measure its time."""
         wall, cpu = time.perf_counter(), time.process_time()
         result = work()
         self.wall.append(time.perf_counter() - wall)
@@ -38,24 +38,24 @@ class Timed:
         return result
 
     def warm_up(self, work: Callable[[], ResultT]) -> ResultT:
-        """`work` once before the clock counts; its operations are counted in place of its time."""
+        """Run `work` once as warm-up and count its FLOPs."""
         with count_flops() as counter:
             result = work()
         self.flops = counter.get_total_flops()
         return result
 
     def share_of(self, peak: float) -> str:
-        """Of the rate of a plain product, `peak` operations a second of CPU."""
+        """Share of the matmul throughput `peak`, in FLOPs per second of CPU time."""
         return f"{100 * self.flops / median(self.cpu) / peak:.0f} % of the product's rate"
 
 
 def cpu_peak(dtype: torch.dtype = torch.float32) -> float:
-    """Floating-point operations a second of CPU of a 2048 x 2048 product."""
+    """Measure FLOPs per second of CPU time in a 2048 x 2048 matmul."""
     return matmul_throughput("cpu", dtype, clock=time.process_time)
 
 
 def ratio_line(plain: Timed, latte: Timed) -> str:
-    """How many times faster `latte` is, as the median over the rounds of both."""
+    """Return the speed-up of `latte`: the median over the repetitions."""
     line = (
         f"ratio: {median(plain.wall) / median(latte.wall):.2f} by the clock, "
         f"{median(plain.cpu) / median(latte.cpu):.2f} in CPU time"
@@ -64,7 +64,7 @@ def ratio_line(plain: Timed, latte: Timed) -> str:
 
 
 def memory_line() -> str:
-    """The largest resident size of this process so far."""
+    """Return the peak resident size of this process."""
     unit = 2**30 if sys.platform == "darwin" else 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     return f"peak memory of the process: {peak:.2f} GiB"

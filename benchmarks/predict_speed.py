@@ -1,9 +1,9 @@
-"""How fast a run's model classifies a folder, beside one image at a time.
+"""Speed of classifying a folder with a run's model, compared with one image at a time.
 
     python benchmarks/predict_speed.py RUN FOLDER [ROUNDS]
 
-Prints images a second of wall time, and seconds of processor time for 1,000 images: the latter
-are steadier where other work goes on. The ways take turns, so that they share what happens.
+Prints images per second of wall time, and CPU seconds per 1,000 images: the latter vary less on
+a busy machine. The two ways alternate, so that other load slows both.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from latte.predict.stream import named_images
 
 
 def one_at_a_time(run: Path, paths: list[str]) -> Callable[[], object]:
-    """What a loop over files with a call for each does."""
+    """Classify with one call per file."""
     model = latte.load(run, device="cpu")
     return lambda: [model.predict(path, batch_size=1) for path in paths]
 
 
 def streaming(run: Path, folder: Path) -> Callable[[], object]:
-    """What `latte predict RUN FOLDER` does."""
+    """Classify as `latte predict RUN FOLDER`."""
     model = latte.load(run, device="cpu")
     return lambda: sum(1 for _ in model.predict_iter(folder))
 
 
 def measured(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall and processor seconds."""
+    """Return wall and CPU seconds."""
     wall, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - processor

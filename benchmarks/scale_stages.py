@@ -72,7 +72,7 @@ class NamedImage(ImageReference):
 
 
 class Everything(Collection[str]):
-    """What was decoded before: all that anybody asks for."""
+    """Cache that has every decoded image."""
 
     def __contains__(self, key: object) -> bool:
         return True
@@ -108,7 +108,7 @@ class NamingDescriber(Describer[NoOptions]):
 
 @dataclass
 class World:
-    """What one stage leaves for the next."""
+    """Results of stages that later stages need."""
 
     folder: Path
     count: int
@@ -130,12 +130,12 @@ class World:
 
     @property
     def context(self) -> Context:
-        """Of a run without a CLIP."""
+        """Context of a run without a CLIP."""
         return Context(self.folder, self.folder / "cache", "cpu", 0, no_clip)
 
     @property
     def run(self) -> RunFolder:
-        """Where the stages write."""
+        """Folder of the stages."""
         return RunFolder(self.folder / "run")
 
     @property
@@ -172,7 +172,7 @@ class World:
 
     @property
     def training(self) -> TrainingSet:
-        """What is described."""
+        """Images that are described."""
         assert self.images is not None
         assert self.zero_shot is not None
         return TrainingSet(
@@ -330,7 +330,7 @@ def evaluate_model(world: World) -> None:
 
 
 def collect(world: World) -> None:
-    """What a report is made of."""
+    """Collect the input of a report."""
     assert world.images is not None
     world.bank = None
     world.run.environment.write_text(json.dumps({}))

@@ -1,4 +1,4 @@
-"""What both training steps of `python -m benchmarks step` work on: a model, pixels and texts."""
+"""Input of both training steps of `python -m benchmarks step`: a model, pixels and texts."""
 
 from __future__ import annotations
 

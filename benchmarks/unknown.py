@@ -1,4 +1,4 @@
-"""How well scores tell images of no class, where half of a labelled set's class names are removed.
+"""AUROC of scores for images of unknown classes: half of a labelled set's names are removed.
 
 A set in CoOp's form: of its test images, those of the classes that are left are known, the others
 are not. AUROC: how often a known image scores higher than an unknown one; 0.5 is chance.
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _features(root: Path, split: Path, model: str) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Of test images (M, D) and classes (C, D); labels (M,), and the logit scale."""
+    """Unit features of test images (M, D) and classes (C, D), labels (M,), and the logit scale."""
     folder = load_registry().model_folder
     settings = BackboneSettings(model=model)
     clip = load_backbone(settings, device="cpu", base_dir=Path(), model_folder=folder)
@@ -64,7 +64,7 @@ def _features(root: Path, split: Path, model: str) -> tuple[Tensor, Tensor, Tens
 def _draw(
     images: Tensor, texts: Tensor, labels: Tensor, scale: float, seed: int
 ) -> Mapping[str, float]:
-    """Of one half of the classes: each score's AUROC, and what thresholds do."""
+    """Return each score's AUROC for one half of the classes, and the effect of thresholds."""
     generator = torch.Generator().manual_seed(seed)
     kept = torch.randperm(len(texts), generator=generator)[: len(texts) // 2].sort().values
     known = torch.isin(labels, kept)

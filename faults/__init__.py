@@ -1,4 +1,4 @@
-"""Real faults against real processes of `latte run`: what people see, and that nothing is lost.
+"""Fault injection into real processes of `latte run`: messages are checked, and nothing is lost.
 
-`python -m faults --help`; the faults and what came of them are in `docs/faults.md`.
+`python -m faults --help`; the faults and their outcomes are in `docs/faults.md`.
 """

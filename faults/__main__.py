@@ -1,4 +1,4 @@
-"""`python -m faults [--times N] [--only NAME]`: make faults happen, and print what came of them."""
+"""`python -m faults [--times N] [--only NAME]`: inject faults and print their outcomes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 1 if anything was lost, differs, or was told badly."""
+    """Return exit code 1 if data are lost, results differ, or a message is bad; else 0."""
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("--times", type=int, default=8, help="kills in all (default 8)")
     parser.add_argument("--only", choices=FAULTS, action="append", help="may be repeated")
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def happen(name: str, site: Site, times: int) -> list[Outcome]:
-    """What came of one fault; what went wrong while it happened is a bad outcome, too."""
+    """Return the outcomes of one fault; an exception while it runs is a bad outcome."""
     print(f"{name} ...", file=sys.stderr)  # noqa: T201
     try:
         return FAULTS[name](site, times)

@@ -1,4 +1,4 @@
-"""Files that were whole once: checkpoints and the cache, cut off or with a bit turned."""
+"""Damaged checkpoints and cache files: truncated, empty, or with one flipped bit."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Damage = Callable[[Path], None]
 
 
 def cut(path: Path) -> None:
-    """Half of the file is gone."""
+    """Truncate the file to half."""
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
 
 def emptied(path: Path) -> None:
-    """The file is there, and has nothing in it."""
+    """Empty the file."""
     path.write_bytes(b"")
 
 
 def turned(path: Path) -> None:
-    """One bit of the last tenth is another."""
+    """Flip one bit in the last tenth."""
     data = bytearray(path.read_bytes())
     data[-1 - len(data) // 20] ^= 4
     path.write_bytes(bytes(data))
@@ -37,7 +37,7 @@ DAMAGES: Mapping[str, Damage] = {"cut": cut, "emptied": emptied, "one bit turned
 
 
 def checkpoints(site: Site, times: int) -> list[Outcome]:
-    """The newest checkpoint, and both of them."""
+    """Damage the newest checkpoint, then both."""
     rows = []
     for name, damage in DAMAGES.items():
         for count, which in ((1, "newest"), (2, "both")):
@@ -57,7 +57,7 @@ def checkpoints(site: Site, times: int) -> list[Outcome]:
 
 
 def caches(site: Site, times: int) -> list[Outcome]:
-    """Everything in the cache; what it held is made again, and of texts only what is gone."""
+    """Damage each cache file; it is made again, and only lost texts are asked for again."""
     rows = []
     for name, damage in DAMAGES.items():
         place = site.place()
@@ -78,6 +78,6 @@ def caches(site: Site, times: int) -> list[Outcome]:
 
 
 def _lines(files: Iterable[Path]) -> set[bytes]:
-    """Whole lines of the parts of a description store."""
+    """Return the complete lines of the parts of a description store."""
     parts = [path for path in files if path.suffix == ".jsonl"]
     return {line for path in parts for line in path.read_bytes().splitlines(keepends=True)}

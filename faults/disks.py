@@ -1,4 +1,4 @@
-"""A full disk, files that may not grow, folders for reading only."""
+"""Full disk, limited file size, and read-only folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _READ_ONLY = "read-only file system"
 
 
 def full(site: Site, times: int) -> list[Outcome]:
-    """A small disk of their own for run folder and cache, of sizes that end in various stages."""
+    """Run on small disks for run folder and cache, whose sizes end runs in various stages."""
     own_mounts()
     whole = _size(site.whole().folder)
     sizes = [int(whole * share) for share in (0.05, 0.4, 0.6, 0.7, 0.8, 0.9)]
@@ -37,7 +37,7 @@ def full(site: Site, times: int) -> list[Outcome]:
 
 
 def limited(site: Site, times: int) -> list[Outcome]:
-    """`ulimit -f`: another way in which a write fails half-way, and one that needs no rights."""
+    """Limit the file size by `ulimit -f`: a write fails half-way, and no rights are needed."""
     places, last = [], Ended(0, "")
     for blocks in (1, 4, 40, 400):
         place = site.place()
@@ -53,7 +53,7 @@ def limited(site: Site, times: int) -> list[Outcome]:
 
 
 def read_only(site: Site, times: int) -> list[Outcome]:
-    """Mounted for reading only, which binds root, too: the cache, then the run folder."""
+    """Mount the cache, then the run folder, read-only, which root obeys, too."""
     own_mounts()
     empty, filled, stopped = site.place(), site.place(), site.place()
 
@@ -84,7 +84,7 @@ def read_only(site: Site, times: int) -> list[Outcome]:
 
 @cache
 def own_mounts() -> tuple[str, ...]:
-    """The command that gives a process mounts of its own. Raises `NotPermittedError`."""
+    """Return the command for a process with private mounts; raises `NotPermittedError`."""
     for command in (("unshare", "-m"), ("unshare", "-rm")):
         try:
             probe = [*command, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
@@ -96,7 +96,7 @@ def own_mounts() -> tuple[str, ...]:
 
 
 def _on_small_disk(place: Place, size: int) -> Ended:
-    """Run where run folder and cache have `size` bytes; what they hold then is kept."""
+    """Run with `size` bytes for run folder and cache, and copy their content back."""
     disk, kept = place.folder / "disk", place.folder / "kept"
     disk.mkdir()
     kept.mkdir()
@@ -119,6 +119,6 @@ def _for_reading(folder: Path) -> Sequence[str]:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of run folder and cache, in whole pages, as a small disk counts them."""
+    """Return the bytes of run folder and cache, in whole pages, as a small disk counts them."""
     files = [one for part in ("runs", "cache") for one in (folder / part).rglob("*")]
     return sum(-(-one.stat().st_size // 4096) * 4096 for one in files if one.is_file())

@@ -18,7 +18,7 @@ STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "controls", "rep
 
 
 def killed(site: Site, times: int) -> list[Outcome]:
-    """`kill -9`, from before the first stage to after the last, `times` in all."""
+    """Send `kill -9` at `times` moments, from before the first stage to after the last."""
     done: Counter[str] = Counter()
     places: dict[str, list[Place]] = {}
     random = Random(0)
@@ -38,8 +38,8 @@ def killed(site: Site, times: int) -> list[Outcome]:
 
 
 def told_to_end(site: Site, times: int) -> list[Outcome]:
-    """Ctrl-C, and SIGTERM as schedulers send it, in every stage."""
-    # A shell lets what it starts with `&` ignore Ctrl-C, and so does everything that this starts.
+    """Send SIGINT, and SIGTERM as schedulers do, in every stage."""
+    # Background processes of a shell ignore SIGINT, and so do their children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return [
         _told_to_end(site, f"{name}: every stage", number, code, word)
@@ -67,7 +67,7 @@ def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> O
 
 
 def twice_at_once(site: Site, times: int) -> list[Outcome]:
-    """A second run of the same recipe while the first is at work."""
+    """Start a second run of the same recipe during the first."""
     place = site.place()
     first = place.start(FAULTS_PAUSE="3")  # still at work when the second has started
     assert place.wait_until(partial(place.has_begun, "describe"), first)
@@ -82,14 +82,14 @@ def twice_at_once(site: Site, times: int) -> list[Outcome]:
 
 
 def interrupt(site: Site, place: Place, stage: str, random: Random, number: int) -> Ended | None:
-    """Start, and send the signal at a random moment of `stage`; None where it was over before."""
+    """Start, and send the signal at a random moment of `stage`; None if the stage ended before."""
     pause = random.uniform(0, _seconds(site, stage))
     ready = partial(bool, 1) if stage == START else partial(place.has_begun, stage)
     return place.interrupt_when(_after(ready, pause), number)
 
 
 def _seconds(site: Site, stage: str) -> float:
-    """How long `stage` took in the undisturbed run; of the start, importing."""
+    """Return the seconds of `stage` in the undisturbed run; for the start, those of importing."""
     if stage == START:
         return 2.0
     began = site.whole().began()

@@ -1,4 +1,4 @@
-"""A GPU without memory left, as torch says so: while training, and while describing."""
+"""GPU out of memory, simulated by torch's exception, in training and in describing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from faults.site import Site
 _STARVING = "--set=loss=starving"
 _AUTO = "--set=train.micro_batch_size=auto"
 _AFTER = "8"
-"""Losses until memory is gone: some checkpoints later, for each step has two streams."""
+"""Calls of the loss before the exception; a step has two, so checkpoints exist by then."""
 
 
 def lacking(site: Site, times: int) -> list[Outcome]:
-    """In a step, with and without `micro_batch_size: auto`, and in the describer."""
+    """Raise it in a step, with and without `micro_batch_size: auto`, and in the describer."""
     rows = []
     for fault, changes in (
         ("GPU memory, in a step", [_STARVING]),

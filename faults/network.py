@@ -1,4 +1,4 @@
-"""No network: a server that is not there, and models that would have to be downloaded."""
+"""No network: an unreachable server, and models that are not downloaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faults.site import Site
 
 
 def gone(site: Site, times: int) -> list[Outcome]:
-    """Each ends with code 2 and leaves nothing half-written; back on, the run goes on."""
+    """Check that each run ends with code 2 and complete files, and continues with a network."""
     closed = f"http://127.0.0.1:{_closed_port()}"
     describer = f"{{use: openai, model: m, base_url: '{closed}/v1'}}"
     offline = {"HF_ENDPOINT": closed, "HF_HUB_DISABLE_TELEMETRY": "1"}

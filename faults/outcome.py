@@ -1,4 +1,4 @@
-"""What came of a fault, and the table that says so in 80 columns."""
+"""Outcomes of faults, and their table in 80 columns."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from faults.place import Ended, Place, asked_in_vain, differences
 
 _WIDTHS = (22, 5, 31, 8, 10)
 _SHOWN = 110
-"""Characters of a message."""
+"""Longest shown message, in characters."""
 _HEADS = ("fault", "times", "what the user saw", "lost?", "identical?")
 
 
 class NotPermittedError(Exception):
-    """The machine does not let the fault happen; the message says what is missing."""
+    """The machine does not permit the fault; the message names what is missing."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row."""
+    """Outcome of one fault: a row of the table."""
 
     fault: str
     times: int
     saw: str
     lost: str = "nothing"
-    """What was done again though it had been done, or was left half-written."""
+    """Work that was repeated, or files that were left incomplete."""
     same: str = "yes"
-    """Whether the results of the run that followed are those of an undisturbed one."""
+    """True if the resumed run has the results of an undisturbed run."""
 
     @property
     def is_good(self) -> bool:
-        """Whether latte did as it promises."""
+        """True if latte kept its promises."""
         return self.lost == "nothing" and self.same == "yes"
 
 
 def skipped(fault: str, why: str) -> Outcome:
-    """A row for what could not be tried here."""
+    """Return the row of a fault that this machine does not permit."""
     return Outcome(fault, 0, f"not tried: {why}")
 
 
 def outcome(
     fault: str, places: Sequence[Place], expected: Place, times: int, ended: Ended | str
 ) -> Outcome:
-    """Compare what is in `places` in the end with `expected`."""
+    """Compare the final results in `places` with `expected`."""
     different = sorted({one for place in places for one in differences(place, expected)})
     in_vain = sum(asked_in_vain(place, expected) for place in places)
     left = [one for place in places for one in place.leftovers()]
@@ -61,18 +61,18 @@ def outcome(
 
 
 def seen(ended: Ended) -> str:
-    """Exit code and message; a traceback is a bug."""
+    """Return exit code and message; a traceback is a bug."""
     assert "Traceback" not in ended.output, ended.output
     return f"{textwrap.shorten(ended.said, _SHOWN, placeholder='...')} (exit {ended.code})"
 
 
 def heads() -> str:
-    """What stands above the rows."""
+    """Return the header of the table."""
     return "\n".join([_row(_HEADS), _row(["-" * width for width in _WIDTHS])])
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Rows of at most 80 columns."""
+    """Return rows of at most 80 columns."""
     rows = []
     for one in outcomes:
         times = str(one.times) if one.times else "-"

@@ -1,4 +1,4 @@
-"""A folder with a recipe of seconds, its own cache, and `latte run` in processes of its own."""
+"""Folder with a short recipe and its own cache, and `latte run` in separate processes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.helpers.whole_runs import environment
 REPOSITORY = Path(__file__).parents[1]
 PLUGIN = Path(__file__).parent / "plugin"
 BATCH = 2
-"""Requests that the describer of `plugin/` is asked at once."""
+"""Batch size of the describer of `plugin/`."""
 PATIENCE = 300.0
-"""Seconds; a process that takes longer hangs."""
+"""Seconds after which a process counts as hanging."""
 ALL_STAGES = (
     "--set=describer=slow",
     "--set=reporters=[html, stages]",
@@ -32,7 +32,7 @@ ALL_STAGES = (
 
 
 class Ended:
-    """How a process ended, and what it said."""
+    """Exit code and output of a process."""
 
     def __init__(self, code: int, output: str) -> None:
         self.code = code
@@ -40,14 +40,14 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """The first line of its complaint; paths begin below the place."""
+        """First line of the error message, with paths relative to the place."""
         complaints = [line for line in self.output.splitlines() if line.startswith("error: ")]
         first = complaints[0].removeprefix("error: ") if complaints else ""
         return re.sub(r"\S*/place-\d+/", "", first)
 
 
 class Place:
-    """Where one fault happens; `recipe` is read, never written."""
+    """Folder of one fault; `recipe` is only read."""
 
     def __init__(self, recipe: Path, folder: Path, changes: Sequence[str] = ALL_STAGES) -> None:
         self.recipe = recipe
@@ -59,7 +59,7 @@ class Place:
     def start(
         self, *more: str, wrapped: Sequence[str] = (), **settings: str
     ) -> subprocess.Popen[str]:
-        """`latte run`, behind the command `wrapped`, with further options and settings."""
+        """Start `latte run` through the command `wrapped`, with further options and settings."""
         self.stages.unlink(missing_ok=True)
         command = [sys.executable, "-m", "latte", "run", str(self.recipe), "--quiet"]
         return subprocess.Popen(
@@ -72,7 +72,7 @@ class Place:
         )
 
     def environment(self) -> Mapping[str, str]:
-        """Of every process here."""
+        """Environment of every process."""
         return {
             **environment(self.folder),
             "PYTHONPATH": f"{PLUGIN}{os.pathsep}{REPOSITORY}",
@@ -81,16 +81,16 @@ class Place:
         }
 
     def end(self, process: subprocess.Popen[str]) -> Ended:
-        """Wait for `process`."""
+        """Wait for the end of `process`."""
         output, _ = process.communicate(timeout=PATIENCE)
         return Ended(process.returncode, output)
 
     def run(self, *more: str, wrapped: Sequence[str] = (), **settings: str) -> Ended:
-        """Start, and wait for the end."""
+        """Start a run and wait for its end."""
         return self.end(self.start(*more, wrapped=wrapped, **settings))
 
     def finish(self, *more: str, **settings: str) -> Path:
-        """Run to the end; the run folder."""
+        """Run to the end and return the run folder."""
         ended = self.run(*more, **settings)
         assert ended.code == 0, ended.output
         return self.run_folder
@@ -98,7 +98,7 @@ class Place:
     def interrupt_when(
         self, ready: Callable[[], bool], number: int = signal.SIGKILL, /, **settings: str
     ) -> Ended | None:
-        """Start, and send the signal once `ready`; None where the process ended before that."""
+        """Start, and send the signal once `ready`; None if the process ended before."""
         process = self.start(**settings)
         if not self.wait_until(ready, process):
             ended = self.end(process)
@@ -109,13 +109,13 @@ class Place:
         return self.end(process)
 
     def kill_when(self, ready: Callable[[], bool]) -> None:
-        """`kill -9` once `ready`, which must come before the end."""
+        """Send `kill -9` once `ready`, which must come before the end."""
         ended = self.interrupt_when(ready)
         assert ended is not None, "the moment to kill never came"
         assert ended.code == -signal.SIGKILL, ended.output
 
     def wait_until(self, ready: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
-        """Whether `ready` came before the end of `process`."""
+        """Wait for `ready`; False if `process` ended before."""
         deadline = time.monotonic() + PATIENCE
         while not ready():
             if process.poll() is not None:
@@ -126,47 +126,47 @@ class Place:
 
     @property
     def run_folder(self) -> Path:
-        """The only one."""
+        """The only run folder."""
         (found,) = (self.folder / "runs").iterdir()
         return found
 
     @property
     def cache(self) -> Path:
-        """`LATTE_CACHE`."""
+        """Folder of `LATTE_CACHE`."""
         return self.folder / "cache"
 
     @property
     def stages(self) -> Path:
-        """Where the process of the moment notes which stages it has begun."""
+        """File in which the current process records its started stages."""
         return self.folder / "stages.txt"
 
     def began(self) -> dict[str, float]:
-        """Stages of the process of the moment, and when they began."""
+        """Started stages of the current process, with their times."""
         if not self.stages.exists():
             return {}
         lines = self.stages.read_text().split("\n")[:-1]
         return {stage: float(when) for stage, when in (line.split() for line in lines)}
 
     def asked(self) -> list[str]:
-        """What the describer was asked so far, again and again if so."""
+        """Requests to the describer so far, with repetitions."""
         path = self.folder / "asked.txt"
         return path.read_text().splitlines() if path.exists() else []
 
     def has_trained(self, steps: int) -> bool:
-        """Whether there is a checkpoint of so many steps or more."""
+        """Return True if there is a checkpoint of at least `steps` steps."""
         return self.steps() >= steps
 
     def has_begun(self, stage: str) -> bool:
-        """Whether the process of the moment is in `stage` or beyond."""
+        """Return True if the current process has started `stage`."""
         return stage in self.began()
 
     def steps(self) -> int:
-        """Of the newest checkpoint of the run itself, its controls left out."""
+        """Steps of the newest checkpoint of the run, without its controls."""
         found = [path.name for path in self.folder.glob("runs/*/checkpoints/step-*")]
         return max((int(name.removeprefix("step-")) for name in found), default=0)
 
     def leftovers(self) -> list[str]:
-        """Files below the run folder that were begun and not finished."""
+        """Incomplete files below the run folder."""
         return [
             path.relative_to(self.folder).as_posix()
             for path in (self.folder / "runs").rglob("*.tmp")
@@ -174,7 +174,7 @@ class Place:
 
 
 def differences(found: Place, expected: Place) -> list[str]:
-    """What is not equal to the bit in the end: results of the run and of its controls."""
+    """Return the results of the run and its controls that are not bit-identical."""
     pairs = [(found.run_folder, expected.run_folder)]
     for control in sorted(expected.run_folder.glob("controls/*/*/")):
         pairs.append((found.run_folder / control.relative_to(expected.run_folder), control))
@@ -188,9 +188,9 @@ def differences(found: Place, expected: Place) -> list[str]:
 
 
 def asked_in_vain(found: Place, expected: Place) -> int:
-    """Requests that were asked again though their texts had been written down.
+    """Return the requests that were asked again although their texts had been stored.
 
-    A kill can fall between an answer and its record: that one batch is nobody's loss.
+    A kill may come between an answer and its record: one such batch is allowed.
     """
     times = Counter(found.asked())
     missing = {*expected.asked()} - times.keys()

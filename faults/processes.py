@@ -1,4 +1,4 @@
-"""Two processes of torchrun, of which one is killed."""
+"""Two torchrun processes, one of which is killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHANGES = tuple(change.removeprefix("--set=") for change in ALL_STAGES)
 
 
 def one_of_two(site: Site, times: int) -> list[Outcome]:
-    """Either is killed while they train, and the same number of processes goes on."""
+    """Kill either process in training, and resume with the same number of processes."""
     whole = _together(site.place(), site)
     rows = []
     for rank in (0, 1):

@@ -1,4 +1,4 @@
-"""The recipe that all faults happen to: coloured squares, a tiny CLIP, every stage in seconds."""
+"""Recipe of all faults: coloured squares and a tiny CLIP; every stage takes seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.run.conftest import RECIPE
 
 
 def write_recipe(folder: Path) -> Path:
-    """Recipe, images and model; returns the recipe's path."""
+    """Write recipe, images and model; return the recipe's path."""
     clip = folder / "clip"
     clip.mkdir(parents=True)
     build_clip(TINY_CLIP).save(clip)

@@ -1,4 +1,4 @@
-"""Where faults happen one after the other: one recipe, and the results that nobody disturbed."""
+"""Folder of all faults, with one recipe and the results of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faults.recipe import write_recipe
 
 
 class Site:
-    """A folder for everything; nothing in it is removed."""
+    """Folder of all places; nothing in it is removed."""
 
     def __init__(self, folder: Path, recipe: Path | None = None) -> None:
         self.folder = folder
@@ -20,12 +20,12 @@ class Site:
         self.whole = cache(self._whole)
 
     def place(self, changes: Sequence[str] = ALL_STAGES) -> Place:
-        """A fresh one, with a cache of its own."""
+        """Return a new place with its own cache."""
         self._count += 1
         return Place(self.recipe, self.folder / f"place-{self._count}", changes)
 
     def _whole(self, *changes: str) -> Place:
-        """A run to the end that nothing happens to; made once."""
+        """Undisturbed run, made once."""
         place = self.place([*ALL_STAGES, *changes])
         place.finish()
         return place

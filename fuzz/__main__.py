@@ -1,7 +1,7 @@
 """`python -m fuzz TARGET --seconds N`: libFuzzer's search for inputs that break a reader.
 
-It goes on after a finding, tells each kind of failure once, and keeps the input in the folder of
-findings. Ends with code 1 if there was any.
+It continues after a finding, reports each kind of failure once, and stores the input in the folder
+of findings. The exit code is 1 if there was any.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Read the command line, and fuzz in a process of its own, for libFuzzer ends it itself."""
+    """Read the command line and fuzz in a separate process, which libFuzzer ends."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("target", nargs="?", help="what to fuzz; see --list")
     parser.add_argument("--list", action="store_true", help="name the targets")
@@ -78,7 +78,7 @@ def _work(name: str, seconds: int, folder: Path) -> None:
 
 
 def _keep(findings: Path, data: bytes, error: BaseException) -> None:
-    """The input and the traceback, once for each kind of failure."""
+    """Store the input and the traceback, once per kind of failure."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     name = f"{type(error).__name__}-{Path(last.filename).stem}-{last.lineno}"
     told = findings / f"{name}.txt"

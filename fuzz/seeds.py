@@ -1,4 +1,4 @@
-"""What each reader accepts: fuzzing begins with these."""
+"""Valid inputs of each reader, from which fuzzing starts."""
 
 from __future__ import annotations
 
@@ -44,40 +44,40 @@ _LINE = {
 
 
 def recipes() -> Iterator[bytes]:
-    """Whole recipes."""
+    """Return complete recipes."""
     yield RECIPE
     yield from _OTHERS
 
 
 def overrides() -> Iterator[bytes]:
-    """Lines, each one `--set`."""
+    """Return lines, one `--set` each."""
     yield b"train.max_steps=5\ndescriptions.2={use: group, size: 2}\nlabels=[current]"
     yield b"describer.use=phrases\ndataset.root=${NAME}\ncontrols.a.descriptions=[class]"
 
 
 def splits() -> Iterator[bytes]:
-    """CoOp's split files."""
+    """Return CoOp's split files."""
     entries: list[list[Any]] = [["cat/1.jpg", 0, "cat"], ["dog/1.jpg", 1, "dog"], ["x.jpg"]]
     yield json.dumps({"train": entries, "val": [], "test": entries[:2]}).encode()
 
 
 def variants() -> Iterator[bytes]:
-    """FGVC-Aircraft's four lists, one after the other."""
+    """Return FGVC-Aircraft's four lists, concatenated."""
     yield b"707\nA300 B4\n\0001 707\n\0002 A300 B4\n\0003 707\n"
 
 
 def csv_tables() -> Iterator[bytes]:
-    """Lists of images."""
+    """Return lists of images."""
     yield b'path,class\na.jpg,cat\n"b, c.jpg",\n'
 
 
 def jsonl_tables() -> Iterator[bytes]:
-    """Lists of images."""
+    """Return lists of images."""
     yield b'{"path": "a.jpg", "class": "cat"}\n\n{"path": "b.jpg", "class": null}\n'
 
 
 def tars() -> Iterator[bytes]:
-    """Shards in each of tar's dialects."""
+    """Return shards in each tar format."""
     for dialect in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         file = io.BytesIO()
         with tarfile.open(fileobj=file, mode="w", format=dialect) as tar:
@@ -93,7 +93,7 @@ def tars() -> Iterator[bytes]:
 
 
 def stored() -> Iterator[bytes]:
-    """Lines of a description store, and of exports."""
+    """Return lines of a description store and of exports."""
     key = request_key(["0" * 32], "What is it?", "d", "single")
     text = StoredText(key, "a photo", None, "d", "What is it?", ("0" * 32,), "single")
     refused = StoredText(key, None, "no", "d", "What is it?", ("0" * 32,), "single", refused=True)
@@ -103,7 +103,7 @@ def stored() -> Iterator[bytes]:
 
 
 def images() -> Iterator[bytes]:
-    """A small image in each format."""
+    """Return a small image in each format."""
     for kind, mode in (
         ("JPEG", "RGB"),
         ("PNG", "RGBA"),
@@ -122,7 +122,7 @@ def images() -> Iterator[bytes]:
 
 @cache
 def validator() -> Any:
-    """Checks recipes as an editor does."""
+    """Validator of recipes with the JSON schema, as in an editor."""
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(recipe_schema(load_registry()))

@@ -1,4 +1,4 @@
-"""What is fuzzed: functions that take any bytes and may end with nothing but a `LatteError`."""
+"""Fuzz targets: functions that accept any bytes and may raise only `LatteError`."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from latte.recipe.yaml import compose
 from latte.registry.registry import load_registry
 
 VARIABLES = {"NAME": "value", "HARD": "a: [b, ${NAME} \n"}
-"""The environment that fuzzed recipes see."""
+"""Environment of fuzzed recipes."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One reader."""
+    """Fuzz target for one reader."""
 
     run: Callable[[bytes, Path], None]
-    """Given any bytes and an empty folder; raises `LatteError` for what it refuses."""
+    """Called with any bytes and an empty folder; raises `LatteError` for invalid input."""
     seeds: Callable[[], Iterable[bytes]]
-    """What it accepts, to begin with."""
+    """Valid inputs."""
 
 
 def attempt(target: Target, data: bytes) -> None:
-    """Run `target` once; whatever it raises but `LatteError` is a finding."""
+    """Run `target` once; every exception except `LatteError` is a finding."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             target.run(data, Path(folder))
@@ -50,7 +50,7 @@ def attempt(target: Target, data: bytes) -> None:
 
 
 def _recipe(data: bytes, folder: Path) -> None:
-    """A recipe that is valid stays the same when it is written and read again."""
+    """Check that a valid recipe is equal after writing and reading."""
     path = folder / "recipe.yaml"
     path.write_bytes(data)
     registry = load_registry()
@@ -137,7 +137,7 @@ def _store(data: bytes, folder: Path) -> None:
 
 
 def _import(data: bytes, folder: Path) -> None:
-    """What an import takes, an export gives."""
+    """Check that an export repeats what was imported."""
     path = folder / "texts.jsonl"
     path.write_bytes(data)
     done = import_texts(folder / "store", [path])
@@ -154,7 +154,7 @@ def _image(data: bytes, folder: Path) -> None:
 
 
 def _schema(data: bytes, folder: Path) -> None:
-    """What the loader takes, the schema for editors takes."""
+    """Check that the editors' schema accepts each recipe that the loader accepts."""
     path = folder / "recipe.yaml"
     path.write_bytes(data)
     load_recipe(path, load_registry(), environment={})

@@ -1,4 +1,4 @@
-"""A describer that takes its time, a loss that runs out of memory, a reporter that says where."""
+"""Slow describer, loss that runs out of memory, and reporter that records the stage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from latte.api import (
 
 @hookimpl
 def latte_components() -> list[ComponentSpec]:
-    """The three."""
+    """Return the three components."""
     return [
         ComponentSpec("describer", "slow", "latte_faults:Slow", "for tests"),
         ComponentSpec("reporter", "stages", "latte_faults:Stages", "for tests"),
@@ -36,14 +36,14 @@ def latte_components() -> list[ComponentSpec]:
 
 
 class Slow(Describer[NoOptions]):
-    """Notes in the file `FAULTS_ASKED` all that it is asked."""
+    """Describer that records its requests in the file `FAULTS_ASKED`."""
 
     batch_size = 2
     fingerprint = "slow-1"
     max_images = 4
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        """The contents of the images, as good as a description."""
+        """Return hashes of the images as descriptions."""
         time.sleep(float(os.environ.get("FAULTS_PAUSE", "0.05")))
         if len(requests) > 1 and "FAULTS_STARVE_DESCRIBER" in os.environ:
             import torch
@@ -58,18 +58,18 @@ class Slow(Describer[NoOptions]):
 
 
 class Stages(Reporter[NoOptions]):
-    """Notes in the file `FAULTS_STAGES` which stage has begun and when."""
+    """Reporter that records started stages and times in the file `FAULTS_STAGES`."""
 
     def on_stage_start(self, stage: str) -> None:
-        """A line a stage."""
+        """Write one line per stage."""
         with Path(os.environ["FAULTS_STAGES"]).open("a") as file:
             file.write(f"{stage} {time.monotonic()}\n")
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Controls come between the evaluation and the report."""
+        """Record the stage of controls, which follows the evaluation."""
         if stage.stage == "evaluate":
             self.on_stage_start("controls")
 
     def report(self, results: RunResults) -> list[Path]:
-        """Nothing."""
+        """Do nothing."""
         return []

@@ -13,14 +13,14 @@ from latte.interfaces import Supervision
 
 
 class Starving(ContrastiveLoss):
-    """Lacks memory after the steps that the file `FAULTS_STARVE` says; that file is then gone."""
+    """Loss that fails once after the number of calls in file `FAULTS_STARVE`, and removes it."""
 
     calls = 0
 
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """As `contrastive`, or `torch.OutOfMemoryError`."""
+        """Return the loss of `contrastive`, or raise `torch.OutOfMemoryError`."""
         self.calls += 1
         note = Path(os.environ.get("FAULTS_STARVE", ""))
         if note.is_file() and self.calls > int(note.read_text()):

@@ -1,4 +1,4 @@
-"""What must not be told: keys, passwords and tokens, by the names that people give them."""
+"""Make text safe to show: no passwords and keys, no characters that harm a terminal or a page."""
 
 from __future__ import annotations
 
@@ -10,66 +10,39 @@ from typing import Any
 
 import yaml
 
-SHORTEST = 8
-"""Characters of a secret; shorter values of variables are words that any text may contain."""
+MIN_SECRET_LENGTH = 8
+"""Shorter values of variables are not redacted: any text may contain them by chance."""
 
-_NAME = re.compile(
+_SECRET_VARIABLE = re.compile(
     r"(?i)secret|passw|passphrase|credential|cookie|token(?!iz)|key$|_pwd|(^|_)(keys?|auth(orization)?)(_|$)"
 )
-_IN_ADDRESS = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
+_SECRET_OPTION = re.compile(r"(?i)(api_?key|token|secret|passw|credential|authorization)")
+_USER_IN_URL = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
 _HIDDEN = "(hidden)"
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that change the direction of writing, in a terminal beyond the text itself."""
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether the environment variable `name` looks like a secret, or its value has a password."""
-    return bool(_NAME.search(name) or _IN_ADDRESS.search(value))
-
-
-def without_passwords(text: str) -> str:
-    """`text` whose addresses name no user and no password."""
-    return _IN_ADDRESS.sub(rf"\g<scheme>{_HIDDEN}@", text)
+    """Return True if an environment variable has the name of a secret, or a URL with a password."""
+    return bool(_SECRET_VARIABLE.search(name) or _USER_IN_URL.search(value))
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """`text` without what secret environment variables hold, and without passwords in addresses.
+    """Replace the values of secret variables by their names, and hide passwords in URLs.
 
-    In its place stands the variable's name. `environment`: default the process's own.
+    `environment` is by default that of the process.
     """
     for name, value in (os.environ if environment is None else environment).items():
-        if len(value) >= SHORTEST and value in text and is_secret(name, value):
+        if len(value) >= MIN_SECRET_LENGTH and value in text and is_secret(name, value):
             text = text.replace(value, f"${{{name}}}")
     return without_passwords(text)
 
 
-# Text and plain data from outside, made safe to print: no control characters, no secrets.
-
-
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""What turns the direction of writing: pages keep it in its element, a terminal cannot."""
-_SECRET = re.compile(r"(?i)(api_?key|token|secret|passw|credential|authorization)")
-
-
-def printable(text: str) -> str:
-    """`text` with each character that UTF-8, HTML or a terminal cannot take replaced by U+FFFD."""
-    return _UNPRINTABLE.sub("\ufffd", text)
-
-
-def on_terminal(text: str) -> str:
-    """`text`, printable, and written in the direction in which the terminal writes."""
-    return _TURNING.sub("\ufffd", printable(text))
-
-
-def json_on_terminal(text: str) -> str:
-    """JSON that means the same as the JSON `text`, in characters that a terminal can take."""
-    for pattern in (_UNPRINTABLE, _TURNING):
-        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    return text
-
-
-def one_line(text: str) -> str:
-    """`text`, printable and on one line; a visible stand-in when nothing is left."""
-    return " ".join(printable(text).split()) or "(empty)"
+def without_passwords(text: str) -> str:
+    """Hide the user names and passwords of URLs in `text`."""
+    return _USER_IN_URL.sub(rf"\g<scheme>{_HIDDEN}@", text)
 
 
 def without_secrets(value: Any) -> Any:
@@ -94,8 +67,30 @@ def without_secrets(value: Any) -> Any:
     return without_passwords(value) if isinstance(value, str) else value
 
 
+def printable(text: str) -> str:
+    """Replace characters that UTF-8, HTML or a terminal cannot show by U+FFFD."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """Return `text` printable and on one line, or `(empty)` if nothing is left."""
+    return " ".join(printable(text).split()) or "(empty)"
+
+
+def on_terminal(text: str) -> str:
+    """Return `text` printable and without changes of the direction of writing."""
+    return _BIDIRECTIONAL.sub("\ufffd", printable(text))
+
+
+def json_on_terminal(text: str) -> str:
+    """Escape in the JSON `text` all characters that `on_terminal` would replace."""
+    for pattern in (_UNPRINTABLE, _BIDIRECTIONAL):
+        text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text
+
+
 def as_yaml(value: Mapping[str, Any]) -> str:
-    """Plain data as YAML text for people; anything that is not plain as its `str`."""
+    """Return data without secrets as printable YAML; values that are not plain as their `str`."""
     plain = json.loads(json.dumps(without_secrets(value), default=str))
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
     return printable(text)

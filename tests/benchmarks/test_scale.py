@@ -1,4 +1,4 @@
-"""What each stage keeps and needs grows with images and classes, and with nothing faster.
+"""Memory and time of each stage grow at most linearly with images and classes.
 
 The slope is measured by tracemalloc between two sizes, so that what a stage needs anyway does not
 count; features are not seen by it.

@@ -79,7 +79,7 @@ def test_class_names_that_do_not_occur_are_written_too(
 
 
 def evaluation(*classes: tuple[int, int]) -> Evaluation:
-    """Of classes as (images, correct)."""
+    """Return the evaluation of classes given as (images, correct)."""
     counts = tuple(ClassAccuracy(correct, images) for images, correct in classes)
     share = Interval(0.5, 0.5, 0.5)
     return Evaluation("x", sum(one.images for one in counts), share, 0.5, 0.5, counts, None)

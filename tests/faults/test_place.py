@@ -1,4 +1,4 @@
-"""What a process said, as the table shows it."""
+"""Messages of a process in the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""latte-flyp: targets that are a random class template of each image's label, as in FLYP."""
+"""Prototypes `flyp`: the target of an image is a random template of its label, as in FLYP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Prototypes."""
+    """Return the prototypes `flyp`."""
     return (
         ComponentSpec(
             kind="prototypes",

@@ -1,4 +1,4 @@
-"""Options of the prototypes, apart from them so that nothing heavy is imported."""
+"""Options of the prototypes; importing them loads no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class FlypOptions(Options):
-    """Which texts are drawn, and when the classifier is encoded again."""
+    """Options for drawing templates and for encoding the classifier."""
 
     templates: tuple[str, ...] = Field(
         default=(),

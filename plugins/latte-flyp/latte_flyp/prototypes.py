@@ -1,4 +1,4 @@
-"""FLYP's targets: one of several class templates, drawn for each image and step."""
+"""FLYP's targets: one class template per image and step, drawn at random."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from latte_flyp.options import FlypOptions
 
 
 class FlypPrototypes(PrototypeAggregator[FlypOptions]):
-    """An image's target is the text feature of its label in a random template, with gradient.
+    """Prototypes whose target is the text feature of a random template of the label, with gradient.
 
     FLYP (Goyal et al. 2023, section 3) pairs each image with a text drawn uniformly from those of
     its label. Templates are the recipe's descriptions of scope `class`. The classifier is the
@@ -38,25 +38,26 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         self.class_features_refresh = options.refresh
 
     def start(self, start: TrainingStart) -> None:
-        """Begin with the zero-shot classifier."""
+        """Start from the zero-shot classifier."""
         self.refresh_class_features(start.class_features.detach())
         self._owners = torch.arange(len(self._features), device=self.context.device)
         self._steps = 0
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Take freshly encoded class texts (C, D), with their gradient if they carry one."""
+        """Use newly encoded class texts (C, D), with their gradient if they have one."""
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
-        """The class texts' features (C, D) now, without gradient."""
+        """Return the current features of the class texts (C, D), without gradient."""
         return Classifier(self._features.detach(), self._owners)
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets (B, D): each row from one of the templates, drawn uniformly.
+        """Return targets (B, D), each from one of the templates, drawn uniformly.
 
-        Raises `LatteError` for a template that the recipe does not describe.
+        Raises:
+            LatteError: The recipe does not describe a template.
         """
         classifier = Classifier(self._features, self._owners)
         return Supervision(stream, self._targets(stream, texts), classifier)
@@ -89,19 +90,19 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
             )
 
     def _draw(self, stream: LabelStream, templates: int) -> Tensor:
-        """Which template (B,) each image gets: from the seed, the step and the stream's name."""
+        """Draw a template (B,) per image from the seed, the step and the stream's name."""
         purpose = f"flyp {self.context.seed} {self._steps} {stream.name}".encode()
         seed = int.from_bytes(hashlib.blake2b(purpose, digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed)
         return torch.randint(templates, (len(stream.labels),), generator=generator)
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Let go of the step's graph, and count the step."""
+        """Release the step's graph and count the step."""
         self._features = self._features.detach()
         self._steps += 1
 
     def state(self) -> dict[str, Tensor]:
-        """The class texts' features (C, D), and the steps so far."""
+        """Return the features of the class texts (C, D) and the number of steps."""
         return {
             "class_features": self._features.detach().clone(),
             "steps": torch.tensor(self._steps),

@@ -1,4 +1,4 @@
-"""latte-hf-datasets: Hugging Face datasets with an image column."""
+"""Hugging Face datasets with an image column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """One dataset."""
+    """Return the dataset."""
     return (
         ComponentSpec(
             kind="dataset",

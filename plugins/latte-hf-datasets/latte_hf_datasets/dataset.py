@@ -13,7 +13,7 @@ from latte_hf_datasets.splits import Table, class_names, library_cache, open_spl
 
 
 class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
-    """The split `train` without its labels, and `evaluation` with them."""
+    """Training images without labels and evaluation images with labels, from two splits."""
 
     def __init__(self, options: HuggingFaceOptions, context: Context) -> None:
         super().__init__(options, context)
@@ -22,7 +22,7 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """The option `classes`, or what the label column knows, `_` read as a space."""
+        """Names from the option `classes` or from the label column, with `_` read as a space."""
         names = self.options.classes
         if names is None:
             table = self._train if self._evaluation is None else self._evaluation
@@ -39,24 +39,24 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
 
     @property
     def template(self) -> str:
-        """The sentence that stands for a class."""
+        """Template of the sentence for a class."""
         return self.templates[0]
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences that stand for a class together."""
+        """Templates of the sentences whose mean represents a class."""
         return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
-        """The rows of `train`, in their order, which is that of their ids."""
+        """Return the images of the split `train`, in the order of rows and ids."""
         return self._training
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The rows of `evaluation` with their labels. Raises `LatteError` for a row without."""
+        """Return images and labels of `evaluation`; a row without label raises `LatteError`."""
         return self._labelled
 
     def audit_labels(self) -> Mapping[str, int]:
-        """The labels of `train`, where it has the column and a row is labelled."""
+        """Return the labels of `train`, for rows that have one."""
         if self.options.label not in self._train.column_names:
             return {}
         labels = self._train[self.options.label]

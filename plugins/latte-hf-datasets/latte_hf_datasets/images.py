@@ -1,4 +1,4 @@
-"""The images of a split as files: those that are files already, and copies of embedded ones."""
+"""Images of a split as files: existing files, and copies of embedded images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ _SIGNATURES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF
 def references(
     table: Any, column: str, split: str, folder: Path, allowed: Sequence[Path]
 ) -> list[ImageReference]:
-    """One reference a row, its id the split and the row's number; no label is read.
+    """Return one reference per row; its id is the split and the row's number. No label is read.
 
-    An image that a row holds itself is copied to `folder` under its content's hash, once. One that
-    a row names by its path must lie below one of `allowed`: somebody else may have written the
-    table, and latte must not read (and perhaps send to a describer) what lies elsewhere.
-    Raises `LatteError` for a row without an image, and for a path that leads elsewhere.
+    An embedded image is copied once to `folder`, under the hash of its content. A path must be
+    below one of `allowed`: the table is untrusted, and latte must not read other files, which it
+    could send to a describer.
+
+    Raises:
+        LatteError: A row has no image, or its path is outside `allowed`.
     """
     digits = max(len(str(len(table))), 6)
     roots = [root.resolve() for root in allowed]
@@ -39,7 +41,7 @@ def _file(image: dict[str, Any] | None, folder: Path, roots: Sequence[Path], whe
         raise LatteError("the row has no image", where=where)
     if not any(Path(path).resolve().is_relative_to(root) for root in roots):
         raise LatteError(
-            f"the row names {path}, which lies outside {', '.join(map(str, roots))}",
+            f"the row names {path}, which is outside {', '.join(map(str, roots))}",
             where=where,
             hint="If that is right, name the folder that holds the images: files: FOLDER",
         )

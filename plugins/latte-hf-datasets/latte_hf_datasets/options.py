@@ -8,7 +8,7 @@ from latte.api import PathText, SourceOptions
 
 
 class HuggingFaceOptions(SourceOptions):
-    """Either `path` or `repository` says where the data are."""
+    """Options of the dataset; exactly one of `path` and `repository` is set."""
 
     path: PathText | None = Field(
         default=None,

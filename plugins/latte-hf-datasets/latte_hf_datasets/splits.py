@@ -1,4 +1,4 @@
-"""Opens a split with the library `datasets`, without decoding an image."""
+"""Opening of a split with the library `datasets`, without decoding images."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Table = Any
 
 
 def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:
-    """The rows of `split`; images stay as encoded bytes or paths. Raises `LatteError`.
+    """Return the rows of `split`, with images as encoded bytes or paths; raises `LatteError`.
 
-    What the library has to convert goes below `cache`; a download goes where it always does.
+    Converted files are stored below `cache`, downloads in the library's usual folder.
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
@@ -44,7 +44,7 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
 
 
 def class_names(table: Table, label: str) -> tuple[str, ...] | None:
-    """The names that the label column's type knows, with spaces; None where it knows none."""
+    """Return the class names of the label column's type, with spaces; None if it has none."""
     feature = table.features.get(label)
     if not isinstance(feature, datasets.ClassLabel):
         return None
@@ -52,7 +52,7 @@ def class_names(table: Table, label: str) -> tuple[str, ...] | None:
 
 
 def library_cache() -> Path:
-    """Where the library keeps what it downloads and unpacks."""
+    """Return the folders of the library for downloaded and unpacked files."""
     return Path(datasets.config.HF_CACHE_HOME)
 
 

@@ -86,7 +86,7 @@ def test_images_that_are_files_are_read_where_they_lie(tmp_path: Path) -> None:
 
 def test_a_table_from_elsewhere_cannot_name_images_that_lie_elsewhere(tmp_path: Path) -> None:
     files = write_files(tmp_path / "private")
-    with pytest.raises(LatteError, match=r"train\[0\]: the row names .*private/0.png, which lies"):
+    with pytest.raises(LatteError, match=r"train\[0\]: the row names .*private/0.png, which is"):
         references(named_by_path(files), "image", "train", tmp_path, [tmp_path / "data"])
 
 

@@ -1,4 +1,4 @@
-"""latte-llava: large multimodal models of transformers, in process, as a describer."""
+"""Describer `llava`: large multimodal models of transformers, in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """A describer."""
+    """Return the describer."""
     return (
         ComponentSpec(
             kind="describer",

@@ -1,4 +1,4 @@
-"""How many images a second are described at each batch size, one against the others.
+"""Throughput of descriptions (images per second) for each batch size.
 
 python -m latte_llava.benchmark --shape llava-1.6-7b --images 64 --batch-sizes 1,8,32
 python -m latte_llava.benchmark --model FOLDER --images 64 --batch-sizes 1,8,32
@@ -36,7 +36,7 @@ SIZES = ((500, 375), (375, 500), (640, 480), (400, 400))
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Time every batch size in every round, so that a busy machine slows all alike."""
+    """Time every batch size in every repetition, so that a busy machine slows all equally."""
     arguments = parse(given)
     sizes = [int(size) for size in arguments.batch_sizes.split(",")]
     replica, questions = prepare(arguments)
@@ -59,7 +59,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def parse(given: Sequence[str] | None) -> argparse.Namespace:
-    """What is to be measured."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -77,7 +77,7 @@ def parse(given: Sequence[str] | None) -> argparse.Namespace:
 
 
 def prepare(arguments: argparse.Namespace) -> tuple[Replica, list[Question]]:
-    """The model, and a question about each of the made-up images."""
+    """Return the model and one question per synthetic image."""
     options = LlavaOptions(
         model=arguments.model or arguments.shape,
         resolution=arguments.resolution,

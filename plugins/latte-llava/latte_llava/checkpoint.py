@@ -1,4 +1,4 @@
-"""Which checkpoint an option `model` means, and what identifies it, without loading weights."""
+"""Checkpoint of the option `model` and its identity, without loading weights."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose configuration was read."""
+    """Checkpoint with its configuration."""
 
     name: str
-    """As the recipe calls it."""
+    """Its name in the recipe."""
     source: str
-    """A folder or a model of the hub, as transformers takes it."""
+    """Folder or hub name, as transformers expects it."""
     revision: str | None
     """The commit, for a model of the hub; None for a folder."""
     identity: str
-    """Equal for equal weights, configuration and tokenizer."""
+    """Hash of weights, configuration and tokenizer."""
     config: Any
     """The transformers configuration."""
 
@@ -56,7 +56,8 @@ class Checkpoint:
 def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
     """Find the model, read its configuration and check that it answers questions about images.
 
-    Raises `LatteError` where there is no such model here, or where it is none of that kind.
+    Raises:
+        LatteError: The model is not found, or does not answer questions about images.
     """
     digests = context.cache_dir / "llava" / "digests"
     if options.model.startswith(_PLUGIN):
@@ -79,7 +80,7 @@ def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
 
 
 def _commit(name: str, revision: str | None) -> str:
-    """The commit of a model of the hub that is in the cache, or newest where there is a network."""
+    """Return the cached commit of a hub model, or the newest one if there is a network."""
     with explained(name):
         # The cache keeps each commit in a folder that is called like it.
         return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
@@ -114,7 +115,7 @@ def _read_config(source: str, name: str, revision: str | None) -> Any:
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Turn what transformers raises while it reads checkpoint `name` into a `LatteError`."""
+    """Convert exceptions of transformers while it reads checkpoint `name` into `LatteError`."""
     try:
         yield
     except _FAILURES as error:

@@ -1,4 +1,4 @@
-"""Questions in the words of the checkpoint's chat template."""
+"""Prompts in the checkpoint's chat template."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from latte.api import LatteError
 
 VERSION = "1"
-"""Raise it when questions are put another way: it is part of the fingerprint."""
+"""Increase it when prompts change: it is part of the fingerprint."""
 
 
 class Conversation:
-    """Renders questions; what looks like a control token in a question stays text."""
+    """Renders questions; control tokens within a question are escaped."""
 
     def __init__(self, processor: Any, model_type: str, system_prompt: str | None) -> None:
         self._processor = processor
@@ -28,38 +28,38 @@ class Conversation:
             )
 
     def text(self, question: str, images: int) -> str:
-        """The whole prompt for one question about so many images, with their placeholders."""
+        """Return the prompt for a question about `images` images, with their placeholders."""
         plain = self._plain(question)
         if self._classical:
             return self._llava_prompt(plain, images)
         content = [{"type": "image"}] * images + [{"type": "text", "text": plain}]
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if self._system_prompt is not None:
-            told = [{"type": "text", "text": self._plain(self._system_prompt)}]
-            messages.insert(0, {"role": "system", "content": told})
+            system = [{"type": "text", "text": self._plain(self._system_prompt)}]
+            messages.insert(0, {"role": "system", "content": system})
         rendered = self._processor.apply_chat_template(messages, add_generation_prompt=True)
         return str(rendered)
 
     def adds_special_tokens(self, text: str) -> bool:
-        """Whether the tokenizer still has to add what starts a text: templates may have done so."""
+        """True if the tokenizer must add the start token, which some templates contain."""
         start = self._processor.tokenizer.bos_token
         return not (start and text.startswith(start))
 
     def _llava_prompt(self, question: str, images: int) -> str:
-        """LLaVA 1.5's, whose first conversions came without a template."""
-        told = f"{self._plain(self._system_prompt)} " if self._system_prompt is not None else ""
+        """Return LLaVA 1.5's prompt, for its first conversions, which have no template."""
+        system = f"{self._plain(self._system_prompt)} " if self._system_prompt is not None else ""
         placeholders = f"{self._processor.image_token}\n" * images
-        return f"{told}USER: {placeholders}{question} ASSISTANT:"
+        return f"{system}USER: {placeholders}{question} ASSISTANT:"
 
     def _plain(self, text: str) -> str:
-        """`text`, with a space after the first character of whatever is a control token."""
+        """Insert a space after the first character of each control token in `text`."""
         for token in self._tokens:
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
 
 def _control_tokens(processor: Any) -> set[str]:
-    """Tokens with a meaning of their own; single characters are left alone."""
+    """Return the control tokens; single characters are not escaped."""
     return {token for token in _all_control_tokens(processor) if len(token) > 1}
 
 

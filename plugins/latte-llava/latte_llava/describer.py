@@ -25,7 +25,7 @@ from latte_llava.schedule import answer_all
 from latte_llava.views import View, image_cost, make_view
 
 SEVERAL_IMAGES = 16
-"""How many images a question may have for models that were made for several."""
+"""Images per question for models that were trained on several."""
 MADE_FOR_SEVERAL = frozenset(
     (
         "llava_onevision",
@@ -44,7 +44,7 @@ MADE_FOR_SEVERAL = frozenset(
 )
 """Model types whose training showed several images at once."""
 BATCHES_A_CALL = 4
-"""So many batches are sorted by cost together."""
+"""Batches that are sorted by cost together."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class _Loaded:
 
 
 class LlavaDescriber(Describer[LlavaOptions]):
-    """An image-text model of transformers in this process, one replica on each device.
+    """Runs an image-text model of transformers in this process, one replica per device.
 
-    The weights are loaded at the first question; everything else needs the configuration alone.
+    The first question loads the weights; everything else needs only the configuration.
     """
 
     _loaded: _Loaded | None = None
@@ -73,7 +73,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def fingerprint(self) -> str:
-        """Without devices and batch size; how a group is laid out, the engine notes itself."""
+        """Hash without devices and batch size; the engine stores the layout of groups itself."""
         options, dtype = self.options, choose_dtype(self.options, self._devices)
         parts = [
             f"llava-{VERSION} {self._checkpoint.identity}",
@@ -87,7 +87,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def max_images(self) -> int:
-        """1 where groups are shown as a grid."""
+        """Return 1 if groups are shown as a grid."""
         separate = self.options.images == "separate" or (
             self.options.images == "auto" and self._checkpoint.config.model_type in MADE_FOR_SEVERAL
         )
@@ -95,21 +95,21 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def batch_size(self) -> int:
-        """Several batches for each device, so that there is something to sort."""
+        """Return several batches per device, which are sorted by cost."""
         return self.options.batch_size * BATCHES_A_CALL * len(self._devices)
 
     @property
     def varies(self) -> bool:
-        """With a temperature only."""
+        """Return True above temperature 0."""
         return self.options.temperature > 0
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Tokens that were written, without padding."""
+        """Generated tokens, without padding."""
         return {"tokens": self._tokens}
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        """One text for each request; the first call loads the weights."""
+        """Return one text per request; the first call loads the weights."""
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()

@@ -1,4 +1,4 @@
-"""Where models run, and in which number format."""
+"""Devices of the replicas, and the data type of weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latte_llava.options import LlavaOptions
 
 
 def choose_devices(options: LlavaOptions, run_device: str) -> list[str]:
-    """One device for each replica; raises `LatteError` for one that this machine lacks."""
+    """Return one device per replica; a device that this machine lacks raises `LatteError`."""
     if options.devices != "auto":
         if not options.devices:
             raise LatteError("`devices` names none", where="describer.devices")
@@ -28,7 +28,7 @@ def choose_devices(options: LlavaOptions, run_device: str) -> list[str]:
 
 
 def choose_dtype(options: LlavaOptions, devices: list[str]) -> str:
-    """The number format of weights and activations, by its name in torch."""
+    """Return the data type of weights and activations, by its name in torch."""
     if options.dtype != "auto":
         return options.dtype
     kinds = {torch.device(name).type for name in devices}

@@ -1,4 +1,4 @@
-"""What is in a model folder, as a digest; files that did not change are read only once."""
+"""Digest of a model folder; unchanged files are read only once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 SUFFIXES = frozenset((".json", ".safetensors", ".jinja", ".model", ".txt"))
-"""Files that change what a model says: configuration, weights, chat template, tokenizer."""
+"""Files that affect the answers: configuration, weights, chat template, tokenizer."""
 
 
 def folder_digest(folder: Path, cache: Path) -> str:
-    """32 hex digits that belong to the names and contents of all files that matter in `folder`.
+    """Return 32 hex digits: the hash of names and contents of the relevant files in `folder`.
 
-    The digest of each file is kept in `cache`, under its path, size and time of change.
+    The digest of each file is cached in `cache`, under its path, size and time of change.
     """
     files = sorted(
         path for path in folder.rglob("*") if path.suffix in SUFFIXES and _is_visible(path, folder)

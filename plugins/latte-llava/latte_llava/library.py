@@ -1,4 +1,4 @@
-"""transformers without its annotations, which cover it in parts and differ between versions."""
+"""The module transformers, untyped: its annotations are partial and differ between versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading a checkpoint's processor and weights, safely: safetensors only, no code of others."""
+"""Loading of a checkpoint's processor and weights: safetensors only, no remote code."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ from latte_llava.views import TILED
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' own bar and report of keys: the idle mark between tiles is no news.
-
-    What would be news, missing weights, is an error here.
-    """
+    """Silence transformers' progress bar and report of keys; missing weights are an error."""
     before = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
@@ -35,7 +32,7 @@ def _quiet() -> Iterator[None]:
 
 
 def load_processor(checkpoint: Checkpoint) -> Any:
-    """The checkpoint's processor, set to pad on the left, as generating needs."""
+    """Return the checkpoint's processor, with padding on the left, as generation needs."""
     with explained(checkpoint.name):
         processor = transformers.AutoProcessor.from_pretrained(
             checkpoint.source, revision=checkpoint.revision, trust_remote_code=False
@@ -56,7 +53,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
 def load_model(
     checkpoint: Checkpoint, options: LlavaOptions, dtype: str, device: str, tokenizer: Any
 ) -> Any:
-    """The model in evaluation mode on `device`, or on all GPUs; raises `LatteError`."""
+    """Return the model in evaluation mode on `device`, or on all GPUs; raises `LatteError`."""
     loader, config = transformers.AutoModelForImageTextToText, checkpoint.config
     if options.resolution == "thumbnail" and config.model_type in TILED:
         # A tiled LLaVA without its tiles is LLaVA 1.5, down to the names of its weights.
@@ -85,7 +82,7 @@ def load_model(
 
 
 def one_tile_config(config: Any) -> Any:
-    """LLaVA 1.5's configuration of the same towers and projector."""
+    """Return LLaVA 1.5's configuration with the same towers and projector."""
     names = (
         "vision_config",
         "text_config",
@@ -100,9 +97,9 @@ def one_tile_config(config: Any) -> Any:
 
 
 def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
-    """Plain greedy decoding: nothing of the checkpoint's own habits but where a text ends.
+    """Set greedy decoding; of the checkpoint's settings, keep only the end tokens.
 
-    Those habits, such as penalties for repetition, are not in the fingerprint.
+    The others, such as repetition penalties, are not in the fingerprint.
     """
     ends = model.generation_config.eos_token_id
     ids = [ends] if isinstance(ends, int) else list(ends or [])
@@ -120,7 +117,7 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
 
 
 def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]:
-    """How weights reach their device, where not simply by being moved there."""
+    """Return loading arguments for quantised weights or weights on all GPUs."""
     placed: dict[str, Any] = {}
     if options.placement == "spread":
         _require("accelerate", "placement: spread", "spread")

@@ -1,4 +1,4 @@
-"""Telling a lack of memory from other failures, and giving memory back."""
+"""Recognition of out-of-memory errors, and release of memory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "cannot
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may succeed where `error` was raised."""
+    """Return True if `error` reports a lack of memory, so that a smaller batch may succeed."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def free_memory() -> None:
-    """Return to the devices what nobody uses any more."""
+    """Release unused memory of the devices."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

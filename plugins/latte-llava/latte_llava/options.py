@@ -18,7 +18,7 @@ GroupImages = Literal["auto", "grid", "separate"]
 
 
 class LlavaOptions(Options):
-    """Which model, how it decodes, what it sees and where it runs."""
+    """Model, decoding, views of images, and devices."""
 
     model: Annotated[str, IsPath(r"(?P<path>[.~/].*)")] = Field(
         default=DEFAULT_MODEL,
@@ -67,7 +67,7 @@ class LlavaOptions(Options):
         "for models that no single GPU can hold",
     )
     system_prompt: str | None = Field(
-        default=None, description="what the model is told before the question, if it takes that"
+        default=None, description="system message, if the chat template has one"
     )
     images: GroupImages = Field(
         default="auto",

@@ -17,27 +17,27 @@ from latte_llava.sampling import GumbelNoise
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, ready to be put to a model."""
+    """Question with its images, ready for a model."""
 
     images: tuple[Image.Image, ...]
     text: str
-    """The whole prompt, with placeholders for the images."""
+    """The prompt, with placeholders for the images."""
     seed: int
     """For sampling; any signed 64-bit integer."""
     cost: tuple[int, int]
-    """Pixels, then characters: questions of like cost share a batch."""
+    """Pixels, then characters; questions of similar cost share a batch."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a text is drawn; a temperature of 0 takes the likeliest token."""
+    """Decoding options; temperature 0 is greedy decoding."""
 
     temperature: float = 0.0
     top_p: float = 1.0
 
 
 class Replica:
-    """Answers questions; `limit` is how many of them its memory is known, or hoped, to hold."""
+    """Answers questions; `limit` is the largest batch size that has not failed for memory."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Replica:
 
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
-        """One text for each question, and how many tokens the model wrote."""
+        """Return one text per question, and the number of generated tokens."""
         inputs = self._processor(
             text=[question.text for question in questions],
             images=[list(question.images) for question in questions],
@@ -83,7 +83,7 @@ class Replica:
 
 
 def count_tokens(written: Tensor, ends: Tensor) -> int:
-    """Tokens of `written` (B, T) up to the first of `ends` in each row, that one included."""
+    """Count the tokens of `written` (B, T) up to and including the first of `ends` per row."""
     is_end = torch.isin(written, ends).long()
     return int((is_end.cumsum(dim=1) - is_end == 0).sum())
 

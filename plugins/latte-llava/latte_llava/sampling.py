@@ -1,4 +1,4 @@
-"""Sampling whose randomness belongs to the request, whatever batch it is answered in.
+"""Sampling that depends on the request and not on the batch that it is in.
 
 Adding Gumbel noise to the logits and taking the largest is an exact draw from their softmax. Here
 the noise is a function of (request, position, token), so that no generator has a state to share.
@@ -16,11 +16,11 @@ from transformers import LogitsProcessor
 _MIX_1, _MIX_2 = -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
 """Multipliers of splitmix64, as signed 64-bit integers."""
 _POSITION, _TOKEN = -0x61C8864680B583EB, 0x5851F42D4C957F2D
-"""Odd constants that keep positions and tokens apart."""
+"""Odd constants that separate positions and tokens."""
 
 
 def request_seed(image_keys: Sequence[str], prompt: str, sample: int) -> int:
-    """A signed 64-bit seed that is the same wherever and whenever the request is answered."""
+    """Return a signed 64-bit seed that depends on the request alone."""
     hasher = hashlib.blake2b(digest_size=8)
     for part in (*image_keys, prompt, str(sample)):
         data = part.encode("utf-8", "surrogatepass")
@@ -29,7 +29,7 @@ def request_seed(image_keys: Sequence[str], prompt: str, sample: int) -> int:
 
 
 def gumbel_noise(seeds: Tensor, position: int, tokens: int) -> Tensor:
-    """(B, tokens) float32 standard Gumbel noise for `seeds` (B,) int64 at one position."""
+    """Return standard Gumbel noise (B, tokens) float32 for `seeds` (B,) int64 at one position."""
     ids = torch.arange(tokens, device=seeds.device) * _TOKEN
     # Tensors wrap around at 64 bits, which Python's integers do not.
     rows = _mix(seeds + torch.full_like(seeds, position) * _POSITION)
@@ -45,19 +45,19 @@ def _mix(values: Tensor) -> Tensor:
 
 
 def _shift(values: Tensor, bits: int) -> Tensor:
-    """Right shift that fills with zeros, which torch has for unsigned numbers only."""
+    """Shift right and fill with zeros, which torch does for unsigned integers only."""
     return (values >> bits) & ((1 << (64 - bits)) - 1)
 
 
 class GumbelNoise(LogitsProcessor):
-    """Makes greedy decoding sample: row i of the batch draws with `seeds[i]`."""
+    """Logits processor that turns greedy decoding into sampling; row i uses `seeds[i]`."""
 
     def __init__(self, seeds: Sequence[int], prompt_length: int) -> None:
         self._seeds = torch.tensor(list(seeds), dtype=torch.int64)
         self._prompt_length = prompt_length
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """`scores` (B, tokens) of the next token, with noise."""
+        """Return `scores` (B, tokens) of the next token, with noise."""
         self._seeds = self._seeds.to(scores.device)
         position = input_ids.shape[1] - self._prompt_length
         return scores.float() + gumbel_noise(self._seeds, position, scores.shape[1])

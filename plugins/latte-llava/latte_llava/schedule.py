@@ -1,4 +1,4 @@
-"""Deals questions out to replicas: like beside like, in batches that their memory holds."""
+"""Distribution of questions to replicas, in batches of similar cost that fit into memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from latte_llava.replica import Question, Replica
 def answer_all(
     replicas: Sequence[Replica], questions: Sequence[Question], count: Callable[[int], None]
 ) -> list[str]:
-    """One text for each question, in their order; `count` is told of tokens that were written.
+    """Return one text per question, in order; `count` is called with the generated tokens.
 
-    A batch for which memory does not suffice is halved, and its replica remembers. Raises what a
-    replica raised, a lack of memory only for a single question.
+    A batch that does not fit into memory is halved, and its replica keeps the smaller limit. An
+    exception of a replica is raised; a lack of memory, only for a single question.
     """
     work = _Work(questions, count)
     if len(replicas) == 1:
@@ -29,7 +29,7 @@ def answer_all(
 
 
 class _Work:
-    """What is left to answer, the dearest first, so that memory fails early if it does."""
+    """Unanswered questions, the most expensive first, so that a lack of memory shows early."""
 
     def __init__(self, questions: Sequence[Question], count: Callable[[int], None]) -> None:
         self.texts: dict[int, str] = {}
@@ -39,7 +39,7 @@ class _Work:
         self._lock = Lock()
 
     def run(self, replica: Replica) -> None:
-        """Let `replica` answer until nothing is left; a failure leaves nothing to the others."""
+        """Answer until no question is left; a failure stops the other replicas, too."""
         try:
             while batch := self._take(replica.limit):
                 if not self._answered(replica, batch):
@@ -51,7 +51,7 @@ class _Work:
             raise
 
     def _answered(self, replica: Replica, batch: Sequence[int]) -> bool:
-        """Whether memory sufficed for `batch`."""
+        """Answer `batch`; return False if it does not fit into memory."""
         try:
             texts, tokens = replica.answer([self._questions[index] for index in batch])
         except Exception as error:

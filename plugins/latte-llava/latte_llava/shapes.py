@@ -22,13 +22,13 @@ SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
 
 @dataclass(frozen=True)
 class Shape:
-    """A configuration and the processor that goes with it."""
+    """Configuration and matching processor."""
 
     config: Any
     processor: Any
 
     def build(self, device: str, dtype: torch.dtype, seed: int = 0) -> Any:
-        """The model with random weights, made where it will run."""
+        """Return the model with random weights, created on its device."""
         torch.manual_seed(seed)
         with torch.device(device):
             model = transformers.AutoModelForImageTextToText.from_config(self.config, dtype=dtype)
@@ -36,7 +36,7 @@ class Shape:
 
 
 def make_tokenizer(*more: str) -> Any:
-    """A byte-level tokenizer of 300 tokens at most, which knows no word; `more` are special."""
+    """Return a byte-level tokenizer of at most 300 tokens; `more` are special tokens."""
     special = [*SPECIAL_TOKENS, *more]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -57,7 +57,7 @@ def make_tokenizer(*more: str) -> Any:
 
 
 def tiny_text(tokenizer: Any) -> dict[str, Any]:
-    """Sizes of a language model of two layers, which says different things about images."""
+    """Sizes of a language model of two layers whose answers depend on the image."""
     return {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -73,7 +73,7 @@ def tiny_text(tokenizer: Any) -> dict[str, Any]:
 
 
 def tiny_vision() -> dict[str, Any]:
-    """Sizes of a tower that makes 2 x 2 patches of 28 x 28 pixels."""
+    """Sizes of an image tower with 2 x 2 patches for 28 x 28 pixels."""
     return {
         "hidden_size": 32,
         "intermediate_size": 64,
@@ -177,4 +177,4 @@ SHAPES: dict[str, Callable[[], Shape]] = {
     "llava-1.5-7b": lambda: _llava(_large_vision(), _llama_7b),
     "llava-1.6-7b": lambda: _llava_next(_large_vision(), _mistral_7b),
 }
-"""By the names that the benchmark takes."""
+"""Shapes by the names that the benchmark accepts."""

@@ -1,4 +1,4 @@
-"""What a model sees of an image: one small view, or all that it can take."""
+"""Views of an image for a model: one small view, or the highest resolution."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from latte_llava.library import transformers
 from latte_llava.options import Resolution
 
 THUMBNAIL_PIXELS = 336 * 336
-"""What the paper's model saw; for models that take any number of pixels."""
+"""Pixels of the paper's model, for models that accept any number."""
 TILED = frozenset(("llava_next", "llava_onevision"))
-"""Models that add tiles to one view of the whole, in LLaVA's architecture."""
+"""Models of LLaVA's architecture that add tiles to one view of the whole image."""
 _SPLITTING = ("do_image_splitting", "crop_to_patches", "do_pan_and_scan")
 
 
 @dataclass(frozen=True)
 class View:
-    """A processor, and what is done to an image before it."""
+    """Processor, and the preparation of an image before it."""
 
     processor: Any
     shown: Callable[[Image.Image], Image.Image]
 
 
 def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
-    """The view of `resolution` for a model of `config`; may change `processor`."""
+    """Return the view of `resolution` for a model of `config`; may change `processor`."""
     if resolution == "full":
         return View(processor, lambda image: image)
     if config.model_type in TILED:
@@ -45,12 +45,12 @@ def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
 
 
 def squashed(image: Image.Image, side: int) -> Image.Image:
-    """All of `image`, as a square, bicubic as in LLaVA's own thumbnail."""
+    """Resize `image` to a square, bicubic as LLaVA's thumbnail."""
     return image if image.size == (side, side) else image.resize((side, side))
 
 
 def limited(image: Image.Image, pixels: int = THUMBNAIL_PIXELS) -> Image.Image:
-    """`image`, shrunk to at most `pixels`, its shape kept."""
+    """Scale `image` down to at most `pixels`, with its aspect ratio."""
     width, height = image.size
     scale = sqrt(pixels / (width * height))
     if scale >= 1:
@@ -59,7 +59,7 @@ def limited(image: Image.Image, pixels: int = THUMBNAIL_PIXELS) -> Image.Image:
 
 
 def image_cost(image: Image.Image, processor: Any) -> int:
-    """How many pixels the model is shown, so that images of like cost share a batch."""
+    """Return the number of pixels that the model gets: the cost of the image."""
     pixels = processor.image_processor
     width, height = image.size
     if pinpoints := getattr(pixels, "image_grid_pinpoints", None):
@@ -71,7 +71,7 @@ def image_cost(image: Image.Image, processor: Any) -> int:
 
 
 def _one_tile(processor: Any, config: Any) -> Any:
-    """The view of the whole that precedes the tiles, by itself: LLaVA 1.5's processor makes it."""
+    """Return LLaVA 1.5's processor, which makes the view of the whole image without tiles."""
     tiled, side = processor.image_processor, config.vision_config.image_size
     strategy = config.vision_feature_select_strategy
     pixels = transformers.CLIPImageProcessor(
@@ -95,7 +95,7 @@ def _one_tile(processor: Any, config: Any) -> Any:
 
 
 def _square_side(pixels: Any) -> int | None:
-    """The side of the square that every image becomes, for processors that make squares."""
+    """Return the side of the squares that the processor makes; None if it makes others."""
     crops = getattr(pixels, "do_center_crop", False) and getattr(pixels, "crop_size", None)
     size = dict(crops or getattr(pixels, "size", None) or {})
     height, width = size.get("height"), size.get("width")

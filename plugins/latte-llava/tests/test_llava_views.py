@@ -1,4 +1,4 @@
-"""What the model sees: one small view of the whole, or all that it can take."""
+"""Views of an image: one small view, or the highest resolution."""
 
 from __future__ import annotations
 

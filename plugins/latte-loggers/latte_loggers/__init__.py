@@ -1,4 +1,4 @@
-"""latte-loggers: follow a run in TensorBoard, Weights & Biases or Trackio."""
+"""Reporters that log a run to TensorBoard, Weights & Biases or Trackio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Three reporters; each needs the extra that is called like it."""
+    """Return three reporters; each needs the extra of the same name."""
     return (
         ComponentSpec(
             kind="reporter",

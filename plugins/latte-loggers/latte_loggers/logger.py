@@ -1,7 +1,7 @@
-"""What the loggers share: a log is begun at the first figure, and made up for where there is none.
+"""Base class of the loggers, which opens a log at the first metrics.
 
-`latte report` tells a reporter nothing but results, so that a run which was not followed gets its
-log from the rows that it recorded.
+`latte report` calls a reporter with results only; the log of such a run is then written from the
+metrics that the run recorded.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _POSITIONS = ("event", "step", "epoch")
 
 
 class LoggingReporter(Reporter[OptionsT]):
-    """Sends figures to a log as they come, and a summary at the end."""
+    """Reporter that logs metrics during a run and a summary at its end."""
 
     package: ClassVar[str]
-    """What has to be installed, which is also the name of the extra."""
+    """Package that must be installed, and name of the extra."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         super().__init__(options, context)
@@ -45,15 +45,15 @@ class LoggingReporter(Reporter[OptionsT]):
 
     @abstractmethod
     def begin(self, run: RunStart, step: int) -> None:
-        """Open the log of this run; `step` is the first that will come."""
+        """Open the log of this run; `step` is the first step that will be logged."""
 
     @abstractmethod
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Figures of one step."""
+        """Log the metrics of one step."""
 
     @abstractmethod
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
-        """Figures of the finished run."""
+        """Log the metrics of the finished run."""
 
     @abstractmethod
     def end(self, *, failed: bool) -> None:
@@ -61,26 +61,26 @@ class LoggingReporter(Reporter[OptionsT]):
 
     @abstractmethod
     def files(self, folder: Path) -> list[Path]:
-        """What lies in the run folder of this logger."""
+        """Return the paths in the run folder that this logger writes."""
 
     def on_run_start(self, run: RunStart) -> None:
-        """Keep it for the first figure: a run that is reused needs no log of its own."""
+        """Store the start for the first metrics: a reused run gets no new log."""
         self._run = run
 
     def on_steps(self, steps: Sequence[Figures]) -> None:
-        """Log them; see `Reporter`."""
+        """Log the metrics; see `Reporter`."""
         for one in steps:
             self._log(one.step, "train", one.values)
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """Log it; see `Reporter`."""
+        """Log the evaluation; see `Reporter`."""
         self._log(epoch.step, "epoch", {**epoch.values, "number": float(epoch.epoch)})
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Nothing: how long stages took is part of the summary."""
+        """Do nothing: the summary has the times of the stages."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Log the summary, and before it what nobody logged; see `Reporter`."""
+        """Log the summary, after any recorded metrics that are not logged yet; see `Reporter`."""
         if self._open or not self.files(results.folder):
             if not self._open:
                 self._catch_up(results)
@@ -89,11 +89,11 @@ class LoggingReporter(Reporter[OptionsT]):
         return self.files(results.folder)
 
     def on_run_end(self) -> None:
-        """Close a log that got no report, as with `--until train`."""
+        """Close a log without summary, as with `--until train`."""
         self._close(failed=False)
 
     def on_run_failure(self, error: BaseException) -> None:
-        """Close the log as that of a failed run."""
+        """Close the log and mark the run as failed."""
         self._close(failed=True)
 
     def _catch_up(self, results: RunResults) -> None:
@@ -122,7 +122,7 @@ class LoggingReporter(Reporter[OptionsT]):
 
 
 def summary(results: RunResults) -> dict[str, float]:
-    """Accuracies, gains, sizes and times, by names with slashes."""
+    """Return accuracies, gains, sizes and times by names with slashes."""
     found: dict[str, float] = {}
     for one in results.evaluations:
         start = f"result/{one.name}"

@@ -1,4 +1,4 @@
-"""Options of the loggers, apart from them so that nothing heavy is imported."""
+"""Options of the loggers; importing them loads no logging package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class TensorBoardOptions(Options):
-    """Event files lie in `tensorboard/` of the run folder."""
+    """Options of TensorBoard; event files are in `tensorboard/` of the run folder."""
 
     flush_seconds: int = Field(
         default=30, ge=1, description="figures reach the disk after so many seconds at the latest"
@@ -18,7 +18,7 @@ class TensorBoardOptions(Options):
 
 
 class WandbOptions(Options):
-    """No option holds a key: that is what WANDB_API_KEY or `wandb login` are for."""
+    """Options of W&B. The key comes from WANDB_API_KEY or `wandb login`, never from a recipe."""
 
     project: str = Field(default="latte", min_length=1, description="the project on W&B")
     entity: str | None = Field(default=None, description="user or team; none: your default one")
@@ -31,7 +31,7 @@ class WandbOptions(Options):
 
 
 class TrackioOptions(Options):
-    """The database lies in `trackio/` of the run folder; nothing leaves this machine."""
+    """Options of Trackio; the database is in `trackio/` of the run folder, nothing is uploaded."""
 
     project: str = Field(
         default="latte",

@@ -1,4 +1,4 @@
-"""TensorBoard event files, written by torch's own writer."""
+"""Logger for TensorBoard, with torch's event file writer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
-    """`tensorboard --logdir runs` shows all runs below `runs`, while they go on."""
+    """Logger for TensorBoard; `tensorboard --logdir runs` shows running and finished runs."""
 
     package = "tensorboard"
     _writer: SummaryWriter
 
     def begin(self, run: RunStart, step: int) -> None:
-        """A new file; what an interrupted run logged from `step` on is marked as superseded."""
+        """Open a new file; metrics that an interrupted run logged from `step` on are superseded."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(
@@ -35,20 +35,20 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
         self._writer.add_text("recipe", indented, step)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """One scalar for each figure."""
+        """Write one scalar per metric."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
-        """Scalars of the last step."""
+        """Write the summary as scalars of the last step."""
         self.log(step, values)
 
     def end(self, *, failed: bool) -> None:
-        """Write what is left."""
+        """Write buffered events and close the file."""
         self._writer.close()
 
     def files(self, folder: Path) -> list[Path]:
-        """The event files."""
+        """Return the event files."""
         return sorted(_folder(folder).glob("events.out.tfevents.*"))
 
 

@@ -1,4 +1,4 @@
-"""Trackio, in a process of its own: it keeps one folder for all that a process logs."""
+"""Logger for Trackio, in a separate process, as Trackio uses one folder per process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from latte_loggers.logger import LoggingReporter
 from latte_loggers.options import TrackioOptions
 
 _PATIENCE = 120
-"""Seconds that the process may take to write what is left."""
+"""Seconds that the process may take to write buffered metrics."""
 _REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL", "TRACKIO_BUCKET_ID")
-"""Variables that would send figures to other machines."""
+"""Variables that would send metrics to other machines."""
 
 
 class TrackioReporter(LoggingReporter[TrackioOptions]):
-    """`TRACKIO_DIR=RUN/trackio trackio show` opens the dashboard of a run."""
+    """Logger for Trackio; `TRACKIO_DIR=RUN/trackio trackio show` opens a run's dashboard."""
 
     package = "trackio"
     _process: subprocess.Popen[str]
@@ -42,15 +42,15 @@ class TrackioReporter(LoggingReporter[TrackioOptions]):
         self._send({"project": self.options.project, "name": run.folder.name, "config": run.recipe})
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """One row."""
+        """Write one row."""
         self._send({"step": step, "values": dict(values)})
 
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
-        """A row of the last step: Trackio has no summary."""
+        """Write the summary as a row of the last step: Trackio has no summaries."""
         self.log(step, values)
 
     def end(self, *, failed: bool) -> None:
-        """Wait until everything is in the database."""
+        """Wait until all metrics are in the database."""
         assert self._process.stdin
         self._process.stdin.close()
         code = self._process.wait(_PATIENCE)
@@ -60,7 +60,7 @@ class TrackioReporter(LoggingReporter[TrackioOptions]):
             )
 
     def files(self, folder: Path) -> list[Path]:
-        """The database."""
+        """Return the folder of the database."""
         return sorted(_folder(folder).glob("*.db"))
 
     def _send(self, message: Mapping[str, Any]) -> None:

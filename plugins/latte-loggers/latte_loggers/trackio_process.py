@@ -1,4 +1,4 @@
-"""Reads a run and its rows as JSON lines from standard input, and gives them to Trackio."""
+"""Process that reads a run and its rows as JSON lines from stdin and logs them to Trackio."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Until standard input ends."""
+    """Log rows until stdin ends."""
     import trackio
 
     start = json.loads(sys.stdin.readline())

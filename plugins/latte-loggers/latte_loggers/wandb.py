@@ -1,4 +1,4 @@
-"""Weights & Biases, offline unless the recipe asks for more."""
+"""Logger for Weights & Biases, offline by default."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class WandbReporter(LoggingReporter[WandbOptions]):
-    """The run's name is that of its folder, so that a resumed run continues its log."""
+    """Logger for W&B; runs are named after their folder, so a resumed run continues its log."""
 
     package = "wandb"
     _wandb: wandb.Run
 
     def begin(self, run: RunStart, step: int) -> None:
-        """Start W&B's own process; no host name, user name, git state or code is collected."""
+        """Start W&B's process; it collects no host name, user name, git state or code."""
         import wandb
 
         online = self.options.mode == "online"
@@ -44,22 +44,22 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.define_metric("*", step_metric="step")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """One row; rows carry their own step, for a resumed run repeats some."""
+        """Write one row with its step, as a resumed run repeats some steps."""
         self._wandb.log({**values, "step": step})
 
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
-        """Into the run's summary, where W&B's tables look."""
+        """Write to the run's summary, which W&B's tables show."""
         self._wandb.summary.update(dict(values))
 
     def end(self, *, failed: bool) -> None:
-        """Wait until everything is written or sent: `finish` alone returns before it is on disk."""
+        """Wait until all rows are written or sent: `finish` alone returns before that."""
         import wandb
 
         self._wandb.finish(exit_code=1 if failed else 0)
         wandb.teardown()
 
     def files(self, folder: Path) -> list[Path]:
-        """What `wandb sync` takes; online W&B's own copy of it."""
+        """Return the folders that `wandb sync` reads; online, W&B's own copy of them."""
         return sorted((folder / "wandb").glob("*run-*/*.wandb"))
 
 

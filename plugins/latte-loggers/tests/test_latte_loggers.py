@@ -1,4 +1,4 @@
-"""What loggers write is read back: event files, W&B's offline files, Trackio's database."""
+"""Logs are read back: event files, W&B's offline files, Trackio's database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What W&B keeps for its user lies elsewhere, and it has a key that must stay secret."""
+    """Give W&B a temporary user folder and a key that must stay secret."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
@@ -154,7 +154,7 @@ def test_secrets_of_the_recipe_are_not_logged(tmp_path: Path) -> None:
 
 
 def records(path: Path) -> Iterator[Any]:
-    """Of a .wandb file: LevelDB's log format, in blocks of 32 KiB, after a header of 7 bytes."""
+    """Records of a .wandb file: LevelDB's log format, blocks of 32 KiB after a 7-byte header."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     data, place, parts = path.read_bytes(), 7, b""
@@ -211,7 +211,7 @@ def test_trackio_has_the_figures_and_stays_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("trackio")
-    monkeypatch.setenv("TRACKIO_SPACE_ID", "somebody/else")
+    monkeypatch.setenv("TRACKIO_SPACE_ID", "another/user")
     results = run_results(tmp_path)
     (file,) = call_hooks(reporter("trackio", tmp_path), results)
     with sqlite3.connect(file) as database:

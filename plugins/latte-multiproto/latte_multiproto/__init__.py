@@ -1,4 +1,4 @@
-"""latte-multiproto: several prototypes a class (`multi-momentum`), and a page that shows them."""
+"""Several prototypes per class (`multi-momentum`), and a report page that shows them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Prototypes and a reporter."""
+    """Return the prototypes and the reporter."""
     return (
         ComponentSpec(
             kind="prototypes",

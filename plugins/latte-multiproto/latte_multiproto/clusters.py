@@ -1,4 +1,4 @@
-"""How a class's first prototypes part: the template, moved towards what the class's texts say."""
+"""Initial prototypes of a class: its template, moved towards clusters of the class's texts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch.nn.functional import normalize
 
 ITERATIONS = 10
 SAME = 1e-4
-"""Cosine distance below which two texts are taken for the same: rounding makes some."""
+"""Cosine distance below which two texts are equal up to rounding."""
 
 
 def cluster_centres(features: Tensor, count: int) -> Tensor:
-    """Spherical k-means of unit features (n, D): at most `count` unit centres (k, D).
+    """Return at most `count` unit centres (k, D) of unit features (n, D) by spherical k-means.
 
-    There are fewer where there are fewer distinct features. Deterministic: the first centre is the
-    feature nearest to the mean, each further one the feature farthest from those before
+    There are fewer centres if there are fewer distinct features. Deterministic: the first centre is
+    the feature nearest to the mean, each further one the feature farthest from those before
     (Gonzalez 1985), and `ITERATIONS` rounds follow (Dhillon and Modha 2001).
     """
     centres = _farthest_points(features, count)
@@ -39,7 +39,7 @@ def _farthest_points(features: Tensor, count: int) -> Tensor:
 
 
 def moved(rows: Tensor, spread: float, generator: torch.Generator) -> Tensor:
-    """Unit rows (M, D), each moved by `spread` in a random direction; the draw is on the CPU."""
+    """Move unit rows (M, D) by `spread` in random directions, which are drawn on the CPU."""
     directions = torch.randn(rows.shape, generator=generator, dtype=rows.dtype)
     return normalize(rows + spread * normalize(directions, dim=1).to(rows.device), dim=1)
 
@@ -52,10 +52,10 @@ def parted_prototypes(
     spread: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """First prototypes (C·count, D), class by class, from templates (C, D) and C sets of centres.
+    """Return initial prototypes (C·count, D) from templates (C, D) and C sets of centres.
 
-    One prototype for each centre: normalise(template + weight · centre). What is missing then is
-    the template itself, and after that the template moved by `spread`.
+    One prototype per centre: normalise(template + weight · centre). Missing prototypes are the
+    template itself, then the template moved by `spread`.
     """
     fillers = moved(templates.repeat_interleave(count, 0), spread, generator)
     fillers = fillers.view(len(templates), count, -1)

@@ -1,4 +1,4 @@
-"""Options of this package's components, apart from them so that nothing heavy is imported."""
+"""Options of this package's components; importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class MultiMomentumOptions(Options):
-    """LatteCLIP's options, and how a class's prototypes part and stay alive."""
+    """LatteCLIP's options, initialisation of several prototypes, and re-seeding of unused ones."""
 
     prototypes: int = Field(
         default=3, ge=1, le=16, description="prototypes a class (K); 1: exactly `momentum`"
@@ -68,7 +68,7 @@ class MultiMomentumOptions(Options):
 
 
 class GalleryOptions(Options):
-    """How much the page shows."""
+    """Options of the page."""
 
     images: int = Field(default=3, ge=1, le=12, description="nearest images of each prototype")
     thumbnail: int = Field(

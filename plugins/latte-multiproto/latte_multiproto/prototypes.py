@@ -1,4 +1,4 @@
-"""LatteCLIP's prototypes, several a class: images of a class need not look alike."""
+"""LatteCLIP's prototypes, several per class, for classes whose images look different."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from latte_multiproto.options import MultiMomentumOptions
 
 @dataclass(frozen=True)
 class ChosenSupervision(Supervision):
-    """A supervision that knows which prototypes it was made from."""
+    """Supervision with the prototypes that it was made from."""
 
     rows: Tensor | None = None
-    """(B,) int64: the prototype that each image chose."""
+    """(B,) int64: the nearest prototype of each image's label."""
 
 
 class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
-    """K prototypes a class, rows c·K to c·K + K - 1; K = 1 is `momentum` to the bit.
+    """Prototypes: K per class, rows c·K to c·K + K - 1; K = 1 is `momentum` to the bit.
 
     An image chooses the nearest prototype of its label. Its target is that prototype, moved a
     little towards its descriptions' mix; the targets of a step then become the prototypes that
@@ -47,7 +47,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     _rounds: int = 0
 
     def start(self, start: TrainingStart) -> None:
-        """Begin with the zero-shot classifier, parted into K prototypes a class."""
+        """Start from the zero-shot classifier, split into K prototypes per class."""
         count, device = self.options.prototypes, self.context.device
         templates = start.class_features.detach().to(device)
         self._prototypes = templates if count == 1 else self._parted(templates, start)
@@ -86,13 +86,13 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
             ) from None
 
     def classifier(self) -> Classifier:
-        """The prototypes (C·K, D) now; a class is as near as its nearest one."""
+        """Return the prototypes (C·K, D); the similarity of a class is that of its nearest one."""
         return Classifier(self._prototypes, self._owners)
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Targets z = P[c, k] + alpha (u - P[c, k]), alpha = 1 - momentum, u the texts' mix.
+        """Return targets z = P[c, k] + alpha (u - P[c, k]), alpha = 1 - momentum, u the texts' mix.
 
         k is the prototype of the label c that is nearest to the image. Gradient goes through u.
         """
@@ -104,7 +104,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Row (B,) of the nearest of each label's K prototypes; the first of equally near ones."""
+        """Return the row (B,) of the nearest of each label's K prototypes, the first of equals."""
         count = self.options.prototypes
         candidates = self._by_class(self._prototypes)[labels]
         similarities = candidates @ image_features.to(candidates.dtype).unsqueeze(2)
@@ -112,11 +112,11 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return labels * count + nearest
 
     def _by_class(self, rows: Tensor) -> Tensor:
-        """Rows (C·K, D) as (C, K, D)."""
+        """Reshape rows (C·K, D) to (C, K, D)."""
         return rows.view(-1, self.options.prototypes, rows.shape[1])
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """The mix u (B, D); margins are between classes, so that siblings never compete."""
+        """Return the mix u (B, D); margins are between classes, not between prototypes of one."""
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)
@@ -146,16 +146,16 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     @torch.no_grad()
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Before an epoch: re-seed who was hardly chosen; remember the prototypes for margins."""
+        """Re-seed rarely chosen prototypes; store the prototypes for margins."""
         self._reseed()
         self._usage = self._usage / 2
         self._rounds += 1
         self._epoch_start_prototypes = self._prototypes
 
     def _reseed(self) -> None:
-        """Place each dead prototype beside its class's most used one, and share that one's usage.
+        """Move each dead prototype next to its class's most used one, and split that one's usage.
 
-        A class that has had no image at all is left alone.
+        A class without images does not change.
         """
         usage = self._usage
         totals = usage.sum(dim=1, keepdim=True)
@@ -174,7 +174,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         self._usage = torch.where(dead | parent, shared, usage)
 
     def state(self) -> dict[str, Tensor]:
-        """Prototypes now and at the epoch's start (C·K, D), usage (C, K), rounds so far."""
+        """Return the prototypes now and at the epoch's start (C·K, D), usage (C, K), and epochs."""
         return {
             "prototypes": self._prototypes.clone(),
             "epoch_start_prototypes": self._epoch_start_prototypes.clone(),

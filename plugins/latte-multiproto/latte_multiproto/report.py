@@ -1,4 +1,4 @@
-"""`report/prototypes.html`: what each prototype of each class stands for."""
+"""Page `report/prototypes.html`: images and texts of each prototype of each class."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\ufff
 
 @dataclass(frozen=True)
 class Near:
-    """An image that is near a prototype."""
+    """Image near a prototype."""
 
     image: str
     thumbnail: str | None
-    """A `data:` URI, or None where the image cannot be found or read."""
+    """A `data:` URI; None if the image cannot be found or read."""
     texts: dict[str, str]
 
 
 class PrototypeGallery(Reporter[GalleryOptions]):
-    """For each class its prototypes, the training images nearest to them, and their texts."""
+    """Reporter that shows each class's prototypes, their nearest training images and texts."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the page; in a run folder without prototypes it says so. See `Reporter`."""
+        """Write the page, also for a run folder without prototypes. See `Reporter`."""
         missing = missing_files(results.folder)
         run = None if missing else read_run(results.folder, results.class_names)
         learners = _Pages(results, run, self.options).learners() if run else []
@@ -49,7 +49,7 @@ class PrototypeGallery(Reporter[GalleryOptions]):
 
 
 class _Pages:
-    """What the template shows, as plain data."""
+    """Return the data of the template."""
 
     def __init__(self, results: RunResults, run: RunFiles, options: GalleryOptions) -> None:
         self._results = results
@@ -59,7 +59,7 @@ class _Pages:
         self._thumbnail = lru_cache(maxsize=None)(self._make_thumbnail)
 
     def learners(self) -> list[dict[str, Any]]:
-        """Each learner's classes, in label order."""
+        """Return each learner's classes, in label order."""
         classes = range(len(self._results.class_names))
         return [
             {"name": name, "classes": [self._class(name, label) for label in classes]}

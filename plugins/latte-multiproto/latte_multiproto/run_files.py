@@ -1,4 +1,4 @@
-"""What a run folder holds about its prototypes and training images."""
+"""Reading of prototypes and training images from a run folder."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ FILES = (
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Everything that the page is made from."""
+    """Data of the page."""
 
     classifiers: Mapping[str, Classifier]
-    """By learner."""
+    """Prototypes by learner."""
     features: Tensor
     """(N, D): frozen unit features of the training images."""
     labels: Tensor
     """(N,) int64: their adapted pseudo-labels."""
     ids: tuple[str, ...]
     texts: Mapping[str, Mapping[str, str]]
-    """By image id: description name -> text; refused ones are left out."""
+    """By image id: description name -> text, without refusals."""
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Which of the needed files a run folder lacks."""
+    """Return the needed files that a run folder lacks."""
     return [name for name in FILES if not (folder / name).exists()]
 
 
@@ -81,15 +81,15 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def _said(described: Mapping[str, Any]) -> Sequence[str | None]:
-    """All that was written: one text, or those of several prompts and samples."""
+    """Return one text, or the texts of several prompts and samples, joined."""
     return described["texts"] if "texts" in described else [described["text"]]
 
 
 class ImagePaths:
-    """Where training images lie, as far as the gallery of the results tells.
+    """Finds image files by id, with the gallery of the results.
 
-    A run folder holds ids without paths. The gallery has both for a sample of the images; where an
-    id is the end of its path, what comes before is the folder of the others.
+    A run folder has ids without paths. The gallery has both for a sample of the images; if an id
+    is the end of its path, the rest of the path is the folder of all images.
     """
 
     def __init__(self, gallery: Iterable[GalleryEntry]) -> None:
@@ -98,7 +98,7 @@ class ImagePaths:
         self._roots = [*dict.fromkeys(root for one in self._known.items() if (root := _root(*one)))]
 
     def find(self, image: str) -> Path | None:
-        """The file of the image with this id; None if nobody knows, or if it leads elsewhere."""
+        """Return the file of the image with this id; None if unknown or outside the folder."""
         if image in self._known:
             return self._known[image]
         if Path(image).is_absolute() or ".." in Path(image).parts:

@@ -1,4 +1,4 @@
-"""How a class's images vary, and how much of that its prototypes account for."""
+"""Variance of a class's images, and the share that its prototypes explain."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.nn.functional import normalize
 
 @dataclass(frozen=True)
 class ClassView:
-    """One class as its prototypes see its images."""
+    """Images of one class by prototype, and their variance."""
 
     nearest: tuple[Tensor, ...]
-    """For each prototype the rows of the images that are nearest to it, nearest first."""
+    """Per prototype, the rows of the images nearest to it, nearest first."""
     total: float | None
     """Variance: mean squared distance of the class's unit features to their mean; None for none."""
     within: float | None
-    """The same, but to the mean of those that share the nearest prototype."""
+    """Mean squared distance to the mean of the images with the same nearest prototype."""
     likeness: float | None
-    """Mean cosine between two of the class's prototypes; None where there is one."""
+    """Mean cosine between two of the class's prototypes; None if there is one."""
 
     @property
     def explained(self) -> float | None:
-        """Share of the variance that lies between the prototypes' images, in [0, 1]."""
+        """Share of the variance between the prototypes' images, in [0, 1]."""
         if self.total is None or self.within is None or self.total <= 1e-12:
             return None
         return 1 - self.within / self.total
@@ -33,9 +33,9 @@ class ClassView:
 def class_view(
     prototypes: Tensor, features: Tensor, rows: Tensor, bias: Tensor | None = None
 ) -> ClassView:
-    """Look at a class's prototypes (K, D) with their bias (K,) or none, and at its images.
+    """Return the statistics of a class with prototypes (K, D) and their bias (K,) or None.
 
-    `rows` (n,) are those of the features (N, D) that have the class as label.
+    `rows` (n,) are the rows of the features (N, D) with the class as label.
     """
     own = features[rows]
     similarities = own @ prototypes.T if bias is None else own @ prototypes.T + bias

@@ -1,4 +1,4 @@
-"""latte-openai: a describer that asks a server which speaks OpenAI's chat completions."""
+"""Describer `openai`: texts from any server with OpenAI's chat completions API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """One describer."""
+    """Return the describer `openai`."""
     return (
         ComponentSpec(
             kind="describer",

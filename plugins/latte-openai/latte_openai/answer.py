@@ -1,4 +1,7 @@
-"""From a server's reply to a text, whatever dialect of chat completions it speaks."""
+"""Reading of replies: servers differ in how they send texts, reasoning and refusals.
+
+The raw JSON is read here, as the models of the `openai` package do not check what they hold.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from latte.api import Refusal
-from latte_openai.failures import TransientError
-from latte_openai.problem import excerpt, read_problem
+from latte_openai.errors import TransientError, excerpt, read_problem
 
-_THINK, _THOUGHT = "<think>", "</think>"
+_THINK, _THINK_END = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request got, and what the server says that it cost."""
+    """Text or refusal of one request, and the tokens that the server counted."""
 
     text: str | Refusal
     completion_tokens: int = 0
@@ -23,9 +25,10 @@ class Answer:
 
 
 def read_answer(reply: str) -> Answer:
-    """The first choice of `reply`.
+    """Return the first choice of `reply`.
 
-    Raises `TransientError`, which quotes the reply, where it is no chat completion.
+    Raises:
+        TransientError: `reply` is not a chat completion; the message quotes it.
     """
     try:
         fields = json.loads(reply)
@@ -33,29 +36,28 @@ def read_answer(reply: str) -> Answer:
         message, finish = choice["message"], choice.get("finish_reason")
         text = _text(message, finish)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return _no_completion(reply)
+        return _error_with_status_200(reply)
     usage = fields.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     return Answer(text, _count(usage, "completion_tokens"), _count(usage, "prompt_tokens"))
 
 
 def read_models(reply: str) -> tuple[str, ...]:
-    """The names in a reply to `/models`; raises `TransientError` where it is none."""
+    """Return the names in a reply to `/models`; raises `TransientError` if it has none."""
     try:
         return tuple(str(model["id"]) for model in json.loads(reply)["data"] or ())
     except (ValueError, LookupError, TypeError, RecursionError):
         raise TransientError(f"the server sent no list of models, but {excerpt(reply)}") from None
 
 
-def without_thoughts(text: str) -> str:
-    """`text` without the reasoning that comes before it; empty where reasoning never ended."""
-    if _THOUGHT in text:
-        return text.rpartition(_THOUGHT)[2].strip()
+def without_reasoning(text: str) -> str:
+    """Return `text` without the reasoning before it; empty if the reasoning does not end."""
+    if _THINK_END in text:
+        return text.rpartition(_THINK_END)[2].strip()
     return "" if text.lstrip().startswith(_THINK) else text
 
 
-def _no_completion(reply: str) -> Answer:
-    """Some servers send errors with status 200."""
+def _error_with_status_200(reply: str) -> Answer:
     problem = read_problem(reply)
     if problem.is_content_filter:
         return Answer(Refusal(f"content filter: {problem.message}"))
@@ -69,15 +71,15 @@ def _text(message: dict[str, Any], finish: object) -> str | Refusal:
     if finish == "content_filter":
         return Refusal("content filter")
     written = _written(message.get("content"))
-    text = without_thoughts(written)
-    thought = written or message.get("reasoning_content") or message.get("reasoning")
-    if not text.strip() and thought and finish == "length":
+    text = without_reasoning(written)
+    reasoning = written or message.get("reasoning_content") or message.get("reasoning")
+    if not text.strip() and reasoning and finish == "length":
         return Refusal("only reasoning within max_tokens, no text")
     return text
 
 
 def _written(content: object) -> str:
-    """Content may be a text, a list of parts or missing."""
+    """Return the text of `content`, which may be a list of parts or missing."""
     if isinstance(content, list):
         return "".join(_part(part) for part in content)
     if content is None or isinstance(content, str):

@@ -1,40 +1,46 @@
-"""HTTP: sends one request, tries again what may go well, and says plainly what cannot."""
+"""Client of one server: sends requests through the `openai` package and retries them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
+import openai
 
 from latte.api import LatteError, Refusal
 from latte_openai.answer import Answer, read_answer, read_models
-from latte_openai.failures import (
+from latte_openai.backoff import waiting_time
+from latte_openai.bounded import BoundedClient
+from latte_openai.errors import (
     NotFoundError,
     RefusedError,
     RequestError,
     TransientError,
     UnreachableError,
+    no_address,
+    no_model,
+    no_server,
+    raise_for_status,
 )
 from latte_openai.keys import is_loopback, masked, read_key
-from latte_openai.mistakes import no_address, no_model, no_server
 from latte_openai.options import OpenAIOptions
-from latte_openai.status import refuse
-from latte_openai.waiting import waiting_time
 
-_CONNECT_SECONDS = 10.0
 _FIRST_RETRIES = 2
-"""A server that has never answered is probably not there at all."""
+"""Retries while no request has been answered: the server is probably not running."""
 ReplyT = TypeVar("ReplyT")
 
 
 class ChatClient:
-    """One server, as the options name it. Use it in one event loop.
+    """Client of the server that the options name. Use it in one event loop.
 
-    Its methods raise `RequestError` where one request gets no answer, and `LatteError` for what
-    concerns all of them: the key, the model, the address.
+    Its methods raise `RequestError` if one request gets no answer, and `LatteError` for a mistake
+    that concerns all of them: the key, the model, the address.
+
+    The retries are ours, not those of `openai`: it would wait at most 8 seconds, ignore a
+    `Retry-After` above 60, and not retry a reply that is not a chat completion.
     """
 
     def __init__(
@@ -49,11 +55,10 @@ class ChatClient:
         self._draw = draw
         self._key = read_key(options)
         self._has_answered = False
-        self._http = httpx2.AsyncClient(
-            headers=self._headers(),
-            timeout=httpx2.Timeout(
-                options.timeout, connect=min(_CONNECT_SECONDS, options.timeout), pool=None
-            ),
+        bounded = BoundedClient(
+            options.base_url,
+            self._key,
+            options.timeout,
             limits=httpx2.Limits(
                 max_connections=options.concurrency,
                 max_keepalive_connections=options.concurrency,
@@ -61,27 +66,34 @@ class ChatClient:
             # A proxy for the internet cannot reach a server on this machine.
             trust_env=not is_loopback(options.base_url),
         )
+        self._openai = openai.AsyncOpenAI(
+            api_key="not used",  # `bounded` sets it; without one here, it is read from outside
+            base_url=options.base_url,
+            max_retries=0,
+            http_client=bounded,
+        )
 
-    async def complete(self, body: bytes, model: str) -> Answer:
-        """The answer to the chat completion `body`, which names `model`."""
+    async def complete(self, fields: dict[str, Any]) -> Answer:
+        """Return the answer to the chat completion with these fields."""
+        create = self._openai.chat.completions.with_raw_response.create
         try:
-            return await self._ask("POST", "/chat/completions", body, read_answer)
+            return await self._retried(lambda: create(**fields), read_answer)
         except RefusedError as refused:
             return Answer(Refusal(str(refused)))
         except NotFoundError as error:
             what = str(error)
-        raise no_model(self._options, model, what, await self._models_if_any())
+        raise no_model(self._options, fields["model"], what, await self._models_if_any())
 
     async def models(self) -> tuple[str, ...]:
-        """The names of the models that the server lists."""
+        """Return the names of the models that the server lists."""
         try:
-            return await self._ask("GET", "/models", None, read_models)
+            return await self._retried(self._openai.models.with_raw_response.list, read_models)
         except (NotFoundError, RefusedError) as error:
             raise no_address(self._options, str(error)) from None
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._openai.close()
 
     async def _models_if_any(self) -> tuple[str, ...]:
         try:
@@ -89,55 +101,52 @@ class ChatClient:
         except (LatteError, RequestError):
             return ()
 
-    async def _ask(
-        self, method: str, path: str, body: bytes | None, read: Callable[[str], ReplyT]
+    async def _retried(
+        self, send: Callable[[], Awaitable[Any]], read: Callable[[str], ReplyT]
     ) -> ReplyT:
         attempt = 0
         while True:
             try:
-                return read(await self._send(method, path, body))
+                return read(await self._text(send))
             except TransientError as error:
-                if attempt >= self._allowed(error):
-                    raise self._gave_up(error, attempt + 1) from None
+                if attempt >= self._max_retries(error):
+                    raise self._final(error, attempt + 1) from None
                 wait = waiting_time(attempt, error.wait, self._options.max_wait, self._draw())
             attempt += 1
             await self._sleep(wait)
 
-    async def _send(self, method: str, path: str, body: bytes | None) -> str:
+    async def _text(self, send: Callable[[], Awaitable[Any]]) -> str:
+        """Return the body of one reply, in which the key is masked."""
         try:
-            url = self._options.base_url + path
-            reply = await self._http.request(method, url, content=body)
-            text = masked(reply.text, self._key)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise UnreachableError(_in_words(error)) from None
-        except httpx2.TimeoutException:
-            seconds = f"{self._options.timeout:g} s"
-            raise TransientError(f"the server was silent for {seconds}") from None
-        except (httpx2.TransportError, httpx2.DecodingError) as error:
-            raise TransientError(f"the connection was cut: {_in_words(error)}") from None
+            reply = (await send()).http_response
+        except openai.APIStatusError as error:
+            reply = error.response
+        except openai.APIConnectionError as error:
+            raise _transient(error.__cause__ or error) from None
         self._has_answered = True
+        text = masked(reply.text, self._key)
         if not reply.is_success:
             wait = reply.headers.get("Retry-After")
-            refuse(reply.status_code, text, wait, self._options, self._key is not None)
+            raise_for_status(reply.status_code, text, wait, self._options, self._key is not None)
         return text
 
-    def _allowed(self, error: TransientError) -> int:
-        """How often a request is tried again after `error`."""
+    def _max_retries(self, error: TransientError) -> int:
         retries = self._options.retries
         is_first = isinstance(error, UnreachableError) and not self._has_answered
         return min(retries, _FIRST_RETRIES) if is_first else retries
 
-    def _gave_up(self, error: TransientError, times: int) -> Exception:
+    def _final(self, error: TransientError, times: int) -> Exception:
+        """Return the error of a request whose retries are used up."""
         if isinstance(error, UnreachableError):
             return no_server(self._options, str(error))
         return RequestError(f"{error} (asked {'once' if times == 1 else f'{times} times'})")
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "User-Agent": "latte-openai"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
-        return headers
 
-
-def _in_words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _transient(error: BaseException) -> TransientError:
+    """Return the retryable error for a failed connection, a timeout or an unreadable reply."""
+    what = str(error) or type(error).__name__
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        return UnreachableError(what)
+    if isinstance(error, httpx2.ReadTimeout | httpx2.DecodingError):
+        return TransientError(what)
+    return TransientError(f"the connection was cut: {what}")

@@ -1,4 +1,4 @@
-"""The describer: many requests at once, answers in order, nothing asked twice in a run."""
+"""Describer `openai`: concurrent requests, answers in order, no request asked twice in a run."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from functools import cached_property
 
 from latte.api import Context, Describer, DescribeRequest, Refusal
 from latte_openai.client import ChatClient
-from latte_openai.failures import RequestError
+from latte_openai.errors import RequestError, which_model
 from latte_openai.loop import LoopThread
-from latte_openai.mistakes import which_model
 from latte_openai.options import OpenAIOptions
-from latte_openai.question import chat_body, request_key
+from latte_openai.question import chat_fields, request_key
 
 VERSION = 1
-"""Count up whenever the same options would send other requests or read other texts."""
+"""Increase it when the same options send other requests or read other texts."""
 
 _BATCHES = 4
-"""Requests of a batch for each that is under way, so that the server rarely waits for the last."""
+"""Batch size / concurrency: with several, slots are rarely idle while a batch ends."""
 
 
 class OpenAIDescriber(Describer[OpenAIOptions]):
-    """Asks a server. What it answered is kept until a whole batch has been handed over.
+    """Asks a server and caches its answers until a whole batch is returned.
 
-    So when one request of a batch fails and the engine asks again in halves, the others are not
-    asked, and paid, a second time. A request that failed is not asked again either, as it has had
-    its retries; the next run asks it anew.
+    When one request of a batch fails, the engine asks for the halves of the batch; the cache saves
+    asking, and paying for, the other requests twice. A failed request is not asked again in this
+    run, as it has had its retries; the next run asks it again.
     """
 
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
@@ -40,38 +39,39 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
     @property
     def max_images(self) -> int:
-        """One with `images: grid`, so that the engine lays groups out."""
+        """Return 1 for `images: grid`, so that the engine puts a group into one image."""
         return self.options.max_images if self.options.images == "separate" else 1
 
     @property
     def batch_size(self) -> int:
-        """Several times the requests that are under way at once."""
+        """Return several times the number of simultaneous requests."""
         return _BATCHES * self.options.concurrency
 
     @property
     def varies(self) -> bool:
-        """Above temperature 0."""
+        """Return True above temperature 0."""
         return self.options.varies
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Tokens as the server counts them: written, and read (images included)."""
+        """Tokens as the server counts them: generated, and of prompts (images included)."""
         return dict(self._spent)
 
     @cached_property
     def fingerprint(self) -> str:
-        """The model and all that changes what is asked; not the server, nor how patiently.
+        """Hash of the model and all options that change requests; not of the server or retries.
 
-        Asks the server for its model where none is named.
+        Asks the server for its model if the options name none.
         """
         settings = _settings(self.options)
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         return f"openai-{VERSION}:{self._model}:{digest.hexdigest()}"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
-        """One answer for each request.
+        """Return one answer per request.
 
-        Raises `RequestError` where a request failed for good; all others have been asked by then.
+        Raises:
+            RequestError: A request failed after its retries. All others have been asked by then.
         """
         keyed = {request_key(request): request for request in requests}
         known = self._answers.keys() | self._failures.keys()
@@ -109,7 +109,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         return served[0]
 
     def _run_loop(self) -> LoopThread:
-        """The thread, started when it is first needed."""
+        """Return the thread, which the first call starts."""
         if self._loop is None:
             _ = self._client
             self._loop = LoopThread()
@@ -131,11 +131,11 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _ask(
         self, key: str, request: DescribeRequest, model: str, slots: asyncio.Semaphore
     ) -> None:
-        """Leave the answer or the failure under `key`; waits for retries keep their slot."""
+        """Store the answer or the failure under `key`; a wait for a retry occupies its slot."""
         async with slots:
-            body = await asyncio.to_thread(chat_body, request, model, self.options)
+            fields = await asyncio.to_thread(chat_fields, request, model, self.options)
             try:
-                answer = await self._client.complete(body, model)
+                answer = await self._client.complete(fields)
             except RequestError as error:
                 self._failures[key] = str(error)
                 return
@@ -145,7 +145,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
 
 def _settings(options: OpenAIOptions) -> dict[str, object]:
-    """Every option that can change a text; those without effect are left out."""
+    """Return the options that can change a text, without those that have no effect."""
     names = {"revision", "system_prompt", "max_tokens", "temperature", "top_p", "extra_body"}
     names |= {"detail", "max_side", "format"}
     names |= {"seed"} if options.varies else set()

@@ -1,4 +1,4 @@
-"""The key: read from the environment, sent in one header, masked everywhere else."""
+"""API key: read from the environment, sent in one header, masked everywhere else."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from latte.api import LatteError
 from latte_openai.options import DEFAULT_KEY_ENV, OpenAIOptions
 
 _SHORTEST_SECRET = 12
-"""Placeholders for servers that ignore keys are shorter, and are words that texts may contain."""
+"""Shorter keys are placeholders for local servers, such as `ollama`, which texts may contain."""
 
 
 def read_key(options: OpenAIOptions) -> SecretStr | None:
-    """The key in the variable `key_env`; None without one, which is fine for the usual variable.
+    """Return the key in the variable `key_env`; None if the default variable is not set.
 
-    Raises `LatteError` where the variable was named on purpose and is not set, where its value
-    cannot be a key, and before the usual variable's key would travel unencrypted.
+    Raises:
+        LatteError: Another variable is named but not set; the value cannot be a key; or the
+            default variable's key would be sent to another machine without encryption.
     """
     name, key = options.key_env, os.environ.get(options.key_env, "").strip()
     if not key:
@@ -32,7 +33,7 @@ def read_key(options: OpenAIOptions) -> SecretStr | None:
         )
     if not key.isascii() or not key.isprintable() or " " in key:
         raise LatteError(
-            f"what the environment variable {name} holds cannot be a key",
+            f"the value of the environment variable {name} cannot be a key",
             where="describer.key_env",
             hint="a key has no spaces and no accents; copy it again",
         )
@@ -47,14 +48,14 @@ def read_key(options: OpenAIOptions) -> SecretStr | None:
 
 
 def masked(text: str, key: SecretStr | None) -> str:
-    """`text` without the key, which some servers repeat in their messages."""
+    """Replace the key in `text` by `***`: some servers repeat it in their messages."""
     if key is None or len(key) < _SHORTEST_SECRET:
         return text
     return text.replace(key.get_secret_value(), "***")
 
 
 def is_loopback(base_url: str) -> bool:
-    """Whether requests to `base_url` stay on this machine."""
+    """Return True if requests to `base_url` stay on this machine."""
     host = urlsplit(base_url).hostname or ""
     try:
         address = ip_address(host)

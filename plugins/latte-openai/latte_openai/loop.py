@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, which works wherever the caller runs."""
+"""Event loop in a background thread."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ ResultT = TypeVar("ResultT")
 
 
 class LoopThread:
-    """Runs coroutines for callers without a loop, and for those in a notebook that has one."""
+    """Runs coroutines for callers without an event loop, and in notebooks, which run one."""
 
     def __init__(self) -> None:
-        # With a factory of its own, for the caller's thread may have a loop that is to stay.
+        # With this factory the runner leaves the loop of the calling thread as it is.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
-        # A daemon: a program that is interrupted must not wait for it.
+        # A daemon thread, so that an interrupted program can exit.
         self._thread = threading.Thread(target=self._serve, name="latte-openai", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Wait for `work`; whatever interrupts the wait, such as Ctrl-C, cancels it."""
+        """Return the result of `work`; an exception during the wait, such as Ctrl-C, cancels it."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -31,9 +31,9 @@ class LoopThread:
             raise
 
     def close(self) -> None:
-        """Cancel what is still under way, and stop the loop and its thread.
+        """Cancel unfinished work, and stop the loop and its thread.
 
-        Ctrl-C can come between the start of some work and the wait for it.
+        Work is unfinished if Ctrl-C came between its start and the wait for it.
         """
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

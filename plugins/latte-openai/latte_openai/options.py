@@ -1,19 +1,89 @@
-"""Options of the describer, apart from it so that nothing heavy is imported."""
+"""Options of the describer and their checks, which keep keys out. No message repeats a value.
+
+The options are apart from the describer, so that listing them imports no HTTP client.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from latte.api import Options
-from latte_openai.checks import check_base_url, check_extra_body, check_variable
 
 DEFAULT_KEY_ENV = "OPENAI_API_KEY"
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+_MOST_DIGITS = 5
+_SECRET_NAME = re.compile(
+    r"auth|api.?key|secret|passw|credential|^headers?$|^(access.?)?token$", re.I
+)
+_SECRET_VALUE = re.compile(r"\s*(bearer\s|(sk[-_]|gsk_|hf_|xai-|pplx-|nvapi-)[\w-]{12,})", re.I)
+_OWN = ("model", "messages", "max_tokens", "temperature", "top_p", "seed", "n", "stream")
+
+
+def check_base_url(url: str) -> str:
+    """Return `url` without its last slash; raises `ValueError` if invalid or with a secret."""
+    try:
+        parts = urlsplit(url.strip())
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValueError("must be an address such as http://localhost:8000/v1")
+    if "@" in parts.netloc:
+        raise ValueError(
+            "must not hold a user name or password; `key_env` names the variable with the key"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError("must end with its path, such as /v1, without ? and #")
+    path = parts.path.rstrip("/")
+    if path.endswith("/chat/completions"):
+        raise ValueError("must end before /chat/completions, which is added to it")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def check_variable(name: str) -> str:
+    """Return `name` of an environment variable; raises `ValueError` if it may be a key."""
+    if not _VARIABLE.fullmatch(name) or sum(char.isdigit() for char in name) > _MOST_DIGITS:
+        raise ValueError(
+            "must be the name of an environment variable in capitals, such as OPENAI_API_KEY, "
+            "never the key itself (a key that stands in a file should be replaced by a new one)"
+        )
+    return name
+
+
+def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `extra`; raises `ValueError` unless it is plain data without secrets and options."""
+    for name in extra:
+        if name in _OWN:
+            raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")
+    for name, value in _entries(extra):
+        if _SECRET_NAME.search(name) or (isinstance(value, str) and _SECRET_VALUE.match(value)):
+            raise ValueError("must not hold keys or headers; `key_env` names the key's variable")
+    try:
+        json.dumps(extra, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("must be plain data: texts, finite numbers, lists, mappings") from None
+    return dict(extra)
+
+
+def _entries(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every key and value of nested mappings and lists."""
+    yield name, value
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from _entries(below, str(key))
+    elif isinstance(value, list | tuple):
+        for below in value:
+            yield from _entries(below)
 
 
 class OpenAIOptions(Options):
-    """Which server and model to ask, how, and how patiently. No option can hold a key."""
+    """Server, model, decoding, images and retries. No option can hold a key."""
 
     base_url: str = Field(
         default="http://localhost:8000/v1",
@@ -22,12 +92,12 @@ class OpenAIOptions(Options):
     model: str | None = Field(
         default=None,
         min_length=1,
-        description="as the server calls it; none: the only one that the server lists",
+        description="the server's name of the model; none: the only one that the server lists",
     )
     revision: str = Field(
         default="",
-        description="your own mark for weights or a server that write other texts; only enters "
-        "the fingerprint",
+        description="any text; change it to ask again if the same model now writes other texts "
+        "(other weights, other quantisation); only enters the fingerprint",
     )
     key_env: str = Field(
         default=DEFAULT_KEY_ENV,
@@ -37,14 +107,16 @@ class OpenAIOptions(Options):
         default=None, description="sent before each question; none: no system message"
     )
     max_tokens: int | None = Field(
-        default=77, ge=1, description="longest answer; none: not sent, so the server decides"
+        default=77,
+        ge=1,
+        description="longest answer in tokens; none: not sent, so the server decides",
     )
     temperature: float | None = Field(
         default=0.0,
         ge=0.0,
         le=2.0,
         allow_inf_nan=False,
-        description="0: always the likeliest token; none: not sent, so the server decides",
+        description="0: greedy decoding; none: not sent, so the server decides",
     )
     top_p: float | None = Field(
         default=None, gt=0.0, le=1.0, description="nucleus sampling; none: not sent"
@@ -72,27 +144,25 @@ class OpenAIOptions(Options):
         description="larger images are scaled down to this many pixels; none: sent as they are",
     )
     format: Literal["jpeg", "png"] = Field(default="jpeg", description="how images are encoded")
-    quality: int = Field(default=90, ge=1, le=100, description="of jpeg")
+    quality: int = Field(default=90, ge=1, le=100, description="quality of jpeg")
     detail: Literal["low", "high", "auto"] = Field(
         default="auto", description="OpenAI's image detail; auto: not sent"
     )
     concurrency: int = Field(
-        default=16, ge=1, le=1024, description="most requests at the same time"
+        default=16, ge=1, le=1024, description="largest number of simultaneous requests"
     )
     timeout: float = Field(
         default=120.0,
         gt=0.0,
         allow_inf_nan=False,
-        description="seconds that a server may be silent before the request is tried again",
+        description="seconds for a whole request, from connecting to the last byte, before a retry",
     )
-    retries: int = Field(
-        default=6, ge=0, le=100, description="how often a request is tried again in one run"
-    )
+    retries: int = Field(default=6, ge=0, le=100, description="retries of a request in one run")
     max_wait: float = Field(
         default=60.0,
         ge=0.0,
         allow_inf_nan=False,
-        description="longest wait before a retry, seconds",
+        description="longest wait before a retry, in seconds",
     )
 
     _is_an_address = field_validator("base_url")(check_base_url)
@@ -101,5 +171,5 @@ class OpenAIOptions(Options):
 
     @property
     def varies(self) -> bool:
-        """Whether texts are sampled, as far as latte can know."""
+        """True if texts are sampled: above temperature 0, or if the server decides."""
         return self.temperature is None or self.temperature > 0

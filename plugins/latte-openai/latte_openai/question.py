@@ -1,51 +1,78 @@
-"""From a request of latte to the body of a chat completion."""
+"""Body of a chat completion: images without metadata, the prompt and the decoding options."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64encode
+from io import BytesIO
 from typing import Any
+
+from PIL import Image
 
 from latte.api import DescribeRequest
 from latte_openai.options import OpenAIOptions
-from latte_openai.pictures import data_url
 
 
 def request_key(request: DescribeRequest) -> str:
-    """Equal for requests that ask the same: images by content, prompt, sample."""
+    """Return a hash of images (by content), prompt and sample: equal requests share it."""
     parts = [request.prompt, request.sample, [image.key for image in request.images]]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
-def chat_body(request: DescribeRequest, model: str, options: OpenAIOptions) -> bytes:
-    """The JSON to post: images before the question, as LLaVA was trained."""
-    content = [_picture(data_url(image.open(), options), options) for image in request.images]
+def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) -> dict[str, Any]:
+    """Return the arguments of `chat.completions.create`: only those that are set.
+
+    Images come before the prompt, as in LLaVA's training.
+    """
+    content = [_image_part(image.open(), options) for image in request.images]
     content.append({"type": "text", "text": request.prompt})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if options.system_prompt is not None:
         messages.insert(0, {"role": "system", "content": options.system_prompt})
-    fields = {"model": model, "messages": messages, **_decoding(request, options)}
-    return json.dumps({**fields, **options.extra_body}).encode()
-
-
-def _picture(url: str, options: OpenAIOptions) -> dict[str, Any]:
-    image = {"url": url} if options.detail == "auto" else {"url": url, "detail": options.detail}
-    return {"type": "image_url", "image_url": image}
-
-
-def _decoding(request: DescribeRequest, options: OpenAIOptions) -> dict[str, Any]:
-    """What is sent about decoding: only what is set, as some servers refuse fields."""
     fields = {
+        "model": model,
+        "messages": messages,
         "max_tokens": options.max_tokens,
         "temperature": options.temperature,
         "top_p": options.top_p,
         "seed": _seed(request, options.seed) if options.varies else None,
+        "extra_body": options.extra_body or None,
     }
+    # Some servers reject fields that they do not know, even if they are null.
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _image_part(image: Image.Image, options: OpenAIOptions) -> dict[str, Any]:
+    url = {"url": data_url(image, options)}
+    if options.detail != "auto":
+        url["detail"] = options.detail
+    return {"type": "image_url", "image_url": url}
+
+
+def data_url(image: Image.Image, options: OpenAIOptions) -> str:
+    """Return `image`, scaled down and encoded, as a data URL without file name or metadata."""
+    buffer = BytesIO()
+    prepared = _scaled_down(image.convert("RGB"), options.max_side)
+    # Pillow would write comments and colour profiles of the original file.
+    prepared.info = {}
+    if options.format == "jpeg":
+        prepared.save(buffer, "JPEG", quality=options.quality)
+    else:
+        prepared.save(buffer, "PNG")
+    return f"data:image/{options.format};base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def _scaled_down(image: Image.Image, max_side: int | None) -> Image.Image:
+    longest = max(image.size)
+    if max_side is None or longest <= max_side:
+        return image
+    width, height = (max(1, round(side * max_side / longest)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
 def _seed(request: DescribeRequest, seed: int | None) -> int | None:
-    """A seed below 2^31 for this request and sample, whatever else is in the batch."""
+    """Return a seed below 2^31 that depends on the request and the sample, not on the batch."""
     if seed is None:
         return None
     digest = hashlib.blake2b(f"{seed} {request_key(request)}".encode(), digest_size=4).digest()

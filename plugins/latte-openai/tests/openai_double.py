@@ -1,4 +1,4 @@
-"""A server that speaks chat completions, and misbehaves as it is told."""
+"""Local chat completions server whose replies each test chooses."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from latte.testing.fixtures import described_images, make_context
 
 @dataclass(frozen=True)
 class Asked:
-    """A chat completion that was asked for."""
+    """Request of a chat completion."""
 
     body: dict[str, Any]
     headers: Mapping[str, str]
     time: int
-    """How often exactly this body was asked before."""
+    """Number of earlier requests with exactly this body."""
 
     @property
     def content(self) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server sends; `cut` closes the connection within the reply."""
+    """Reply of the server; `cut` closes the connection before its end."""
 
     body: object = field(default_factory=dict)
     status: int = 200
@@ -70,7 +70,7 @@ def wrong(
 
 
 def seen(asked: Asked) -> Reply:
-    """A text that depends on all that was asked, and on nothing else."""
+    """Reply with a text that is a hash of the request."""
     digest = hashlib.sha256(json.dumps(asked.body, sort_keys=True).encode()).hexdigest()
     return said(f"something like {digest[:12]}")
 
@@ -80,7 +80,7 @@ def echo(asked: Asked) -> Reply:
 
 
 class ChatServer:
-    """What was asked, and how many requests were there at the same time at most."""
+    """Server on loopback that records its requests and their highest concurrency."""
 
     def __init__(self, behaviour: Behaviour, models: Sequence[str] | None) -> None:
         self.behaviour = behaviour
@@ -88,7 +88,7 @@ class ChatServer:
         self.asked: list[Asked] = []
         self.peak = 0
         self.released = threading.Event()
-        """Set when the server ends, so that behaviours which wait for it end too."""
+        """Set when the server stops, which ends behaviours that wait for it."""
         self._now = 0
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class ChatServer:
 
     @property
     def prompts(self) -> list[str]:
-        """The questions, in the order in which they came."""
+        """The prompts, in the order of their arrival."""
         return [asked.prompt for asked in self.asked]
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class ChatServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Clients may go in the middle of a request, as when another request has failed."""
+    """Server that ignores clients that disconnect during a request."""
 
     daemon_threads = True
 
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
 def chat_server(
     behaviour: Behaviour = echo, models: Sequence[str] | None = ("llava",)
 ) -> Iterator[ChatServer]:
-    """A server on loopback while the block runs; `models` None: it has no list of models."""
+    """Run a server on loopback; with `models` None it lists no models."""
     server = ChatServer(behaviour, models)
     try:
         yield server
@@ -209,7 +209,7 @@ def questions(folder: Path, *prompts: str) -> list[DescribeRequest]:
 
 
 def without_sleeping(monkeypatch: pytest.MonkeyPatch, draw: float = 0.5) -> list[float]:
-    """Waits before retries take no time; returns the list in which their seconds appear."""
+    """Skip waits before retries; return the list that records their seconds."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A LLaVA checkpoint in the real format with random weights: some 400 kB, made in a second."""
+"""Tiny LLaVA checkpoint in the real format: random weights, about 400 kB, made in a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies in all dialects: texts, parts, refusals, thoughts, and what is no reply at all."""
+"""Reading of replies: texts, parts, refusals, reasoning, and invalid replies."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from latte_openai.answer import read_answer, read_models, without_thoughts
-from latte_openai.failures import TransientError
-from latte_openai.problem import excerpt, read_problem
+from latte_openai.answer import read_answer, read_models, without_reasoning
+from latte_openai.errors import TransientError, excerpt, read_problem
 from openai_double import said
 
 from latte.api import Refusal
@@ -30,26 +29,26 @@ def text_of(content: object, finish: str = "stop", **message: object) -> str | R
     return read_answer(json.dumps(said(content, finish, **message).body)).text
 
 
-def test_a_text_is_the_answer_and_usage_its_price() -> None:
+def test_text_and_token_usage_are_read() -> None:
     answer = read_answer(json.dumps(said("a red fox").body))
     assert (answer.text, answer.completion_tokens, answer.prompt_tokens) == ("a red fox", 7, 100)
 
 
-def test_a_text_that_was_cut_at_max_tokens_is_an_answer() -> None:
+def test_text_truncated_at_max_tokens_is_an_answer() -> None:
     assert text_of("a red fox in the", finish="length") == "a red fox in the"
 
 
-def test_parts_are_put_together_and_other_kinds_left_out() -> None:
+def test_text_parts_are_joined_and_other_parts_ignored() -> None:
     parts = [{"type": "text", "text": "a red "}, {"type": "thinking", "text": "hm"}, "fox", None]
     assert text_of(parts) == "a red fox"
 
 
 @pytest.mark.parametrize("content", [None, "", []])
-def test_nothing_is_an_empty_text(content: object) -> None:
+def test_missing_content_is_an_empty_text(content: object) -> None:
     assert text_of(content) == ""
 
 
-def test_a_missing_usage_costs_nothing_that_is_known() -> None:
+def test_missing_usage_counts_no_tokens() -> None:
     reply = {"choices": [{"message": {"content": "a fox"}}], "usage": None}
     assert read_answer(json.dumps(reply)).completion_tokens == 0
 
@@ -60,7 +59,7 @@ def test_refusals_keep_their_reason() -> None:
     assert "I cannot describe people." in found.reason
 
 
-def test_a_filtered_text_is_a_refusal_even_if_it_had_begun() -> None:
+def test_text_cut_by_content_filter_is_a_refusal() -> None:
     assert text_of("a man who", finish="content_filter") == Refusal("content filter")
 
 
@@ -75,15 +74,15 @@ def test_a_filtered_text_is_a_refusal_even_if_it_had_begun() -> None:
         ("a fox that may <think>", "a fox that may <think>"),
     ],
 )
-def test_thoughts_before_the_text_are_left_out(written: str, text: str) -> None:
-    assert without_thoughts(written) == text
+def test_reasoning_before_the_text_is_removed(written: str, text: str) -> None:
+    assert without_reasoning(written) == text
 
 
-def test_separate_thoughts_are_left_out() -> None:
+def test_separate_reasoning_is_ignored() -> None:
     assert text_of("a fox", reasoning_content="is it red?") == "a fox"
 
 
-def test_only_thoughts_say_that_max_tokens_is_too_low() -> None:
+def test_reasoning_without_text_names_max_tokens() -> None:
     for found in (
         text_of(None, "length", reasoning_content="is it"),
         text_of("<think>is it", "length"),
@@ -97,7 +96,7 @@ def test_only_thoughts_say_that_max_tokens_is_too_low() -> None:
     ["", "<html>busy</html>", "[]", "null", "{}", '{"choices": []}', '{"choices": [{}]}',
      '{"choices": [{"message": {"content": 3}}]}', '{"choices": {"0": 1}}', "[" * 10_000],
 )  # fmt: skip
-def test_what_is_no_completion_may_go_well_another_time(reply: str) -> None:
+def test_reply_that_is_not_a_completion_is_transient(reply: str) -> None:
     with pytest.raises(TransientError) as error:
         read_answer(reply)
     assert excerpt(reply) in str(error.value)
@@ -109,7 +108,7 @@ def test_a_content_filter_with_status_200_is_a_refusal() -> None:
 
 
 @given(JSON | st.text())
-def test_no_reply_is_a_crash(reply: object) -> None:
+def test_arbitrary_json_raises_only_transient_errors(reply: object) -> None:
     text = reply if isinstance(reply, str) else json.dumps(reply)
     for read in (read_answer, read_models):
         try:
@@ -129,7 +128,7 @@ def test_no_reply_is_a_crash(reply: object) -> None:
         ("", "nothing"),
     ],
 )
-def test_errors_are_understood_in_all_dialects(reply: str, message: str) -> None:
+def test_error_messages_are_read_in_all_formats(reply: str, message: str) -> None:
     assert read_problem(reply).message == message
 
 
@@ -147,5 +146,5 @@ def test_an_excerpt_is_one_short_printable_line(text: str) -> None:
         {"code": 400, "innererror": {"code": "ResponsibleAIPolicyViolation"}},
     ],
 )
-def test_content_filters_are_known_by_their_code(error: dict[str, object]) -> None:
+def test_content_filter_is_recognised_by_its_code(error: dict[str, object]) -> None:
     assert read_problem(json.dumps({"error": error})).is_content_filter

@@ -1,4 +1,4 @@
-"""The contract of describers, against a server whose texts depend on all that it is sent."""
+"""Contract of describers, with a server whose texts are hashes of the requests."""
 
 from __future__ import annotations
 

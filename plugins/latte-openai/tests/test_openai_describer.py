@@ -1,4 +1,4 @@
-"""Batches: bounded concurrency, order, nothing asked twice, and Ctrl-C."""
+"""Batches: bounded concurrency, order, no request sent twice, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from latte_openai.failures import RequestError
+from latte_openai.errors import RequestError
 from openai_double import (
     Asked,
     Reply,
@@ -26,7 +26,7 @@ from latte.api import DescribeRequest
 from latte.testing.fixtures import described_images
 
 
-def test_as_many_requests_as_allowed_are_under_way_and_never_more(tmp_path: Path) -> None:
+def test_concurrency_is_reached_and_not_exceeded(tmp_path: Path) -> None:
     together = threading.Barrier(4)
 
     def behaviour(asked: Asked) -> Reply:
@@ -38,7 +38,7 @@ def test_as_many_requests_as_allowed_are_under_way_and_never_more(tmp_path: Path
     assert server.peak == 4
 
 
-def test_waiting_for_a_retry_does_not_let_more_requests_in(
+def test_wait_for_a_retry_keeps_its_concurrency_slot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_sleeping(monkeypatch)
@@ -53,12 +53,12 @@ def test_waiting_for_a_retry_does_not_let_more_requests_in(
     assert order == [*"aaabbbccc"]
 
 
-def test_answers_keep_the_order_of_requests_however_they_come_in(tmp_path: Path) -> None:
+def test_answers_are_in_the_order_of_requests(tmp_path: Path) -> None:
     finished: list[str] = []
     done = {prompt: threading.Event() for prompt in "abc"}
 
     def behaviour(asked: Asked) -> Reply:
-        """The last is answered first."""
+        """Answer the last request first."""
         later = {"a": "b", "b": "c"}.get(asked.prompt)
         if later:
             assert done[later].wait(20)
@@ -78,8 +78,8 @@ def test_equal_requests_of_a_batch_are_asked_once(tmp_path: Path) -> None:
     assert sorted(server.prompts) == ["a", "b"]
 
 
-def test_a_bad_request_loses_no_other_answer_and_costs_nothing_again(tmp_path: Path) -> None:
-    """As the engine does it: after a failure, halves, down to the one that fails alone."""
+def test_failed_request_loses_no_other_answer_and_repeats_no_request(tmp_path: Path) -> None:
+    """Ask as the engine does: after a failure, halves, down to the single failing request."""
 
     def behaviour(asked: Asked) -> Reply:
         return wrong(400, "too large") if asked.prompt == "c" else echo(asked)
@@ -99,7 +99,9 @@ def test_a_bad_request_loses_no_other_answer_and_costs_nothing_again(tmp_path: P
     assert sorted(server.prompts) == [*"abcd"]
 
 
-def test_retries_are_spent_once_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_request_is_not_retried_later_in_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_sleeping(monkeypatch)
     with (
         chat_server(lambda _: wrong(500)) as server,
@@ -111,15 +113,15 @@ def test_retries_are_spent_once_in_a_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(server.asked) == 3
 
 
-def test_answers_that_were_handed_over_are_forgotten(tmp_path: Path) -> None:
-    """A run may have a million of them, and the engine stores them."""
+def test_returned_answers_are_not_cached(tmp_path: Path) -> None:
+    """A run may have a million answers, and the engine stores them."""
     with chat_server() as server, describer(tmp_path, server.url) as one:
         for _ in range(2):
             one.describe(questions(tmp_path, "a"))
     assert server.prompts == ["a", "a"]
 
 
-def test_samples_are_asked_apart_and_repeatably(tmp_path: Path) -> None:
+def test_samples_differ_and_are_reproducible(tmp_path: Path) -> None:
     image = described_images(tmp_path / "asked", 1)[0]
     requests = [DescribeRequest((image,), "?", sample) for sample in range(3)]
     with chat_server(seen) as server, describer(tmp_path, server.url, temperature=0.7) as one:
@@ -131,7 +133,7 @@ def test_samples_are_asked_apart_and_repeatably(tmp_path: Path) -> None:
         assert not one.varies
 
 
-def test_groups_come_as_a_grid_or_as_separate_images(tmp_path: Path) -> None:
+def test_max_images_for_grid_and_separate_images(tmp_path: Path) -> None:
     with describer(tmp_path, "http://localhost:1/v1") as one:
         assert one.max_images == 1
     with describer(tmp_path, "http://localhost:1/v1", images="separate", max_images=4) as one:
@@ -144,7 +146,7 @@ def test_batches_are_several_times_the_concurrency(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_names_the_model_and_not_the_server(tmp_path: Path) -> None:
-    """The only model is asked for, and named as if the recipe had named it."""
+    """A model found by asking gives the fingerprint of a named model."""
     with chat_server(models=("llava",)) as server:
         addresses = [("http://elsewhere:1/v1", "llava"), (server.url, "llava"), (server.url, None)]
         found = []
@@ -162,7 +164,7 @@ def test_settings_without_effect_do_not_change_the_fingerprint(tmp_path: Path) -
         assert one.fingerprint == before
 
 
-def test_it_works_where_an_event_loop_runs_already(tmp_path: Path) -> None:
+def test_describe_inside_a_running_event_loop(tmp_path: Path) -> None:
     """As in a notebook."""
 
     async def cell() -> object:
@@ -172,7 +174,7 @@ def test_it_works_where_an_event_loop_runs_already(tmp_path: Path) -> None:
         assert asyncio.run(cell()) == ["answer to a"]
 
 
-def test_it_can_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
+def test_describe_after_close(tmp_path: Path) -> None:
     with chat_server() as server, describer(tmp_path, server.url) as one:
         one.describe(questions(tmp_path, "a"))
         one.close()
@@ -182,7 +184,7 @@ def test_it_can_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def heeds_ctrl_c() -> Iterator[None]:
-    """As in a terminal: what a shell starts in the background ignores Ctrl-C."""
+    """Handle Ctrl-C as in a terminal; background processes of a shell ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""The key travels in one header, and is found nowhere else."""
+"""API key: sent in one header and found nowhere else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from latte_openai.failures import RequestError
+from latte_openai.errors import RequestError
 from latte_openai.keys import is_loopback
 from openai_double import Asked, Reply, chat_server, describer, questions, said, without_sleeping
 
@@ -28,7 +28,7 @@ def test_the_key_is_sent_as_a_bearer_token(tmp_path: Path) -> None:
     assert KEY not in str(server.asked[0].body)
 
 
-def test_another_variable_holds_another_key(
+def test_key_env_names_the_variable_of_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "  another-key \n")
@@ -37,7 +37,7 @@ def test_another_variable_holds_another_key(
     assert server.asked[0].headers["Authorization"] == "Bearer another-key"
 
 
-def test_a_variable_that_was_named_must_be_set(tmp_path: Path) -> None:
+def test_named_key_variable_must_be_set(tmp_path: Path) -> None:
     with (
         describer(tmp_path, "http://localhost:1/v1", key_env="NO_SUCH_KEY") as one,
         pytest.raises(LatteError, match="NO_SUCH_KEY is not set"),
@@ -52,7 +52,7 @@ def test_local_servers_need_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "Authorization" not in server.asked[0].headers
 
 
-def test_the_usual_key_is_not_sent_unencrypted_to_another_machine(tmp_path: Path) -> None:
+def test_default_key_is_not_sent_unencrypted_to_another_machine(tmp_path: Path) -> None:
     with (
         describer(tmp_path, "http://gpu.example:8000/v1") as one,
         pytest.raises(LatteError, match="without encryption") as error,
@@ -73,11 +73,11 @@ def test_the_usual_key_is_not_sent_unencrypted_to_another_machine(tmp_path: Path
         ("http://127.0.0.1.example.org/v1", False),
     ],
 )
-def test_only_this_machine_s_addresses_stay_on_it(url: str, stays: bool) -> None:
+def test_loopback_addresses(url: str, stays: bool) -> None:
     assert is_loopback(url) == stays
 
 
-def test_a_proxy_is_not_asked_for_a_local_server(
+def test_proxy_is_not_used_for_a_local_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -87,7 +87,7 @@ def test_a_proxy_is_not_asked_for_a_local_server(
 
 
 @pytest.mark.parametrize("value", ["two words", "clé-0123456789", "a\nb"])
-def test_what_cannot_be_a_key_is_refused_and_not_repeated(
+def test_invalid_key_is_an_error_that_does_not_show_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", value)
@@ -100,7 +100,7 @@ def test_what_cannot_be_a_key_is_refused_and_not_repeated(
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 402, 404, 429, 500])
-def test_a_server_that_repeats_the_key_does_not_spread_it(
+def test_key_repeated_by_the_server_is_not_shown_or_logged(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -116,15 +116,15 @@ def test_a_server_that_repeats_the_key_does_not_spread_it(
     with chat_server(behaviour) as server, describer(tmp_path, server.url, retries=1) as one:
         with pytest.raises((LatteError, RequestError)) as error:
             one.describe(questions(tmp_path, "a"))
-        told = "".join(traceback.format_exception(error.value))
+        shown_error = "".join(traceback.format_exception(error.value))
         shown = repr([one, vars(one), vars(one.__dict__["_client"]), one.fingerprint])
-    assert KEY not in told
+    assert KEY not in shown_error
     assert KEY not in shown
     assert KEY not in caplog.text
     assert "POST" in caplog.text
 
 
-def test_a_text_that_repeats_the_key_is_masked(tmp_path: Path) -> None:
+def test_key_in_a_text_is_masked(tmp_path: Path) -> None:
     with (
         chat_server(lambda _: said(f"a note: {KEY}!")) as server,
         describer(tmp_path, server.url) as one,
@@ -132,7 +132,7 @@ def test_a_text_that_repeats_the_key_is_masked(tmp_path: Path) -> None:
         assert one.describe(questions(tmp_path, "a")) == ["a note: ***!"]
 
 
-def test_a_placeholder_for_a_key_changes_no_text(
+def test_short_placeholder_key_is_not_masked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "ollama")

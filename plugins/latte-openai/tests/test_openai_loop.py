@@ -1,4 +1,4 @@
-"""The thread that answers wait for: interrupted at any moment, it leaves nothing under way."""
+"""Background event loop: an interruption leaves no unfinished work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from latte_openai.loop import LoopThread
 
 
-def test_it_returns_what_was_waited_for_or_raises_what_went_wrong() -> None:
+def test_run_returns_the_result_or_raises_the_exception() -> None:
     async def answer() -> int:
         return 42
 
@@ -26,7 +26,7 @@ def test_it_returns_what_was_waited_for_or_raises_what_went_wrong() -> None:
     loop.close()
 
 
-def test_work_whose_wait_was_interrupted_before_it_began_is_cancelled_on_close(
+def test_close_cancels_work_whose_wait_was_interrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun, ended = threading.Event(), threading.Event()

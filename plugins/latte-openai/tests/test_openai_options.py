@@ -1,4 +1,4 @@
-"""Options: plain addresses, names of variables, and no room for a key."""
+"""Options: addresses and names of variables are checked, and no option accepts a key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY = "sk-proj-Abc123456789xyz"
 
 
 def mistake(**options: Any) -> str:
-    """What people read: the messages of the checks."""
+    """Return the messages of the checks."""
     with pytest.raises(ValidationError) as error:
         OpenAIOptions(**options)
     return " ".join(one["msg"] for one in error.value.errors())
@@ -29,14 +29,14 @@ def mistake(**options: Any) -> str:
         ("HTTP://gpu:8000", "http://gpu:8000"),
     ],
 )
-def test_an_address_is_kept_without_its_last_slash(written: str, url: str) -> None:
+def test_address_is_normalised(written: str, url: str) -> None:
     assert OpenAIOptions(base_url=written).base_url == url
 
 
 @pytest.mark.parametrize(
     "written", ["localhost:80", "ftp://a/v1", "", "http://", "http://a:b", "http://["]
 )
-def test_other_addresses_are_refused(written: str) -> None:
+def test_invalid_address_is_an_error(written: str) -> None:
     assert "must be an address" in mistake(base_url=written)
 
 
@@ -51,12 +51,12 @@ def test_other_addresses_are_refused(written: str) -> None:
         f"https://example.org/{KEY}/chat/completions",
     ],
 )
-def test_addresses_with_secrets_are_refused_and_not_repeated(written: str) -> None:
+def test_address_with_a_secret_is_an_error_that_does_not_show_it(written: str) -> None:
     assert KEY not in mistake(base_url=written)
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "VLLM_KEY", "_K2", "KEY_OF_SERVER_10"])
-def test_a_key_is_named_by_its_variable(name: str) -> None:
+def test_key_env_accepts_variable_names(name: str) -> None:
     assert OpenAIOptions(key_env=name).key_env == name
 
 
@@ -64,7 +64,7 @@ def test_a_key_is_named_by_its_variable(name: str) -> None:
     "key",
     [KEY, "hf_AbCdEfGhIjKlMnOp", "gsk_1234567890", "A1B2C3D4E5F6A7B8C9D0", "A" * 80, "", "$KEY"],
 )
-def test_a_key_in_place_of_its_variable_is_refused_and_not_repeated(key: str) -> None:
+def test_key_instead_of_its_variable_is_an_error_that_does_not_show_it(key: str) -> None:
     found = mistake(key_env=key)
     assert "name of an environment variable" in found
     assert not key or key not in found
@@ -83,18 +83,18 @@ def test_a_key_in_place_of_its_variable_is_refused_and_not_repeated(key: str) ->
         {"metadata": [KEY]},
     ],
 )
-def test_extra_fields_hold_no_secrets(extra: dict[str, Any]) -> None:
+def test_extra_body_with_a_secret_is_an_error(extra: dict[str, Any]) -> None:
     found = mistake(extra_body=extra)
     assert "must not hold keys or headers" in found
     assert KEY not in found
 
 
 @pytest.mark.parametrize("name", ["model", "messages", "max_tokens", "temperature", "seed", "n"])
-def test_extra_fields_repeat_no_option(name: str) -> None:
+def test_extra_body_with_an_option_is_an_error(name: str) -> None:
     assert f"`{name}`" in mistake(extra_body={name: 1})
 
 
-def test_extra_fields_are_plain_data() -> None:
+def test_extra_body_must_be_plain_data() -> None:
     assert "plain data" in mistake(extra_body={"top_k": float("nan")})
     extra = {"top_k": 1, "chat_template_kwargs": {"enable_thinking": False}, "stop_token_ids": [2]}
     assert OpenAIOptions(extra_body=extra).extra_body == extra

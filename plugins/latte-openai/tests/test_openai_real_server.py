@@ -1,4 +1,4 @@
-"""A server by other people: `transformers serve` with a tiny LLaVA of random weights."""
+"""Real server: `transformers serve` with a tiny LLaVA of random weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from latte_openai.failures import RequestError
+from latte_openai.errors import RequestError
 from openai_double import describer
 from openai_tiny_llava import write_tiny_llava
 
@@ -80,7 +80,7 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"no answer in {START_SECONDS} s: {log.read_text(errors='replace')}")
 
 
-def test_images_get_texts_of_their_own_whatever_the_batch(url: str, tmp_path: Path) -> None:
+def test_texts_depend_on_the_image_and_not_on_the_batch(url: str, tmp_path: Path) -> None:
     images = described_images(tmp_path / "asked", 6)
     requests = [DescribeRequest((image,), "Describe the photo.") for image in images]
     options = {"model": "tiny-llava", "max_tokens": 12, "concurrency": 4, "format": "png"}
@@ -110,7 +110,7 @@ def test_several_images_make_one_request(url: str, tmp_path: Path) -> None:
     assert single != together
 
 
-def test_samples_differ_and_repeat(url: str, tmp_path: Path) -> None:
+def test_samples_differ_and_are_reproducible(url: str, tmp_path: Path) -> None:
     image = described_images(tmp_path / "asked", 1)[0]
     requests = [DescribeRequest((image,), "Describe the photo.", sample) for sample in range(3)]
     options = {"model": "tiny-llava", "max_tokens": 12, "temperature": 1.0, "concurrency": 1}
@@ -120,7 +120,7 @@ def test_samples_differ_and_repeat(url: str, tmp_path: Path) -> None:
         assert one.describe(requests) == texts
 
 
-def test_a_whole_run_asks_it(url: str, tmp_path: Path) -> None:
+def test_latte_describe_with_a_real_server(url: str, tmp_path: Path) -> None:
     """The README's recipe, on a few images."""
     recipe = tmp_path / "served.yaml"
     recipe.write_text(
@@ -148,7 +148,7 @@ def test_a_whole_run_asks_it(url: str, tmp_path: Path) -> None:
     assert sum('"text": null' not in line for line in lines) > 0.9 * len(lines)
 
 
-def test_a_server_that_was_pinned_to_another_model_says_so(url: str, tmp_path: Path) -> None:
+def test_unknown_model_is_reported(url: str, tmp_path: Path) -> None:
     image = described_images(tmp_path / "asked", 1)[0]
     with (
         describer(tmp_path, url, model="tiny-lava") as one,

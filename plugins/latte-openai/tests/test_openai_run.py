@@ -1,4 +1,4 @@
-"""`latte describe` with a recipe: texts arrive in the store, once, and the key nowhere."""
+"""`latte describe` stores each text once and the key nowhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ train: {batch_size: 4, max_epochs: 1}
 
 @pytest.fixture
 def place(latte_runs: TinyRuns, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder below which everything is written; six of the squares are left."""
+    """Return the folder below which all files are written, with six images."""
     for image in sorted((latte_runs.folder / "images").iterdir())[6:]:
         image.unlink()
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -58,7 +58,7 @@ def files_with(place: Path, text: str) -> list[Path]:
     return [p for p in place.rglob("*") if p.is_file() and text.encode() in p.read_bytes()]
 
 
-def test_texts_are_stored_and_not_asked_for_again(place: Path, describe: Describe) -> None:
+def test_texts_are_stored_and_not_requested_twice(place: Path, describe: Describe) -> None:
     with chat_server(echo) as server:
         code, printed = describe(server.url)
         assert code == 0, printed
@@ -77,7 +77,7 @@ def test_texts_are_stored_and_not_asked_for_again(place: Path, describe: Describ
     assert files_with(place, KEY) == []
 
 
-def test_another_server_of_the_same_model_is_not_asked_again(describe: Describe) -> None:
+def test_same_model_on_another_server_is_not_asked_again(describe: Describe) -> None:
     with chat_server(echo) as one:
         assert describe(one.url)[0] == 0
     with chat_server(echo) as other:
@@ -88,7 +88,7 @@ def test_another_server_of_the_same_model_is_not_asked_again(describe: Describe)
         assert len(other.asked) == len(one.asked)
 
 
-def test_bad_requests_and_refusals_lose_nothing_else(place: Path, describe: Describe) -> None:
+def test_failures_and_refusals_lose_no_other_text(place: Path, describe: Describe) -> None:
     kinds: dict[str, Reply] = {}
 
     def behaviour(asked: Asked) -> Reply:
@@ -112,20 +112,20 @@ def test_bad_requests_and_refusals_lose_nothing_else(place: Path, describe: Desc
 
 
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "message"),
     [
-        (wrong(401, f"Incorrect API key provided: {KEY}"), "refuses the key in OPENAI_API_KEY"),
-        (wrong(404, f"no model for {KEY}"), "no OpenAI-compatible address"),
+        (wrong(401, f"Incorrect API key provided: {KEY}"), "rejects the key in OPENAI_API_KEY"),
+        (wrong(404, f"no model for {KEY}"), "not an OpenAI-compatible address"),
         (wrong(400, f"unknown field, {KEY}"), "unknown field, ***"),
     ],
 )
-def test_what_concerns_all_requests_ends_the_run_without_the_key(
-    place: Path, describe: Describe, reply: Reply, told: str
+def test_error_of_all_requests_stops_the_run_and_hides_the_key(
+    place: Path, describe: Describe, reply: Reply, message: str
 ) -> None:
     with chat_server(lambda _: reply) as server:
         code, printed = describe(server.url)
     assert code == 2
-    assert told in printed
+    assert message in printed
     assert "Traceback" not in printed
     assert KEY not in printed
     assert files_with(place, KEY) == []
@@ -135,7 +135,7 @@ def test_what_concerns_all_requests_ends_the_run_without_the_key(
     "options",
     [f"key_env: {KEY}", f"api_key: {KEY}", f"extra_body: {{api_key: {KEY}}}"],
 )
-def test_a_recipe_with_a_key_is_refused_and_the_key_not_repeated(
+def test_recipe_with_a_key_is_an_error_that_does_not_show_it(
     describe: Describe, options: str
 ) -> None:
     code, printed = describe("http://localhost:1/v1", options)
@@ -144,7 +144,7 @@ def test_a_recipe_with_a_key_is_refused_and_the_key_not_repeated(
     assert KEY not in printed
 
 
-def test_an_address_with_a_password_is_refused_and_the_password_not_repeated(
+def test_address_with_a_password_is_an_error_that_does_not_show_it(
     describe: Describe,
 ) -> None:
     code, printed = describe(f"https://user:{KEY}@example.org/v1")

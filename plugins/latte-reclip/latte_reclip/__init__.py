@@ -1,4 +1,4 @@
-"""latte-reclip: ReCLIP (Hu et al., WACV 2024) as a labeler and a loss."""
+"""ReCLIP (Hu et al., WACV 2024) as a labeler and a loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """One labeler, one loss."""
+    """Return the labeler and the loss."""
     return (
         ComponentSpec(
             kind="labeler",

@@ -1,4 +1,4 @@
-"""How long label propagation takes and how much memory, on random features.
+"""Time and memory of label propagation on random features.
 
 python -m latte_reclip.benchmark --images 100000 --classes 397 --width 512
 """
@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor]:
-    """Unit texts (C, D), and images (N, D) scattered around them."""
+    """Return unit texts (C, D), and images (N, D) scattered around them."""
     generator = torch.Generator().manual_seed(0)
     texts = normalize(torch.randn(classes, width, generator=generator), dim=1)
     noise = torch.randn(images, width, generator=generator).mul_(width**-0.5)

@@ -1,4 +1,4 @@
-"""The centroids of classes over images and texts (ReCLIP's visual learner, section 3.3)."""
+"""Centroids of classes over images and texts (ReCLIP's visual learner, section 3.3)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def class_centroids(nodes: Tensor, labels: Tensor, counted: Tensor, texts: Tensor) -> Tensor:
-    """Unit means (C, D) of the unit rows `nodes` (n, D) that have each class's label (n,).
+    """Return unit means (C, D) of the unit rows `nodes` (n, D) with each class's label (n,).
 
-    Only rows that are `counted` (n,) matter; a class without any keeps its row of `texts` (C, D).
+    Only rows that are `counted` (n,) enter; a class without any keeps its row of `texts` (C, D).
     """
     sums = torch.zeros_like(texts).index_add_(0, labels[counted], nodes[counted])
     lengths = sums.norm(dim=1, keepdim=True)

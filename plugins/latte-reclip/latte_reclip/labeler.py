@@ -1,4 +1,4 @@
-"""ReCLIP's pseudo-labels: label propagation for each learner, and what all learners agree on."""
+"""ReCLIP's pseudo-labels: label propagation per learner, and agreement of all learners."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
     _zero_shot: Tensor
 
     def start(self, start: TrainingStart) -> None:
-        """Keep the zero-shot classifier."""
+        """Store the zero-shot classifier."""
         self._zero_shot = start.class_features.detach()
         self._labels: dict[str, Tensor] = {}
         self._weights: dict[str, Tensor] = {}
@@ -68,7 +68,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return EpochInfo(classifiers)
 
     def _text_nodes(self, learner: str, aggregator: PrototypeAggregator[Any]) -> Tensor:
-        """The texts (C, D) that a learner's labels spread from."""
+        """Return the texts (C, D) from which a learner's labels spread."""
         if aggregator.class_features_refresh == "start":
             return self._zero_shot
         classifier = aggregator.classifier()
@@ -81,7 +81,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return classifier.weights[classifier.owners.argsort()]
 
     def _of_images(self, learner: str, found: Propagated, classes: int) -> tuple[Tensor, Tensor]:
-        """Labels and reach (N,) of the images alone, on the CPU as the indices of a batch are."""
+        """Return labels and reach (N,) of the images, on the CPU as the indices of a batch are."""
         reached = found.reached[classes:].cpu()
         if not bool(reached.any()):
             raise LatteError(
@@ -92,7 +92,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return found.labels[classes:].cpu(), reached
 
     def _counted(self, reached: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights (N,) by learner."""
+        """Return weights (N,) by learner."""
         if not self.options.agreement:
             return {name: one.float() for name, one in reached.items()}
         opinions = torch.stack(list(self._labels.values()))
@@ -102,13 +102,13 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """One stream `propagated`: this epoch's labels, whatever the batch looks like now."""
+        """Return the stream `propagated` with this epoch's labels."""
         labels = self._labels[batch.learner][batch.indices].to(image_features.device)
         weights = self._weights[batch.learner][batch.indices].to(image_features)
         return [LabelStream("propagated", labels, weights)]
 
     def state(self) -> dict[str, Tensor]:
-        """Labels and weights (N,) of each learner in this epoch."""
+        """Return labels and weights (N,) of each learner in this epoch."""
         labels = {f"labels.{name}": one.clone() for name, one in self._labels.items()}
         return labels | {f"weights.{name}": one.clone() for name, one in self._weights.items()}
 

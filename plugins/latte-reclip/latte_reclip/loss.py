@@ -1,4 +1,4 @@
-"""Cross-entropy on pseudo-labels, of which only some count (ReCLIP, section 3.3)."""
+"""Weighted cross-entropy on pseudo-labels (ReCLIP, section 3.3)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from latte_reclip.options import MaskedCrossEntropyOptions
 
 
 class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
-    """Each image picks its label among all classes; weights say how much it counts."""
+    """Cross-entropy of each image over all classes, weighted per image."""
 
     requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
 
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Unit features (B, D) and a classifier -> a scalar; 0 where all weights are 0.
+        """Return the loss of unit features (B, D), a scalar; 0 if all weights are 0.
 
-        Raises `LatteError` where the prototypes give no classifier.
+        Raises:
+            LatteError: The prototypes have no classifier.
         """
         if supervision.classifier is None:
             raise LatteError(

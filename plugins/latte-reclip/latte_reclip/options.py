@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class LabelPropagationOptions(Options):
-    """How class texts spread over the images; defaults are ReCLIP's."""
+    """Options of label propagation; defaults are ReCLIP's."""
 
     neighbours: int = Field(default=20, ge=1, description="nearest neighbours a node is linked to")
     alpha: float = Field(
@@ -41,7 +41,7 @@ class LabelPropagationOptions(Options):
 
 
 class MaskedCrossEntropyOptions(Options):
-    """How sharp the comparison is, and what the batch is divided by."""
+    """Options of the loss: temperature and divisor."""
 
     logit_scale: float | None = Field(
         default=100.0,

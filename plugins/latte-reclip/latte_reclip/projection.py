@@ -7,17 +7,17 @@ from torch import Tensor
 
 
 def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
-    """An orthonormal basis (D, R) of what tells classes (C, D) apart, R = min(D, C, cut_dim) - 1.
+    """Return an orthonormal basis (D, R) that separates classes (C, D), R = min(D, C, cut_dim) - 1.
 
-    The first left singular vector of the class texts is what they have in common; it is left out,
-    and so is everything after the first `cut_dim` vectors.
+    The first left singular vector of the class texts is common to all of them and is removed, as
+    are all vectors after the first `cut_dim`.
     """
     left: Tensor = torch.linalg.svd(class_features.T, full_matrices=False).U
     return left[:, 1:cut_dim]
 
 
 def project(features: Tensor, directions: Tensor) -> Tensor:
-    """Features (N, D) -> coordinates (N, R) in an orthonormal basis (D, R).
+    """Project features (N, D) to coordinates (N, R) in an orthonormal basis (D, R).
 
     Lengths and angles equal those of `features @ directions @ directions.T`, at lower cost. An
     empty basis (a single class) leaves the features as they are.

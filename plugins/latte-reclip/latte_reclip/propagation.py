@@ -1,4 +1,4 @@
-"""Label propagation: every class spreads from its node over the graph (ReCLIP, section 3.2)."""
+"""Label propagation from class nodes over the graph (ReCLIP, section 3.2)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ COLUMN_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Propagated:
-    """What label propagation says of n = C + N nodes: class texts first, then images."""
+    """Labels of n = C + N nodes: class texts first, then images."""
 
     labels: Tensor
-    """(n,) int64: the class whose score is highest, the lowest of equal ones."""
+    """(n,) int64: the class with the highest score, the lowest of equal ones."""
     reached: Tensor
-    """(n,) bool: whether any class has a score above 0 there."""
+    """(n,) bool: True if any class has a score above 0."""
 
 
 def propagate(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -> Propagated:
-    """Label unit rows `texts` (C, D) and `images` (N, D), starting from one text node a class."""
+    """Label unit rows `texts` (C, D) and `images` (N, D), starting from one text node per class."""
     nodes = torch.cat([texts, images])
     if options.projection:
         nodes = project(nodes, class_directions(texts, options.cut_dim))
@@ -43,7 +43,7 @@ def highest_scores(
     options: LabelPropagationOptions,
     column_bytes: int = COLUMN_BYTES,
 ) -> Propagated:
-    """Solve for each class, in blocks of classes, and keep which is highest at each node.
+    """Solve for each class, in blocks of classes, and keep the highest class of each node.
 
     Classes start at the first `classes` nodes of the sparse `matrix` (n, n).
     """
@@ -61,7 +61,7 @@ def highest_scores(
 
 
 def class_scores(matrix: Tensor, sources: Tensor, options: LabelPropagationOptions) -> Tensor:
-    """Scores (n, M) that solve (I - alpha S) y = e for the unit vectors e of `sources` (M,).
+    """Return scores (n, M) that solve (I - alpha S) y = e for the unit vectors e of `sources` (M,).
 
     Conjugate gradients on all columns together: each stops when its own residual is short enough,
     and all after `iterations` steps, as published. A node more links away scores exactly 0.

@@ -1,4 +1,4 @@
-"""latte-scenes: three more things to ask about images than what LatteCLIP asks."""
+"""Three more description types: scene, objects and looks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Two types about one image, one about a group."""
+    """Return two description types for an image and one for a group."""
     return (
         ComponentSpec(
             kind="description",

@@ -1,4 +1,4 @@
-"""What is asked and how much the answers count; all options of `image` and `group` exist too."""
+"""Options of the description types: those of `image` and `group` with other defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COUNTS = "how much its texts count where prototypes mix descriptions"
 
 
 class SceneOptions(ImageOptions):
-    """A question about the surroundings, which say less about the class than the object does."""
+    """Options for the surroundings, which indicate the class less than the object does."""
 
     prompt: str | tuple[str, ...] = Field(
         default="Describe the scene in the photo and what surrounds the object, "
@@ -22,7 +22,7 @@ class SceneOptions(ImageOptions):
 
 
 class ObjectsOptions(ImageOptions):
-    """A question about all things in an image: the class may be one of the smaller ones."""
+    """Options for all objects in an image: the class may be one of the smaller ones."""
 
     prompt: str | tuple[str, ...] = Field(
         default="List the objects in the photo, the largest first, less than 20 words.",
@@ -31,7 +31,7 @@ class ObjectsOptions(ImageOptions):
 
 
 class AttributesOptions(GroupOptions):
-    """A question about looks alone, which texture, colour and shape of a class have in common."""
+    """Options for the appearance that images of a class share: texture, colour and shape."""
 
     prompt: str | tuple[str, ...] = Field(
         default="Describe which colours, shapes, textures and materials the objects in all the "

@@ -1,4 +1,4 @@
-"""The types. Scope, prompts, samples and groups come from latte's own `image` and `group`."""
+"""Description types; scope, prompts, samples and groups are those of `image` and `group`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from latte.api import GroupDescription, ImageDescription
 
 
 class SceneDescription(ImageDescription):
-    """Where one image was taken."""
+    """Description of the place where an image was taken."""
 
 
 class ObjectsDescription(ImageDescription):
-    """Which things one image shows."""
+    """Description of the objects in an image."""
 
 
 class AttributesDescription(GroupDescription):
-    """How the objects of several images look, whatever they are called."""
+    """Description of the common appearance of the objects of several images."""

@@ -1,4 +1,4 @@
-"""How much a describer's sentences say of the class: `python -m build_model.lmm_measure --help`.
+"""Class information in a describer's sentences: `python -m build_model.lmm_measure --help`.
 
 A sentence encoder, not a CLIP, reads each sentence and picks the nearest class name. The LMM is
 loaded and asked with nothing but transformers, so that it measures what a user of the folder gets.

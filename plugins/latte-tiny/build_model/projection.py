@@ -43,7 +43,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each part of the loss counts."""
+    """Weights of the parts of the loss."""
 
     photo_names: float = 4.0
     stamp_names: float = 2.0

@@ -1,4 +1,4 @@
-"""What latte-tiny provides keeps the promises that latte relies on."""
+"""Contract suites for the components of latte-tiny."""
 
 from __future__ import annotations
 

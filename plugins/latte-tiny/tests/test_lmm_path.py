@@ -1,4 +1,4 @@
-"""How the LMM is built: before any training, what is pooled from an image says its class."""
+"""Construction of the LMM: before training, the pooled image features give the class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def module(name: str) -> Any:
 
 @pytest.fixture
 def scripts(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The package of build scripts, which is not installed but lies beside `latte_tiny`."""
+    """Import the build scripts, which are not installed but next to `latte_tiny`."""
     for needed in ("transformers", "timm"):
         pytest.importorskip(needed, reason="the LMM is built with it")
     if not (PACKAGE.parent / "build_model").exists():

@@ -1,4 +1,4 @@
-"""Agreement of labels beyond chance, and how stable the mixture's labels are."""
+"""Agreement of labels beyond chance, and stability of the mixture's labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte_transductive.options import MixtureOptions
 
 HALVINGS = 3
 MOST_IMAGES = 40_000
-"""Images that stability is measured on: more cost time and change nothing."""
+"""Largest number of images for measuring stability; more only cost time."""
 _BLOCK_NUMBERS = 2**24
 
 
@@ -30,7 +30,7 @@ def kappa(one: Tensor, other: Tensor, classes: int) -> float:
 def mixture_labels(
     images: Tensor, texts: Tensor, logit_scale: float, mixture: Mixture | None
 ) -> Tensor:
-    """Labels (N,) of unit features (N, D) by class texts (C, D) and what a mixture adds."""
+    """Labels (N,) of unit features (N, D) by class texts (C, D) and the mixture, if any."""
     rows = logit_scale * texts
     if mixture is not None:
         rows = rows + mixture.rows
@@ -53,8 +53,8 @@ def stability(
 ) -> float:
     """Mean kappa of the labels that fits to random halves of N > 1 images give to all of them.
 
-    Near 1, other images of the same kind would lead to the same classifier; near 0, the labels are
-    an accident of the sample. (Stability as a criterion of cluster validity: Ben-Hur, Elisseeff,
+    Near 1, other images of the same kind would give the same classifier; near 0, the labels depend
+    on the sample. (Stability as a criterion of cluster validity: Ben-Hur, Elisseeff,
     Guyon, Pacific Symposium on Biocomputing 2002.)
     """
     generator = torch.Generator().manual_seed(seed)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte_transductive.agreement import fit_frozen, mixture_labels, stability
-from latte_transductive.lead import lead_over_chance
+from latte_transductive.margin import relative_margin
 from latte_transductive.options import MixtureOptions
 
 LOGIT_SCALE = 50.0
@@ -35,7 +35,7 @@ def main() -> None:
     _say(f"before: {_peak_megabytes():.0f} MB")
     began = time.perf_counter()
     mixture = _timed("mixture", lambda: fit_frozen(images, texts, LOGIT_SCALE, options))
-    lead = _timed("lead", lambda: lead_over_chance(images, texts))
+    lead = _timed("lead", lambda: relative_margin(images, texts))
     steady = _timed("stability", lambda: stability(images, texts, LOGIT_SCALE, options, 0))
     _say(f"total: {time.perf_counter() - began:.1f} s, peak {_peak_megabytes():.0f} MB")
     for name, fitted in (("texts", None), ("mixture", mixture)):

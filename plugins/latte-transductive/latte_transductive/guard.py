@@ -8,30 +8,30 @@ import torch
 
 from latte.api import Evidence, Guard, Verdict
 from latte_transductive.agreement import fit_frozen, kappa, mixture_labels, stability
-from latte_transductive.lead import lead_over_chance
+from latte_transductive.margin import relative_margin
 from latte_transductive.options import EvidenceOptions
 
-FEWEST_IMAGES = 8
-"""Images below which halves say nothing."""
-LEAST_LEAD = 0.95
-"""Lead below which names say no more of the images than unrelated names would."""
+MIN_IMAGES = 8
+"""With fewer images, fits to halves of them are not meaningful."""
+MIN_MARGIN = 0.95
+"""Relative margin below which the names are no better than unrelated names."""
 HALF = 0.5
 
 # The log odds that adapting gains, fitted on 2,204 folders drawn from nine families of labelled
 # sets with two related CLIPs (README, "The verdict").
 _PER_STABILITY = 2.5
-_PER_LEAD = 0.46
-_ODDS_OF_NOTHING = -1.4
-_WITHOUT_LEAD = 0.55
-"""How often adapting gained there."""
+_PER_MARGIN = 0.46
+_INTERCEPT = -1.4
+_BELOW_MIN_MARGIN = 0.55
+"""Share of such folders on which adapting gained."""
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
-    """Takes the candidate as far as two signals that need no labels speak for it.
+    """Uses the candidate as far as two label-free signals support it.
 
-    They are the stability of an anchored mixture on the frozen features, and the lead of the best
-    class. A candidate must also agree with that mixture more than zero-shot does: so a recipe
-    that trains is held to what the frozen images' own structure says.
+    The signals are the stability of the anchored mixture on the frozen features, and the relative
+    margin of the best class. A candidate must also agree with that mixture more than zero-shot
+    does, which checks recipes that train against the structure of the frozen features.
     """
 
     @torch.no_grad()
@@ -39,15 +39,15 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         """Return the verdict; see `Guard`."""
         images, texts = evidence.image_features, evidence.class_features
         scale = evidence.logit_scale
-        lead = lead_over_chance(images, texts)
-        if len(images) < FEWEST_IMAGES or math.isnan(lead):
+        margin = relative_margin(images, texts)
+        if len(images) < MIN_IMAGES or math.isnan(margin):
             return Verdict(0.0, "there are too few different images or names to test anything")
         zero_shot = mixture_labels(images, texts, scale, None)
         referee = fit_frozen(images, texts, scale, self.options).posteriors.argmax(dim=1)
-        steady = stability(images, texts, scale, self.options, self.context.seed)
+        stable = stability(images, texts, scale, self.options, self.context.seed)
         signals = {
-            "stability": steady,
-            "lead": lead,
+            "stability": stable,
+            "lead": margin,
             "changed": float((evidence.labels != zero_shot).double().mean()),
             "agreement": kappa(evidence.labels, referee, len(texts)),
             "agreement of zero-shot": kappa(zero_shot, referee, len(texts)),
@@ -56,9 +56,9 @@ class EvidenceGuard(Guard[EvidenceOptions]):
 
     def _verdict(self, signals: dict[str, float], divisible: bool) -> Verdict:
         helps = probability(signals["stability"], signals["lead"])
-        if signals["lead"] < LEAST_LEAD:
+        if signals["lead"] < MIN_MARGIN:
             reason = "the names tell no more about these images than unrelated names would"
-            return Verdict(0.0, reason, min(helps, _WITHOUT_LEAD), signals)
+            return Verdict(0.0, reason, min(helps, _BELOW_MIN_MARGIN), signals)
         if signals["agreement"] <= signals["agreement of zero-shot"]:
             reason = (
                 "no label would change"
@@ -77,9 +77,9 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         return HALF if divisible else 1.0
 
 
-def probability(steady: float, lead: float) -> float:
-    """Return the probability that adapting gains, from stability (up to 1) and lead (1: chance)."""
-    odds = _PER_STABILITY * steady + _PER_LEAD * lead + _ODDS_OF_NOTHING
+def probability(stable: float, margin: float) -> float:
+    """Return the probability that adapting gains; `stable` is at most 1, `margin` 1 by chance."""
+    odds = _PER_STABILITY * stable + _PER_MARGIN * margin + _INTERCEPT
     return 1 / (1 + math.exp(-odds))
 
 

@@ -1,4 +1,4 @@
-"""Pseudo-labels that all training images decide together, once an epoch."""
+"""Pseudo-labels from a mixture fitted to all training images, once per epoch."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from latte.api import (
 from latte_transductive.mixture import fit_mixture
 from latte_transductive.options import TransductiveOptions
 
-_KEPT = 5
-"""Classes of an image that its posterior names."""
+_STORED = 5
+"""Classes per image in the stored posterior."""
 
 
 class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     """Fits an anchored Gaussian mixture to each learner's features of all images.
 
     The prior is the softmax of the similarities, times the frozen CLIP's logit scale, with the
-    zero-shot classifier, or with the learner's prototypes now (`prior: current`): then labels
-    follow what training, descriptions and other labelers do to the prototypes.
+    zero-shot classifier, or with the learner's prototypes now (`prior: current`): then
+    labels follow the changes of the prototypes by training, descriptions and other labelers.
     """
 
     refresh: Refresh = "epoch"
@@ -41,7 +41,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     _start: TrainingStart
 
     def start(self, start: TrainingStart) -> None:
-        """Keep the zero-shot classifier."""
+        """Store the zero-shot classifier."""
         self._start = start
         self._posteriors: dict[str, Posterior] = {}
 
@@ -52,7 +52,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Label all banks; the classifiers are the mixtures', as unseen images get them."""
+        """Label all banks; return the mixtures' classifiers, which label unseen images."""
         classifiers = {
             name: self._label(name, bank.features, aggregators[name])
             for name, bank in banks.items()
@@ -62,7 +62,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
-        """Keep the posterior of one learner's images (N, D); return the mixture's classifier."""
+        """Store the posterior of one learner's images (N, D); return the mixture's classifier."""
         scale = self.context.frozen_clip().logit_scale.to(images)
         texts = self._texts(images, aggregator)
 
@@ -72,14 +72,14 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
             return scale * aggregator.similarities(block)
 
         mixture = fit_mixture(images, texts, text_logits, self.options)
-        best = mixture.posteriors.topk(min(_KEPT, len(texts)), dim=1)
+        best = mixture.posteriors.topk(min(_STORED, len(texts)), dim=1)
         self._posteriors[learner] = Posterior(best.indices.cpu(), best.values.cpu())
         # Similarities, as latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
         return Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
-        """One unit row (C, D) per class that gives the prior, or nearly."""
+        """Return one unit row (C, D) per class; with several prototypes, their normalised sum."""
         if self.options.prior == "zero_shot":
             return self._start.class_features.to(images)
         classifier = aggregator.classifier()

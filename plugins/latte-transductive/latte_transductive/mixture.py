@@ -1,8 +1,8 @@
-"""A Gaussian for each class, fitted to all images at once and anchored at the class texts.
+"""Mixture of one Gaussian per class, fitted to all images and anchored at the class texts.
 
 Likelihood, text prior, neighbours and their alternation are those of TransCLIP-ZS (Zanella, Gherin,
-Ben Ayed: Boosting Vision-Language Models with Transduction, NeurIPS 2024). That a class's mean is
-held at its text the more, the fewer images support it, is the idea of StatA (Zanella, Fuchs, De
+Ben Ayed: Boosting Vision-Language Models with Transduction, NeurIPS 2024). A class's mean
+is held closer to its text if fewer images support it, as in StatA (Zanella, Fuchs, De
 Vleeschouwer, Ben Ayed: Realistic Test-Time Adaptation of Vision-Language Models, CVPR 2025).
 """
 
@@ -22,7 +22,7 @@ TextLogits = Callable[[Tensor], Tensor]
 """Unit features (B, D) -> scaled text similarities (B, C)."""
 
 _NEIGHBOUR_UPDATES = 5
-"""Updates of all posteriors by their neighbours' between two updates of the Gaussians."""
+"""Updates of the posteriors by those of neighbours, per update of the Gaussians."""
 _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature's number, relative to that of random directions, 1 / D."""
 _MOST_ANCHOR = 1e4
@@ -31,13 +31,13 @@ _MOST_ANCHOR = 1e4
 
 @dataclass(frozen=True)
 class Mixture:
-    """What N images came to.
+    """Fitted mixture: posteriors of N images, and a linear classifier for other images.
 
-    `features @ rows.T + bias` is what C classes' Gaussians add to the text logits of any image.
+    `features @ rows.T + bias` are the logits of C Gaussians, to be added to the text logits.
     """
 
     posteriors: Tensor
-    """(N, C): probabilities of the images' classes, neighbours included."""
+    """(N, C): class probabilities of the images, neighbours included."""
     rows: Tensor
     """(C, D)."""
     bias: Tensor
@@ -49,21 +49,21 @@ def fit_mixture(
 ) -> Mixture:
     """Fit the unit features (N, D) of N > 0 images under unit class texts (C, D).
 
-    Each iteration works out, from the labels so far,
+    Each iteration computes, from the current labels,
 
         k_c = (r k_even + (1 - r) k_few) / support_c²
         mean_c = unit(sum_i z_ic x_i + k_c a_c)
         e_ic = text_ic + w log N(x_i; mean_c, variances) - r² debias mean_i text_ic
         z_i = softmax over c of e_ic + v sum_j g_ij z_jc, five times
 
-    with a_c = unit(t_c + mean x - mean t), the class text moved to where images lie; the evenness
-    r; `anchor_images` (k_even, k_few); and variances (D,) that all classes share. The weight w
-    makes the Gaussians' logits differ among classes `image_weight` times as much as the text logits
-    do. The graph g of neighbours counts as far as these have the same zero-shot label:
+    with a_c = unit(t_c + mean x - mean t), the class text moved by the gap between the means; the
+    evenness r; `anchor_images` (k_even, k_few); and variances (D,) that all classes share. The
+    weight w makes the Gaussians' logits differ among classes `image_weight` times as much as the
+    text logits do. The graph g of neighbours counts more if these have the same zero-shot label:
     v is `neighbour_weight` times the square of that agreement beyond chance.
 
-    So a class without images keeps its text, texts weigh more where few of the names occur, and so
-    does the text of a class whose images zero-shot CLIP calls something else.
+    So a class without images keeps its text. Texts weigh more if few of the names occur, or if
+    zero-shot CLIP gives the images of the class another label.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -93,7 +93,7 @@ def fit_mixture(
 
 @dataclass(frozen=True)
 class _NeighbourTerm:
-    """The neighbours of all images, and how much their classes count."""
+    """Neighbours of all images and the weight of their posteriors."""
 
     neighbours: Neighbours | None
     weight: float
@@ -109,7 +109,7 @@ class _NeighbourTerm:
         return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
 
     def posteriors(self, evidence: Tensor) -> Tensor:
-        """Logits (N, C) of images by themselves -> probabilities (N, C)."""
+        """Return probabilities (N, C) from logits (N, C) without neighbours."""
         found = evidence.softmax(dim=1)
         if self.neighbours is not None and self.weight > 0:
             for _ in range(_NEIGHBOUR_UPDATES):
@@ -136,7 +136,7 @@ class _Moments:
     def spread(self, rows: Tensor, bias: Tensor) -> float:
         """Standard deviation over classes of `images @ rows.T + bias`, root mean square of images.
 
-        The logits are not made.
+        It is computed from the moments, without the logits.
         """
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
@@ -145,21 +145,21 @@ class _Moments:
 
 @dataclass(frozen=True)
 class _Assigned:
-    """What the images' posteriors add up to."""
+    """Sums over the images, weighted by their posteriors."""
 
     counts: Tensor
     """(C,): expected images of each class."""
     features: Tensor
-    """(C, D): their features, added up."""
+    """(C, D): sum of their features."""
     labels: Tensor
     """(C,): images whose most probable class it is."""
     support: Tensor
-    """(C,) in (0, 1]: of a class's images, how many zero-shot CLIP calls so, relative to how many
-    it calls by their commonest zero-shot name; 1 for a class without images."""
+    """(C,) in (0, 1]: number of a class's images with this zero-shot label, relative to the number
+    with their commonest zero-shot label; 1 for a class without images."""
 
     @classmethod
     def of(cls, images: Tensor, posteriors: Tensor, zero_shot: Tensor) -> _Assigned:
-        """Add up posteriors (N, C) of features (N, D); `zero_shot` (N,) are the nearest texts."""
+        """Sum posteriors (N, C) of features (N, D); `zero_shot` (N,) are the nearest texts."""
         labels = posteriors.argmax(dim=1)
         total = labels.bincount(minlength=posteriors.shape[1]).to(images)
         support = _support(labels, zero_shot, total)
@@ -173,7 +173,7 @@ class _Assigned:
 
 
 def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """See `_Assigned.support`; half an image is added to both numbers."""
+    """Return `_Assigned.support`; half an image is added to both numbers."""
     classes = len(total)
     pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
     label, name = pairs // classes, pairs % classes
@@ -184,7 +184,7 @@ def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
 
 
 def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
-    """How many images each class's text counts as (C, 1)."""
+    """Images (C, 1) that each class's text counts as."""
     even, few = options.anchor_images
     images = assigned.evenness * even + (1 - assigned.evenness) * few
     return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)

@@ -12,24 +12,24 @@ Images = Annotated[float, Field(ge=0.0)]
 
 
 class MixtureOptions(Options):
-    """How far images may move a classifier away from the class texts."""
+    """Options of the mixture: weights of images, class texts and neighbours."""
 
     image_weight: float = Field(
         default=1.5,
         gt=0.0,
-        description="how far the images' Gaussians spread the classes apart, relative to the texts",
+        description="spread of the Gaussians' logits among classes, relative to the text logits",
     )
     anchor_images: tuple[Images, Images] = Field(
         default=(1.0, 5.0),
-        description="images that a class's text counts as in the mean of its class: where all "
-        "classes have as many images, and where hardly any class has images",
+        description="images that a class's text counts as in the mean of its class: if all "
+        "classes have equally many images, and if few classes have images",
     )
     debias: float = Field(
         default=1.0,
         ge=0.0,
         le=1.0,
-        description="share of each class's mean similarity over the images that is taken out where "
-        "all classes have as many images; less where they have not",
+        description="share of each class's mean similarity over the images that is subtracted if "
+        "all classes have equally many images; less otherwise",
     )
     neighbours: int = Field(
         default=10, ge=0, description="nearest images whose classes count for an image; 0: none"
@@ -37,21 +37,21 @@ class MixtureOptions(Options):
     neighbour_weight: float = Field(
         default=20.0,
         ge=0.0,
-        description="how much the mean of the neighbours' classes counts where all neighbours have "
-        "the same zero-shot label; it falls with the square of their agreement beyond chance",
+        description="weight of the neighbours' mean posterior if all neighbours have the same "
+        "zero-shot label; it falls with the square of their agreement beyond chance",
     )
     iterations: int = Field(
-        default=10, ge=1, description="how often the classes' means and variances are updated"
+        default=10, ge=1, description="updates of the classes' means and variances"
     )
 
 
 class TransductiveOptions(MixtureOptions):
-    """What decides an image's class: its text similarities and the cluster that it lies in."""
+    """Options of the labeler `transductive`."""
 
     prior: Literal["zero_shot", "current"] = Field(
         default="zero_shot",
-        description="whose similarities are the prior: those of the zero-shot classifier, or of "
-        "the learner's prototypes as they are when the epoch starts",
+        description="similarities that are the prior: of the zero-shot classifier, or of the "
+        "learner's prototypes at the start of the epoch",
     )
     confidence: bool = Field(
         default=False,
@@ -63,18 +63,18 @@ class TransductiveOptions(MixtureOptions):
 
 
 class EvidenceOptions(MixtureOptions):
-    """How much evidence it takes to move away from zero-shot."""
+    """Options of the guard `evidence`: the probabilities that it requires."""
 
     whole_from: float = Field(
         default=0.75,
         ge=0.0,
         le=1.0,
-        description="probability that adapting helps from which the candidate is taken whole",
+        description="least probability that adapting helps for using the candidate fully",
     )
     half_from: float = Field(
         default=0.65,
         ge=0.0,
         le=1.0,
-        description="probability from which it is taken half, in runs without training; below it "
+        description="least probability for using half of it, in runs without training; below it "
         "zero-shot is kept",
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from latte_transductive.agreement import fit_frozen, kappa, mixture_labels, stability
 from latte_transductive.guard import EvidenceGuard, probability
-from latte_transductive.lead import expected_lead, lead_over_chance
+from latte_transductive.margin import expected_margin, relative_margin
 from latte_transductive.options import EvidenceOptions, MixtureOptions
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -142,9 +142,9 @@ def test_stability_tells_structure_from_noise(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_lead_is_near_one_for_unrelated_names_and_large_for_fitting_ones() -> None:
-    assert 0.8 < lead_over_chance(unit(500, 1, 256), unit(12, 2, 256)) < 1.25
-    assert lead_over_chance(*reversed(problem(gap=0.3, noise=0.3))) > 2
+    assert 0.8 < relative_margin(unit(500, 1, 256), unit(12, 2, 256)) < 1.25
+    assert relative_margin(*reversed(problem(gap=0.3, noise=0.3))) > 2
 
 
-def test_expected_lead_of_two_classes_is_the_mean_distance_of_two_normals() -> None:
-    assert expected_lead(2) == pytest.approx(2 / torch.pi**0.5, rel=1e-6)
+def test_expected_margin_of_two_classes_is_the_mean_distance_of_two_normals() -> None:
+    assert expected_margin(2) == pytest.approx(2 / torch.pi**0.5, rel=1e-6)

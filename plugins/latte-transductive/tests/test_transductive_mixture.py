@@ -14,6 +14,8 @@ from latte_transductive.options import MixtureOptions
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from latte.api import nearest_neighbours
+
 SCALE = 25.0
 
 PROBLEMS = st.tuples(st.integers(1, 30), st.integers(1, 8), st.integers(0, 2**16))
@@ -189,11 +191,10 @@ def test_neighbours_are_looked_for_once_per_features(monkeypatch: pytest.MonkeyP
     from latte_transductive import neighbours
 
     looked: list[int] = []
-    search = neighbours.nearest_neighbours
 
     def counted(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
         looked.append(len(rows))
-        return search(rows, count)
+        return nearest_neighbours(rows, count)
 
     monkeypatch.setattr(neighbours, "nearest_neighbours", counted)
     texts, images = clustered(40, 3, seed=4)

@@ -1,4 +1,4 @@
-"""latte-webdataset: images in WebDataset tars, read where they lie."""
+"""Images in WebDataset tars, which are not unpacked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """One dataset."""
+    """Return the dataset."""
     return (
         ComponentSpec(
             kind="dataset",

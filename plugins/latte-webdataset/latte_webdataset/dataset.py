@@ -23,7 +23,7 @@ _Listed = tuple[ImageReference, Sample]
 
 
 class WebDataset(Dataset[WebDatasetOptions]):
-    """Nothing is unpacked: an image is read from its place in the tar.
+    """Dataset that reads each image from its position in the tar, without unpacking.
 
     An image's id is the tar's path below root and the member's name.
     """
@@ -48,29 +48,29 @@ class WebDataset(Dataset[WebDatasetOptions]):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The lines of the file of class names."""
+        """Class names: the lines of the option's file."""
         return self._class_names
 
     @property
     def template(self) -> str:
-        """The sentence that stands for a class."""
+        """Template of the sentence for a class."""
         return self.templates[0]
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences that stand for a class together."""
+        """Templates of the sentences whose mean represents a class."""
         return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
-        """The images of the training shards, sorted by id; no label is read."""
+        """Return the images of the training shards, sorted by id; no label is read."""
         return [image for image, _ in self._listed_training]
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The images of the evaluation shards, sorted by id. Raises `LatteError` without label."""
+        """Return images and labels of the evaluation shards, sorted by id; each needs a label."""
         return self._evaluation
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Labels of training images, where their samples have one."""
+        """Return the labels of training images whose samples have one."""
         labels = {
             image.id: self._labels.read(one, image.path) for image, one in self._listed_training
         }

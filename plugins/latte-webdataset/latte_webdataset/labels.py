@@ -1,4 +1,4 @@
-"""A sample's label: a class number or a class name, in a file of its own or in its JSON."""
+"""Labels of samples: a class number or name, in a separate file or in the JSON file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class LabelReader:
         self._lookup = ClassLookup(class_names)
 
     def read(self, sample: Sample, shard: Path) -> int | None:
-        """The class index; None if the sample has no label.
+        """Return the class index; None if the sample has no label.
 
-        Raises `LatteError` for a number that is no class, or an unknown name.
+        Raises:
+            LatteError: The number or the name is not a class.
         """
         span = sample.files.get(self._extension.lower())
         if span is None:

@@ -13,7 +13,7 @@ _SHARDS = (
 
 
 class WebDatasetOptions(SourceOptions):
-    """The defaults are CLIP_benchmark's layout."""
+    """Options of the dataset; the defaults are CLIP_benchmark's layout."""
 
     root: PathText = Field(description="folder that holds the shards and the file of class names")
     train: str | tuple[str, ...] = Field(

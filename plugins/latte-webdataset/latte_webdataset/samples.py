@@ -1,4 +1,4 @@
-"""What is in a tar: samples, each with the places of its files. Only headers are read."""
+"""Samples of a tar, with the positions of their files; only headers are read."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from latte.api import LatteError
 
 Span = tuple[int, int]
-"""Where a member's bytes start in the tar, and how many there are."""
+"""Offset and size of a member in the tar, in bytes."""
 
 
 @dataclass
 class Sample:
-    """The files of one key."""
+    """Files that share one key."""
 
     key: str
-    """The members' path up to the first dot of their name."""
+    """Path of the members up to the first dot of their name."""
     files: dict[str, Span] = field(default_factory=dict)
-    """By what follows that dot, in lower case."""
+    """Members by extension: the text after that dot, in lower case."""
 
     def image(self, extensions: Collection[str], shard: Path) -> tuple[str, Span] | None:
-        """Extension and place of its image; None if it has none. Raises `LatteError` for two."""
+        """Extension and position of the image, None without one; two raise `LatteError`."""
         found = [(name, span) for name, span in self.files.items() if name in extensions]
         if len(found) > 1:
             raise LatteError(
@@ -35,9 +35,10 @@ class Sample:
 
 
 def read_index(shard: Path) -> list[Sample]:
-    """The samples of a tar in its order.
+    """Return the samples of a tar in its order.
 
-    Raises `LatteError` for a tar that is compressed, damaged or cut short, and for a file twice.
+    Raises:
+        LatteError: The tar is compressed, damaged or truncated, or has a file twice.
     """
     samples: dict[str, Sample] = {}
     try:
@@ -54,7 +55,7 @@ def read_index(shard: Path) -> list[Sample]:
 
 
 def read_span(shard: Path, span: Span) -> bytes:
-    """The bytes of one member. Raises `LatteError` if they cannot be read."""
+    """Return the bytes of one member; raises `LatteError` if they cannot be read."""
     try:
         with shard.open("rb") as file:
             file.seek(span[0])

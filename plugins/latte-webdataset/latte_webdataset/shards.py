@@ -1,4 +1,4 @@
-"""Which tars there are: folders, patterns and numbered ranges below a root."""
+"""Paths of shards: folders, patterns and numbered ranges below a root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def find_shards(root: Path, patterns: str | Sequence[str], where: str) -> list[Path]:
-    """The shards that `patterns` name, each once, sorted. Raises `LatteError` if one names none."""
+    """Return the sorted shards that match `patterns`; a pattern without match is an error."""
     listed = [patterns] if isinstance(patterns, str) else patterns
     return sorted({shard for pattern in listed for shard in _matching(root, pattern, where)})
 
@@ -43,7 +43,7 @@ def _refusal(what: str, root: Path, where: str) -> LatteError:
 
 
 def _numbered(pattern: str) -> list[str]:
-    """`a-{00..02}.tar` as its names; the digits of the first number say how many a name has."""
+    """Expand `a-{00..02}.tar`; each number is padded to the width of the first."""
     found = _RANGE.search(pattern)
     if found is None:
         return [pattern]

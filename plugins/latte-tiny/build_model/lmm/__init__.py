@@ -1,1 +1,1 @@
-"""How the small LMM was made: data, training, export. See README.md for the commands."""
+"""Construction of the small LMM: data, training, export. See README.md for the commands."""

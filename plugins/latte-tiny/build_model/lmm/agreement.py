@@ -30,7 +30,7 @@ GROUND = re.compile(r"on an? (plain )?(\w+) background")
 
 @dataclass(frozen=True)
 class Said:
-    """What a sentence says: the class's index, or None for no class; words for looks."""
+    """Content of a sentence: the class's index, or None; words for looks."""
 
     label: int | None
     colours: tuple[str, ...]

@@ -78,5 +78,5 @@ def group_answer(index: int, name: Name, looks: list[Looks]) -> str:
 
 
 def shows_people(captions: list[str]) -> bool:
-    """Whether at least two of the captions speak of people, for whom ImageNet has no class."""
+    """Return True if at least two captions mention people, for whom ImageNet has no class."""
     return sum(bool(PEOPLE.search(text.lower())) for text in captions) >= 2

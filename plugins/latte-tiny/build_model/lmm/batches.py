@@ -149,7 +149,7 @@ class Batches:
 
 
 def _shared(pictures: Pictures, rows: list[int]) -> Tensor:
-    """What the head says of the mean of several pictures' features (C,)."""
+    """Return the head's output (C,) for the mean of several pictures' features."""
     return pictures.opinions[rows].clamp_min(1e-9).log().mean(0).softmax(-1)
 
 

@@ -59,7 +59,7 @@ def set_all(model: Any, processor: Any, projection: Projection, meanings: Tensor
 
 
 def image_inputs(projected: Tensor) -> Tensor:
-    """What the projector gives for projected tokens (..., CLASSES and LOOKS) -> (..., WIDTH)."""
+    """Projector's output for projected tokens (..., CLASSES and LOOKS) -> (..., WIDTH)."""
     inputs = projected.new_zeros(*projected.shape[:-1], WIDTH)
     inputs[..., : projected.shape[-1]] = projected * UNIT
     inputs[..., CONST], inputs[..., IMAGE] = LARGE, MARK

@@ -1,4 +1,4 @@
-"""What each part of the language model's width holds before training.
+"""Content of each part of the language model's width before training.
 
 The parts start apart, so that what the image shows cannot be drowned by the words around it.
 """

@@ -22,7 +22,7 @@ STANDS_OFF = 45.0
 
 @dataclass(frozen=True)
 class Looks:
-    """What the pixels say: one or two colours, the ground's colour, whether it is plain, detail."""
+    """Looks of an image: one or two colours, background colour, plain background or not, detail."""
 
     colours: tuple[str, ...]
     ground: str

@@ -1,4 +1,4 @@
-"""What to call the 1,000 ImageNet classes: a name, and the everyday word for its kind."""
+"""Names of the 1,000 ImageNet classes, and the everyday words for their kinds."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MADE_A_CLASS = 12
 
 @dataclass(frozen=True)
 class Projection:
-    """How an image token (1280,) becomes a token of the language model: (x - center) @ rows.T."""
+    """Map of an image token (1280,) to a token of the language model: (x - center) @ rows.T."""
 
     squeezed: Squeezed
     rows: Tensor
@@ -87,7 +87,7 @@ def all_looks(views: Views) -> list[Looks]:
 
 
 def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
-    """How much of the opinion on each real picture (N,) goes to people, who are no class."""
+    """Return the weight (N,) of people, who are not a class, in each real picture's opinion."""
     photos = len(sources.photos.source)
     said = torch.tensor([answers.shows_people(texts) for texts in sources.captions])
     shares = torch.zeros(len(opinions))

@@ -12,7 +12,7 @@ COUNT = 2 * len(COLOURS) + 3
 
 
 def indicators(looks: list[Looks]) -> Tensor:
-    """What the pixels say (N, COUNT): colours, the ground's colour, plain, smooth, textured."""
+    """Return looks (N, COUNT): colours, background colour, plain, smooth, textured."""
     rows = []
     for look in looks:
         row = [float(colour in look.colours) for colour in COLOURS]

@@ -21,7 +21,7 @@ OBJECTS = 0.45
 
 
 def corpus(found: sources.Sources) -> list[str]:
-    """What the vocabulary is made from: captions, names, and the words around them."""
+    """Return the texts of the vocabulary: captions, names, and the words around them."""
     texts = [" " + answers.tidy(text) for captions in found.captions for text in captions]
     for name in found.classes:
         words = " ".join(part for part in (name.plain.lower(), name.kind, name.texture) if part)

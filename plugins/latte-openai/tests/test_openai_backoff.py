@@ -1,4 +1,4 @@
-"""Back-off: random, growing, bounded, and at least as long as the server asks for."""
+"""Back-off: random, growing, bounded, and at least as long as `Retry-After`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from latte_openai.waiting import retry_after, waiting_time
+from latte_openai.backoff import retry_after, waiting_time
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECONDS = st.floats(0, 1e6)
@@ -16,14 +16,14 @@ DRAWS = st.floats(0, 1, exclude_max=True)
 
 
 @given(st.integers(0, 10_000), st.none() | SECONDS, SECONDS, DRAWS)
-def test_no_wait_is_longer_than_the_longest(
+def test_wait_is_at_most_max_wait(
     attempt: int, asked_for: float | None, max_wait: float, draw: float
 ) -> None:
     assert 0 <= waiting_time(attempt, asked_for, max_wait, draw) <= max_wait
 
 
 @given(st.integers(0, 20), SECONDS, SECONDS, DRAWS)
-def test_a_server_is_left_in_peace_as_long_as_it_asks(
+def test_wait_is_at_least_retry_after(
     attempt: int, asked_for: float, max_wait: float, draw: float
 ) -> None:
     assert waiting_time(attempt, asked_for, max_wait, draw) >= min(asked_for, max_wait)
@@ -61,13 +61,13 @@ def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | 
 
 
 @given(st.integers(0, 10**6), st.integers(-12, 12))
-def test_dates_of_any_zone_are_understood(seconds: int, hours: int) -> None:
+def test_retry_after_dates_of_any_time_zone(seconds: int, hours: int) -> None:
     zone = timezone(timedelta(hours=hours))
     header = format_datetime((NOW + timedelta(seconds=seconds)).astimezone(zone))
     assert retry_after(header, NOW) == seconds
 
 
 @given(st.text())
-def test_no_header_is_too_strange(header: str) -> None:
+def test_retry_after_accepts_any_text(header: str) -> None:
     found = retry_after(header, NOW)
     assert found is None or found >= 0

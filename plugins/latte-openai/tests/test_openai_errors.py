@@ -1,4 +1,4 @@
-"""A server that misbehaves: what is tried again, what is refused, and what stops the run."""
+"""Failing servers: retries, refusals, and errors that stop the run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from latte_openai.failures import RequestError
+from latte_openai.errors import RequestError
 from openai_double import (
     Asked,
     Behaviour,
@@ -26,7 +26,7 @@ from latte.api import LatteError, Refusal
 
 
 def first(*troubles: Reply) -> Behaviour:
-    """Trouble for each question at first, then the answer."""
+    """Reply to each question with `troubles` first, then with the answer."""
     return lambda asked: troubles[asked.time] if asked.time < len(troubles) else echo(asked)
 
 
@@ -43,7 +43,7 @@ def first(*troubles: Reply) -> Behaviour:
     ],
     ids=lambda trouble: f"{trouble.status} {trouble.body}"[:30],
 )
-def test_what_may_go_well_another_time_is_tried_again(
+def test_transient_failures_are_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Reply
 ) -> None:
     waits = without_sleeping(monkeypatch)
@@ -53,7 +53,7 @@ def test_what_may_go_well_another_time_is_tried_again(
     assert sorted(waits) == [0.5, 0.5, 1, 1]
 
 
-def test_a_silent_server_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_sleeping(monkeypatch)
 
     def silent_at_first(asked: Asked) -> Reply:
@@ -69,7 +69,7 @@ def test_a_silent_server_is_asked_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(server.asked) == 2
 
 
-def test_silence_is_told_as_silence(tmp_path: Path) -> None:
+def test_timeout_is_reported(tmp_path: Path) -> None:
     def silent(asked: Asked) -> Reply:
         server.released.wait(20)
         return echo(asked)
@@ -77,12 +77,12 @@ def test_silence_is_told_as_silence(tmp_path: Path) -> None:
     with (
         chat_server(silent) as server,
         describer(tmp_path, server.url, timeout=0.2, retries=0) as one,
-        pytest.raises(RequestError, match=r"silent for 0.2 s \(asked once\)"),
+        pytest.raises(RequestError, match=r"no complete reply within 0.2 s \(asked once\)"),
     ):
         one.describe(questions(tmp_path, "a"))
 
 
-def test_a_server_that_asks_for_time_gets_it(
+def test_retry_after_is_obeyed_up_to_max_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = without_sleeping(monkeypatch, draw=0.0)
@@ -103,7 +103,7 @@ def test_a_server_that_asks_for_time_gets_it(
     assert waits[2:] == [45, 0]
 
 
-def test_retries_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits = without_sleeping(monkeypatch)
     with (
         chat_server(lambda _: wrong(500, "out of\nmemory")) as server,
@@ -115,7 +115,7 @@ def test_retries_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(waits) == 2
 
 
-def test_a_reply_that_is_none_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reply_that_is_not_json_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_sleeping(monkeypatch)
     page = "<html>Welcome to\x1b[31m the router" + "x" * 500
     with (
@@ -129,7 +129,7 @@ def test_a_reply_that_is_none_is_quoted(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("status", [400, 413, 422, 501])
-def test_one_bad_request_is_not_tried_again(tmp_path: Path, status: int) -> None:
+def test_client_errors_are_not_retried(tmp_path: Path, status: int) -> None:
     with (
         chat_server(lambda _: wrong(status, "the image is too large")) as server,
         describer(tmp_path, server.url) as one,
@@ -159,26 +159,26 @@ def test_refusals_are_answers(tmp_path: Path, reply: Reply) -> None:
     assert len(server.asked) == 3
 
 
-def test_an_empty_text_is_left_to_the_engine(tmp_path: Path) -> None:
+def test_empty_text_is_returned(tmp_path: Path) -> None:
     with chat_server(lambda _: said("")) as server, describer(tmp_path, server.url) as one:
         assert one.describe(questions(tmp_path, "a")) == [""]
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_without_a_valid_key_the_run_stops_and_names_the_variable(
+def test_missing_or_rejected_key_names_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     with chat_server(lambda _: wrong(status)) as server:
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
         with (
             describer(tmp_path, server.url) as one,
-            pytest.raises(LatteError, match=r"wants a key(.|\n)*export OPENAI_API_KEY"),
+            pytest.raises(LatteError, match=r"needs a key(.|\n)*export OPENAI_API_KEY"),
         ):
             one.describe(questions(tmp_path, "a"))
         monkeypatch.setenv("MY_KEY", "not-the-right-one")
         with (
             describer(tmp_path, server.url, key_env="MY_KEY") as one,
-            pytest.raises(LatteError, match="refuses the key in MY_KEY"),
+            pytest.raises(LatteError, match="rejects the key in MY_KEY"),
         ):
             one.describe(questions(tmp_path, "a"))
     assert len(server.asked) == 2
@@ -187,17 +187,17 @@ def test_without_a_valid_key_the_run_stops_and_names_the_variable(
 @pytest.mark.parametrize(
     "reply", [wrong(402, "add credit"), wrong(429, "add credit", code="insufficient_quota")]
 )
-def test_without_credit_the_run_stops(tmp_path: Path, reply: Reply) -> None:
+def test_missing_credit_stops_the_run(tmp_path: Path, reply: Reply) -> None:
     with (
         chat_server(lambda _: reply) as server,
         describer(tmp_path, server.url) as one,
-        pytest.raises(LatteError, match=r"paid first: .*add credit"),
+        pytest.raises(LatteError, match=r"payment first: .*add credit"),
     ):
         one.describe(questions(tmp_path, "a"))
 
 
 @pytest.mark.parametrize("reply", [wrong(404), wrong(400, code="model_not_found")])
-def test_an_unknown_model_gets_the_nearest_name_and_the_list(tmp_path: Path, reply: Reply) -> None:
+def test_unknown_model_gets_suggestion_and_list_of_models(tmp_path: Path, reply: Reply) -> None:
     models = ("llava-hf/llava-v1.6-mistral-7b-hf", "qwen3-vl:8b")
     with (
         chat_server(lambda _: reply, models) as server,
@@ -210,9 +210,9 @@ def test_an_unknown_model_gets_the_nearest_name_and_the_list(tmp_path: Path, rep
     assert "qwen3-vl:8b" in str(error.value)
 
 
-def test_a_wrong_address_is_said_to_be_one(tmp_path: Path) -> None:
+def test_wrong_address_is_reported(tmp_path: Path) -> None:
     with chat_server() as server, describer(tmp_path, server.url.removesuffix("/v1")) as one:
-        with pytest.raises(LatteError, match=r"no OpenAI-compatible address(.|\n)*ends in /v1"):
+        with pytest.raises(LatteError, match=r"not an OpenAI-compatible address(.|\n)*ends in /v1"):
             one.describe(questions(tmp_path, "a"))
         assert server.asked == []
 
@@ -227,7 +227,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
         one.describe(questions(tmp_path, "a"))
 
 
-def test_a_server_that_is_not_there_stops_the_run(
+def test_unreachable_server_stops_the_run_after_two_retries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = without_sleeping(monkeypatch)
@@ -235,25 +235,25 @@ def test_a_server_that_is_not_there_stops_the_run(
         gone = server.url
     with (
         describer(tmp_path, gone, retries=9, concurrency=1) as one,
-        pytest.raises(LatteError, match="nobody answers at http://127"),
+        pytest.raises(LatteError, match="no server answers at http://127"),
     ):
         one.describe(questions(tmp_path, *"abcdef"))
     assert waits == [0.5, 1]
 
 
-def test_a_server_that_went_away_is_waited_for(
+def test_server_that_stops_later_gets_all_retries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits = without_sleeping(monkeypatch)
     with chat_server() as server, describer(tmp_path, server.url, retries=4) as one:
         one.describe(questions(tmp_path, "a"))
         server.close()
-        with pytest.raises(LatteError, match="nobody answers"):
+        with pytest.raises(LatteError, match="no server answers"):
             one.describe(questions(tmp_path, "b"))
     assert len(waits) == 4
 
 
-def test_the_first_mistake_ends_the_others_at_once(tmp_path: Path) -> None:
+def test_first_fatal_error_cancels_other_requests(tmp_path: Path) -> None:
     both = threading.Barrier(2)
 
     def behaviour(asked: Asked) -> Reply:
@@ -271,7 +271,7 @@ def test_the_first_mistake_ends_the_others_at_once(tmp_path: Path) -> None:
     assert sorted(server.prompts) == ["a", "b"]
 
 
-def test_a_model_is_needed_where_the_server_has_several(tmp_path: Path) -> None:
+def test_model_is_required_if_the_server_has_several(tmp_path: Path) -> None:
     with (
         chat_server(models=("llava", "qwen")) as server,
         describer(tmp_path, server.url, model=None) as one,
@@ -280,10 +280,10 @@ def test_a_model_is_needed_where_the_server_has_several(tmp_path: Path) -> None:
         _ = one.fingerprint
 
 
-def test_a_server_without_a_list_needs_a_model(tmp_path: Path) -> None:
+def test_model_is_required_if_the_server_lists_none(tmp_path: Path) -> None:
     with (
         chat_server(models=None) as server,
         describer(tmp_path, server.url, model=None) as one,
-        pytest.raises(LatteError, match="no OpenAI-compatible address"),
+        pytest.raises(LatteError, match="not an OpenAI-compatible address"),
     ):
         _ = one.fingerprint

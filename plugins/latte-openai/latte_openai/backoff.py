@@ -1,4 +1,4 @@
-"""How long to wait before a request is tried again: exponential back-off with full jitter."""
+"""Waits before retries: exponential back-off with full jitter."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from email.utils import parsedate_to_datetime
 
 
 def waiting_time(attempt: int, asked_for: float | None, max_wait: float, draw: float) -> float:
-    """Seconds to wait after `attempt` (from 0) failed; `draw` is uniform in [0, 1).
+    """Return the seconds to wait after `attempt` (from 0) failed; `draw` is uniform in [0, 1).
 
-    Uniform between 0 and 2^attempt, so that many clients do not come back at once, plus what the
-    server asked for, and never more than `max_wait`.
+    The wait is uniform between 0 and 2^attempt, so that many clients do not return at once, plus
+    what the server asked for; at most `max_wait`.
     """
     jitter = draw * min(max_wait, 2.0 ** min(attempt, 60))
     return min(max_wait, jitter + (asked_for or 0.0))
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds that a header `Retry-After` asks for: a number or a date, else None."""
+    """Return the seconds that a header `Retry-After` asks for, as a number or a date; else None."""
     if header is None:
         return None
     try:

@@ -1,8 +1,7 @@
-"""What is sent: images with nothing but pixels, the question, and only what is set."""
+"""Requests hold pixels without metadata, the question, and only the options that are set."""
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 from latte_openai.options import OpenAIOptions
-from latte_openai.pictures import data_url
-from latte_openai.question import chat_body
+from latte_openai.question import chat_fields, data_url
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -42,13 +40,13 @@ def sent_bytes(image: Image.Image, **options: Any) -> bytes:
         ((3000, 2000), None, (3000, 2000)),
     ],
 )
-def test_larger_images_are_scaled_down_and_none_up(
+def test_images_are_scaled_down_to_max_side_and_never_up(
     size: tuple[int, int], max_side: int | None, expected: tuple[int, int]
 ) -> None:
     assert sent(Image.new("RGB", size), max_side=max_side).size == expected
 
 
-def test_png_keeps_every_pixel_and_jpeg_the_look() -> None:
+def test_png_is_lossless_and_jpeg_is_close() -> None:
     image = Image.new("RGB", (32, 32), (200, 30, 60))
     image.paste((0, 0, 255), (0, 0, 16, 32))
     assert sent(image, format="png").tobytes() == image.tobytes()
@@ -59,13 +57,13 @@ def test_png_keeps_every_pixel_and_jpeg_the_look() -> None:
     assert all(abs(a - b) < 12 for a, b in zip(colour, (200, 30, 60), strict=True))
 
 
-def test_quality_changes_what_is_sent() -> None:
+def test_quality_changes_the_size_of_a_jpeg() -> None:
     image = Image.effect_noise((64, 64), 80)
     assert len(sent_bytes(image, quality=20)) < len(sent_bytes(image, quality=95))
 
 
 @pytest.mark.parametrize("encoding", ["jpeg", "png"])
-def test_metadata_stays_at_home(tmp_path: Path, encoding: str) -> None:
+def test_metadata_is_not_sent(tmp_path: Path, encoding: str) -> None:
     exif = Image.Exif()
     exif[0x010E] = "SECRET-PLACE"
     text = PngInfo()
@@ -86,11 +84,10 @@ def test_metadata_stays_at_home(tmp_path: Path, encoding: str) -> None:
 
 def body(folder: Path, sample: int = 0, images: int = 1, **options: Any) -> dict[str, Any]:
     request = DescribeRequest(tuple(described_images(folder, images)), "What is it?", sample)
-    found: dict[str, Any] = json.loads(chat_body(request, "llava", OpenAIOptions(**options)))
-    return found
+    return chat_fields(request, "llava", OpenAIOptions(**options))
 
 
-def test_the_usual_request_is_plain(tmp_path: Path) -> None:
+def test_default_request_has_only_the_needed_fields(tmp_path: Path) -> None:
     found = body(tmp_path)
     assert found.keys() == {"model", "messages", "max_tokens", "temperature"}
     assert (found["model"], found["max_tokens"], found["temperature"]) == ("llava", 77, 0)
@@ -101,7 +98,7 @@ def test_the_usual_request_is_plain(tmp_path: Path) -> None:
     assert message["content"][0]["image_url"].keys() == {"url"}
 
 
-def test_several_images_come_in_their_order_before_the_question(tmp_path: Path) -> None:
+def test_images_precede_the_question_in_order(tmp_path: Path) -> None:
     parts = body(tmp_path, images=3, format="png")["messages"][0]["content"]
     assert [part["type"] for part in parts] == ["image_url"] * 3 + ["text"]
     sizes = []
@@ -123,12 +120,12 @@ def test_options_enter_the_request(tmp_path: Path) -> None:
     )
     assert "max_tokens" not in found
     assert "temperature" not in found
-    assert (found["top_p"], found["max_completion_tokens"]) == (0.5, 90)
+    assert (found["top_p"], found["extra_body"]) == (0.5, {"max_completion_tokens": 90})
     assert found["messages"][0] == {"role": "system", "content": "Be brief."}
     assert found["messages"][1]["content"][0]["image_url"]["detail"] == "low"
 
 
-def test_each_sample_has_its_own_seed_and_keeps_it(tmp_path: Path) -> None:
+def test_seed_depends_on_the_sample_and_is_reproducible(tmp_path: Path) -> None:
     seeds = [body(tmp_path, sample, temperature=0.7)["seed"] for sample in (0, 1, 2, 0)]
     assert len({*seeds}) == 3
     assert seeds[0] == seeds[3]
@@ -137,7 +134,7 @@ def test_each_sample_has_its_own_seed_and_keeps_it(tmp_path: Path) -> None:
     assert "seed" not in body(tmp_path, 0, temperature=0.7, seed=None)
 
 
-def test_an_image_is_opened_for_its_request_only(tmp_path: Path) -> None:
+def test_each_image_of_a_request_is_opened_once(tmp_path: Path) -> None:
     opened: list[str] = []
 
     def picture(name: str) -> DescribedImage:
@@ -147,5 +144,5 @@ def test_an_image_is_opened_for_its_request_only(tmp_path: Path) -> None:
 
         return DescribedImage(name, torch.ones(2), decode)
 
-    chat_body(DescribeRequest((picture("a"), picture("b")), "?"), "llava", OpenAIOptions())
+    chat_fields(DescribeRequest((picture("a"), picture("b")), "?"), "llava", OpenAIOptions())
     assert opened == ["a", "b"]

@@ -1,0 +1,133 @@
+"""HTTP client that bounds the time and memory of each request and sends the key to one server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+from pydantic import SecretStr
+
+MAX_REPLY_BYTES = 4 * 2**20
+"""Largest body of a reply, both as sent and decompressed. A list of models may have 1 MB."""
+_CONNECT_SECONDS = 10.0
+
+
+class BoundedClient(httpx2.AsyncClient):
+    """`http_client` for the `openai` package that is safe with an untrusted server.
+
+    * A request ends `deadline` seconds after it began, however the server spends that time.
+    * A reply larger than `max_bytes` ends the request. `httpcore2` limits headers to 100 KiB.
+    * Redirects are not followed, and `key` is sent only to the server at `base_url`.
+    * Of the headers that the package sets, none is sent: they tell the operating system and the
+      Python version, and repeat what `OPENAI_ORG_ID` and `OPENAI_CUSTOM_HEADERS` hold.
+
+    Args:
+        base_url: The server, and the only one that gets the key.
+        key: Sent as bearer token; None sends no `Authorization`.
+        deadline: Total seconds for connecting, sending and receiving.
+        max_bytes: Limit of a reply's body before and after decompression.
+        settings: Further arguments of `httpx2.AsyncClient`.
+
+    `send` raises `httpx2.ReadTimeout` past the deadline, and `httpx2.DecodingError` above the
+    size limit.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: SecretStr | None,
+        deadline: float,
+        max_bytes: int = MAX_REPLY_BYTES,
+        **settings: Any,
+    ) -> None:
+        # Half of the deadline at most: an unreachable host is then reported as unreachable.
+        connect = min(_CONNECT_SECONDS, deadline / 2)
+        super().__init__(timeout=httpx2.Timeout(None, connect=connect), **settings)
+        self._server = _origin(httpx2.URL(base_url))
+        self._key = key
+        self._deadline = deadline
+        self._max_bytes = max_bytes
+
+    async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
+        """Return the whole reply to `request`; of its headers, `Retry-After` alone is left.
+
+        Without a content type its text is UTF-8, as JSON is, whatever the server claims.
+        """
+        try:
+            async with asyncio.timeout(self._deadline):
+                sent = self._with_own_headers(request)
+                reply = await super().send(sent, stream=True, follow_redirects=False)
+                try:
+                    content = await self._read(reply)
+                finally:
+                    await reply.aclose()
+        except TimeoutError:
+            what = f"no complete reply within {self._deadline:g} s"
+            raise httpx2.ReadTimeout(what, request=request) from None
+        wait = reply.headers.get("Retry-After")
+        headers = {} if wait is None else {"Retry-After": wait}
+        return httpx2.Response(reply.status_code, headers=headers, content=content, request=request)
+
+    def _with_own_headers(self, request: httpx2.Request) -> httpx2.Request:
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "latte-openai",
+        }
+        if request.content:
+            headers["Content-Type"] = "application/json"
+        if self._key is not None and _origin(request.url) == self._server:
+            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        return httpx2.Request(
+            request.method,
+            request.url,
+            headers=headers,
+            content=request.content or None,
+            extensions={"timeout": self.timeout.as_dict()},
+        )
+
+    async def _read(self, reply: httpx2.Response) -> bytes:
+        """Return the decompressed body; the stream below it counts the compressed bytes."""
+        assert isinstance(reply.stream, httpx2.AsyncByteStream)
+        reply.stream = _LimitedStream(reply.stream, self._max_bytes)
+        content = bytearray()
+        async with aclosing(reply.aiter_bytes()) as pieces:
+            async for piece in pieces:
+                content += piece
+                _check_size(len(content), self._max_bytes)
+        return bytes(content)
+
+
+class _LimitedStream(httpx2.AsyncByteStream):
+    """Bytes as the server sends them, up to a limit.
+
+    A decompressor may write nothing however much it reads, so its output is not enough to count.
+    """
+
+    def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in self._stream:
+            size += len(piece)
+            _check_size(size, self._limit)
+            # Thousands of tiny chunks arrive in one read: without a break, no deadline can pass.
+            await asyncio.sleep(0)
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise httpx2.DecodingError(f"the reply is larger than {limit:,} bytes")
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port

@@ -1,0 +1,200 @@
+"""Errors: what servers write, what a status means, and the messages that people read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from latte.api import LatteError
+from latte_openai.backoff import retry_after
+from latte_openai.options import OpenAIOptions
+
+_CONTENT_CODES = frozenset(
+    {
+        "content_filter",
+        "content_policy_violation",
+        "moderation_blocked",
+        "responsibleaipolicyviolation",
+    }
+)
+_TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
+_QUOTED = 200
+_LISTED = 10
+SAFE = "finished texts are stored: run again to continue"
+
+
+class RequestError(Exception):
+    """One request has no answer; others may have one."""
+
+
+class TransientError(Exception):
+    """A retry may succeed, after `wait` seconds if the server asked for a wait."""
+
+    def __init__(self, what: str, wait: float | None = None) -> None:
+        super().__init__(what)
+        self.wait = wait
+
+
+class UnreachableError(TransientError):
+    """No connection to the server."""
+
+
+class NotFoundError(Exception):
+    """The server does not know the model or the path."""
+
+
+class RefusedError(Exception):
+    """The server's content filter rejected this request."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Error message of a server."""
+
+    message: str
+    codes: frozenset[str] = frozenset()
+    """Its code and type, in lower case."""
+
+    @property
+    def is_content_filter(self) -> bool:
+        """True if the server rejects this request for its content."""
+        return bool(self.codes & _CONTENT_CODES)
+
+
+def read_problem(reply: str) -> Problem:
+    """Read `{"error": {...}}` and its many variants; any other text is quoted."""
+    try:
+        fields = json.loads(reply)
+    except (ValueError, RecursionError):
+        return Problem(excerpt(reply))
+    if not isinstance(fields, dict):
+        return Problem(excerpt(reply))
+    error = fields.get("error") or fields
+    if not isinstance(error, dict):
+        return Problem(excerpt(str(error)))
+    message = error.get("message") or error.get("detail")
+    return Problem(excerpt(message if isinstance(message, str) else reply), _codes(error))
+
+
+def _codes(error: dict[str, Any]) -> frozenset[str]:
+    inner = error.get("innererror")
+    places = [error, inner if isinstance(inner, dict) else {}]
+    found = [place.get(name) for place in places for name in ("code", "type")]
+    return frozenset(str(code).lower() for code in found if code is not None)
+
+
+def excerpt(text: str) -> str:
+    """Return the first 200 characters of `text`, on one line and printable."""
+    printable = "".join(char if char.isprintable() else " " for char in text[: 4 * _QUOTED])
+    line = " ".join(printable.split())
+    return f"{line[:_QUOTED]}..." if len(line) > _QUOTED else line or "nothing"
+
+
+def raise_for_status(
+    status: int, reply: str, wait: str | None, options: OpenAIOptions, key_given: bool
+) -> NoReturn:
+    """Raise the error that `status`, which is not 2xx, stands for.
+
+    Args:
+        status: Status of the reply.
+        reply: Its body.
+        wait: Its header `Retry-After`.
+        options: Options that the messages name.
+        key_given: A key was sent.
+
+    Raises:
+        RefusedError, NotFoundError, TransientError, RequestError: For this request.
+        LatteError: For every request: no valid key, no credit, or a wrong address.
+    """
+    problem = read_problem(reply)
+    what = f"{status} {_phrase(status)}: {problem.message}"
+    if problem.is_content_filter:
+        raise RefusedError(f"content filter: {problem.message}")
+    if status == HTTPStatus.PAYMENT_REQUIRED or "insufficient_quota" in problem.codes:
+        raise no_credit(options, what)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise no_key(options, status, key_given)
+    if status == HTTPStatus.NOT_FOUND or "model_not_found" in problem.codes:
+        raise NotFoundError(what)
+    if status in _TRANSIENT:
+        raise TransientError(what, retry_after(wait, datetime.now(UTC)))
+    if status < HTTPStatus.BAD_REQUEST or status == HTTPStatus.METHOD_NOT_ALLOWED:
+        raise no_address(options, f"{status} {_phrase(status)}")
+    raise RequestError(what)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "unknown status"
+
+
+def no_server(options: OpenAIOptions, what: str) -> LatteError:
+    """Return the error for a server that accepts no connection."""
+    return LatteError(
+        f"no server answers at {options.base_url}: {what}",
+        where="describer.base_url",
+        hint=f"start the server, or set `base_url`; {SAFE}",
+    )
+
+
+def no_address(options: OpenAIOptions, what: str) -> LatteError:
+    """Return the error for a server that runs but does not have the path."""
+    return LatteError(
+        f"{options.base_url} is not an OpenAI-compatible address: {what}",
+        where="describer.base_url",
+        hint="it usually ends in /v1",
+    )
+
+
+def no_key(options: OpenAIOptions, status: int, given: bool) -> LatteError:
+    """Return the error for status 401 and 403; the server's message may hold parts of the key."""
+    name = options.key_env
+    what = f"rejects the key in {name}" if given else "needs a key"
+    hint = "check that it is valid and may use this model" if given else f"export {name}=..."
+    return LatteError(
+        f"{options.base_url} {what} (status {status})",
+        where="describer.key_env",
+        hint=f"{hint}; `key_env` names the variable that the key is read from",
+    )
+
+
+def no_credit(options: OpenAIOptions, what: str) -> LatteError:
+    """Return the error for an account without credit."""
+    return LatteError(
+        f"{options.base_url} needs a payment first: {what}", where="describer", hint=SAFE
+    )
+
+
+def no_model(options: OpenAIOptions, model: str, what: str, served: Sequence[str]) -> LatteError:
+    """Return the error for status 404; `served` is empty if the server lists no models."""
+    if not served:
+        return no_address(options, f"{what} (model {model})")
+    if model in served:
+        return no_address(options, f"it lists {model}, but does not answer questions: {what}")
+    nearest = get_close_matches(model, served, n=1, cutoff=0.4)
+    guess = f'did you mean "{nearest[0]}"? ' if nearest else ""
+    return LatteError(
+        f"{options.base_url} has no model {model}",
+        where="describer.model",
+        hint=f"{guess}it serves {_listed(served)}",
+    )
+
+
+def which_model(options: OpenAIOptions, served: Sequence[str]) -> LatteError:
+    """Return the error for a recipe without a model and a server that serves not exactly one."""
+    what = f"{options.base_url} serves {len(served) or 'no'} models: name one"
+    return LatteError(
+        what, where="describer.model", hint=f"it serves {_listed(served)}" if served else None
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

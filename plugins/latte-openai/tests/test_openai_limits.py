@@ -1,0 +1,300 @@
+"""Limits of time, memory and headers against servers that misbehave on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from latte_openai.bounded import BoundedClient
+from latte_openai.client import ChatClient
+from latte_openai.errors import RequestError
+from latte_openai.options import OpenAIOptions
+from openai_double import Reply, chat_server, describer, questions, said
+from pydantic import SecretStr
+
+from latte.api import LatteError
+
+OK = b"HTTP/1.1 200 OK\r\n"
+DEADLINE = 0.5
+Pieces = Callable[[], Iterable[bytes]]
+"""What a server sends, piece by piece; None of its servers ever reads more than the request."""
+
+
+@contextmanager
+def raw_server(pieces: Pieces) -> Iterator[str]:
+    """Accept connections, read a request's first bytes and send `pieces`."""
+    stopped = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(1 << 20)
+            for piece in pieces():
+                if stopped.is_set():
+                    return
+                connection.sendall(piece)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        stopped.set()
+
+
+def slowly(first: bytes, piece: bytes, seconds: float = 0.1) -> Pieces:
+    """`first`, then one `piece` per `seconds` without end; a client waits for each of them."""
+
+    def pieces() -> Iterator[bytes]:
+        yield first
+        while True:
+            time.sleep(seconds)
+            yield piece
+
+    return pieces
+
+
+def without_end(first: bytes, piece: bytes) -> Pieces:
+    return lambda: chain([first], repeat(piece))
+
+
+def bomb(megabytes: int) -> bytes:
+    """Return a reply with a gzip body of so many MB of spaces."""
+    packer = zlib.compressobj(1, wbits=31)
+    spaces = b" " * 2**20
+    body = b"".join(packer.compress(spaces) for _ in range(megabytes)) + packer.flush()
+    head = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return head + body
+
+
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+AFTER_GZIP = OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}")
+BOMB = bomb(20)
+SERVERS: dict[str, tuple[Pieces, str]] = {
+    "one byte at a time": (slowly(OK + b"\r\n", b" "), "no complete reply within 0.5 s"),
+    "one chunk at a time": (slowly(CHUNKED, b"1\r\n \r\n"), "no complete reply within"),
+    "one header at a time": (slowly(OK, b"X-A: b\r\n"), "no complete reply within"),
+    "one trailer at a time": (
+        slowly(CHUNKED + b"0\r\n", b"X-A: b\r\n"),
+        "no complete reply within",
+    ),
+    "100 Continue at a time": (slowly(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "no complete reply"),
+    "endless 100 Continue": (
+        without_end(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+        "no complete reply",
+    ),
+    "endless headers": (without_end(OK, b"X-A: " + b"b" * 1000 + b"\r\n"), "connection was cut"),
+    "endless body": (without_end(OK + b"\r\n", b" " * 2**16), "larger than 4,194,304 bytes"),
+    "endless small chunks": (without_end(CHUNKED, b"1\r\n \r\n" * 10_000), "no complete reply"),
+    "endless bytes after gzip": (without_end(AFTER_GZIP, b" " * 2**16), "larger than"),
+    "gzip bomb of 20 MB": (lambda: [BOMB], "larger than"),
+}
+
+
+@pytest.mark.parametrize(("pieces", "message"), SERVERS.values(), ids=SERVERS.keys())
+def test_request_to_a_misbehaving_server_ends_by_its_deadline(
+    tmp_path: Path, pieces: Pieces, message: str
+) -> None:
+    deadline = DEADLINE if message.startswith("no complete") else 5
+    with (
+        raw_server(pieces) as url,
+        describer(tmp_path, url, timeout=deadline, retries=0) as one,
+    ):
+        [request] = questions(tmp_path, "a")
+        _ = one._client
+        began = time.monotonic()
+        with pytest.raises(RequestError, match=message):
+            one.describe([request])
+        assert time.monotonic() - began < deadline + 1
+
+
+def test_request_that_is_never_read_ends_by_its_deadline() -> None:
+    """20 MB fit into no buffer of a socket."""
+
+    async def post(url: str) -> None:
+        async with BoundedClient(url, None, DEADLINE) as client:
+            await client.post(url, content=b" " * 20_000_000)
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(httpx2.ReadTimeout),
+    ):
+        asyncio.run(post(f"http://127.0.0.1:{listener.getsockname()[1]}/v1"))
+
+
+def test_reply_up_to_the_size_limit_is_read() -> None:
+    async def get(url: str, limit: int) -> bytes:
+        async with BoundedClient(url, None, 10, limit) as client:
+            return (await client.get(url)).content
+
+    reply = OK + b"Content-Length: 70000\r\n\r\n" + b"x" * 70_000
+    with raw_server(lambda: [reply]) as url:
+        assert asyncio.run(get(url, 70_000)) == b"x" * 70_000
+        with pytest.raises(httpx2.DecodingError, match="larger than 69,999 bytes"):
+            asyncio.run(get(url, 69_999))
+
+
+MEASURE = """
+import asyncio, re, sys, time
+from pathlib import Path
+from latte_openai.client import ChatClient
+from latte_openai.errors import RequestError
+from latte_openai.options import OpenAIOptions
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) / 1024
+
+async def ask():
+    client = ChatClient(OpenAIOptions(base_url=sys.argv[1], timeout=2, retries=0))
+    before, began = peak(), time.monotonic()
+    try:
+        await client.complete({"model": "m", "messages": [{"role": "user", "content": "?"}]})
+    except RequestError as error:
+        print(error)
+    print(time.monotonic() - began, peak() - before)
+
+asyncio.run(ask())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read in /proc")
+@pytest.mark.parametrize("name", ["gzip bomb of 700 MB", *SERVERS])
+def test_memory_of_a_request_is_bounded(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Peak memory of a process that sends one request, above its memory before the request."""
+    reply = bomb(700) if name not in SERVERS else b""
+    pieces = SERVERS[name][0] if name in SERVERS else lambda: [reply]
+    with raw_server(pieces) as url:
+        ended = subprocess.run(
+            [sys.executable, "-c", MEASURE, url], capture_output=True, text=True, check=True
+        )
+    message, numbers = ended.stdout.splitlines()
+    seconds, megabytes = map(float, numbers.split())
+    with capsys.disabled():
+        sys.stdout.write(f"\n{name}: {seconds:.2f} s, {megabytes:.0f} MB, {message}\n")
+    assert "asked once" in message
+    assert seconds < 2 + 1
+    assert megabytes < 200
+
+
+def test_key_is_sent_to_its_server_alone() -> None:
+    sent: list[httpx2.Request] = []
+
+    def record(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request)
+        return httpx2.Response(307, headers={"Location": "https://elsewhere.example/v1"})
+
+    async def get() -> None:
+        async with BoundedClient(
+            "https://one.example/v1", SecretStr("k"), 9, transport=httpx2.MockTransport(record)
+        ) as client:
+            for url in (
+                "https://one.example/v1/models",
+                "http://one.example/v1/models",
+                "https://one.example:444/v1/models",
+                "https://two.example/v1/models",
+            ):
+                reply = await client.get(url, follow_redirects=True)
+                assert reply.status_code == 307
+
+    asyncio.run(get())
+    assert [request.headers.get("Authorization") for request in sent] == ["Bearer k", *[None] * 3]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_to_another_server_sends_nothing_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-proj-0123456789")
+    with chat_server() as other:
+        moved = Reply(status=status, headers={"Location": f"{other.url}/chat/completions"})
+        with (
+            chat_server(lambda _: moved) as server,
+            describer(tmp_path, server.url) as one,
+            pytest.raises(LatteError, match=f"{status}"),
+        ):
+            one.describe(questions(tmp_path, "a"))
+        assert len(server.asked) == 1
+        assert other.asked == []
+
+
+def test_only_own_headers_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package would send the operating system and what these variables hold."""
+    monkeypatch.setenv("OPENAI_ORG_ID", "org")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "admin")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Mine: 1\nAuthorization: Bearer other")
+    cookie = said("a fox")
+    cookie = Reply(cookie.body, headers={"Set-Cookie": "a=b"})
+    with chat_server(lambda _: cookie) as server, describer(tmp_path, server.url) as one:
+        for prompt in "ab":
+            one.describe(questions(tmp_path, prompt))
+    for asked in server.asked:
+        names = {"accept", "accept-encoding", "content-length", "content-type", "host"}
+        assert {name.lower() for name in asked.headers} == names | {"user-agent"}
+
+
+@pytest.mark.parametrize("charset", ["zlib_codec", "idna", "utf-16", "punycode", "no-such"])
+def test_text_is_utf_8_whatever_charset_the_server_claims(tmp_path: Path, charset: str) -> None:
+    reply = Reply(
+        json.dumps(said("naïve").body, ensure_ascii=False).encode(),
+        headers={"Content-Type": f"application/json; charset={charset}"},
+    )
+    with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as one:
+        assert one.describe(questions(tmp_path, "a")) == ["naïve"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda below: (
+        st.lists(below)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "content", "error", "code", "type", "data"]),
+            below,
+        )
+    ),
+)
+
+
+def test_no_reply_of_a_server_crashes_the_client() -> None:
+    """All errors of the `openai` package become ours."""
+    replies: list[httpx2.Response] = []
+    url = "http://localhost:8000/v1"
+    client = ChatClient(OpenAIOptions(model="llava", base_url=url, retries=0))
+    transport = httpx2.MockTransport(lambda _: replies.pop())
+    bounded = BoundedClient(url, None, 9, transport=transport)
+    client._openai = openai.AsyncOpenAI(
+        api_key="k", base_url=url, max_retries=0, http_client=bounded
+    )
+    messages: list[Any] = [{"role": "user", "content": "?"}]
+
+    @settings(max_examples=50)
+    @given(st.integers(200, 599), JSON.map(json.dumps).map(str.encode) | st.binary())
+    def ask(status: int, body: bytes) -> None:
+        replies[:] = [httpx2.Response(status, content=body) for _ in range(2)]
+        with suppress(RequestError, LatteError):
+            asyncio.run(client.complete({"model": "llava", "messages": messages}))
+
+    ask()
