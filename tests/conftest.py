@@ -50,7 +50,7 @@ def real_clip_folder() -> Path:
 
 @pytest.fixture
 def silent_progress() -> RecordedProgress:
-    """Where tests send progress: look into `tasks` and `lines`."""
+    """Return a progress that records its `tasks` and `lines`."""
     return RecordedProgress()
 
 

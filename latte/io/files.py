@@ -14,7 +14,7 @@ from typing import Any
 
 
 def _read_umask() -> int:
-    """What this process takes away from new files' permissions; reading means setting it twice."""
+    """Return the umask of this process; it can only be read by setting it, so it is set twice."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -62,7 +62,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_broken_link(path: Path) -> bool:
-    """Whether `path` is a link to what does not exist or cannot be reached."""
+    """Return True if `path` is a link whose target does not exist or cannot be reached."""
     return path.is_symlink() and not _holds(Path.exists, path)
 
 

@@ -57,8 +57,8 @@ def without_secrets(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return {
-            key: "(hidden)"
-            if isinstance(inner, str) and _SECRET.search(str(key))
+            key: _HIDDEN
+            if isinstance(inner, str) and _SECRET_OPTION.search(str(key))
             else without_secrets(inner)
             for key, inner in value.items()
         }

@@ -1,1 +1,1 @@
-"""What several tests share: inputs, doubles, and ways to run things."""
+"""Inputs, doubles and runs that several tests share."""

@@ -58,7 +58,7 @@ SPELLED = {
 
 
 def entries(name: str, split: str) -> list[Entry]:
-    """Of each class three images in train, one in val and two in test."""
+    """Return three images per class in train, one in val and two in test."""
     numbers = {"train": (1, 2, 3), "val": (4,), "test": (5, 6)}[split]
     return [
         (pattern.format(number), label, named)

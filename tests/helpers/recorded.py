@@ -1,4 +1,4 @@
-"""Progress that records what it was told, and folders of coloured images."""
+"""A progress that records its calls, and folders of coloured images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers.plugin_zoo import (
 
 @dataclass
 class RecordedTask:
-    """What one progress task was told."""
+    """Calls of one progress task."""
 
     name: str
     total: int

@@ -1,4 +1,4 @@
-"""What the built-in datasets share: class names known from the start, a template, one order."""
+"""Base class of datasets whose class names are known from the start."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from latte.io.paths import is_file, some
 
 
 def image_reference(path: Path, root: Path) -> ImageReference:
-    """The image at `path`, its id relative to `root` (with `..` where it lies elsewhere).
+    """Return the image at `path` with an id relative to `root` (with `..` if it is outside).
 
     A name that is not UTF-8 has its odd bytes escaped, for ids are stored as text.
     """

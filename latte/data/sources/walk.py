@@ -19,7 +19,7 @@ _SORTED_AT_ONCE = 10_000
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether the file's suffix is one of an image."""
+    """Return True if the suffix of the file is that of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
@@ -68,7 +68,7 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
 
     A folder's entries come sorted by name, its sub-folders in their place among them; of a folder
     with more than 10,000 entries, each 10,000 are sorted by themselves, so that none is held whole.
-    `unlisted` is told of folders that cannot be listed; without it they raise `LatteError`.
+    `unlisted` is called with each folder that cannot be listed; without it they raise `LatteError`.
     """
     # Real folders go before links, so that a folder is found under its own name where it has one.
     linked = deque([root])
@@ -92,7 +92,7 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
 def _entries(
     folder: Path, seen: set[tuple[int, int]], unlisted: Callable[[LatteError], None] | None
 ) -> Iterator[os.DirEntry[str]]:
-    """What `folder` shows, unless it was `seen`."""
+    """Return the entries of `folder` that are not hidden; none if it was `seen`."""
     try:
         status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:

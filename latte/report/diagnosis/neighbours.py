@@ -1,4 +1,4 @@
-"""Whether images that look alike to the frozen CLIP carry the same pseudo-label; no text is read.
+"""Share of neighbouring images that have the same pseudo-label; no text is read.
 
 Labels that follow the structure of the images are what label propagation and clustering build on.
 """
@@ -77,7 +77,7 @@ def purity(labels: Tensor, near: Neighbours) -> Tensor:
 
 
 def purity_by_chance(labels: Tensor) -> float:
-    """What `purity` is on average where labels (N,) have nothing to do with neighbours."""
+    """Expected `purity` of labels (N,) that are independent of the neighbours."""
     counts = labels.bincount().double()
     several = counts[counts > 1]
     return float((several * (several - 1)).sum() / several.sum() / (len(labels) - 1))
