@@ -50,7 +50,7 @@ format: install
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml $(wildcard plugins/*/pyproject.toml)
+.venv/installed: pyproject.toml $(wildcard plugins/*/pyproject.toml plugins/*/*/*.c)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "latte needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE)

@@ -28,7 +28,7 @@ Box = tuple[int, int, int, int]
 
 
 class ColourChange(IntEnum):
-    """Kinds of colour changes; views.c uses the same numbers."""
+    """Kinds of colour changes; views.c of latte-views uses the same numbers."""
 
     BRIGHTNESS = 0
     CONTRAST = 1

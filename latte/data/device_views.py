@@ -245,7 +245,7 @@ def _saturate(views: Tensor, factor: Tensor) -> Tensor:
 
 
 def _shift_hue(views: Tensor, steps: Tensor) -> Tensor:
-    """Shift the hue by 256ths of a turn, through 8-bit hue, saturation and value, as in views.c."""
+    """Shift the hue by 256ths of a turn through 8-bit HSV, as Pillow does."""
     red, green, blue = views.unbind(dim=1)
     high, low = views.amax(dim=1), views.amin(dim=1)
     spread = high - low

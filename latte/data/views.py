@@ -89,7 +89,8 @@ class TrainingView:
     def write(self, pixels: Pixels, index: int, epoch: int, out: Tensor) -> None:
         """Write the view of `pixels` (H, W, 3) to `out` (3, S, S) float32, contiguous.
 
-        It has the bits that calling this view returns; compiled code makes it where that is on.
+        It has the bits that calling this view returns. Compiled code makes it if latte-views is
+        installed.
         """
         if self.augment is not None and self._compiled is not None:
             height, width, _ = pixels.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
 CORE = "latte-clip"
@@ -37,11 +39,18 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return ended.stdout
 
 
-def build(source: Path, wheels: Path) -> Path:
-    """Build the wheel of the package in `source`."""
+def build(source: Path, wheels: Path, **environment: str) -> Path:
+    """Build the wheel of the package in `source`.
+
+    Plugins are built in a copy: setuptools reuses the compiled library of an earlier build.
+    """
     before = {*wheels.glob("*.whl")}
     command = [sys.executable, "-m", "pip", "wheel", *_PIP, "--no-build-isolation"]
-    run(*command, "-w", wheels, source, cwd=wheels)
+    with TemporaryDirectory() as folder:
+        if source != ROOT:
+            built = shutil.ignore_patterns("build", "*.egg-info", "*.so", "__pycache__")
+            source = shutil.copytree(source, Path(folder) / source.name, ignore=built)
+        run(*command, "-w", wheels, source, cwd=wheels, **environment)
     (wheel,) = {*wheels.glob("*.whl")} - before
     return wheel
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import sysconfig
 from itertools import product
 from pathlib import Path
 
@@ -23,7 +24,10 @@ from tests.helpers.wheels import (
 )
 
 pytestmark = pytest.mark.slow
-PLUGINS = [name for name in SOURCES if name != CORE]
+VIEWS = "latte-views"
+LIBRARY = f"latte_views/_views{sysconfig.get_config_var('EXT_SUFFIX')}"
+PLUGINS = [name for name in SOURCES if name not in (CORE, VIEWS)]
+"""Packages with components, which `latte plugins` lists."""
 RECIPE = """\
 dataset: {use: folder, root: images, classes: [red, green], evaluation: test}
 backbone: {model: "local-dir:clip"}
@@ -56,8 +60,10 @@ def test_a_wheel_has_every_file_of_its_package_and_nothing_else(
     expected = {
         f"{module}/{path.relative_to(source).as_posix()}"
         for path in source.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so"
     }
+    if name == VIEWS:
+        expected.add(LIBRARY)
     if name == CORE:
         recipes = ROOT / "recipes"
         expected |= {
@@ -72,12 +78,18 @@ def test_a_wheel_has_every_file_of_its_package_and_nothing_else(
 
 def test_the_core_wheel_has_its_data_files(wheels: dict[str, Path]) -> None:
     found = {*names(wheels[CORE])}
-    assert {"latte/data/views.c", "latte/components/datasets/published/table.toml"} <= found
+    components = "latte/components"
+    assert f"{components}/datasets/published/table.toml" in found
+    assert f"{components}/describers/phrase_bank.txt" in found
     assert {"latte/_recipes/demo.yaml", "latte/report/page/templates/page.html"} <= found
-    assert {
-        "latte/components/describers/phrase_bank.txt",
-        "latte/report/comparison/templates/page.html",
-    } <= found
+    assert "latte/report/comparison/templates/page.html" in found
+
+
+@pytest.mark.parametrize("compiler", ["/bin/false", "no-such-compiler"])
+def test_a_wheel_without_a_compiler_has_no_library(compiler: str, tmp_path: Path) -> None:
+    found = names(build(SOURCES[VIEWS], tmp_path, CC=compiler))
+    assert "latte_views/__init__.py" in found
+    assert not any(name.endswith(".so") for name in found)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -97,7 +109,8 @@ def test_entry_point_has_the_name_of_the_module(name: str, wheels: dict[str, Pat
     points = configparser.ConfigParser()
     points.read_string(text(wheels[name], "entry_points.txt"))
     module = module_of(name)
-    assert dict(points["latte.plugins"]).keys() == {module}
+    group = "latte.views" if name == VIEWS else "latte.plugins"
+    assert dict(points[group]).keys() == {module}
     if name == CORE:
         assert points["console_scripts"]["latte"] == "latte.cli.main:main"
 
@@ -155,3 +168,21 @@ def test_each_plugin_can_be_uninstalled_without_effect_on_others(
             run(latte, "check", recipe, cwd=tmp_path)
         finally:
             install(python, [wheels[name]])
+
+
+def test_latte_views_is_used_if_it_is_installed(
+    python: Path, tmp_path: Path, wheels: dict[str, Path]
+) -> None:
+    code = "from latte.data.compiled_views import compiled_views; print(compiled_views() is None)"
+    without_library = build(SOURCES[VIEWS], tmp_path, CC="/bin/false")
+    assert run(python, "-c", code, cwd=tmp_path) == "True\n"
+    try:
+        install(python, [without_library])
+        script = f"import warnings; warnings.simplefilter('error'); {code}"
+        with pytest.raises(AssertionError, match="installed without a C compiler"):
+            run(python, "-c", script, cwd=tmp_path)
+        run(python, "-m", "pip", "uninstall", "-q", "-y", VIEWS, cwd=tmp_path)
+        install(python, [wheels[VIEWS]])
+        assert run(python, "-c", script, cwd=tmp_path) == "False\n"
+    finally:
+        run(python, "-m", "pip", "uninstall", "-q", "-y", VIEWS, cwd=tmp_path)

@@ -2,6 +2,8 @@
  *
  * Pixels are 8-bit. Every rounding between two operations is Pillow's own, so this must be
  * compiled without contraction of multiplications and additions (-ffp-contract=off).
+ * GCC compiles `view` twice on Linux for x86-64, with and without AVX2, and the processor decides
+ * which one runs: a wheel never has instructions that another machine lacks.
  */
 #include <math.h>
 #include <stdint.h>
@@ -12,6 +14,12 @@
 #define HUES 32
 #define CHUNK 64
 #define PRECISION 22 /* bits of a weight, as in Pillow's resampling of 8-bit pixels */
+
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((flatten, target_clones("arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
@@ -249,6 +257,7 @@ static size_t rounded_up(size_t value) { return (value + CHUNK - 1) / CHUNK * CH
  * widths if they shrink far more, as in new versions of Pillow. Returns 0, or 1 for a narrow box or
  * without memory.
  */
+FOR_EACH_PROCESSOR
 int view(const uint8_t *pixels, int64_t stride, int width, int height, int size, int tall_first,
          int changes, const int32_t *kinds, const double *amounts, const float *scaled, float *out) {
     if (3 * width < CHUNK || 3 * size < CHUNK) return 1;
