@@ -226,7 +226,7 @@ def _bytes(weight: Tensor) -> bytes:
 
 
 def _memory_format(visual: nn.Module) -> torch.memory_format:
-    """Return channels-last for convolutional networks, which it makes faster."""
+    """Return channels-last for convolutional networks, which run faster with it."""
     convolutional = any(isinstance(module, nn.BatchNorm2d) for module in visual.modules())
     return torch.channels_last if convolutional else torch.contiguous_format
 

@@ -56,7 +56,7 @@ def rows_stream() -> TextIO:
 
 
 def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
-    """Print `text` to stdout, or to stderr, where secrets of the environment are redacted."""
+    """Print `text` to stdout, or with `err` to stderr with the environment's secrets redacted."""
     shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
 

@@ -143,7 +143,7 @@ def _comment(recipe: Recipe, line: Line) -> str:
 
 
 def _with_comment(text: str, comment: str, column: int) -> list[str]:
-    """Return the line followed by its comment, or preceded by it if it would be too long."""
+    """Return the line with its comment after it, or above it where both do not fit on one line."""
     if not comment:
         return [text]
     beside = f"{text:<{column}}  {comment}"
@@ -156,7 +156,7 @@ def _with_comment(text: str, comment: str, column: int) -> list[str]:
 def _warn_of_few(recipe: Recipe, registry: Registry) -> None:
     """Warn of too few images for the class names, if the dataset is one of latte's own.
 
-    A plugin's dataset may be slow to list. A dataset that is missing is no mistake of the recipe.
+    Datasets of plugins, which may be slow to list, and missing datasets are skipped.
     """
     from latte.data.enough import warn_of_few
     from latte.registry.plugin import BUILTIN_DISTRIBUTION

@@ -235,7 +235,7 @@ class _Entry:
 
     @property
     def size(self) -> int:
-        """The array's bytes."""
+        """Size of the array in bytes."""
         return math.prod(self.shape)
 
 
@@ -243,7 +243,7 @@ class _PixelFile:
     """A complete pixel file, memory-mapped."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `OSError` or `ValueError` for any other file."""
+        """Raises `OSError` or `ValueError` if `path` is not a complete pixel file."""
         self.path = path
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

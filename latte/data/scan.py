@@ -143,6 +143,6 @@ def _outcomes(images: Sequence[ImageReference], scan: Scan) -> list[_Outcome]:
 def _merged(
     images: Sequence[ImageReference], outcomes: Sequence[Sequence[_Outcome]], disk: DiskStore
 ) -> Scan:
-    """Merge the outcomes of W processes, of which number r read the images r, r + W, r + 2W, …"""
+    """Merge outcomes of W processes; process r read the images r, r + W, r + 2W, …"""
     ordered = [outcomes[i % len(outcomes)][i // len(outcomes)] for i in range(len(images))]
     return _scan(images, ordered, LayeredStore(disk, MemoryStore(DEFAULT_CACHE_BYTES)))

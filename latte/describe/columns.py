@@ -48,7 +48,7 @@ class Column:
 def planned_columns(
     plans: Mapping[str, Plan], results: Mapping[str, GenerateResult]
 ) -> dict[str, Column]:
-    """Return the columns of all plans with their answers; plans and results are by describer."""
+    """Return the columns of all plans with their answers; keys of both arguments are describers."""
     columns = {}
     for name, plan in plans.items():
         answers = results[name].texts

@@ -1,4 +1,4 @@
-"""Join the processes that `torchrun` started at the start of a run, and end them together."""
+"""Connect the processes that `torchrun` started; if one fails, all end."""
 
 from __future__ import annotations
 

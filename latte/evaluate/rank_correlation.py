@@ -1,4 +1,4 @@
-"""Spearman's rank correlation of two figures, with its interval and its level by chance."""
+"""Spearman's rank correlation of two measures, its confidence interval, and its chance level."""
 
 from __future__ import annotations
 

@@ -46,9 +46,9 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> None:
-    """Remove files directly in `folder` that a process had begun for `write_atomically`.
+    """Remove temporary files that killed `write_atomically` calls left directly in `folder`.
 
-    With `older_than` -inf all of them, whatever the clock says: where nobody else can be writing.
+    `older_than` is in seconds; -inf removes all, which is safe only if no process is writing.
     """
     for path in folder.glob(".*.tmp"):
         with suppress(OSError):

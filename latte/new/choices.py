@@ -142,7 +142,7 @@ _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None
 
 
 def _method(found: Findings, registry: Registry) -> Choices:
-    """Choose what trains nothing: measured as the safest on folders that people have."""
+    """Choose a method without training: measured as the safest on folders such as users have."""
     if has(registry, *_NEEDS["mixture"]):
         return Choices("mixture", reasons=["method: joint labelling of all images, no training"])
     reasons = ["method: prototypes estimated again from texts and images, no training"]

@@ -57,7 +57,7 @@ class Findings:
         return warn_of_few(self.images, len(self.class_names))
 
     def warnings(self) -> Iterator[str]:
-        """Yield what people should check before a run, one sentence each."""
+        """Yield warnings for users to check before a run, one sentence each."""
         if self.broken:
             first = f"{self.broken[0].id} ({self.broken[0].reason})"
             yield (
@@ -147,7 +147,7 @@ def _is_class(folder: str, lookup: ClassLookup) -> bool:
 
 
 def _as_option(classes: Path | Sequence[str] | None) -> str | tuple[str, ...]:
-    """Return `classes` as the option of a dataset holds it."""
+    """Return the value of a dataset's option `classes`."""
     if classes is None:
         return CLASS_FOLDERS
     return str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)

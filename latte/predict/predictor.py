@@ -170,7 +170,7 @@ def load(
         run: a run folder, as `latte run` named it.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: shows what is loaded.
-        candidate: open the candidate that the run adapted and did not take as a whole.
+        candidate: open the adapted model that the guard did not accept in full.
 
     Raises:
         LatteError: if there is no trained model, no candidate, or no such device.

@@ -165,7 +165,7 @@ def _failed(one: _Installed, error: BaseException, declared: Sequence[object]) -
 
 
 def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
-    """Require one entry point per package, named like its import package, which is unique."""
+    """Require one entry point per package, with the unique name of its import package."""
     key, module = one.entry_point.name, one.entry_point.module
     if module != key and not module.startswith(f"{key}."):
         raise LatteError(

@@ -61,7 +61,7 @@ class FinishedRun:
 
     @cached_property
     def candidate(self) -> FinishedRun:
-        """The folder of what was adapted and not taken as a whole; see `has_candidate`."""
+        """The files of the adapted model that the guard did not accept in full."""
         return FinishedRun(self.folder.candidate)
 
     @cached_property
@@ -140,7 +140,7 @@ class FinishedRun:
 
     @property
     def has_candidate(self) -> bool:
-        """True where the run did not take all that it adapted, and keeps the candidate apart."""
+        """True if the guard did not accept the adapted model in full: see `candidate`."""
         return self.verdict is not None and self.verdict.strength < 1
 
     @cached_property

@@ -106,7 +106,7 @@ class RunFolder:
 
     @property
     def candidate(self) -> RunFolder:
-        """The candidate that was not taken as a whole: the same layout without `state.json`."""
+        """Run folder, without `state.json`, of a model that the guard did not accept in full."""
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:

@@ -27,7 +27,7 @@ def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> Stored
 
 
 def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> list[StoredT]:
-    """Return a value of type `kind` per line. Raises `LatteError` for the first other line."""
+    """Return a value of type `kind` per line. Raises `LatteError` at the first invalid line."""
     found: list[StoredT] = []
     adapter = TypeAdapter(kind)
     with explained(path, hint), path.open("rb") as file:

@@ -65,10 +65,10 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return rows of the images that measure the classifier, and of those that `own` answers.
+    """Return rows of test images for the classifier, and rows of those that `own` contains.
 
-    `keys` are the content keys of all test images. If `own` answers all of them, all measure the
-    classifier too.
+    `keys` are the content keys of all test images. If `own` contains all of them, the classifier is
+    measured on all of them too.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)

@@ -70,7 +70,7 @@ class ComponentContract:
         load_registry().load(self.registered())
 
     def test_checking_a_recipe_does_not_import_torch(self) -> None:
-        """Listing the plugin and importing its options must be fast."""
+        """Listing the components and importing their options does not import torch."""
         culprit = imports_torch(self.registered().distribution)
         assert not culprit, f"{culprit} imports torch: keep options in a module that does not"
 

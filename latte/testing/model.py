@@ -33,7 +33,7 @@ class ModelContract:
             assert (folder / name).is_file(), f"{folder} has no {name}"
 
     def test_listing_does_not_import_torch(self) -> None:
-        """Listing the plugin must be fast."""
+        """Listing the plugin's components does not import torch, so that it is fast."""
         package = load_registry().get("model", self.component).distribution
         culprit = imports_torch(package)
         assert not culprit, f"{culprit} imports torch: keep options in a module that does not"

@@ -90,7 +90,7 @@ class ClassOptions(Options):
 
 
 def with_template(options: Options, template: str) -> Options:
-    """Return `options` with the dataset's `template`, if they are of a class without its own.
+    """Return `options` with the dataset's `template`, if they are `ClassOptions` without one.
 
     Other options are returned unchanged. Raises `LatteError` for a template without `{class}`.
     """

@@ -32,7 +32,7 @@ def training_step(
         learner: its parameters and prototypes change.
         inputs: labelers and texts of the run.
         batch: B training images.
-        pixels: (B, 3, S, S); of several processes each has those of its share. None if the
+        pixels: (B, 3, S, S); each of several processes passes its share of them. None if the
             learner's image features are constant.
     """
     assert learner.loss is not None, "a recipe with steps has a loss"

@@ -99,7 +99,7 @@ class Stopwatch:
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
-        """Measure a training step; its time outside of other parts counts as `LABELS`."""
+        """Measure a training step; time that no other part of `PARTS` covers counts as `LABELS`."""
         number = self.steps + 1
         with self.part(LABELS), ExitStack() as stack:
             if number == _COUNTED_STEP:

@@ -102,7 +102,10 @@ class NameFinder:
             place += length
 
     def _longest_at(self, written: Sequence[str], place: int) -> tuple[int, frozenset[str]]:
-        """Return length and classes of the longest name at `place`; 1 and no class without one."""
+        """Return length and classes of the longest name at `place`.
+
+        Without a name there, the length is 1 and the set of classes is empty.
+        """
         first = written[place]
         for length in self._lengths.get(first, ()):
             classes = self._called(tuple(written[place : place + length]))

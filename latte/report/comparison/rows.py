@@ -73,7 +73,7 @@ class Row:
     own: Result | None = None
     """The posterior on the test images that are training images; None where there are none."""
     candidate: Result | None = None
-    """The candidates that runs did not take as a whole, on the images of `adapted`."""
+    """Adapted models that guards did not accept in full, on the images of `adapted`."""
 
     @property
     def name(self) -> str:

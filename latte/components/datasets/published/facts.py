@@ -79,7 +79,7 @@ class Facts:
         return self.image_folders or (self.images,)
 
     def spell(self, name: str) -> str:
-        """Return a class name as in LatteCLIP: lower case, spaces for `_` and (`dots`) for dots."""
+        """Return `name` as LatteCLIP spells it: lower case, spaces for `_` (and `.` if `dots`)."""
         spaced = name.replace("_", " ").lower()
         return " ".join(spaced.replace(".", " ").split()) if self.dots else spaced
 

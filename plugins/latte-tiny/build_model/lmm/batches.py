@@ -140,7 +140,7 @@ class Batches:
         return prompts[0] if self.draw.random() < 0.6 else self.draw.choice(prompts[1:])
 
     def _by_class(self) -> dict[int, list[int]]:
-        """Rows of which the head is sure, by class, for classes with enough rows."""
+        """Rows with confidence of at least `SURE`, by class, for classes with enough rows."""
         best = self.real.opinions.max(1)
         found: dict[int, list[int]] = {}
         for row in (best.values >= answers.SURE).nonzero()[:, 0].tolist():
