@@ -4,13 +4,16 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test lint check slow pages matrix versions faults docs plugins processes install format clean
+.PHONY: demo test thorough lint check slow pages matrix versions faults docs plugins processes install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
 
 test: install
-	$(BIN)/python -m pytest -m "not slow" -n auto
+	$(BIN)/python -m pytest -m "not slow and not thorough" -n auto
+
+thorough: install
+	$(BIN)/python -m pytest -m "thorough and not slow" -n auto
 
 lint: install
 	$(BIN)/ruff format --check .
@@ -18,7 +21,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test
+check: lint test thorough
 
 docs: install
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build

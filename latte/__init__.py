@@ -1,7 +1,8 @@
 """latte: adapt CLIP to your own unlabelled images.
 
-`latte.adapt("photos", "classes.txt")` adapts and returns a classifier;
-`latte.load("adapted/photos-1a2b3c4d").predict("photos")` uses a run's model; see docs/python.md.
+`latte.adapt("photos", "classes.txt")` adapts CLIP to the images and returns the classifier;
+`latte.load("adapted/photos-1a2b3c4d").predict("photos")` classifies images with the model of a
+finished run. See docs/python.md.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["__version__", "adapt", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `adapt` and `load` at first use: `import latte` imports no torch."""
+    """Import `adapt` or `load` at its first use, so that `import latte` does not import torch."""
     if name == "load":
         from latte.predict.predictor import load
 

@@ -1,4 +1,4 @@
-"""Pytest fixtures for the tests of plugins; pytest loads them wherever latte is installed.
+"""Pytest fixtures for tests of plugins; pytest finds them whenever latte is installed.
 
 torch is imported only when a test uses a fixture.
 """
@@ -20,7 +20,7 @@ pytest.register_assert_rewrite("latte.testing")
 
 @pytest.fixture
 def latte_clip() -> StubClip:
-    """A small deterministic CLIP: a complete `Backbone` that can be forked and trained."""
+    """Return a small deterministic CLIP: a complete `Backbone` that can be forked and trained."""
     from latte.testing.fixtures import stub_clip
 
     return stub_clip()
@@ -28,7 +28,7 @@ def latte_clip() -> StubClip:
 
 @pytest.fixture
 def latte_context(tmp_path: Path) -> Context:
-    """A context on the CPU, with the recipe in `tmp_path` and a `latte_clip`."""
+    """Return a CPU `Context` with its recipe in `tmp_path` and a `StubClip` as frozen CLIP."""
     from latte.testing.fixtures import make_context
 
     return make_context(tmp_path)
@@ -36,7 +36,7 @@ def latte_context(tmp_path: Path) -> Context:
 
 @pytest.fixture
 def latte_images(tmp_path: Path) -> list[ImageReference]:
-    """Six different images of a few pixels, in `tmp_path / "images"`."""
+    """Return six different images of about 15 x 10 pixels, in `tmp_path / "images"`."""
     from latte.testing.fixtures import tiny_images
 
     return tiny_images(tmp_path / "images")
@@ -44,7 +44,7 @@ def latte_images(tmp_path: Path) -> list[ImageReference]:
 
 @pytest.fixture
 def latte_runs(tmp_path: Path) -> TinyRuns:
-    """A runner of whole recipes on coloured squares with a tiny CLIP, in `tmp_path`."""
+    """Return a runner of recipes in `tmp_path`, on images of coloured squares with a tiny CLIP."""
     from latte.testing.tiny_runs import TinyRuns
 
     return TinyRuns(tmp_path)
@@ -52,7 +52,7 @@ def latte_runs(tmp_path: Path) -> TinyRuns:
 
 @pytest.fixture
 def latte_describer(latte_context: Context) -> EchoDescriber:
-    """A describer that answers with the question and the images' keys."""
+    """Return a describer whose texts are the prompt and the keys of the images."""
     from latte.api import NoOptions
     from latte.testing.doubles import EchoDescriber
 

@@ -1,6 +1,6 @@
 """Public names for plugins and for programs that use latte as a library.
 
-Importing this module does not load torch: names that need it are imported at their first use.
+Importing this module does not load torch: names that need torch are imported at their first use.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name that needs torch at its first use."""
+    """Import a name that needs torch when it is first used."""
     if name in _AT_FIRST_USE:
         return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Building blocks of datasets that read files and folders; importing this loads no torch."""
+"""Building blocks for datasets that read files and folders; importing this does not load torch."""
 
 from latte.data.source_options import CLASS_FOLDERS, ClassNames
 from latte.data.sources.base import ImageSource

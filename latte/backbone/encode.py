@@ -1,6 +1,6 @@
-"""Encode image sets, texts and classes without gradient, on the CPU.
+"""Encode image sets, texts and classes without gradient, and return the features on the CPU.
 
-`ClassTexts` are the sentences of the classes; several of one class have their features averaged.
+`ClassTexts` holds the sentences of each class, and averages features if a class has several.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ class ClassTexts:
     def features(self, encode: Callable[[Sequence[str]], Tensor]) -> Tensor:
         """Return one unit row per class (C, D), with gradient if `encode` records one.
 
-        `encode` returns the unit features (M, D) of M texts. The row of several sentences is the
-        normalised mean of their features, as in CLIP's prompt ensembles (Radford et al. 2021,
-        section 3.1.4).
+        `encode` returns the unit features (M, D) of M texts. The row of a class with several
+        sentences is the normalised mean of their features, as in CLIP's prompt ensembles (Radford
+        et al. 2021, section 3.1.4).
         """
         encoded = encode(self.sentences)
         if len(encoded) == len(self.of_class):
             return encoded
-        # No index_add: on a GPU its order of additions differs from run to run.
+        # index_add is not used: on a GPU its order of additions differs from run to run.
         rows = torch.cat([encoded, encoded.new_zeros(1, encoded.shape[1])])
         return normalize(rows[self._places.to(rows.device)].sum(dim=1), dim=1)
 
     @cached_property
     def _places(self) -> Tensor:
-        """Rows (C, most) of the sentences of each class, padded with the row after the last."""
+        """Row indices (C, most sentences per class), padded with the index of the zero row."""
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
@@ -67,7 +67,7 @@ def _filled(templates: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
 
 
 def fill_template(template: str, class_names: Sequence[str]) -> list[str]:
-    """Return the template once per class, with `{class}` replaced by its name.
+    """Return one text per class: the template with `{class}` replaced by the class name.
 
     Raises:
         LatteError: if the template does not contain `{class}`.
@@ -92,10 +92,10 @@ def encode_image_batches(
 ) -> Tensor:
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
-    A batch is (indices (B,), pixels (B, 3, S, S)); row i is the feature of index i.
+    A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to image index i.
 
     Raises:
-        LatteError: if a feature is not finite, as after training that diverged.
+        LatteError: if a feature is not finite, for example because training diverged.
         ValueError: if an index is missing.
     """
     features = torch.zeros(total, backbone.embedding_width)
@@ -125,8 +125,8 @@ def encode_cached_images(
 ) -> Tensor:
     """Return the unit features (N, D) of the evaluation views of all `images`, on the CPU.
 
-    With `only`, those of the images with these indices, in this order. Each process encodes a share
-    of them; progress shows that of the main process.
+    If `only` is given, encode only the images with these indices, in this order. Each process
+    encodes a share of the images; `progress` shows the share of the main process.
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
@@ -137,7 +137,7 @@ def encode_cached_images(
 
 
 def _renumbered(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `batches` with indices 0, 1, ... in their order."""
+    """Yield `batches` with their indices renumbered 0, 1, ... in the given order."""
     first = 0
     for indices, pixels in batches:
         yield torch.arange(first, first + len(indices)), pixels
@@ -149,7 +149,7 @@ def encode_many_texts(
 ) -> Tensor:
     """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient.
 
-    Each process encodes a share of them; progress shows that of the main process.
+    Each process encodes a share of the texts; `progress` shows the share of the main process.
     """
     own = distributed.share(texts)
     parts = [torch.empty(0, backbone.embedding_width)]

@@ -25,8 +25,9 @@ def save_model(
 ) -> None:
     """Write weights (fp32 safetensors), Hugging Face files if there are any, and the config last.
 
-    The config of a Hugging Face text tower from a folder has the absolute path of the new folder,
-    as open_clip does not resolve relative paths. After a move, only latte can open such a folder.
+    If the Hugging Face text tower came from a folder, the config contains the absolute path of the
+    new folder, as open_clip does not resolve relative paths. If the new folder is moved, only latte
+    can open it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with write_atomically(folder / WEIGHTS_FILE) as temporary:
@@ -42,7 +43,7 @@ def save_model(
 
 
 def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) -> dict[str, Any]:
-    """Return `config` for an export: with the activation explicit, and no pretrained weights."""
+    """Return a copy of `config` that names the activation and requests no pretrained weights."""
     exported = copy.deepcopy(dict(config))
     exported["quick_gelu"] = bool(exported.get("quick_gelu", False))
     if "timm_model_name" in exported["vision_cfg"]:
@@ -55,7 +56,7 @@ def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) 
 
 
 def _exported_weights(model: Any) -> dict[str, Tensor]:
-    """Return every weight under each of its names: safetensors rejects views of one storage."""
+    """Return all weights by name, and copy shared ones: safetensors rejects shared storage."""
     exported: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in model.state_dict().items():

@@ -18,13 +18,13 @@ _VISUAL_PROJECTIONS = (
 )
 _TEXT_PROJECTIONS = ("text_projection", "text.text_projection", "text.proj")
 _NEVER_TRAINED = ("logit_bias", "text_decoder")
-"""The bias of a sigmoid loss and CoCa's captioner do not occur in latte's losses."""
+"""Parameters that no loss of latte uses: the bias of a sigmoid loss, and CoCa's captioner."""
 
 
 def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Parameter]:
     """Return the parameters of `group` by name, in the model's order; none for `none`.
 
-    `logit_scale` belongs only to `all`.
+    `logit_scale` belongs only to the group `all`.
 
     Raises:
         LatteError: if the model has no such parameters.
@@ -88,7 +88,7 @@ def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
 
 
 def _classifier(visual: Any) -> list[str]:
-    """Return timm's own classifier: the projection, if open_clip adds no head to a timm tower."""
+    """Return the parameter names of timm's classifier, the projection if open_clip adds no head."""
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

@@ -26,17 +26,17 @@ def load_backbone(
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
     Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
-    No code of a model is run, and no network is used for a folder.
+    No code from a model is run, and a model folder is loaded without network access.
 
     Args:
         settings: the recipe's `backbone`.
         device: a torch device.
-        base_dir: start of relative paths in `settings`.
-        model_folder: returns the model folder that a plugin ships as `plugin:NAME`.
-        cache_dir: for downloads; None: the caches of the libraries.
+        base_dir: the folder that relative paths in `settings` start from.
+        model_folder: returns the folder of a plugin's model from the NAME in `plugin:NAME`.
+        cache_dir: the folder for downloads; None for the default caches of the libraries.
 
     Raises:
-        LatteError: if the model does not exist, or its weights do not fit it.
+        LatteError: if the model does not exist, or its weights do not fit its architecture.
     """
     source = find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=cache_dir)
     cache = str(cache_dir) if cache_dir else None
@@ -44,7 +44,7 @@ def load_backbone(
         with restricted(offline=source.is_folder):
             model = _create(source, cache)
             tokenizer = get_tokenizer(source.name, cache_dir=cache)
-    except Exception as error:  # whatever open_clip, timm or transformers raise for a bad folder
+    except Exception as error:  # open_clip, timm and transformers raise many types
         raise _not_loaded(settings, source, error) from error
     return OpenClipBackbone(
         model.to(device),

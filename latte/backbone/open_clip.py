@@ -57,23 +57,23 @@ class OpenClipBackbone(Backbone):
 
         Args:
             model: an open_clip model with its weights, in fp32, on its device.
-            config: the `model_cfg` that builds it.
-            tokenizer: open_clip's tokenizer for it.
+            config: the `model_cfg` that builds this model.
+            tokenizer: open_clip's tokenizer for this model.
             text_in_folder: True if a model folder configures its Hugging Face text tower.
         """
         self.model = model
         self.config = config
         self.text_path = text_path_of(model)
-        """`packed` without padding, `cut` at the longest text, or `full`: as open_clip does."""
+        """How texts are padded: `packed`, `cut` or `full`; see `text_path_of`."""
         self.image_path: Literal["class token", "full"] = (
             "class token" if reads_class_token(model.visual) else "full"
         )
-        """`class token`: the last block computes only this token; `full`: as open_clip does."""
+        """`class token`: the last block computes only this token; `full`: all tokens."""
         self.notes = _NOTES[self.text_path]
         self.pixel_format = _pixel_format(model.visual.preprocess_cfg)
         self.embedding_width = int(config["embed_dim"])
         self.tokenizer = tokenizer
-        """open_clip's tokenizer, without the cache of tokens."""
+        """open_clip's tokenizer, without latte's token cache."""
         self._tokens = TokenCache(tokenizer)
         self._text_in_folder = text_in_folder
         self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
@@ -87,9 +87,9 @@ class OpenClipBackbone(Backbone):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of architecture, pixel format and the loaded weights."""
+        """Digest of the architecture, the pixel format and the weights as loaded."""
         config = exported_config(self.config)
-        if self._text_in_folder:  # the path of the folder is not part of the model
+        if self._text_in_folder:  # a moved folder contains the same model
             del config["text_cfg"]["hf_model_name"]
         return digest(
             digest_json([config, asdict(self.pixel_format)]),
@@ -153,7 +153,7 @@ class OpenClipBackbone(Backbone):
             if name not in self._constants
         }
         if chosen:
-            _ = self.fingerprint  # computed now, as it is that of the loaded weights
+            _ = self.fingerprint  # computed before training changes the weights
         self._freeze()
         for weight in chosen.values():
             weight.requires_grad_(True)
@@ -161,7 +161,7 @@ class OpenClipBackbone(Backbone):
         return chosen
 
     def recompute_activations(self) -> bool:
-        """Run blocks again in the backward pass instead of storing their activations."""
+        """Recompute activations in the backward pass instead of storing them; return True."""
         self.model.set_grad_checkpointing(True)
         return True
 
@@ -178,7 +178,7 @@ class OpenClipBackbone(Backbone):
         return {name: weight.detach() for name, weight in self.model.state_dict().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned; the fingerprint does not change.
+        """Restore the tensors that `state` returned; the fingerprint does not change.
 
         Raises:
             LatteError: if `state` belongs to another architecture.

@@ -46,11 +46,11 @@ class Packing:
     """The positions of N sequences in a matrix of T rows."""
 
     groups: Sequence[tuple[int, int]]
-    """(count, length) of adjacent sequences of equal length; the products add up to T."""
+    """(count, length) per group of adjacent, equally long sequences; T is the sum of products."""
     read: Tensor
-    """(N,): the row of each sequence that is read after the last block."""
+    """Row indices (N,): for each sequence, the row that is read after the last block."""
     causal: bool
-    """True if rows attend only to earlier ones; the last row of each sequence is then read."""
+    """True if no row attends to later rows; the last row of each sequence is then read."""
 
 
 def can_run(transformer: nn.Module) -> bool:
@@ -63,7 +63,7 @@ def can_run(transformer: nn.Module) -> bool:
 
 
 def run_blocks(transformer: Any, states: Tensor, packing: Packing) -> Tensor:
-    """Run rows (T, W) through all blocks, and return the rows (N, W) that are read.
+    """Run rows (T, W) through all blocks, and return the output (N, W) of the rows `packing.read`.
 
     With `grad_checkpointing`, a block stores only its input, and runs again in the backward pass.
     """
@@ -117,7 +117,7 @@ def _after_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
 
 
 def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
-    """Return the attention of every row (T, W) within its sequence."""
+    """Return the attention output (T, W) of every row over its own sequence."""
     projected = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
     parts = []
     for part, (count, length) in _groups(projected, packing):
@@ -130,7 +130,7 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
 def _attention_of_read(
     attention: nn.MultiheadAttention, states: Tensor, packing: Packing
 ) -> Tensor:
-    """Return the attention (N, W) of the rows that are read, to their whole sequences."""
+    """Return the attention output (N, W) of the rows `packing.read` over their sequences."""
     width, heads = states.shape[1], attention.num_heads
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     assert bias is not None, "see `can_run`"
@@ -153,7 +153,7 @@ def _groups(rows: Tensor, packing: Packing) -> Sequence[tuple[Tensor, tuple[int,
 
 
 def _heads(rows: Tensor, count: int, length: int, kinds: int, heads: int) -> tuple[Tensor, ...]:
-    """Split rows (count * length, kinds * W) into (count, heads, length, W / heads) per kind."""
+    """Split (count * length, kinds * W) into `kinds` tensors (count, heads, length, W / heads)."""
     return rows.view(count, length, kinds, heads, -1).permute(2, 0, 3, 1, 4).unbind()
 
 
@@ -172,7 +172,8 @@ def reads_class_token(visual: Any) -> bool:
 def class_token_features(visual: Any, pixels: Tensor) -> Tensor:
     """Return features (B, D) of pixels (B, 3, S, S), not normalised, equal to `visual(pixels)`.
 
-    For towers with `reads_class_token`. The last block computes only the class token.
+    It supports towers for which `reads_class_token` is True. The last block computes only the class
+    token.
     """
     states = visual._embeds(pixels)
     count, length, width = states.shape

@@ -31,22 +31,22 @@ _WHERE = "backbone.model"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """An existing CLIP, as the arguments with which open_clip builds it."""
+    """Arguments with which open_clip builds an existing CLIP."""
 
     name: str
-    """open_clip's name of it, with its schema."""
+    """Name of the model in open_clip, with a schema if it has one, such as `local-dir:FOLDER`."""
     config: Mapping[str, Any]
-    """`model_cfg` as an export writes it."""
+    """The `model_cfg` of the model, as an exported folder contains it."""
     weights: Path | None = None
-    """A weights file, for a model given by name; folders and repositories contain their own."""
+    """Weights file of a model given by name; None if a folder or repository contains weights."""
     preprocess: Mapping[str, Any] = field(default_factory=dict)
-    """The pixel format of the weight tag."""
+    """Pixel format that open_clip lists for the weight tag; empty without a tag."""
     text_folder: Path | None = None
     """The model folder, if it contains the configuration of a Hugging Face text tower."""
 
     @property
     def is_folder(self) -> bool:
-        """True for a folder on this machine, which must contain all that the model needs."""
+        """True for a folder on this machine, which must contain all files of the model."""
         return self.name.startswith("local-dir:")
 
 
@@ -57,7 +57,7 @@ def find_model(
     model_folder: Callable[[str], Path],
     cache_dir: Path | None,
 ) -> ModelSource:
-    """Resolve `settings`, and download what is on a server.
+    """Return the model that `settings` names, after downloading files that are not cached.
 
     Raises:
         LatteError: if a name, tag, folder, file or download does not exist.
@@ -89,7 +89,7 @@ def find_model(
 def check_model(
     settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> None:
-    """Raise `LatteError` for what is wrong with `settings` and shows without a download."""
+    """Raise `LatteError` for an error in `settings` that can be found without a download."""
     tag, name = settings.pretrained, settings.model.replace("/", "-")
     if settings.model.startswith("hf-hub:"):
         needs_download = tag is None
@@ -163,8 +163,8 @@ def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None)
     if not tag:
         return ModelSource(name, config, weights=_weights_file(name, settings.pretrained, base_dir))
     if tag.get("quick_gelu"):
-        # Built-in configs such as ViT-B-32 have GELU, and open_clip only warns. These weights were
-        # trained with QuickGELU, and classify worse with GELU.
+        # These weights were trained with QuickGELU, and classify worse with GELU. Built-in configs
+        # such as ViT-B-32 have GELU, and open_clip only warns about the difference.
         config["quick_gelu"] = True
     preprocess = {key: tag[key] for key in _PREPROCESS_KEYS if key in tag}
     return ModelSource(

@@ -1,7 +1,7 @@
 """Encode texts without padding, or with as little as the text tower allows.
 
-A text ends at the last token that affects its feature: the end-of-text token for a causal tower
-that pools there, the last token before the padding for a tower that masks padding.
+A text ends at the last token that affects its feature. This is the end-of-text token for a causal
+tower that pools there, and the last token before the padding for a tower that masks padding.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Tokenizer = Callable[[list[str]], Tensor]
 TextPath = Literal["packed", "cut", "full"]
 
 _MASKING_ARCHITECTURES = ("bert", "roberta", "xlm-roberta")
-"""Hugging Face's encoders whose tokens do not attend to padding or move with its length."""
+"""Hugging Face encoders in which padding affects neither attention nor token positions."""
 
 
 class TokenCache:
-    """Caches the tokens of the last `capacity` distinct texts."""
+    """Cache of the tokens of the last `capacity` distinct texts."""
 
     def __init__(self, tokenizer: Tokenizer, capacity: int = 65_536) -> None:
         self._tokenizer = tokenizer
@@ -50,8 +50,9 @@ class TokenCache:
 def text_path_of(model: nn.Module) -> TextPath:
     """Return the method by which this model's texts are encoded.
 
-    `packed`: concatenated, without padding; `cut`: padded to the longest of a pass; `full`: padded
-    to the context length, for towers that may give other features with less padding.
+    `packed`: texts are concatenated without padding; `cut`: they are padded to the longest text of
+    a forward pass; `full`: they are padded to the context length, for towers whose features may
+    change with less padding.
     """
     text = _tower(model)
     if _stops_at_its_end(text):
@@ -60,7 +61,7 @@ def text_path_of(model: nn.Module) -> TextPath:
 
 
 def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Return the lengths (M,) of tokens (M, L); all L if `text_path_of` is `full`."""
+    """Return the length (M,) of each text in tokens (M, L); always L if its path is `full`."""
     text = _tower(model)
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
@@ -78,8 +79,8 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
 def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath) -> Tensor:
     """Return features (M, D), not normalised, of tokens (M, L) sorted by `lengths` (M,).
 
-    They equal `model.encode_text(tokens)`. Tokens and lengths are on the CPU, so that reading them
-    does not wait for a GPU.
+    The result equals `model.encode_text(tokens)`. Tokens and lengths are on the CPU, so that
+    reading them does not wait for a GPU.
     """
     device = next(model.parameters()).device
     if path == "packed":

@@ -15,7 +15,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _TOKENIZER_OPTIONS = frozenset(
     {"clean", "strip_sep_token", "language", "additional_special_tokens", "reduction_mask"}
 )
-"""Options of open_clip's own tokenizers; it passes all others on to transformers."""
+"""Options of open_clip's own tokenizers; open_clip passes other options on to transformers."""
 
 
 def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
@@ -42,15 +42,15 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
 
 @contextmanager
 def restricted(*, offline: bool) -> Iterator[None]:
-    """Prevent transformers from running a model's code, or asking to, within the block.
+    """Within the block, prevent transformers from running a model's code or asking to run it.
 
-    With `offline`, the hub is not used either; files in its cache are still found.
+    If `offline`, the Hugging Face hub is not contacted either; cached files are still found.
     """
     with ExitStack() as stack:
         if offline:
             _set(stack, "huggingface_hub.constants", "HF_HUB_OFFLINE", True)
         if find_spec("transformers") is not None:
-            # Above zero, transformers asks at the terminal; at zero, it refuses.
+            # With a timeout above 0, transformers asks at the terminal; with 0, it refuses.
             _set(stack, "transformers.dynamic_module_utils", "TIME_OUT_REMOTE_CODE", 0)
         yield
 

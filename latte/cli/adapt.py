@@ -1,4 +1,4 @@
-"""`latte adapt`: from a folder of images to a better classifier, in one command."""
+"""`latte adapt`: adapt CLIP to a folder of images, in one command."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def adapt(
 ) -> None:
     """Adapt CLIP to a folder of images: write the recipe, run it, show the result.
 
-    The same command again continues where it was stopped.
+    After an interruption the same command continues where it stopped.
     """
     from latte.cli.progress import make_progress
     from latte.cli.run import print_results
@@ -76,7 +76,7 @@ def adapt(
 
 
 def _classes(classes: str | None) -> Path | list[str] | None:
-    """Return a file, or the names that stand here; None for the sub-folders' names."""
+    """Return `--classes` as a file or a list of names; None means the sub-folders' names."""
     if classes is None:
         return None
     path = Path(classes)
@@ -86,14 +86,14 @@ def _classes(classes: str | None) -> Path | list[str] | None:
 
 
 def _check_folder(path: Path, where: str) -> None:
-    """Refuse a wrong path before anything heavy is imported. Raises `LatteError`."""
+    """Raise `LatteError` if `path` is not a folder, before torch is imported."""
     from latte.io.paths import existing_folder
 
     existing_folder(path.absolute(), where)
 
 
 def _findings(proposed: Proposal) -> Iterator[str]:
-    """Yield what was found and chosen, in lines of at most 80 columns."""
+    """Yield the counts, the reasons for the chosen method and the warnings, as wrapped lines."""
     found = proposed.found
     yield f"images: {found.images:,}; class names: {len(found.class_names):,}"
     warnings = [f"warning: {warning}" for warning in found.warnings()]
@@ -106,7 +106,7 @@ def _in_lines(text: str) -> str:
 
 
 def _further(method: str) -> str:
-    """Return one line on what else could be tried on this machine."""
+    """Return a sentence that suggests another `--method` for this machine."""
     from latte.new.choices import lmm_on_this_machine
 
     if method == "latteclip":

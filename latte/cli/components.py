@@ -1,4 +1,4 @@
-"""`latte components`: list what recipes can name, or show one component with its options."""
+"""`latte components`: list the components that recipes can name, or show one with its options."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multi
 
 @dataclass(frozen=True)
 class OptionRow:
-    """One option as people read it; options inside options have dotted names."""
+    """Option of a component, for display; nested options have dotted names, as in `a.b`."""
 
     name: str
     type: str
     default: Any
-    """Plain data; None also if the option is `required`."""
+    """Default as plain data; also None if the option is `required`."""
     required: bool
     help: str
 
@@ -112,7 +112,8 @@ def option_rows(
 ) -> Iterator[OptionRow]:
     """Yield the options of `model` in the order of its fields, nested ones after their parent.
 
-    `given` holds values by which a parent's default overrides the model's own defaults.
+    `given` holds values that override the defaults of `model`. For nested options they come from
+    the default of the parent option.
     """
     defaults = {**_defaults(model), **(given or {})}
     for name, field in model.model_fields.items():
@@ -177,7 +178,7 @@ def _words(annotation: Any) -> str:
 
 
 def _limits(item: object) -> Sequence[object]:
-    """Return the limits in `item`: `Field(ge=0)` inside `Annotated` holds a list of them."""
+    """Return the limits in one item of `Annotated`; an item such as `Field(ge=0)` holds a list."""
     return item.metadata if isinstance(item, FieldInfo) else (item,)
 
 
@@ -187,7 +188,10 @@ def _nested(field: FieldInfo) -> list[type[Options]]:
 
 
 def _defaults(model: type[Options]) -> dict[str, Any]:
-    """Return defaults by field name as plain data, without required and computed ones."""
+    """Return the defaults by field name as plain data.
+
+    Required fields, and defaults that are computed from other fields, are left out.
+    """
     values = {
         name: field.get_default(call_default_factory=True)
         for name, field in model.model_fields.items()

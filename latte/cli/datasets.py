@@ -33,7 +33,7 @@ RootOption = Annotated[
 
 @datasets.callback()
 def list_(context: typer.Context, json: JsonOption = False) -> None:
-    """List the published datasets that recipes name: size, licence, and if they are here."""
+    """List the published datasets that recipes name: size, licence, presence on this machine."""
     if context.invoked_subcommand is not None:
         return
     from latte.components.datasets.published.facts import all_facts
@@ -86,9 +86,9 @@ def get(
 ) -> None:
     """Download a dataset, verify and unpack it, bring it into CoOp's layout, and check it.
 
-    If CoOp's split file is missing, one is made by its rules and called a stand-in. After an
-    interruption the same command continues. Archives that you put into the folder are used
-    instead of a download.
+    If CoOp's split file is missing, a stand-in is made by CoOp's rules. After an interruption
+    the same command continues. Archives that you put into the folder are used instead of a
+    download.
     """
     from latte.cli.progress import make_progress
     from latte.components.datasets.published.facts import find_facts
@@ -101,7 +101,7 @@ def get(
 
 
 def _report(facts: Facts, root: Path, split: str | None, *, json: bool) -> None:
-    """Check a dataset and print the findings. Exits with 2 if it is not usable as published."""
+    """Check a dataset and print the findings; exit with code 2 if it cannot be used."""
     from latte.components.datasets.published.check import check as find_faults
     from latte.components.datasets.published.check import usable
 
@@ -137,7 +137,7 @@ def _plain(facts: Facts) -> dict[str, Any]:
 
 
 def print_list(found: Sequence[Facts]) -> None:
-    """Print a row per dataset: classes, images, if it is on this machine, and its licence."""
+    """Print a row per dataset: classes, images, presence on this machine, and licence."""
     rows = [
         (
             facts.name,
@@ -160,7 +160,10 @@ def print_list(found: Sequence[Facts]) -> None:
 
 
 def presence(facts: Facts) -> str:
-    """Return `yes`, `part`, `no` or `?` after a look at folders and the split file only."""
+    """Return `yes`, `part` or `no` for a dataset on this machine; `?` if its folder is unknown.
+
+    Only the folders and the split file are looked for, not each image.
+    """
     from latte.components.datasets.published.location import default_root, missing
     from latte.io.paths import is_folder
 
@@ -240,7 +243,7 @@ def _split_in_words(facts: Facts) -> str:
 
 
 def how_to_get(facts: Facts) -> str:
-    """Return the command that downloads it, or say that there is none."""
+    """Return the command that downloads the dataset, or a sentence that there is none."""
     if facts.torchvision:
         return f"latte datasets get {facts.name} --root DIR"
     return "not by a command; afterwards: latte datasets check " + facts.name

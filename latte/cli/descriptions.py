@@ -1,4 +1,4 @@
-"""`latte describe` writes the texts of a recipe; `latte descriptions` manages stored texts."""
+"""`latte describe` stores texts about a recipe's images; `latte descriptions` manages them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def describe(
 
 
 def _share(chosen: str | None, progress: Progress) -> Shard | None:
-    """Return the share that `--shard` chose, else the one of this process under `torchrun`."""
+    """Return the shard that `--shard` names, else this process's under `torchrun`, else None."""
     from latte.describe.shards import Shard
 
     if chosen is not None:
@@ -126,7 +126,7 @@ def show(
     cache: CacheOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show every text about an image, alone or in a group."""
+    """Show every text about an image, or about a group that contains the image."""
     from latte.io.files import digest
 
     try:
@@ -199,7 +199,8 @@ def import_(
 ) -> None:
     """Add the texts of exported files; a file with a mistake adds nothing.
 
-    Stored texts stay. Files are checked first, and each mistake is reported with its line.
+    Texts that are already stored are kept. Files are checked first, and each mistake is
+    reported with its line.
     """
     from latte.describe.import_export import import_texts
     from latte.run.workspace import description_folder
@@ -211,7 +212,7 @@ def import_(
 
 
 def _archive(cache: Path | None) -> Archive:
-    """Open the texts of the cache folder `cache`; None: the folder of this user's runs."""
+    """Open the texts stored in the cache folder `cache`; None means this user's cache folder."""
     from latte.describe.inventory import Archive
     from latte.run.workspace import description_folder
 
@@ -252,7 +253,7 @@ def print_texts(records: Sequence[StoredText], key: str) -> None:
 
 
 def print_statistics(folder: Path, found: StoreStatistics) -> None:
-    """Print one number per line."""
+    """Print the statistics of the stored texts, one per line."""
     rows = {
         "folder": str(folder),
         "texts": f"{found.texts:,}",

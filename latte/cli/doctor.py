@@ -32,7 +32,7 @@ def doctor(json: JsonOption = False) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Return the facts as plain data. Imports torch to list its devices."""
+    """Return facts about machine and installation as plain data; imports torch for its devices."""
     return {
         "latte": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",

@@ -1,4 +1,4 @@
-"""Errors of commands: messages on stderr, exit codes, signals, and faults of the machine."""
+"""Errors of commands: messages on stderr, exit codes, signals, and errors of the machine."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def print_error(error: LatteError) -> None:
-    """Print to stderr what is wrong, where, and how to fix it."""
+    """Print an error, or each error of a recipe, to stderr with its place and its fix."""
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     for one in errors:
         _print("error: ", str(one))
@@ -63,7 +63,7 @@ def print_stopped(word: str) -> None:
 
 
 def print_unexpected(error: BaseException) -> None:
-    """Print the traceback of a bug, and say whether latte or a plugin has it."""
+    """Print the traceback of a bug, and whether the bug is in latte or in a plugin."""
     sys.stderr.write(on_terminal(redact("".join(traceback.format_exception(error)))))
     blamed = any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ()))
     culprit = "the plugin named above" if blamed else "latte"
@@ -85,7 +85,7 @@ class WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Show latte's own warnings once within the block, whatever logging is set up elsewhere."""
+    """Print each of latte's warnings exactly once within the block, under any logging setup."""
     logger = logging.getLogger("latte")
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False
@@ -101,14 +101,15 @@ def _print(prefix: str, message: str, style: str = "bold red") -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, handled like Ctrl-C."""
+    """Exception for SIGTERM, which is handled like Ctrl-C."""
 
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[list[int]]:
-    """Raise `Terminated` in the block at the first SIGTERM; the list holds received signals.
+    """Raise `Terminated` in the block at the first SIGTERM; yields a list of received signals.
 
-    A second SIGTERM ends the process at once: files are written atomically, so none is torn.
+    A second SIGTERM ends the process at once. Files are written atomically, so none is left
+    incomplete.
     """
     received: list[int] = []
 
@@ -121,7 +122,7 @@ def ended_by_sigterm() -> Iterator[list[int]]:
         free = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         if free:
             signal.signal(signal.SIGTERM, end)
-    except ValueError:  # signals reach only the main thread
+    except ValueError:  # only the main thread may set a handler
         free = False
     try:
         yield received
@@ -131,10 +132,10 @@ def ended_by_sigterm() -> Iterator[list[int]]:
 
 
 def machine_error(error: BaseException) -> LatteError | None:
-    """Return a message if the machine caused `error` or an error behind it, else None.
+    """Return a readable error if the machine caused `error` or one of its causes, else None.
 
-    Such causes are a full disk, missing permission, too little memory, or missing torch. They are
-    no bugs, so they are printed without a traceback.
+    Examples are a full disk, missing permission, too little memory, and missing torch. They are
+    not bugs, so they are printed without a traceback.
     """
     seen: set[int] = set()
     one: BaseException | None = error
@@ -148,7 +149,10 @@ def machine_error(error: BaseException) -> LatteError | None:
 
 
 def _out_of_memory(error: BaseException) -> LatteError | None:
-    """Compare the name of `torch.OutOfMemoryError`, for this module does not import torch."""
+    """Return a readable error if `error` means too little memory, else None.
+
+    `torch.OutOfMemoryError` is recognised by its name, because this module does not import torch.
+    """
     refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     if isinstance(error, MemoryError) or refused:
         return LatteError("there is not enough memory", hint=_MEMORY)
@@ -158,7 +162,10 @@ def _out_of_memory(error: BaseException) -> LatteError | None:
 
 
 def _without_torch(error: BaseException) -> LatteError | None:
-    """Recognise missing torch, as after `pip install --no-deps`: its build depends on the GPU."""
+    """Return a readable error if torch is missing, as after `pip install --no-deps`, else None.
+
+    Its hint leaves the choice of torch's build, which depends on the GPU, to the user.
+    """
     if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
         return LatteError(
             f"{error.name} is not installed in this environment",
@@ -176,7 +183,7 @@ def _system_error(error: BaseException) -> LatteError | None:
 
 
 def _error_number(error: BaseException) -> int:
-    """Return the `errno` of an `OSError`, or the one in a message of safetensors; else 0."""
+    """Return the `errno` of an `OSError`, or the number in a safetensors error's text; else 0."""
     if isinstance(error, OSError):
         return error.errno or 0
     if type(error).__name__ != "SafetensorError":
@@ -186,7 +193,7 @@ def _error_number(error: BaseException) -> int:
 
 
 def _file_of(error: BaseException) -> str | None:
-    """Return the file of an error; of a temporary file its folder, which people know."""
+    """Return the file that an error names; for a temporary file, the folder that contains it."""
     name = getattr(error, "filename", None)
     if not isinstance(name, str | bytes):
         return None

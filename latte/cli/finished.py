@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """Measure a run's saved model against zero-shot on its labelled images."""
+    """Compare a run's saved model with zero-shot CLIP on the run's labelled images."""
     from latte.cli.progress import make_progress
     from latte.evaluate.metrics import to_json
     from latte.registry.registry import load_registry
@@ -123,12 +123,12 @@ def diagnose(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with every class.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the guard's verdict and label-free measures, and how they correlate with the real gain.
+    """Show the guard's verdict, label-free measures, and their correlation with the real gain.
 
-    One run: the verdict with its signals, then the measures, each with how to read it, and, if
-    test images are labelled, the correlation of measures per class with the gain in recall.
-    Several runs: side by side, and, from five runs with a known gain, the correlation of each
-    measure with the gain. Nothing is trained, and no image is read.
+    One run: prints the verdict with its signals, then the measures, each with an explanation,
+    and, if test images are labelled, the correlation of measures per class with the gain in
+    recall. Several runs: prints them side by side, and, from five runs with a known gain, the
+    correlation of each measure with the gain. Nothing is trained, and no image is read.
     """
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
@@ -145,6 +145,6 @@ def diagnose(
 
 
 def print_skipped(skipped: Sequence[LatteError]) -> None:
-    """Print to stderr which runs were left out, and why."""
+    """Print the skipped runs and the reasons to stderr."""
     for error in skipped:
         echo(f"skipped {error}", err=True)

@@ -1,4 +1,4 @@
-"""The command `latte`: finds commands, of latte and of plugins, runs one, and reports errors."""
+"""Entry point of `latte`: find the commands of latte and plugins, run one, and report errors."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ COMMANDS = {
     "plugins": "latte.cli.plugins:plugins",
     "doctor": "latte.cli.doctor:doctor",
 }
-"""Function, or `typer.Typer` of further commands, of each command, in the order of the help.
+"""Import path of each command's function or `typer.Typer` of subcommands, in the help's order.
 
-A module is imported when one of its commands is called or listed, and imports what a command needs
-inside its function, so that the help stays fast and loads no torch."""
+A module is imported when one of its commands is called or listed. Slow imports stand inside the
+commands' functions, so that the help is fast and does not import torch."""
 
 
 class CommandGroup(TyperGroup):
-    """The commands in `COMMANDS`, and those of plugins."""
+    """Group of the commands in `COMMANDS` and of the commands of plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names in the order of the help."""
+        """Return the names of all commands in the order of the help."""
         return [*COMMANDS, *plugin_commands(COMMANDS)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -108,10 +108,10 @@ def _command(name: str, target: str) -> Any:
 
 
 def plugin_commands(own: Collection[str]) -> Mapping[str, CommandSpec]:
-    """Return the commands of plugins by name, except names in `own`; broken plugins have none.
+    """Return the commands of plugins by name, without names in `own` and without broken plugins.
 
-    Empty if the plugins cannot be listed, so that the help still works: the command that is called
-    then reports why.
+    The mapping is empty if the plugins cannot be listed, so that the help still works; a command
+    that needs the plugins reports the error.
     """
     try:
         declared = _declared_commands()
@@ -220,7 +220,7 @@ def _run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _usage_error(error: typer.TyperException) -> LatteError:
-    """Return the error for a wrong option or argument, with the nearest right option."""
+    """Return the error for a wrong option or argument; its hint names the most similar options."""
     path = getattr(getattr(error, "ctx", None), "command_path", "latte")
     possible: Sequence[str] = getattr(error, "possibilities", None) or ()
     what = error.message if possible else error.format_message()

@@ -21,7 +21,7 @@ WIDTH = 80
 
 
 class SafeConsole(Console):
-    """Console that styles its output and escapes control characters in what it prints."""
+    """Console of rich that escapes control characters in the text it prints."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -51,12 +51,15 @@ class SafeStream:
 
 
 def rows_stream() -> TextIO:
-    """Return stdout for rows of data: unchanged in pipes and files, escaped on a terminal."""
+    """Return stdout for CSV or JSON rows; on a terminal, control characters are replaced."""
     return cast("TextIO", SafeStream(sys.stdout)) if sys.stdout.isatty() else sys.stdout
 
 
 def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
-    """Print `text` to stdout, or with `err` to stderr with the environment's secrets redacted."""
+    """Print `text` to stdout; with `err`, print it to stderr and redact the environment's secrets.
+
+    Control characters are escaped in both.
+    """
     shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
 
@@ -71,7 +74,7 @@ def results() -> Console:
 def plain_table(
     *headers: str, rows: Iterable[Sequence[str]] = (), right: Container[int] = ()
 ) -> Table:
-    """Return a table without lines; a heading row only where a header has text.
+    """Return a table without ruled lines, and without a header row if all headers are empty.
 
     Columns whose index is in `right` are right-aligned. Cells that are too long are folded.
     """
@@ -91,13 +94,13 @@ def print_json(value: Any) -> None:
 
 
 def relative(path: Path) -> str:
-    """Return `path` relative to the working directory if it is below it."""
+    """Return `path` relative to the working directory, or unchanged if it is outside of it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a text file that an option named. Raises `LatteError` where it cannot be written."""
+    """Write `text` to a path that the user gave. Raises `LatteError` if that fails."""
     from latte.io.files import write_text
 
     try:

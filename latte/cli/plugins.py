@@ -52,7 +52,7 @@ def new_plugin(
         Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")
     ] = None,
 ) -> None:
-    """Write a complete package: a working component, its tests, and a recipe that uses it."""
+    """Write a plugin package: a working component, its tests, and a recipe that uses it."""
     from latte.plugin_kit.write import plugin_names, write_plugin
 
     names, chosen = plugin_names(name), known_kind(kind)
@@ -159,7 +159,7 @@ def _known(name: str) -> str:
 
 
 def _check_is_new(component: str, kind: Kind) -> None:
-    """Refuse a component name that exists: recipes that use it would become ambiguous."""
+    """Raise `LatteError` if the component exists: recipes with its name would be ambiguous."""
     from latte.registry.registry import load_registry
 
     rivals = [one for one in load_registry().all(kind) if one.spec.name == component]

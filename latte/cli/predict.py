@@ -76,9 +76,9 @@ def predict(
 ) -> None:
     """Classify IMAGES; the exit code is 3 if some of them could not be read and were left out.
 
-    Scores are probabilities, calibrated without labels where the run is: see calibration.json.
-    If the run's labeler decided all training images together, these images keep its answers, and
-    a column marks their rows (source: own).
+    Scores are probabilities. They are calibrated, without labels, if the run is: see
+    calibration.json. If the run's labeler decided all training images together, training images
+    among IMAGES keep the labeler's answers, and a column marks their rows (source: own).
     """
     from latte.cli.progress import make_progress
     from latte.evaluate.predictions import with_unknown
@@ -123,7 +123,7 @@ class _Skipped:
 def _count(images: Sequence[str]) -> int | None:
     """Return the number of images; None if paths come from standard input.
 
-    Raises `LatteError` for a path that does not exist, and for folders without an image.
+    Raises `LatteError` if a path does not exist, or if there is no image at all.
     """
     from latte.predict.stream import named_images
 
@@ -147,7 +147,7 @@ def _paths(images: Sequence[str]) -> Iterator[str]:
 
 
 def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
-    """Return the value of `--priors`. Raises `LatteError` for a file that cannot be used."""
+    """Return `auto`, the priors in the file, or None. Raises `LatteError` for an unusable file."""
     from latte.predict.priors import read_priors
 
     return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None

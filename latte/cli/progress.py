@@ -47,7 +47,7 @@ class QuietProgress:
 
 
 class PlainProgress:
-    """Progress as lines: when a task starts, at most one in ten seconds, and when it ends."""
+    """Progress as lines: at a task's start, at most every ten seconds, and at its end."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -57,7 +57,7 @@ class PlainProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Print how far the task is, also when an exception ends it; nothing if `total` is 0."""
+        """Print the task's progress, even if an exception ends it; nothing if `total` is 0."""
         if total == 0:
             yield _QuietTask()
             return
@@ -78,7 +78,7 @@ class PlainProgress:
 
 
 class RichProgress:
-    """Progress as bars with rate, time left and figures, shown while a task is open."""
+    """Progress as bars with the rate, the time left, and values such as the loss."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -109,7 +109,7 @@ class RichProgress:
         self._console.print(redact(line), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
-        """Return a new display: one that is started again would overwrite its finished bars."""
+        """Return a new display of bars, since a restarted one would overwrite its finished bars."""
         return Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -190,7 +190,7 @@ class _RichTask:
 
 class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Return units done and in total."""
+        """Return the number of units that are done, and the total."""
         total = "" if task.total is None else f"/{task.total:.0f}"
         return Text(f"{task.completed:.0f}{total} {task.fields['unit']}")
 
@@ -218,7 +218,7 @@ def three_digits(value: float) -> str:
 
 
 def in_words(figures: Mapping[str, float | str]) -> str:
-    """Format figures as `loss=2.13, tokens=12,300`: four digits each, counts in full."""
+    """Format values as `loss=2.13, tokens=12,300`: floats with four digits, integers in full."""
     return ", ".join(f"{key}={_in_word(value)}" for key, value in figures.items())
 
 

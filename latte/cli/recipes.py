@@ -1,4 +1,4 @@
-"""Commands on recipes: `latte new`, `check`, `recipes` (those that come with latte), `schema`."""
+"""Commands on recipes: `latte new`, `check`, `schema`, and `recipes` for the shipped recipes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from latte.registry.registry import Registry
 
 _WIDEST = 44
-"""Column of the comments of `latte check`; the comment of a longer line follows it, or stands
-above it."""
+"""Largest column at which `latte check` aligns its comments.
+
+A longer line has its comment directly after it, or on the line above."""
 
 
 def new(
@@ -41,7 +42,7 @@ def new(
     ] = Path("recipe.yaml"),
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
 ) -> None:
-    """Look at your images and at this machine, and write a recipe with comments and reasons."""
+    """Write a recipe that fits your images and this machine, with reasons for each choice."""
     from textwrap import fill
 
     from latte.data.enough import quick_look
@@ -76,7 +77,7 @@ def new(
 
 
 def _write_valid(output: Path, text: str, registry: Registry) -> None:
-    """Write `text` under a temporary name, and rename it once it is known to be a valid recipe."""
+    """Write `text` to a temporary file, and rename the file if it is a valid recipe."""
     from latte.io.files import write_atomically
     from latte.recipe.load import load_recipe
 
@@ -100,7 +101,7 @@ def check(
 ) -> None:
     """Check a recipe without loading a model, and print it with every default and its origin.
 
-    Warns if the images are on this machine and too few for the class names.
+    Warns if the images are on this machine but there are too few of them for the class names.
     """
     from latte.recipe.dump import dump_yaml
     from latte.recipe.load import load_recipe
@@ -132,7 +133,7 @@ def annotated(recipe: Recipe) -> str:
 
 
 def _comment(recipe: Recipe, line: Line) -> str:
-    """Return where the line's value comes from: `# line 3` for the recipe's own file."""
+    """Return a comment with the origin of a line's value: `# line 3` in the recipe's own file."""
     from latte.recipe.node import dotted
     from latte.recipe.shipped import shown
 
@@ -143,7 +144,7 @@ def _comment(recipe: Recipe, line: Line) -> str:
 
 
 def _with_comment(text: str, comment: str, column: int) -> list[str]:
-    """Return the line with its comment after it, or above it where both do not fit on one line."""
+    """Return `text` with the comment after it, or above it if 80 columns are too few for both."""
     if not comment:
         return [text]
     beside = f"{text:<{column}}  {comment}"
@@ -154,9 +155,10 @@ def _with_comment(text: str, comment: str, column: int) -> list[str]:
 
 
 def _warn_of_few(recipe: Recipe, registry: Registry) -> None:
-    """Warn of too few images for the class names, if the dataset is one of latte's own.
+    """Print a warning if there are too few images for the class names.
 
-    Datasets of plugins, which may be slow to list, and missing datasets are skipped.
+    Only datasets that latte itself provides are checked, because listing a plugin's dataset may
+    be slow. Missing datasets are skipped.
     """
     from latte.data.enough import warn_of_few
     from latte.registry.plugin import BUILTIN_DISTRIBUTION
@@ -180,7 +182,7 @@ NameArgument = Annotated[str, typer.Argument(help="A recipe's name, as in `flyp/
 
 @recipes.callback()
 def overview(context: typer.Context) -> None:
-    """List, show and copy the recipes that come with latte; each runs by its name."""
+    """List, show and copy the recipes that come with latte; `latte run NAME` runs one."""
     if context.invoked_subcommand is None:
         echo(context.get_help())
 
@@ -223,7 +225,7 @@ def show(
         typer.Option("--resolved", help="Complete: with what it extends and every default."),
     ] = False,
 ) -> None:
-    """Print a recipe as it is written, or complete."""
+    """Print a recipe as it is written, or with all values that it inherits and all defaults."""
     from latte.recipe.dump import dump_yaml
     from latte.recipe.load import load_recipe
     from latte.recipe.shipped import find, is_part
@@ -250,7 +252,7 @@ def copy(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
 ) -> None:
-    """Copy a recipe to change it; the copy still extends the recipes that come with latte."""
+    """Copy a recipe, to change the copy; it still extends the recipes that come with latte."""
     from latte.recipe.shipped import find
 
     source = find(name)

@@ -1,4 +1,4 @@
-"""`latte reproduce`: run a published table again, and print the results beside the published."""
+"""`latte reproduce`: run a published table, and print your results beside the published ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def reproduce(
 ) -> None:
     """Run a published table and print your results beside it; finished runs are reused.
 
-    Datasets that are not on this machine are named and left out.
+    Datasets that are not on this machine are left out and listed.
     """
     from latte.cli.progress import make_progress
     from latte.cli.sweep import end_with_failures, run_all
@@ -85,7 +85,7 @@ def _plan(
     progress: Progress,
     limit: int | None,
 ) -> tuple[list[Cell], dict[str, str]]:
-    """Return all runs, dataset by dataset, and the reasons why datasets are left out."""
+    """Return the table's cells with their runs, and for each missing dataset the reason."""
     from latte.interfaces import LatteError
     from latte.report.comparison.tables import plan_dataset, why_absent
 
@@ -118,7 +118,7 @@ def _title(cell: Cell, run: PlannedRun) -> str:
 
 
 def _change_results(changes: Mapping[str, str]) -> bool:
-    """Return true if a value affects results, and not only where and how fast runs work."""
+    """Return true if a key of `changes` affects results; `seed` and `NOT_IDENTITY` do not count."""
     from latte.results.identity import NOT_IDENTITY
 
     return any(key.partition(".")[0] not in (*NOT_IDENTITY, "seed") for key in changes)
@@ -127,9 +127,9 @@ def _change_results(changes: Mapping[str, str]) -> bool:
 def print_table(
     table: Table, cells: Sequence[Cell], absent: Mapping[str, str], *, changed: bool
 ) -> None:
-    """Print each measured number beside the published one: per dataset, then averages, then notes.
+    """Print measured numbers beside published ones: per dataset, then averages, then notes.
 
-    `changed` runs are not judged, for they are not the published ones.
+    If `changed`, the runs differ from the published ones, so that no verdict is printed.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.report.terminal import paragraph

@@ -1,4 +1,4 @@
-"""`latte run`: a recipe from images to report, and `--profile`: a table of where the time went."""
+"""`latte run`: run a recipe; `--profile` also prints the time of each stage and step part."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(
 ) -> None:
     """Adapt a CLIP to the images of a recipe; finished stages are reused.
 
-    Started by torchrun, the processes work on one run together.
+    Processes that torchrun started work on one run together.
     """
     with together() as is_main:
         _run(recipe, set_ or (), until, dry_run, limit, profile, quiet, is_main)
@@ -96,7 +96,7 @@ def _print_plan(recipe: Recipe, registry: Registry, progress: Progress, limit: i
 
 
 def print_results(measured: RunResults, folder: Path) -> None:
-    """Print the numbers of a run and where its files are."""
+    """Print the results of a run and the paths of its files."""
     from latte.report.summary import cost_line, summary_table
 
     echo(summary_table(measured, relative(folder)))
@@ -149,7 +149,7 @@ def _stage_table(stages: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any]) -> None:
-    """Print the parts of a training step, with shares of its time and their throughput."""
+    """Print the time in ms, the share and the throughput of each part of a training step."""
     from latte.cli.progress import three_digits
 
     console, count = results(), steps["steps"]

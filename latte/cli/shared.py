@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and processes that torchrun started."""
+"""Arguments and options that several commands share, and helpers for use under torchrun."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def known_kind(kind: str) -> Kind:
-    """Return `kind` if components of this kind exist. Raises `LatteError` with the nearest."""
+    """Return `kind` if it is a kind of component, else raise `LatteError` with a suggestion."""
     if kind in KINDS:
         return kind
     suggestion = did_you_mean(kind, KINDS)
@@ -136,9 +136,10 @@ def refuse_several_processes(command: str) -> None:
 
 @contextmanager
 def together() -> Iterator[bool]:
-    """Join the processes that torchrun started; yields true in the process that prints.
+    """Connect the processes that torchrun started; yields true in the main process.
 
-    The other processes print neither lines nor warnings. Without torchrun it only yields true.
+    The other processes print neither results nor warnings. Without torchrun the single process
+    gets true.
     """
     start = start_of(os.environ)
     if start is None:

@@ -42,8 +42,8 @@ def sweep(
 ) -> None:
     """Run recipes with several seeds and values, then compare; finished runs are reused.
 
-    The content of a run's recipe names its folder, so the same sweep, started again, continues
-    where it stopped. A run that fails does not stop the others.
+    A run's folder is named by the content of its recipe, so the same sweep, started again,
+    continues where it stopped. A run that fails does not stop the others.
     """
     from latte.registry.registry import load_registry
     from latte.run.sweep import parse_seeds, plan_sweep
@@ -82,7 +82,7 @@ def _command(
 
 
 def _print_comparison(planned: Sequence[PlannedRun]) -> None:
-    """Compare all runs that are finished."""
+    """Print a comparison of the finished runs."""
     from latte.cli.finished import print_skipped
     from latte.report.comparison.comparison import compare_runs
     from latte.report.comparison.terminal import table
@@ -95,7 +95,7 @@ def _print_comparison(planned: Sequence[PlannedRun]) -> None:
 
 
 def state(run: PlannedRun) -> str:
-    """Return `finished`, `begun` or `to do`."""
+    """Return the state of a planned run: `finished`, `begun` or `to do`."""
     return "finished" if run.finished else "begun" if run.folder.path.exists() else "to do"
 
 
@@ -106,9 +106,10 @@ def run_all(
     quiet: bool,
     again: str,
 ) -> list[Failure]:
-    """Run one after another, each announced by its title on stderr; returns those that failed.
+    """Run the planned runs one after another; returns the failed ones.
 
-    `again` says, after an interruption, how to continue.
+    Each run's title is printed to stderr when the run starts. After an interruption `again` is
+    printed, which says how to continue.
     """
     from latte.cli.progress import make_progress
     from latte.run.sweep import SweepInterrupted, run_sweep
@@ -131,7 +132,7 @@ def run_all(
 
 
 def end_with_failures(failures: Sequence[Failure], runs: int) -> None:
-    """Print each failed run with its error and its command, and end with exit code 1."""
+    """Print each failed run with its error and command; exit with code 1 if there is one."""
     if not failures:
         return
     echo(f"\n{len(failures)} of {runs} runs failed:", err=True)

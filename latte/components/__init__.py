@@ -184,7 +184,7 @@ REPORTERS = (
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Declare the built-in components; none is imported here."""
+    """Return the declarations of the built-in components, without importing them."""
     return (
         *DATASETS,
         *published_datasets(),
@@ -199,7 +199,7 @@ def latte_components() -> Iterable[ComponentSpec]:
 
 
 def published_datasets() -> list[ComponentSpec]:
-    """Declare one dataset per entry of `datasets/published/table.toml`."""
+    """Return one declaration per entry of `datasets/published/table.toml`."""
     return [
         ComponentSpec(
             kind="dataset",

@@ -114,7 +114,7 @@ class ReEstimatedOptions(Options):
 
 
 class ContrastiveOptions(Options):
-    """Positive pairs and logit scale."""
+    """Positive pairs and logit scale of the contrastive loss."""
 
     positives: Literal["diagonal", "multi", "ignore"] = Field(
         default="diagonal",
@@ -130,7 +130,7 @@ class ContrastiveOptions(Options):
 
 
 class PhraseOptions(Options):
-    """Phrase bank and length of the sentence."""
+    """Phrase bank, and length of the sentences made from its phrases."""
 
     bank: Path | None = Field(
         default=None,
@@ -144,7 +144,7 @@ class PhraseOptions(Options):
 
 
 class HtmlOptions(Options):
-    """Number and size of gallery images."""
+    """Number and size of the images in the report's gallery."""
 
     gallery: int = Field(default=60, ge=0, description="training images in the gallery")
     thumbnail: int = Field(

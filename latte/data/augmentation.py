@@ -1,7 +1,7 @@
-"""Random augmentation of training views: sampled parameters, and Pillow's views from them.
+"""Random augmentation of training views: sample its parameters, and apply them with Pillow.
 
 Parameters are sampled before any pixel is read, so that Pillow, compiled code and a GPU can make
-the same view. The views that Pillow makes are the reference for the other two.
+the same view. Pillow's views are the reference for the other two implementations.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class ColourChange(IntEnum):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Sampled parameters of one view: the crop, then the colour changes in this order."""
+    """Sampled parameters of one view: a crop, then colour changes."""
 
     box: Box
     changes: tuple[tuple[ColourChange, float], ...]
-    """Each with its amount: a factor (1 changes nothing), for hue a share of a full turn from -0.5
-    to 0.5; ignored for gray."""
+    """Kind and amount of each change, in order. The amount is a factor (1 changes nothing); for hue
+    it is a fraction of a full turn from -0.5 to 0.5, and for gray it is ignored."""
 
 
 def sample_augmentation(
@@ -63,8 +63,9 @@ def sample_augmentation(
 def sample_crop(width: int, height: int, scale: tuple[float, float], random: Random) -> Box:
     """Sample a random crop as `RandomResizedCrop` does.
 
-    Area uniform in `scale`, aspect log-uniform in `CROP_RATIO`; after ten crops that do not fit,
-    the largest central one whose aspect is allowed.
+    The area is uniform in `scale` (fractions of the image's area), and the aspect is log-uniform in
+    `CROP_RATIO`. After ten crops that do not fit, return the largest central crop with an allowed
+    aspect.
     """
     low, high = map(math.log, CROP_RATIO)
     for _ in range(10):
@@ -119,9 +120,10 @@ def augmented_pixels(image: Image.Image, augmentation: Augmentation, size: int) 
 
 @cache
 def pillow_resizes_tall_crops_first() -> bool:
-    """Return True if the installed Pillow resizes columns before rows where heights shrink more.
+    """Return True if the installed Pillow resizes the height of tall crops before their width.
 
-    The order matters for the last bit, as Pillow rounds in between.
+    Tall crops are those whose height shrinks more than their width. The order can change the last
+    bit, because Pillow rounds between the two steps.
     """
     noise = numpy.random.default_rng(0).integers(0, 256, (90, 30, 3), dtype=numpy.uint8)
     image, bicubic = Image.fromarray(noise), Image.Resampling.BICUBIC

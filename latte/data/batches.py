@@ -1,4 +1,4 @@
-"""Batches of an epoch, whose pixels are prepared while the previous step runs."""
+"""Image batches of an epoch; their pixels are prepared while the previous step runs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BATCHES_AHEAD = 2
 
 
 def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
-    """Shuffle the indices below `n` by (seed, epoch) into ceil(n / batch_size) batches.
+    """Shuffle the indices 0 to n - 1 and split them into ceil(n / batch_size) batches.
 
-    Batches are (B,) int64 with sizes that differ by at most 1, because a tiny last batch would
-    have hardly any negatives for a contrastive loss.
+    The order depends on `seed` and `epoch` alone. Batches are (B,) int64 with sizes that differ by
+    at most 1, because a tiny last batch would have hardly any negatives for a contrastive loss.
     """
     if n == 0:
         return []
@@ -88,7 +88,7 @@ def _prefetched(
         for batch in built:  # noqa: UP028 - `yield from` would close `built` first, and wait
             yield batch
     finally:
-        # Cancel the images first: then the batch that is being built ends at once.
+        # Cancel pending images first, so that the unfinished batch ends at once.
         images.shutdown(wait=True, cancel_futures=True)
         built.close()
         cache.flush()

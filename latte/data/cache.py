@@ -1,4 +1,4 @@
-"""Decoded images, cached within byte budgets so that each is decoded once and not every epoch."""
+"""Cache of decoded images with byte budgets, so that an epoch need not decode them again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_CACHE_BYTES = 2 * 1024**3
 
 
 class ImageCache:
-    """The images of one split as RGB pixels, by index. Safe to use from several threads."""
+    """Cache of one split's images as RGB pixels, by index; safe to use from several threads."""
 
     def __init__(
         self,
@@ -31,8 +31,8 @@ class ImageCache:
     ) -> None:
         """Cache pixels in `store`, by default up to `max_bytes` in memory.
 
-        `keys` name the images by their contents; a store that is shared with other caches or
-        processes needs them.
+        `keys` are hashes of the images' contents; they are needed if `store` is shared with other
+        caches or processes.
         """
         self.images = images
         self.store: PixelStore = MemoryStore(max_bytes) if store is None else store
@@ -60,7 +60,7 @@ class ImageCache:
 
         Raises `UnreadableImageError`.
         """
-        # Everything in the pixel format that the pixels depend on: all but the normalisation.
+        # All fields of the pixel format that change 8-bit pixels, so not the normalisation.
         parts = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
         name = f"{self._name(index)}:{digest_json(parts)[:8]}"
         cached = self.store.get(name)
@@ -79,13 +79,13 @@ class ImageCache:
 
 
 class PixelStore(Protocol):
-    """A store of 8-bit pixel arrays by name, used from several threads at once."""
+    """Store of 8-bit pixel arrays by name, which several threads use at once."""
 
     def __contains__(self, name: str) -> bool:
-        """Return True if there are pixels called `name`."""
+        """Return True if pixels are stored as `name`."""
 
     def get(self, name: str) -> Pixels | None:
-        """Return the pixels called `name`, read-only, or None."""
+        """Return the pixels that are stored as `name`, read-only, or None."""
 
     def put(self, name: str, pixels: Pixels) -> bool:
         """Store `pixels`, which must not change afterwards. Returns False if there is no room."""
@@ -95,10 +95,10 @@ class PixelStore(Protocol):
 
 
 class MemoryStore:
-    """Raw pixels in memory, in the order in which they come until the budget is used up.
+    """Store of raw pixels in memory, which accepts arrays until its byte budget is used up.
 
     Nothing is evicted: an epoch visits every image once, so evicting the least recently used image
-    would evict exactly the next one.
+    would evict exactly the image that is needed next.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -111,11 +111,11 @@ class MemoryStore:
         return name in self._pixels
 
     def get(self, name: str) -> Pixels | None:
-        """Return the stored pixels, not copied, or None."""
+        """Return the stored array itself, not a copy, or None."""
         return self._pixels.get(name)
 
     def put(self, name: str, pixels: Pixels) -> bool:
-        """Store `pixels` if the budget allows."""
+        """Store `pixels`. Returns False if they exceed the rest of the budget."""
         with self._lock:
             if name in self._pixels:
                 return True
@@ -130,7 +130,7 @@ class MemoryStore:
 
 
 class LayeredStore:
-    """Several stores in order: pixels go to the first one with room."""
+    """Combination of several stores: pixels go to the first store with room."""
 
     def __init__(self, *stores: PixelStore) -> None:
         self._stores = stores
@@ -157,7 +157,7 @@ class LayeredStore:
 class DecodedImages:
     """Keys of images that an earlier run decoded without error, so that no run checks them again.
 
-    They are kept in a folder of the cache; each run adds a file with the new keys.
+    The keys are stored in text files in one folder; each run adds a file with its new keys.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -173,7 +173,7 @@ class DecodedImages:
 
 
 def _read_keys(path: Path) -> list[str]:
-    """Read the keys of one file; of a damaged file none, so that its images are decoded again."""
+    """Read the keys of one file; a damaged file gives none, so its images are decoded again."""
     try:
         return path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):

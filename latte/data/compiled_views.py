@@ -1,8 +1,8 @@
-"""Training views made by the compiled code of the distribution latte-views, with Pillow's bits.
+"""Training views made by the compiled package latte-views, bit-identical to Pillow's views.
 
-Compiled code is used if a distribution in the entry-point group `latte.views` is installed and
-repeats Pillow's views of random noise; Pillow's results have changed between versions. Otherwise
-Pillow makes the same views, more slowly.
+Compiled code is used if an installed distribution has an entry point in the group `latte.views`
+and reproduces Pillow's views of random noise. This check is needed because Pillow's results have
+changed between versions. Otherwise Pillow makes the same views, more slowly.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENTRY_POINT_GROUP = "latte.views"
 """Each entry point names a function without arguments that returns a `ViewWriter`."""
 
 _CHECKED_SIZES = ((97, 64), (40, 30), (31, 120), (24, 24), (64, 200), (200, 23))
-"""Width and height of the noise: wide, tall, enlarged and shrunk."""
+"""Widths and heights of the noise images: wide, tall, and smaller and larger than views."""
 _LOCK = Lock()
 
 
@@ -51,7 +51,7 @@ class ViewWriter(Protocol):
         *,
         tall_first: bool,
     ) -> bool:
-        """Write the view to `out`, or return False; `latte_views` documents the arguments."""
+        """Write the view to `out` and return True, or return False; see `latte_views`."""
 
 
 class CompiledViews:
@@ -82,9 +82,10 @@ class CompiledViews:
 
 
 def compiled_views() -> CompiledViews | None:
-    """Return the installed compiled views; None, so that Pillow makes the views, without them.
+    """Return the installed compiled views, or None if Pillow must make the views.
 
-    Also None, with one warning, if they cannot be loaded or do not repeat Pillow's views.
+    Compiled views that cannot be loaded, or differ from Pillow's views, cause one warning and are
+    not used.
     """
     with _LOCK:
         return _verified()

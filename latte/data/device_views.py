@@ -1,8 +1,8 @@
-"""Training images resident on a device, and their random views, made there a batch at a time.
+"""Random views of training images that stay in a device's memory, made there batch by batch.
 
-Augmentations are the same as on the CPU, and so are the views up to rounding: resizing sums in
-floating point where Pillow sums integers, so a value may differ by one of 255, and by the effect
-of later colour changes on that difference. Colour changes repeat Pillow to the bit.
+Augmentations are the same as on the CPU. Views are the same up to rounding: resizing sums
+floating-point numbers where Pillow sums integers, so an 8-bit value may differ by 1, and later
+colour changes may change this difference. Colour changes alone are bit-identical to Pillow's.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from latte.interfaces.settings import TrainSettings
 
 _SUPPORTED = ("cpu", "cuda")
 _MEMORY_SHARE = 0.25
-"""Of a GPU's total memory, not of what is free: a run must decide alike each time."""
+"""Largest share of a GPU's total memory for images. The free memory would differ between runs."""
 _CHUNK = 64
-"""Crops that are padded to one size and resized together."""
+"""Number of crops that are padded to one size and resized together."""
 _BATCHES_AHEAD = 2
 
 
@@ -40,7 +40,9 @@ def make_device_views(
     settings: TrainSettings,
     progress: Progress,
 ) -> DeviceViews | None:
-    """Return views on `device` if the settings ask for it and the images fit; None: on the CPU.
+    """Return views that are made on `device`, or None if the CPU makes them.
+
+    The device makes them if the settings ask for it and the images fit into its memory.
 
     Raises:
         LatteError: if the settings require views on the device, and it has too little memory or
@@ -75,7 +77,10 @@ def make_device_views(
 def resident_images(
     images: ImageCache, device: torch.device, budget: int | None, progress: Progress
 ) -> list[Tensor] | None:
-    """Copy all images to `device`, (H, W, 3) uint8; None if they take more than `budget` bytes."""
+    """Copy all images to `device` as (H, W, 3) uint8.
+
+    Returns None if they take more than `budget` bytes or do not fit into the free memory.
+    """
     resident: list[Tensor] = []
     left = budget
     with progress.task("images to the device", len(images), "images") as task:
@@ -100,10 +105,10 @@ def _budget(device: torch.device) -> int | None:
 
 
 class DeviceViews:
-    """Random views of N images that are resident on one device."""
+    """Random views of N images that stay on one device."""
 
     def __init__(self, view: TrainingView, images: Sequence[Tensor]) -> None:
-        """`view` samples augmentations; `images` are (H, W, 3) uint8, all on the device."""
+        """Use augmentations of `view` for `images`, each (H, W, 3) uint8 on the device."""
         self._view = view
         self._images = images
 
@@ -140,10 +145,11 @@ class DeviceViews:
 def resized_crops(
     images: Sequence[Tensor], augmentations: Sequence[Augmentation], size: int
 ) -> Tensor:
-    """Crop and resize `images` -> (B, 3, size, size), whole numbers from 0 to 255.
+    """Crop and resize B images: (B, 3, size, size), whole numbers from 0 to 255.
 
-    Bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded after each; in
-    the other order where Pillow takes it, because the rounded values between them overshoot.
+    Resizing is bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded
+    after each step. Tall crops are resized in the other order if Pillow does so. The order changes
+    results, because bicubic values overshoot and are clipped between the two steps.
     """
     views = torch.empty(len(augmentations), 3, size, size, device=images[0].device)
     for columns_first in (False, True):
@@ -184,10 +190,10 @@ def _resized(
 
 
 def bicubic_weights(lengths: Sequence[int], size: int, device: torch.device) -> Tensor:
-    """Return weights (B, size, L) that resize rows of B `lengths`, padded to L = the longest.
+    """Return weights (B, size, L) that resize B rows of pixels to `size` pixels.
 
-    They are Pillow's: Keys' cubic with a = -0.5 (Keys 1981), widened for rows that shrink, and cut
-    at the ends of a row.
+    Rows have the given `lengths` and are padded to the longest, L. The weights are Pillow's: Keys'
+    cubic with a = -0.5 (Keys 1981), widened for rows that shrink, and cut at the ends of a row.
     """
     length = torch.tensor(lengths, device=device)[:, None, None]
     scale = length.double() / size
@@ -215,7 +221,7 @@ def _rounded(values: Tensor) -> Tensor:
 def change_colours(views: Tensor, augmentations: Sequence[Augmentation]) -> None:
     """Apply the colour changes of each augmentation to views (B, 3, S, S) in place.
 
-    Views are float32 of whole numbers from 0 to 255, rounded after each change as Pillow rounds.
+    Views are float32 with whole numbers from 0 to 255, rounded after each change as in Pillow.
     """
     for place in range(max((len(one.changes) for one in augmentations), default=0)):
         for kind, change in _CHANGES.items():
@@ -245,7 +251,7 @@ def _saturate(views: Tensor, factor: Tensor) -> Tensor:
 
 
 def _shift_hue(views: Tensor, steps: Tensor) -> Tensor:
-    """Shift the hue by 256ths of a turn through 8-bit HSV, as Pillow does."""
+    """Shift the hue by `steps`, in 256ths of a turn, through 8-bit HSV as Pillow does."""
     red, green, blue = views.unbind(dim=1)
     high, low = views.amax(dim=1), views.amin(dim=1)
     spread = high - low
@@ -282,7 +288,7 @@ def _blended(start: Tensor, end: Tensor, factor: Tensor) -> Tensor:
 
 
 def _gray(views: Tensor) -> Tensor:
-    """(B, 3, S, S) -> (B, 1, S, S), with Pillow's weights of the colours."""
+    """Convert (B, 3, S, S) to gray (B, 1, S, S) with Pillow's weights of the channels."""
     red, green, blue = views.int().unbind(dim=1)
     gray: Tensor = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
     return gray[:, None].float()

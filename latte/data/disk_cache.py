@@ -1,4 +1,4 @@
-"""Decoded pixels cached on disk across runs and processes, within a bound.
+"""Disk cache of decoded pixels with a size limit, shared by runs and processes.
 
 A pixel file holds many arrays, an index as JSON, and a trailer that locates the index. It is
 memory-mapped for reading. It is written under a temporary name and renamed when complete, so a
@@ -6,8 +6,8 @@ killed process leaves no partial file; checksums detect corruption by a power cu
 
 When the cache is full, the least recently used files are removed, except those that any process
 used within the last hour: processes touch a file before they read it, and again every ten minutes.
-A file that was removed is no longer read, because its memory map stays valid on a local disk but
-not on a network file system. Errors of the cache never stop a run.
+A removed file is no longer read: its memory map would stay valid on a local disk, but not on a
+network file system. Errors of the cache never stop a run.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _FILE_BYTES = 256 * 1024**2
 _UNUSED_SECONDS = 3600
 _TOUCH_SECONDS = 600
 _TRAILER = struct.Struct("<8sQI")
-_TRAILER_BYTES = 64  # reserved for it
+_TRAILER_BYTES = 64  # reserved for the trailer
 _MAGIC = b"latte\x00\x01\n"
 
-# Other versions may decode and resize to other pixels.
+# Part of each name, because other versions may decode and resize to other pixels.
 _DECODER = f"{PIL.__version__}-{features.version('jpg')}"
 
 
 def bound_from_environment() -> int:
-    """Return the bound of the cache in bytes: `LATTE_IMAGE_CACHE` GiB. Raises `LatteError`."""
+    """Return the size limit in bytes; `LATTE_IMAGE_CACHE` is in GiB. Raises `LatteError`."""
     written = os.environ.get(BOUND_VARIABLE, str(DEFAULT_GIBIBYTES))
     try:
         gibibytes = float(written)
@@ -69,10 +69,10 @@ class DiskStore:
     """A `PixelStore` in a folder that several processes may use at once."""
 
     def __init__(self, folder: Path, max_bytes: int, say: Callable[[str], None]) -> None:
-        """Use at most `max_bytes`, and at most half of the disk space that is free without them.
+        """Use at most `max_bytes`, and at most half of the space that is free without the cache.
 
-        `say` gets one line if the folder cannot be written. Processes that begin a file at the
-        same instant may exceed the bound by one file each.
+        `say` is called with one line if the folder cannot be written. Processes that begin a file
+        at the same instant may exceed the limit by one file each.
         """
         self._folder = folder
         self._max_bytes = max_bytes
@@ -110,7 +110,7 @@ class DiskStore:
         return pixels
 
     def put(self, name: str, pixels: Pixels) -> bool:
-        """Store `pixels` as `name`. Returns False if there is no room or no access."""
+        """Store `pixels` as `name`. Returns False if it does not fit or cannot be written."""
         with self._lock:
             if name in self:
                 return True
@@ -123,7 +123,7 @@ class DiskStore:
                 if self._writer is None:
                     self._writer = self._begin(pixels.nbytes + _index_bytes(name) + _TRAILER_BYTES)
                 if self._writer is None:
-                    # Everything in the folder is in use: do not look again for each image.
+                    # No file can be removed: do not search the folder again for each image.
                     self._writable = False
                     return False
                 self._writer.add(name, pixels)
@@ -178,7 +178,7 @@ class DiskStore:
         return True
 
     def _begin(self, needed: int) -> _PixelFileWriter | None:
-        """Begin a file with room for `needed` bytes; None if there cannot be that much."""
+        """Begin a file with room for `needed` bytes; None if there is not enough room."""
         self._folder.mkdir(parents=True, exist_ok=True)
         room = self._make_room(needed)
         if room < needed:
@@ -187,7 +187,7 @@ class DiskStore:
         return _PixelFileWriter(self._folder / name, room)
 
     def _make_room(self, needed: int) -> int:
-        """Remove the least recently used files as necessary. Returns the bytes that then fit."""
+        """Remove least recently used files if needed. Returns the bytes that may then be added."""
         wanted = max(needed, min(_FILE_BYTES, self._max_bytes // 8))
         files = []
         for path in self._folder.iterdir():
@@ -243,7 +243,7 @@ class _PixelFile:
     """A complete pixel file, memory-mapped."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `OSError` or `ValueError` if `path` is not a complete pixel file."""
+        """Open `path`. Raises `OSError` or `ValueError` if it is not a complete pixel file."""
         self.path = path
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -283,7 +283,7 @@ class _PixelFileWriter:
     """A pixel file that is being written; other processes see it after `seal`."""
 
     def __init__(self, path: Path, room: int) -> None:
-        """Allocate `room` bytes, so that other processes count them towards the bound."""
+        """Allocate `room` bytes, so that other processes count them towards the limit."""
         self._path = path
         self._temporary = path.with_suffix(_TEMPORARY_SUFFIX)
         self._room = room - _TRAILER.size

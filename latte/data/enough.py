@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LEAST_PER_NAME = 3
-"""Fewer images per class name give a warning."""
+"""Smallest number of images per class name that gives no warning."""
 _QUICK_LOOK = 200
 _ROUND = 100
 
@@ -30,7 +30,7 @@ def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None
 
 
 def quick_look(images: int, names: int) -> int | None:
-    """Return a `--limit` for a quick look, or None if there are no more images than that."""
+    """Return a `--limit` for a quick look, or None if it would leave no image out."""
     limit = max(_QUICK_LOOK, _rounded_up(names))
     return limit if limit < images else None
 

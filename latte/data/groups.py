@@ -1,4 +1,4 @@
-"""Groups of images with the same zero-shot label, and the grid image that shows one to an LMM."""
+"""Groups of images with the same zero-shot label, and the grid that shows a group to an LMM."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ GRID_GAP = 20
 
 
 def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
-    """Draw `size` images with its label for each image: labels (N,) int64 -> indices (N, size).
+    """Draw a group for each image: labels (N,) int64 -> image indices (N, size).
 
-    Without replacement unless fewer than `size` images have the label; an image is in its own group
-    only by chance. Source: LatteCLIP's released group captioning, which draws unseeded.
+    The `size` images of a group have the label of its image. They are drawn without replacement,
+    unless fewer than `size` images have the label. An image is in its own group only by chance.
+    Source: LatteCLIP's released group captioning, which draws without a seed.
     """
     return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
 
 
 def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw groups that images share: at most `groups` per label, and no more than it has images.
+    """Draw groups that images share: `groups` per label, but at most one per image of the label.
 
-    Labels (N,) int64 -> the groups (G, size), ordered by label and each drawn as by `draw_groups`,
-    and the group (N,) of each image. Images are assigned to their label's groups at random and
-    evenly, so every group has at least one; an image need not be among those its group shows.
+    From labels (N,) int64, return groups (G, size) of image indices, ordered by label and drawn as
+    in `draw_groups`, and the index (N,) of each image's group. Images are assigned to the groups
+    of their label at random and evenly, so every group has at least one assigned image. The images
+    that a group shows need not include those that are assigned to it.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
@@ -49,7 +51,7 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
 
 
 def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> Tensor:
-    """Draw `size` images with each label in `wanted` (M,): indices (M, size)."""
+    """Draw `size` images for each label in `wanted` (M,): image indices (M, size)."""
     order = labels.argsort(stable=True)
     counts = labels.bincount()
     first = (counts.cumsum(0) - counts)[wanted]
@@ -61,9 +63,10 @@ def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> T
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     """Turn uniform draws (N, size) from [0, 1) into ranks (N, size) below `available` (N,).
 
-    A row's ranks are distinct, unless fewer than `size` are available: then they may repeat. Draw k
-    is uniform among the ranks that the k draws before it have left: it counts the remaining ranks,
-    by stepping past each earlier rank at or below it, in ascending order.
+    The ranks in a row are distinct, unless fewer than `size` are available: then they may repeat.
+    Draw k is uniform among the ranks that the k earlier draws did not take. It is drawn as an
+    index into these remaining ranks; adding 1 for each earlier rank at or below it, in ascending
+    order, turns the index into a rank.
     """
     size = uniform.shape[1]
     repeats = available < size
@@ -82,12 +85,13 @@ def draw_oracle_groups(
 ) -> Tensor:
     """Draw groups with a given number of correct images, for ablations with true labels.
 
-    Zero-shot `labels` (N,) and `true_labels` (N,) int64 -> indices (N, size), in random order: for
-    each image, `correct` images whose true class is its zero-shot label, and `size - correct` wrong
-    ones. Wrong images are drawn from those with the same zero-shot label, as in groups without
-    true labels; if these are too few, all of them are taken, and the rest are images of which
-    neither label is this class. Images repeat only if there are fewer than needed. A class without
-    correct images gives groups of wrong ones, a class without wrong images groups of correct ones.
+    From zero-shot `labels` (N,) and `true_labels` (N,), both int64, return image indices (N, size).
+    The group of an image has, in random order, `correct` images whose true class is the image's
+    zero-shot label, and `size - correct` wrong images. Wrong images are drawn from those with the
+    same zero-shot label, as in groups without true labels. If these are too few, all of them are
+    used, and the rest are images for which neither label is this class. Images repeat only if there
+    are fewer than needed. A class without correct images gives groups of wrong images, and a class
+    without wrong images gives groups of correct images.
 
     Source: LatteCLIP, supplementary material, table 1, which does not say how wrong images are
     chosen.
@@ -125,7 +129,7 @@ def _groups_of_class(
 
 
 def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """Draw `confused` images, or take all of them and draw the rest from `others`."""
+    """Draw from `confused`; if it is too small, use all of it and draw the rest from `others`."""
     if len(confused) >= uniform.shape[1] or not len(others):
         return _choose(confused, uniform)
     every = confused.expand(len(uniform), -1)
@@ -139,9 +143,9 @@ def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
 
 
 def grid(images: Sequence[Image.Image]) -> Image.Image:
-    """Arrange images on one black square of 672 pixels: at least 2 x 2 cells, 20 px apart.
+    """Arrange images in at least 2 x 2 cells, 20 px apart, on a black square of 672 x 672 px.
 
-    Images fill the cells row by row, each as large as its aspect allows, centred. Source:
+    Images fill the cells row by row; each is centred and as large as its aspect allows. Source:
     LatteCLIP's released group captioning.
     """
     cells = max(2, math.ceil(math.sqrt(len(images))))

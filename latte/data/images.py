@@ -14,10 +14,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from latte.interfaces import ImageReference, LatteError
 
 Pixels = NDArray[numpy.uint8]
-"""8-bit values of an image, (H, W, 3) unless said otherwise."""
+"""8-bit values of an image, (H, W, 3) unless stated otherwise."""
 
 MAX_PIXELS = 100_000_000
-"""Larger images are rejected by their header: a small file can claim gigabytes of pixels."""
+"""Larger images are rejected before decoding: a small file can hold gigabytes of pixels."""
 
 # Pillow's other formats start external programs or need them.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF")
@@ -40,7 +40,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImageError(LatteError):
-    """Bytes that are not an image, or a damaged image; `reason` is one line."""
+    """Error for bytes that are not an image or are a damaged image; `reason` is one line."""
 
     def __init__(self, reason: str, *, where: str | None = None) -> None:
         super().__init__(reason, where=where)
@@ -52,13 +52,14 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
 
     The first frame of an animation is returned. Transparency is dropped, CMYK is converted with
     `convert("RGB")` and colour profiles are ignored, all as in open_clip's transforms, so that
-    features equal those of other pipelines. Grey values of 16 bits and more are scaled to 8 where
-    Pillow would clip them: from the full range of 16 bits, or from the smallest of [0, 1] (floats
-    only), [0, 255] and [0, 65535] that holds a 32-bit image's values, else from the range of the
-    values. With `at_least`, a large JPEG is decoded several times faster, at a half, a quarter or
-    an eighth of its size, with no side shorter than that many pixels.
+    features equal those of other pipelines. Grey values of 16 bits and more are scaled to 8 bits,
+    whereas Pillow would clip them. 16-bit images are scaled from the full range of 16 bits. 32-bit
+    images are scaled from the smallest of [0, 1] (floats only), [0, 255] and [0, 65535] that
+    contains all values, or else from the range of the values. With `at_least`, a large JPEG is
+    decoded several times faster, at a half, a quarter or an eighth of its size, so that no side is
+    shorter than `at_least` pixels.
 
-    Raises `UnreadableImageError` for all other bytes, and for more than `MAX_PIXELS` pixels.
+    Raises `UnreadableImageError` for bytes that are no image, or for more than `MAX_PIXELS` pixels.
     """
     _silence_pillow()
     if not data:
@@ -88,7 +89,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def open_image(image: ImageReference) -> Image.Image:
-    """Read and decode `image`. Raises `UnreadableImageError` that names it."""
+    """Read and decode `image`. Raises `UnreadableImageError` with the id of the image."""
     try:
         return decode_image(image.read_bytes())
     except OSError as error:
@@ -120,7 +121,7 @@ def _reject_huge(size: tuple[int, int]) -> None:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # the EXIF data is damaged, the pixels need not be
+    except Exception:  # damaged EXIF data; the pixels may be intact
         method = None
     return image if method is None else image.transpose(method)
 

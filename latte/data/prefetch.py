@@ -1,4 +1,4 @@
-"""Prefetching: work done ahead on a few threads, with results in order."""
+"""Prefetching: compute results ahead on a few threads, and yield them in order."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ResultT = TypeVar("ResultT")
 
 
 def image_threads(*, alone: bool = False) -> int:
-    """Return the number of threads that prepare images: 2 to 4, as more slow the training down.
+    """Return the number of threads that prepare images: 2 to 4, because more slow down training.
 
-    With `alone`, when a GPU trains and the CPU has nothing else to do, up to 16.
+    With `alone`, return up to 16: a GPU trains, and the CPU has nothing else to do.
     """
     return min(16 if alone else 4, max(2, os.cpu_count() or 1))
 

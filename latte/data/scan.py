@@ -1,4 +1,4 @@
-"""Read and decode every image once before a run: content keys, cached pixels, unreadable images."""
+"""Scan of all images before a run: content keys, cached pixels, and unreadable images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SkippedImage:
 
 
 _Outcome = tuple[str | None, str]
-"""An image's key, or None and the reason why it is skipped; processes exchange it as JSON."""
+"""The key of an image and "", or None and the reason why it is skipped; sent as JSON."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Scan:
     keys: tuple[str, ...]
     skipped: tuple[SkippedImage, ...]
     cache: ImageCache = field(compare=False, repr=False)
-    """Of `images`; it holds as many decoded ones as its budget allows."""
+    """Cache of `images`, which holds as many decoded images as its budget allows."""
 
 
 def scan_images(
@@ -56,11 +56,11 @@ def scan_images(
     verified: Collection[str] = (),
     disk: PixelStore | None = None,
 ) -> Scan:
-    """Read and decode every image on a few threads; `name` labels the progress.
+    """Read and decode every image on a few threads; `name` labels the progress bar.
 
-    Pixels are cached for the training: in `disk`, and up to `max_bytes` in memory where that has
-    no room. An image whose key is in `verified` is not decoded now, but when its pixels are first
-    needed. Unreadable images do not raise: they are in `skipped`.
+    Pixels are cached for training in `disk`; if `disk` is None or full, up to `max_bytes` of them
+    are cached in memory. An image whose key is in `verified` is not decoded now, but when its
+    pixels are first needed. Unreadable images raise no error; they are listed in `skipped`.
     """
     memory = MemoryStore(max_bytes)
     store = memory if disk is None else LayeredStore(disk, memory)
@@ -84,9 +84,10 @@ def scan_images_distributed(
     verified: Collection[str],
     disk: DiskStore,
 ) -> Scan:
-    """Scan with every process of a run reading its share of the images; see `scan_images`.
+    """Scan images in parallel: each process of a run reads its share; see `scan_images`.
 
-    Each process gets the scan of all images, and the pixels that the others stored in `disk`.
+    Each process returns the scan of all images, and can read the pixels that the others stored in
+    `disk`.
     """
     share = distributed.share(images)
     scan = scan_images(share, progress, name, verified=verified, disk=disk)
@@ -112,7 +113,7 @@ def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
 def _read(
     image: ImageReference, verified: Collection[str], store: PixelStore
 ) -> tuple[str | None, str, Pixels | None]:
-    """Return the image's outcome, and its pixels unless they are stored or need no check."""
+    """Return key, reason and pixels of `image`; pixels that are not needed now are None."""
     try:
         data = image.read_bytes()
         key = digest(data)

@@ -1,4 +1,4 @@
-"""Options that datasets share; imports neither torch nor images."""
+"""Options that all datasets share; this module imports neither torch nor image code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from latte.interfaces import IsPath, Options
 
 CLASS_FOLDERS = "folders"
-"""The value of `classes` that takes the names from the sub-folders of `root`."""
+"""Value of `classes` for which the names of the sub-folders of `root` are the class names."""
 
 ClassNames: TypeAlias = Annotated[
     Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...],
@@ -23,7 +23,7 @@ ClassNames: TypeAlias = Annotated[
 
 
 class SourceOptions(Options):
-    """Options of every dataset.
+    """Options that every dataset has.
 
     Example:
         >>> from latte.api import PathText, SourceOptions
@@ -41,7 +41,7 @@ class SourceOptions(Options):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """The sentences of `template`, be it one or a list."""
+        """All sentences of `template`, which is one sentence or a list."""
         return several_templates(self.template)
 
     @field_validator("template")

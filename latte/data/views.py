@@ -1,6 +1,6 @@
-"""Views that the image tower gets of an image: one for evaluation, random ones for training.
+"""Views of an image for the image tower: one for evaluation, random views for training.
 
-Views are made of 8-bit pixels; `normalise` turns a batch of them into the tower's input.
+Views consist of 8-bit pixels; `normalise` converts a batch of views to the tower's input.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from latte.interfaces.settings import AugmentSettings
 from latte.toolkit.seeds import seed_from
 
 _EXTREME_ASPECT = 16
-"""Long side / short side beyond which resizing the short side first would take gigabytes."""
+"""Long side / short side above which resizing the short side first would take gigabytes."""
 
 
 def evaluation_view(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
-    """`image` (RGB) -> (3, S, S) float32, equal to open_clip's `image_transform(is_train=False)`.
+    """Return the normalised evaluation view of `image` (RGB): (3, S, S) float32.
 
-    Images that open_clip cannot resize (to gigabytes, with one side more than 16 times the other
-    and `shortest`; to a side of 0 pixels with `longest`) are resized and cropped in one step.
+    It equals that of open_clip's `image_transform(is_train=False)`, except for images that
+    open_clip cannot resize. With `shortest`, an image with one side more than 16 times the other
+    would take gigabytes, and is cropped and resized in one step. With `longest`, a side that would
+    have 0 pixels gets 1.
     """
     return normalise(evaluation_pixels(image, pixel_format)[None], pixel_format)[0]
 
@@ -52,7 +54,7 @@ def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
 
 
 def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
-    """Pixels (B, 3, S, S) from 0 to 255 -> float32 of the same shape, contiguous."""
+    """Normalise pixels (B, 3, S, S) from 0 to 255 to contiguous float32 of the same shape."""
     scaled = pixels.contiguous().to(torch.float32).div_(255)
     mean = torch.tensor(pixel_format.mean, device=pixels.device).view(3, 1, 1)
     std = torch.tensor(pixel_format.std, device=pixels.device).view(3, 1, 1)
@@ -63,20 +65,20 @@ class TrainingView:
     """Random views of training images: crop, colour jitter, grayscale.
 
     Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant).
-    The augmentation is sampled from (seed, epoch, index) alone, so a view is the same for every
-    order, batch, number of threads, and after resuming.
+    The augmentation depends on (seed, epoch, index) alone, so a view does not depend on the order
+    of images, the batch, the number of threads, or whether the run was resumed.
     """
 
     def __init__(
         self, pixel_format: PixelFormat, augment: AugmentSettings | None, seed: int
     ) -> None:
-        """Without `augment`, every view is the evaluation view."""
+        """Make random views with `augment`, or evaluation views if it is None."""
         self.pixel_format = pixel_format
         self.augment = augment
         self.seed = seed
 
     def __call__(self, image: Image.Image, index: int, epoch: int) -> Tensor:
-        """`image` (RGB), training image `index` -> (3, S, S) float32."""
+        """Return the view of `image` (RGB), training image `index`: (3, S, S) float32."""
         return normalise(self.pixels(image, index, epoch)[None], self.pixel_format)[0]
 
     def pixels(self, image: Image.Image, index: int, epoch: int) -> Tensor:
@@ -89,8 +91,8 @@ class TrainingView:
     def write(self, pixels: Pixels, index: int, epoch: int, out: Tensor) -> None:
         """Write the view of `pixels` (H, W, 3) to `out` (3, S, S) float32, contiguous.
 
-        It has the bits that calling this view returns. Compiled code makes it if latte-views is
-        installed.
+        The values are bit-identical to those that `__call__` returns. Compiled code makes the view
+        if latte-views is installed.
         """
         if self.augment is not None and self._compiled is not None:
             height, width, _ = pixels.shape
@@ -111,7 +113,7 @@ class TrainingView:
 
     @cached_property
     def _normalised_values(self) -> NDArray[numpy.float32]:
-        """The normalised value of each 8-bit value of each channel: (3, 256)."""
+        """Normalised value for each channel and each 8-bit value: (3, 256)."""
         values = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
         normalised: NDArray[numpy.float32] = normalise(values, self.pixel_format)[0, :, 0].numpy()
         return normalised

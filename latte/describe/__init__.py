@@ -1,1 +1,1 @@
-"""Descriptions: the plan of requests, the stage that asks, the store, gates, and the bank."""
+"""Descriptions: plan requests, ask describers, store and gate texts, serve them to training."""

@@ -1,4 +1,4 @@
-"""Descriptions for the training loop: distinct texts, and the row of a text for each image."""
+"""Descriptions for the training loop: distinct texts, and indices of each image's texts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from latte.toolkit.descriptions import fill
 from latte.toolkit.seeds import seed_from
 
 ABSENT = -1
-"""Pads rows of texts of images and groups that have fewer texts than others."""
+"""Padding in text indices, for images and groups that have fewer texts than others."""
 
 
 class DescriptionBank:
     """All descriptions of N training images, with distinct texts stored once, on the CPU.
 
-    If the describer refused every request about an image, its description is the dataset's template
-    with its zero-shot class.
+    If the describer refused every request about an image, the image's description is the dataset's
+    template with the name of the image's zero-shot class.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class DescriptionBank:
             else:
                 self._samplers[label] = self._sampler(label, kind)
         self.of_class = frozenset(self._of_class)
-        """Descriptions of scope `class`."""
+        """Names of the descriptions of scope `class`."""
         self.unique_texts: tuple[str, ...] = tuple(self._row_of_text)
-        """Every distinct text; `rows` indexes it."""
+        """Every distinct text; `rows` returns indices into this tuple."""
 
     @classmethod
     def from_plans(
@@ -69,7 +69,7 @@ class DescriptionBank:
         results: Mapping[str, GenerateResult],
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """Build the bank from plans and their results, both by describer."""
+        """Build the bank from plans and their results, both keyed by describer."""
         return cls.of(training, planned_columns(plans, results), descriptions)
 
     @classmethod
@@ -93,14 +93,14 @@ class DescriptionBank:
         template: str,
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """Read a file that `save` wrote. Raises `LatteError` if it does not fit."""
+        """Read a file that `save` wrote. Raises `LatteError` if it does not fit the recipe."""
         found = read_columns(path, descriptions, len(class_names))
         return cls(
             found.ids, found.zero_shot_labels, class_names, template, descriptions, found.columns
         )
 
     def save(self, path: Path) -> None:
-        """Write one JSON line per image: id, zero-shot label, texts, and the ids of its groups."""
+        """Write a JSON line per image: id, zero-shot label, texts, and the ids in its groups."""
         labels = self.zero_shot_labels.tolist()
         own = {label: column.subjects().numpy() for label, column in self.columns.items()}
         groups = {
@@ -133,12 +133,12 @@ class DescriptionBank:
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> Tensor:
-        """Return rows (B,) of `unique_texts`: description `label` of the images `indices` (B,).
+        """Return indices (B,) into `unique_texts`: description `label` of images `indices` (B,).
 
-        Scope `class` depends on `class_labels` (B,) alone. With `redraw`, a group description is
-        that of a uniformly drawn group with the image's zero-shot label, its own group included.
-        Of several texts about one image or group, one is drawn uniformly. Draws depend on `seed`,
-        `epoch`, `label` and the image, not on the batch.
+        For scope `class`, they depend on `class_labels` (B,) alone. With the option `redraw`, a
+        group description comes from a uniformly drawn group with the image's zero-shot label, which
+        may be the image's own group. If there are several texts about an image or group, one is
+        drawn uniformly. Draws depend on `seed`, `epoch`, `label` and the image, not on the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -149,15 +149,15 @@ class DescriptionBank:
     def texts(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> list[str]:
-        """Return the texts of `rows`."""
+        """Return the B texts to which the indices of `rows` belong."""
         rows = self.rows(label, indices, class_labels, epoch, seed)
         return [self.unique_texts[row] for row in rows.tolist()]
 
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
-        """Return rows (N, V) of `unique_texts`: all texts about each image, without any draw.
+        """Return indices (N, V) into `unique_texts` of all texts about each image; none is random.
 
-        V is the largest number of texts about an image; rows of fewer texts are padded with
-        `ABSENT`, and have at least one. For scope `class`, V is 1: the text of the image's label in
+        V is the largest number of texts about an image; images with fewer texts (at least one) are
+        padded with `ABSENT`. For scope `class`, V is 1: the text of the image's label in
         `class_labels` (N,), by default its zero-shot label.
         """
         if label in self._of_class:
@@ -167,15 +167,15 @@ class DescriptionBank:
         return sampler.rows[sampler.own]
 
     def distinct_rows(self, label: str) -> Tensor:
-        """Return all rows of `unique_texts` that description `label` can give, sorted."""
+        """Return all indices into `unique_texts` that description `label` can give, sorted."""
         of_class = self._of_class.get(label)
         rows: Tensor = torch.unique(self._samplers[label].rows if of_class is None else of_class)
         return rows[rows != ABSENT]
 
     def described(self, row: int, images: Sequence[ImageReference]) -> dict[str, Described]:
-        """Return the texts about training image `row`, by description; scope `class` is left out.
+        """Return the texts about training image `row` by description, without scope `class`.
 
-        `images` are the N training images, to list the members of its groups.
+        `images` are the N training images, from which the members of its groups are listed.
         """
         found = {}
         for label, column in self.columns.items():
@@ -188,7 +188,7 @@ class DescriptionBank:
         return found
 
     def __len__(self) -> int:
-        """N, the number of training images."""
+        """Number N of training images."""
         return len(self.ids)
 
     def _sampler(self, label: str, kind: DescriptionType[Any]) -> _TextSampler:
@@ -199,12 +199,12 @@ class DescriptionBank:
             [text for text in of if text is not None] or [self._templates[class_]]
             for of, class_ in zip(column.texts, classes, strict=True)
         ]
-        # Group types of plugins without this option behave as published.
+        # Group descriptions of plugins that lack this option are redrawn too, as published.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
         return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
 
     def _padded(self, texts: Sequence[Sequence[str]]) -> Tensor:
-        """Return rows (S, V) of the texts of S subjects, padded with `ABSENT`."""
+        """Return indices (S, V) of the texts about S subjects, padded with `ABSENT`."""
         counts = torch.tensor([len(of) for of in texts], dtype=torch.int64)
         most = int(counts.max()) if len(texts) else 1
         rows = torch.full((len(texts), most), ABSENT, dtype=torch.int64)
@@ -218,11 +218,11 @@ class DescriptionBank:
 
 
 class _TextSampler:
-    """Samples a text of one description for each of N images in an epoch.
+    """Sampler of one text per epoch for each of N images, for one description.
 
-    `rows` (S, V) index the texts of its S subjects, padded with `ABSENT`; each subject has at least
-    one. `own` (N,) is the subject of each image. With `redraw`, an image gets the text of any
-    subject with the same zero-shot label.
+    The texts are about S subjects, which are images or groups of images. `rows` (S, V) are indices
+    of texts, padded with `ABSENT`; each subject has at least one text. `own` (N,) is the subject of
+    each image. With `redraw`, an image gets a text about a random subject with its zero-shot label.
     """
 
     def __init__(
@@ -243,13 +243,13 @@ class _TextSampler:
         self._sampled: Callable[[int, int], Tensor] = lru_cache(maxsize=2)(self._sample_all)
 
     def sample(self, indices: Tensor, epoch: int, seed: int) -> Tensor:
-        """Return the rows (B,) of the images `indices` (B,)."""
+        """Return the text indices (B,) of the images `indices` (B,)."""
         if self._one_text and not self._redraw:
             return self.rows[self.own[indices], 0]
         return self._sampled(epoch, seed)[indices]
 
     def _sample_all(self, epoch: int, seed: int) -> Tensor:
-        """Return the row (N,) of every image, so that it does not depend on the batches."""
+        """Return text indices (N,) of all images at once, so that they do not depend on batches."""
         subjects = self.own
         if self._redraw:
             uniform = self._uniform("redraw", epoch, seed)

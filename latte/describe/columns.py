@@ -1,6 +1,7 @@
-"""Columns of descriptions, and the file `descriptions.jsonl` in a run folder that holds them.
+"""Columns of descriptions, and their file `descriptions.jsonl` in a run folder.
 
-The file has one line per training image, for people and programs. It is read a line at a time.
+A column holds the texts of one description for all training images. The file has one line per
+training image, which people and programs can read. It is read line by line.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from latte.io.files import write_atomically
 
 @dataclass(frozen=True)
 class Column:
-    """One image- or group-scope description of all training images.
+    """Texts of one description with scope `image` or `group` for all training images.
 
-    It has S subjects: images, or groups of images.
+    The texts are about S subjects, which are images or groups of images.
     """
 
     texts: Sequence[tuple[str | None, ...]]
-    """For each subject, a text per prompt and sample; None for a refusal."""
+    """Texts for each subject, one per prompt and sample; None for a refusal."""
     groups: Tensor | None = None
-    """(S, size) rows of the training set; None for scope `image`."""
+    """(S, size) int64 indices of training images; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64: the subject of each training image; None: subject i is that of image i."""
+    """(N,) int64 subject of each training image; None means that image i has subject i."""
 
     def subjects(self) -> Tensor:
         """Return the subject (N,) int64 of each training image."""
         return torch.arange(len(self.texts)) if self.own is None else self.own
 
     def answered(self) -> Tensor:
-        """Return for each training image (N,) bool if there is any text about its subject."""
+        """Return (N,) bool: True for each training image with any text about its subject."""
         has_text = [any(text is not None for text in texts) for texts in self.texts]
         return torch.tensor(has_text, dtype=torch.bool)[self.subjects()]
 
@@ -48,7 +49,7 @@ class Column:
 def planned_columns(
     plans: Mapping[str, Plan], results: Mapping[str, GenerateResult]
 ) -> dict[str, Column]:
-    """Return the columns of all plans with their answers; keys of both arguments are describers."""
+    """Return the columns of all plans with their results; arguments are keyed by describer."""
     columns = {}
     for name, plan in plans.items():
         answers = results[name].texts
@@ -60,18 +61,18 @@ def planned_columns(
 
 @dataclass(frozen=True)
 class DescribedRow:
-    """The descriptions of one training image: a line of the file."""
+    """Descriptions of one training image, which is one line of the file."""
 
     id: str
     frozen_label: int
     frozen_class: str
     """The name of `frozen_label`, the zero-shot label, for people who read the file."""
     texts: Mapping[str, tuple[str | None, ...]]
-    """By description, at least one each; None for a refusal."""
+    """Texts by description, at least one for each; None for a refusal."""
     groups: Mapping[str, tuple[str, ...]]
-    """For group descriptions, the ids of the images shown together."""
+    """Ids of the images that are shown together, for each group description."""
     numbers: Mapping[str, int] = field(default_factory=dict)
-    """For descriptions whose groups are shared by images, the number of the image's group."""
+    """Number of the image's group, for each description with groups that several images share."""
 
 
 def write_columns(path: Path, rows: Iterable[DescribedRow]) -> None:
@@ -103,19 +104,19 @@ def _described(row: DescribedRow, label: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class LoadedColumns:
-    """The content of a file about N training images."""
+    """Content of a file that `write_columns` wrote about N training images."""
 
     ids: tuple[str, ...]
     zero_shot_labels: Tensor
     """(N,) int64"""
     columns: dict[str, Column]
-    """By description, scope `class` left out."""
+    """Columns by description, without those of scope `class`."""
 
 
 def read_columns(
     path: Path, descriptions: Mapping[str, DescriptionType[Any]], classes: int
 ) -> LoadedColumns:
-    """Read what `write_columns` wrote: the given descriptions of every image.
+    """Read the given descriptions of every image from a file that `write_columns` wrote.
 
     Raises `LatteError` for a file that is missing, damaged, or does not fit the descriptions.
     """
@@ -137,10 +138,10 @@ def read_columns(
 
 
 class _ColumnBuilder:
-    """The column of one description, built row by row.
+    """Builder of the column of one description from the rows of a file.
 
     Images are numbered in the order in which their ids occur, because a group may name an image
-    before its own row comes.
+    before the row of that image is read.
     """
 
     def __init__(self, label: str, kind: DescriptionType[Any], path: Path) -> None:
@@ -152,10 +153,10 @@ class _ColumnBuilder:
         self._members = array("i")
         self._own = array("i")
         self._place: dict[int, int] = {}
-        """For each group that images share, the index of its texts."""
+        """Index of the texts about each group that images share, by group number."""
 
     def add(self, row: DescribedRow, numbers: dict[str, int]) -> None:
-        """Add the texts about one image; a shared group is taken from its first row."""
+        """Add the texts about one image; a shared group is read from its first row only."""
         if self._shared:
             subject = row.numbers.get(self._label, -1)
             self._own.append(subject)
@@ -170,7 +171,7 @@ class _ColumnBuilder:
             self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
 
     def build(self, row_of_number: Tensor) -> Column:
-        """Return the column; `row_of_number` maps image numbers to rows, or to -1 if unknown."""
+        """Return the column; `row_of_number` maps image numbers to training images, or -1."""
         groups = None
         if self._size is not None:
             groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)

@@ -1,4 +1,4 @@
-"""Apply gates to the answers of a plan: a text that is held back counts as not written."""
+"""Apply gates to the answers of a plan; a text that a gate holds back counts as unwritten."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def apply_gates(
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
     """Return `results` without texts that a gate held back, and a record per gate and description.
 
-    Plans and results are by describer. A text that two descriptions share is held back for both
-    if a gate holds it back for one.
+    `plans` and `results` are keyed by describer. If a gate holds a text back for one description,
+    it is held back for all descriptions that share it.
     """
     passing, records = {}, []
     for name, plan in plans.items():
@@ -52,7 +52,10 @@ def apply_gates(
 def judge_texts(
     gates: Gates, texts: Mapping[int, GatedText], subject: GateSubject
 ) -> tuple[set[int], list[HeldBack]]:
-    """Return the rows of `texts` that pass all gates, and what each held back of those left."""
+    """Return the keys of `texts` that pass all gates, and one record per gate.
+
+    Each gate judges the texts that all earlier gates passed.
+    """
     left, records = dict(texts), []
     for name, gate in gates.items():
         verdicts = dict(zip(left, _judged(name, gate, [*left.values()], subject), strict=True))
@@ -82,7 +85,7 @@ def _judged(
 
 
 def _written(plan: Plan, result: GenerateResult, label: str) -> dict[int, GatedText]:
-    """Return the texts of one description, by row of the plan's requests."""
+    """Return the texts of one description by the index of their request in `plan`."""
     names = plan.training.class_names
     return {
         row: GatedText(text, names[class_], plan.requests[row].prompt)

@@ -1,4 +1,4 @@
-"""The stage that turns a plan into texts: read stored texts, and ask the describer for the rest."""
+"""Stage that answers the requests of a plan: read stored texts, and ask for the others."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from latte.interfaces import Describer, DescribeRequest, LatteError, Progress, R
 from latte.io.redaction import redact
 
 ATTEMPTS = 3
-"""Attempts at a single request before it counts as failed."""
+"""Number of attempts at a single request before it counts as failed."""
 GIVE_UP_AFTER = 32
-"""Failed requests in a row after which the describer counts as broken."""
+"""Number of consecutive failed requests after which the describer counts as broken."""
 REFUSAL = "the describer returned an empty text"
 
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for a plan, and counts of its requests; of a shard, those of its requests."""
+    """Texts for a plan, and counts of its requests (for a shard: of the shard's requests)."""
 
     texts: tuple[str | None, ...]
-    """In the order of the plan's requests; None for a request without text."""
+    """Texts in the order of the plan's requests; None for a request without text."""
     served: int
     """Requests with a stored text."""
     generated: int
@@ -33,7 +33,7 @@ class GenerateResult:
     refused: int
     """Requests that the describer will not answer, now or in an earlier run."""
     failed: int = 0
-    """Requests that failed; the next run asks them again."""
+    """Requests that failed; the next run repeats them."""
 
     @property
     def requests(self) -> int:
@@ -52,11 +52,11 @@ def generate(
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
-    Each batch is durable before the next is asked, so an interrupted run continues where it
-    stopped. Texts that other processes store in the meantime are not asked again. Refusals are
-    stored as answers, and are asked again only with `ask_again`; failures are recorded with their
-    reason, and asked again by the next run. The processes of one run share the requests, and each
-    gets all answers.
+    The answers of each batch are on disk before the next batch is sent, so an interrupted run
+    continues where it stopped. Requests that other processes answer in the meantime are not
+    repeated. Refusals are stored as answers; only with `ask_again` are their requests repeated.
+    Failures are recorded with their reason; the next run repeats their requests. The processes of
+    one run share the requests, and each process returns all answers.
 
     Raises `LatteError` if no request got a text (for a shard: if all failed), or if too many fail
     in a row.
@@ -91,7 +91,7 @@ def _result(
 def _check_any(
     result: GenerateResult, plan: Plan, rows: Sequence[int], store: DescriptionStore, whole: bool
 ) -> None:
-    """Raise `LatteError` if no request was answered; a small shard may get refusals alone."""
+    """Raise `LatteError` if no request got a text; for a shard, refusals suffice."""
     if not rows or result.served or result.generated or (result.refused and not whole):
         return
     again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
@@ -116,7 +116,7 @@ def _summary(result: GenerateResult, spent: Mapping[str, int]) -> str:
 
 
 class _Pass:
-    """One pass over the requests that have no answer yet."""
+    """Pass over the requests that have no answer yet."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class _Pass:
         self.ask_again = ask_again
 
     def answer(self, rows: Sequence[int]) -> int:
-        """Ask the requests `rows` that have no answer. Returns the number of texts written."""
+        """Send those requests of `rows` that have no answer. Returns the number of new texts."""
         missing = array("i", (row for row in rows if self._needs_asking(row)))
         if not missing:
             return 0
@@ -210,9 +210,9 @@ class Answer:
 
     text: str | None
     failure: str | None = None
-    """Why `text` is None."""
+    """Reason why `text` is None."""
     crashed: bool = False
-    """Asking again may succeed."""
+    """True if asking again may succeed."""
 
     @property
     def refused(self) -> bool:
@@ -223,8 +223,9 @@ class Answer:
 def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[Answer]:
     """Return answers in the order of `requests`.
 
-    A batch that crashes is halved, down to single requests that crash. A `LatteError` of the
-    describer is raised: asking again would not help.
+    If a batch raises an exception, its halves are tried separately, down to single requests, which
+    are tried `ATTEMPTS` times. A `LatteError` of the describer is raised, because asking again
+    would not help.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:

@@ -1,4 +1,4 @@
-"""Export stored texts to a file, and import them on another machine: JSONL, or Parquet."""
+"""Export stored texts to a JSONL or Parquet file, and import them on another machine."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from latte.io.files import write_atomically
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_MISTAKES = 20
-"""Reported at most: a file that is not an export has a mistake in every line."""
+"""Largest number of reported mistakes; a file that is no export has one in every line."""
 _ROWS_AT_ONCE = 10_000
 
 
 def find_format(name: str | None, path: Path) -> Format:
-    """Return the format `name`, by default the one of `path`'s suffix, else JSONL."""
+    """Return the format `name`; None means the format of `path`'s suffix, or else JSONL."""
     if name is None:
         return "parquet" if path.suffix == ".parquet" else "jsonl"
     for known in FORMATS:
@@ -156,7 +156,7 @@ class Imported:
     new: int
     """Texts and refusals that the store did not have."""
     kept: int
-    """Lines that changed nothing, because the store had a text, or the same refusal."""
+    """Lines that changed nothing: a text was stored already, or the line repeats a refusal."""
     refused: int
     """Refusals among `new`."""
     failed: int
@@ -166,9 +166,9 @@ class Imported:
 def export_texts(
     archive: Archive, path: Path, format_: Format, wanted: Callable[[StoredText], bool]
 ) -> Exported:
-    """Write all texts and refusals that are `wanted` to `path`, atomically; failures are left out.
+    """Write the texts and refusals for which `wanted` is true to `path`, atomically.
 
-    Raises `LatteError` if `path` cannot be written.
+    Failures are left out. Raises `LatteError` if `path` cannot be written.
     """
     counts: Counter[str] = Counter()
 
@@ -190,7 +190,7 @@ def export_texts(
 
 
 def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
-    """Add the texts and refusals in `files` to the store in `folder`; texts there are kept.
+    """Add the texts and refusals in `files` to the store in `folder`; existing texts stay.
 
     All files are checked first, then all records are written at once. Raises `LatteError` with all
     mistakes, up to `MAX_MISTAKES`.
@@ -244,7 +244,7 @@ class _Row(BaseModel):
 
 
 def _checked(files: Sequence[Path]) -> list[StoredText]:
-    """Return all records of `files`. Raises `LatteError` with the mistakes in any of them."""
+    """Return all records of `files`. Raises `LatteError` with the mistakes in all files."""
     records: list[StoredText] = []
     mistakes: list[LatteError] = []
     for where, row in (one for path in files for one in read_rows(path)):
@@ -291,7 +291,7 @@ def _record(row: Any) -> StoredText:
 
 
 def _with_layout(record: StoredText) -> StoredText:
-    """Return `record` with the layout of its key, which older versions did not store.
+    """Return `record` with its layout, which older versions did not store, found by its key.
 
     Raises `ValueError` if the key does not follow from the other fields.
     """

@@ -15,7 +15,7 @@ _TEXT, _REFUSED, _FAILED = range(3)
 
 @dataclass(frozen=True)
 class FoundText:
-    """A record, and the time at which its part was last written."""
+    """A record, and the time at which its part file was last written."""
 
     record: StoredText
     modified: float
@@ -24,11 +24,11 @@ class FoundText:
 
 @dataclass
 class Archive:
-    """All parts of a store's folder. Memory grows with the number of keys, not of texts."""
+    """Reader of all part files of a store, which keeps only keys in memory, not texts."""
 
     folder: Path
     unreadable_lines: int = field(default=0, init=False)
-    """Damaged lines, counted by `texts`."""
+    """Number of damaged lines, which `texts` counts."""
 
     @property
     def parts(self) -> list[Path]:
@@ -37,7 +37,7 @@ class Archive:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Size of all part files in bytes."""
         return sum(path.stat().st_size for path in self.parts)
 
     @property
@@ -106,10 +106,10 @@ class Holding:
     refused: int = 0
     failed: int = 0
     newest: float = 0.0
-    """Time at which the newest part with one of them was written, in seconds since the epoch."""
+    """Time of the newest part file with such an answer, in seconds since the epoch."""
 
     def count(self, found: FoundText) -> None:
-        """Add one record."""
+        """Add one record to the counts."""
         if found.record.text is not None:
             self.texts += 1
         elif found.record.refused:
@@ -120,7 +120,7 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return one entry per describer and prompt, for each describer the largest first."""
+    """Return one entry per describer and prompt, sorted by describer, then by most texts."""
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)
@@ -136,11 +136,11 @@ class StoreStatistics:
     refused: int
     failed: int
     mean_words: float | None
-    """Of the texts; None without any."""
+    """Mean number of words of a text; None without texts."""
     median_words: float | None
     max_words: int | None
     duplicate_share: float | None
-    """Share of the texts that repeat another word by word."""
+    """Fraction of the texts that repeat another text word by word."""
     files: int
     bytes: int
     torn_lines: int

@@ -41,7 +41,7 @@ class TrainingSet:
     template: str
     """The dataset's template, with `{class}`."""
     open: Callable[[ImageReference], Image.Image]
-    """Decode an image to RGB."""
+    """Function that decodes an image to RGB."""
     oracle_labels: Tensor | None = None
     """(N,) int64: true classes, for the groups of an oracle ablation; None in every other run."""
 
@@ -55,10 +55,11 @@ def plan_requests(
 ) -> dict[str, Plan]:
     """Plan requests so that every image- and group-scope description covers every image.
 
-    `asked` maps descriptions to their describer; the others ask the first one. Returns the plans of
-    all describers that are asked anything, in order. A group of more images than its describer
-    takes is shown as one grid. Raises `LatteError` if a description has no describer, or one that
-    cannot do what it needs, or if groups need true labels and there are none.
+    `asked` maps names of descriptions to names of describers; other descriptions use the first
+    describer. Returns the plans of all describers that get requests, in order. A group with more
+    images than its describer accepts is shown as one grid. Raises `LatteError` if a description
+    has no describer, or one that cannot give it several samples, if its options exclude each other,
+    or if groups need true labels and there are none.
     """
     drafts = {name: _Draft(training, one) for name, one in describers.items()}
     for label, kind in descriptions.items():
@@ -76,19 +77,19 @@ def plan_requests(
 
 @dataclass(frozen=True)
 class PlannedDescription:
-    """The requests of one description of every training image.
+    """Requests of one description for all training images.
 
-    Its S subjects are the images, one group per image, or fewer groups per class.
+    The requests are about S subjects: the images, one group per image, or a few groups per class.
     """
 
     rows: Sequence[tuple[int, ...]]
-    """For each subject, indices of the plan's requests: one per prompt and sample, with the samples
-    of a prompt side by side."""
+    """For each subject, indices of the plan's requests: one per prompt and sample; the samples of a
+    prompt are adjacent."""
     groups: Tensor | None
-    """(S, size) rows of the training set; None for scope `image`."""
+    """(S, size) int64 indices of training images; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64: the subject of each training image, with the same zero-shot label; None: subject
-    i is that of image i."""
+    """(N,) int64 subject of each training image, which has the image's zero-shot label; None means
+    that image i has subject i."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Plan:
     descriptions: Mapping[str, PlannedDescription]
     """The descriptions that ask this describer, by their names in the recipe."""
     fingerprint: str
-    """The describer's."""
+    """Fingerprint of the describer."""
 
     def request(self, index: int) -> DescribeRequest:
         """Build the request `index` for the describer."""
@@ -111,7 +112,7 @@ class Plan:
         return DescribeRequest(images, planned.prompt, planned.sample)
 
     def classes(self, label: str) -> dict[int, int]:
-        """Return the requests of the description `label`, in order, with their zero-shot labels."""
+        """Map the requests of the description `label`, by index, to their zero-shot labels."""
         planned, labels = self.descriptions[label], self.training.zero_shot_labels
         if planned.own is not None:
             labels = subject_labels(planned.own, labels)
@@ -138,7 +139,7 @@ def _grid(images: Sequence[DescribedImage]) -> DescribedImage:
 
 
 class _Draft:
-    """The plan of one describer while descriptions are added."""
+    """Builder of one describer's plan, to which descriptions are added."""
 
     def __init__(self, training: TrainingSet, describer: Describer[Any]) -> None:
         self.training = training
@@ -200,11 +201,11 @@ class Subjects:
     """S images or groups, each with one zero-shot label."""
 
     members: Tensor
-    """(S, size): rows of the training set that are shown for each subject, in order."""
+    """(S, size) indices of the training images that are shown for each subject, in order."""
     groups: Tensor | None = None
-    """The same for groups; None if the subjects are images."""
+    """`members` if the subjects are groups; None if they are images."""
     own: Tensor | None = None
-    """(N,) int64: the subject of each training image; None: subject i is that of image i."""
+    """(N,) int64 subject of each training image; None means that image i has subject i."""
 
     def labels(self, zero_shot_labels: Tensor) -> Tensor:
         """Return the zero-shot label (S,) of each subject, from those of the images (N,)."""
@@ -221,7 +222,11 @@ def subject_labels(own: Tensor, zero_shot_labels: Tensor) -> Tensor:
 def draw_subjects(
     training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
 ) -> Subjects:
-    """Return the subjects of the description `label`. Raises `LatteError` for missing labels."""
+    """Return the subjects of the description `label`.
+
+    Raises `LatteError` if its options exclude each other, or if it needs true labels that the run
+    may not use.
+    """
     if kind.scope != "group":
         return Subjects(torch.arange(len(training.images))[:, None])
     own_seed = seed_from(f"groups {label}", seed)

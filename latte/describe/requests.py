@@ -1,6 +1,7 @@
-"""The distinct requests of a plan, stored as columns: about 40 bytes each, and 4 per image shown.
+"""Distinct requests of a plan in columns: about 40 bytes per request, and 4 per image shown.
 
-A plan for a million images has some million requests, so they are not objects until they are asked.
+A plan for a million images has a million requests or more, so each becomes an object only when it
+is used.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ class PlannedRequest:
 
     key: str
     members: tuple[int, ...]
-    """Rows of the training set, in the order shown."""
+    """Indices of training images, in the order shown."""
     prompt: str
     layout: str
     sample: int = 0
-    """Numbers the answers to the same question."""
+    """Number of the answer, from 0, among the answers to the same question."""
 
 
 class Questions:
     """The questions of one description, before equal ones are merged."""
 
     def __init__(self, shown: NDArray[numpy.integer], layout: str) -> None:
-        """Begin with no questions about S subjects, each of them the images `shown` (S, size)."""
+        """Start without questions; `shown` (S, size) are the images of each of S subjects."""
         self.shown = shown
         self.layout = layout
         self.keys = bytearray()
@@ -48,7 +49,7 @@ class Questions:
         self.samples.append(sample)
 
     def end_subject(self, questions: int) -> None:
-        """Go on to the next subject; `questions` were added about the current one."""
+        """Go on to the next subject; `questions` counts those added about the current one."""
         self.counts.append(questions)
 
 
@@ -71,7 +72,7 @@ class Requests(Sequence[PlannedRequest]):
         self._members = _members(asked, first)
 
     def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
-        """Return for each of the merged `asked` the requests about each of its subjects."""
+        """Return, for each element of `asked`, indices of the requests about each subject."""
         ends = numpy.cumsum([len(one.samples) for one in asked])
         return [
             Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))
@@ -105,9 +106,9 @@ class Requests(Sequence[PlannedRequest]):
 
 
 def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
-    """Return the first occurrence (R,) of each distinct key of (M, 16), ascending.
+    """Return the index (R,) of the first occurrence of each distinct key, ascending.
 
-    Also returns the index (M,) of each key among the distinct ones.
+    `keys` are (M, 16) bytes. Also returns the index (M,) of each key among the distinct keys.
     """
     halves = keys.view(numpy.uint64)
     order = numpy.lexsort((halves[:, 1], halves[:, 0]))
@@ -125,13 +126,13 @@ def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray
 def _picked(
     columns: Sequence[array[int]], kind: type[numpy.integer], rows: NDArray[numpy.int64]
 ) -> NDArray[numpy.integer]:
-    """Concatenate the columns and take `rows`."""
+    """Concatenate the columns and return their values at the indices `rows`."""
     parts = [numpy.zeros(0, kind), *(numpy.frombuffer(one, kind) for one in columns if one)]
     return numpy.concatenate(parts)[rows]
 
 
 def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
-    """Return the images shown in the questions `first` (R,), counted over all of `asked`."""
+    """Return the images shown in the questions with indices `first` (R,) in all of `asked`."""
     values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
     for one in asked:
         subjects = numpy.repeat(numpy.arange(len(one.counts)), one.counts)
@@ -154,7 +155,7 @@ class Ragged(Sequence[tuple[int, ...]]):
 
     @classmethod
     def even(cls, rows: NDArray[numpy.integer]) -> Ragged:
-        """Return tuples of one length: the rows of (R, size)."""
+        """Build from an array (R, size), whose rows become R tuples of equal length."""
         count, size = rows.shape
         return cls(rows.reshape(-1), numpy.arange(1, count + 1) * size)
 
@@ -182,7 +183,7 @@ class Ragged(Sequence[tuple[int, ...]]):
         return tuple(self.values[self._bounds[index] : self._bounds[index + 1]].tolist())
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
-        """Yield all tuples; they leave the arrays in chunks, which is faster than one by one."""
+        """Yield all tuples; arrays are converted in chunks, which is faster than one by one."""
         for first in range(0, len(self), _CHUNK):
             bounds = self._bounds[first : first + _CHUNK + 1]
             values = self.values[bounds[0] : bounds[-1]].tolist()

@@ -17,7 +17,7 @@ from latte.io.files import digest
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard `index` (from 1) of `count`; every request is in exactly one of them."""
+    """Shard `index` (from 1) of `count`; every request is in exactly one shard."""
 
     index: int
     count: int
@@ -44,7 +44,7 @@ class Shard:
         return cls.parse(f"{int(rank) + 1}/{world}")
 
     def holds(self, key: str) -> bool:
-        """Return True if the request `key` is in this shard; all processes agree."""
+        """Return True if the request `key` is in this shard; all processes get the same result."""
         return int(digest("shard", key)[:16], 16) % self.count == self.index - 1
 
     def __str__(self) -> str:
@@ -52,11 +52,11 @@ class Shard:
 
 
 Key = Callable[[int], str]
-"""Maps the row of a request to the key of its answer."""
+"""Function that maps the index of a request to the key of its answer."""
 
 
 def own_rows(rows: Sequence[int], key: Key) -> Sequence[int]:
-    """Return those of `rows` that this process of a distributed run asks for."""
+    """Return the indices of `rows` whose requests this process sends; processes share them."""
     if distributed.world_size() == 1:
         return rows
     shard = Shard(distributed.rank() + 1, distributed.world_size())
@@ -71,10 +71,10 @@ def wait_for_answers(
     written: int,
     spent: Mapping[str, int],
 ) -> tuple[int, Mapping[str, int]]:
-    """Wait until the answers of all processes are in `store`; return the sums of their counts.
+    """Wait until the answers of all processes are in `store`; return summed counts.
 
-    These are the numbers of texts `written`, and the describers' counters `spent`. Raises
-    `LatteError` if this process does not see what another one wrote.
+    The counts are the number of texts `written` and the describers' counters `spent`, each summed
+    over all processes. Raises `LatteError` if answers of another process do not appear in `store`.
     """
     if distributed.world_size() == 1:
         return written, spent

@@ -1,6 +1,6 @@
-"""The store of descriptions, so that an answer is asked for once: append-only JSONL files.
+"""Store of descriptions in append-only JSONL files, so that each request is sent only once.
 
-Every process writes one file of its own, `part-*.jsonl`, and reads the files of all.
+Each process writes its own file, `part-*.jsonl`, and reads the files of all processes.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from latte.io.files import digest
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
 LAYOUTS = (SINGLE, SEPARATE, GRID)
-"""Layouts of a request's images; they enter keys. A new geometry of the grid needs a new number."""
+"""Layouts of a request's images. They are part of keys, so a grid of another geometry needs a new
+number."""
 SCHEMA = 1
 NO_REASON = "no reason given"
 MIN_FREE_BYTES = 2**20
-"""With less free disk space, nothing is asked."""
+"""Free disk space below which no requests are sent."""
 MAX_CHARACTERS = 600
-"""Of a stored text: about eight times the requested length; CLIP reads at most 77 tokens."""
+"""Largest length of a stored text: about eight times the requested length. CLIP reads at most 77
+tokens."""
 
 _FIELD_TYPES: Mapping[str, type | UnionType] = {
     "key": str,
@@ -81,7 +83,7 @@ class StoredText:
     """One answer: a text, or the reason why there is none."""
 
     key: str
-    """From `request_key`."""
+    """Key of the request, from `request_key`."""
     text: str | None
     failure: str | None = None
     """Why `text` is None, for people to read."""
@@ -94,8 +96,8 @@ class StoredText:
     """One of `LAYOUTS`; empty in records of versions that did not store it."""
     sample: int = 0
     refused: bool = False
-    """True if asking again cannot help. False where it may, as after a crash, and in records of
-    versions that did not distinguish refusals from failures."""
+    """True if asking again cannot give a text. False after other failures, such as a crash, and in
+    records of versions that did not distinguish refusals from failures."""
 
     def line(self) -> bytes:
         """Return the record as one line of JSON, ASCII only."""
@@ -116,7 +118,7 @@ def part_name() -> str:
 def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
     """Yield the lines of `path` from the byte `start` on.
 
-    A last line without line end is left out: it was torn by a crash, or is being written.
+    A last line without line end is left out: a crash cut it off, or it is being written.
     """
     try:
         with path.open("rb") as file:
@@ -148,16 +150,16 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 class DescriptionStore:
-    """An index in memory of all parts in a folder, and a part to which this process appends.
+    """In-memory index of all part files in a folder, and the part file of this process.
 
     Several processes, on one machine or several, may use a folder at once: each sees the texts
-    that were there at its last `refresh`. The index of a million short texts fits in memory.
+    that were stored before its last `refresh`. The index of a million short texts fits in memory.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.skipped_lines = 0
-        """Unreadable lines found so far, not counting torn last lines, which a crash leaves."""
+        """Number of unreadable lines so far, without last lines that a crash cut off."""
         self._texts: dict[str, str] = {}
         self._refusals: dict[str, str] = {}
         self._failures: dict[str, str] = {}
@@ -185,7 +187,7 @@ class DescriptionStore:
         return self._refusals.get(key, self._failures.get(key))
 
     def prepare(self) -> None:
-        """Raise `LatteError` if texts cannot be written, before the describer is asked."""
+        """Check that texts can be written before the describer is asked. Raises `LatteError`."""
         with self._explained():
             self._own_file()
             if shutil.disk_usage(self.folder).free < MIN_FREE_BYTES:
@@ -194,8 +196,8 @@ class DescriptionStore:
     def put_many(self, records: Sequence[StoredText]) -> None:
         """Append `records` durably: they are on the disk when this returns.
 
-        Records of keys that have a text are dropped, and so are failures of refused keys. Raises
-        `LatteError` if the records cannot be written.
+        A record is dropped if its key has a text, or if it has no text and its key was refused.
+        Raises `LatteError` if the records cannot be written.
         """
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:
@@ -205,7 +207,7 @@ class DescriptionStore:
             self._remember(record.key, record.text, record.failure, record.refused)
 
     def close(self) -> None:
-        """Close the part that this process writes."""
+        """Close the part file that this process writes."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -270,9 +272,9 @@ class DescriptionStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Close the part on any error, and raise `OSError` as `LatteError`.
+        """Close the part file on any error, and raise `OSError` as `LatteError`.
 
-        Its last line may then be torn, so nothing more may be appended to it.
+        After an error its last line may be incomplete, so nothing more may be appended to the file.
         """
         try:
             yield
@@ -289,7 +291,7 @@ class DescriptionStore:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file durable, where the system supports it."""
+    """Write a new file's name in `folder` to disk, if the system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,9 +1,10 @@
 """Processes that work on one run together, started by `torchrun`; inactive in a single process.
 
-Each process computes what is small. Large work is divided: a process does every `world_size`-th
-item, and the rows are gathered. Only the main process writes files and prints. Waits that may be
-long use torchrun's key-value store. Tensors use torch.distributed, whose calls fail when they take
-longer than `patience`. Importing this package does not import torch.
+Every process repeats small computations. Large work is divided: each process does every
+`world_size`-th item, and the results are gathered. Only the main process writes files and prints.
+Waits that may be long use torchrun's key-value store. Tensors are exchanged by torch.distributed,
+whose calls fail if they take longer than `patience` seconds. Importing this package does not import
+torch.
 """
 
 from latte.distributed.group import (

@@ -1,6 +1,7 @@
 """The processes of this run: their ranks, barriers, and exchange of values and tensors.
 
-The names are those of torch.distributed. In a single process every function returns its input.
+The function names are those of torch.distributed. In a single process, no function waits, and
+exchanges return the value of this process.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ ValueT = TypeVar("ValueT")
 _POLL_SECONDS = 0.02
 _FILE_POLL_SECONDS = 0.2
 _FILE_TIMEOUT_SECONDS = 90.0
-"""Longer than network file systems cache the content of a folder."""
+"""Longer than the time for which network file systems cache the content of a folder."""
 _BUCKET_NUMBERS = 2**24
-"""Numbers that are summed in one call: 64 MiB of fp32."""
+"""Numbers that are summed per call (64 MiB of fp32); a larger tensor is summed alone."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Processes that have joined."""
+    """Rank, size and key-value store of the group of processes that this process has joined."""
 
     rank: int
     world_size: int
     store: Any
-    """A `torch.distributed.Store` with keys of this run alone."""
+    """A `torch.distributed.Store` whose keys belong to this run only."""
     waits: Iterator[int]
-    """Numbers for barriers and broadcasts, which all processes reach in the same order."""
+    """Counter that numbers barriers and broadcasts; all processes reach them in the same order."""
 
 
 _group: Group | None = None
@@ -46,7 +47,7 @@ _group: Group | None = None
 
 @contextmanager
 def entered(rank: int, world_size: int, store: Any) -> Iterator[None]:
-    """Use this group in the functions below, within the block."""
+    """Make the functions of this module use this group within the block."""
     global _group
     _group = Group(rank, world_size, store, count())
     try:
@@ -56,7 +57,7 @@ def entered(rank: int, world_size: int, store: Any) -> Iterator[None]:
 
 
 def rank() -> int:
-    """Return the number of this process, from 0."""
+    """Return the rank of this process; the main process has rank 0."""
     return 0 if _group is None else _group.rank
 
 
@@ -77,12 +78,12 @@ def share(items: range) -> range: ...
 @overload
 def share(items: Sequence[ItemT]) -> Sequence[ItemT]: ...
 def share(items: Any) -> Any:
-    """Return this process's share: every `world_size`-th of `items`, from number `rank` on."""
+    """Return this process's share: items with index `rank`, `rank + world_size` and so on."""
     return items if _group is None else items[_group.rank :: _group.world_size]
 
 
 def barrier() -> None:
-    """Wait, without a limit, until every process has reached this call."""
+    """Wait, without a time limit, until every process has reached this call."""
     if _group is None:
         return
     key = f"here/{next(_group.waits)}"
@@ -93,7 +94,10 @@ def barrier() -> None:
 
 
 def broadcast(work: Callable[[], ValueT]) -> ValueT:
-    """Call `work` in the main process alone, and return its result in all: small, plain JSON."""
+    """Call `work` in the main process only, and return its result in every process.
+
+    The result must be small, plain JSON.
+    """
     if _group is None:
         return work()
     key = f"value/{next(_group.waits)}"
@@ -108,10 +112,10 @@ def broadcast(work: Callable[[], ValueT]) -> ValueT:
 
 
 def all_gather_rows(own: Tensor, total: int) -> Tensor:
-    """Gather the rows of all processes in the order of the items: (total, ...).
+    """Return the rows (total, ...) of all processes, in the order of the items.
 
-    `own` are the rows of this process's `share` of `total` items. The result is without gradient,
-    on the device of `own`.
+    `own` contains the rows of this process's `share` of `total` items. The result has no gradient
+    and is on the device of `own`.
     """
     if _group is None or total == 0:
         return own
@@ -126,7 +130,7 @@ def all_gather_rows(own: Tensor, total: int) -> Tensor:
 
 
 def all_gather_object(own: ValueT) -> list[ValueT]:
-    """Gather plain JSON of any size from each process, in the order of their ranks."""
+    """Return the values of all processes, plain JSON of any size, in the order of ranks."""
     if _group is None:
         return [own]
     import torch
@@ -140,21 +144,27 @@ def all_gather_object(own: ValueT) -> list[ValueT]:
 
 
 def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of the main process; all have the same names, shapes and dtypes."""
+    """Return the main process's tensors in every process.
+
+    Names, shapes and dtypes must be the same in all processes.
+    """
     if _group is None:
         return dict(own)
     return {name: _broadcast_tensor(own[name]) for name in sorted(own)}
 
 
 def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Sum each tensor over all processes, in few large calls; the same bits in every process."""
+    """Return the sum of each tensor over all processes, with the same bits in every process.
+
+    Tensors are concatenated, so that a few large calls sum all of them.
+    """
     if _group is None:
         return list(tensors)
     return [total for bucket in _buckets(tensors) for total in _sum_bucket(bucket)]
 
 
 def any_process(flags: Sequence[bool]) -> list[bool]:
-    """Return for each flag whether it is set in any process."""
+    """Return one bool per flag: True if at least one process sets this flag."""
     if _group is None or not flags:
         return list(flags)
     import torch
@@ -177,7 +187,7 @@ def _broadcast_tensor(own: Tensor) -> Tensor:
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Split `tensors`, in their order, into lists of one dtype and limited size."""
+    """Split `tensors`, in their order, into lists of one dtype; see `_BUCKET_NUMBERS`."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         size = sum(one.numel() for one in bucket) + tensor.numel()
@@ -208,7 +218,7 @@ def _peer_lost_on_error() -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], bool]) -> bool:
-    """Wait for files on a network file system: poll `condition`; return False after 90 s."""
+    """Wait for files on a network file system: poll `condition`, and return False after 90 s."""
     deadline = time.monotonic() + _FILE_TIMEOUT_SECONDS
     while not condition():
         if time.monotonic() > deadline:

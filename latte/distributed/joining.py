@@ -1,4 +1,4 @@
-"""Connect the processes that `torchrun` started; if one fails, all end."""
+"""Connect the processes that `torchrun` started, and end all of them if one fails."""
 
 from __future__ import annotations
 
@@ -21,17 +21,21 @@ _DEFAULT_PATIENCE = 600.0
 
 @dataclass(frozen=True)
 class Start:
-    """The environment of one process that torchrun started."""
+    """Settings of one process that torchrun started, from its environment variables."""
 
     rank: int
-    """Number of the process, from 0."""
+    """Rank of the process, from 0."""
     world_size: int
     patience: float
-    """Seconds without a sign of another process after which it counts as dead."""
+    """Seconds without a heartbeat from another process after which that process counts as dead."""
 
 
 def start_of(environment: Mapping[str, str]) -> Start | None:
-    """Read torchrun's variables; None for a single process. Raises `LatteError`."""
+    """Read torchrun's environment variables; return None for a single process.
+
+    Raises:
+        LatteError: if the patience is not a positive number of seconds.
+    """
     rank, world_size = environment.get("RANK", ""), environment.get("WORLD_SIZE", "")
     if not (rank.isdecimal() and world_size.isdecimal()) or int(world_size) < 2:
         return None
@@ -53,10 +57,10 @@ def _patience(environment: Mapping[str, str]) -> float:
 
 
 def local_device(wanted: str) -> str:
-    """Return the device of this process, for `auto` or `cuda` in a recipe that torchrun runs.
+    """Return this process's GPU if torchrun started it and `wanted` is `auto` or `cuda`.
 
-    It is the GPU with this process's number on its machine, or the CPU of a machine without GPUs.
-    Raises `LatteError` for more processes than GPUs.
+    The number of the GPU is the process's local rank. In all other cases, and on a machine without
+    GPUs, `wanted` is returned. Raises `LatteError` for more processes than GPUs.
     """
     import torch
 
@@ -75,10 +79,10 @@ def local_device(wanted: str) -> str:
 
 @contextmanager
 def joined(start: Start) -> Iterator[None]:
-    """Work together with the other processes within the block, and end together.
+    """Join the other processes within the block, and end all processes together.
 
-    If one fails, it raises its own error, and all others raise `EndedElsewhere`. If one dies, the
-    first to notice raises a `LatteError`.
+    If a process fails, it raises its own error, and all others raise `EndedElsewhere`. If a process
+    dies, the first process to notice raises a `LatteError`.
     """
     from torch import distributed as torch_distributed
 
@@ -94,7 +98,7 @@ def joined(start: Start) -> Iterator[None]:
                 raise
             raise reported from error
     torch_distributed.destroy_process_group()
-    # The main process leaves last, as it holds the store unless torchrun does.
+    # The main process ends last, because it hosts the store unless torchrun does.
     if start.rank:
         store.add("left", 1)
     else:
@@ -103,15 +107,15 @@ def joined(start: Start) -> Iterator[None]:
 
 
 def _join(start: Start) -> Any:
-    """Initialise the process group, and return a store of its own for this run.
+    """Initialise the process group, and return a key-value store with keys of this run only.
 
-    The store is a separate connection to that of torchrun, so its calls wait for no others.
+    The store uses its own connection to torchrun's store, so its calls do not wait for other calls.
     """
     import torch
     from torch import distributed as torch_distributed
 
     patience = timedelta(seconds=start.patience)
-    # NCCL transfers tensors on a GPU, Gloo all others; each starts with its first tensor.
+    # NCCL transfers GPU tensors, Gloo all others; each library starts with its first tensor.
     has_nccl = torch.cuda.is_available() and torch_distributed.is_nccl_available()
     environment = os.environ
     try:

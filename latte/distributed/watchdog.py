@@ -1,4 +1,4 @@
-"""End all processes of a run together: the first that fails reports why, the others are silent.
+"""End all processes of a run together; only the first that fails reports its error.
 
 `Watchdog` is a background thread that aborts this process if another one dies.
 """
@@ -24,24 +24,25 @@ _CONTINUE = (
 _POLL_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 5.0
 _GRACE_SECONDS = 10.0
-"""Time to end after SIGTERM. After it a process is ended by force: it may be in a call that never
-returns, as its peer is dead. Files are safe, as they are written whole or not at all."""
+"""Seconds that a process has to end after SIGTERM. Then it is ended by force, as it may be in a
+call that never returns because its peer is dead. Files are written atomically, so none is damaged.
+"""
 _FORCED_EXIT_CODE = 2
 
 
 class PeerLost(BaseException):  # so that no `except Exception` catches it
-    """Another process does not answer, or this one got SIGTERM."""
+    """Another process does not answer, or this process received SIGTERM."""
 
 
 class EndedElsewhere(LatteError):  # noqa: N818 - another process has the error
-    """Another process failed and reports why, so this one prints nothing."""
+    """Another process failed and reports its error, so this process prints nothing."""
 
 
 def error_to_report(store: Any, rank: int, error: BaseException) -> BaseException:
     """Return the error to raise in process `rank` in place of `error`.
 
     The first process that fails keeps its error, all later ones get `EndedElsewhere`. If the store
-    is gone together with the process that failed, every process reports its own.
+    ended with the process that failed, every process reports its own error.
     """
     if not _is_first_to_end(store, rank):
         return EndedElsewhere("another process of this run has failed")
@@ -49,7 +50,7 @@ def error_to_report(store: Any, rank: int, error: BaseException) -> BaseExceptio
 
 
 def _is_first_to_end(store: Any, rank: int) -> bool:
-    """Record in the store that process `rank` ends; return True if it is the first."""
+    """Record in the store that process `rank` ends; return True if none has ended before."""
     mine = str(rank)
     try:
         return bool(store.compare_set(ENDED, "", mine).decode() == mine)
@@ -62,11 +63,11 @@ def _peer_lost_error() -> LatteError:
 
 
 class Watchdog:
-    """Raise `PeerLost` in the main thread on SIGTERM, or if another process ends, within the block.
+    """Raise `PeerLost` in the main thread, within the block, on SIGTERM or if another process ends.
 
-    torchrun sends SIGTERM to the processes on the machine of one that has ended. Those on other
-    machines find out from the store: a failing process writes its rank there, and a dead one has
-    had no heartbeat for `patience` seconds.
+    When a process ends, torchrun sends SIGTERM to the other processes on its machine. Processes on
+    other machines read the store: a process that fails writes its rank there, and a process without
+    a heartbeat for `patience` seconds counts as dead.
     """
 
     def __init__(self, store: Any, rank: int, world_size: int, patience: float) -> None:
@@ -85,7 +86,7 @@ class Watchdog:
         self._old_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
         self._wake, self._woken = os.pipe()
         os.set_blocking(self._woken, False)
-        # This wakes the thread even if the main thread is in a call that never returns.
+        # The pipe wakes the background thread even if a call of the main thread never returns.
         self._old_wakeup = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         self._thread.start()
         return self
@@ -94,7 +95,7 @@ class Watchdog:
         self._finished.set()
         self._thread.join()
         signal.set_wakeup_fd(self._old_wakeup)
-        # SIGTERM would change the exit code of a process that is ending already.
+        # After an error, SIGTERM is ignored: it would change the exit code.
         signal.signal(signal.SIGTERM, self._old_handler if kind is None else signal.SIG_IGN)
         os.close(self._wake)
         os.close(self._woken)

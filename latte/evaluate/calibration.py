@@ -9,18 +9,18 @@ from torch import Tensor
 
 BINS = 15
 _FARTHEST = 100.0
-"""The search covers scales from the model's own divided by this to its own times this."""
+"""Factor by which the search goes below and above the model's own scale."""
 _HALVINGS = 40
 
 
 def calibration_error(confidence: Tensor, correct: Tensor) -> float:
     """Return the expected calibration error (Guo et al. 2017, equation 3).
 
-    It is |accuracy - confidence| per bin, weighted by the images of the bin. There are `BINS` bins
-    of equal width, each including its upper edge.
+    The error is the mean of |accuracy - confidence| over bins, weighted by the images per bin.
+    There are `BINS` bins of equal width, each of which includes its upper edge.
 
     Args:
-        confidence: probability of each of M > 0 answers (M,), in [0, 1].
+        confidence: (M,) probabilities of M > 0 answers, in [0, 1].
         correct: (M,) bool, True where the answer is right.
     """
     bins = (confidence.double() * BINS).ceil().long().clamp(1, BINS) - 1
@@ -32,9 +32,10 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     """Estimate the accuracy of `labels` (N,) from zero-shot probabilities (N, C).
 
-    An image counts with the probability of the zero-shot label if `labels` agrees with it, else
-    with the total probability of all other classes. The result is at most the share of images on
-    which the two agree: where they disagree, nothing supports a higher confidence.
+    The estimate is a mean over images. An image counts with the probability of its zero-shot label
+    if `labels` contains the same label, and with the total probability of all other classes if not.
+    The result is at most the share of images whose two labels agree: if they disagree, nothing
+    supports a higher confidence.
     """
     confidence, own = zero_shot.double().max(dim=1)
     agrees = own == labels
@@ -46,10 +47,10 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
     """Return the scale at which the mean confidence is `accuracy`, by bisection.
 
     Args:
-        similarities: N > 0 images (N, C), not scaled.
-        accuracy: a share, such as `expected_accuracy`.
+        similarities: (N, C) of N > 0 images, not scaled.
+        accuracy: a number between 0 and 1, such as the result of `expected_accuracy`.
         start: the model's own scale. The search covers `start` / 100 to `start` * 100. With a
-            single class, which is always certain, it is the result.
+            single class, whose probability is always 1, `start` is returned.
     """
     if similarities.shape[1] == 1:
         return start
@@ -64,5 +65,5 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
 
 
 def mean_confidence(similarities: Tensor, scale: float) -> float:
-    """Return the mean top probability of (N, C) similarities: softmax of `scale` times them."""
+    """Return the mean of the N highest probabilities in softmax(`scale` * similarities (N, C))."""
     return float((similarities.double() * scale).softmax(dim=1).amax(dim=1).mean())

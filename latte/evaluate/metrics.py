@@ -31,7 +31,7 @@ def evaluate_predictions(
             None for zero-shot itself.
 
     Raises:
-        LatteError: if there are no images, a similarity is not finite, or a label has no class.
+        LatteError: if there are no images, a similarity is not finite, or a label is not a class.
     """
     found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
     return evaluate_ranks(name, label_ranks(name, found, labels), labels, found.classes, baseline)
@@ -40,9 +40,9 @@ def evaluate_predictions(
 def evaluate_ranks(
     name: str, ranks: Tensor, labels: Tensor, number_of_classes: int, baseline: Tensor | None
 ) -> Evaluation:
-    """Score answers by `ranks` (M,), the number of classes that come before the true one.
+    """Score one classifier from `ranks` (M,), the number of classes ranked above the true class.
 
-    All else is as in `evaluate_predictions`.
+    The other arguments are those of `evaluate_predictions`.
     """
     correct = ranks == 0
     classes = _class_accuracies(correct, labels, number_of_classes)
@@ -59,7 +59,7 @@ def evaluate_ranks(
 
 
 def is_correct(similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
-    """Return (M,) bool on the CPU: True where the most similar class is the true one.
+    """Return (M,) bool on the CPU: True where the most similar class is the true class.
 
     Raises:
         LatteError: as `evaluate_predictions` does.
@@ -68,9 +68,9 @@ def is_correct(similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
 
 
 def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
-    """Return (M,) int64 on the CPU: the number of classes that come before the true one.
+    """Return (M,) int64 on the CPU: the number of classes ranked above the true class.
 
-    Args and Raises are those of `evaluate_predictions`.
+    Arguments and errors are those of `evaluate_predictions`.
     """
     found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
     labels = labels.cpu()
@@ -124,8 +124,8 @@ def _gain(correct: Tensor, baseline: Tensor) -> Interval:
 def accuracy_interval(correct: int, images: int) -> Interval:
     """Return the share `correct / images` with its Wilson score interval.
 
-    Wilson (1927), Journal of the American Statistical Association 22:209-212. It stays within
-    [0, 1] and does not shrink to a point when all or none are right.
+    Wilson (1927), Journal of the American Statistical Association 22:209-212. The interval stays
+    within [0, 1], and its width is not 0 if all answers or no answers are right.
     """
     share = correct / images
     scale = 1 + _Z**2 / images
@@ -139,15 +139,15 @@ def accuracy_interval(correct: int, images: int) -> Interval:
 def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
     """Return the gain in accuracy over a baseline on the same images: `(won - lost) / images`.
 
-    The adjusted Wald interval of Bonett and Price (2012), Journal of Educational and Behavioral
-    Statistics 37:479-488, which adds one image to `won` and one to `lost`: with few images or few
-    changed answers it covers the true gain more reliably than a normal approximation, and needs no
-    resampling. If no answer changed, the interval is [0, 0].
+    The interval is the adjusted Wald interval of Bonett and Price (2012), Journal of Educational
+    and Behavioral Statistics 37:479-488. It adds one image to `won` and one to `lost`. With few
+    images or few changed answers, it covers the true gain more reliably than a normal
+    approximation, and it needs no resampling. If no answer changed, the interval is [0, 0].
 
     Args:
         won: images on which only the classifier is right.
         lost: images on which only the baseline is right.
-        images: all images, changed or not.
+        images: all images, with changed and unchanged answers.
     """
     value = (won - lost) / images
     if won == lost == 0:

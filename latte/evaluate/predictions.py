@@ -16,17 +16,17 @@ from latte.io.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
 Source = Literal["classifier", "own"]
-"""Source of a prediction: the classifier, or the posterior of the run's own images."""
+"""Source of a prediction: `classifier`, or `own` for the posterior of the training images."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class for one image."""
+    """A class and its score for one image."""
 
     name: str
     score: float
-    """Softmax over all classes of a scale times the similarity, between 0 and 1. The scale decides
-    whether nine of ten answers with 0.9 are right; see `Calibration`."""
+    """Softmax over all classes of scale times similarity, between 0 and 1. The scale must be
+    calibrated for nine of ten answers with score 0.9 to be right; see `Calibration`."""
     label: int
     """The class's index among the run's classes."""
 
@@ -39,7 +39,7 @@ class Prediction:
     """The image's id in its dataset, or the path that the user gave."""
     classes: tuple[ClassScore, ...]
     source: Source = "classifier"
-    """`own` for a training image of a run whose labeler has a posterior."""
+    """`own` for a training image, if a labeler of the run has a posterior."""
 
     @property
     def label(self) -> int:
@@ -86,12 +86,12 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of the written rows."""
+    """Columns of a predictions file."""
 
     classes: int | None = None
-    """Most classes of a row, for CSV; None: as many as the first row has."""
+    """Largest number of classes per row, for CSV; None for the number in the first row."""
     source: bool = False
-    """True to write the source of each row, in runs that have a posterior."""
+    """True to write the column `source`, in runs that have a posterior."""
 
 
 PLAIN = Columns()
@@ -118,11 +118,11 @@ def stream_predictions(
     format: PredictionFormat,
     columns: Columns = PLAIN,
 ) -> None:
-    """Write each row as soon as it is there, for instance to standard output.
+    """Write each row as soon as `rows` yields it, for instance to standard output.
 
     `jsonl`: one object `{"image", "classes": [{"class", "score"}, ...]}` per line.
-    `csv`: the columns `image,class_1,score_1,class_2,...`, empty if a row has fewer classes.
-    With `columns.source`, `source` comes after `image` in both.
+    `csv`: the columns `image,class_1,score_1,class_2,...`; unused cells of a row are empty.
+    If `columns.source` is True, `source` follows `image` in both formats.
     """
     if format == "jsonl":
         _stream_jsonl(stream, rows, columns)
@@ -153,13 +153,13 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
 
 
 class _LineFeeds:
-    """Replaces CRLF at the end of rows: with `lineterminator`, csv would not quote CR in cells."""
+    """Stream that ends rows with LF: with csv's `lineterminator`, CR in cells would be unquoted."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, row: str) -> int:
-        """Write a row."""
+        """Write a row, and return the number of characters written."""
         return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
@@ -179,11 +179,11 @@ NO_LABEL = -1
 
 
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
-    """Put `NONE_OF_THEM` first where the best class scores less than `below`.
+    """Put `NONE_OF_THEM` first in each row whose best class scores less than `below`.
 
-    Its score is that of the best class. The classes follow, without the last, so that the length of
-    rows stays the same. The highest softmax probability is the usual baseline for detecting images
-    of unknown classes (Hendrycks and Gimpel 2017).
+    `NONE_OF_THEM` gets the score of the best class. The last class is removed, so that the length
+    of the row stays the same. The highest softmax probability is the usual baseline for detecting
+    images of unknown classes (Hendrycks and Gimpel 2017).
     """
     for row in rows:
         best = row.classes[0]
@@ -197,8 +197,8 @@ def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Predictio
 def separation(known: Tensor, unknown: Tensor) -> float:
     """Return the area under the ROC curve (AUROC): 0.5 is chance, 1 is perfect.
 
-    It is the share of pairs in which a score of `known` (A,) is above one of `unknown` (B,); ties
-    count half.
+    It is the share of all A * B pairs in which the score from `known` (A,) is above the score from
+    `unknown` (B,); ties count half.
     """
     order = unknown.sort().values
     below = torch.searchsorted(order, known, right=False)

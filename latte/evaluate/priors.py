@@ -1,8 +1,8 @@
 """Class priors of unlabelled images, and posteriors with new priors.
 
 Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori
-probabilities: a simple procedure", Neural Computation 14 (2002): expectation maximisation of the
-likelihood of the images, section 2.
+probabilities: a simple procedure", Neural Computation 14 (2002). Section 2 maximises the likelihood
+of the images by expectation maximisation.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ def estimate_priors(
 ) -> Tensor:
     """Estimate the class priors (C,), float64, of the images that have these posteriors.
 
-    Starting from equal priors: q_ik is p_ik pi_k, normalised over k, and pi_k the mean of q_ik over
-    i, until no prior changes by more than 1e-6. Posteriors should be calibrated.
+    All priors pi_k start equal. Each step computes q_ik = p_ik pi_k, normalised over the classes k,
+    and sets pi_k to the mean of q_ik over the images i, until no prior changes by more than 1e-6.
+    Posteriors should be calibrated.
 
     Args:
-        posteriors: (N, C) probabilities, rows that sum to 1. If N is 0, priors stay equal. With
-            `labels`, (N, K) probabilities of those K classes.
+        posteriors: (N, C) probabilities; rows sum to 1. If N is 0, priors stay equal. If `labels`
+            is given, (N, K) probabilities of the classes in `labels`.
         labels: (N, K) int64, K classes per image.
         classes: C; needed with `labels`.
     """
@@ -50,9 +51,9 @@ def estimate_priors(
 
 
 def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
-    """Return posteriors (B, C), float64, times class `weights` (C,) or (B, C); rows sum to 1.
+    """Return posteriors (B, C) times class `weights` (C,) or (B, C), as float64 rows of sum 1.
 
-    The weights are new priors divided by old ones. A row whose products are all 0 stays unchanged.
+    The weights are new priors divided by old priors. A row whose products are all 0 is unchanged.
     """
     given = posteriors.double()
     scaled = given * weights.double()
@@ -61,37 +62,37 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
 
 
 _SUPPORT = 0.5
-"""A class with fewer estimated images is unsupported: it is likelier to have none than one."""
+"""A class with fewer estimated images is unsupported: it more likely has no image than one."""
 _ROUNDING = 1e-3
 _FEWEST, _MOST = 1 / 6, 2.0
-"""The true number of classes divided by the estimate, in the middle 95 % of 224 folders drawn from
-labelled sets. Wrong labels spread over names that do not occur, so the range extends further down
-than up."""
+"""Range of the true number of classes divided by the estimate, in the middle 95 % of 224 folders
+drawn from labelled sets. Wrong labels add classes that do not occur, so an estimate can be further
+too high than too low."""
 
 
 @dataclass(frozen=True)
 class PresentClasses:
-    """An estimate of the number of classes that occur, and of the images of each."""
+    """Estimate of the number of classes that occur, and of the number of images per class."""
 
     expected: int
-    """Classes that have at least one image."""
+    """Estimated number of classes that have at least one image."""
     interval: tuple[int, int]
-    """95 %, within 0 and C."""
+    """95 % interval of `expected`, within 0 and C."""
     counts: Tensor
-    """(C,) float64: estimated images of each class; their sum is N."""
+    """(C,) float64: estimated number of images per class; the sum is N."""
     unsupported: tuple[int, ...]
-    """Classes with fewer than 0.5 estimated images, ascending."""
+    """Indices of classes with fewer than 0.5 estimated images, ascending."""
 
 
 def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> PresentClasses:
-    """Estimate which of C `classes` occur among N images, each of which shows one of them.
+    """Estimate which of C `classes` occur among N images, each of which shows one class.
 
-    The images of a class are N times its prior by `estimate_priors`, whose expectation
-    maximisation moves scattered uncertain labels to the classes that have certain ones.
+    The estimated number of images of a class is N times its prior from `estimate_priors`. Its
+    expectation maximisation moves scattered uncertain labels to classes with confident labels.
 
     Args:
         labels: (N, K) int64, the K likeliest classes of each image.
-        probabilities: (N, K), of these classes; rows are assumed to sum to 1.
+        probabilities: (N, K), probabilities of these classes; rows are assumed to sum to 1.
         classes: C.
 
     Raises:

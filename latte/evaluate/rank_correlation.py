@@ -10,30 +10,30 @@ import torch
 from torch import Tensor
 
 FEWEST = 5
-"""Fewest pairs for a correlation: with fewer, even a perfect one occurs by chance."""
+"""Fewest pairs for a correlation: with fewer, even a perfect correlation occurs by chance."""
 RESAMPLES = 2000
 PERMUTATIONS = 10_000
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rho over pairs of figures."""
+    """Spearman's rho over pairs of numbers."""
 
     pairs: int
     rho: float = math.nan
-    """NaN if a figure is constant, or if there are fewer than `FEWEST` pairs."""
+    """NaN if one side of the pairs is constant, or if there are fewer than `FEWEST` pairs."""
     by_chance: float = math.nan
-    """The |rho| that at most one of twenty unrelated figures reaches; see `chance_level`."""
+    """The |rho| that at most 5 % of random pairings reach; see `chance_level`."""
     low: float = math.nan
     """Lower end of the 95 % interval of rho; both ends are NaN without an interval."""
     high: float = math.nan
 
 
 def correlate(values: Sequence[float], gains: Sequence[float], interval: bool) -> Correlation:
-    """Return Spearman's rho of the pairs in which both figures are finite.
+    """Return Spearman's rho over the pairs in which both numbers are finite.
 
-    With `interval`, also its 95 % interval. If most values are equal it can miss 0 by chance;
-    `by_chance` is then still valid.
+    If `interval` is True, the result includes the 95 % interval of rho. If most values are equal,
+    the interval can exclude 0 by chance; `by_chance` is still valid then.
     """
     pairs = torch.tensor([values, gains], dtype=torch.float64)
     first, second = pairs[:, pairs.isfinite().all(dim=0)]
@@ -49,8 +49,8 @@ def correlate(values: Sequence[float], gains: Sequence[float], interval: bool) -
 def bootstrap_interval(first: Tensor, second: Tensor) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of rho over n pairs, with a fixed seed.
 
-    Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13. Resamples in which a
-    figure is constant have no rho, and are left out.
+    Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13. Resamples in which
+    `first` or `second` is constant have no rho, and are left out.
     """
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(len(first), (RESAMPLES, len(first)), generator=generator)
@@ -60,10 +60,11 @@ def bootstrap_interval(first: Tensor, second: Tensor) -> tuple[float, float]:
 
 
 def chance_level(first: Tensor, second: Tensor) -> float:
-    """Return the smallest |rho| that at most one of twenty random pairings (n) reaches.
+    """Return the smallest |rho| that at most 5 % of random pairings of two (n,) tensors reach.
 
     This is a permutation test with a fixed seed. Unlike the bootstrap, it is valid with many equal
-    values. Infinite if even the largest |rho| occurs more often, as for nearly constant figures.
+    values. The result is infinite if even the largest |rho| is more frequent, as for nearly
+    constant values.
     """
     generator = torch.Generator().manual_seed(0)
     order = torch.rand(PERMUTATIONS, len(first), generator=generator).argsort(dim=1)
@@ -76,9 +77,9 @@ def chance_level(first: Tensor, second: Tensor) -> float:
 
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
-    """Return the rank correlation along the last dimension of (..., n); NaN if one is constant.
+    """Return the rank correlation (...) along the last dimension of two tensors (..., n).
 
-    Spearman (1904); equal values share the mean of their ranks.
+    Spearman (1904); equal values share the mean of their ranks. A constant tensor gives NaN.
     """
     one, other = _centred(average_ranks(first)), _centred(average_ranks(second))
     lengths = one.square().sum(dim=-1) * other.square().sum(dim=-1)

@@ -1,4 +1,4 @@
-"""Similarities of images and classes, computed in blocks, and figures that need no labels."""
+"""Similarities of images and classes, computed in blocks, and measures that need no labels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from latte.toolkit.blocks import row_blocks
 
 @dataclass(frozen=True)
 class Similarities:
-    """An (M, C) matrix that is computed block by block, so that it is never in memory at once."""
+    """An (M, C) matrix, computed block by block so that it is never entirely in memory."""
 
     images: int
-    """M."""
+    """Number of images, M."""
     classes: int
-    """C."""
+    """Number of classes, C."""
     block: Callable[[slice], Tensor]
-    """Returns the rows (B, C) of consecutive images, on the CPU."""
+    """Function that returns the rows (B, C) of a slice of images, on the CPU."""
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield all rows, in order, as blocks (B, C)."""
@@ -29,7 +29,7 @@ class Similarities:
             yield self.block(rows)
 
     def labels(self) -> Tensor:
-        """Return (M,) int64: the most similar class of each image, the first of equal ones."""
+        """Return (M,) int64: the most similar class of each image; of equal classes, the first."""
         labels = [torch.zeros(0, dtype=torch.int64), *(rows.argmax(dim=1) for rows in self)]
         return torch.cat(labels)
 
@@ -42,21 +42,21 @@ def in_blocks(similarities: Tensor) -> Similarities:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Figures of one classifier that need no labels; none of them is an accuracy."""
+    """Measures of one classifier that need no labels; none of them is an accuracy."""
 
     confidence: float
     """Mean probability of the top class (softmax of logit scale times similarity)."""
     margin: float
-    """Mean similarity of the top class minus that of the second; 0 with a single class."""
+    """Mean difference between the two highest similarities; 0 with a single class."""
     balance: float
-    """Entropy of how often each class is predicted, over log C: 1 when all classes are predicted
-    equally often, 0 when all images fall into one class. A drop is a sign of collapse."""
+    """Entropy of the predicted classes divided by log C: 1 if all classes are predicted equally
+    often, 0 if all images get the same class. A drop is a sign of collapse."""
     class_counts: tuple[int, ...]
-    """Images predicted as each class, in label order."""
+    """Number of images predicted as each class, in label order."""
 
 
 def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnostics:
-    """Return the figures of a classifier on N > 0 images, from similarities (N, C), not scaled."""
+    """Return the measures of a classifier from unscaled similarities (N, C) of N > 0 images."""
     found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
     blocks = [_figures(block.detach().float(), logit_scale) for block in found]
     labels, confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))
@@ -70,14 +70,14 @@ def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnos
 
 
 def _figures(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return for each image of a block its class, the probability of this class, and the margin."""
+    """Return each image's top class, the probability of this class, and the margin, each (B,)."""
     confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
     best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
     return similarities.argmax(dim=1), confidences, best[:, 0] - best[:, -1]
 
 
 def balance(counts: Tensor) -> float:
-    """Return the entropy of the distribution `counts` (C,) over log C; 1 for a single class."""
+    """Return the entropy of the distribution `counts` (C,) divided by log C; 1 if C is 1."""
     if len(counts) == 1:
         return 1.0
     shares = counts.double() / counts.sum()

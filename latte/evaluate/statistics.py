@@ -1,4 +1,4 @@
-"""Mean, spread and interval of a figure that was measured once per seed."""
+"""Mean, spread and interval of a number that was measured once per seed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _COVERED = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and spread of a figure over runs that differ only in their seed."""
+    """Mean and spread of a number over runs that differ only in their seed."""
 
     mean: float
     deviation: float | None
-    """Sample standard deviation (n - 1); None for a single run."""
+    """Sample standard deviation (denominator n - 1); None for a single run."""
     runs: int
 
 
@@ -32,8 +32,8 @@ def spread(values: Sequence[float]) -> Spread:
 def mean_interval(values: Sequence[float]) -> Interval:
     """Return the mean of at least two values with Student's 95 % t-interval.
 
-    It covers the mean over all seeds, if values are normally distributed. Raises `ValueError` for
-    fewer than two values.
+    If the values are normally distributed, 95 % of such intervals cover the mean over all seeds.
+    Raises `ValueError` for fewer than two values.
     """
     if len(values) < 2:
         raise ValueError("a single value has no spread to estimate an interval from")
@@ -54,7 +54,10 @@ def t_quantile(degrees_of_freedom: int) -> float:
 
 
 def _inside(angle: float, degrees_of_freedom: int) -> float:
-    """Return P(|T| <= tan(angle) * sqrt(degrees)); Abramowitz and Stegun (1964), 26.7.3, 26.7.4."""
+    """Return P(|T| <= tan(angle) * sqrt(degrees)).
+
+    Abramowitz and Stegun (1964), equations 26.7.3 and 26.7.4.
+    """
     sine, cosine = math.sin(angle), math.cos(angle)
     odd = degrees_of_freedom % 2
     term = cosine if odd else 1.0

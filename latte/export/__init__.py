@@ -1,1 +1,1 @@
-"""A run's model in other libraries' formats."""
+"""Export of a run's model to the formats of other libraries."""

@@ -15,12 +15,12 @@ START, END = "<start_of_text>", "<end_of_text>"
 
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _DROPPED = r"\x1b\[[\d;]*[a-zA-Z]|[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff]"
-"""Terminal colours, control characters, the byte order mark."""
+"""Text to remove: terminal colours, control characters, the byte order mark."""
 
 _FINAL_SIGMA = r"(?<=\p{L})Σ(?!\p{L})"
-"""A final capital sigma, for which Python's lower() has a letter of its own."""
+"""Capital sigma at the end of a word, for which Python's `lower()` gives ς instead of σ."""
 _ENTITIES = ("&amp;", "&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&apos;", "&nbsp;")
-"""The commonest; `&amp;` twice, as open_clip unescapes twice."""
+"""Most common HTML entities; `&amp;` is listed twice because open_clip unescapes twice."""
 
 _REPAIRED = (
     range(0x0100, 0x0250),
@@ -33,7 +33,7 @@ _REPAIRED = (
 
 
 def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
-    """Return a tokenizer of transformers that gives the tokens of open_clip's `tokenizer`.
+    """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`.
 
     Raises `LatteError` for a tokenizer of another kind.
     """

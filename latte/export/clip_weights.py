@@ -1,4 +1,4 @@
-"""Configuration and weights of an open_clip model for the CLIP of transformers."""
+"""Conversion of an open_clip model to configuration and weights of transformers' CLIP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INSTEAD = (
 
 
 def clip_config(model: Any) -> dict[str, Any]:
-    """Return the arguments of `CLIPConfig`. Raises `LatteError` if it cannot describe the model."""
+    """Return arguments of `CLIPConfig`. Raises `LatteError` if they cannot describe `model`."""
     _require(getattr(model, "logit_bias", None) is None, "its logits have a bias")
     _require_plain_image_tower(model.visual)
     text = text_tower(model)
@@ -57,7 +57,7 @@ def clip_config(model: Any) -> dict[str, Any]:
 
 
 def clip_weights(model: Any) -> dict[str, Tensor]:
-    """Return the weights of `model` by transformers' names; the model must pass `clip_config`."""
+    """Return the weights of `model` by transformers' names; `clip_config` must accept `model`."""
     visual, text = model.visual, text_tower(model)
     weights = {
         "logit_scale": model.logit_scale.reshape(()),
@@ -68,7 +68,7 @@ def clip_weights(model: Any) -> dict[str, Tensor]:
         "vision_model.embeddings.position_embedding.weight": visual.positional_embedding,
         "text_model.embeddings.token_embedding.weight": text.token_embedding.weight,
         "text_model.embeddings.position_embedding.weight": text.positional_embedding,
-        # transformers spells it like this.
+        # transformers spells this name `layrnorm`.
         **_named("vision_model.pre_layrnorm", visual.ln_pre),
         **_named("vision_model.post_layernorm", visual.ln_post),
         **_named("text_model.final_layer_norm", text.ln_final),

@@ -1,4 +1,4 @@
-"""Parts of every export: a folder that appears whole, the prototypes, and facts of the model."""
+"""Code that all exports share: atomic folders, prototypes, and metadata of the model."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Exported:
 
     @property
     def scale(self) -> float:
-        """The factor of similarities before softmax."""
+        """Factor by which similarities are multiplied before softmax."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def about(self) -> dict[str, Any]:
-        """Return all that another program needs to classify with the prototypes."""
+        """Return the metadata that another program needs to classify with the prototypes."""
         return {
             "class_names": self.adapted.class_names,
             "learners": [member.name for member in self.adapted.members],
@@ -49,9 +49,9 @@ class Exported:
 
 @contextmanager
 def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
-    """Yield a new folder beside `folder`, which it replaces if the block succeeds.
+    """Yield a temporary folder, which replaces `folder` if the block succeeds.
 
-    Raises `LatteError` if something is there and must not be replaced.
+    Raises `LatteError` if `folder` exists and is not an empty folder, unless `replace` is true.
     """
     if folder.exists() and not replace and (not folder.is_dir() or any(folder.iterdir())):
         raise LatteError(
@@ -74,14 +74,17 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
 
 
 def write_prototypes(exported: Exported, path: Path) -> None:
-    """Write `classifier_tensors` with `about` as metadata `latte`."""
+    """Write the prototypes as safetensors, with `about` as JSON in the metadata `latte`."""
     metadata = {"latte": json.dumps(exported.about(), ensure_ascii=False)}
     with write_atomically(path) as temporary:
         save_file(classifier_tensors(exported.adapted), temporary, metadata=metadata)
 
 
 def require(package: str, extra: str, oldest: str = "0") -> None:
-    """Raise `LatteError` unless `package` of the extra is installed and new enough."""
+    """Raise `LatteError` unless `package` is installed in version `oldest` or newer.
+
+    `extra` is the extra of latte-clip that installs it.
+    """
     try:
         found = Version(version(package))
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""A run's model as a folder that transformers opens with `CLIPModel.from_pretrained`."""
+"""Export of a run's model to a folder for transformers' `CLIPModel.from_pretrained`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from latte.io.files import write_text
 from latte.run.adapted import Member
 
 _TRANSFORMERS = "5.4"
-"""The first version whose Pillow image processor has this name."""
+"""First version that calls its Pillow image processor `CLIPImageProcessorPil`."""
 _RESAMPLE = {"bilinear": 2, "bicubic": 3}
-"""Pillow's numbers of the filters."""
+"""Pillow's numbers of the resampling filters."""
 
 
 def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> Path:
-    """Write `folder`; several learners have a sub-folder each, named after the learner.
+    """Write the model to `folder`; each of several learners gets a sub-folder with its name.
 
     Raises:
         LatteError: if transformers is missing, or its CLIP cannot hold the model.

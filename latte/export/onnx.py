@@ -20,21 +20,22 @@ MODEL = "model.onnx"
 METADATA = "metadata.json"
 _OPSET = 18
 _LARGEST_FILE = 2**30
-"""Bytes of weights in the file itself; ONNX files are limited to 2 GiB."""
+"""Largest size in bytes of weights inside the ONNX file, whose format allows 2 GiB."""
 
 _TORCH = "2.10"
-"""Some earlier versions fix the batch size to the traced one, and some write no file."""
+"""Oldest torch: some earlier versions fix the batch size when tracing, some write no file."""
 _ONNXSCRIPT = "0.6.2"
-"""Earlier versions cannot convert the graph of torch."""
+"""Oldest onnxscript: earlier versions cannot convert the graph of torch."""
 _EXAMPLES = 2
-"""Images for tracing; a batch of one would become a constant."""
+"""Number of images for tracing; a batch size of 1 would become a constant."""
 
 
 class ImageClassifier(nn.Module):
-    """Pixels (B, 3, S, S) -> probabilities (B, C) and unit features (B, D).
+    """Module from pixels (B, 3, S, S) to probabilities (B, C) and unit features (B, D).
 
     Similarities of several learners are averaged; their features are concatenated and divided by
-    the square root of their number. The most similar prototype of a class counts.
+    the square root of the number of learners. The score of a class is that of its most similar
+    prototype.
     """
 
     def __init__(self, exported: Exported) -> None:
@@ -54,7 +55,7 @@ class ImageClassifier(nn.Module):
             self.register_buffer(f"bias_{number}", bias)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify; see the class."""
+        """Return probabilities (B, C) and unit features (B, D) of `pixels` (B, 3, S, S)."""
         features = [functional.normalize(tower(pixels), dim=-1) for tower in self.towers]
         similarities = torch.stack([self._similar(*one) for one in enumerate(features)]).mean(0)
         joint = torch.cat(features, dim=1) / len(features) ** 0.5
@@ -73,7 +74,7 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
     """Write `folder` with `model.onnx`, `metadata.json`, the prototypes and a README.
 
     Raises:
-        LatteError: if onnx is missing, torch too old, or learners take different pixels.
+        LatteError: if onnx is missing, torch too old, or the learners have different pixel formats.
     """
     require("onnx", "onnx")
     require("onnxscript", "onnx", _ONNXSCRIPT)
@@ -88,9 +89,10 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
 
 
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rows (C·K, D), sorted by class and padded to K each, and which of (C, K) are real.
+    """Return rows (C·K, D), sorted by class and padded to K per class, and a mask (C, K).
 
-    Not every ONNX runtime has an operator for scattering by owner, as torch does it.
+    The mask is True for rows that are not padding. Padding avoids torch's scatter by class, for
+    which some ONNX runtimes have no operator.
     """
     counts = owners.bincount()
     most = int(counts.max())

@@ -28,15 +28,15 @@ def export_run(
     *,
     candidate: bool = False,
 ) -> Path:
-    """Write the model of a run folder, or its `candidate`, in another format; return the folder.
+    """Export the model of a run folder, or of its `candidate`; return the folder of the export.
 
-    Without `output` it is `export/FORMAT` below the run folder, or below its `candidate`, and is
-    replaced each time.
+    Without `output`, this folder is `export/FORMAT` below the run folder, or below the folder of
+    its candidate, and is replaced each time.
 
     Raises:
         LatteError: if there is no trained model or no candidate, if `output` exists, if a package
-            is missing, if the format cannot hold the model, or, where the run folder is written
-            to, if a link leads out of it.
+            is missing, if the format cannot hold the model, or if the export goes into the run
+            folder and a link leads out of that.
     """
     found, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
     source = found.candidate if candidate else found

@@ -1,4 +1,4 @@
-"""Backbone: a CLIP with two towers, a logit scale and named groups of trainable parameters."""
+"""Interface of a CLIP with two towers, a logit scale and named groups of trainable parameters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PixelFormat:
 
 
 class Backbone(ABC):
-    """One copy of a CLIP. Features are L2-normalised; D is the width of the joint embedding.
+    """A CLIP model. Features are L2-normalised; D is the width of the joint embedding space.
 
     Example:
         >>> from latte.testing import StubClip  # a small Backbone for tests
@@ -62,7 +62,7 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """Scalar that multiplies cosine similarities, already exponentiated, with gradient."""
+        """Scalar factor of cosine similarities: exp of CLIP's parameter, with gradient."""
 
     @abstractmethod
     def clamp_logit_scale(self) -> None:
@@ -75,13 +75,13 @@ class Backbone(ABC):
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass (gradient checkpointing) to save memory.
 
-        Features and gradients change by rounding only. Return False if it is not supported.
+        Features and gradients change by rounding only. Return True if the backbone supports this.
         """
         return False
 
     @abstractmethod
     def fork(self) -> Backbone:
-        """Return an independent copy with equal weights and fingerprint, everything frozen."""
+        """Return an independent, frozen copy with equal weights and an equal fingerprint."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -89,8 +89,8 @@ class Backbone(ABC):
 
     @abstractmethod
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write a folder that open_clip opens as `local-dir:FOLDER` with equal outputs."""
+        """Write the model; open_clip opens it as `local-dir:FOLDER`, with equal outputs."""

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Classifier:
-    """Linear classifier: a row w with bias b gives an image x the score x·w + b.
+    """Linear classifier: a weight row w with bias b gives an image feature x the score x·w + b.
 
-    Rows may have any length but 0. Unit rows without bias score by cosine, as CLIP does.
+    A row may have any norm except 0. Rows of norm 1 without bias score by cosine, as CLIP does.
 
     Example:
         >>> import torch
@@ -27,26 +27,26 @@ class Classifier:
     """
 
     weights: Tensor
-    """(C·K, D), finite."""
+    """(C·K, D): one row per prototype; all entries are finite."""
     owners: Tensor
     """(C·K,) int64: the class of each row; every class has at least one row."""
     bias: Tensor | None = None
-    """(C·K,) in the type of `weights`, on the scale of cosines; None means zeros."""
+    """(C·K,) in the dtype of `weights`, added before the logit scale; None means zeros."""
 
     @property
     def classes(self) -> int:
-        """C, the number of classes; copied from the device once for each `owners` tensor."""
+        """Number of classes C, copied from the device only once per `owners` tensor."""
         return _number_of_classes(self.owners)
 
     @property
     def directions(self) -> Tensor:
-        """(C·K, D): the rows scaled to unit length, to compare prototypes by cosine."""
+        """Rows scaled to unit length, (C·K, D), for comparing prototypes by cosine."""
         from torch.nn.functional import normalize
 
         return normalize(self.weights, dim=1)
 
     def similarities(self, image_features: Tensor) -> Tensor:
-        """Score unit features (B, D): for each class the largest x·w + b of its rows, (B, C).
+        """Return scores (B, C) of unit features (B, D): the largest x·w + b of each class's rows.
 
         Scores are not multiplied by the logit scale.
         """

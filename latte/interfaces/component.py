@@ -1,4 +1,4 @@
-"""Base class of all components, their options and the context that they run in."""
+"""Base classes of components and of their options, and the context in which components run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Options(BaseModel):
-    """Base of a component's options: an unknown key is an error, and options are immutable.
+    """Base class of a component's options: unknown keys raise an error; options are immutable.
 
     Example:
         >>> from pydantic import Field
@@ -31,8 +31,8 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     oracle_options: ClassVar[tuple[str, ...]] = ()
-    """Names of options of a description that use true labels of training images when they are not
-    None. A recipe that sets one is refused unless it says `oracle: true`."""
+    """Names of options that make a description use true labels of training images, unless they are
+    None. A recipe that sets such an option must also set `oracle: true`."""
 
 
 class NoOptions(Options):
@@ -49,9 +49,9 @@ class NoOptions(Options):
 class IsPath:
     """Marks a text option as a path, which the component opens with `Context.path`.
 
-    A relative path in a recipe starts at the recipe's folder. A path from an environment variable,
-    as in `root: ${IMAGES}`, starts at the folder where the command runs: a marked option gets it as
-    an absolute path.
+    A relative path in a recipe is relative to the recipe's folder. A path from an environment
+    variable, as in `root: ${IMAGES}`, is relative to the folder where the command runs; the option
+    receives it as an absolute path.
 
     Example:
         >>> from typing import Annotated
@@ -61,11 +61,11 @@ class IsPath:
     """
 
     pattern: str = "(?P<path>.+)"
-    """Regular expression for the whole text; its group `path` is the path."""
+    """Regular expression that matches the option's text in full; its group `path` is the path."""
 
 
 PathText = Annotated[str, IsPath()]
-"""An option that holds a path, as in `root: PathText`."""
+"""Type of an option that holds a path, as in `root: PathText`."""
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -89,29 +89,30 @@ class Context:
     """
 
     base_dir: Path
-    """Folder of the recipe: relative paths in options start here."""
+    """Folder of the recipe; relative paths in options are relative to this folder."""
     cache_dir: Path
-    """Folder that outlives runs; a component writes only below a subfolder of its own name."""
+    """Cache folder of all runs; a component writes only to the subfolder with its own name."""
     device: str
     """A torch device, such as `cpu` or `cuda:0`."""
     seed: int
     frozen_clip: Callable[[], Backbone]
-    """Returns the zero-shot CLIP, loaded at the first call and shared: never train it."""
+    """Returns the frozen CLIP, which is loaded at the first call. Do not train it: all components
+    share it."""
     model_folder: Callable[[str], Path] = _no_model_folder
-    """Returns the folder of the model that a plugin registered under a name, for an option that may
-    say `plugin:NAME`. Raises `LatteError` for a name that no plugin registered."""
+    """Returns the folder of the model that a plugin registered under the given name; for options
+    that accept `plugin:NAME`. Raises `LatteError` for a name that no plugin registered."""
 
     def path(self, path: str | Path) -> Path:
-        """Return `path` as an absolute path; it starts at the recipe's folder, and `~` is expanded.
+        """Return the absolute path of `path`, which starts at the recipe's folder; expand `~`.
 
-        Give the option the type `PathText`: a path from an environment variable then starts at the
-        folder where the command runs.
+        Declare the option as `PathText`, so that a path from an environment variable is relative to
+        the folder where the command runs.
         """
         return (self.base_dir / Path(path).expanduser()).absolute()
 
 
 class Component(ABC, Generic[OptionsT]):
-    """Base of everything that a recipe can name; the engine builds it as `Class(options, context)`.
+    """Base class of all components; the engine creates one by `Class(options, context)`.
 
     Example:
         >>> from latte.api import Component, NoOptions

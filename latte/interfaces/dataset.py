@@ -1,4 +1,4 @@
-"""Datasets and image references. The type of training images has no field for a label."""
+"""Interface of datasets, and image references, which have no field for a label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from latte.interfaces.component import Component, OptionsT
 
 LARGEST_IMAGE = 2**30
-"""Largest size of an image file, in bytes; 100 million decoded pixels take less on disk."""
+"""Largest accepted image file, in bytes; the file of a 100-megapixel image is smaller."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -27,12 +27,12 @@ class ImageReference:
     """
 
     id: str
-    """Stable and unique in its dataset: the path relative to the dataset's root, with `/`."""
+    """Path relative to the dataset's root, with `/`; unique in the dataset, and stable."""
     _path: str
-    """Kept as text: a `Path` takes about 500 bytes, and there may be a million images."""
+    """Path as a `str`, because a `Path` takes about 500 bytes and there may be a million images."""
     span: tuple[int, int] | None
-    """Start and length, in bytes, of an image that is one part of the file, such as a member of an
-    uncompressed TAR; None: the whole file is the image."""
+    """Start and length, in bytes, of an image that is a part of the file, such as a member of an
+    uncompressed TAR; None if the image is the whole file."""
 
     def __init__(self, id: str, path: Path, span: tuple[int, int] | None = None) -> None:
         object.__setattr__(self, "id", id)
@@ -45,7 +45,11 @@ class ImageReference:
         return Path(self._path)
 
     def read_bytes(self) -> bytes:
-        """Read the encoded image. Raises `OSError`, also for a pipe, a device and a huge file."""
+        """Return the encoded image.
+
+        Raises `OSError` if the file cannot be read, is a pipe or a device, or is larger than
+        `LARGEST_IMAGE`.
+        """
         if self.span is None:
             _refuse_endless(self.path)
             return self.path.read_bytes()
@@ -65,7 +69,7 @@ def _refuse_endless(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """Image of the evaluation split with its true class; no other type in latte has a label.
+    """Image of the evaluation split with its true class index; training images have no label.
 
     Example:
         >>> from pathlib import Path
@@ -79,7 +83,7 @@ class LabelledImage:
 
 
 class Dataset(Component[OptionsT]):
-    """Images, class names and a template. Only the evaluation split has labels.
+    """Images, class names and a text template. Only the evaluation split has labels.
 
     Example:
         >>> from latte.api import Dataset, ImageReference, NoOptions
@@ -93,7 +97,7 @@ class Dataset(Component[OptionsT]):
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
-        """C distinct names, in label order."""
+        """Names of the C classes, distinct and in label order."""
 
     @property
     @abstractmethod
@@ -102,12 +106,12 @@ class Dataset(Component[OptionsT]):
 
     @property
     def templates(self) -> Sequence[str]:
-        """All templates of a class, `template` first; a class is the mean of their features."""
+        """All templates, `template` first; the text features of a class are averaged over them."""
         return (self.template,)
 
     @property
     def class_aliases(self) -> Sequence[Sequence[str]]:
-        """All names of each class, the one in `class_names` first."""
+        """All names of each class; the first is the name in `class_names`."""
         return [(name,) for name in self.class_names]
 
     @abstractmethod
@@ -119,8 +123,8 @@ class Dataset(Component[OptionsT]):
         return ()
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Return the known labels of training images by id.
+        """Return the known true labels of training images, by image id.
 
-        Reports show them. Only a recipe with `oracle: true` uses them otherwise, to draw groups.
+        Reports show these labels. Only a recipe with `oracle: true` also uses them, to draw groups.
         """
         return {}

@@ -1,4 +1,4 @@
-"""Describers write texts about images; description types say what to ask them."""
+"""Interfaces of describers, which write texts about images, and of description types."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class DescribedImage:
     key: str
     """Hash of the encoded image: equal files have equal keys."""
     features: Tensor
-    """Unit feature (D,) by the frozen CLIP, on the CPU."""
+    """Unit image feature (D,) from the frozen CLIP, on the CPU."""
     open: Callable[[], Image.Image]
-    """Decodes the image to RGB."""
+    """Decodes the image and returns it in RGB."""
 
 
 @dataclass(frozen=True)
 class DescribeRequest:
-    """One question about 1 to `max_images` images, or about one grid that shows several.
+    """One question about 1 to `max_images` images, or about one grid image of several images.
 
     Example:
         >>> from latte.api import DescribeRequest
@@ -50,12 +50,12 @@ class DescribeRequest:
     images: tuple[DescribedImage, ...]
     prompt: str
     sample: int = 0
-    """Number of the answer, from 0, where several answers to one question are wanted."""
+    """Index of the answer, from 0, if the recipe asks for several answers to one question."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Returned in place of a text that a describer will never write; it is not asked again.
+    """Answer of a describer that will never write the text; the engine does not ask again.
 
     Example:
         >>> from latte.api import Refusal
@@ -64,14 +64,15 @@ class Refusal:
     """
 
     reason: str
-    """Reason in a few words, such as `content filter`; stored with the request for people."""
+    """Reason in a few words, such as `content filter`; stored, so that people can read it."""
 
 
 class Describer(Component[OptionsT]):
-    """Answers "what do these images show?". The engine batches, retries and stores the answers.
+    """Writes texts about images. The engine batches and retries requests and stores the texts.
 
-    All describers of a run are built before the first one is asked, and each is closed before the
-    next one is asked. So load a large model at the first request, not in `__init__`.
+    All describers of a run are created before the first request. They then work one after another,
+    and each is closed before the next begins. So load a large model at the first request, not in
+    `__init__`.
 
     Example:
         >>> from latte.api import Describer, NoOptions
@@ -83,34 +84,34 @@ class Describer(Component[OptionsT]):
 
     @property
     def max_images(self) -> int:
-        """Largest number of images in one request. With 1, a group arrives as one grid image."""
+        """Largest number of images in one request. If 1, a group is sent as one grid image."""
         return 1
 
     @property
     def batch_size(self) -> int:
-        """Number of requests per call of `describe`; not part of the fingerprint."""
+        """Largest number of requests per call of `describe`; not part of the fingerprint."""
         return 32
 
     @property
     def varies(self) -> bool:
-        """True if another `sample` of a question may get another text, as with random sampling."""
+        """True if two samples of one question may get different texts, as in random decoding."""
         return False
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Amounts spent so far, such as `{"tokens": 1200}`; shown beside the rate."""
+        """Amounts used so far, such as `{"tokens": 1200}`; shown beside the progress bar."""
         return {}
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identifier of model, revision and decoding: equal fingerprints promise equal texts."""
+        """Identifier of model, revision and decoding; equal fingerprints guarantee equal texts."""
 
     @abstractmethod
     def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str | Refusal]:
         """Return one text per request, in order. An empty text counts as a refusal.
 
-        Raise an exception for a failure that may pass: the engine asks again, in smaller batches.
+        Raise an exception for a temporary failure: the engine asks again, in smaller batches.
         """
 
     def close(self) -> None:
@@ -118,7 +119,7 @@ class Describer(Component[OptionsT]):
 
 
 class DescriptionType(Component[OptionsT]):
-    """Scope and prompt of a description; answers "what do we ask about?".
+    """Kind of description: its scope (one image, a group or a class) and its prompts.
 
     Example:
         >>> from latte.api import DescriptionType, NoOptions
@@ -132,14 +133,14 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def group_size(self) -> int:
-        """Number of images per group, all of one zero-shot label; 1 for the other scopes."""
+        """Number of images per group, all of one zero-shot label; 1 unless the scope is `group`."""
         return 1
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images of a group that truly belong to its class; None: no label is used.
+        """Number of a group's images that truly belong to its class; None: no true label is used.
 
-        A number makes the run an oracle, and comes from one of the options' `oracle_options`.
+        A number makes the run an oracle run, and comes from one of the `oracle_options`.
         """
         return None
 
@@ -150,24 +151,24 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def samples(self) -> int:
-        """Number of answers per question; more than 1 needs a describer that varies.
+        """Number of answers per question; above 1, the describer's `varies` must be True.
 
-        At each step an image's text is drawn from all answers to all prompts.
+        In each step, the text of an image is drawn from all answers to all prompts.
         """
         return 1
 
     @property
     def weight(self) -> float:
-        """Weight of its texts when an aggregator mixes descriptions; above 0."""
+        """Weight of this description's texts when an aggregator mixes descriptions; above 0."""
         return 1.0
 
     @abstractmethod
     def prompt(self, class_name: str) -> str:
         """Return the question about an image or group whose zero-shot label is `class_name`.
 
-        For scope `class` no describer is asked: the returned text is the description itself.
+        For scope `class`, no describer is asked: the returned text is the description itself.
         """
 
     def prompts(self, class_name: str) -> Sequence[str]:
-        """Return all questions, at least one; only for the scopes `image` and `group`."""
+        """Return all questions (at least one); used for the scopes `image` and `group` only."""
         return (self.prompt(class_name),)

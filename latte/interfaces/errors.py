@@ -1,4 +1,4 @@
-"""Error for users: the problem, its place, and the fix."""
+"""Errors that name the problem, its place and the fix for the user."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from difflib import get_close_matches
 class LatteError(Exception):
     """Error that the user can fix; the command line prints it and exits with code 2.
 
-    `what` is the problem, `where` its place (`file:line key.path`, a file or an image id), and
-    `hint` the nearest correct name or the command that fixes it.
+    `what` is the problem, `where` is its place (`file:line key.path`, a file or an image id), and
+    `hint` is the nearest correct name or the command that fixes it.
 
     Example:
         >>> from latte.api import LatteError
@@ -32,7 +32,7 @@ class LatteError(Exception):
         return f"{head}\n  {self.hint}" if self.hint else head
 
 
-class RecipeErrors(LatteError):  # noqa: N818 - several errors, not one
+class RecipeErrors(LatteError):  # noqa: N818 - holds several errors
     """All errors of one recipe, found in one pass and reported together.
 
     Example:

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunStart:
-    """Start of a run, or its continuation after a stop.
+    """Start of a run, also when a stopped run continues.
 
     Example:
         >>> from pathlib import Path
@@ -21,7 +21,7 @@ class RunStart:
 
     name: str
     folder: Path
-    """The run folder: the same for each run of this recipe. A reporter writes only below it."""
+    """Run folder, the same each time this recipe runs. A reporter writes only inside it."""
     recipe: Mapping[str, Any]
     """The resolved recipe as plain data; values of keys such as `api_key` are redacted."""
     seed: int
@@ -30,7 +30,7 @@ class RunStart:
 
 @dataclass(frozen=True)
 class StageEnd:
-    """End of a stage.
+    """End of a stage, such as `train`, of a run.
 
     Example:
         >>> from latte.api import StageEnd
@@ -40,14 +40,14 @@ class StageEnd:
 
     stage: str
     seconds: float
-    """Wall-clock seconds of the run that did the work."""
+    """Wall-clock time in seconds, in the run that computed the stage."""
     reused: bool
-    """True if an earlier run finished the stage, so that it was skipped now."""
+    """True if the stage was skipped because an earlier run finished it."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Measurements of one training step, or of the end of one epoch.
+    """Measurements of one training step, or at the end of one epoch.
 
     Example:
         >>> from latte.api import Figures
@@ -56,8 +56,8 @@ class Figures:
     """
 
     step: int
-    """Optimiser steps done, from 1. After a resume a step may be sent again, unchanged."""
+    """Number of optimiser steps done, from 1. A resumed run may send a step again, unchanged."""
     epoch: int
-    """From 0."""
+    """Index of the epoch, from 0."""
     values: Mapping[str, float]
-    """Floats by name, such as `loss`, or `learner.loss` with several learners."""
+    """Measured values by name: `loss`, for example, or `learner.loss` with several learners."""

@@ -1,4 +1,4 @@
-"""Gates hold back texts that are not usable for training."""
+"""Interface of gates, which hold back texts that are unusable for training."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class GatedText:
     text: str
     """One printable line; never empty."""
     class_name: str
-    """Zero-shot label of the described images."""
+    """Name of the described images' zero-shot class."""
     prompt: str
     """Question that the text answers."""
 
 
 @dataclass(frozen=True)
 class GateSubject:
-    """Facts that all texts of one call of `Gate.judge` share.
+    """Facts that hold for all texts in one call of `Gate.judge`.
 
     Example:
         >>> from latte.api import GateSubject
@@ -63,18 +63,18 @@ class HeldBack:
     texts: int
     """Number of texts before the first gate."""
     held_back: int
-    """Number of texts that this gate held back, of those that earlier gates let pass."""
+    """Number of texts that passed all earlier gates and that this gate held back."""
     reason: str | None = None
-    """Reason for the first text that was held back; None if there is none."""
+    """Reason why the first text was held back; None if no text was held back."""
     example: str | None = None
-    """The first text that was held back."""
+    """The first text that was held back; None if no text was held back."""
 
 
 class Gate(Component[OptionsT]):
-    """Judges texts before they are used; it never changes one.
+    """Judges texts before they are used, without changing them.
 
-    A text that is held back is treated as if the describer had refused it. It stays in the store,
-    so that a run with other gates can use it without asking again.
+    A text that is held back is treated like a refusal of the describer. It remains in the store, so
+    that a run with other gates can use it without asking the describer again.
 
     Example:
         >>> from latte.api import Gate, NoOptions
@@ -85,9 +85,9 @@ class Gate(Component[OptionsT]):
 
     @abstractmethod
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> Sequence[str | None]:
-        """Return None for each text that passes, and a reason of a few words for each other one.
+        """Return a verdict per text, in order: None if it passes, else a reason in a few words.
 
-        `texts` are the answers to all distinct questions of one description, without those that
-        earlier gates held back, so that a gate can compare them. Equal texts must get equal
-        verdicts, whatever was judged before.
+        `texts` are the answers to all distinct questions of one description, without the answers
+        that earlier gates held back. They are judged in one call, so that a gate can compare them.
+        Equal texts must get equal verdicts, regardless of earlier calls.
         """

@@ -1,4 +1,4 @@
-"""Guards judge without labels whether the adapted classifier is better than zero-shot CLIP."""
+"""Interface of guards, which judge without labels whether adapting improved on zero-shot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Outcome = Literal["likely better", "cannot tell", "kept zero-shot"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One adapted learner, on the CPU.
+    """One adapted learner that a guard judges; its tensors are on the CPU.
 
     Example:
         >>> import torch
@@ -41,7 +41,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Input of a guard, on the CPU. Nothing in it comes from a label.
+    """Input of a guard: tensors on the CPU, none of them computed from true labels.
 
     Example:
         >>> import torch
@@ -69,11 +69,14 @@ class Evidence:
     labels: Tensor
     """(N,) int64: adapted class of each training image, from the posterior if there is one."""
     trained: bool
-    """True if the recipe trained a CLIP; then candidates are taken completely or not at all."""
+    """True if the recipe trained the CLIP; candidates are then accepted in full or not at all."""
 
     @property
     def divisible(self) -> bool:
-        """True if a strength between 0 and 1 is allowed: nothing trained, one row per class."""
+        """True if a strength between 0 and 1 is allowed.
+
+        This requires that no CLIP was trained and that each classifier has one row per class.
+        """
         owners = [one.classifier.owners for one in self.candidates.values()]
         return not self.trained and all(len(one) == len(self.class_names) for one in owners)
 
@@ -89,23 +92,23 @@ class Verdict:
     """
 
     strength: float
-    """0 keeps zero-shot, 1 takes the candidates; values in between mix the two classifiers, which
-    is allowed if `Evidence.divisible` is true."""
+    """0 keeps the zero-shot classifier, 1 accepts the candidates in full; a value in between mixes
+    the two classifiers and is allowed only if `Evidence.divisible` is True."""
     reason: str
     """One clause without a full stop, for readers without a background in statistics."""
     probability: float | None = None
     """Probability that adapting helps on images like these; None if the guard gives none."""
     signals: Mapping[str, float] = field(default_factory=dict)
-    """Finite numbers on which the verdict is based, by name."""
+    """Measurements on which the verdict is based, by name; all are finite."""
 
     @property
     def adapt(self) -> bool:
-        """True if the run takes at least a part of the candidates."""
+        """True if the run accepts the candidates, in full or mixed with zero-shot."""
         return self.strength > 0
 
     @property
     def outcome(self) -> Outcome:
-        """The verdict in two words; adapting without a probability is `likely better`."""
+        """Verdict in two words; `likely better` if the run adapts and `probability` is None."""
         if not self.adapt:
             return "kept zero-shot"
         sure = self.probability is None or self.probability >= LIKELY
@@ -113,7 +116,7 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` for a verdict that a run cannot follow or store."""
+    """Raise `ValueError` if `verdict` is invalid; a strength inside (0, 1) needs `divisible`."""
     if not 0 <= verdict.strength <= 1:
         raise ValueError(f"the strength {verdict.strength} is not between 0 and 1")
     if not divisible and verdict.strength not in (0, 1):
@@ -130,7 +133,7 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
 
 
 class Guard(Component[OptionsT]):
-    """Decides after adapting, without labels, how much of the adapted classifier a run takes.
+    """Decides without labels whether a run uses the adapted classifier, zero-shot or a mixture.
 
     Example:
         >>> from latte.api import Guard, NoOptions, Verdict
@@ -142,7 +145,8 @@ class Guard(Component[OptionsT]):
 
     @abstractmethod
     def judge(self, evidence: Evidence) -> Verdict:
-        """Return the verdict: equal for equal evidence. Do not write into its tensors.
+        """Return a verdict; equal evidence must get equal verdicts.
 
-        There may be a single image or a single class, and images may be identical.
+        Do not write into the tensors of `evidence`. There may be a single image or a single class,
+        and images may be identical.
         """

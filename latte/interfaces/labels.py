@@ -1,4 +1,4 @@
-"""Pseudo-labelers assign a class and a weight to each training image."""
+"""Interface of pseudo-labelers, which assign a class and a weight to each training image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Refresh = Literal["never", "epoch", "step"]
 
 
 class PseudoLabeler(Component[OptionsT]):
-    """Assigns pseudo-labels; one labeler serves all learners, so it can compare them.
+    """Assigns pseudo-labels. All learners share one labeler, which can therefore compare them.
 
     Example:
         >>> from latte.api import NoOptions, PseudoLabeler, full_stream
@@ -35,13 +35,13 @@ class PseudoLabeler(Component[OptionsT]):
     """
 
     refresh: Refresh = "step"
-    """`epoch`: `on_epoch_start` runs before every epoch. `never`, `step`: it runs once, at the
-    start; with `step`, `assign` computes new labels in each step."""
+    """`epoch`: `on_epoch_start` runs before every epoch. `never` and `step`: `on_epoch_start` runs
+    once, at the start; with `step`, `assign` computes new labels in each step."""
     needs_feature_banks: bool = False
-    """True if `on_epoch_start` needs the features of the whole training set by every learner."""
+    """True if `on_epoch_start` needs every learner's features of the whole training set."""
 
     def start(self, start: TrainingStart) -> None:
-        """Prepare the labeler; called once, before anything else."""
+        """Prepare the labeler; called once, before all other methods."""
 
     def on_epoch_start(
         self,
@@ -49,19 +49,20 @@ class PseudoLabeler(Component[OptionsT]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Use all learners' features; mappings are by learner name.
+        """Compute labels from the features of all learners; return results for the aggregators.
 
-        `banks` is empty unless `needs_feature_banks` is true.
+        Keys of `banks` and `aggregators` are learner names. `banks` is empty unless
+        `needs_feature_banks` is True.
         """
         return EpochInfo()
 
     def posterior(self, learner: str) -> Posterior | None:
-        """Return the classes of all training images, if the labeler decides them together.
+        """Return the class probabilities of all training images, or None if there are none.
 
-        Valid after `on_epoch_start`, for the learner of that name; None for a labeler that decides
-        each image alone. The engine calls it only in runs without a training step, because training
-        changes the features. All learners have equal features then, so it asks for the first one.
-        The last posterior counts if several labelers return one.
+        Only a labeler that labels all images jointly has a posterior. Valid after `on_epoch_start`,
+        for the named learner. The engine calls this method only in runs without a training step,
+        because training changes the features. All learners then have equal features, so the engine
+        asks for the first learner only. If several labelers return a posterior, the last counts.
         """
         return None
 
@@ -69,10 +70,10 @@ class PseudoLabeler(Component[OptionsT]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return label streams for detached features (B, D) of the learner `batch.learner`."""
+        """Return label streams for the batch's detached features (B, D) from `batch.learner`."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return all tensors that `load_state` needs to continue exactly."""
+        """Return all tensors that `load_state` needs to resume exactly."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Losses compare image features with their supervision."""
+"""Interface of losses, which compare image features with their supervision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Loss(Component[OptionsT]):
-    """Scalar loss of one label stream; the engine adds the streams, each times its `scale`.
+    """Scalar loss of one label stream; the engine sums the losses, each times its `scale`.
 
     Example:
         >>> from latte.api import Loss, NoOptions

@@ -1,4 +1,4 @@
-"""Progress of long work, independent of terminals."""
+"""Interfaces that report the progress of long tasks, independent of a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class ProgressTask(Protocol):
-    """One task in progress.
+    """Progress of one task.
 
     Example:
         >>> from latte.api import ProgressTask
@@ -22,7 +22,7 @@ class ProgressTask(Protocol):
 
 
 class Progress(Protocol):
-    """Display of tasks, with their rate and remaining time.
+    """Display of the progress of tasks, with rate and remaining time.
 
     Example:
         >>> from latte.api import Progress
@@ -34,9 +34,9 @@ class Progress(Protocol):
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> AbstractContextManager[ProgressTask]:
-        """Open a task of `total` units, of which an earlier run finished `done`.
+        """Show a task of `total` units called `unit`; an earlier run finished `done` of them.
 
-        `total` is None if the number is not known.
+        `total` is None if it is unknown. The task is shown within the `with` block.
         """
 
     def say(self, line: str) -> None:
@@ -44,13 +44,13 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """Shows nothing."""
+    """Implementation of `Progress` that shows nothing."""
 
     @contextmanager
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Open a task that nobody sees."""
+        """Yield a task that is not shown."""
         yield _SilentTask()
 
     def say(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Prototype aggregators hold the class prototypes and derive supervision from them."""
+"""Interface of prototype aggregators, which hold class prototypes and derive supervision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ClassFeatureRefresh = Literal["start", "epoch", "step"]
 
 @dataclass(frozen=True)
 class Supervision:
-    """Supervision of one label stream; a loss reads the field that its `requires` names.
+    """Supervision of one label stream; a loss reads the field named in its `requires`.
 
     Example:
         >>> import torch
@@ -34,7 +34,7 @@ class Supervision:
     targets: Tensor | None = None
     """(B, D): vectors that the image features should match; may carry gradient."""
     classifier: Classifier | None = None
-    """Classifier that should give each image its label; may carry gradient."""
+    """Classifier that should predict each image's label; may carry gradient."""
 
 
 class PrototypeAggregator(Component[OptionsT]):
@@ -57,16 +57,17 @@ class PrototypeAggregator(Component[OptionsT]):
     """
 
     class_features_refresh: ClassFeatureRefresh = "start"
-    """Times at which the engine encodes the C class texts with the learner's text tower and calls
-    `refresh_class_features`. `start`: never after the start. `epoch`: before every epoch and at the
-    end, without gradient. `step`: before every step, with gradient, and at the end."""
+    """Schedule on which the engine encodes the C class texts with the learner's text tower and
+    calls `refresh_class_features`. `start`: never, so the features given to `start` stay. `epoch`:
+    before every epoch and at the end of training, without gradient. `step`: before every step, with
+    gradient, and at the end of training."""
 
     @abstractmethod
     def start(self, start: TrainingStart) -> None:
-        """Set the first prototypes from the frozen CLIP's features."""
+        """Set the initial prototypes from the frozen CLIP's features."""
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Take freshly encoded class texts (C, D); see `class_features_refresh`."""
+        """Use newly encoded class text features (C, D); see `class_features_refresh`."""
 
     @abstractmethod
     def classifier(self) -> Classifier:
@@ -82,19 +83,19 @@ class PrototypeAggregator(Component[OptionsT]):
     ) -> Supervision:
         """Turn one stream's labels and texts into targets, a classifier, or both.
 
-        `texts` maps each description's name to unit features (B, D) with gradient; for scope
-        `class` these are the texts of this stream's labels. `image_features` (B, D) are detached.
+        `texts` maps each description's name to unit text features (B, D) with gradient; for scope
+        `class` these belong to the labels of this stream. `image_features` (B, D) are detached.
         """
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Update the prototypes once per step, after `backward`, from all streams together."""
+        """Update the prototypes from all streams; called once per step, after `backward`."""
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Take the labelers' results at the start of an epoch, such as classifiers."""
+        """Use the classifier that labelers return for `learner` at an epoch's start, if any."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Return all tensors that `load_state` needs to continue exactly."""
+        """Return all tensors that `load_state` needs to resume exactly."""
 
     @abstractmethod
     def load_state(self, state: Mapping[str, Tensor]) -> None:

@@ -16,12 +16,12 @@ from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
 
 OWN_IMAGES = ", own images"
-"""Suffix of evaluations on test images that are also training images; see `Posterior`."""
+"""Suffix in names of evaluations on only those test images that are also training images."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Measured value with its 95 % interval, as fractions.
+    """Measured value and the ends of its 95 % interval, as fractions of 1.
 
     Example:
         >>> from latte.api import Interval
@@ -65,21 +65,21 @@ class Evaluation:
     """
 
     name: str
-    """`zero-shot`, `adapted`, `candidate`, one of these followed by `OWN_IMAGES`, or a control's
-    name."""
+    """`zero-shot`, `adapted`, `candidate`, one of these followed by `OWN_IMAGES`, or the
+    name of a control run."""
     images: int
     top1: Interval
     top5: float
     mean_per_class: float
     classes: tuple[ClassAccuracy, ...]
-    """In label order."""
+    """Accuracy per class, in label order."""
     gain: Interval | None
-    """Top-1 minus zero-shot top-1 on the same images (paired); None for zero-shot itself."""
+    """Gain in top-1 over zero-shot on the same images (paired); None for zero-shot itself."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of a run's confidence without labels, with its measured error.
+    """Calibration of a run's confidence without labels, and its error if labels exist.
 
     Example:
         >>> from latte.api import Calibration
@@ -88,13 +88,13 @@ class Calibration:
     """
 
     scale: float
-    """Factor of similarities before softmax, in place of the model's logit scale."""
+    """Calibrated factor of similarities before softmax; replaces the model's logit scale."""
     logit_scale: float
     """Logit scale of the model."""
     expected_accuracy: float
     """Mean confidence on the training images after calibration: an estimate without labels."""
     images: int
-    """Number of training images used."""
+    """Number of training images used for calibration."""
     error: float | None = None
     """Expected calibration error on the evaluation images, which were not used to calibrate."""
     uncalibrated_error: float | None = None
@@ -122,12 +122,12 @@ class PresentNames:
     """Lower end of the 95 % interval; `high` is its upper end."""
     high: int
     unsupported: tuple[str, ...]
-    """Names with fewer than 0.5 estimated images, in label order."""
+    """Class names with fewer than 0.5 estimated images each, in label order."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """Texts of one description of a training image.
+    """Texts that one description gives a training image.
 
     Example:
         >>> from latte.api import Described
@@ -144,7 +144,7 @@ class Described:
 
 @dataclass(frozen=True)
 class GalleryEntry:
-    """Training image with its descriptions and labels.
+    """Training image with its descriptions and its zero-shot, adapted and true label.
 
     Example:
         >>> from pathlib import Path
@@ -165,7 +165,7 @@ class GalleryEntry:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Number of evaluation images with one true and one predicted class, equal or not.
+    """Number of evaluation images of class `true` that are classified as class `predicted`.
 
     Example:
         >>> from latte.api import Confusion
@@ -180,7 +180,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class LabelFlow:
-    """Number of training images with one zero-shot and one adapted label, equal or not.
+    """Number of training images with zero-shot label `frozen` and adapted label `adapted`.
 
     Example:
         >>> from latte.api import LabelFlow
@@ -195,7 +195,7 @@ class LabelFlow:
 
 @dataclass(frozen=True)
 class LearnerPrototypes:
-    """Class prototypes of one learner, on the CPU, in the joint embedding space of width D.
+    """Class prototypes of one learner before and after adapting, on the CPU; D is their width.
 
     Example:
         >>> import torch
@@ -207,14 +207,14 @@ class LearnerPrototypes:
 
     learner: str
     before: Classifier
-    """The zero-shot classifier: class texts (C, D) of the frozen CLIP."""
+    """The zero-shot classifier: class text features (C, D) of the frozen CLIP."""
     after: Classifier
     """The adapted prototypes (C·K, D)."""
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """Results that a report may state: measured by this run, or None.
+    """Results of one run for its reports; a result that was not measured is None or empty.
 
     Example:
         >>> from latte.api import RunResults
@@ -232,49 +232,50 @@ class RunResults:
     training_images: int
     skipped_images: int
     seconds: Mapping[str, float]
-    """Wall-clock seconds per stage, of the run that did the work."""
+    """Wall-clock seconds per stage, in the run that computed the stage."""
     metrics: tuple[Mapping[str, Any], ...]
-    """Rows of `metrics.jsonl`: `event` is `step` or `epoch` (`latte/results/metrics_log.py`)."""
+    """Lines of `metrics.jsonl`; `event` is `step` or `epoch` (`latte/results/metrics_log.py`)."""
     evaluations: tuple[Evaluation, ...]
-    """Zero-shot, adapted, then controls; empty without an evaluation split.
+    """Evaluations of zero-shot, adapted, then controls; empty without an evaluation split.
 
-    If the run did not take all of its candidate, `candidate` follows adapted. If a posterior
-    answers test images that are training images, further evaluations of these images follow, with
-    `OWN_IMAGES` after their names; the others then measure the classifier on the remaining images,
-    or on all if none remain."""
+    If the guard did not accept the adapted classifier in full, its evaluation `candidate` follows
+    `adapted`. If a posterior classifies test images that are also training images, further
+    evaluations on these images follow, whose names end with `OWN_IMAGES`. The evaluations without
+    this suffix then use the remaining test images, or all if none remain."""
     gallery: tuple[GalleryEntry, ...]
-    """Random sample of the training images, drawn from the seed."""
+    """Random sample of the training images, drawn with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
-    """Training images per class, in label order, by (zero-shot label, adapted label)."""
+    """Per class, in label order: the numbers of training images with this zero-shot label and with
+    this adapted label."""
     verdict: Verdict | None = None
     """Verdict of the recipe's guard; None without a guard. If its strength is below 1, the
-    candidate is in `candidate/` of the run folder."""
+    adapted classifier is in the folder `candidate/` of the run."""
     held_back: tuple[HeldBack, ...] = ()
-    """Texts that each gate held back of each description, both in the recipe's order."""
+    """Number of texts held back, per description and gate, in the recipe's order."""
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None
-    """Estimate of the class names that occur; None in runs of older versions."""
+    """Estimated number of class names that occur; None in runs of older versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
-    """For `zero-shot` and `adapted`: the pairs of classes that occur in the evaluation split, most
-    images first; empty without labels."""
+    """For `zero-shot` and `adapted`: the pairs of true and predicted class that occur in the
+    evaluation split, those with most images first; empty without labels."""
     label_flows: tuple[LabelFlow, ...] = ()
-    """Pairs of pseudo-labels that occur among all training images, most images first."""
+    """Pairs of zero-shot and adapted label among all training images, most frequent first."""
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
     """Prototypes of each learner, in the recipe's order; `==` does not compare them."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
-    """Peak memory per stage in MiB: of the GPU if there is one, else of the process, which keeps
-    memory that earlier stages freed. Stages without a known peak are left out."""
+    """Peak memory per stage in MiB, of the GPU if there is one, else of the process; the latter may
+    include memory that earlier stages freed. Stages without a known peak are left out."""
 
 
 class Reporter(Component[OptionsT]):
-    """Writes files about a run that people read or other programs load.
+    """Writes files about a run, for people or for other programs.
 
-    A reporter must implement `report` only. The other methods are called during a run, on the same
-    object, in the order below; they do nothing unless overridden. `latte report` calls `report`
-    alone, so `report` must not rely on them. If one of them raises an exception, the run prints a
-    warning, goes on, and calls no further method of this reporter except `report`. Hooks are not
-    called for control runs.
+    A reporter must implement `report` only. The other methods are hooks: they are called during a
+    run, on the same object, in the order below, and do nothing unless overridden. `latte report`
+    calls `report` only, so `report` must not rely on hooks. If a hook raises an exception, the run
+    prints a warning, goes on, and then calls only `report` of this reporter. Hooks are not called
+    for control runs.
 
     Example:
         >>> from latte.api import NoOptions, Reporter, write_text
@@ -286,34 +287,37 @@ class Reporter(Component[OptionsT]):
     """
 
     def on_run_start(self, run: RunStart) -> None:
-        """Called when the recipe and its images are known and nothing has been computed."""
+        """Called when the recipe and its images are known, before anything is computed."""
 
     def on_stage_start(self, stage: str) -> None:
         """Called when `data`, `zero-shot`, `describe`, `train`, `evaluate` or `report` starts."""
 
     def on_steps(self, steps: Sequence[Figures]) -> None:
-        """Called with the training steps, in order, that were just added to `metrics.jsonl`.
+        """Called with the training steps that were just added to `metrics.jsonl`, in order.
 
-        It is called when a checkpoint is written or an epoch ends, so that it needs no device
-        synchronisation. A resumed run starts at its last checkpoint: steps that were sent after it
-        are sent again, with equal figures and numbers.
+        The call comes when a checkpoint is written or an epoch ends, so that it needs no extra
+        device synchronisation. A resumed run starts at its last checkpoint and sends the steps
+        after this checkpoint again, with equal step numbers and values.
         """
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """Called after an epoch, with `top1`, `confidence` and `margin` if it was evaluated."""
+        """Called after an epoch; `epoch.values` has `top1`, `confidence`, `margin` if evaluated."""
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Called after a stage; for a reused stage without a call of `on_stage_start` before."""
+        """Called after a stage; for a reused stage, `on_stage_start` was not called before."""
 
     @abstractmethod
     def report(self, results: RunResults) -> list[Path]:
-        """Write files below `results.folder` (temporary name, then rename); return their paths."""
+        """Write files in `results.folder` and return their paths.
+
+        Write each file under a temporary name and rename it, as `write_text` does.
+        """
 
     def on_run_end(self) -> None:
-        """Called after all requested stages, and so after `report` if it was requested."""
+        """Called after all requested stages, including `report` if it was requested."""
 
     def on_run_failure(self, error: BaseException) -> None:
-        """Called in place of `on_run_end` if the run ends with `error`, also `KeyboardInterrupt`.
+        """Called in place of `on_run_end` if `error` ends the run; may be a `KeyboardInterrupt`.
 
         If the process is killed, neither method is called.
         """

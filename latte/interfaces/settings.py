@@ -13,12 +13,12 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PUBLISHED_BATCH_SIZE = 512
 BRING_WEIGHTS = ("local-dir:", "hf-hub:", "plugin:")
-"""Prefixes of `backbone.model` for models that bring their weights."""
+"""Prefixes of `backbone.model` for models that include their weights."""
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
 class BackboneSettings(Options):
-    """The CLIP to adapt."""
+    """Model and weights of the CLIP to adapt."""
 
     model: Annotated[str, IsPath("local-dir:(?P<path>.+)")] = Field(
         description="open_clip model name, local-dir:FOLDER, hf-hub:REPO or plugin:NAME"
@@ -31,7 +31,7 @@ class BackboneSettings(Options):
 
 
 class AugmentSettings(Options):
-    """Random views of a training image (LatteCLIP, released training transform)."""
+    """Random augmentation of training images; defaults are those of LatteCLIP's released code."""
 
     crop_scale: tuple[Fraction, Fraction] = Field(
         default=(0.9, 1.0), description="share of the image's area that a random crop keeps"
@@ -61,7 +61,7 @@ class AugmentSettings(Options):
 
 
 class OptimizerSettings(Options):
-    """Optimizer of the weights. Biases, norms and other vectors get no weight decay."""
+    """Optimiser of the weights. Biases, norm parameters and other vectors get no weight decay."""
 
     name: Literal["adamw", "sgd"] = Field(default="adamw", description="optimizer")
     learning_rate: float = Field(default=1e-7, ge=0.0, description="peak learning rate")
@@ -147,35 +147,35 @@ class TrainSettings(Options):
 
     @property
     def takes_steps(self) -> bool:
-        """True if the recipe trains; labelers and prototypes work in either case."""
+        """True if the recipe has training steps; labelers and prototypes need none."""
         return self.max_steps > 0 and self.max_epochs > 0
 
     @property
     def images_a_step(self) -> int:
-        """`batch_size` as a number of images."""
+        """Batch size in images; `auto` is the published 512."""
         return PUBLISHED_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
 
     @property
     def fits_by_trying(self) -> bool:
-        """True if the largest micro-batch that fits into memory is found by trying."""
+        """True if latte finds the largest micro-batch that fits into memory by trial."""
         auto = self.batch_size == "auto" and self.micro_batch_size is None
         return auto or self.micro_batch_size == "auto"
 
     @property
     def part_size(self) -> int | None:
-        """`micro_batch_size` if it is a number, else None."""
+        """Micro-batch size in images or texts, or None if it is `auto` or not set."""
         return None if self.micro_batch_size == "auto" else self.micro_batch_size
 
 
 class EvaluateSettings(Options):
-    """Feature extraction and classification."""
+    """Settings of feature extraction and classification."""
 
     batch_size: PositiveInt = Field(default=64, description="images a forward pass")
     top_k: PositiveInt = Field(default=5, description="classes kept for each prediction")
 
 
 class LearnerSettings(Options):
-    """Settings of one adapted copy of the backbone; its components are listed beside it."""
+    """Settings of one learner, an adapted copy of the backbone, without its components."""
 
     name: str = Field(default="main", description="used in metrics and file names")
     trainable: TrainableGroup = Field(default="all", description="which parameters train")
@@ -185,7 +185,7 @@ class LearnerSettings(Options):
 
 
 class GeneralSettings(Options):
-    """The plain keys at the top of a recipe."""
+    """Top-level keys of a recipe that hold plain values, not components."""
 
     name: str = Field(
         default="",

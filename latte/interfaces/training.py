@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """Features of the whole training set by one learner; row i belongs to training image i.
+    """Features of all training images from one learner; row i belongs to training image i.
 
     Example:
         >>> import torch
@@ -34,7 +34,7 @@ def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
 
 @dataclass(frozen=True)
 class TrainingStart:
-    """Data from the frozen CLIP alone, known before the first step.
+    """Data known before the first training step, computed by the frozen CLIP only.
 
     Example:
         >>> import torch
@@ -57,20 +57,21 @@ class TrainingStart:
     zero_shot_labels: Tensor
     """(N,) int64: the top-1 zero-shot class of each training image."""
     description_features: Callable[[str], Tensor]
-    """Returns frozen text features (N, D) of the named description, encoded at the first call. Row
-    i belongs to training image i: for groups the text that was drawn for the image, for several
-    texts the unit vector along the mean of their features."""
+    """Returns the frozen CLIP's text features (N, D) of the named description, encoded at the first
+    call. Row i belongs to training image i. For scope `group` it is the feature of the text drawn
+    for the image; if an image has several texts, it is their normalised mean feature."""
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
-    """Returns, for labels (N,) of all training images, the `texts` that `supervise` would get:
-    frozen features (N, D) by description name, in the recipe's order. Texts of scope `class` follow
-    the labels; the others equal `description_features`. Encoded at the first call."""
+    """Returns the argument `texts` of `PrototypeAggregator.supervise` for labels (N,) of all
+    training images: frozen features (N, D) by description name, in the recipe's order. Texts of
+    scope `class` follow the labels; the others equal `description_features`. Texts are encoded at
+    the first call."""
     description_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each description when an aggregator mixes texts, by name; 1 if absent."""
+    """Weight of each description when an aggregator mixes texts, by name; absent names have 1."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Training images of one step of one learner.
+    """Batch of training images for one step of one learner.
 
     Example:
         >>> import torch
@@ -81,14 +82,14 @@ class Batch:
 
     learner: str
     indices: Tensor
-    """(B,) int64, on the CPU: rows of the training set."""
+    """(B,) int64, on the CPU: indices of training images."""
     epoch: int
     step: int
 
 
 @dataclass(frozen=True)
 class LabelStream:
-    """Pseudo-labels of a batch from one source. LatteCLIP has two: frozen and current.
+    """Pseudo-labels of a batch from one source; LatteCLIP has the streams `frozen` and `current`.
 
     Example:
         >>> import torch
@@ -103,7 +104,7 @@ class LabelStream:
     weights: Tensor
     """(B,) in [0, 1]: 0 excludes an image from the loss and from the prototypes."""
     scale: float = 1.0
-    """Multiplies this stream's loss."""
+    """Factor of this stream's loss."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,13 @@ class EpochInfo:
     """
 
     classifiers: Mapping[str, Classifier] = field(default_factory=dict)
-    """Classifiers of unseen images by learner name, without gradient, for aggregators that use
-    them."""
+    """Classifiers for unseen images, by learner name and without gradient; for aggregators that use
+    a labeler's classifier."""
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """Class probabilities of the N training images, decided together by a labeler, on the CPU.
+    """Class probabilities of the N training images, computed jointly by a labeler, on the CPU.
 
     Example:
         >>> import torch
@@ -138,4 +139,4 @@ class Posterior:
     labels: Tensor
     """(N, K) int64: the K most probable classes of each image, the most probable first."""
     probabilities: Tensor
-    """(N, K) floats: their probabilities; they sum to less than 1 if other classes have some."""
+    """(N, K) floats: probabilities of `labels`; all other classes together have the rest of 1."""

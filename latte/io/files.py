@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written under a temporary name, then renamed."""
+"""Write files atomically: first under a temporary name, then renamed when they are complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def _read_umask() -> int:
-    """Return the umask of this process; it can only be read by setting it, so it is set twice."""
+    """Return the umask of this process, which can only be read by changing and restoring it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
@@ -22,23 +22,23 @@ def _read_umask() -> int:
 
 _UMASK = _read_umask()
 _ABANDONED_SECONDS = 86_400.0
-"""No file takes that long to write."""
+"""Age in seconds (one day) from which a temporary file counts as abandoned."""
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes `path`'s place if the block succeeds.
+    """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
-    The content reaches the disk before the rename: a crash leaves the old file or the new one.
+    The content reaches the disk before the rename, so a crash leaves the old file or the new file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Process ids are not enough: machines that share a folder may have the same ones.
+    # A process id is not unique: two machines that share a folder may have equal ids.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        # Some writers, such as safetensors, make files that only their owner can read.
+        # Some libraries, such as safetensors, write files that only their owner can read.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
@@ -71,13 +71,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write `lines` as UTF-8, one after the other; whole or not at all."""
+    """Write `lines` as UTF-8, each followed by a line feed; the write is atomic."""
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON; the write is atomic."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -93,7 +93,7 @@ def digest(*parts: str | bytes) -> str:
 
 
 def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
-    """`digest` of parts of which no two need to be in memory at once; views are of bytes."""
+    """Return the `digest` of parts that are read one by one; memory views must be of bytes."""
     hasher = hashlib.blake2b(digest_size=16)
     for data in parts:
         hasher.update(len(data).to_bytes(8, "little"))
@@ -102,12 +102,12 @@ def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
 
 
 def digest_json(value: Any) -> str:
-    """A digest of plain data that does not depend on the order of keys."""
+    """Return a digest of JSON data that does not depend on the order of keys."""
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
 def sync_folder(folder: Path) -> None:
-    """Make every file directly in `folder` reach the disk, before the folder is renamed."""
+    """Flush every file directly in `folder` to disk; call this before renaming the folder."""
     for path in folder.iterdir():
         if path.is_file():
             with path.open("rb") as file:

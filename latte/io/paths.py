@@ -1,4 +1,4 @@
-"""Files and folders that people name: found, or answered with the nearest name that exists."""
+"""Check files and folders that users name; errors suggest the nearest existing name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def existing_folder(path: Path, where: str) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Return True if `path` is a file, False also for a name that no file can have.
+    """Return True if `path` is a file, and False, without an error, for an impossible name.
 
     Example:
         >>> from pathlib import Path
@@ -87,7 +87,9 @@ def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file without its byte order mark. Raises `LatteError` with the malformed line.
+    """Return the text of a UTF-8 file without its byte order mark.
+
+    Raises `LatteError` if the file cannot be read, or with the number of the first malformed line.
 
     Example:
         >>> from pathlib import Path

@@ -1,4 +1,4 @@
-"""Make text safe to show: no passwords and keys, no characters that harm a terminal or a page."""
+"""Make text safe to show: hide secrets, and replace characters that harm a terminal or a page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 MIN_SECRET_LENGTH = 8
-"""Shorter values of variables are not redacted: any text may contain them by chance."""
+"""Shorter values of secret variables are not redacted: any text may contain them by chance."""
 
 _SECRET_VARIABLE = re.compile(
     r"(?i)secret|passw|passphrase|credential|cookie|token(?!iz)|key$|_pwd|(^|_)(keys?|auth(orization)?)(_|$)"
@@ -21,18 +21,18 @@ _USER_IN_URL = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
 _HIDDEN = "(hidden)"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters that change the direction of writing, in a terminal beyond the text itself."""
+"""Characters that change the writing direction, in a terminal even of the text after them."""
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return True if an environment variable has the name of a secret, or a URL with a password."""
+    """Return True if `name` is that of a secret, or if `value` contains a URL with a password."""
     return bool(_SECRET_VARIABLE.search(name) or _USER_IN_URL.search(value))
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """Replace the values of secret variables by their names, and hide passwords in URLs.
+    """Replace values of secret variables by the variables' names, and hide passwords in URLs.
 
-    `environment` is by default that of the process.
+    `environment` defaults to the environment variables of this process.
     """
     for name, value in (os.environ if environment is None else environment).items():
         if len(value) >= MIN_SECRET_LENGTH and value in text and is_secret(name, value):
@@ -41,12 +41,12 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Hide the user names and passwords of URLs in `text`."""
+    """Return `text` with the user names and passwords in its URLs hidden."""
     return _USER_IN_URL.sub(rf"\g<scheme>{_HIDDEN}@", text)
 
 
 def without_secrets(value: Any) -> Any:
-    """Return `value` without secrets: texts of keys such as `api_key`, passwords in addresses.
+    """Hide secrets in `value`: strings under keys such as `api_key`, and passwords in URLs.
 
     Use it before writing a recipe into a report, which people may share.
 
@@ -68,29 +68,29 @@ def without_secrets(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """Replace characters that UTF-8, HTML or a terminal cannot show by U+FFFD."""
+    """Replace by U+FFFD all characters that UTF-8, HTML or a terminal cannot show."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def one_line(text: str) -> str:
-    """Return `text` printable and on one line, or `(empty)` if nothing is left."""
+    """Return `text` as one printable line, or `(empty)` if nothing is left."""
     return " ".join(printable(text).split()) or "(empty)"
 
 
 def on_terminal(text: str) -> str:
-    """Return `text` printable and without changes of the direction of writing."""
+    """Return `text` with U+FFFD for unprintable characters and changes of writing direction."""
     return _BIDIRECTIONAL.sub("\ufffd", printable(text))
 
 
 def json_on_terminal(text: str) -> str:
-    """Escape in the JSON `text` all characters that `on_terminal` would replace."""
+    """Return the JSON `text` with all characters escaped that `on_terminal` would replace."""
     for pattern in (_UNPRINTABLE, _BIDIRECTIONAL):
         text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:
-    """Return data without secrets as printable YAML; values that are not plain as their `str`."""
+    """Return `value` as printable YAML without secrets; values that JSON lacks become strings."""
     plain = json.loads(json.dumps(without_secrets(value), default=str))
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
     return printable(text)

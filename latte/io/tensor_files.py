@@ -20,20 +20,20 @@ _KEY = "digest"
 
 
 class DamagedTensorsError(ValueError):
-    """The file is truncated, or its bytes have changed; the message says which."""
+    """The file is missing, truncated or changed; the message says which."""
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write `tensors` with their digest, not atomically; devices and shapes are arbitrary."""
+    """Write tensors of any device and shape with their digest; the write is not atomic."""
     saved = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     save_file(saved, path, metadata={_KEY: tensor_digest(saved)})
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read what `save_tensors` wrote, to the CPU; a file without a digest is not checked.
+    """Return the tensors of a file, on the CPU; a file without a digest is not checked.
 
-    The tensors are copies with torch's alignment: kernels sum in another order for memory with
-    another alignment, so tensors in the mapped file would give results with other last bits.
+    The tensors are copies with torch's memory alignment. Kernels sum in another order at another
+    alignment, so tensors in the memory-mapped file would give results that differ in the last bits.
 
     Raises:
         DamagedTensorsError: if the file is missing or damaged.
@@ -53,7 +53,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return a digest of contiguous `tensors` on the CPU that does not depend on their order."""
+    """Return a digest of contiguous CPU tensors that does not depend on the order of names."""
     return digest_stream(
         part
         for name, value in sorted(tensors.items())

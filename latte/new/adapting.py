@@ -1,6 +1,6 @@
-"""Adapt CLIP to a folder of images in one call: look, choose, write the recipe, run it.
+"""Adapt CLIP to a folder of images in one call: choose a method, write the recipe, run it.
 
-The command `latte adapt` and the function `latte.adapt` are two ways to call this.
+The command `latte adapt` and the function `latte.adapt` both call this module.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.progress import SilentProgress
-from latte.io.files import write_atomically
+from latte.io.files import digest, write_atomically
 from latte.new import METHODS
 from latte.new.choices import Choices, choose, this_machine
 from latte.new.images import Findings, look_at
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from latte.predict.predictor import Predictor
 
 OUTPUT = Path("adapted")
-"""Folder of recipes and run folders, from the current folder, unless another is named."""
+"""Default folder of recipes and run folders, relative to the working directory."""
+_MARK = "# latte adapt replaces this file until you edit it: "
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A recipe that is written and not yet run."""
+    """Recipe that is written but not yet run, with the findings and choices behind it."""
 
     recipe: Path
     output: Path
@@ -52,19 +53,20 @@ def adapt(
 ) -> Predictor:
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
-    The recipe is kept as OUTPUT/NAME.yaml, the run below OUTPUT. The same call again continues or
-    reuses what is there.
+    The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The
+    run folder is below OUTPUT. The same call again continues an unfinished run and reuses a
+    finished one.
 
     Args:
         images: a folder of images, searched with its sub-folders.
-        classes: a text file with one class name per line, or the names; None: the names of the
-            sub-folders.
+        classes: a text file with one class name per line, or a list of the names; None means the
+            names of the sub-folders.
         test: a folder of labelled images by class, to measure the gain; never used for training.
         method: `auto`, or one of the methods that `latte adapt --help` lists.
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`.
-        output: where recipe and run go.
-        device: of the returned classifier: auto, cpu, cuda, cuda:N or mps.
-        progress: is called with progress and messages; None: nothing is shown.
+        output: the folder for the recipe and the run.
+        device: the device of the returned classifier: auto, cpu, cuda, cuda:N or mps.
+        progress: an object that shows progress and messages; None shows nothing.
 
     Raises:
         LatteError: if a path, a name or the method is wrong, or the run fails.
@@ -102,8 +104,8 @@ def propose(
 ) -> Proposal:
     """Look at the images, choose a method, and write the recipe with its reasons.
 
-    Raises `LatteError` for what no run could use, and for a recipe of that name that says
-    something else.
+    Raises `LatteError` for images or class names that no run could use, and if a different recipe
+    of the same name exists.
     """
     check_method(method)
     found = look_at(images, classes, test)
@@ -114,7 +116,7 @@ def propose(
 
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
-    """Run the recipe of a proposal to its report; what is finished is reused."""
+    """Run all stages of a proposal's recipe and return the results; finished stages are reused."""
     from latte.run.runner import run_recipe
 
     recipe = load_recipe(proposed.recipe, registry)
@@ -124,7 +126,7 @@ def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> 
 
 
 def check_method(method: str) -> str:
-    """Return `method` if there is one of that name. Raises `LatteError` with the nearest."""
+    """Return `method` if it exists, else raise `LatteError` with the most similar name."""
     if method in METHODS:
         return method
     hint = f"{did_you_mean(method, METHODS)} All methods: {', '.join(METHODS)}".strip()
@@ -132,25 +134,32 @@ def check_method(method: str) -> str:
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:
-    """Write `text`, a valid recipe, unless the same is there. Raises `LatteError`."""
+    """Write a valid recipe; replace one that nobody has edited since it was written here.
+
+    Raises `LatteError` if the file has been edited, or cannot be written.
+    """
     try:
-        if path.exists():
-            if path.read_text(encoding="utf-8") != text:
-                raise LatteError(
-                    "this recipe exists and differs from what these arguments give",
-                    where=str(path),
-                    hint=f"run it as it is: latte run {path} --set output={path.parent}; "
-                    "or name another folder: --output DIR",
-                )
-            return
+        if path.exists() and not _is_unedited(path.read_text(encoding="utf-8")):
+            raise LatteError(
+                "this recipe has been edited, and is not overwritten",
+                where=str(path),
+                hint=f"run it as it is: latte run {path} --set output={path.parent}; "
+                "or name another folder: --output DIR",
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(f"{text}{_MARK}{digest(text)}\n", encoding="utf-8")
             load_recipe(temporary, registry)
-    except OSError as error:
-        raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise LatteError(f"cannot be written ({error})", where=str(path)) from error
+
+
+def _is_unedited(text: str) -> bool:
+    """Return True if the last line has the digest of the lines before it."""
+    body, mark, written = text.rpartition(_MARK)
+    return bool(mark) and written.strip() == digest(body)
 
 
 def _name(images: Path) -> str:
-    """Name of the recipe: that of the images' folder."""
+    """Return the recipe's name, which is the name of the images' folder."""
     return images.absolute().resolve().name or "images"

@@ -19,27 +19,28 @@ from latte.registry.spec import Kind
 Method = Literal["zero-shot", "mixture", "training-free", "latteclip"]
 
 _NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
-"""Component that a method needs and that latte does not include."""
+"""Component that a method needs and that only a plugin provides, by method."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
-"""Guard that suits every method."""
+"""Guard that suits every method that adapts."""
 
 _LMM_MEMORY = 10.0
-"""GiB of GPU memory that LLaVA 1.6 7B needs in 4 bits, with a batch; like the two below
-calculated from shapes, not measured."""
+"""GPU memory in GiB that LLaVA 1.6 7B needs in 4 bits, including a batch.
+
+This number and the next two are calculated from shapes, not measured."""
 _WHOLE_LMM_MEMORY = 22.0
-"""GiB that it needs in 16 bits."""
+"""GPU memory in GiB that LLaVA 1.6 7B needs in 16 bits."""
 _WHOLE_BATCH_MEMORY = 20.0
-"""GiB that a batch of 512 images and their texts needs in ViT-B/32, with activations."""
+"""GPU memory in GiB for 512 images and their texts in ViT-B/32, including activations."""
 _LARGEST_BATCH = 512
 _STEPS_PER_EPOCH = 10
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The device of runs, and its memory."""
+    """Device on which runs compute, and its memory."""
 
     device: str
-    """`cuda` or `cpu`, as `device: auto` finds it (`mps` must be named in a recipe)."""
+    """`cuda` or `cpu`, as `device: auto` chooses (a recipe must name `mps` to use it)."""
     name: str
     memory: float | None
     """Memory of the device in GiB."""
@@ -55,7 +56,7 @@ class Choices:
 
     method: Method
     model: str | None = None
-    """A CLIP, as `NAME:PRETRAINED` or as `backbone.model` takes it; None: the usual one."""
+    """CLIP model, as `NAME:PRETRAINED` or as in `backbone.model`; None means the default model."""
     describer: Literal["phrases", "llava"] | None = None
     load_in_4bit: bool = False
     batch_size: int = 64
@@ -76,7 +77,7 @@ def choose(
 ) -> Choices:
     """Return the settings for these images on this machine.
 
-    `method` is one of `METHODS`; `auto` takes the one that trains nothing and has a guard.
+    `method` is one of `METHODS`; `auto` chooses a method without training, guarded if possible.
     """
     automatic = method == "auto"
     chosen = _method(found, registry) if automatic else _asked(method, registry)
@@ -129,7 +130,7 @@ def _complete_latteclip(
 def _complete_zero_shot(
     chosen: Choices, found: Findings, machine: Machine, registry: Registry
 ) -> None:
-    """Nothing is left to choose."""
+    """Leave `chosen` as it is, because zero-shot has no further settings."""
 
 
 _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None]] = {
@@ -142,7 +143,7 @@ _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None
 
 
 def _method(found: Findings, registry: Registry) -> Choices:
-    """Choose a method without training: measured as the safest on folders such as users have."""
+    """Choose a method without training: in measurements on typical folders it was the safest."""
     if has(registry, *_NEEDS["mixture"]):
         return Choices("mixture", reasons=["method: joint labelling of all images, no training"])
     reasons = ["method: prototypes estimated again from texts and images, no training"]
@@ -168,14 +169,14 @@ def has(registry: Registry, kind: Kind, name: str) -> bool:
 
 
 def _requirement(registry: Registry, kind: Kind, name: str) -> str:
-    """Return the requirement for the package of a component, in its minor version."""
+    """Return the requirement `PACKAGE>=X.Y,<X.Z` for the installed package of a component."""
     provider = registry.get(kind, name)
     major, minor = Version(provider.version).release[:2]
     return f"{provider.distribution}>={major}.{minor},<{major}.{minor + 1}"
 
 
 def lmm_on_this_machine() -> str:
-    """Return in one clause whether LatteCLIP with an LMM can run here, and what it needs."""
+    """Return a clause that says whether an LMM fits on this machine, and what one needs."""
     machine = this_machine()
     if machine.device == "cuda" and (machine.memory or 0.0) >= _LMM_MEMORY:
         return "this GPU holds an LMM: pip install latte-llava"
@@ -227,7 +228,7 @@ def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None
 
 
 def batch_size(images: int) -> int:
-    """Return the largest power of two with ten steps per epoch, between 32 and 512."""
+    """Return the largest power of two with at least ten steps per epoch, between 32 and 512."""
     size = 32
     while size < _LARGEST_BATCH and 2 * size * _STEPS_PER_EPOCH <= images:
         size *= 2
@@ -235,7 +236,7 @@ def batch_size(images: int) -> int:
 
 
 def this_machine() -> Machine:
-    """Return the device of `device: auto`; imports torch only if there may be an NVIDIA GPU."""
+    """Return the device of `device: auto`; imports torch only if an NVIDIA GPU may be present."""
     if _may_have_nvidia():
         gpu = _nvidia()
         if gpu is not None:

@@ -1,4 +1,4 @@
-"""Look at a folder of images and a list of class names, for a recipe."""
+"""Examine a folder of images and a list of class names before a recipe is written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from latte.registry.registry import load_registry
 SAMPLE = 64
 """Number of images that are opened, spread evenly over the folder."""
 _SMALL = 100
-"""Pixels of the shorter side below which CLIP recognises little."""
+"""Length of an image's shorter side in pixels, below which CLIP recognises little."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Findings:
 
     root: Path
     classes: Path | Sequence[str] | None
-    """A file, or the names; None: the sub-folders of `root` name the classes."""
+    """File with the class names, or the names; None means the names of the sub-folders."""
     evaluation: Path | None
     images: int
     opened: int
@@ -47,9 +47,9 @@ class Findings:
     """Median width and height of the images that could be opened."""
     class_names: tuple[str, ...]
     in_class_folders: int
-    """Number of images in sub-folders that are named like a class."""
+    """Number of images in those sub-folders of `root` whose name is a class name."""
     labelled: int
-    """Number of images of `evaluation`."""
+    """Number of labelled images in the folder `evaluation`."""
 
     @property
     def too_few(self) -> str | None:
@@ -79,10 +79,10 @@ class Findings:
 
 
 def look_at(root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None) -> Findings:
-    """Look at a folder, at `SAMPLE` of its images, and at the class names.
+    """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
 
-    Raises `LatteError` for what no run can use: no images, unusable class names, an evaluation
-    folder with other classes, or with training images.
+    Raises `LatteError` if no run can use them: if there are no images, if class names are
+    unusable, or if the evaluation folder has other classes or contains training images.
     """
     existing_folder(root.absolute(), "--images")
     if isinstance(classes, Path):
@@ -147,7 +147,7 @@ def _is_class(folder: str, lookup: ClassLookup) -> bool:
 
 
 def _as_option(classes: Path | Sequence[str] | None) -> str | tuple[str, ...]:
-    """Return the value of a dataset's option `classes`."""
+    """Return `classes` as the value of a dataset's option `classes`."""
     if classes is None:
         return CLASS_FOLDERS
     return str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)

@@ -1,4 +1,4 @@
-"""Write the text of the recipe, with comments that say what people may change."""
+"""Write the text of a recipe, with comments that say what users may change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from latte.new.images import Findings
 from latte.recipe.dump import dump_yaml
 
 _FARTHEST = 2
-"""Most `..` in a relative path; longer paths are written as absolute ones."""
+"""Maximum number of `..` in a relative path; a path with more is written as absolute."""
 
 
 def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
-    """Return the recipe for `file`, with paths relative to it."""
+    """Return the text of the recipe `file`, with paths relative to its folder."""
     return "".join(f"{line}\n" for line in _lines(found, chosen, file))
 
 
@@ -140,7 +140,7 @@ def _classes(found: Findings, file: Path) -> object:
 
 
 def _path(path: Path, file: Path) -> str:
-    """Return `path` relative to the recipe's folder, or absolute if that is far away."""
+    """Return `path` relative to the recipe's folder; absolute if that takes too many `..`."""
     whole = Path(os.path.normpath(path.absolute()))
     try:
         relative = Path(os.path.relpath(whole, file.absolute().parent))

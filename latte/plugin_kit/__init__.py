@@ -1,1 +1,1 @@
-"""Write a plugin, and check one."""
+"""Write the files of a new plugin, and check an installed plugin."""

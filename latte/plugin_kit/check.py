@@ -39,7 +39,7 @@ class Finding:
 
 
 def check_plugin(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
-    """Yield the checks that run no component: discovery, dependencies, imports and options."""
+    """Yield results of checks that run no component: discovery, dependencies, imports, options."""
     problem = None if plugin.status == "ok" else f"{plugin.status}: {plugin.error}"
     yield Finding(plugin.package, "is found, and made for this plugin interface", problem)
     yield from _dependencies(plugin.distribution)
@@ -81,7 +81,7 @@ def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
 
 
 def _dependencies(name: str) -> Iterator[Finding]:
-    """Check that dependencies are installed, and that the version of latte is bounded."""
+    """Yield whether dependencies are installed, and whether the version of latte is bounded."""
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
     wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     problems = [problem for one in wanted if (problem := _conflict(one))]
@@ -110,7 +110,10 @@ def _unbounded(requirements: Sequence[Requirement]) -> str | None:
 
 
 def run_contracts(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
-    """Run the contract tests on each component; one with required options is skipped."""
+    """Yield the result of the contract tests of each component.
+
+    A component with required options is skipped.
+    """
     needs_pytest()
     for one in registry.all():
         if one.distribution == plugin.distribution:
@@ -118,7 +121,7 @@ def run_contracts(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
 
 
 def run_tests(plugin: Plugin, folder: Path) -> Finding:
-    """Run the plugin's own tests in `folder`. Raises `LatteError` if there is no such folder."""
+    """Run the plugin's tests in `folder`. Raises `LatteError` if there is no such folder."""
     if not folder.is_dir():
         raise LatteError("there is no such folder of tests", where=str(folder))
     needs_pytest()
@@ -154,7 +157,7 @@ def _required(model: type[Options]) -> list[str]:
 
 
 def _pytest(arguments: Sequence[str]) -> str | None:
-    """Run pytest; returns None if all tests passed, else the lines of the errors."""
+    """Run pytest; returns None if all tests passed, else its first errors or last output."""
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", *_OPTIONS, *arguments],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Write the files of a new plugin from templates, with names that follow from its package."""
+"""Write the files of a new plugin from templates; its package name determines all names."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ _SUFFIX = ".jinja"
 
 @dataclass(frozen=True)
 class Names:
-    """Names of one plugin, such as `latte-warm-colours`."""
+    """Names of a plugin's package, module and component, as for `latte-warm-colours`."""
 
     distribution: str
-    """The pip package: `latte-warm-colours`."""
+    """Name of the pip package: `latte-warm-colours`."""
 
     @property
     def module(self) -> str:
-        """The import package and entry point: `latte_warm_colours`."""
+        """Name of the import package and entry point: `latte_warm_colours`."""
         return self.distribution.replace("-", "_")
 
     @property
     def component(self) -> str:
-        """The component's name in recipes: `warm-colours`."""
+        """Name of the component in recipes: `warm-colours`."""
         return self.distribution.removeprefix(_PREFIX)
 
     @property
     def camel(self) -> str:
-        """The beginning of its class names: `WarmColours`."""
+        """Prefix of the component's class names: `WarmColours`."""
         return "".join(word.capitalize() for word in self.component.split("-"))
 
 
 def plugin_names(text: str) -> Names:
-    """Return the names that follow from `text`. Raises `LatteError` for unusable package names."""
+    """Return the names for the package name `text`. Raises `LatteError` if it is unusable."""
     wanted = text.strip().lower().replace("_", "-").replace(" ", "-")
     if not _DISTRIBUTION.fullmatch(wanted):
         raise LatteError(
@@ -66,7 +66,7 @@ def plugin_names(text: str) -> Names:
 
 @dataclass(frozen=True)
 class KindFacts:
-    """Facts about a kind for the templates."""
+    """Facts about a kind of component, for the templates."""
 
     noun: str
     contract: str
@@ -97,7 +97,7 @@ KIND_FACTS: dict[Kind, KindFacts] = {
 
 
 def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
-    """Write a package of `kind` as `folder`; returns its files, relative to it.
+    """Write a package with a component of `kind` to `folder`; returns its relative file paths.
 
     Writes all files or none. Raises `LatteError` if `folder` exists: nothing is overwritten.
     """
@@ -119,7 +119,7 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
-    """Yield names and contents; a kind's own template replaces the common one."""
+    """Yield file names and contents; a template of the kind replaces the common one."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -140,6 +140,6 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
 
 
 def _series() -> str:
-    """Return the versions of latte for a plugin written today, such as `>=0.1,<0.2`."""
+    """Return the range of latte versions for a new plugin, such as `>=0.1,<0.2`."""
     major, minor, *_ = __version__.split(".")
     return f">={major}.{minor},<{major}.{int(minor) + 1}"

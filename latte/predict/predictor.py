@@ -1,4 +1,4 @@
-"""The model of a run, ready for any images: `latte.load`."""
+"""Classify any images with the model of a run, which `latte.load` opens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH_SIZE = 64
 
 
 class Predictor:
-    """A run's model, which classifies images; made by `latte.load`."""
+    """Classifier of images with a run's model; `latte.load` returns one."""
 
     def __init__(
         self,
@@ -32,28 +32,28 @@ class Predictor:
         own: OwnImages | None = None,
     ) -> None:
         self.adapted = adapted
-        """The models (`adapted.members[0].backbone` is the first) and the prototypes."""
+        """The CLIP models (`adapted.members[0].backbone` is the first) and their prototypes."""
         self.classes: tuple[str, ...] = adapted.class_names
-        """The class names; a prediction's `label` is an index of them."""
+        """The class names; a prediction's `label` is an index into this tuple."""
         self.calibration = calibration
         """The calibration of confidence; None if the run is not calibrated."""
         self.device = device
-        """The torch device that the models are on."""
+        """Name of the torch device that holds the models."""
         self.own = own
-        """The posterior of the run's own images; None in runs without one."""
+        """Posterior of the run's training images; None if the run has no posterior."""
 
     def __repr__(self) -> str:
-        """Return what it classifies, with which model and where."""
+        """Return the number of classes, the first class names, and the device."""
         shown = ", ".join(self.classes[:3]) + (", ..." if len(self.classes) > 3 else "")
         return f"Predictor({len(self.classes)} classes: {shown}; device={self.device!r})"
 
     @property
     def scale(self) -> float:
-        """The factor of similarities before softmax: calibrated, or the model's logit scale."""
+        """Factor of similarities before softmax: calibrated, or the model's logit scale."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def columns(self, top_k: int) -> Columns:
-        """Return the columns that rows of `top_k` classes are written with."""
+        """Return the columns of a table of predictions with `top_k` classes each."""
         return Columns(min(top_k, len(self.classes)), self.own is not None)
 
     def predict(
@@ -89,19 +89,19 @@ class Predictor:
         """Yield predictions in the order of the images, while the next images are read.
 
         Memory does not grow with the number of images, except with `priors="auto"`. In runs with a
-        posterior, a file with the content of a training image gets the posterior's classes
-        (`Prediction.source` is `own`), at most as many as it names. All others get the
-        classifier's.
+        posterior, a file with the same content as a training image gets the posterior's classes
+        (`Prediction.source` is `own`), at most as many as the posterior names for this image. All
+        other images get the classifier's classes.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or
                 generator of these.
             top_k: classes per image (all, if there are fewer).
             batch_size: images per forward pass.
-            on_unreadable: gets each image that cannot be read, which is then left out.
-            priors: shares (C,) of the classes, in place of equal ones; `auto` reads all images
-                first and estimates the shares on them.
-            on_priors: gets the shares that are used.
+            on_unreadable: called with each image that cannot be read, which is then left out.
+            priors: shares (C,) of the classes, instead of equal shares; `auto` reads all images
+                first and estimates the shares from them.
+            on_priors: called with the shares (C,) that are used.
 
         Raises:
             LatteError: for an unreadable image without `on_unreadable`; for a value that is no
@@ -164,12 +164,12 @@ def load(
     *,
     candidate: bool = False,
 ) -> Predictor:
-    """Open the model of a run folder; needs neither its recipe's plugins nor its images.
+    """Open the model of a run folder, without the plugins of its recipe and without its images.
 
     Args:
         run: a run folder, as `latte run` named it.
         device: auto, cpu, cuda, cuda:N or mps.
-        progress: shows what is loaded.
+        progress: reports the loading.
         candidate: open the adapted model that the guard did not accept in full.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Predictions under class priors: given in a file, or estimated on the images themselves."""
+"""Class priors of predictions: read from a file, or estimated from the images."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from latte.interfaces import LatteError
 from latte.io.paths import existing_file, read_text, some
 
 Priors: TypeAlias = Tensor | Literal["auto"]
-"""Shares (C,) of the classes, or `auto`: estimated on all images before the first row."""
+"""Shares (C,) of the classes, or `auto` to estimate them first from all images."""
 
 
 class Scored(NamedTuple):
-    """A batch of B images and their similarities."""
+    """A batch of B images and their similarities to the C classes."""
 
     names: tuple[str, ...]
     keys: tuple[str | None, ...]
-    """Content keys, where they are known."""
+    """Content keys of the images; None if unknown."""
     similarities: Tensor
     """(B, C)."""
 
 
 MOST_ENTRIES = 2**27
-"""Largest number of images times classes for `auto`, in memory twice in fp32: 1 GiB."""
+"""Largest number of images times classes for `auto`: two fp32 arrays of it take 1 GiB."""
 _WHERE = "--priors"
 _TOLERANCE = 1e-3
 
@@ -44,11 +44,12 @@ def with_priors(
     scale: float,
     on_priors: Callable[[Tensor], None] | None = None,
 ) -> Iterator[Scored]:
-    """Shift similarities so that softmax of `scale` times them has class `priors`, not equal ones.
+    """Yield batches whose similarities are shifted from equal class priors to `priors`.
 
-    Multiplying the posterior by pi_k / pi0_k, with equal pi0, shifts similarities by
-    log(pi_k) / scale. `on_priors` gets the shares (C,) that are used. Raises `LatteError` for
-    `auto` on too many images.
+    Probabilities are the softmax of `scale` times the similarities. Multiplying the probability of
+    class k by pi_k / pi0_k, with equal pi0, shifts its similarity by log(pi_k) / scale, up to a
+    constant that softmax cancels. `on_priors` is called with the shares (C,) that are used.
+    Raises `LatteError` for `auto` with too many images.
     """
     if isinstance(priors, str):
         batches = _all(batches)
@@ -61,7 +62,7 @@ def with_priors(
 
 
 def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
-    """Read a share per class, (C,) float64 that sum to 1, from CSV or JSON.
+    """Read the share of each class from CSV or JSON: (C,) float64 with sum 1.
 
     CSV has a class and a number per line, with or without a header; JSON (`.json`) maps classes to
     numbers. Numbers are shares that sum to 1 within 0.001, or counts. Raises `LatteError`.
@@ -82,7 +83,7 @@ def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
 
 
 def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> str:
-    """Return the shares of the largest classes in one line."""
+    """Return one line with the shares of the `most` largest classes."""
     values, labels = priors.topk(min(most, len(class_names)))
     named = zip(labels.tolist(), values.tolist(), strict=True)
     listed = ", ".join(f"{class_names[label]} {100 * share:.1f} %" for label, share in named)
@@ -93,7 +94,7 @@ def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> st
 
 
 def _all(batches: Iterable[Scored]) -> list[Scored]:
-    """Collect all batches. Raises `LatteError` above `MOST_ENTRIES`."""
+    """Return all batches. Raises `LatteError` for more than `MOST_ENTRIES` similarities."""
     batches_so_far: list[Scored] = []
     entries = 0
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Streams of any length: find images, encode them in batches, and write rows as they come."""
+"""Prediction streams of any length: find images, encode batches, write rows immediately."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from latte.run.adapted import Adapted
 Unreadable = Callable[[SkippedImage], None]
 
 _BATCHES_AHEAD = 2
-"""Batches of decoded images in memory."""
+"""Number of batches of decoded images in memory."""
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", Image.Image]
 Images: TypeAlias = ImageSource | Iterable[Union[ImageSource, "Images"]]
@@ -52,12 +52,12 @@ class NamedImage:
 def named_images(
     images: Images, unlisted: Callable[[LatteError], None] | None = None
 ) -> Iterator[NamedImage]:
-    """Yield every image of `images`, found during the iteration.
+    """Yield every image of `images`; folders are searched during the iteration.
 
-    Below folders, only files with the suffix of an image count; a file that was given itself always
-    counts. A path that does not exist is yielded too, and fails when it is read. `unlisted` gets
-    the errors of sub-folders that cannot be listed. Raises `LatteError` for these without
-    `unlisted`, and for a value that is no image.
+    Below folders, only files with an image suffix are used; a file that was given itself is always
+    used. A path that does not exist is yielded too; reading it raises an error. `unlisted` is
+    called with a `LatteError` for each folder that cannot be listed; without it, the error is
+    raised. Raises `LatteError` for a value that is no image.
     """
     for number, content in enumerate(_contents(images, unlisted)):
         name = str(content) if isinstance(content, Path) else str(number)
@@ -96,9 +96,9 @@ class Encoded:
 
     names: tuple[str, ...]
     keys: tuple[str | None, ...]
-    """Content keys, as a run's training images have them; None for Pillow images."""
+    """Content keys, computed as for a run's training images; None for Pillow images."""
     features: tuple[Tensor, ...]
-    """Each learner's unit features (B, D), on the CPU."""
+    """Unit features (B, D) of each learner, on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Views:
     name: str
     key: str | None
     pixels: tuple[Tensor, ...]
-    """One (3, S, S) uint8 for each pixel format."""
+    """One view (3, S, S) uint8 for each pixel format."""
 
 
 def encode_stream(
@@ -118,8 +118,8 @@ def encode_stream(
 ) -> Iterator[Encoded]:
     """Yield batches of readable images, in order, each as soon as it is encoded.
 
-    At most two batches of decoded images are in memory. `on_unreadable` gets the images that
-    cannot be read, which are left out.
+    At most two batches of decoded images are in memory. `on_unreadable` is called with
+    each image that cannot be read, which is left out.
 
     Raises:
         UnreadableImageError: for the first unreadable image, without `on_unreadable`.
@@ -190,14 +190,14 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
     return Encoded(names, keys, features)
 
 
-class Interrupted(LatteError):  # noqa: N818 - it is no error
-    """Ctrl-C stopped the work."""
+class Interrupted(LatteError):  # noqa: N818 - not an error
+    """Exception for work that Ctrl-C stopped."""
 
     exit_code = 130
 
 
 def partial_path(path: Path) -> Path:
-    """Return the path of rows that are not complete yet."""
+    """Return the path of the file that holds the rows until all are written."""
     return path.with_name(f"{path.name}.partial")
 
 
@@ -207,9 +207,9 @@ def write_rows(
     format: PredictionFormat,
     columns: Columns = PLAIN,
 ) -> None:
-    """Write each row as it comes to `PATH.partial`, which replaces `path` at the end.
+    """Write each row immediately to `PATH.partial`, which replaces `path` at the end.
 
-    If anything stops this, the rows so far stay in `PATH.partial`, and `path` does not change.
+    If writing stops early, the rows so far stay in `PATH.partial`, and `path` does not change.
     Raises `Interrupted` for Ctrl-C, and `LatteError` for a file that cannot be written.
     """
     partial = partial_path(path)

@@ -1,1 +1,1 @@
-"""Recipes: from YAML to validated settings, with errors that say where."""
+"""Recipes: read YAML into validated settings; errors name file, line and key."""

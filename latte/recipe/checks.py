@@ -17,7 +17,7 @@ from latte.recipe.node import KeyPath, Node
 from latte.registry.spec import BY
 
 Listed: TypeAlias = tuple[Choice, KeyPath]
-"""A component of a list, and its place."""
+"""Component in a list of the recipe, and its key path."""
 
 
 def check_requirement(text: str) -> None:
@@ -54,7 +54,7 @@ def _parsed(text: str) -> Requirement:
 
 
 def oracle_options(choice: Choice) -> list[str]:
-    """Return the options of a component that are set and read ground-truth labels."""
+    """Return the names of a component's options that are set and use ground-truth labels."""
     options = choice.options
     return [key for key in options.oracle_options if getattr(options, key) is not None]
 
@@ -72,7 +72,7 @@ def refuse_labels(choice: Choice, path: KeyPath, root: Node, mistakes: Mistakes)
 
 
 def refuse_unused(choices: Iterable[Choice], root: Node, mistakes: Mistakes) -> None:
-    """Report `oracle: true` if nothing uses labels: it would only mark the results."""
+    """Report `oracle: true` if no option uses labels: it would mark results without a reason."""
     if not any(map(oracle_options, choices)):
         mistakes.add_at(
             root,
@@ -85,9 +85,9 @@ def refuse_unused(choices: Iterable[Choice], root: Node, mistakes: Mistakes) -> 
 def resolve_describers(
     root: Node, descriptions: Sequence[Listed], describers: Sequence[Listed], mistakes: Mistakes
 ) -> list[Listed]:
-    """Return `descriptions` with `by` None if they ask the first of `describers`.
+    """Return `descriptions`, each with `by` set to None if it names the first of `describers`.
 
-    Reports a description that needs a describer and has none, or names an unknown one.
+    Reports a description that needs a describer if the recipe has none, or names an unknown one.
     """
     _refuse_both(root, mistakes)
     if _are_incomplete(root, describers):
@@ -111,7 +111,7 @@ def _refuse_both(root: Node, mistakes: Mistakes) -> None:
 
 
 def _are_incomplete(root: Node, describers: Sequence[Listed]) -> bool:
-    """Return true if a describer was refused: descriptions that name it are then not reported."""
+    """Return true if a describer was refused; unknown describers are then not reported."""
     single, several = root.child(ONE_DESCRIBER), root.child(DESCRIBERS)
     written = 0 if single is None or single.value is None else 1
     if several is not None:
@@ -134,7 +134,7 @@ def _require_describer(root: Node, descriptions: Sequence[Listed], mistakes: Mis
 def _checked(
     choice: Choice, labels: Sequence[str], root: Node, path: KeyPath, mistakes: Mistakes
 ) -> Choice:
-    """Return the description with `by` None for the first of `labels`; reports an unknown one."""
+    """Return the description, with `by` None if it is the first of `labels`; reports a bad `by`."""
     if choice.by is None:
         return choice
     if _scope(choice) == "class":

@@ -28,7 +28,7 @@ class Found:
 
 
 class Components:
-    """The components of one recipe, by their place in it."""
+    """Components of one recipe, by key path."""
 
     def __init__(self, root: Node, registry: Registry, validator: Validator) -> None:
         self._root = root
@@ -41,7 +41,7 @@ class Components:
                 validator.sections.add(path, found.model)
 
     def choice(self, path: KeyPath) -> Choice | None:
-        """Return the component at `path`; None if there is none, or after reporting mistakes."""
+        """Return the component at `path`; None if there is none or its mistakes are reported."""
         found, node = self._found.get(path), find(self._root, path)
         if found is None or node is None:
             return None
@@ -72,7 +72,7 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """Return the component that `node` names. Raises `LatteError`."""
+        """Return the component that `node` names; None after a report. Raises `LatteError`."""
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
             self._mistakes.add(node.origin, path, what)
@@ -91,7 +91,7 @@ class Components:
         return find_component(self._registry, kind, use.value)
 
     def _options_model(self, registered: Registered) -> type[Options]:
-        """Return the model of its options. Raises `LatteError` for options that `use` etc. hide."""
+        """Return the component's options model. Raises `LatteError` for a reserved option name."""
         model = self._registry.options_model(registered)
         taken = {*reserved_keys(registered.spec.kind)} & {*model.model_fields}
         if taken:
@@ -106,7 +106,7 @@ class Components:
 
 
 def component_paths(root: Node) -> Iterator[KeyPath]:
-    """Yield the places of a recipe at which components are named."""
+    """Yield the key paths at which a recipe names components."""
     keys: list[KeyPath] = [(key,) for key in SINGLE]
     keys += [(*path, key) for path in _items(root, "learners") for key in ("prototypes", "loss")]
     for path in keys:
@@ -128,7 +128,11 @@ def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
 
 
 def written_name(registry: Registry, registered: Registered) -> str:
-    """Return the name in a resolved recipe, which stays unique if packages are installed later."""
+    """Return a component's name for a resolved recipe.
+
+    It is the short name of a built-in component if no other package has that name, else the full
+    name, which stays unique if packages are installed later.
+    """
     if registered.distribution != BUILTIN_DISTRIBUTION:
         return registered.full_name
     name = registered.spec.name
@@ -137,7 +141,7 @@ def written_name(registry: Registry, registered: Registered) -> str:
 
 
 def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
-    """Return a label, which may become part of a file name; None after reporting a mistake."""
+    """Return the label in `node`, usable in a file name; None after reporting a mistake."""
     if node.broken:
         return None
     if not isinstance(node.value, str):

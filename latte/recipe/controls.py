@@ -1,6 +1,7 @@
-"""Merge one recipe over another: a control over its recipe, a recipe over what it extends.
+"""Merge one recipe over another: a control over its recipe, a recipe over the one it extends.
 
-Controls are variants of a recipe that differ from it in the keys that they set.
+Controls are variants of a recipe, which run for comparison. A control lists only the keys in which
+it differs from its recipe.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from latte.registry.registry import Registry
 from latte.registry.spec import USE
 
 _TAKEN = ("zero-shot", "adapted", "candidate")
-"""Names that reports give to the models of the run itself."""
+"""Names that reports give to the run's models, so that no control may have them."""
 
 
 def merged(base: Node, change: Node, registry: Registry) -> Node:
-    """Return `base` changed by `change`.
+    """Return `base` with the values of `change` merged over it.
 
-    Mappings are merged by key, unless they name another component; everything else is replaced.
-    Of keys that exclude each other, such as `learners` and `prototypes`, those of `change` stay.
-    Requirements of both are listed, and a control that is null is removed.
+    Mappings are merged key by key, unless they name different components; every other value is
+    replaced. If two keys exclude each other, such as `learners` and `prototypes`, the one in
+    `change` is kept. Package requirements of both are kept, and controls that are null are removed.
     """
     whole = _merged(_without_excluded(base, change), change, (), registry)
     return _without_null_controls(_with_all_requirements(whole, base, change))
@@ -60,7 +61,7 @@ def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) 
 
 
 def _without_excluded(base: Node, change: Node) -> Node:
-    """Return `base` without the keys that exclude those of `change`."""
+    """Return `base` without the keys that a recipe cannot have beside those of `change`."""
     written = {*change.plain()}
     if LEARNERS in written:
         base = _without(base, ONE_LEARNER)
@@ -110,12 +111,12 @@ def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
 
 
 def varied(recipe: Node, control: Node, registry: Registry) -> Node:
-    """Return the recipe of a control, which has no controls itself."""
+    """Return `recipe` with `control` merged over it, and without controls."""
     return merged(recipe.replaced(CONTROLS, None), control, registry)
 
 
 def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> Node:
-    """Return the keys of a control with components named as in a resolved recipe."""
+    """Return a control's keys, with components named as in a resolved recipe."""
     named, use = component_name(node, path, registry), node.child(USE)
     node = node.mapped(lambda key, below: with_written_names(below, registry, (*path, key)))
     return node.replaced(USE, Node(named, use.origin)) if named and use else node
@@ -140,7 +141,7 @@ def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
 
 
 def _without_shared_keys(control: Node, name: str, mistakes: Mistakes) -> Node:
-    """Return the control without keys that it cannot set, which are reported."""
+    """Return the control without the keys that no control can set; each of them is reported."""
     for key in (*SHARED, CONTROLS):
         node = control.child(key)
         if node is not None:

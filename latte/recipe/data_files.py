@@ -18,9 +18,9 @@ from latte.recipe.yaml import compose, read_text
 
 
 def find_file(path: Path) -> Path:
-    """Return `path`, or the published table of that name that comes with latte.
+    """Return `path` if it is a file, else the shipped file of that name with published numbers.
 
-    Raises `LatteError` with the nearest name.
+    Raises `LatteError` with the most similar name if there is neither.
     """
     if path.is_file():
         return path
@@ -34,7 +34,7 @@ def find_file(path: Path) -> Path:
 
 
 def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Node:
-    """Read a YAML file by the rules of recipes, with the line of each value. Raises `LatteError`.
+    """Read a YAML file as a recipe is read; each node has its line. Raises `LatteError`.
 
     `environment` holds the values of `${VAR}`.
     """
@@ -48,7 +48,7 @@ def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises `LatteError` if it is damaged."""
+    """Read a JSON file as plain data. Raises `LatteError` if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -56,7 +56,7 @@ def read_json(path: Path) -> Any:
 
 
 def flattened(value: Any, path: str = "") -> dict[str, Any]:
-    """Flatten `{"a": {"b": 1}}` to `{"a.b": 1}`; a list of plain values is one value."""
+    """Flatten `{"a": {"b": 1}}` to `{"a.b": 1}`; a list without mappings stays one value."""
     if isinstance(value, Mapping) and value:
         inner = [(str(key), child) for key, child in value.items()]
     elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):

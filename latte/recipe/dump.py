@@ -1,4 +1,4 @@
-"""Write plain data as YAML that readers of YAML 1.1 and 1.2 read as the same data."""
+"""Write plain data as YAML that means the same in YAML 1.1 and 1.2."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+@()%-]*(?:[ :][A-Za-z0-9_./+@()%-
 _MISREAD = re.compile(
     r"y|n|yes|no|on|off|true|false|null|[-+]?\.(inf|nan)|\.[\d_].*|\.+", re.IGNORECASE
 )
-"""Text that some readers of YAML do not read as text unless it is quoted."""
+"""Text that some YAML parsers read as another type, so that it must be quoted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of YAML, and the path of its value."""
+    """One line of YAML, and the key path of its value."""
 
     text: str
     path: KeyPath
@@ -32,12 +32,12 @@ class Line:
 
 
 def dump_yaml(value: Any) -> str:
-    """Return plain data as YAML, which `load_recipe` reads back unchanged, also `${` in a text."""
+    """Return plain data as YAML; `load_recipe` reads it back unchanged, even text with `${`."""
     return "".join(f"{line.text}\n" for line in yaml_lines(value))
 
 
 def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line]:
-    """Yield the lines of the value at `path`."""
+    """Yield the YAML lines of `value`, which is at the key path `path`; `indent` counts spaces."""
     if _is_block(value, indent, ""):
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, below in entries:

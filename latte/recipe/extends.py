@@ -1,4 +1,4 @@
-"""`extends:`: read a recipe over the recipes that it changes, from files or by shipped name."""
+"""`extends:`: read a recipe and its bases, the files or shipped recipes that it changes."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 
 DEEPEST = 20
-"""Longest chain of recipes that extend one another."""
+"""Maximum length of a chain of recipes that extend one another."""
 
 
 @dataclass
 class RecipeFiles:
-    """Reads a recipe's file and the files that it extends, each once."""
+    """Reader of a recipe's file and of the files that it extends, each of which is read once."""
 
     registry: Registry
     environment: Mapping[str, str]
     mistakes: Mistakes
     bases: dict[Path, Node] = field(default_factory=dict)
-    """Complete recipes that were extended, by file."""
+    """Bases of the recipe by file, each merged over its own bases."""
     _broken: set[Origin] = field(default_factory=set)
 
     def read(self, path: Path) -> Node:
-        """Return the recipe in `path` with everything that it extends. Raises `LatteError`."""
+        """Return the recipe in `path`, merged over its bases. Raises `LatteError`."""
         root = self._built(compose(read_text(path), str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
             what, _ = wrong_type(["a mapping (key: value)"], root)
@@ -50,7 +50,7 @@ class RecipeFiles:
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 
     def _with_bases(self, root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
-        """Return `root`, read from `path`, merged over its bases; later bases override earlier."""
+        """Return `root` of the file `path`, merged over its bases, of which later ones win."""
         whole: Node | None = None
         for reference, place in _references(root):
             base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
@@ -59,7 +59,7 @@ class RecipeFiles:
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
-        """Return the complete recipe that `reference` in `path` names, without its name."""
+        """Return the base that `reference` in `path` names, merged, without its key `name`."""
         found = _find(reference, path, where)
         _refuse_circle(found, chain, where)
         if found not in self.bases:
@@ -69,7 +69,7 @@ class RecipeFiles:
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the content of an extended file; if it is no recipe, no error quotes it."""
+        """Return the content of an extended file; errors never quote a file that is no recipe."""
         text = read_text(path)
         try:
             document = compose(text, str(path))
@@ -96,7 +96,7 @@ class RecipeFiles:
 
 
 def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
-    """Yield each recipe that `root` extends, and its place. Raises `LatteError`."""
+    """Yield each name or path in `extends` of `root`, and its key path. Raises `LatteError`."""
     extends = root.child(EXTENDS)
     if extends is None or extends.value is None:
         return
@@ -113,7 +113,7 @@ def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
 
 
 def _find(reference: Node, path: Path, where: str) -> Path:
-    """Return the file of a reference: relative to the folder of `path`, or a shipped recipe."""
+    """Return the file that `reference` names, from the folder of `path`, or a shipped recipe."""
     name = str(reference.value)
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
@@ -130,7 +130,7 @@ def _find(reference: Node, path: Path, where: str) -> Path:
 
 
 def _beside(path: Path, name: str) -> Path | None:
-    """Return the file `name` in the folder of `path`, also behind links; None if it is none."""
+    """Return the recipe file `name` from the folder of `path`, following links; None if absent."""
     target = path.parent / name
     try:
         if not (target.is_file() and target.resolve().suffix in SUFFIXES):

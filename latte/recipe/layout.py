@@ -1,4 +1,4 @@
-"""The keys of a recipe, and the places where it names components."""
+"""Keys of a recipe, and the key paths at which a recipe names components."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from latte.registry.spec import USE, Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)
 ORACLE = "oracle"
-"""Key by which a recipe, or a control for itself, allows the use of ground-truth labels."""
+"""Key that allows a recipe, or only the control that sets it, to use ground-truth labels."""
 REQUIRES = "requires"
 CONTROLS = "controls"
 LEARNERS = "learners"
 EXTENDS = "extends"
-"""Key by which a file names the recipes that it extends; merged recipes do not have it."""
+"""Key that names the recipes that a file extends; merged recipes do not have this key."""
 SHARED = tuple(key for key in GENERAL if key != ORACLE)
-"""Keys that controls take from their recipe and cannot set."""
+"""Keys that controls inherit from their recipe and cannot set."""
 SINGLE: dict[str, Kind] = {
     "dataset": "dataset",
     "guard": "guard",
@@ -23,7 +23,7 @@ SINGLE: dict[str, Kind] = {
     "prototypes": "prototypes",
     "loss": "loss",
 }
-"""Keys that hold one component, and its kind."""
+"""Kind of component by key, for keys that hold a single component."""
 SEVERAL: dict[str, Kind] = {
     "describers": "describer",
     "descriptions": "description",
@@ -31,11 +31,11 @@ SEVERAL: dict[str, Kind] = {
     "labels": "labeler",
     "reporters": "reporter",
 }
-"""Keys that hold a list of components, and their kind."""
+"""Kind of component by key, for keys that hold a list of components."""
 ONE_DESCRIBER = "describer"
 DESCRIBERS = "describers"
 DESCRIBER_KEYS = (ONE_DESCRIBER, DESCRIBERS)
-"""A single describer, or a list: a recipe has at most one of these keys."""
+"""Keys for a single describer and for a list; a recipe has at most one of them."""
 ONE_LEARNER = ("trainable", "prototypes", "loss")
 """Keys of the single learner `main`, in recipes without `learners`."""
 KEYS = (
@@ -60,7 +60,7 @@ CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, CONTROLS))
 
 
 def kind_at(path: KeyPath) -> Kind | None:
-    """Return the kind of component that a recipe, or a control below its name, has at `path`."""
+    """Return the kind of component at `path` in a recipe or in one of its controls, else None."""
     match path:
         case ("controls", str(), *below):
             return kind_at(tuple(below))
@@ -72,7 +72,7 @@ def kind_at(path: KeyPath) -> Kind | None:
 
 
 def spelled_out(node: Node, path: KeyPath = ()) -> Node:
-    """Return the recipe with each component that is only a name written as `{use: NAME}`."""
+    """Return the recipe with `{use: NAME}` in place of each component given by name alone."""
     if kind_at(path) and isinstance(node.value, str):
         return Node({USE: node}, node.origin)
     return node.mapped(lambda key, below: spelled_out(below, (*path, key)))

@@ -1,4 +1,4 @@
-"""Load a recipe: from a file to valid settings and plain data, or to all of its mistakes."""
+"""Load a recipe from a file into validated settings, or raise an error with all mistakes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def load_recipe(
 ) -> Recipe:
     """Load the recipe in the file `path`, changed by `overrides` such as `train.max_steps=100`.
 
-    `environment` holds the values of `${VAR}`; default: the process's own. Raises `RecipeErrors`
-    with every mistake, or `LatteError` if the file cannot be read or is not YAML.
+    `environment` holds the values of `${VAR}`; default: the process's environment. Raises
+    `RecipeErrors` with every mistake, or `LatteError` if the file cannot be read or is not YAML.
     """
     variables = os.environ if environment is None else environment
     mistakes = Mistakes()
@@ -86,7 +86,7 @@ def _read_recipe(
 def _read_variant(
     written: Node, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
-    """Read one recipe, or one control, without controls; None after reporting mistakes."""
+    """Return a recipe, or a control's recipe, without controls; None after reporting mistakes."""
     root = with_defaults(written)
     recipe = RecipeReader(root, registry, mistakes, path).read()
     if recipe is None:
@@ -106,7 +106,7 @@ def _read_variant(
 
 
 def _name_from(path: Path) -> str:
-    """Return the file's name, with `-` for characters that a run folder cannot have."""
+    """Return the file's name without suffix, with `-` for characters not allowed in run folders."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
 
 
@@ -127,7 +127,7 @@ def _shipped_hint(path: Path) -> str | None:
 
 
 def with_defaults(root: Node) -> Node:
-    """Return the recipe with default components: reporters, and each learner's prototypes."""
+    """Return the recipe with default reporters and default prototypes of learners, if missing."""
     if root.child("reporters") is None:
         root = root.replaced("reporters", Node([*map(_named, _REPORTERS)], _DEFAULT))
     learners = root.child(LEARNERS)
@@ -152,7 +152,7 @@ def _named(component: str) -> Node:
 def resolved_data(
     recipe: Recipe, registry: Registry, *, lists_learners: bool, lists_describers: bool
 ) -> dict[str, Any]:
-    """Return `recipe` without controls as plain data, which resolves to itself."""
+    """Return `recipe` without controls as plain data, which loads as the same recipe."""
 
     def component(choice: Choice) -> dict[str, Any]:
         registered = Registered(choice.spec, choice.distribution, choice.version)
@@ -195,7 +195,7 @@ def _plain(options: Options) -> dict[str, Any]:
 
 
 def without_secret_values(plain: Any, root: Node | None) -> Any:
-    """Return plain data in which a text with a secret variable is as written in the file."""
+    """Return plain data in which text with a secret keeps `${VAR}` as written in the file."""
     if root is None:
         return plain
     if isinstance(plain, str):
@@ -208,7 +208,7 @@ def without_secret_values(plain: Any, root: Node | None) -> Any:
 
 
 def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:
-    """Return the origin of each value of `resolved` by dotted path, or `default`."""
+    """Return the origin of each value of `resolved` by dotted path; `default` if not written."""
     found = {}
     for path in leaves(resolved):
         node = find(root, path)

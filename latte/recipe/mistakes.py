@@ -23,7 +23,7 @@ EXPECTED = {
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping (key: value)"),
     "none_required": "null",
 }
-"""Pydantic's errors for a wrong type, and the expected type in plain words."""
+"""Expected type in plain words, by pydantic's type of error."""
 
 _LIMITS = {
     "greater_than": ("greater than", "gt"),
@@ -38,11 +38,11 @@ _SWITCHES = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "fa
 
 @dataclass(frozen=True)
 class Mistake:
-    """One error, with its origin and path."""
+    """One error in a recipe, with its origin and key path."""
 
     origin: Origin
     path: KeyPath
-    """Path within its recipe, or its control."""
+    """Key path within the recipe, or within the control that is wrong."""
     error: LatteError
 
     @property
@@ -54,11 +54,11 @@ class Mistake:
 
 @dataclass
 class Mistakes:
-    """The mistakes found so far."""
+    """Collection of the mistakes found so far."""
 
     found: list[Mistake] = field(default_factory=list)
     prefix: KeyPath = ()
-    """Prefix of every path: `("controls", NAME)` while a control is checked."""
+    """Prefix of every key path in messages: `("controls", NAME)` while a control is checked."""
 
     def add(self, origin: Origin, path: KeyPath, what: str, hint: str | None = None) -> None:
         """Report a mistake at `path`, written at `origin`."""
@@ -66,19 +66,19 @@ class Mistakes:
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, root: Node, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, at the line of its nearest parent that was written."""
+        """Report a mistake at `path`, with the line of the deepest of its keys that is written."""
         self.add(deepest(root, path).origin, path, what, hint)
 
     def where(self, origin: Origin, path: KeyPath) -> str:
-        """Return `file:line key.path`."""
+        """Return the place of a mistake for messages: `file:line key.path`."""
         return f"{origin.position} {dotted((*self.prefix, *path))}".rstrip()
 
     def within(self, *prefix: str) -> Mistakes:
-        """Return an empty collection for a control, whose paths begin with `prefix`."""
+        """Return an empty collection for a control; its key paths get the prefix `prefix`."""
         return Mistakes(prefix=prefix)
 
     def adopt(self, others: Mistakes) -> None:
-        """Add the mistakes of a control, except those that its recipe has too."""
+        """Add the mistakes of a control, except those that are already reported for its recipe."""
         known = {(mistake.path, mistake.error.what) for mistake in self.found}
         self.found += [
             mistake for mistake in others.found if (mistake.path, mistake.error.what) not in known
@@ -92,13 +92,13 @@ class Mistakes:
 
 
 def suggestion(name: str, names: Iterable[str], all_names: str) -> str:
-    """Return a hint with the nearest of `names`, and all of them after the words `all_names`."""
+    """Return a hint: the most similar of `names`, then all of them, introduced by `all_names`."""
     candidates = [*names]
     return f"{did_you_mean(name, candidates)} {all_names}: {', '.join(candidates)}.".lstrip()
 
 
 def in_words(value: Any) -> str:
-    """Return a value as messages name it."""
+    """Return the words for a value in messages, such as `the number 3` or `a mapping`."""
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
@@ -111,7 +111,7 @@ def in_words(value: Any) -> str:
 
 
 def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None]:
-    """Return error and hint for `node`; `errors` are all errors at its place."""
+    """Return message and hint for `node`; `errors` are all of pydantic's errors about it."""
     expected = [EXPECTED[error["type"]] for error in errors if error["type"] in EXPECTED]
     choices = [error["ctx"]["expected"] for error in errors if error["type"] == "literal_error"]
     if expected and len(expected) + len(choices) == len(errors):
@@ -127,7 +127,7 @@ def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None
 
 
 def wrong_type(expected: Sequence[str], node: Node) -> tuple[str, str | None]:
-    """Return error and hint for a value of the wrong type."""
+    """Return message and hint for a value of the wrong type."""
     wanted = [*dict.fromkeys(expected)]
     return f"expected {' or '.join(wanted)}, got {in_words(node.plain())}", _retype(wanted, node)
 
@@ -161,7 +161,7 @@ def _other(error: ErrorDetails, context: dict[str, Any], node: Node) -> tuple[st
 
 
 def _retype(expected: Sequence[str], node: Node) -> str | None:
-    """Return how to write the same value with the expected type."""
+    """Return a hint that shows the same value in the expected type, or None."""
     value = node.value
     if isinstance(value, str):
         return _from_text(expected, value, node)

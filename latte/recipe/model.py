@@ -24,23 +24,23 @@ class Choice:
 
     spec: ComponentSpec
     distribution: str
-    """Package that provides it; it and its version are recorded."""
+    """Package that provides the component; its name and version are recorded."""
     version: str
     label: str
     """`name:` in the recipe, else the component's short name; unique among its siblings."""
     options: Options
     by: str | None = None
-    """For a description: label of the describer that it asks; None: the recipe's first."""
+    """Label of the describer that a description asks; None means the recipe's first describer."""
 
 
 @dataclass(frozen=True)
 class LearnerChoice:
-    """One learner: what trains, its prototypes and its loss."""
+    """One learner: its settings (such as its trainable parts), its prototypes and its loss."""
 
     settings: LearnerSettings
     prototypes: Choice
     loss: Choice | None
-    """None only where nothing is trained."""
+    """None only if the recipe trains nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Recipe:
     dataset: Choice
     guard: Choice | None
     describers: tuple[Choice, ...]
-    """The first is asked by descriptions that name none."""
+    """Describers; descriptions that name no describer ask the first one."""
     descriptions: tuple[Choice, ...]
     gates: tuple[Choice, ...]
-    """Gates judge the texts of describers, one after another."""
+    """Gates, which judge the texts of describers one after another."""
     labels: tuple[Choice, ...]
     learners: tuple[LearnerChoice, ...]
-    """At least one; top-level `trainable`, `prototypes` and `loss` make one called `main`."""
+    """Learners, at least one; `trainable`, `prototypes` and `loss` at the top define `main`."""
     train: TrainSettings
     evaluate: EvaluateSettings
     reporters: tuple[Choice, ...]
@@ -71,7 +71,7 @@ class Recipe:
     """Origin of each value by dotted key path: `file:line` (with each `${VAR}` expanded in it),
     `--set` or `default`."""
     bases: tuple[Path, ...] = ()
-    """Files that it extends, directly or not."""
+    """Files that the recipe extends, directly or through another file."""
 
     @property
     def base_dir(self) -> Path:
@@ -80,7 +80,7 @@ class Recipe:
 
     @property
     def asked(self) -> dict[str, str]:
-        """Label of the asked describer by description, if the recipe has describers."""
+        """Label of the describer to ask, by description label; empty if there is no describer."""
         first = next((one.label for one in self.describers), None)
         asked = {choice.label: choice.by or first for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}

@@ -1,4 +1,4 @@
-"""A recipe as written: plain values with the lines that they come from."""
+"""A recipe as written: a tree of values, each with the line that it comes from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Place at which a value was written."""
+    """Origin of a value: a line of a file, the command line, or a default."""
 
     source: str
     """A file's path as the user gave it, or `--set`."""
@@ -37,16 +37,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value of a recipe, with the place of its key."""
+    """One value of a recipe, with the origin of its key."""
 
     value: Scalar | dict[str, Node] | list[Node]
     origin: Origin
     broken: bool = False
-    """True if a mistake in this value was reported already."""
+    """True if a mistake in this value is already reported."""
     written: str | None = None
     """The text before expansion, if one of its variables holds a secret."""
     filled: tuple[tuple[int, int], ...] = ()
-    """Parts of a text that come from the environment, as (start, end)."""
+    """Parts of the text that come from environment variables, as (start, end) in characters."""
 
     def child(self, key: str | int) -> Node | None:
         """Return the value of a mapping at `key`, or of a list at index `key`, or None."""
@@ -85,7 +85,7 @@ class Node:
         return Node(entries, self.origin)
 
     def mapped(self, change: Callable[[str | int, Node], Node]) -> Node:
-        """Return a copy with `change(key, child)` instead of each child; scalars stay."""
+        """Return a copy with `change(key, child)` in place of each child; a scalar is unchanged."""
         if isinstance(self.value, dict):
             return Node({key: change(key, node) for key, node in self.value.items()}, self.origin)
         if isinstance(self.value, list):
@@ -102,7 +102,7 @@ def find(root: Node, path: KeyPath) -> Node | None:
 
 
 def deepest(root: Node, path: KeyPath) -> Node:
-    """Return the node at `path`, or its nearest parent that was written."""
+    """Return the node at `path`, or the deepest existing node on the way to it."""
     node = root
     for key in path:
         child = node.child(key)
@@ -118,7 +118,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield every path in plain data, except the root."""
+    """Yield every key path in plain data, parents included, except the root."""
     if path:
         yield path
     entries: Iterable[tuple[str | int, Any]] = ()

@@ -20,7 +20,7 @@ def apply_overrides(
 ) -> Node:
     """Return `root` with each `key.path=value` set, in order.
 
-    Naming another component with `.use=` drops the options of the previous one.
+    If `.use=` names another component, the options of the previous one are dropped.
     """
     for text in overrides:
         path, equals, value = text.partition("=")
@@ -53,7 +53,7 @@ def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: M
 
 
 def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
-    """Return the node at `path` with `new` at `rest` below it. Raises `LatteError`."""
+    """Return `node`, found at `path`, with `new` at the keys `rest` in it. Raises `LatteError`."""
     if not rest:
         return new
     node, key, below = spelled_out(node, path), rest[0], rest[1:]
@@ -85,7 +85,7 @@ def _item(node: Node, path: KeyPath, key: str | int) -> Node:
 
 
 def _refuse_index(path: KeyPath, key: str, below: KeyPath, child: Node) -> None:
-    """Refuse an item of a list that the recipe does not have."""
+    """Raise `LatteError` if `below` begins with an index, but the recipe has no list there."""
     if below and isinstance(below[0], int) and child.value is None:
         name = dotted((*path, key))
         raise LatteError(

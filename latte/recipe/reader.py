@@ -1,4 +1,4 @@
-"""Read one recipe, or one control, from nodes: validate every section and check it for sense."""
+"""Read a recipe, or a control's recipe, from nodes: validate sections and their combination."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _EXAMPLES = {
 
 
 class RecipeReader:
-    """Reads one recipe, or one control: the mapping `root`, with defaults of components."""
+    """Reader of a recipe, or of a control's recipe, from `root` with its default components."""
 
     def __init__(self, root: Node, registry: Registry, mistakes: Mistakes, path: Path) -> None:
         self.root = root
@@ -117,7 +117,7 @@ class RecipeReader:
                     self.mistakes.add(node.origin, path, error.what, error.hint)
 
     def _settings(self, model: type[ModelT], key: str) -> ModelT | None:
-        """Return a section whose keys all have defaults."""
+        """Return the section `key`, in which every key has a default; None if it is wrong."""
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
@@ -165,7 +165,7 @@ class RecipeReader:
         return tuple(learner for learner in read if learner)
 
     def _refuse_duplicates(self, labelled: Sequence[tuple[str, KeyPath]]) -> None:
-        """Report labels that occur twice: they name results and files."""
+        """Report labels that occur twice: labels must be unique, as they name results and files."""
         for label, path in _repeated(labelled):
             self.mistakes.add_at(
                 self.root,
@@ -177,9 +177,9 @@ class RecipeReader:
     def _check_oracle(
         self, general: GeneralSettings | None, descriptions: Sequence[Listed]
     ) -> None:
-        """Check the use of ground-truth labels: only descriptions may use them.
+        """Report missing or needless `oracle: true`: only descriptions may use ground-truth labels.
 
-        `oracle: true` without use is reported only if all descriptions are valid.
+        A needless one is reported only if all descriptions are valid.
         """
         if general is None:
             return
@@ -206,10 +206,11 @@ class RecipeReader:
 
 
 def _without_default_tag(backbone: Node) -> Node:
-    """Return the section without the default of a weight tag that its model cannot use.
+    """Return the section without a default `pretrained` tag that its model cannot use.
 
-    `pretrained: ${NAME:-TAG}` without `NAME` is a default for models that open_clip knows by name;
-    a model with its own weights needs none. An explicit tag stays, and is refused.
+    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for models that open_clip knows by name. A
+    model with its own weights needs no tag. A tag that is set explicitly stays, and is refused
+    later.
     """
     model, tag = backbone.child("model"), backbone.child(_PRETRAINED)
     is_default = tag is not None and tag.origin.variables and not tag.filled
@@ -237,7 +238,7 @@ def _repeated(labelled: Sequence[tuple[str, KeyPath]]) -> Iterator[tuple[str, Ke
 
 @dataclass(frozen=True)
 class LearnerReader:
-    """Reads the learners of the recipe `root`: those that it lists, or the single one `main`."""
+    """Reader of the learners of the recipe `root`: the listed ones, or the single one, `main`."""
 
     root: Node
     components: Components
@@ -245,11 +246,11 @@ class LearnerReader:
 
     @property
     def mistakes(self) -> Mistakes:
-        """The mistakes found so far."""
+        """Mistakes found so far."""
         return self.validator.mistakes
 
     def read(self) -> tuple[LearnerChoice | None, ...]:
-        """Return every learner; None in place of a wrong one, which is reported."""
+        """Return every learner; a wrong one is reported, and None is returned in its place."""
         node = self.root.child(LEARNERS)
         if node is None:
             return (self._main(),)
@@ -263,7 +264,7 @@ class LearnerReader:
         return tuple(self._listed(item, index) for index, item in enumerate(node.value))
 
     def require_losses(self) -> None:
-        """Report each learner without a loss, in a recipe that trains."""
+        """Report each learner without a loss; for recipes that train."""
         node = self.root.child(LEARNERS)
         items = [*node.items()] if node else []
         learners = (

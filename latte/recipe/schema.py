@@ -64,7 +64,7 @@ def recipe_schema(registry: Registry) -> Schema:
 
 
 class _Definitions:
-    """Schemas that others refer to, by name."""
+    """Schemas for `$defs`, by name, to which other schemas refer."""
 
     def __init__(self, models: Sequence[type[Options]]) -> None:
         unique = [*dict.fromkeys(models)]
@@ -86,14 +86,14 @@ class _Definitions:
         return dict(self._schemas[name].get("properties", {}))
 
     def referred_to(self, body: Schema) -> dict[str, Schema]:
-        """Return the definitions that something refers to."""
+        """Return the definitions to which `body` or another definition refers."""
         text = json.dumps([body, self._schemas])
         named = sorted(self._schemas.items())
         return {name: schema for name, schema in named if f'"{_REFERENCE}{name}"' in text}
 
 
 def _options(registry: Registry, registered: Registered) -> type[Options]:
-    """Return the model of a component's options; without options if it cannot be imported."""
+    """Return a component's options model, or `NoOptions` if that model cannot be imported."""
     try:
         return registry.options_model(registered)
     except LatteError:
@@ -123,7 +123,7 @@ def _component(
 ) -> Schema:
     """Return the schema of a component: its name, or a mapping whose `use` decides its options.
 
-    Nothing is valid for a kind without installed components, such as guards without a plugin.
+    If no component of the kind is installed, such as a guard without a plugin, no value is valid.
     """
     if not options:
         return {"not": {}}
@@ -175,7 +175,7 @@ def _controls(keys: dict[str, Schema]) -> Schema:
 
 
 def _any_part(schema: Schema) -> Schema:
-    """Return a schema without required keys, which may be in an extended recipe."""
+    """Return a schema without required keys, because an extended recipe may set them."""
     return {key: value for key, value in schema.items() if key != "required"}
 
 

@@ -1,4 +1,4 @@
-"""Validate settings and options against their models: all mistakes, each at its line."""
+"""Validate settings and options against their models; report every mistake with its line."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ModelT = TypeVar("ModelT", bound=Options)
 
 _MOST_PLACES = 3
 _DEEPEST = 6
-"""Limit of nesting, for models may contain themselves."""
+"""Maximum depth of nested models, because a model may contain itself."""
 
 
 @dataclass
 class Validator:
-    """Validates nodes as models and collects mistakes."""
+    """Validator of nodes against pydantic models, which collects mistakes."""
 
     mistakes: Mistakes
     sections: Sections
@@ -35,9 +35,9 @@ class Validator:
     def validated(
         self, model: type[ModelT], node: Node, path: KeyPath, reserved: Iterable[str] = ()
     ) -> ModelT | None:
-        """Return the node at `path` as a `model`; None after reporting mistakes.
+        """Return `node`, found at `path`, as a `model`; None after reporting mistakes.
 
-        `reserved` keys are allowed beside the model's own and belong to the recipe.
+        `reserved` keys, such as `use`, are allowed beside the keys of `model`.
         """
         if not isinstance(node.value, dict):
             self._report(*wrong_type([EXPECTED["model_type"]], node), node, path)
@@ -93,10 +93,10 @@ class Validator:
 
 
 def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[ErrorDetails]:
-    """Return the errors of the given values by pydantic's strict rules for JSON.
+    """Return the errors of `values` under pydantic's strict rules for JSON.
 
-    Lists may become tuples and text a path, but text is no number and `true` is not 1. Errors of
-    defaults are ignored: they are Python values, which these rules refuse.
+    A list is accepted as a tuple and text as a path, but not text as a number or `true` as 1.
+    Errors in defaults are ignored, because defaults are Python values, which these rules refuse.
     """
     try:
         model.model_validate_json(json.dumps(values), strict=True)
@@ -110,7 +110,7 @@ def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[Err
 
 
 def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
-    """Return the place of an error, without the members of unions that its location names."""
+    """Return the key path of an error: its location without the names of union members."""
     place: KeyPath = ()
     for key in error["loc"]:
         if find(root, (*place, key)) is not None:
@@ -123,9 +123,9 @@ def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
 def _by_place(
     errors: list[ErrorDetails], model: type[Options], root: Node
 ) -> dict[KeyPath, list[ErrorDetails]]:
-    """Group errors by place: a union reports one error for each of its members.
+    """Group errors by key path, because a union reports one error for each of its members.
 
-    If one member reports an error further down, only that one is returned.
+    If a member reports an error deeper in the value, wrong types above it are left out.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
@@ -140,7 +140,7 @@ def _by_place(
 def _is_misspelt_elsewhere(
     place: KeyPath, errors: list[ErrorDetails], model: type[Options], places: Iterable[KeyPath]
 ) -> bool:
-    """Return true if a missing key is there under a misspelt name, which is reported."""
+    """Return true if a missing key was written with a misspelling, which is reported instead."""
     if not any(error["type"] == "missing" for error in errors):
         return False
     names = field_names(model, place[:-1])
@@ -162,7 +162,7 @@ def _missing(model: type[Options], place: KeyPath) -> tuple[str, str]:
 
 
 class Sections:
-    """Keys of settings and of chosen components, to say where a misplaced key belongs."""
+    """Keys of settings and of the recipe's components, for hints about misplaced keys."""
 
     def __init__(self) -> None:
         self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, EXTENDS)}
@@ -171,7 +171,7 @@ class Sections:
         self.add(("evaluate",), EvaluateSettings)
 
     def add(self, place: KeyPath, model: type[BaseModel]) -> None:
-        """Add the keys of `model`, and of models in it, as keys at `place`."""
+        """Add the keys of `model` and of its nested models, as keys at the key path `place`."""
         for name, field in model.model_fields.items():
             places = self._places.setdefault(name, [])
             if dotted(place) not in places:
@@ -181,7 +181,7 @@ class Sections:
                     self.add((*place, name), nested)
 
     def unknown_key(self, key: str, names: Sequence[str]) -> tuple[str, str]:
-        """Return error and hint for `key` at a place that allows only `names`."""
+        """Return message and hint for an unknown `key` in a mapping that allows only `names`."""
         what = f'unknown key "{key}"'
         places = self._places.get(key)
         if places:
@@ -193,7 +193,7 @@ class Sections:
 
 
 def field_names(model: type[BaseModel], place: KeyPath) -> list[str]:
-    """Return the keys that a `model` allows at `place`."""
+    """Return the keys that `model` allows in the mapping at the key path `place`."""
     return [*dict.fromkeys(name for one in models_at(model, place) for name in one.model_fields)]
 
 
@@ -204,7 +204,7 @@ def field_description(model: type[BaseModel], place: KeyPath) -> str:
 
 
 def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:
-    """Return the models that a `model` allows at `place`."""
+    """Return the nested models that `model` allows at the key path `place`."""
     models = [model]
     for key in place:
         if isinstance(key, str):
@@ -214,7 +214,7 @@ def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models in an annotation such as `list[Model] | None`."""
+    """Return the pydantic models in an annotation such as `list[Model] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for argument in get_args(annotation) for model in models_in(argument)]

@@ -13,15 +13,15 @@ SUFFIXES = (".yaml", ".yml")
 PARTS = "parts"
 """Folder of parts that recipes extend; they are incomplete, so they cannot be run."""
 DATA = "paper"
-"""Folder of published tables, which are no recipes."""
+"""Folder of published tables, which are not recipes."""
 TOP = "recipes"
 _COMMAND = ": latte "
-"""Text in a recipe's first comment that begins its command; the summary ends before it."""
+"""Beginning of the command in a recipe's first comment; the summary ends before it."""
 
 
 @cache
 def recipe_folder() -> Path | None:
-    """Return their folder: in the installed package, or beside it in a checkout."""
+    """Return the shipped recipes' folder: in the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "_recipes", package.parent / "recipes"):
         if (folder / PARTS).is_dir():
@@ -31,7 +31,7 @@ def recipe_folder() -> Path | None:
 
 @cache
 def shipped_names() -> tuple[str, ...]:
-    """Return all names, also of parts: top level first, then folder by folder."""
+    """Return the names of all shipped recipes and parts: top level first, then by folder."""
     folder = recipe_folder()
     if folder is None:
         return ()
@@ -58,31 +58,31 @@ def is_part(name: str) -> bool:
 
 
 def shown(path: Path) -> str:
-    """Return a path for messages: relative to the shipped recipes if it is one."""
+    """Return a path for messages; the path of a shipped recipe is relative to their folder."""
     folder = recipe_folder()
     return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One recipe of `latte recipes ls`."""
+    """One shipped recipe, as listed by `latte recipes ls`."""
 
     name: str
     group: str
-    """Heading: its folder."""
+    """Heading above the recipe: its folder."""
     summary: str
-    """The first sentence of its first comment."""
+    """First sentence of the recipe's first comment."""
     path: str
 
 
 def entries(*, parts: bool) -> list[Entry]:
-    """Return every recipe, group by group; with `parts`, these come last."""
+    """Return every shipped recipe by group; if `parts` is true, the parts follow at the end."""
     names = [name for name in sorted(shipped_names(), key=is_part) if parts or not is_part(name)]
     return [Entry(name, _group(name), _summary(find(name)), str(find(name))) for name in names]
 
 
 def find(name: str) -> Path:
-    """Return the file of the recipe `name`. Raises `LatteError` with the nearest name."""
+    """Return the file of the shipped recipe `name`. Raises `LatteError` with a suggestion."""
     path = shipped_path(name.removesuffix(".yaml"))
     if path is None:
         raise unknown_recipe(name)

@@ -1,4 +1,4 @@
-"""Build a recipe's nodes from YAML: resolve scalars, expand variables, copy anchors."""
+"""Build a recipe's nodes from YAML: resolve scalars, and expand variables and aliases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MERGE = "<<"
 
 
 class TreeBuilder:
-    """Builds the nodes of one source, and collects mistakes that do not stop it."""
+    """Builder of the nodes of one file or `--set`; it collects mistakes and continues."""
 
     def __init__(self, source: str, environment: Mapping[str, str], mistakes: Mistakes) -> None:
         self.source = source
@@ -30,10 +30,10 @@ class TreeBuilder:
         self.mistakes = mistakes
         self.values = 0
         self.open: set[int] = set()
-        """Collections being expanded; one that occurs again contains itself."""
+        """IDs of collections that are being expanded; one that occurs again contains itself."""
 
     def build(self, yaml_node: YamlNode, path: KeyPath = (), mark: Mark | None = None) -> Node:
-        """Return the node of `yaml_node` with everything below it; `mark` is the place of its key.
+        """Return `yaml_node` as a node with all its children; `mark` is the position of its key.
 
         Raises `LatteError` for anchors that contain themselves or expand without bound.
         """
@@ -92,7 +92,7 @@ class TreeBuilder:
         )
 
     def _key(self, key_node: YamlNode, path: KeyPath) -> str | None:
-        """Return the key's text; None for a key that is refused."""
+        """Return the key's text; None if the key is refused, which is reported."""
         origin = self._origin(key_node.start_mark)
         if not isinstance(key_node, ScalarNode):
             self.mistakes.add(origin, path, "a key must be text, not a list or a mapping")
@@ -147,7 +147,7 @@ class TreeBuilder:
         return Node(expansion.text, expanded, written=written, filled=expansion.filled)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
-        """Return true if `text` can be written as UTF-8; half a surrogate pair cannot."""
+        """Return true if `text` can be UTF-8; half of a surrogate pair cannot, and is reported."""
         try:
             text.encode()
         except UnicodeEncodeError:

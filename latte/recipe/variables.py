@@ -1,4 +1,4 @@
-"""Expand environment variables in strings, and make paths from them absolute.
+"""Expand environment variables in strings, and make paths that come from variables absolute.
 
 A recipe writes `${VAR}`, `${VAR:-default}`, and `$${` for a literal `${`.
 """
@@ -35,11 +35,11 @@ class Expansion:
     is_secret: bool = False
     """True if a variable may hold a secret, which must not be stored."""
     filled: tuple[tuple[int, int], ...] = ()
-    """Parts of `text` that come from the environment, as (start, end), without defaults."""
+    """Parts of `text` that come from the environment, not from defaults: (start, end) indices."""
 
 
 class Written(str):
-    """A text that keeps its variables unexpanded, for they hold a secret."""
+    """Text whose variables stay unexpanded, because they hold a secret."""
 
     __slots__ = ()
 
@@ -55,7 +55,8 @@ class AsWritten(dict[str, str]):
 def expand(text: str, environment: Mapping[str, str]) -> Expansion:
     """Expand `text` once; values of variables are not expanded again.
 
-    As in a shell, the default after `:-` also replaces an empty variable. Raises `LatteError`.
+    As in a shell, the default after `:-` also replaces an empty variable. Raises `LatteError` for
+    an unset variable without a default, and for a malformed reference.
     """
     names: list[str] = []
     parts: list[str] = []
@@ -101,17 +102,18 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
 
 
 def with_shell_paths(node: Node, model: type[BaseModel]) -> Node:
-    """Return the options in `node` with each path from the environment absolute.
+    """Return the options in `node`, with paths that come from the environment made absolute.
 
-    Such a path is relative to the working directory, and not to the recipe. An option is a path if
-    `model` declares it as `Path`, or as text marked with `IsPath`; it comes from the environment if
-    its first character does, unlike `photos/${NAME}` or a default in `${NAME:-default}`.
+    Such a path is relative to the working directory, not to the recipe. An option is a path if
+    `model` declares it as `Path`, or as text marked with `IsPath`. A path comes from the
+    environment if its first character does; `photos/${NAME}`, or a default in `${NAME:-default}`,
+    does not.
     """
     return _resolved(node, [model])
 
 
 def _resolved(node: Node, annotations: Sequence[Any]) -> Node:
-    """Return `node` with absolute paths; its type is one of `annotations`."""
+    """Return `node` with absolute paths; the type of `node` is one of `annotations`."""
     if isinstance(node.value, str):
         return _absolute(node, _markers(annotations)) if node.filled else node
     if isinstance(node.value, dict):
@@ -136,20 +138,20 @@ def _absolute(node: Node, markers: Sequence[IsPath]) -> Node:
 
 
 def _from_shell(text: str) -> str:
-    """Normalise a path, so that `photos`, `./photos/` and `$PWD/photos` are the same run."""
+    """Return a normalised path, so that `photos`, `./photos/` and `$PWD/photos` give one run."""
     try:
         path = Path(text).expanduser().absolute()
     except RuntimeError:  # `~name` of an unknown user
         path = Path(text).absolute()
     tidy = Path(os.path.normpath(path))
     try:
-        return str(tidy if tidy.samefile(path) else path)  # `..` behind a link is another folder
+        return str(tidy if tidy.samefile(path) else path)  # `..` after a link can be elsewhere
     except (OSError, ValueError):
         return str(path)
 
 
 def _values(annotations: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the types of the value at `key` of a model or a mapping."""
+    """Yield the types of the value at `key`, for each model or mapping in `annotations`."""
     for one in _members(annotations):
         if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
             field = one.model_fields[key]
@@ -166,7 +168,7 @@ def _markers(annotations: Sequence[Any]) -> list[IsPath]:
 
 
 def _origins(annotations: Sequence[Any], kinds: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """Yield the arguments of each generic type of one of these `kinds`."""
+    """Yield the type arguments of each generic type in `annotations` that is one of `kinds`."""
     for one in _members(annotations):
         origin = get_origin(one)
         if isinstance(origin, type) and issubclass(origin, kinds):

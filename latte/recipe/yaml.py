@@ -31,10 +31,10 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 LARGEST_FILE = 1_000_000
-"""Bytes."""
+"""Maximum size of a file in bytes."""
 DEEPEST_NESTING = 50
 _LONGEST_NUMBER = 400
-"""Characters; Python refuses integers of more than some thousands of digits."""
+"""Maximum length of a number in characters; Python refuses integers of thousands of digits."""
 
 
 def resolve(text: str) -> Scalar:
@@ -52,7 +52,7 @@ def resolve(text: str) -> Scalar:
 
 
 def _number(text: str) -> int | float | str:
-    """Return `text` as a number if it is one."""
+    """Return `text` as a number if it is one, else unchanged. Raises `ValueError` if too large."""
     octal, hexadecimal = _OCTAL.fullmatch(text), _HEXADECIMAL.fullmatch(text)
     integer, floating = _INTEGER.fullmatch(text), _FLOAT.fullmatch(text)
     if not (octal or hexadecimal or floating):
@@ -75,7 +75,7 @@ class Place(Protocol):
 
 
 class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
-    """PyYAML's parser up to nodes, which constructs no Python objects."""
+    """PyYAML's parser up to its nodes; it constructs no Python objects."""
 
     def __init__(self, text: str, source: str) -> None:
         Reader.__init__(self, text)
@@ -102,7 +102,7 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         return node
 
     def compose_only_document(self) -> YamlNode | None:
-        """Return the only document, or None if there is none."""
+        """Return the only document, or None if there is none. Raises `LatteError` for several."""
         self.get_event()  # type: ignore[no-untyped-call]
         document = None if self.check_event(StreamEndEvent) else self.compose_document()
         if not self.check_event(StreamEndEvent):
@@ -167,7 +167,7 @@ def compose(text: str, source: str) -> YamlNode | None:
 
 
 def position(source: str, mark: Place | None) -> str:
-    """Return `file:line:column`, counted from one."""
+    """Return `file:line:column`, with line and column counted from one."""
     return source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
 
 
@@ -176,7 +176,7 @@ def _as_written(tag: str) -> str:
 
 
 def _hint(error: MarkedYAMLError, text: str) -> str | None:
-    """Return a hint for the usual cause of this parser's message."""
+    """Return a hint about the most common cause of PyYAML's error, or None."""
     problem = error.problem or ""
     mark = error.problem_mark
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""

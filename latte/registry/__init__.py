@@ -1,1 +1,1 @@
-"""Components: how packages declare them, how they are found, named and built."""
+"""Registry of components: declare, find, name and build them."""

@@ -1,7 +1,7 @@
-"""Find installed plugins and the components they declare; a broken plugin harms no other.
+"""Find installed plugins and the components they declare; broken plugins do not affect others.
 
-Entry points are read here and not by pluggy's loader, which silently drops a second package with
-the same entry-point name, and stops at the first plugin that cannot be imported.
+This module reads entry points itself. Pluggy's loader would silently drop a second package with
+the same entry-point name, and would stop at the first plugin that cannot be imported.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class _Installed:
 
 
 def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugin, ...]:
-    """Return every installed plugin, latte's own components first, then by package name.
+    """Return every installed plugin: latte itself first, then the others by package name.
 
     `LATTE_PLUGINS` restricts loading to the packages that it lists (separated by commas; an empty
-    value loads only the built-in components); without it, disabled plugins are not loaded. With
-    `LATTE_STRICT_PLUGINS=1` the error of a broken plugin is raised; errors in latte's own
-    components always are.
+    value loads only the built-in components). If it is not set, all plugins are loaded that are
+    not disabled. With `LATTE_STRICT_PLUGINS=1` the error of a broken plugin is raised; errors in
+    latte's own components are always raised.
     """
     installed = _installed()
     setting = environment.get("LATTE_PLUGINS")
@@ -165,7 +165,10 @@ def _failed(one: _Installed, error: BaseException, declared: Sequence[object]) -
 
 
 def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
-    """Require one entry point per package, with the unique name of its import package."""
+    """Raise `LatteError` unless the package has one entry point, whose name is unique.
+
+    The entry point must have the name of the import package that it loads.
+    """
     key, module = one.entry_point.name, one.entry_point.module
     if module != key and not module.startswith(f"{key}."):
         raise LatteError(
@@ -183,7 +186,7 @@ def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None
 
 
 def _declarations(plugin: ModuleType) -> tuple[object, ...]:
-    """Return everything that the plugin's hooks return. Raises `LatteError` for unknown hooks."""
+    """Return all specs that the plugin's hooks return. Raises `LatteError` for unknown hooks."""
     manager = pluggy.PluginManager("latte")
     manager.add_hookspecs(Hooks)
     known = [hook for hook in vars(Hooks) if not hook.startswith("_")]
@@ -211,13 +214,13 @@ def _unknown_hook(manager: pluggy.PluginManager, plugin: object, known: Sequence
 
 
 class IncompatiblePluginError(LatteError):
-    """A plugin for another version of the plugin interface."""
+    """Error for a plugin that is made for another version of the plugin interface."""
 
 
 def check_declarations(
     declared: Sequence[object],
 ) -> tuple[tuple[ComponentSpec, ...], tuple[CommandSpec, ...]]:
-    """Return valid components and commands. Raises `LatteError` for the first mistake."""
+    """Return the declared components and commands. Raises `LatteError` at the first mistake."""
     commands = [_check_command(spec) for spec in declared if isinstance(spec, CommandSpec)]
     specs = [_check_spec(spec) for spec in declared if not isinstance(spec, CommandSpec)]
     named = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
@@ -272,9 +275,9 @@ def _check_version(spec: ComponentSpec | CommandSpec) -> None:
 
 
 def import_target(target: str) -> Any:
-    """Import the object that `"package.module:Name"` names. Raises what the module raises.
+    """Import the object that `"package.module:Name"` names; passes on the module's exceptions.
 
-    Output that a module prints during its import goes to stderr: stdout is for results.
+    Output that a module prints during its import goes to stderr, because stdout is for results.
     """
     module, _, name = target.partition(":")
     with contextlib.redirect_stdout(sys.stderr):
@@ -288,7 +291,10 @@ def one_line(error: BaseException) -> str:
 
 
 def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return `plugins.json` in `LATTE_CONFIG`, or in the user's configuration folder."""
+    """Return the path of `plugins.json`, which lists the disabled plugins.
+
+    The file is in the folder `LATTE_CONFIG`, or else in the user's configuration folder.
+    """
     chosen = environment.get("LATTE_CONFIG")
     folder = Path(chosen).expanduser() if chosen else Path(platformdirs.user_config_dir("latte"))
     return folder / "plugins.json"
@@ -313,7 +319,7 @@ def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]
 
 
 def write_disabled(names: frozenset[str], environment: Mapping[str, str] = os.environ) -> Path:
-    """Store the names of all disabled packages; returns the file."""
+    """Store `names` as the names of all disabled packages; returns the file's path."""
     path = disabled_file(environment)
     write_json(path, {"disabled": sorted(names)})
     return path

@@ -1,4 +1,4 @@
-"""Plugins with their state, and the components that they provide, with their source lines."""
+"""Plugins and their state, the components that they provide, and the source lines of these."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ class Plugin:
     """An installed package that declares components, loaded or not."""
 
     key: str
-    """Name of its entry point, which is its import package."""
+    """Name of the package's entry point, which is also the name of its import package."""
     distribution: str
     """Name of the pip package, normalised: lower case, `-` between words."""
     version: str
     status: Status
-    """`blocked` by the environment variable `LATTE_PLUGINS` or `disabled` by
-    `latte plugins disable`: both are not loaded."""
+    """Result of loading the plugin.
+
+    A plugin that the environment variable `LATTE_PLUGINS` leaves out is `blocked`, and one that
+    `latte plugins disable` names is `disabled`; neither is loaded."""
     error: str | None = None
-    """One line, for every status except `ok`."""
+    """Reason for the status in one line, for every status except `ok`."""
     detail: str | None = None
     """Traceback of the exception that made the plugin `broken`."""
     specs: tuple[ComponentSpec, ...] = ()
-    """Declared components; a plugin that failed may have declared some before."""
+    """Declared components, also those that a plugin declared before it failed."""
     commands: tuple[CommandSpec, ...] = ()
-    """Commands that it adds to `latte`."""
+    """Commands that the plugin adds to `latte`."""
 
     @property
     def package(self) -> str:
@@ -79,7 +81,7 @@ class SourceLine:
 
 
 def find_origin(target: str) -> SourceLine | None:
-    """Return where `"package.module:Name"` is defined, or None; reads files, imports nothing."""
+    """Return the line that defines `"package.module:Name"`, or None, without importing it."""
     module, _, name = target.partition(":")
     file = _source_file(module)
     if file is None:

@@ -1,4 +1,4 @@
-"""The registry: every installed component, found by kind and name, imported when it is used."""
+"""Registry of installed components: find them by kind and name, and import them on first use."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _INTERFACES: dict[Kind, type[Component[Any]]] = {
 
 @functools.cache
 def load_registry() -> Registry:
-    """Return the registry of this process, without torch; warns once of each broken plugin."""
+    """Return this process's registry without importing torch; warns once per broken plugin."""
     registry = Registry(discover_plugins())
     for plugin in registry.plugins:
         if plugin.failed:
@@ -75,9 +75,10 @@ class Registry:
         return [one for one in self._components if kind in (None, one.spec.kind)]
 
     def get(self, kind: Kind, name: str, where: str | None = None) -> Registered:
-        """Return the component `name`: a short name if unique, or `distribution/name`.
+        """Return the component called `name`: a unique short name, or `distribution/name`.
 
-        Raises `LatteError`, at `where`, if there is none or if several packages have it.
+        Raises `LatteError` if no package or several packages provide it; `where` is the error's
+        location.
         """
         known = self.all(kind)
         distribution, slash, short = name.rpartition("/")
@@ -126,7 +127,7 @@ class Registry:
             raise
 
     def model_folder(self, name: str, where: str | None = None) -> Path:
-        """Return the model folder that a plugin provides as `plugin:NAME`."""
+        """Return the model folder that recipes name `plugin:NAME`. Raises `LatteError`."""
         registered = self.get("model", name, where)
         find_folder = _import(registered, registered.spec.target)
         try:
@@ -154,7 +155,7 @@ def _import(registered: Registered, target: str) -> Any:
 def unknown_component(
     kind: Kind, name: str, known: Sequence[Registered], plugins: Sequence[Plugin], where: str | None
 ) -> LatteError:
-    """Return the error for an unknown name, with the nearest, and plugins that may provide it."""
+    """Return the error for an unknown name; it suggests a similar name, and possible plugins."""
     hints = [*_suggestion(name, known), *_absent(kind, name, plugins)]
     hints.append(f"All names: latte components {kind}")
     return LatteError(
@@ -174,7 +175,7 @@ def ambiguous_component(
 
 
 def broken_component(registered: Registered, cause: str) -> LatteError:
-    """Return the error for a component that is not as its package declares it."""
+    """Return the error for a component that its package declares but that cannot be used."""
     spec = registered.spec
     return LatteError(
         f'{spec.kind} "{spec.name}" of {registered.package} cannot be used: {cause}',
@@ -190,7 +191,7 @@ def _suggestion(name: str, known: Sequence[Registered]) -> list[str]:
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return unloaded plugins that declare the name, or else those that might."""
+    """Return hints that name the unloaded plugins that declare the component, or else may do so."""
     missing = [plugin for plugin in plugins if plugin.status != "ok"]
     certain = [plugin for plugin in missing if _declares(plugin, kind, name)]
     if certain:

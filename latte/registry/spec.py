@@ -1,4 +1,4 @@
-"""Declare components and commands: a package's hooks return specs and import nothing heavy."""
+"""Declare components and commands: a package's hooks return specs, without slow imports."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class ComponentSpec:
     """One component, declared without importing it.
 
     `target` and `options` are `"package.module:Name"`. For every kind but `model`, the target is
-    the component's class, and `options` its options model (without it, there is nothing to set).
-    Keep the options in a module that does not import torch: recipes are checked without loading
-    anything heavy. For kind `model`, the target is a function without arguments that returns the
-    `Path` of a model folder, which a recipe names `plugin:NAME`: one of open_clip in
-    `backbone.model`, one of another library in the `model` option of a component that reads it.
+    the component's class, and `options` is its options model (None: it has no options). Keep the
+    options in a module that does not import torch, so that recipes can be checked quickly. For
+    kind `model`, the target is a function without arguments that returns the `Path` of a model
+    folder. A recipe names the folder `plugin:NAME`: in `backbone.model` if open_clip reads it,
+    and in the `model` option of a component if that component reads it with another library.
 
     Example:
         >>> from latte.api import ComponentSpec, hookimpl
@@ -72,7 +72,7 @@ class CommandSpec:
     """One command, `latte NAME`, declared without importing it.
 
     `target` is `"package.module:name"`: a function whose annotations typer reads, or a
-    `typer.Typer` of further commands. It is imported when the command is called, not by the help.
+    `typer.Typer` of subcommands. It is imported when the command is called, but not for the help.
 
     Example:
         >>> from latte.api import CommandSpec, hookimpl
@@ -97,7 +97,7 @@ class Hooks:
 
     @hookspec
     def latte_commands(self) -> Iterable[CommandSpec]:
-        """Return the commands that this package adds to `latte`; existing names are refused."""
+        """Return the commands that this package adds to `latte`; it cannot replace latte's own."""
         raise NotImplementedError
 
 

@@ -1,1 +1,1 @@
-"""Everything that shows numbers: pages, comparison, diagnosis, model card, terminal."""
+"""Show results: pages, comparison, diagnosis, model card, and terminal output."""

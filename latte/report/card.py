@@ -31,7 +31,7 @@ from latte.results.identity import is_oracle
 
 _HUB = "hf-hub:"
 _LICENCES = {"laion/CLIP-": "mit"}
-"""Licences by the beginning of a repository's name, where its publisher uses one for all."""
+"""Licences by the prefix of a repository's name, if the publisher uses one licence for all."""
 
 _LATTE = """\
 import latte  # of the package latte-clip
@@ -59,7 +59,7 @@ _CALIBRATION_FAILS = (
 
 
 def model_card(results: RunResults) -> str:
-    """Return the card: a YAML header and Markdown.
+    """Return the model card of a run: a YAML header and Markdown.
 
     Example:
         from latte.api import model_card, write_text
@@ -120,7 +120,7 @@ def _repository(model: str, pretrained: object) -> str | None:
 
 
 def _header(results: RunResults) -> str:
-    """Return the YAML that model hubs read, where an unknown licence is `other` with a name."""
+    """Return the YAML header that model hubs read; an unknown licence is `other` with a name."""
     repository, licence = _starting_model(results.recipe)
     lines = [
         "---",

@@ -1,6 +1,6 @@
-"""Charts as inline SVG: values with intervals, curves over steps, and small bars in tables.
+"""Draw charts as inline SVG: values with intervals, curves over steps, small bars in tables.
 
-Curves are read from rows of `metrics.jsonl`, and thinned to what a chart can show.
+Curves come from rows of `metrics.jsonl`, and are thinned to at most `LONGEST` points.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from latte.report.svg import Drawing, Scale, shortened
 
 Row = Mapping[str, Any]
 Format = Callable[[float, float], str]
-"""Writes the value of a tick, given the distance between ticks."""
+"""Function that returns a tick's label, given its value and the distance between ticks."""
 
 LONGEST = 240
-"""Most points of a curve; a longer series is drawn as means and ranges."""
+"""Largest number of points of a curve; a longer series is drawn as means and ranges."""
 
 _POSITIONS = ("step", "epoch")
 _LONGEST_LABEL = 44
 _FEW = 30
-"""Up to this many points of a curve are marked by dots."""
+"""Largest number of points of a curve at which each point is marked by a dot."""
 _CHART = (420, 230)
 _FRAME = (58, 12, 12, 40)
-"""Left, top, right and bottom margin of a line chart."""
+"""Left, top, right and bottom margin of a line chart, in pixels."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One figure of one step, or the mean and range of several neighbouring steps."""
+    """One figure at one step, or its mean and range over several neighbouring steps."""
 
     step: float
     value: float
@@ -47,7 +47,7 @@ class Series:
     """A figure over steps."""
 
     samples: tuple[Sample, ...]
-    """In the order of steps; at most `LONGEST`."""
+    """At most `LONGEST` samples, in the order of steps."""
     steps_per_sample: int
     unusable: int
     """Number of infinite or NaN values, which are left out."""
@@ -55,27 +55,27 @@ class Series:
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """One line of an interval chart."""
+    """One row of an interval chart."""
 
     label: str
     interval: Interval
     text: str
-    """The value as text, at the right end of the line."""
+    """The value as text, at the right end of the row."""
     css_class: str
     dots: tuple[float, ...] = ()
-    """Single measurements behind the interval, such as those of seeds."""
+    """Single measurements that the interval is computed from, such as one per seed."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A horizontal line to compare a curve with."""
+    """A labelled horizontal line to compare a curve with."""
 
     value: float
     label: str
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """Return the names of the numeric figures in the rows of an event, in order of appearance."""
+    """Return the names of the numeric figures in rows with this event, in order of appearance."""
     names = (
         name
         for row in rows
@@ -87,7 +87,10 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
 
 
 def series(rows: Sequence[Row], event: str, figure: str) -> Series:
-    """Return a figure over steps; of several rows per step, as after a resume, the last counts."""
+    """Return a figure over steps, from the rows with this event.
+
+    If a step has several rows, as after a resume, the last row is used.
+    """
     by_step = {
         float(row["step"]): float(row[figure])
         for row in rows
@@ -119,7 +122,7 @@ def interval_chart(
 def line_chart(
     series: Series, label: str, tick: Format, reference: Reference | None = None
 ) -> Markup:
-    """Draw a figure over steps; a thinned series has a band from smallest to largest value."""
+    """Draw a figure over steps; a thinned series gets a band from smallest to largest value."""
     drawing, x, y = _framed(series.samples, label, tick, reference)
     _draw_curve(drawing, series, x, y)
     return drawing.markup()
@@ -131,7 +134,7 @@ def lines_chart(
     tick: Format,
     reference: Reference | None = None,
 ) -> Markup:
-    """Draw one figure of several runs, each a line with its style class."""
+    """Draw one figure of several runs, with one line per (style class, series) in `lines`."""
     samples = [sample for _, series in lines for sample in series.samples]
     drawing, x, y = _framed(samples, label, tick, reference)
     for css_class, series in lines:
@@ -144,7 +147,7 @@ def lines_chart(
 
 
 def change_bar(before: float, after: float) -> Markup:
-    """Draw a change of accuracy on a scale from 0 to 1: a hollow dot, a line, a full dot."""
+    """Draw a change of accuracy on a scale from 0 to 1: a line from a hollow to a full dot."""
     drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)
     drawing.line((6, 8), (154, 8), "rail")
     direction = "up" if after >= before else "down"
@@ -163,18 +166,18 @@ def count_bars(before: int, after: int, largest: int) -> Markup:
 
 
 def percent_tick(value: float, step: float) -> str:
-    """Return 0.65 as `65 %`."""
+    """Return a fraction as percent, such as 0.65 as `65 %`."""
     return _fixed(100 * value, 100 * step) + NARROW_SPACE + "%"
 
 
 def points_tick(value: float, step: float) -> str:
-    """Return 0.02 as `+2`."""
+    """Return a difference of fractions in percentage points, such as 0.02 as `+2`."""
     text = _fixed(100 * value, 100 * step)
     return f"+{text}" if value > step / 2 else text
 
 
 def plain_tick(value: float, step: float) -> str:
-    """Return a value with the digits that distinguish ticks; powers of ten if they are many."""
+    """Return a value with enough digits to distinguish ticks, such as `0.25` or `2e6`."""
     if abs(value) < abs(step) / 1000:
         return "0"
     if abs(step) < 1e-3 or abs(value) >= 1e5:
@@ -205,7 +208,7 @@ def _vertical_grid(drawing: Drawing, scale: Scale, floor: float, tick: Format) -
 
 
 def _anchor(x: float, scale: Scale) -> str:
-    """Return the text anchor, so that labels at the rim grow inwards."""
+    """Return the text anchor of a label at `x`; labels near the edge extend inwards."""
     if x < scale.start + 20:
         return "start"
     return "end" if x > scale.end - 20 else "middle"
@@ -226,7 +229,7 @@ def _interval_row(
 def _framed(
     samples: Sequence[Sample], label: str, tick: Format, reference: Reference | None
 ) -> tuple[Drawing, Scale, Scale]:
-    """Return an empty chart with room for all samples, and its scales."""
+    """Return a chart with axes for all samples but no curve yet, and its scales for x and y."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
     x = _step_scale(samples, left, width - right)

@@ -1,4 +1,4 @@
-"""Facts about a run as (term, text): its sizes, method, gates, and code that loads its model."""
+"""Facts about a run as (term, text), such as its sizes, and code that loads its model."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ print(class_names[similarities.argmax()])
 
 @dataclass(frozen=True)
 class GateRow:
-    """One gate and one description, for a table."""
+    """Table row for one gate and one description."""
 
     description: str
     gate: str
     held_back: str
     share: str
-    """Share of the description's texts."""
+    """Held-back texts as a share of the description's texts."""
     example: str | None
     """A text that the gate held back for this `reason`."""
     reason: str | None
 
 
 def run_facts(results: RunResults) -> list[Fact]:
-    """Return sizes, seed, time and memory of a run."""
+    """Return facts on the sizes, seed, time and memory of a run."""
     facts = [
         ("Training images", count(results.training_images)),
         ("Skipped images", count(results.skipped_images)),
@@ -89,7 +89,7 @@ def run_facts(results: RunResults) -> list[Fact]:
 
 
 def peak_memory(of_stages: Mapping[str, float]) -> str:
-    """Return the largest of all stages, such as `1 604 MiB, in stage train`."""
+    """Return the largest peak memory of all stages, such as `1 604 MiB, in stage train`."""
     stage = max(of_stages, key=lambda name: of_stages[name])
     return f"{count(round(of_stages[stage]))} MiB, in stage {stage}"
 
@@ -101,7 +101,7 @@ def steps(results: RunResults) -> int:
 
 
 def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
-    """Return the components and main settings of a method, as far as the recipe has them."""
+    """Return facts on the components and main settings of a method that the recipe contains."""
     backbone = _mapping(recipe.get("backbone"))
     parts = [str(backbone[key]) for key in ("model", "pretrained") if backbone.get(key)]
     facts = [("Starting model", ", ".join(parts)), ("Dataset", _used(recipe.get("dataset")))]
@@ -123,7 +123,7 @@ def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
 
 
 def learner_names(recipe: Mapping[str, Any]) -> list[str]:
-    """Return the learners' names, which are those of saved models and prototypes."""
+    """Return the learners' names, which saved models and prototypes have too."""
     if isinstance(recipe.get("learners"), Sequence):
         return [str(learner.get("name", "main")) for learner in _learners(recipe)]
     return ["main"]
@@ -132,7 +132,7 @@ def learner_names(recipe: Mapping[str, Any]) -> list[str]:
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
     """Return Python code that classifies a photo with the model of a run.
 
-    It has the folder's name and not its path, which may be private.
+    The code contains the folder's name but not its path, which may be private.
     """
     learners = learner_names(recipe)
     start = _IMPORTS.format(run=folder.name)
@@ -144,7 +144,7 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
 
 
 def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
-    """Return a row per gate and description, in the recipe's order."""
+    """Return a table row per gate and description, in the recipe's order."""
     return [
         GateRow(
             record.description,
@@ -159,7 +159,7 @@ def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
-    """Return per description how many of its texts were held back, and by which gates."""
+    """Return one fact per description: the number of texts that each gate held back."""
     return [
         (f"Held back of {one_line(description)}", _held_back([*group]))
         for description, group in groupby(records, key=lambda record: record.description)
@@ -174,9 +174,9 @@ def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
-    """Return the facts of a learner, named unless the recipe has one alone.
+    """Return the facts of a learner, with its name if the recipe has several learners.
 
-    Without a training step, loss and trained parameters are left out.
+    Without training steps, loss and trained parameters are left out.
     """
     name = "" if "backbone" in learner else str(learner.get("name", ""))
     suffix = f" ({name})" if name and name != "main" else ""
@@ -210,7 +210,7 @@ def _training(train: Mapping[str, Any]) -> str:
 
 
 def _used(choice: Any) -> str:
-    """Return `{use: group, name: pairs, by: x}` as `group (pairs) by x`, and a list joined."""
+    """Return `{use: group, name: pairs, by: x}` as `group (pairs) by x`; join lists by commas."""
     if isinstance(choice, Mapping):
         use, label = str(choice.get("use", "")), choice.get("name")
         by = f" by {choice['by']}" if choice.get("by") else ""

@@ -1,4 +1,4 @@
-"""HTML pages that need no network and no other file."""
+"""Fill templates of HTML pages that need no network and no other file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _STYLE = Path(__file__).parent / "page" / "templates" / "style.css"
 def filled(templates: Path, script_name: str, content: dict[str, Any]) -> str:
     """Return `page.html` of a template folder, filled with `content`.
 
-    All values are escaped. The page's policy allows its own style and script and no other.
+    All values are escaped. The page's content security policy allows only the style and the script
+    that are inside the page.
     """
     style = _STYLE.read_text(encoding="utf-8")
     script = (templates / script_name).read_text(encoding="utf-8")
@@ -52,6 +53,6 @@ def _environment(templates: Path) -> Environment:
 
 
 def _source_expression(text: str) -> str:
-    """Return the CSP source expression that allows exactly this text."""
+    """Return the content security policy's source expression that allows exactly this text."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"

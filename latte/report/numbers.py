@@ -1,4 +1,4 @@
-"""Numbers as text, with no more digits than the sample size supports."""
+"""Format numbers as text, with no more digits than the sample size supports."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
 
-if TYPE_CHECKING:  # loads torch, which tables of finished runs do without
+if TYPE_CHECKING:  # this import loads torch, which tables of finished runs do not need
     from latte.evaluate.rank_correlation import Correlation
 
 NARROW_SPACE = "\u202f"
 """Narrow no-break space: between groups of digits, and before a unit."""
 MINUS = "\u2212"
 ABSENT = "–"
-"""A figure that does not exist."""
+"""Text in place of a missing number."""
 
 _COARSEST_FOR_DECIMALS = 100
-"""Up to this many images, one image changes a percentage by at least one point."""
+"""Largest number of images at which one image changes a percentage by at least one point."""
 
 
 def count(number: int) -> str:
-    """Return 12345 as `12 345`."""
+    """Return a number with its digits in groups, such as 12345 as `12 345`."""
     return f"{number:,}".replace(",", NARROW_SPACE)
 
 
@@ -33,12 +33,15 @@ def signed_count(number: int) -> str:
 
 
 def plural(number: int, noun: str, many: str = "") -> str:
-    """Return `1 image` or `12 345 images`; `many` is an irregular plural."""
+    """Return a number with its noun, as `1 image` or `12 345 images`.
+
+    `many` is the plural of an irregular noun.
+    """
     return f"{count(number)} {noun if number == 1 else many or noun + 's'}"
 
 
 def megabytes(number: float | None) -> str:
-    """Return `812 MB` or `12.3 GB`."""
+    """Return a number of megabytes as `812 MB` or `12.3 GB`; None as `ABSENT`."""
     if number is None:
         return ABSENT
     if number < 1000:
@@ -47,7 +50,7 @@ def megabytes(number: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return `0.4 s`, `12 s`, `3 min 20 s` or `2 h 05 min`."""
+    """Return a number of seconds as `0.4 s`, `12 s`, `3 min 20 s` or `2 h 05 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -61,15 +64,17 @@ def duration(seconds: float) -> str:
 
 
 def bare_percent(fraction: float, images: int) -> str:
-    """Return 0.6512 as `65.1`, for tables that have the percent sign in their heading.
+    """Return a fraction in percent without the sign, such as 0.6512 as `65.1`.
 
-    100 images or fewer support no decimal.
+    Used in tables that have the percent sign in their heading.
+
+    With 100 images or fewer there is no decimal.
     """
     return f"{100 * fraction:.{_decimals(images)}f}"
 
 
 def percent(fraction: float, images: int) -> str:
-    """Return 0.6512 as `65.1 %`."""
+    """Return a fraction in percent, such as 0.6512 as `65.1 %`."""
     return bare_percent(fraction, images) + NARROW_SPACE + "%"
 
 
@@ -79,7 +84,10 @@ def percent_range(interval: Interval, images: int) -> str:
 
 
 def points(difference: float, images: int) -> str:
-    """Return 0.021 as `+2.1` percentage points, with a sign unless it rounds to zero."""
+    """Return a difference of fractions in percentage points, such as 0.021 as `+2.1`.
+
+    It has a sign unless it rounds to zero.
+    """
     text = f"{100 * abs(difference):.{_decimals(images)}f}"
     if float(text) == 0.0:
         return text
@@ -92,12 +100,12 @@ def points_range(interval: Interval, images: int) -> str:
 
 
 def points_with_range(gain: Interval, images: int) -> str:
-    """Return `+2.1 (+1.0 to +3.2)`."""
+    """Return a gain with its 95 % interval in points, such as `+2.1 (+1.0 to +3.2)`."""
     return f"{points(gain.value, images)} ({points_range(gain, images)})"
 
 
 def mean_percent(spread: Spread | None, images: int) -> str:
-    """Return a mean over seeds, such as `72.2 ± 0.4`; one seed has no deviation."""
+    """Return mean and deviation over seeds in percent, as `72.2 ± 0.4`; `72.2` for one seed."""
     if spread is None:
         return ABSENT
     mean = bare_percent(spread.mean, images)
@@ -107,12 +115,12 @@ def mean_percent(spread: Spread | None, images: int) -> str:
 
 
 def published_percent(fraction: float | None) -> str:
-    """Return 0.7012 as `70.12`: papers print two decimals."""
+    """Return a fraction in percent with two decimals, as papers do: 0.7012 as `70.12`."""
     return ABSENT if fraction is None else f"{100 * fraction:.2f}"
 
 
 def rho(found: Correlation) -> str:
-    """Return `+0.12 (-0.30 to +0.41)`, or the coefficient alone if it has no interval."""
+    """Return a rank correlation, as `+0.12 (-0.30 to +0.41)`, or `+0.12` without an interval."""
     if math.isnan(found.rho):
         return ABSENT
     text = f"{found.rho:+.2f}"

@@ -1,4 +1,4 @@
-"""Sentences about a run's result, for terminal, page and model card."""
+"""Write sentences about a run's result, for terminal, page and model card."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORACLE_STATEMENT = (
     "group descriptions used ground-truth labels of the training images; "
     "not an unsupervised result."
 )
-"""Marks results that used labels of the training images."""
+"""Sentence that marks results that used labels of the training images."""
 
 _NO_LABELS = (
     "There is no labelled evaluation split, so the accuracy of this model is unknown. "
@@ -37,12 +37,12 @@ VerdictTone = Literal["better", "unknown", "kept", "none"]
 
 @dataclass(frozen=True)
 class Headline:
-    """The measured result of a run in words that its intervals allow."""
+    """Sentence on the measured result of a run, with claims that its 95 % intervals support."""
 
     tone: Tone
     sentence: str
     control: str | None = None
-    """Names a control that did at least as well as what the recipe adapted."""
+    """Sentence on a control that is at least as accurate as the adapted model or candidate."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +52,23 @@ class VerdictWords:
     tone: VerdictTone
     sentence: str
     reason: str | None = None
-    """A whole sentence, as is `advice`."""
+    """The guard's reason as a full sentence; None without a guard."""
     advice: str | None = None
-    """The command that overrides the guard."""
+    """Sentences on how to get the whole candidate or plain CLIP instead; None without either."""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Sentence, reason and advice, as far as they exist."""
+        """Sentence, reason and advice, without those that are missing."""
         return tuple(one for one in (self.sentence, self.reason, self.advice) if one)
 
 
 def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
-    """Return the evaluation of that name; None if there is none."""
+    """Return the evaluation called `name`; None if there is none."""
     return next((evaluation for evaluation in evaluations if evaluation.name == name), None)
 
 
 def main_name(evaluation: Evaluation) -> str | None:
-    """Return `zero-shot`, `adapted` or `candidate`, on whatever images; None for a control."""
+    """Return `zero-shot`, `adapted` or `candidate`; None if the evaluation is of a control."""
     name = evaluation.name.removesuffix(OWN_IMAGES)
     return name if name in (ZERO_SHOT, ADAPTED, CANDIDATE) else None
 
@@ -79,7 +79,7 @@ def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def headline(evaluations: Sequence[Evaluation], verdict: Verdict | None = None) -> Headline:
-    """Return the result of a run with these `RunResults.evaluations` and this guard's verdict."""
+    """Return the headline of a run, from its `RunResults.evaluations` and its guard's verdict."""
     before, after = named(evaluations, ZERO_SHOT), named(evaluations, ADAPTED)
     if before is None:
         return Headline("unknown", _NO_LABELS)
@@ -93,7 +93,7 @@ def headline(evaluations: Sequence[Evaluation], verdict: Verdict | None = None) 
 
 
 def own_note(evaluations: Sequence[Evaluation]) -> str | None:
-    """Return what the figures of the run's own images mean; None if there are none."""
+    """Return a note on test images that are training images with a posterior; None if none are."""
     for name in (ADAPTED, CANDIDATE):
         after, own = named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}")
         if after and own:
@@ -139,10 +139,10 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
 
 
 def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
-    """Report plain CLIP as the result, and compare controls with the rejected candidate.
+    """Return a headline for plain CLIP, with controls compared to the rejected candidate.
 
-    The run's classifier has zero-shot's accuracy by decision of the guard, so that its gain and
-    its rank among the controls say nothing about the recipe.
+    The guard's decision gives the run's classifier zero-shot accuracy. Its gain and its rank among
+    the controls therefore say nothing about the recipe.
     """
     sentence = f"Kept zero-shot: this run classifies as plain CLIP does, {_accuracy(after)}."
     candidate = named(evaluations, CANDIDATE)
@@ -160,10 +160,11 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
 def _stronger_control(
     evaluations: Sequence[Evaluation], after: Evaluation, *, guarded: bool
 ) -> str | None:
-    """Name the best control that is at least as good as `after`, the adapted or the candidate.
+    """Return a sentence on the best control if it is at least as accurate as `after`, or None.
 
-    A control inherits the guard. Where its guard kept zero-shot, it answers as zero-shot does, and
-    its accuracy says nothing about its recipe.
+    `after` is the adapted model or the candidate. Controls inherit the guard. A control whose guard
+    kept zero-shot is ignored: it classifies like zero-shot, so its accuracy says nothing about its
+    recipe.
     """
     before = named(evaluations, ZERO_SHOT)
     rivals = [
@@ -184,9 +185,9 @@ def _stronger_control(
 
 
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
-    """Return the line that marks a run of which a model used labels; None if no model did.
+    """Return a line that marks a run in which a model used training labels; None if no model did.
 
-    It names these models if others of the run used none.
+    The line names these models if other models of the run used no labels.
     """
     written = recipe.get("controls")
     own = is_oracle(recipe)
@@ -202,9 +203,11 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
 
 
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:
-    """Return `About 7 of 100 names occur (95 %: 5 to 11); no image supports: a, b, c and 90 more`.
+    """Return a sentence on the class names that occur among the training images.
 
-    None if all names are supported, or nothing was estimated.
+    As in `About 7 of 100 names occur (95 %: 5 to 11); no image supports: a, b, c and 90 more`.
+
+    Returns None if all names are supported, or nothing was estimated.
     """
     if present is None or not present.unsupported:
         return None
@@ -219,7 +222,7 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
 
 
 def verdict_words(results: RunResults, run: str) -> VerdictWords:
-    """Return the words of a run's verdict; commands name the run folder as `run`."""
+    """Return sentences on a run's verdict; their commands use `run` as the run folder."""
     verdict = results.verdict
     if verdict is None:
         return VerdictWords("none", NO_GUARD)
@@ -251,7 +254,7 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
 
 
 def verdict_label(verdict: Verdict | None) -> str:
-    """Return `likely better (0.93)` or `guard: none`, for a column of a table."""
+    """Return a verdict for a table cell, such as `likely better (0.93)` or `guard: none`."""
     if verdict is None:
         return "guard: none"
     sure = "" if verdict.probability is None else f" ({verdict.probability:.2f})"

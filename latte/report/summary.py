@@ -1,4 +1,4 @@
-"""The summary that a run prints: verdict, accuracies, headline and notes, in plain text."""
+"""Write the summary that a run prints: verdict, accuracies, headline and notes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
 
 
 def summary_table(results: RunResults, run: str | None = None) -> str:
-    """Return the summary of a run, at most 80 columns wide and ASCII but for names.
+    """Return the summary of a run, at most 80 columns wide, in ASCII except for names.
 
-    Commands name the run folder as `run`, or by its name alone.
+    Its commands use `run` as the run folder, by default only the folder's name.
     """
     lines: list[str] = []
     if results.verdict is not None:
@@ -37,12 +37,12 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
 
 
 def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Return the lines of a table with one row per classifier."""
+    """Return the lines of the accuracy table, which has one row per classifier."""
     return table(_HEADINGS, map(_row, evaluations))
 
 
 def cost_line(results: RunResults) -> str:
-    """Return the run's time and memory as far as they are known; empty if neither is."""
+    """Return the run's time and peak memory, if known; empty if neither is known."""
     parts = [f"time: {duration(sum(results.seconds.values()))}"] if results.seconds else []
     if results.peak_memory_mb:
         parts.append(f"peak memory: {plain(peak_memory(results.peak_memory_mb))}")

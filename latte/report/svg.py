@@ -1,4 +1,4 @@
-"""Inline SVG, built as a tree so that all text is escaped; the page's style sets colours."""
+"""Draw inline SVG; text is escaped, and the page's style sheet sets the colours."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from markupsafe import Markup
 Point = tuple[float, float]
 
 _SAME = 1e-9
-"""Values that differ by no more than this share of their size are drawn as equal."""
+"""Largest relative difference at which values are drawn as equal."""
 _LETTER_WIDTH = 7.0
 
 
 class Drawing:
-    """One picture. `css_class` names style rules of the page, for light and dark."""
+    """An SVG picture; `css_class` selects rules of the page's style sheet."""
 
     def __init__(self, width: int, height: int, label: str | None, css_class: str) -> None:
-        """Start a picture; screen readers read `label`, and skip a picture whose label is None."""
+        """Start a picture of this size in pixels, with a label for screen readers.
+
+        Screen readers skip a picture whose label is None.
+        """
         self._root = ElementTree.Element(
             "svg", {"viewBox": f"0 0 {width} {height}", "class": css_class}
         )
@@ -45,7 +48,7 @@ class Drawing:
         self._add("polygon", css_class, points=_point_list(points))
 
     def circle(self, centre: Point, radius: float, css_class: str, tip: str | None = None) -> None:
-        """Draw a dot; `tip` is shown while a pointer is over it."""
+        """Draw a dot; `tip` is shown while the pointer is over the dot."""
         x, y = centre
         _tip(self._add("circle", css_class, cx=_n(x), cy=_n(y), r=_n(radius)), tip)
 
@@ -59,7 +62,7 @@ class Drawing:
         opacity: float | None = None,
         tip: str | None = None,
     ) -> None:
-        """A rectangle from its upper left corner."""
+        """Draw a rectangle; `corner` is its upper left corner."""
         values = {"width": _n(width), "height": _n(height)}
         if opacity is not None:
             values["fill-opacity"] = f"{opacity:.2f}"
@@ -68,7 +71,7 @@ class Drawing:
     def ribbon(
         self, start: Point, end: Point, width: float, css_class: str, tip: str | None = None
     ) -> None:
-        """Draw an S-shaped band from its upper left corner to its upper right corner."""
+        """Draw an S-shaped band; `start` and `end` are its upper left and upper right corner."""
         (x1, y1), (x2, y2) = start, end
         middle = (x1 + x2) / 2
         upper = [(middle, y1), (middle, y2), (x2, y2)]
@@ -90,7 +93,10 @@ class Drawing:
         *,
         turned: bool = False,
     ) -> None:
-        """Write one line of text, upwards if `turned`, with its direction of writing isolated."""
+        """Write one line of text, upwards if `turned` is true.
+
+        Text that is written from right to left does not change the order of the text around it.
+        """
         x, y = _n(position[0]), _n(position[1])
         where = {"x": x, "y": y, "text-anchor": anchor}
         if turned:
@@ -107,7 +113,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Scale:
-    """Linear map from values to a range of the picture."""
+    """Linear map from values (`low` to `high`) to pixels (`start` to `end`)."""
 
     low: float
     high: float
@@ -115,12 +121,12 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """Return the place of `value` in the picture."""
+        """Return the coordinate of `value` in the picture, in pixels."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     @staticmethod
     def around(values: Iterable[float], start: float, end: float) -> Scale:
-        """Return a scale that shows all values with a margin, also if they are all equal."""
+        """Return a scale that shows all values with a margin, even if they are all equal."""
         known = list(values)
         low, high = min(known), max(known)
         size = max(abs(low), abs(high))
@@ -129,7 +135,7 @@ class Scale:
         return Scale(low - room, high + room, start, end)
 
     def ticks(self, wanted: int = 5) -> list[float]:
-        """Return about `wanted` round numbers, 1, 2 or 5 times a power of ten apart."""
+        """Return about `wanted` round numbers; their distance is 1, 2 or 5 times a power of ten."""
         step = self._step(wanted)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [index * step for index in range(first, last + 1)]
@@ -141,12 +147,15 @@ class Scale:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return at most `longest` characters of a text."""
+    """Return `text`, cut to at most `longest` characters with `…` at the end."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def text_width(text: str) -> float:
-    """Return an upper estimate of a text's width at 12 pixels; East Asian letters count double."""
+    """Return an upper estimate of a text's width in pixels, for a font size of 12 pixels.
+
+    East Asian letters count double.
+    """
     wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
     return _LETTER_WIDTH * (len(text) + wide)
 
@@ -157,7 +166,7 @@ def _tip(element: ElementTree.Element, tip: str | None) -> None:
 
 
 def _apart(one: float, other: float) -> float:
-    """Return the ratio of two sizes on a logarithmic scale, without sign."""
+    """Return the absolute logarithm of the ratio of two numbers."""
     return abs(math.log(one / other))
 
 

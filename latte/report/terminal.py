@@ -1,4 +1,4 @@
-"""Tables and paragraphs as plain text, at most 80 columns wide."""
+"""Format tables and paragraphs as plain text, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from latte.report.numbers import MINUS, NARROW_SPACE
 
 WIDTH = 80
 GAP = 2
-"""Spaces between columns, and before indented text."""
+"""Number of spaces between columns, and before indented text."""
 
 
 def plain(text: str) -> str:
-    """Return `text` with the hyphens and spaces that every terminal font has."""
+    """Return `text` with ASCII hyphens and spaces in place of minus signs and narrow spaces."""
     return text.replace(MINUS, "-").replace(NARROW_SPACE, " ")
 
 
 def paragraph(text: str) -> list[str]:
-    """Return the lines of `text`; only words that are wider than a line are broken."""
+    """Return `text` wrapped into lines; only words that are wider than a line are broken."""
     return drawn(Text(one_line(plain(text))))
 
 
 def indented(text: str) -> RenderableType:
-    """Return `text` on one line with space before it, which long texts keep on each line."""
+    """Return `text` indented by `GAP` spaces; if it is wrapped, each line is indented."""
     return Padding(Text(one_line(plain(text))), (0, 0, 0, GAP))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> list[str]:
-    """Return the lines of a table of names, in the first column, and numbers.
+    """Return the lines of a table with names in the first column and numbers in the others.
 
-    Names are wrapped in the space that the numbers leave. A row may end early.
+    Names are wrapped to the width that the numbers leave. A row may have fewer cells than there
+    are columns.
     """
     first, *others = headings
     made = empty_table()
@@ -49,12 +50,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> 
 
 
 def empty_table(*, show_header: bool = True) -> Table:
-    """Return a table without rules and columns."""
+    """Return a table without lines between cells, and without columns."""
     return Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=show_header)
 
 
 def drawn(content: RenderableType) -> list[str]:
-    """Return the lines of `content` without colours and styles."""
+    """Return `content` as lines of plain text, without colours and styles."""
     file = StringIO()
     Console(width=WIDTH, file=file, color_system=None, force_terminal=False).print(content)
     return [line.rstrip() for line in file.getvalue().removesuffix("\n").split("\n")]

@@ -1,4 +1,4 @@
-"""The one reader of finished runs: each file of a run folder, checked. Imports no torch."""
+"""Read and check the files of finished runs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
 
 @dataclass(frozen=True)
 class Source:
-    """The parts of `source.json` that are read back."""
+    """The fields of `source.json` that are read."""
 
     recipe: str
     """Path of the recipe that was run."""
@@ -34,7 +34,7 @@ class Source:
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Classes of the N training images, by the frozen and by the adapted model."""
+    """Classes of the N training images, as labelled by the frozen and by the adapted model."""
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
@@ -49,11 +49,12 @@ class LabelledImages:
 
 
 class FinishedRun:
-    """The files of a run folder; each is read and checked once, when it is first asked for.
+    """The files of a run folder; each is read and checked when it is first used, then cached.
 
-    Every attribute raises a `LatteError` that names the file and the fix where a file is missing,
-    damaged, or about other classes. What a recipe or an older version of latte does not write is
-    None or empty. Models and features need torch, and are loaded by `latte.run`.
+    If a file is missing, damaged, or belongs to other classes, its attribute raises a `LatteError`
+    that names the file and the fix. An attribute is None or empty if the recipe, or an older
+    version of latte, does not write the file. Models and features need torch; `latte.run` loads
+    them.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -61,19 +62,19 @@ class FinishedRun:
 
     @cached_property
     def candidate(self) -> FinishedRun:
-        """The files of the adapted model that the guard did not accept in full."""
+        """The files of the candidate: an adapted model that the guard did not accept in full."""
         return FinishedRun(self.folder.candidate)
 
     @cached_property
     def source(self) -> Source:
-        """The recipe's path and the limit of images."""
+        """The recipe's path and the run's limit on the number of images."""
         return read_stored(
             self.folder.source, Source, "run its recipe again, which writes it again"
         )
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
-        """The resolved recipe, with variables as they were written."""
+        """The resolved recipe, without replacing the variables in its values."""
         recipe: dict[str, Any] = read_nodes(self.folder.recipe, AsWritten()).plain()
         return recipe
 
@@ -84,7 +85,7 @@ class FinishedRun:
 
     @cached_property
     def records(self) -> dict[str, StageRecord]:
-        """The record of each finished stage, in order."""
+        """The record of each finished stage, by stage, in order."""
         found = {stage: self.folder.recorded(stage) for stage in STAGES}
         return {stage: record for stage, record in found.items() if record}
 
@@ -95,7 +96,7 @@ class FinishedRun:
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """The C class names, in label order, as the prototypes have them."""
+        """The C class names, in label order, read from the file of prototypes."""
         return self._about_prototypes[0]
 
     @cached_property
@@ -140,18 +141,18 @@ class FinishedRun:
 
     @property
     def has_candidate(self) -> bool:
-        """True if the guard did not accept the adapted model in full: see `candidate`."""
+        """True if the guard did not accept the adapted model in full; see `candidate`."""
         return self.verdict is not None and self.verdict.strength < 1
 
     @cached_property
     def held_back(self) -> tuple[HeldBack, ...]:
-        """Counts of the texts that gates held back, by description and gate."""
+        """Counts of the texts that gates held back, per description and gate."""
         path = self.folder.gates
         return tuple(read_stored(path, list[HeldBack])) if path.exists() else ()
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """The scale of the similarities; None in runs of versions that measured none."""
+        """The calibrated scale of the similarities; None in runs of older versions of latte."""
         path = self.folder.calibration
         if not self.folder.wrote("evaluate", path):
             return None
@@ -163,7 +164,7 @@ class FinishedRun:
 
     @cached_property
     def present(self) -> PresentNames | None:
-        """The estimate of which classes occur; None in runs of versions that made none."""
+        """The estimate of which classes occur; None in runs of older versions of latte."""
         path = self.folder.present
         if not self.folder.wrote("evaluate", path):
             return None
@@ -179,7 +180,7 @@ class FinishedRun:
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
-        """The classes of the training images."""
+        """The frozen and adapted labels of the training images."""
         path, label_of = self.folder.pseudo_labels, self._label_of
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
@@ -220,7 +221,7 @@ class FinishedRun:
 
 
 def open_run(path: Path) -> FinishedRun:
-    """Open the run folder at `path`. Raises `LatteError` if it is none."""
+    """Open the run folder at `path`. Raises `LatteError` if `path` is not a run folder."""
     folder = RunFolder(path.absolute())
     if not folder.recipe.exists():
         nearby = sorted(one.parent for one in path.absolute().parent.glob("*/recipe.yaml"))
@@ -231,21 +232,21 @@ def open_run(path: Path) -> FinishedRun:
 
 @dataclass(frozen=True)
 class _Image:
-    """The part of a line about a training image that is read back."""
+    """The field of a line of `data/training.jsonl` that is read."""
 
     key: str
 
 
 @dataclass(frozen=True)
 class _LabelledImage:
-    """The parts of a line about an evaluation image that are read back."""
+    """The fields of a line of `data/evaluation.jsonl` that are read."""
 
     key: str
     label: int
 
 
 def _distinct(value: Any) -> tuple[str, ...]:
-    """Return the distinct texts of a list. Raises `ValueError` for anything else."""
+    """Return a list of distinct texts as a tuple. Raises `ValueError` for other values."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError("its names are not a list of texts")
     if len(set(value)) < len(value):
@@ -254,7 +255,7 @@ def _distinct(value: Any) -> tuple[str, ...]:
 
 
 def _check_evaluation(found: Evaluation) -> None:
-    """Raise `ValueError` for numbers that no evaluation has."""
+    """Raise `ValueError` if counts or shares are impossible in an evaluation."""
     right = [one.correct <= one.images and one.correct >= 0 for one in found.classes]
     total = sum(one.images for one in found.classes)
     shares = [found.top5, found.mean_per_class]

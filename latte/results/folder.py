@@ -1,4 +1,4 @@
-"""The run folder: the paths of all files of a run, the record of its stages, and its lock."""
+"""The run folder: the paths of all its files, the records of finished stages, and its lock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from latte.results.stored import read_stored
 
 try:
     import fcntl
-except ImportError:  # Windows has no advisory locks: a second process is not noticed
+except ImportError:  # Windows has no advisory locks: a second process is not detected
     fcntl = None  # type: ignore[assignment]
 
 
@@ -31,16 +31,16 @@ class StageRecord:
     """The record of a finished stage."""
 
     fingerprint: str
-    """A digest of everything that its results depend on, earlier stages included."""
+    """A digest of everything that the stage's results depend on, including earlier stages."""
     seconds: float
     outputs: tuple[str, ...]
-    """Files and folders below the run folder."""
+    """Files and folders that the stage wrote, relative to the run folder."""
     peak_memory_mb: float | None = None
-    """MiB of the GPU, or without one of the whole process; None where it is not known."""
+    """Peak in MiB, of the GPU or else of the process; None if unknown."""
 
 
 class _Below:
-    """A path below the run folder."""
+    """Descriptor of a path below the run folder."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -51,7 +51,7 @@ class _Below:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run folder."""
+    """A run folder: paths of its files, records of its stages, and its lock."""
 
     path: Path
 
@@ -60,91 +60,97 @@ class RunFolder:
     source = _Below("source.json")
     """The recipe's path, the limit of images, and the origins of the recipe's values."""
     environment = _Below("environment.json")
-    """Versions, device, machine."""
+    """Versions, plugins, device and threads."""
     training_images = _Below("data/training.jsonl")
     """Id and content key of each training image, one JSON line each."""
     evaluation_images = _Below("data/evaluation.jsonl")
     """Id, content key and label of each evaluation image, one JSON line each."""
     skipped = _Below("data/skipped.csv")
-    """Images that could not be read, and why."""
+    """Images that could not be read, and the reasons."""
     zero_shot = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
     verdict = _Below("verdict.json")
-    """The guard's verdict, where the recipe has a guard."""
+    """The guard's verdict, if the recipe has a guard."""
     descriptions = _Below("descriptions.jsonl")
     """The descriptions of each training image."""
     gates = _Below("gates.json")
-    """Counts of the texts that gates held back, where the recipe has gates."""
+    """Counts of the texts that gates held back, if the recipe has gates."""
     profile = _Below("profile.json")
-    """Times of the stages and of the parts of a step, after `--profile`."""
+    """Times of the stages and of the parts of a training step, written by `--profile`."""
     trace = _Below("trace.json.gz")
-    """Two training steps in the format of chrome://tracing, after `--profile`."""
+    """Trace of two training steps in the format of chrome://tracing, written by `--profile`."""
     metrics = _Below("metrics.jsonl")
-    """One row per step and epoch."""
+    """Metrics: one row per step, and one per epoch."""
     checkpoints = _Below("checkpoints")
-    """The newest states of training."""
+    """The newest checkpoints of training."""
     model = _Below("model")
-    """The adapted CLIP, or one folder per learner where there are several."""
+    """The adapted CLIP, or one folder per learner if there are several learners."""
     prototypes = _Below("prototypes.safetensors")
-    """The classifier that belongs to the model."""
+    """The prototypes of the classifier; they belong to `model`."""
     posterior = _Below("posterior.safetensors")
-    """Classes of the training images, where a labeler decided them together."""
+    """Posterior of the training images, if a labeler classified all of them together."""
     evaluation = _Below("evaluation.json")
-    """Accuracy of zero-shot and adapted model, where labels exist."""
+    """Accuracy of zero-shot and the adapted model, if there are labels."""
     calibration = _Below("calibration.json")
     """The scale that calibrates confidence."""
     present = _Below("present.json")
     """An estimate of which named classes occur among the training images."""
     predictions = _Below("predictions.csv")
-    """Top classes of each evaluation image."""
+    """The likeliest classes of each evaluation image."""
     pseudo_labels = _Below("pseudo_labels.csv")
-    """Zero-shot and adapted class of each training image, with the confidence of the latter."""
+    """Zero-shot and adapted class of each training image, and the adapted class's confidence."""
     controls = _Below("controls")
     """Run folders of the recipe's controls."""
     shards = _Below("shards")
-    """Folders of workers that describe in parallel, each with its own lock."""
+    """Folders of the workers of `latte describe --shard`, each with its own lock."""
 
     @property
     def candidate(self) -> RunFolder:
-        """Run folder, without `state.json`, of a model that the guard did not accept in full."""
+        """Run folder, without `state.json`, of a candidate the guard did not accept in full."""
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:
-        """Return the record of `stage`, if it is finished and all its outputs exist."""
+        """Return the record of `stage`; None unless it is finished and all its outputs exist."""
         record = self.recorded(stage)
         if record is None:
             return None
         return record if all((self.path / name).exists() for name in record.outputs) else None
 
     def recorded(self, stage: str) -> StageRecord | None:
-        """Return the record of `stage`, whether or not its outputs still exist."""
+        """Return the record of `stage` even if its outputs no longer exist; None if it has none."""
         return self._state().get(stage)
 
     def wrote(self, stage: str, path: Path) -> bool:
-        """Return True where `path` exists, or the record of `stage` names it as an output."""
+        """Return True if `path` exists, or the record of `stage` lists `path` as an output."""
         if path.exists():
             return True
         record = self.recorded(stage)
         return record is not None and self.relative(path) in record.outputs
 
     def finish(self, stage: str, record: StageRecord) -> None:
-        """Record that `stage` is finished; only the main process does."""
+        """Record that `stage` is finished. Does nothing outside the main process."""
         if distributed.is_main_process():
             self._write_state({**self._state(), stage: record})
 
     def forget(self, stages: Sequence[str]) -> None:
-        """Forget the records of `stages`, which are then done again; only the main process does."""
+        """Delete the records of `stages`, so that these stages run again.
+
+        Does nothing outside the main process.
+        """
         if not distributed.is_main_process():
             return
         kept = {name: value for name, value in self._state().items() if name not in stages}
         self._write_state(kept)
 
     def relative(self, path: Path) -> str:
-        """Return `path` as state.json names it."""
+        """Return `path` relative to the run folder, with `/` as separator, as in `state.json`."""
         return path.relative_to(self.path).as_posix()
 
     def keep_checkpoints_of(self, fingerprint: str) -> None:
-        """Remove checkpoints of training with other inputs; only the main process does."""
+        """Remove checkpoints unless they belong to the inputs with this fingerprint.
+
+        Does nothing outside the main process.
+        """
         if not distributed.is_main_process():
             return
         note = self.checkpoints / "fingerprint.json"
@@ -157,9 +163,10 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Lock this folder against other processes until the block, or the process, ends.
 
-        Of several processes of one run, the main process holds the lock. Raises `LatteError` if
-        another process holds it, or if a link leads out of the folder. If the block created the
-        folder and fails before any stage is finished, the folder is removed.
+        If a run has several processes, only the main process holds the lock. Raises `LatteError`
+        if another process holds the lock, or if a symbolic link leads out of the folder. If this
+        call creates the folder and the block fails before any stage is finished, the folder is
+        removed.
         """
         if not distributed.is_main_process():
             yield
@@ -172,7 +179,7 @@ class RunFolder:
         except BaseException:
             if new and not self._state():
                 shutil.rmtree(self.path, ignore_errors=True)
-                with suppress(OSError):  # a parent that is no longer empty
+                with suppress(OSError):  # a parent folder may no longer be empty
                     for parent in new[1:]:
                         parent.rmdir()
             raise
@@ -194,9 +201,10 @@ class RunFolder:
             yield
 
     def refuse_links(self) -> None:
-        """Raise `LatteError` for a link out of this folder: nothing is written through it.
+        """Raise `LatteError` if a symbolic link leads out of this folder.
 
-        The folder may be untrusted, and a run overwrites everything below it.
+        The folder may be untrusted, and a run overwrites files below it; through such a link it
+        would overwrite files elsewhere.
         """
         inside = self.path.resolve()
         for place, folders, files in os.walk(self.path):
@@ -212,20 +220,20 @@ class RunFolder:
                     )
 
     def _remove_leftovers(self) -> None:
-        """Remove temporary files of killed processes; only the holder of the lock writes here."""
+        """Remove temporary files of killed processes; safe, as this process holds the lock."""
         for place, folders, _ in os.walk(self.path):
             folders[:] = [name for name in folders if name != self.shards.name]
             remove_leftovers(Path(place), older_than=-math.inf)
 
     def sign(self) -> str:
-        """Write a random sign into the lock file and return it; see `shows`."""
+        """Write a random token into the lock file and return it; see `shows`."""
         sign = secrets.token_hex(8)
         with self._open_lock("w") as file:
             file.write(sign)
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Return True where this process sees the folder with this `sign`."""
+        """Return True if this process reads the token `sign` in the lock file."""
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:
@@ -251,7 +259,7 @@ class RunFolder:
 
 
 def _noted(path: Path) -> str | None:
-    """Return the fingerprint in a file; None where the file is damaged."""
+    """Return the fingerprint in a file; None if the file is damaged."""
     try:
         return read_stored(path, str)
     except LatteError:

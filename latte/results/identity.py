@@ -17,20 +17,20 @@ STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 CHECKPOINTS = "checkpoints"
 
 NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
-"""Keys that change where or how fast a run works, or what it reports, but not its results."""
+"""Recipe keys that change where or how fast a run works, or its reports, but not its results."""
 
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:
-    """Return eight hex digits that change with everything that a run's model depends on."""
+    """Return the run ID: eight hex digits that change with all settings that affect the model."""
     keys = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
-    # `deterministic: false` is left out: folders that are older than the key keep their name.
+    # `deterministic: false` is left out, so that run folders older than this key keep their names.
     if not keys.get("deterministic"):
         keys.pop("deterministic", None)
     return digest_json({"recipe": keys, "limit": limit})[:8]
 
 
 def check_stage(name: str) -> str:
-    """Return `name`. Raises `LatteError` if there is no such stage."""
+    """Return `name` unchanged. Raises `LatteError` if there is no stage of this name."""
     if name not in STAGES:
         raise LatteError(f"there is no stage `{name}`", hint=f"stages: {', '.join(STAGES)}")
     return name
@@ -42,16 +42,16 @@ def stage_fingerprints(
     model_folder: Callable[[str], Path],
     oracle_labels: Sequence[int] | None = None,
 ) -> dict[str, str]:
-    """Return one fingerprint per stage; each contains those of the stages before it.
+    """Return one fingerprint per stage; each also depends on the stages before it.
 
-    `CHECKPOINTS` covers all that training depends on. It leaves out the guard, which judges after
-    training, so that checkpoints stay usable when the guard changes.
+    The additional fingerprint `CHECKPOINTS` covers everything that training depends on. It leaves
+    out the guard, which judges after training, so checkpoints stay usable if the guard changes.
 
     Args:
         recipe: the run's recipe.
         data: fingerprint of the images: their ids, contents and order.
-        model_folder: finds the folder of a model that a plugin brings.
-        oracle_labels: of the training images, where the recipe uses them.
+        model_folder: returns the folder of a model that a plugin provides, by name.
+        oracle_labels: labels of the training images, if the recipe uses them.
     """
     backbone = _backbone(recipe.backbone, recipe.base_dir, model_folder)
     first = digest_json([__version__, _choice(recipe.dataset), data])
@@ -104,7 +104,7 @@ def _choices(choices: Sequence[Choice]) -> str:
 def _backbone(
     settings: BackboneSettings, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> str:
-    """Digest the settings and, for weights in a folder, the files."""
+    """Return a digest of the settings and, if the weights are in a folder, of its files."""
     scheme, _, rest = settings.model.partition(":")
     parts = [settings.model_dump_json()]
     if scheme == "local-dir":
@@ -122,5 +122,5 @@ def _contents(folder: Path) -> list[str]:
 
 
 def is_oracle(recipe: Mapping[str, Any]) -> bool:
-    """Return True where the resolved `recipe` itself, apart from its controls, uses labels."""
+    """Return True if the resolved `recipe`, without its controls, uses training labels."""
     return recipe.get("oracle") is True

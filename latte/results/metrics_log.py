@@ -1,8 +1,8 @@
-"""`metrics.jsonl`: one row per step and epoch, without anything that depends on the clock.
+"""Read and write `metrics.jsonl`: one row per step and per epoch, without times.
 
-Rows have an `event`: `step` (step, epoch, and by learner loss, learning_rate, logit_scale and
-agreement) or `epoch` (epoch, step, and where labels exist top1). The same run writes the same
-bytes, whether or not it was interrupted.
+Each row has an `event`. A `step` row has step, epoch, and for each learner loss, learning_rate,
+logit_scale and agreement. An `epoch` row has epoch, step, and top1 if there are labels. The same
+run writes the same bytes, whether or not it was interrupted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ Listen = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return all complete rows; a last line that a crash truncated is left out."""
+    """Return all complete rows; a last line that a crash truncated is left out.
+
+    Raises `LatteError` at the first invalid line.
+    """
     if not path.exists():
         return []
     rows = []
@@ -38,9 +41,10 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 class MetricsLog:
-    """Writer of `metrics.jsonl` for a run that continues after `last_step` steps.
+    """Writer of `metrics.jsonl` for a run that continues after step `last_step`.
 
-    Only the main process writes. `listen` gets the rows that were written.
+    Rows of later steps are removed from the file. Only the main process writes, and calls `listen`
+    with the rows that it wrote.
     """
 
     def __init__(self, path: Path, last_step: int, listen: Listen | None = None) -> None:
@@ -52,7 +56,7 @@ class MetricsLog:
         write_text(path, "".join(_line(row) for row in rows))
 
     def append(self, rows: list[Mapping[str, Any]]) -> None:
-        """Append `rows` to the file and flush it, then hand them to `listen`."""
+        """Append `rows` to the file, close the file, and then pass the rows to `listen`."""
         if not distributed.is_main_process():
             return
         with self._path.open("a", encoding="utf-8") as file:
@@ -62,7 +66,7 @@ class MetricsLog:
 
 
 def _row(line: bytes) -> dict[str, Any]:
-    """Parse a line. Raises `ValueError` if `MetricsLog` does not write such a line."""
+    """Parse a line. Raises `ValueError` if it is not a row of metrics."""
     row = json.loads(line)
     if not isinstance(row, dict) or row.get("event") not in ("step", "epoch"):
         raise ValueError("it is neither a step nor an epoch")

@@ -1,4 +1,4 @@
-"""Read files of a run folder, which may come from anywhere: checked values, or a helpful error."""
+"""Read files of run folders, which may be untrusted: return checked values or a clear error."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from safetensors import SafetensorError, safe_open
 from latte.interfaces import LatteError
 
 LARGEST_JSON = 2**28
-"""Bytes; the largest file that latte writes has about fifty per class."""
+"""Largest JSON file in bytes; the largest that latte writes has about fifty bytes per class."""
 DO_AGAIN = "remove it and run the recipe again, which writes it again"
 
 StoredT = TypeVar("StoredT")
 
 
 def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> StoredT:
-    """Return the value of type `kind` in a JSON file. Raises `LatteError` for anything else."""
+    """Return a JSON file's value as `kind`. Raises `LatteError` if it has another type."""
     with explained(path, hint):
         return TypeAdapter(kind).validate_json(_bytes(path), strict=True)
 
 
 def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> list[StoredT]:
-    """Return a value of type `kind` per line. Raises `LatteError` at the first invalid line."""
+    """Return each line's JSON value as `kind`. Raises `LatteError` at the first invalid line."""
     found: list[StoredT] = []
     adapter = TypeAdapter(kind)
     with explained(path, hint), path.open("rb") as file:
@@ -41,9 +41,10 @@ def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> li
 def open_tensors(
     path: Path, hint: str = DO_AGAIN, framework: Literal["pt", "np"] = "pt"
 ) -> Iterator[Any]:
-    """Open a safetensors file for reading; `np` needs no torch.
+    """Open a safetensors file for reading; the framework `np` needs no torch.
 
-    Raises `LatteError` for a truncated file, and for whatever the block finds wrong in it.
+    Raises `LatteError` if the file is missing or damaged, and in place of errors that the block
+    raises about its content; see `explained`.
     """
     with explained(path, hint):
         if not path.is_file():
@@ -54,7 +55,7 @@ def open_tensors(
 
 @contextmanager
 def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iterator[None]:
-    """Raise errors of the block as a `LatteError` that names the file `path`."""
+    """Turn errors of the block into a `LatteError` that names the file `path` and the fix."""
     where = str(path) if line is None else f"{path}:{line}"
     try:
         yield
@@ -69,7 +70,7 @@ def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iter
 
 
 def metadata(file: Any) -> Any:
-    """Return latte's metadata in a safetensors file. Raises `ValueError` where there is none."""
+    """Return latte's metadata in a safetensors file. Raises `ValueError` if there is none."""
     found = file.metadata() or {}
     if "latte" not in found:
         raise ValueError("it was not written by latte")
@@ -77,7 +78,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int], hint: str = DO_AGAIN) -> None:
-    """Raise `LatteError` unless all `counts` are equal."""
+    """Raise `LatteError` for the file `path` unless all `counts` of `what` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), hint)

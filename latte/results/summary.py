@@ -1,4 +1,4 @@
-"""Facts about finished runs by which they are compared, read without torch or plugins."""
+"""Summaries of finished runs for comparisons, read without torch or plugins."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from latte.results.folder import RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
-"""Keys of a recipe that do not distinguish runs.
+"""Recipe keys that are not compared as settings of runs.
 
-They change where and how a run works, or what it reports, but not its results; rows are named and
-averaged by name and seed; `oracle` is a mark of its own.
+Most of them do not change a run's results. `name` and `seed` are compared separately: rows have
+the recipe's name and average over seeds. Runs with `oracle` have a mark of their own.
 """
 
 INPUTS = "inputs"
-"""The setting that stands for images, labels and the CLIP's weights, whatever their names."""
+"""Name of the setting that identifies images, labels and CLIP weights by their content."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Data:
     """The dataset component's name, without its package."""
     images: int
     digest: str
-    """A digest of ids, contents and labels, in any order, and the number of classes."""
+    """A digest of ids, contents and labels, whatever their order, and of the number of classes."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run, as comparisons see it."""
+    """Summary of one finished run for comparisons."""
 
     folder: Path
     method: str
@@ -63,34 +63,36 @@ class Run:
     seed: int
     data: Data
     settings: Mapping[str, Any]
-    """Everything else that its results depend on, by dotted key."""
+    """All other settings that the results depend on, by dotted key."""
     zero_shot: float | None
-    """Top-1; None without an evaluation split, as is `adapted`."""
+    """Top-1 accuracy; like `adapted`, None without an evaluation split."""
     adapted: Score | None
     controls: Mapping[str, Run]
     oracle: bool
-    """True where it used ground-truth labels of its training images."""
+    """True if the run used ground-truth labels of its training images."""
     seconds: Mapping[str, float]
-    """By stage, in order."""
+    """Seconds by stage, in order."""
     peak_memory_mb: float | None
     classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
-    """Counts of `zero-shot` and `adapted`, in label order; empty without an evaluation split."""
+    """Accuracy of each class by `zero-shot` and `adapted`; empty without an evaluation split.
+
+    Classes are in label order."""
     own: Score | None = None
-    """The posterior's score on test images that are training images; None where there are none."""
+    """The posterior's score on test images that are training images; None if there are none."""
     own_images: int = 0
-    """The number of these images."""
+    """The number of test images that are training images with a posterior."""
     verdict: Verdict | None = None
     """The guard's verdict; None without a guard."""
     candidate: Score | None = None
-    """The candidate's score, where the run did not take all of it."""
+    """The candidate's score, if the guard did not accept it in full."""
 
     @property
     def files(self) -> FinishedRun:
-        """The run's files, for what is not compared."""
+        """The reader of the run's files, for data that is not in this summary."""
         return FinishedRun(RunFolder(self.folder))
 
     def class_names(self) -> tuple[str, ...] | None:
-        """Return the class names in label order; None where the run has no usable prototypes."""
+        """Return the class names in label order; None if the run has no usable prototypes."""
         try:
             return self.files.class_names
         except LatteError:
@@ -110,9 +112,9 @@ def read_run(path: Path) -> Run:
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
-    """Read the finished runs in `paths`, each once; return them, and why others were skipped.
+    """Return the finished runs in `paths`, each once, and an error per skipped folder.
 
-    A path is a run folder, or a folder of run folders. Raises `LatteError` if no run is usable.
+    Each path is a run folder, or a folder of run folders. Raises `LatteError` if no run is usable.
     """
     folders, skipped = _run_folders(paths)
     runs = []
@@ -130,7 +132,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
 
 
 def _run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """Return the run folders in `paths`, each real path once, and an error per path without any."""
+    """Return the distinct run folders in `paths`, and an error for each path without run folder."""
     found: dict[Path, Path] = {}
     skipped = []
     for path in paths:
@@ -193,7 +195,8 @@ def _data(files: FinishedRun, scores: Mapping[str, Evaluation]) -> Data:
     main, own = scores["zero-shot"], scores.get(f"zero-shot{OWN_IMAGES}")
     if len(lines) not in (main.images, main.images + (own.images if own else 0)):
         raise ValueError(f"{path.name} is about {len(lines)} images")
-    # Without its own images a run is measured on a part of the split, which is other data.
+    # If training images are left out, a run is measured on a part of the split only. The digest
+    # then differs from that of the whole split, so that these runs are not compared.
     part = [] if len(lines) == main.images else [main.images]
     return Data(name, main.images, digest_json([lines, len(main.classes), *part]))
 
@@ -217,7 +220,7 @@ def _settings(files: FinishedRun) -> dict[str, Any]:
 
 
 def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
-    """Return the recipe's own controls that are finished and saw the same images."""
+    """Return by name the recipe's controls that are finished and were evaluated on `data`."""
     found = {}
     for name in filter(is_label, map(str, files.recipe.get("controls") or {})):
         run = _newest_run(files.folder.controls / name)

@@ -1,1 +1,1 @@
-"""Runs: the run folder, stages and their fingerprints, resume."""
+"""Run recipes: plan, run and resume the stages, and load the results of a run."""

@@ -32,12 +32,12 @@ class Member:
     name: str
     backbone: Backbone
     classifier: Classifier
-    """On the CPU."""
+    """The learner's prototypes, on the CPU."""
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """The classifier of a run; learners' similarities are averaged (ReCLIP, section 3.4)."""
+    """The classifier of a run: the mean of its learners' similarities (ReCLIP, section 3.4)."""
 
     class_names: tuple[str, ...]
     members: tuple[Member, ...]
@@ -51,7 +51,7 @@ class Adapted:
     def encode(
         self, images: ImageCache, batch_size: int, progress: Progress, name: str
     ) -> tuple[Tensor, ...]:
-        """Return each member's unit features (N, D) of all images, on the CPU."""
+        """Encode all images with each member's model; return unit features (N, D), on the CPU."""
         return tuple(
             encode_cached_images(one.backbone, images, batch_size, progress, name)
             if len(images)
@@ -60,11 +60,11 @@ class Adapted:
         )
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
-        """Return similarities (B, C) from each member's unit features (B, D), on the CPU."""
+        """Return the members' mean similarities (B, C) from each one's unit features (B, D)."""
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return similarities of all images from each member's unit features (N, D), on the CPU."""
+        """Return the similarities of all images, in blocks, from each member's features (N, D)."""
         return Similarities(
             len(features[0]),
             len(self.class_names),
@@ -73,13 +73,13 @@ class Adapted:
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
-    """Return the mean (B, C) of the learners' similarities from each one's unit features (B, D)."""
+    """Return the learners' mean similarities (B, C) from each learner's unit features (B, D)."""
     found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
 
 def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Adapted:
-    """Copy the current prototypes of `learners` to the CPU; their backbones are shared."""
+    """Return a classifier with the learners' backbones and CPU copies of their prototypes."""
     members = []
     for learner in learners:
         found = learner.aggregator.classifier()
@@ -105,7 +105,7 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
         "class_names": adapted.class_names,
         "learners": [member.name for member in adapted.members],
     }
-    # A single key, as safetensors writes several in an order that differs between processes.
+    # One key only: safetensors writes several keys in an order that differs between processes.
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(folder.prototypes) as temporary:
         save_file(classifier_tensors(adapted), temporary, metadata=metadata)
@@ -113,7 +113,7 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
 
 
 def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:
-    """Return `NAME.weights`, `NAME.owners` and, where there is one, `NAME.bias` per learner."""
+    """Return the tensors `NAME.weights`, `NAME.owners` and, if any, `NAME.bias` of each learner."""
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
         found = member.classifier
@@ -127,10 +127,11 @@ def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:
 def load_adapted(
     run: FinishedRun, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> Adapted:
-    """Load the models and prototypes of a run, or its `candidate`; see `FinishedRun.has_candidate`.
+    """Load a run's models and prototypes, or those of its candidate if `candidate` is true.
 
-    A candidate without a model folder uses the frozen CLIP, which is the run's own model then.
-    Raises `LatteError` where there is none.
+    A candidate exists only if `FinishedRun.has_candidate` is true. A candidate without a model
+    folder uses the frozen CLIP, which the run saved as its model.
+    Raises `LatteError` if the files are missing or damaged.
     """
     source = run.candidate if candidate else run
     classifiers = load_classifiers(source)
@@ -152,9 +153,9 @@ def load_adapted(
 
 
 def load_classifiers(run: FinishedRun) -> dict[str, Classifier]:
-    """Load each learner's prototypes, without the models that belong to them.
+    """Return each learner's prototypes by name, without loading the models.
 
-    Raises `LatteError` where there are none, or damaged ones.
+    Raises `LatteError` if the prototypes are missing or damaged.
     """
     names, classes = run.learners, len(run.class_names)
     with open_tensors(run.folder.prototypes) as file:
@@ -162,8 +163,9 @@ def load_classifiers(run: FinishedRun) -> dict[str, Classifier]:
 
 
 def _classifier(file: Any, learner: str, classes: int) -> Classifier:
-    """Return one learner's prototypes. Raises `ValueError` unless they are of `classes` classes."""
-    # Copies are aligned in memory as the saved tensors were; mapped tensors give other last bits.
+    """Return one learner's prototypes. Raises `ValueError` unless they cover `classes` classes."""
+    # Copies have the memory alignment of the saved tensors. Memory-mapped tensors do not, and
+    # their products differ in the last bits.
     weights, owners = (
         file.get_tensor(f"{learner}.{part}").clone() for part in ("weights", "owners")
     )

@@ -17,9 +17,9 @@ from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
 _ENOUGH = 10_000
-"""Images; more only make the estimate slower."""
+"""Number of training images that suffice; more images only make the estimate slower."""
 _MOST_NUMBERS = 2**25
-"""Largest number of similarities: with very many classes, fewer images are used."""
+"""Largest number of similarities (images x classes); many classes mean fewer images."""
 
 
 def calibrate(
@@ -29,14 +29,14 @@ def calibrate(
     similarities: Sequence[Similarities],
     labels: Sequence[int],
 ) -> Calibration:
-    """Find the scale on the training images; `labels` only measure its calibration error.
+    """Find the scale on the training images; `labels` serve only to measure the calibration error.
 
     Args:
-        workspace: the run.
+        workspace: the workspace of the run.
         zero_shot: features of the frozen CLIP.
-        logit_scale: of the adapted model.
-        similarities: of the adapted model, to training (N, C) and evaluation images (M, C).
-        labels: true classes of the M evaluation images, or none.
+        logit_scale: the adapted model's own logit scale.
+        similarities: those of the adapted model, for training (N, C) and evaluation images (M, C).
+        labels: true classes of the M evaluation images; empty if the images have no labels.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // similarities[0].classes))
     every = -(-similarities[0].images // enough)

@@ -32,16 +32,16 @@ from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 
 GALLERY = 200
-"""Number of training images, drawn with the seed, from which reporters choose examples."""
+"""Number of training images, drawn with the run's seed, that reporters choose examples from."""
 
 
 def collect_results(
     workspace: Workspace, images: Images, controls: Mapping[str, Sequence[Evaluation]]
 ) -> RunResults:
-    """Return everything that a report may state about a run whose stages are finished.
+    """Return all results that a report may show, from a run whose stages are finished.
 
-    `controls` are the evaluations of each control. Raises `LatteError` for a file of the run that
-    is damaged, or about other images or classes.
+    `controls` are the evaluations of each control, by name. Raises `LatteError` if a file of the
+    run is damaged, or belongs to other images or classes.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     with explained(folder.prototypes):
@@ -90,7 +90,7 @@ def collect_results(
 def _with_controls(
     own: Sequence[Evaluation], controls: Mapping[str, Sequence[Evaluation]]
 ) -> list[Evaluation]:
-    """Return `own`, and each control's evaluation of its adapted model under the control's name."""
+    """Return `own`, and the evaluation of each control's adapted model, named after the control."""
     return [
         *own,
         *(
@@ -123,7 +123,7 @@ def _gallery(
 
 
 def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
-    """Return how many images have each class as zero-shot and as adapted label."""
+    """Return, per class, the numbers of images with this zero-shot and with this adapted label."""
     frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
     return tuple((frozen[index], adapted[index]) for index in range(classes))
 
@@ -131,9 +131,10 @@ def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
 def _confusions(
     run: FinishedRun, images: Images, zero_shot: ZeroShot, classifiers: Sequence[Classifier]
 ) -> dict[str, tuple[Confusion, ...]]:
-    """Count true and predicted classes of both models; empty without an evaluation split.
+    """Count pairs of true and predicted class, for the zero-shot and the adapted classifier.
 
-    Counted on the images that both are measured on; see `split_rows`.
+    Both are counted on the images on which the adapted classifier is measured; see `split_rows`.
+    Without an evaluation split the result is empty.
     """
     if not images.labels:
         return {}
@@ -153,9 +154,9 @@ def _confusions(
 
 
 def _classified(features: Tensor, classifiers: Sequence[Classifier]) -> Tensor:
-    """Return the classifier's classes (M,) in a run with a posterior, from frozen features (M, D).
+    """Return the adapted classifier's classes (M,), from features (M, D) of the frozen CLIP.
 
-    `predictions.csv` has the posterior's answers instead.
+    Needed in a run with a posterior, as its `predictions.csv` contains the posterior's answers.
     """
     return Similarities(
         len(features),
@@ -165,6 +166,6 @@ def _classified(features: Tensor, classifiers: Sequence[Classifier]) -> Tensor:
 
 
 def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
-    """Count pairs of labels: the most frequent first, then in label order."""
+    """Return each pair of labels and its count: the most frequent first, then in label order."""
     found = Counter(zip(first, second, strict=True))
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))

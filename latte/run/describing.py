@@ -1,4 +1,4 @@
-"""Stage `describe`: a text about each training image and its group, cached across runs."""
+"""Stage `describe`: generate texts about training images and groups, cached across runs."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ from latte.toolkit.descriptions import with_template
 def describe(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, ask_again: bool = False
 ) -> DescriptionBank | None:
-    """Look texts up in the store, generate the others, and write the bank to the run folder.
+    """Read texts from the store, generate missing texts, and write the run's description bank.
 
-    Texts that the recipe's gates hold back stay in the store and do not reach the bank. Several
-    processes generate a share each; the main process makes the bank, the others return None.
+    Texts that the recipe's gates hold back stay in the store, but the returned bank leaves them
+    out. Several processes generate a share of the texts each; the main process returns the bank,
+    the others return None.
 
     Args:
-        workspace: the run.
-        images: its images.
-        zero_shot: their features and labels by the frozen CLIP.
-        ask_again: ask also what describers refused in an earlier run.
+        workspace: the workspace of the run.
+        images: the run's images.
+        zero_shot: features and labels of the images by the frozen CLIP.
+        ask_again: repeat requests that describers refused in an earlier run.
     """
     descriptions = build_descriptions(workspace, images.template)
     training = _training_set(workspace, images, zero_shot)
@@ -55,9 +56,9 @@ def describe(
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
-    """Load the bank that `describe` wrote.
+    """Load the description bank that `describe` wrote.
 
-    Raises `LatteError` for a file that is damaged, or about other images.
+    Raises `LatteError` if the file is damaged, or belongs to other images.
     """
     descriptions = build_descriptions(workspace, images.template)
     path = workspace.folder.descriptions
@@ -68,7 +69,7 @@ def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
 
 
 def build_descriptions(workspace: Workspace, template: str) -> dict[str, DescriptionType[Any]]:
-    """Return the recipe's description types by label; the dataset's `template` is their default."""
+    """Return the recipe's description types by label, with `template` as their default template."""
     return {
         choice.label: workspace.build(choice, with_template(choice.options, template))
         for choice in workspace.recipe.descriptions
@@ -96,9 +97,10 @@ def _ask_all(
     shard: Shard | None = None,
     ask_again: bool = False,
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
-    """Plan and answer the requests of each describer, and close it before the next one begins.
+    """Plan all requests, then let one describer after another answer its requests.
 
-    With a `shard`, only its share of the requests is answered.
+    Each describer is closed before the next one begins. With a `shard`, only that share of the
+    requests is answered. Returns the plans and the results by describer label.
     """
     waiting = _build_describers(workspace, descriptions)
     results = {}
@@ -129,7 +131,7 @@ def _ask_all(
 def _build_describers(
     workspace: Workspace, descriptions: Mapping[str, DescriptionType[Any]]
 ) -> dict[str, Describer[Any]]:
-    """Build the describers that `descriptions` ask, by label, in the recipe's order."""
+    """Return by label the describers that `descriptions` need, in the recipe's order."""
     asked = workspace.recipe.asked
     needed = {asked.get(label) for label, kind in descriptions.items() if kind.scope != "class"}
     return {
@@ -159,7 +161,7 @@ def _hold_back(
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
-    """Yield a line per description, and a warning where no text of it is left."""
+    """Yield a message per description, and a warning for each description without any text left."""
     for description, group in groupby(records, key=lambda record: record.description):
         gates = [*group]
         active = [record for record in gates if record.held_back]
@@ -185,9 +187,9 @@ class ShardResult:
 
     shard: Shard
     total: int
-    """Distinct requests of the whole recipe."""
+    """Number of distinct requests of the whole recipe."""
     there: int
-    """Texts of the share that were in the store."""
+    """Number of the share's texts that were already in the store."""
     written: int
     refused: int
     failed: int
@@ -211,11 +213,11 @@ def describe_shard(
     limit: int | None = None,
     ask_again: bool = False,
 ) -> ShardResult:
-    """Answer one share of a recipe's requests: `latte describe --shard`.
+    """Answer one share of a recipe's requests, for `latte describe --shard`.
 
-    Workers share the description store alone. Each has its own part of it and its own folder below
-    the run folder, so none waits for a lock. A later run of the recipe finds the texts, as does
-    any other number of shards.
+    Workers share only the description store. Each worker writes its own part of the store and has
+    its own folder below the run folder, so no worker waits for a lock. A later run of the recipe
+    finds all the texts, and so do workers with another number of shards.
     """
     keep_freed_memory()
     whole = run_folder(recipe, limit)

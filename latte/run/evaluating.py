@@ -1,4 +1,4 @@
-"""Stage `evaluate`: measure the adapted model, and label every image with it."""
+"""Stage `evaluate`: measure the adapted model, and label every image with this model."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
 MOST_CLASSES = 5
-"""The number of likeliest classes per training image that estimate which classes occur."""
+"""Number of likeliest classes per training image; used to estimate which classes occur."""
 
 
 @dataclass(frozen=True)
 class _Classified:
-    """One classifier's answers about all images."""
+    """One classifier's similarities for all images."""
 
     logit_scale: float
     training: Similarities
-    """(N, C)"""
+    """Similarities (N, C) of the training images."""
     evaluation: Measured
 
 
 @dataclass(frozen=True)
 class _Answers:
-    """Classes of the N training images."""
+    """Predicted classes of the N training images."""
 
     labels: Tensor
-    """(N,): the first of equally likely classes."""
+    """(N,): the likeliest class; the first if several are equally likely."""
     confidences: Tensor
-    """(N,)"""
+    """(N,): the probability of `labels`."""
     likeliest: Tensor
-    """(N, K): the `MOST_CLASSES` likeliest classes, or all."""
+    """(N, K): the `MOST_CLASSES` likeliest classes, or all classes if there are fewer."""
     probabilities: Tensor
     """(N, K): the probabilities of the likeliest classes."""
 
@@ -58,9 +58,10 @@ class _Answers:
 def evaluate(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
 ) -> list[Path]:
-    """Measure the adapted model against zero-shot, and label every image; return the files.
+    """Measure zero-shot and the adapted model, label every image, and return the written files.
 
-    A candidate that was not taken as a whole is measured too, and labels the training images.
+    A candidate that the guard did not accept in full is also measured, and also labels the
+    training images.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     trained, rejected = trains_clip(workspace), outcome.rejected
@@ -112,8 +113,8 @@ def _similarities(
 ) -> tuple[Similarities, Similarities]:
     """Return similarities of training and evaluation images.
 
-    If `adapted` `encodes`, it encodes the images, but for the training images whose `features` are
-    known. Otherwise features are those of the frozen CLIP.
+    If `encodes` is true, the model of `adapted` encodes the images, except training images whose
+    `features` are given. Otherwise the features of the frozen CLIP are used.
     """
     if not encodes:
         every = len(adapted.members)
@@ -144,7 +145,7 @@ def _label_training(
 
 
 def _answers(found: _Classified, scale: float) -> _Answers:
-    """Return the answers of the posterior, or of the classifier with calibrated probabilities."""
+    """Return the posterior's answers; without a posterior, those of the calibrated classifier."""
     own = found.evaluation.own
     if own is not None:
         labels = own.posterior.labels[:, :MOST_CLASSES]
@@ -191,7 +192,7 @@ def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) ->
 
 
 def _predictions(images: Images, found: Measured, scale: float, top_k: int) -> Iterator[Prediction]:
-    """Yield the rows of `predictions.csv`; only one block of them is in memory at a time."""
+    """Yield the rows of `predictions.csv`, with only one block of rows in memory at a time."""
     scan, names, own = images.evaluation, images.class_names, found.own
     first = 0
     for block in found.similarities:

@@ -1,7 +1,8 @@
-"""Features of the frozen CLIP on disk: each image and text is encoded once, for all runs.
+"""Disk cache of frozen-CLIP features: each image and text is encoded once, for all runs.
 
-A feature can differ in its last bit with the batch in which it was encoded. A folder that grew has
-features from several batches, so a run that encodes it at once can give other bits.
+The last bit of a feature can depend on the batch in which it was encoded. An image folder that
+grew between runs has features from different batches, so these can differ in the last bit from
+features of a run that encodes the whole folder at once.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from latte.toolkit.blocks import rows_per_block
 
 _KEY_BYTES = 16
 _FULL = 4
-"""Blocks of `latte.toolkit.blocks` in the largest file: 64 MiB."""
+"""Size of the largest file, in blocks of `latte.toolkit.blocks`: 64 MiB."""
 _MOST_SMALL = 8
-"""From this number on, files below a quarter of the largest size are merged."""
+"""Number of small files, below a quarter of a full file, at which they are merged."""
 
 
 def cached_features(
@@ -42,16 +43,16 @@ def cached_features(
     progress: Progress,
     name: str,
 ) -> Tensor:
-    """Return features (N, width) from the cache; encode the missing ones and add them to it.
+    """Return features (N, width) from the cache; encode missing features and add them to the cache.
 
     Args:
         cache: the cache folder of all runs.
-        identity: everything that features depend on besides the content, such as the CLIP.
-        keys: one per row, equal where the content is equal.
-        encode: encodes the rows with these indices, ascending and distinct: (M, width).
-        width: of a feature.
+        identity: everything except the content that features depend on, such as the CLIP.
+        keys: one key per image or text, equal if the content is equal.
+        encode: takes distinct indices into `keys`; returns their features (M, width).
+        width: width of a feature.
         progress: reports how many features were reused, and a cache that cannot be written.
-        name: of this work, for progress.
+        name: name of this work in progress messages.
     """
     if torch.are_deterministic_algorithms_enabled():
         identity = ("deterministic", *identity)
@@ -72,7 +73,7 @@ def cached_features(
         if distributed.is_main_process():
             try:
                 blocks.add([distinct[place] for place in missing.tolist()], encoded)
-            except (OSError, SafetensorError) as error:  # this run needs no cache
+            except (OSError, SafetensorError) as error:  # the run can go on without a cache
                 progress.say(
                     f"{name}: features are not cached: {blocks.folder} cannot be written: {error}"
                 )
@@ -81,9 +82,10 @@ def cached_features(
 
 
 def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
-    """Return the first place of each of U distinct keys, and the number of each of N keys.
+    """Return the first index of each of U distinct keys, and for each of N keys its distinct key.
 
-    The numbers (N,) are None where all keys are distinct.
+    Distinct keys are numbered from 0 by first occurrence. The second result has these numbers
+    (N,); None if all keys are distinct.
     """
     numbers: dict[str, int] = {}
     inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
@@ -95,19 +97,21 @@ def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
 
 @dataclass(frozen=True)
 class FeatureBlocks:
-    """Features of one identity by key, in fp32: files of many rows in `folder`.
+    """Features of one identity, in fp32, stored by key in the files of `folder`.
 
-    A file is never changed. New rows are a new file, and small files are merged into larger ones,
-    so that a folder that grows by an image a day does not get a thousand files.
+    Files are never changed: new features are written to a new file, and small files are merged
+    into larger ones. So an image folder that grows by an image per day does not cause a thousand
+    files.
     """
 
     folder: Path
     width: int
 
     def read(self, keys: Sequence[str], out: Tensor) -> Tensor:
-        """Copy the features of distinct `keys` that are stored into their rows of `out` (N, width).
+        """Copy the stored features of the distinct `keys` into the same rows of `out` (N, width).
 
-        Returns which rows these are, (N,) bool. A damaged file is removed and counts as absent.
+        Returns a bool mask (N,) of the rows that were found. A damaged file is removed, and its
+        features count as missing.
         """
         known = torch.zeros(len(keys), dtype=torch.bool)
         wanted = _hashed(keys)
@@ -118,7 +122,7 @@ class FeatureBlocks:
         return known
 
     def add(self, keys: Sequence[str], features: Tensor) -> None:
-        """Store `features` (R, width) under their distinct `keys`. Raises `OSError`."""
+        """Store `features` (R, width) under distinct `keys`. Raises `OSError` if writing fails."""
         remove_leftovers(self.folder)
         merged = self._small_ones()
         names = numpy.concatenate([*(block.keys for block, _ in merged), _hashed(keys)])
@@ -134,7 +138,7 @@ class FeatureBlocks:
 
     @property
     def _full(self) -> int:
-        """Rows of the largest file."""
+        """Number of rows of the largest file."""
         return _FULL * rows_per_block(self.width)
 
     def _paths(self) -> list[Path]:
@@ -144,7 +148,7 @@ class FeatureBlocks:
             return []
 
     def _open(self, path: Path) -> _Block | None:
-        """Read the keys of a file; None if it is damaged."""
+        """Return a file with its keys; None if the file is damaged."""
         keys = _read(path, "keys", torch.uint8, _KEY_BYTES)
         if keys is None:
             return None
@@ -153,7 +157,7 @@ class FeatureBlocks:
     def _take(
         self, block: _Block, wanted: NDArray[Any], order: Tensor, known: Tensor, out: Tensor
     ) -> None:
-        """Copy the rows of a file that are `wanted` (sorted) and not yet known."""
+        """Copy the file's rows whose keys are `wanted` (sorted) and not yet known into `out`."""
         found = numpy.searchsorted(wanted, block.keys).clip(max=len(wanted) - 1)
         source = torch.from_numpy((wanted[found] == block.keys).nonzero()[0])
         target = order[torch.from_numpy(found)[source]]
@@ -163,7 +167,7 @@ class FeatureBlocks:
             known[target] = True
 
     def _small_ones(self) -> list[tuple[_Block, Tensor]]:
-        """Return the small files to merge and their rows; none while there are few."""
+        """Return the small files to merge, with their rows; empty if there are few of them."""
         found = [block for path in self._paths() if (block := self._open(path))]
         small = [block for block in found if len(block.keys) < self._full // 4]
         if len(small) < _MOST_SMALL:
@@ -181,21 +185,21 @@ class FeatureBlocks:
 
 @dataclass(frozen=True)
 class _Block:
-    """One file with its checked keys (R,)."""
+    """One file of the cache, with its checked keys (R,)."""
 
     path: Path
     keys: NDArray[Any]
     width: int
 
     def rows(self) -> Tensor | None:
-        """Return the rows (R, width), mapped from the file; None if it is damaged."""
+        """Return the rows (R, width), memory-mapped; None if the file is damaged."""
         return _read(self.path, "features", torch.float32, self.width, len(self.keys))
 
 
 def _read(
     path: Path, name: str, dtype: torch.dtype, width: int, count: int | None = None
 ) -> Tensor | None:
-    """Map a matrix of a file into memory. Remove a damaged file and return None."""
+    """Return a memory-mapped matrix of a file; remove a damaged file and return None."""
     try:
         with safe_open(path, framework="pt") as file:
             found: Tensor = file.get_tensor(name)

@@ -1,4 +1,4 @@
-"""Features of the descriptions by the frozen CLIP, for use before the first training step."""
+"""Frozen-CLIP features of the descriptions, for use before the first training step."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from latte.run.workspace import Workspace
 
 
 class FrozenTexts:
-    """Features of a bank's texts; those of a description are encoded at their first use.
+    """Features of a bank's texts; each description type is encoded when it is first used.
 
-    Several texts of one description about an image give their normalised mean.
+    If a description type has several texts about an image, the feature is their normalised mean.
     """
 
     def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
@@ -26,16 +26,16 @@ class FrozenTexts:
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def named(self, name: str) -> Tensor:
-        """Return unit features (N, D) of description `name`. Raises `KeyError` if there is none."""
+        """Return unit features (N, D) of description type `name`. Raises `KeyError` if unknown."""
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
-        """Return features (N, D) for labels (N,), by description, in the recipe's order."""
+        """Return unit features (N, D) of each description type for labels (N,), in recipe order."""
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
 
     def every(self) -> Tensor:
-        """Return unit features (M, D) of the bank's `unique_texts`, in their order."""
+        """Return unit features (M, D) of the bank's M `unique_texts`, in the same order."""
         width = self._workspace.frozen_clip.embedding_width
         features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
         for choice in self._workspace.recipe.descriptions:
@@ -55,7 +55,7 @@ class FrozenTexts:
         return _mean(features, known, rows)
 
     def _encode(self, name: str) -> tuple[Tensor, Tensor]:
-        """Return a description's sorted rows (U,) of the bank, and their features (U, D)."""
+        """Return the sorted indices (U,) of a description's texts, and their features (U, D)."""
         clip, progress = self._workspace.frozen_clip, self._workspace.progress
         rows = self._bank.distinct_rows(name)
         texts = [self._bank.unique_texts[row] for row in rows.tolist()]
@@ -73,7 +73,10 @@ class FrozenTexts:
 
 
 def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
-    """Return unit means (N, D) of texts `rows` (N, V), from features (U, D) of `known` (U,)."""
+    """Return the unit mean feature (N, D) of the up to V texts in each row of `rows` (N, V).
+
+    `features` (U, D) are those of the texts with the sorted indices `known` (U,).
+    """
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):
         there = (column != ABSENT).to(features.device)

@@ -1,4 +1,4 @@
-"""Stage `data`: find the images, check that they can be read, and identify their content."""
+"""Stage `data`: list the images, check that they can be read, and hash their content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True)
 class Images:
-    """The readable images of a run, in the order in which every stage numbers them."""
+    """The readable images of a run, in the order that all stages use."""
 
     class_names: tuple[str, ...]
     template: str
@@ -32,9 +32,9 @@ class Images:
     labels: tuple[int, ...]
     """True labels of the evaluation images."""
     templates: tuple[str, ...] = ()
-    """All templates, where there are several."""
+    """All templates if there are several; otherwise empty."""
     aliases: tuple[tuple[str, ...], ...] = ()
-    """All names of each class, where one has several."""
+    """All names of each class if a class has several; otherwise empty."""
 
     @property
     def class_texts(self) -> ClassTexts:
@@ -64,7 +64,7 @@ class Images:
 
 
 def find_images(workspace: Workspace) -> Images:
-    """List, read and check all images of the recipe's dataset. Raises `LatteError` for no image."""
+    """List and check the dataset's images. Raises `LatteError` if no training image is readable."""
     dataset, progress = workspace.dataset, workspace.progress
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
@@ -111,7 +111,7 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
-    """Return all items, or `limit` of them, drawn with the seed, in order."""
+    """Return all items, or a sample of `limit` items drawn with the run's seed, in order."""
     limit = workspace.limit
     if limit is None or limit >= len(items):
         return items

@@ -1,4 +1,4 @@
-"""End of stage `train`: the guard judges the candidate, and the run saves what the verdict says."""
+"""End of stage `train`: let the guard judge the candidate, and save the accepted classifier."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Outcome:
     adapted: Adapted
     """The classifier of the run."""
     rejected: Adapted | None = None
-    """The candidate, where the run does not take all of it."""
+    """The candidate, if the guard did not accept it in full; otherwise None."""
     features: tuple[Tensor, ...] | None = None
-    """The candidate's features of the training images, where they were encoded for the guard."""
+    """The candidate's features of the training images, if they were encoded for the guard."""
 
 
 def trains_clip(workspace: Workspace) -> bool:
-    """Return True where image features can differ from those of the frozen CLIP.
+    """Return True if the run can change CLIP, and so the image features.
 
-    They cannot without a training step, nor where only prototypes move.
+    It cannot without training steps, or if it trains only prototypes.
     """
     recipe = workspace.recipe
     trains = any(learner.settings.trainable != "none" for learner in recipe.learners)
@@ -59,9 +59,10 @@ def judge_and_save(
     candidate: Adapted,
     posterior: Posterior | None,
 ) -> tuple[Outcome, list[Path]]:
-    """Ask the guard about the `candidate`, save what the run takes, and return it with its files.
+    """Let the guard judge the candidate and save the result; return the outcome and the files.
 
-    Only the main process asks and writes. Without a guard the whole candidate is taken.
+    Only the main process calls the guard and writes. Without a guard the candidate is accepted
+    in full.
     """
     folder, trained = workspace.folder, trains_clip(workspace)
     written: list[Path] = []
@@ -86,7 +87,7 @@ def judge_and_save(
 
 
 def load_outcome(run: FinishedRun, device: str, progress: Progress) -> Outcome:
-    """Load what `judge_and_save` saved."""
+    """Load the outcome that `judge_and_save` saved, without features."""
     adapted = load_adapted(run, device, progress)
     if not run.has_candidate:
         return Outcome(adapted)
@@ -100,9 +101,9 @@ def _judge(
     posterior: Posterior | None,
     features: Sequence[Tensor] | None,
 ) -> Verdict:
-    """Ask the guard, write `verdict.json` and report it.
+    """Return the guard's verdict after writing it to `verdict.json` and reporting it.
 
-    Raises `LatteError` for an unusable verdict.
+    Raises `LatteError` if the verdict is unusable.
     """
     choice = workspace.recipe.guard
     assert choice is not None, "only called with a guard"
@@ -148,11 +149,12 @@ def _evidence(
 def _blend(
     workspace: Workspace, zero_shot: ZeroShot, candidate: Adapted, strength: float
 ) -> Adapted:
-    """Return the classifier of the run, which takes less than the whole candidate.
+    """Blend zero-shot and candidate into the run's classifier, at a strength s from 0 to below 1.
 
-    Strength 0 gives the frozen CLIP with its class texts as prototypes. Above 0 similarities are
-    mixed: rows (1 - s) t + s w and bias s b, with text t of a row w's class. Logits mix likewise,
-    as nothing was trained and all have the logit scale of the frozen CLIP.
+    Strength 0 gives the frozen CLIP with its class texts as prototypes. Above 0 each prototype w
+    becomes (1 - s) t + s w, with the text feature t of its class, and a bias b becomes s b. This
+    mixes the similarities; it also mixes the logits, because CLIP was not trained and all
+    logits have the scale of the frozen CLIP.
     """
     if strength == 0:
         member = Member("zero-shot", workspace.frozen_clip, zero_shot.classifier)
@@ -173,7 +175,7 @@ def _blend(
 def _save(
     folder: RunFolder, outcome: Outcome, posterior: Posterior | None, trained: bool
 ) -> list[Path]:
-    """Save the run's model and classifier, and in `candidate/` what it did not take."""
+    """Save the run's model and classifier, and in `candidate/` a candidate not accepted in full."""
     apart = folder.candidate
     shutil.rmtree(apart.path, ignore_errors=True)
     if outcome.rejected is None:

@@ -1,4 +1,4 @@
-"""Calls of the reporters' hooks during a run; a reporter that fails does not stop it."""
+"""Call the reporters' hooks during a run; a reporter that fails does not stop the run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Listeners:
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """Report the end of the block, or its failure, as the end of the run."""
+        """Call `on_run_end` when the block ends, or `on_run_failure` if it raises."""
         try:
             yield
         except BaseException as error:
@@ -43,7 +43,7 @@ class Listeners:
         self._call("on_stage_end", StageEnd(stage, seconds, reused))
 
     def rows(self, rows: Rows) -> None:
-        """Report new rows of `metrics.jsonl`, of steps or of epochs."""
+        """Report new rows of `metrics.jsonl`: call `on_steps` and `on_epoch_end`."""
         steps = [_figures(row) for row in rows if row["event"] == "step"]
         if steps:
             self._call("on_steps", steps)
@@ -52,7 +52,7 @@ class Listeners:
                 self._call("on_epoch_end", _figures(row))
 
     def _call(self, hook: str, *details: Any) -> None:
-        """Call the hook of every reporter; one that fails is reported, and not called again."""
+        """Call a hook of every reporter; warn of a failing reporter and do not call it again."""
         for name, reporter in [*self._listening]:
             try:
                 getattr(reporter, hook)(*details)
@@ -70,6 +70,6 @@ def _figures(row: Mapping[str, Any]) -> Figures:
 
 
 def _one_line(error: Exception) -> str:
-    """Return type and message of an error in one line of at most 200 characters."""
+    """Return the type and message of an error, in one line of at most 200 characters."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= 200 else text[:199] + "…"

@@ -18,22 +18,24 @@ from latte.run.zero_shot import ZeroShot
 
 @dataclass(frozen=True)
 class Measured:
-    """A classifier's answers about the M evaluation images."""
+    """A classifier's similarities for the M evaluation images, and its posterior."""
 
     similarities: Similarities
-    """(M, C)"""
+    """Similarities (M, C)."""
     own: OwnImages | None
-    """The posterior that belongs to the classifier; None where it has none."""
+    """The posterior of the training images; None if the classifier has none."""
 
 
 def compare(
     images: Images, zero_shot: ZeroShot, adapted: Measured, candidate: Measured | None = None
 ) -> list[Evaluation]:
-    """Measure zero-shot, adapted classifier and `candidate` on the same labelled images.
+    """Measure zero-shot, the adapted classifier and any `candidate` on the same labelled images.
 
-    Where a posterior answers some images, these are measured separately, and the classifier on the
-    others. Where it answers all, the classifier is measured on all, as if they were new images. A
-    run with a separate `candidate` has no posterior; its classifiers are measured on all images.
+    If some test images are training images with a posterior, the posterior is measured on these
+    separately, and the classifiers on the other images. If all test images have a posterior, the
+    classifiers are measured on all images, as if the images were new. In a run with a separate
+    `candidate`, only the candidate can have a posterior, and all classifiers are measured on all
+    images.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
     texts, features = zero_shot.classifier, zero_shot.evaluation
@@ -65,10 +67,10 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return rows of test images for the classifier, and rows of those that `own` contains.
+    """Return the test images to measure the classifier on, and those with a posterior in `own`.
 
-    `keys` are the content keys of all test images. If `own` contains all of them, the classifier is
-    measured on all of them too.
+    Both are row indices. `keys` are the content keys of all test images. If all test images have
+    a posterior, the classifier is measured on all of them too.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""True labels of training images: used by oracle recipes alone, and read only here."""
+"""True labels of training images, which only recipes with `oracle: true` use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from latte.run.workspace import Workspace
 def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
     """Return the true classes (N,) int64 of the training images; None without `oracle: true`.
 
-    Raises `LatteError` where the dataset does not know all of them.
+    Raises `LatteError` if the dataset lacks the label of a training image.
     """
     if not workspace.recipe.general.oracle:
         return None
@@ -38,7 +38,7 @@ def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
 def report_shortfall(
     plan: Plan, descriptions: Mapping[str, DescriptionType[Any]], progress: Progress
 ) -> None:
-    """Report how many groups hold fewer or more correct images than their description asks for."""
+    """Report how many groups have fewer or more correct images than their description requires."""
     true_labels, labels = plan.training.oracle_labels, plan.training.zero_shot_labels
     for name, planned in plan.descriptions.items():
         wanted, groups = descriptions[name].correct_images, planned.groups

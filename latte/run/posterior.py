@@ -1,4 +1,4 @@
-"""The posterior of a run's training images: saved, loaded, and used to answer about them."""
+"""Save and load the posterior of a run's training images, and predict with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from latte.results.stored import explained, same_count
 
 @dataclass(frozen=True)
 class OwnImages:
-    """The posterior of the training images, which are found by their content."""
+    """The posterior of the run's training images, which are looked up by content key."""
 
     posterior: Posterior
     keys: tuple[str, ...]
@@ -29,17 +29,17 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Row by key; the first row of equal images."""
+        """Row by content key; images with equal content have the first one's row."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """Return the row per content key (None: unknown); None for other images."""
+        """Return each content key's row; None for an unknown key or an image without posterior."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(
         self, image: str, row: int, class_names: Sequence[str], top_k: int
     ) -> Prediction:
-        """Return the prediction for the training image `row`, under the name `image`."""
+        """Return the posterior's prediction for row `row`, with `image` as the image's name."""
         labels = self.posterior.labels[row, :top_k].tolist()
         scores = self.posterior.probabilities[row, :top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
@@ -52,14 +52,14 @@ class OwnImages:
         class_names: Sequence[str],
         top_k: int,
     ) -> Iterator[Prediction]:
-        """Yield `predictions`, with the posterior's in place of those for images that it knows."""
+        """Yield `predictions`, replaced by the posterior's prediction for each training image."""
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
-        """Return the rank (B,) of the true class among `classes`, 0 first, of images `rows` (B,).
+        """Return the rank (B,) of the true class for the images `rows` (B,); 0 is the likeliest.
 
-        True `labels` (B,) that the posterior does not name come last.
+        If the posterior does not contain the true label in `labels` (B,), the rank is `classes`.
         """
         hits = self.posterior.labels[rows] == labels.unsqueeze(1)
         ranks = hits.long().argmax(dim=1)
@@ -67,7 +67,7 @@ class OwnImages:
 
 
 def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]:
-    """Write `posterior.safetensors` and return its path; without one, remove an earlier file."""
+    """Write `posterior.safetensors` and return its path; without a posterior, remove the file."""
     if posterior is None:
         folder.posterior.unlink(missing_ok=True)
         return []
@@ -77,10 +77,10 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
 
 
 def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
-    """Read the posterior of a run, or of its `candidate`, with the keys of its images.
+    """Read the posterior of a run, or of its candidate, with the content keys of its images.
 
-    Returns None where there is none. Raises `LatteError` for a file that is missing, damaged, or
-    about other images or classes.
+    Returns None if there is no posterior. Raises `LatteError` if the file is missing or damaged,
+    or belongs to other images or classes.
     """
     path = (run.candidate if candidate else run).folder.posterior
     if not run.folder.wrote("train", path):

@@ -1,4 +1,4 @@
-"""The process that a run works in: its environment, folder, device, memory and determinism."""
+"""Set up the process of a run: environment, shared folder, device, memory, determinism."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "pillow", "safet
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
-"""See proc(5): resets the peak resident set size of this process."""
+"""Value that resets the peak resident set size of this process; see proc(5)."""
 _MEGABYTE = 2**20
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -33,7 +33,7 @@ _PAD_BYTES = 64 * 1024**2
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _FIXED_WORKSPACE = ":4096:8"
-"""See NVIDIA's cuBLAS documentation, section Results Reproducibility."""
+"""Setting for reproducible results; see Results Reproducibility in NVIDIA's cuBLAS manual."""
 _NO_OTHER_WAY = "deterministic implementation"
 """Part of torch's message about an operation that has no deterministic implementation."""
 
@@ -41,7 +41,7 @@ _NO_OTHER_WAY = "deterministic implementation"
 def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
     """Return the content of `environment.json`: versions, plugins, device and threads.
 
-    It has no host or user name, no path and no secret.
+    It contains no host name, user name, path or secret.
     """
     import torch
 
@@ -81,7 +81,7 @@ def _version(package: str) -> str | None:
 
 
 def share_folder(folder: RunFolder) -> None:
-    """Raise `LatteError` where a process does not see the run folder of the main process."""
+    """Raise `LatteError` if this process does not see the run folder of the main process."""
     if distributed.world_size() == 1:
         return
     sign = distributed.broadcast(folder.sign)
@@ -94,9 +94,10 @@ def share_folder(folder: RunFolder) -> None:
 
 
 def take_device(device: str) -> None:
-    """Make a GPU the default of this process, as NCCL requires, where there are several processes.
+    """Make `device` the default GPU of this process, as NCCL requires with several processes.
 
-    Raises `LatteError` for a device that several processes cannot share.
+    Does nothing in a single process or on a CPU. Raises `LatteError` if several processes cannot
+    use `device` together.
     """
     kind = device.partition(":")[0]
     if distributed.world_size() == 1 or kind == "cpu":
@@ -113,11 +114,11 @@ def take_device(device: str) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next batch; return True if it agreed.
+    """Let glibc keep freed memory for the next batch; return True if glibc accepts the options.
 
-    By default glibc maps memory for every large tensor, and the kernel clears its pages at first
-    touch; on a CPU that takes as long as the arithmetic of a small model. Nothing is changed with
-    another C library, or where one of glibc's `MALLOC_*` variables is set.
+    By default glibc maps new memory for every large tensor, and the kernel clears its pages at
+    the first access; on a CPU that takes as long as the arithmetic of a small model. Nothing is
+    changed with another C library, or if one of glibc's `MALLOC_*` variables is set.
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
         return False
@@ -128,7 +129,7 @@ def keep_freed_memory() -> bool:
 
 
 def start_measuring(device: str) -> None:
-    """Reset the peak of `peak_memory_mb`, as far as the system allows."""
+    """Reset the peak that `peak_memory_mb` returns, if the system allows it."""
     with suppress(OSError):
         _CLEAR.write_text(_RESET_PEAK)
     if device.startswith("cuda"):
@@ -138,10 +139,10 @@ def start_measuring(device: str) -> None:
 
 
 def peak_memory_mb(device: str) -> float | None:
-    """Return the peak since `start_measuring` in MiB: of the GPU, or without one of this process.
+    """Return the peak memory since `start_measuring` in MiB, of the GPU or else of this process.
 
-    Returns None where the system does not report it. A process that keeps freed memory also counts
-    what an earlier run in it needed.
+    Returns None if the system does not report the peak. In a process that keeps freed memory, the
+    peak includes memory that an earlier run in the same process needed.
     """
     if device.startswith("cuda"):
         import torch
@@ -156,11 +157,11 @@ def peak_memory_mb(device: str) -> float | None:
 
 @contextmanager
 def deterministic(wanted: bool) -> Iterator[None]:
-    """Use torch's deterministic algorithms within the block, if they are `wanted`.
+    """Use torch's deterministic algorithms within the block if `wanted` is true.
 
-    Needed only on GPUs, where some operations add numbers in no fixed order; CPU runs are already
-    bit-identical. The cost depends on the model; it has not been measured on a GPU. Raises
-    `LatteError` where an operation has no deterministic implementation.
+    They are needed only on GPUs, where some operations add numbers in no fixed order; CPU runs are
+    already bit-identical. The cost in time depends on the model, and was not measured on a GPU.
+    Raises `LatteError` if an operation has no deterministic implementation.
     """
     if not wanted:
         yield

@@ -1,4 +1,4 @@
-"""`latte run --profile`: times of the stages and of the parts of a training step."""
+"""Measure stages and the parts of a training step, for `latte run --profile`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from latte.train.precision import Arithmetic, choose_arithmetic, tf32_matmuls
 from latte.train.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
-"""Sides of square matrices, large enough that only the product takes time."""
+"""Sides of square matrices, large enough that overhead is negligible beside the product."""
 _REPEATS = 5
 _DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class RunProfile:
-    """Measurements during a run; they enter neither its results nor its identity."""
+    """Time measurements during a run; they change neither its results nor its run ID."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.device = workspace.device
@@ -32,14 +32,14 @@ class RunProfile:
             workspace.recipe.train.precision, torch.device(self.device)
         )
         self.stages: dict[str, tuple[StageRecord, bool]] = {}
-        """The record of each stage, and True where it was reused."""
+        """By stage, its record, and True if the stage was reused."""
         self.watch: Stopwatch | None = None
-        """None if this process did no training."""
+        """Times of the training steps; None if this process did no training."""
         self._trace = workspace.folder.trace
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure the work of a stage inside the block."""
+        """Measure the training steps inside the block if the stage `name` is `train`."""
         if name != "train":
             yield
             return
@@ -48,7 +48,7 @@ class RunProfile:
             yield
 
     def note(self, stage: str, record: StageRecord, *, reused: bool) -> None:
-        """Note the record of a stage that is finished."""
+        """Store the record of a finished stage."""
         self.stages[stage] = (record, reused)
 
 
@@ -102,11 +102,14 @@ def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
 
 
 def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
-    """Return the measurements of the steps that were only timed, or of all if there are none."""
+    """Return the measurements of the steps that were only timed.
+
+    If there are none, return those of the steps that were traced or whose FLOPs were counted.
+    """
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
     an_image = {part: watch.flops[part] / counted_images for part in PARTS}
-    # Other processes may use the CPU too, so CPU seconds are compared there.
+    # On a CPU, CPU seconds are compared, because other processes may use the CPU too.
     on_cpu = profile.device == "cpu"
     peak = _peak_throughput(profile, time.process_time if on_cpu else time.perf_counter)
     seconds = times.cpu_seconds if on_cpu else sum(times.seconds.values())
@@ -168,10 +171,10 @@ def matmul_throughput(
     side: int | None = None,
     inside: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> float:
-    """Return the FLOPs per second of a product of two square matrices, the best of five.
+    """Return the FLOPs per second of a product of two square matrices: the best of five trials.
 
-    `inside` is entered around each product, as for TF32. With `time.process_time` as the `clock`,
-    seconds are CPU seconds.
+    `inside` makes a context manager for each product, for example to allow TF32. With
+    `time.process_time` as the `clock`, seconds are CPU seconds.
     """
     kind = torch.device(device).type
     side = side or _SIDES.get(kind, _SIDES["cpu"])

@@ -1,4 +1,4 @@
-"""Commands on a run folder that is finished: open its model, measure it again, report it again."""
+"""Reopen a finished run: load its model, measure it again, or write its reports again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from latte.run.zero_shot import compute_zero_shot
 
 
 def open_workspace(path: Path, registry: Registry, progress: Progress) -> Workspace:
-    """Open the run at `path` with its own recipe, whose relative paths keep their meaning."""
+    """Open the run at `path` with its saved recipe.
+
+    Relative paths still start at the folder of the recipe file that was run.
+    """
     run = open_run(path)
     recipe = replace(load_recipe(run.folder.recipe, registry), path=Path(run.source.recipe))
     return Workspace(recipe, registry, progress, run.folder, limit=run.source.limit)
@@ -30,10 +33,10 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
 def load_adapted_run(
     path: Path, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> tuple[FinishedRun, Adapted, str]:
-    """Open a run, its adapted model or its `candidate`, and the device that the model is on.
+    """Return a run, its adapted model (or its candidate's), and the device of the model.
 
-    Needs neither the recipe's plugins nor its images. Raises `LatteError` if there is no model, or
-    no separate candidate.
+    This needs neither the recipe's plugins nor its images. Raises `LatteError` if there is no
+    model, or if `candidate` is true and the run has no separate candidate.
     """
     keep_freed_memory()
     run, found = open_run(path), find_device(device)
@@ -49,9 +52,9 @@ def load_adapted_run(
 
 
 def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Evaluation]:
-    """Measure a run's saved model on its evaluation split, starting from the images.
+    """Encode the evaluation images again, and measure a run's saved model on them.
 
-    Raises `LatteError` where the dataset has no labelled images.
+    Raises `LatteError` if the dataset has no labelled images.
     """
     keep_freed_memory()
     workspace = open_workspace(path, registry, progress)
@@ -77,7 +80,7 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
 
 
 def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunResults, list[Path]]:
-    """Write a finished run's reports again; return the results that they show, and the files."""
+    """Write a finished run's reports again; return the reported results and the files."""
     workspace = open_workspace(path, registry, progress)
     if not workspace.folder.evaluation.exists():
         raise LatteError(

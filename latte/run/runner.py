@@ -1,4 +1,4 @@
-"""The order of a run: each stage is done once, and again only when its inputs change."""
+"""Run the stages of a recipe in order, and reuse those whose inputs have not changed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PlannedStage:
     name: str
     reused: bool
     seconds: float | None
-    """The time that it took when it was done, if it is reused."""
+    """Seconds that the stage took when it was run; None if it is not reused."""
 
 
 def run_recipe(
@@ -57,17 +57,18 @@ def run_recipe(
     """Run the stages up to `until`; finished stages whose inputs have not changed are reused.
 
     Args:
-        recipe: the recipe.
-        registry: the components that it can name.
+        recipe: the recipe to run.
+        registry: the components that the recipe can name.
         progress: shows messages and progress bars.
-        until: the last stage.
+        until: the last stage to run.
         limit: use at most this many training and evaluation images.
         output: parent of the run folder, in place of the recipe's `output`.
-        ask_again: describe again, and ask again what describers refused in an earlier run.
+        ask_again: repeat stage `describe`, and requests that describers refused in an earlier run.
         profile: measure the time of stages and steps, and write `profile.json`.
 
     Returns:
-        The results, after stage `report`; None before it, and in all but the main process.
+        The results, after stage `report`; None if an earlier stage is the last, and in all
+        processes except the main one.
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
@@ -86,7 +87,7 @@ def run_recipe(
 def plan_run(
     recipe: Recipe, registry: Registry, progress: Progress, limit: int | None
 ) -> tuple[Path, list[PlannedStage]]:
-    """Return the run folder and, per stage, whether it would be reused. Writes nothing."""
+    """Return the run folder and the planned stages, without writing to the run folder."""
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     wanted = fingerprints(workspace, find_images(workspace))
@@ -99,7 +100,7 @@ def plan_run(
 
 
 class _Runner:
-    """One pass over the stages of one run."""
+    """Runner of the stages of one run, up to the stage with index `last`."""
 
     def __init__(
         self,
@@ -116,7 +117,7 @@ class _Runner:
         self.profile = profile
 
     def run(self) -> RunResults | None:
-        """Do the stages in order, then return the results of stage `report`."""
+        """Run the stages in order; return the results of stage `report`, or None without it."""
         keep_freed_memory()
         take_device(self.workspace.device)
         began = time.perf_counter()
@@ -129,7 +130,7 @@ class _Runner:
         return None
 
     def _start(self) -> Job:
-        """Find the images and forget the stages whose inputs have changed."""
+        """Find the images and forget the stages whose inputs have changed; return the job."""
         share_folder(self.folder)
         if self.last >= STAGES.index("zero-shot") and self.folder.finished("zero-shot") is None:
             self.workspace.check_model()
@@ -153,7 +154,7 @@ class _Runner:
         return job
 
     def _warn_of_few(self, images: Images) -> None:
-        """Warn where images are too few for the class names: once, not for each control."""
+        """Warn if there are too few images for the number of classes; controls do not warn."""
         whole = (
             None if self.workspace.limit is None else len(self.workspace.dataset.training_images())
         )
@@ -175,7 +176,7 @@ class _Runner:
         )
 
     def _forget_changed(self, job: Job) -> None:
-        """Forget the first stage that is missing or has other inputs, and all stages after it."""
+        """Forget the first stage that is unfinished or has changed inputs, and all later stages."""
         for index, stage in enumerate(STAGES):
             record = self.folder.finished(stage)
             if record is not None and record.fingerprint == job.fingerprints[stage]:
@@ -186,7 +187,10 @@ class _Runner:
             return
 
     def _stage(self, stage: Stage[Any], job: Job, began: float | None = None) -> None:
-        """Run a stage and record that it is finished, unless its result is there already."""
+        """Run a stage and record that it is finished; reuse a stage that is already finished.
+
+        `began` is the time at which the stage's work began, if before this call.
+        """
         name, listeners = stage.name, self.workspace.listeners
         before = distributed.broadcast(lambda: self._seconds_of(name))
         if before is not None:
@@ -216,14 +220,17 @@ class _Runner:
         return None if record is None else record.seconds
 
     def _report(self, job: Job) -> RunResults | None:
-        """Run the controls, collect the results, and write the report unless it is reused."""
+        """Run the controls, write the report unless it is reused, and return the results."""
         job.controls = self._controls()
         results = job.result(REPORT) if distributed.is_main_process() else None
         self._stage(REPORT, job)
         return results
 
     def _controls(self) -> dict[str, tuple[Evaluation, ...]]:
-        """Run each control to its evaluation, in its own folder below this one."""
+        """Run each control up to stage `evaluate`, in its own folder below the run folder.
+
+        Returns the evaluations by control; empty in all processes except the main one.
+        """
         evaluations = {}
         for name, recipe in self.workspace.recipe.controls.items():
             self.progress.say(f"control {name}")

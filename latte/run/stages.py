@@ -1,4 +1,4 @@
-"""The stages of a run, in order: what each needs, does, writes, and loads again."""
+"""The stages of a run, in order, each with its inputs, its work, and the loading of its result."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ResultT = TypeVar("ResultT")
 
 @dataclass
 class Job:
-    """One run of the stages: their common inputs, and the results that are in memory."""
+    """Inputs that the stages of one run share, and the stage results that are in memory."""
 
     workspace: Workspace
     images: Images
     fingerprints: Mapping[str, str]
-    """By stage; see `stage_fingerprints`."""
+    """Fingerprint of each stage; see `stage_fingerprints`."""
     ask_again: bool = False
     controls: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
     """Evaluations of the recipe's controls, for the report."""
@@ -60,20 +60,20 @@ class Done(Generic[ResultT]):
     """The outcome of running a stage."""
 
     files: Sequence[Path]
-    """Everything that the stage wrote; it is finished only while these files exist."""
+    """All files that the stage wrote; the stage counts as finished only while they exist."""
     result: ResultT | None = None
-    """None where later stages load it, as processes other than the main one do."""
+    """The stage's result; None if later stages have to load it from the run folder."""
 
 
 @dataclass(frozen=True)
 class Stage(Generic[ResultT]):
-    """One stage of a run; `STAGES` of `latte.results.identity` names all in order."""
+    """One stage of a run; `latte.results.identity.STAGES` has the names of all stages in order."""
 
     name: str
     run: Callable[..., Done[ResultT]]
-    """Takes the job and the results of the stages in `needs`."""
+    """Function that runs the stage, given the job and the results of the stages in `needs`."""
     load: Callable[[Job], ResultT]
-    """Reads the result back from the run folder."""
+    """Function that loads the result from the run folder."""
     needs: tuple[Stage[Any], ...] = ()
 
 
@@ -92,12 +92,12 @@ def fingerprints(workspace: Workspace, images: Images) -> dict[str, str]:
 
 
 def _write_images(job: Job) -> Done[None]:
-    """Write the lists of images; they are found again at the start of every run."""
+    """Write the lists of images; every run lists the images again when it starts."""
     return Done(write_images(job.workspace, job.images) if distributed.is_main_process() else [])
 
 
 def _encode(job: Job) -> Done[ZeroShot]:
-    """Encode images and class names with the frozen CLIP."""
+    """Encode images and class names with the frozen CLIP, and save the features."""
     path, zero_shot = job.workspace.folder.zero_shot, compute_zero_shot(job.workspace, job.images)
     if not distributed.is_main_process():
         return Done([path])
@@ -106,18 +106,18 @@ def _encode(job: Job) -> Done[ZeroShot]:
 
 
 def _describe(job: Job, zero_shot: ZeroShot) -> Done[DescriptionBank]:
-    """Write `descriptions.jsonl`, and `gates.json` where the recipe has gates."""
+    """Write `descriptions.jsonl`, and `gates.json` if the recipe has gates."""
     folder, gates = job.workspace.folder, job.workspace.recipe.gates
     bank = describe(job.workspace, job.images, zero_shot, job.ask_again)
     return Done([folder.descriptions, *([folder.gates] if gates else [])], bank)
 
 
 def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome]:
-    """Write `environment.json`, train the learners, ask the guard, and save what the run takes."""
+    """Write `environment.json`, train the learners, and save the classifier the guard accepts."""
     workspace, folder = job.workspace, job.workspace.folder
     if distributed.is_main_process():
         write_json(folder.environment, describe_environment(workspace.recipe, workspace.device))
-    # Describing again can change texts, but not the fingerprint of the stage.
+    # Texts can change when they are generated again, but the stage's fingerprint does not.
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)
@@ -126,7 +126,7 @@ def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome
 
 
 def _evaluate(job: Job, zero_shot: ZeroShot, outcome: Outcome) -> Done[None]:
-    """Measure and label with the adapted model; see `evaluate` for the files."""
+    """Measure the adapted model and label all images; see `evaluate` for the files."""
     return Done(evaluate(job.workspace, job.images, zero_shot, outcome))
 
 
@@ -137,7 +137,7 @@ def _report(job: Job) -> Done[RunResults]:
 
 
 def _nothing(job: Job) -> None:
-    """Load nothing: no later stage needs a result of this one in memory."""
+    """Load nothing, for stages whose result no later stage needs."""
 
 
 DATA = Stage("data", _write_images, _nothing)

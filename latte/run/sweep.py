@@ -1,4 +1,4 @@
-"""Sweeps: recipes x values x seeds, all checked before the first run starts."""
+"""Sweeps over recipes x values x seeds; all runs are checked before the first one starts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from latte.run.workspace import run_folder
 _SEED = "seed"
 _CLOSING = {"[": "]", "{": "}"}
 _ESCAPES = {'"': "\\", "'": "''"}
-"""By quote, the character that escapes the next one inside it."""
+"""Beginning of a two-character escape sequence, by the quote that surrounds the text."""
 _BEFORE_A_QUOTE = " \t,:[{"
-"""Characters before a quote; after any other character it is an apostrophe."""
+"""Characters after which a quote starts quoted text; elsewhere a quote is an apostrophe."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class PlannedRun:
 
     recipe: Recipe
     overrides: tuple[str, ...]
-    """`KEY=VALUE`, as `latte run --set` takes them."""
+    """`KEY=VALUE` texts, in the format of `latte run --set`."""
     limit: int | None
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder, named by the recipe's content: the same in every sweep."""
+        """The run folder; its name depends only on the run, so every sweep finds it again."""
         return run_folder(self.recipe, self.limit)
 
     @property
     def finished(self) -> bool:
-        """True where there is a result to compare; a damaged folder has none."""
+        """True if the run was evaluated; False if its folder is damaged."""
         try:
             return self.folder.finished("evaluate") is not None
         except LatteError:
@@ -48,12 +48,12 @@ class PlannedRun:
 
     @property
     def title(self) -> str:
-        """The recipe's name and the values that are set in it."""
+        """The recipe's name and the overrides."""
         return " ".join([self.recipe.general.name, *self.overrides])
 
     @property
     def command(self) -> str:
-        """The command that does this run alone."""
+        """The command that runs only this run."""
         settings = [part for override in self.overrides for part in ("--set", override)]
         limit = [] if self.limit is None else ["--limit", str(self.limit)]
         return shlex.join(["latte", "run", str(self.recipe.path), *settings, *limit])
@@ -66,10 +66,10 @@ def plan_sweep(
     registry: Registry,
     limit: int | None = None,
 ) -> list[PlannedRun]:
-    """Return all distinct runs, by recipe, then values, then seed.
+    """Return all distinct runs, ordered by recipe, then values, then seed.
 
-    Without `seeds` each recipe keeps its own. Raises `RecipeErrors` with every mistake of every
-    recipe and combination.
+    Without `seeds` each recipe keeps its own seed. Raises `RecipeErrors` with the mistakes of all
+    recipes and combinations.
     """
     _refuse_two_sources_of_seeds(settings, seeds)
     seed_lists = [[f"{_SEED}={seed}"] for seed in seeds] or [[]]
@@ -96,7 +96,7 @@ def _refuse_two_sources_of_seeds(settings: Sequence[str], seeds: Sequence[int]) 
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
-    """Return the single mistakes; if `ambiguous`, those of `--set` name their recipe."""
+    """Return the individual errors; if `ambiguous`, errors of `--set` also name the recipe."""
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     return [
         LatteError(one.what, where=f"{path}: {one.where}", hint=one.hint)
@@ -115,7 +115,7 @@ class Failure:
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C, after `done` runs."""
+    """Interruption by Ctrl-C after `done` runs."""
 
     def __init__(self, done: int) -> None:
         super().__init__()
@@ -130,10 +130,10 @@ def run_sweep(
     on_start: Callable[[int, PlannedRun], None],
     on_failure: Callable[[Failure], None],
 ) -> list[Failure]:
-    """Do the runs one after another in this process; return those that failed.
+    """Run the planned runs one after another in this process; return those that failed.
 
-    A failed run does not stop the others, and finished stages are reused. `on_start` gets each run
-    and its number from 1. Raises `SweepInterrupted` at Ctrl-C.
+    A failed run does not stop the others, and finished stages are reused. `on_start` is called
+    with the number of each run, counted from 1, and the run. Raises `SweepInterrupted` on Ctrl-C.
     """
     failures = []
     for index, run in enumerate(planned):
@@ -149,7 +149,10 @@ def run_sweep(
 
 
 def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | None:
-    """Do a run; return its error as text, as a traceback would keep models in memory."""
+    """Run a planned run; return its error, or None if it succeeds.
+
+    The error is returned as text, because its traceback would keep models in memory.
+    """
     from latte.run.runner import run_recipe  # imports torch, which planning does not need
 
     try:
@@ -164,8 +167,8 @@ def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | 
 def split_values(text: str) -> list[str]:
     """Split `text` at its commas, except those inside brackets, braces and quotes.
 
-    Joining the parts with commas gives `text` again. A bracket or quote that is never closed holds
-    everything after it.
+    Joining the parts with commas gives `text` again. After a bracket or quote that is never
+    closed, no comma splits the text.
     """
     cuts = [index for index, depth in _outside_quotes(text) if text[index] == "," and depth == 0]
     starts, ends = [0, *(cut + 1 for cut in cuts)], [*cuts, len(text)]
@@ -173,9 +176,9 @@ def split_values(text: str) -> list[str]:
 
 
 def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return every choice of one value per `KEY=A,B`; the last key varies fastest.
+    """Return all combinations of one value per setting `KEY=A,B`; the last key varies fastest.
 
-    Raises `LatteError` for an empty value in a list, and for a key that is given twice.
+    Raises `LatteError` if a value in a list is empty, or a key is given twice.
     """
     keys = [setting.partition("=")[0] for setting in settings]
     for key in keys:
@@ -187,7 +190,7 @@ def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Parse `0,1,2` into distinct numbers. Raises `LatteError` for anything else."""
+    """Return the distinct seeds in a text like `0,1,2`. Raises `LatteError` for other texts."""
     parts = [part.strip() for part in text.split(",")]
     for part in parts:
         if not (part.isascii() and part.isdecimal()):
@@ -210,7 +213,7 @@ def _alternatives(setting: str) -> list[str]:
 
 
 def _outside_quotes(text: str) -> Iterator[tuple[int, int]]:
-    """Yield each index outside quotes, with the number of open brackets there."""
+    """Yield each index of `text` outside quotes, with the number of brackets open there."""
     open_brackets: list[str] = []
     index, before = 0, ","
     while index < len(text):
@@ -228,7 +231,7 @@ def _outside_quotes(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _after_quote(text: str, start: int) -> int:
-    """Return the index after the quoted text that starts at `start`, by YAML's rules."""
+    """Return the index after the quoted text that starts at `start`, by YAML's quoting rules."""
     quote, index = text[start], start + 1
     while index < len(text):
         if text.startswith(_ESCAPES[quote], index):

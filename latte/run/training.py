@@ -27,12 +27,13 @@ from latte.train.training import Evaluate, Training
 def train_learners(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
 ) -> tuple[Adapted, Posterior | None]:
-    """Train the recipe's learners to the end, from the newest checkpoint if there is one.
+    """Train the recipe's learners to the end, starting from the newest checkpoint, if any.
 
-    Returns the adapted classifier, and the posterior of the training images if a labeler has one.
+    Returns the adapted classifier, and the posterior of the training images; None if no labeler
+    has a posterior.
     """
     recipe = workspace.recipe
-    # Without training steps nothing trains, whichever group is named.
+    # Without training steps nothing is trained, whatever the recipe's `trainable` says.
     learners = [
         build_learner(
             choice.settings.name,

@@ -1,4 +1,4 @@
-"""The workspace of a run: recipe, folder, device, and components built on demand."""
+"""The workspace of a run: recipe, folder, device, and components that are built on demand."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """Return the folder of what is kept across runs: `LATTE_CACHE`, or the user's cache folder."""
+    """Return the cache folder of all runs: `LATTE_CACHE`, or latte's folder in the user's cache."""
     chosen = os.environ.get("LATTE_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
 
 
 def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
-    """Return the folder of stored texts: below `cache`, or below the cache folder of all runs.
+    """Return the folder of the description store, below `cache` or the cache folder of all runs.
 
-    Raises `LatteError` if there is no folder `cache` and it `must_exist`.
+    Raises `LatteError` if `must_exist` is true and the folder `cache` does not exist.
     """
     if cache is not None and must_exist and not cache.is_dir():
         raise LatteError(
@@ -43,13 +43,13 @@ def description_folder(cache: Path | None = None, *, must_exist: bool = True) ->
 
 
 def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) -> RunFolder:
-    """Return the run folder of a recipe; a changed recipe has another one."""
+    """Return the run folder of a recipe; its name changes if the recipe's content changes."""
     parent = output or Path(recipe.general.output).expanduser()
     return RunFolder(parent.absolute() / f"{recipe.general.name}-{run_hash(recipe, limit)}")
 
 
 class Workspace:
-    """One run of one recipe, as its stages share it."""
+    """The recipe, folder, device and components that the stages of one run share."""
 
     def __init__(
         self,
@@ -69,24 +69,24 @@ class Workspace:
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of one of this run's controls; a common CLIP is loaded once."""
+        """Return the workspace of a control of this run; both share the CLIP if it is the same."""
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
         return control
 
     @property
     def is_control(self) -> bool:
-        """True for the run of a control, below the run that it belongs to."""
+        """True if this is the run of a control."""
         return self._parent is not None
 
     @property
     def seed(self) -> int:
-        """The seed from which everything random is derived."""
+        """The seed from which all random choices are derived."""
         return self.recipe.general.seed
 
     @cached_property
     def device(self) -> str:
-        """The torch device of this process; `auto` takes a GPU where there is one.
+        """The torch device of this process; `auto` uses a GPU if there is one.
 
         Raises `LatteError` if this machine has no such device.
         """
@@ -94,7 +94,7 @@ class Workspace:
 
     @cached_property
     def context(self) -> Context:
-        """The context with which components are built."""
+        """The context that components receive when they are built."""
         return Context(
             base_dir=self.recipe.base_dir.absolute(),
             cache_dir=cache_folder(),
@@ -106,7 +106,7 @@ class Workspace:
 
     @cached_property
     def frozen_clip(self) -> OpenClipBackbone:
-        """The zero-shot CLIP."""
+        """The frozen CLIP, loaded at its first use."""
         from latte.backbone.load import load_backbone
 
         if self._parent and self._shares_clip(self._parent):
@@ -120,7 +120,7 @@ class Workspace:
         )
 
     def check_model(self) -> None:
-        """Raise `LatteError` for a model that is missing, before any image is read."""
+        """Raise `LatteError` if the recipe's model is missing; called before any image is read."""
         from latte.backbone.source import check_model
 
         check_model(
@@ -141,13 +141,13 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters; none in a control, or in other processes than the main one."""
+        """The recipe's reporters; none in a control, and none outside the main process."""
         silent = self._parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
     def build(self, choice: Choice, options: Any = None) -> Any:
-        """Build the component that the recipe chose; `options` replace those of the recipe."""
+        """Build the component that the recipe chose; `options` replace the recipe's options."""
         registered = Registered(choice.spec, choice.distribution, choice.version)
         return self.registry.build(registered, options or choice.options, self.context)
 
@@ -170,9 +170,11 @@ def find_device(wanted: str) -> str:
 
 
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
-    """Build a recipe's dataset without a run, to count images; needs no model and no torch.
+    """Build a recipe's dataset without a run, for example to count images.
 
-    Raises `LatteError` where the dataset's files are missing.
+    This needs no model and no torch.
+
+    Raises `LatteError` if the dataset's files are missing.
     """
     choice = recipe.dataset
     context = Context(

@@ -1,4 +1,4 @@
-"""Stage `zero-shot`: features of all images and classes by the frozen CLIP."""
+"""Stage `zero-shot`: encode all images and classes with the frozen CLIP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from latte.run.workspace import Workspace
 from latte.toolkit.blocks import row_blocks
 
 _SAME = 1 - 5e-6
-"""Lowest cosine similarity of texts that differ by rounding alone."""
+"""Cosine similarity above which two texts count as equal, apart from rounding."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class ZeroShot:
     """Unit features of the frozen CLIP, on the CPU."""
 
     training: Tensor
-    """(N, D)"""
+    """(N, D): the training images."""
     evaluation: Tensor
-    """(M, D)"""
+    """(M, D): the evaluation images."""
     class_features: Tensor
-    """(C, D)"""
+    """(C, D): the class texts."""
     zero_shot_labels: Tensor
     """(N,) int64: the nearest class of each training image."""
 
@@ -44,7 +44,7 @@ class ZeroShot:
 
 
 def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
-    """Encode all images and class names with the frozen CLIP."""
+    """Encode all images and classes with the frozen CLIP; return features and labels."""
     clip = workspace.frozen_clip
     features = [
         _image_features(workspace, scan.keys, scan.cache, name)
@@ -60,7 +60,7 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
 
 
 def zero_shot_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
-    """Return the nearest class (N,) of unit features of images (N, D) and classes (C, D)."""
+    """Return the nearest class (N,) of each image, from unit features (N, D) and (C, D)."""
     blocks = row_blocks(len(image_features), len(class_features))
     nearest = [(image_features[rows] @ class_features.T).argmax(dim=1) for rows in blocks]
     return torch.cat([torch.zeros(0, dtype=torch.int64), *nearest])
@@ -73,9 +73,9 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
 
 
 def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
-    """Load what `save_zero_shot` wrote.
+    """Load the features and labels that `save_zero_shot` wrote.
 
-    Raises `LatteError` for a damaged file, or one about other `images`.
+    Raises `LatteError` if the file is damaged, or does not match the numbers of `images`.
     """
     with explained(path):
         found = ZeroShot(**load_tensors(path))
@@ -89,7 +89,7 @@ def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
 
 
 def _check(found: ZeroShot) -> None:
-    """Raise `ValueError` for tensors whose types or shapes do not fit each other."""
+    """Raise `ValueError` if types, shapes or values of the tensors are invalid."""
     features = (found.training, found.evaluation, found.class_features)
     if not all(one.dtype == torch.float32 and one.ndim == 2 for one in features):
         raise ValueError("features are not matrices of fp32")
@@ -125,7 +125,10 @@ def _image_features(
 def _warn_of_equal_classes(
     progress: Progress, class_names: Sequence[str], class_features: Tensor
 ) -> None:
-    """Warn of classes with equal text features (C, D): CLIP ignores case and cuts at 77 tokens."""
+    """Warn of classes with equal text features (C, D).
+
+    Different names can be equal to CLIP, which ignores case and truncates texts to 77 tokens.
+    """
     equal = [
         pair
         for rows in row_blocks(len(class_features), len(class_features))
@@ -140,7 +143,7 @@ def _warn_of_equal_classes(
 
 
 def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]]:
-    """Yield the first equal row and the row itself, for each of `rows` with an earlier equal."""
+    """Yield (first equal row, row) for each row in `rows` that is equal to an earlier row."""
     same = features[rows] @ features[: rows.stop].T > _SAME
     for at in (same.sum(dim=1) > 1).nonzero().flatten().tolist():
         first = int(same[at].nonzero()[0])

@@ -1,6 +1,6 @@
-"""Contract tests and fixtures for plugin authors; needs pytest, which latte itself does not.
+"""Contract tests and fixtures for plugin authors; needs pytest, which latte itself does not need.
 
-A test file of a plugin subclasses the contract of its kind, and pytest runs the inherited tests:
+In a plugin's test file, subclass the contract of the component's kind; pytest runs its tests:
 
     from latte.testing import DescriberContract
 

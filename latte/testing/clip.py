@@ -27,9 +27,9 @@ _GROUPS: Mapping[TrainableGroup, tuple[str, ...]] = {
 class StubClip(Backbone):
     """Backbone with deterministic features that differ for different inputs; needs no download.
 
-    An image feature depends on the colours of 4 x 4 parts of the image, a text feature on a hash of
-    the text: images and texts are unrelated. `all` and `projections` have parameters to train;
-    there are no layer norms.
+    An image feature depends on the mean colours of 4 x 4 tiles of the image, a text feature on a
+    hash of the text, so image and text features are unrelated. The trainable groups `all` and
+    `projections` have parameters; the others have none.
 
     Example:
         >>> from latte.testing import StubClip
@@ -53,7 +53,7 @@ class StubClip(Backbone):
 
     @property
     def fingerprint(self) -> str:
-        """Identifier that depends on the width alone."""
+        """Identifier that depends on the embedding width only."""
         return f"stub-clip-{self.embedding_width}"
 
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class StubClip(Backbone):
             self._parameters["logit_scale"].clamp_(0.0, math.log(100.0))
 
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Unfreeze `group` and freeze the rest."""
+        """Unfreeze `group`, freeze the rest, and return the trainable parameters by name."""
         names = _GROUPS.get(group, ())
         for name, parameter in self._parameters.items():
             parameter.requires_grad_(name in names)

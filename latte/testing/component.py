@@ -21,7 +21,7 @@ from latte.testing.fixtures import make_context
 
 
 class ComponentContract:
-    """Base of the contracts; set `component` and `options`, or override `build`.
+    """Base class of contracts; a subclass sets `component` and `options`, or overrides `build`.
 
     Example:
         >>> from latte.testing import ComponentContract
@@ -33,12 +33,12 @@ class ComponentContract:
 
     kind: ClassVar[Kind]
     component: ClassVar[str] = ""
-    """Name in recipes. Without it, tests of the registration are skipped."""
+    """Name of the component in recipes; if empty, tests of the registration are skipped."""
     options: ClassVar[Mapping[str, Any]] = {}
-    """Options as in a recipe."""
+    """Options of the component, as in a recipe."""
 
     def build(self) -> tuple[type[Component[Any]], Options]:
-        """Return the component's class and options; override it for one that is not installed."""
+        """Return the component's class and options; override it if it is not installed."""
         registered = self.registered()
         return load_registry().load(registered), self.valid(self.options)
 
@@ -46,14 +46,14 @@ class ComponentContract:
         """Write the files that the options name; relative paths in options start at `folder`."""
 
     def make(self, folder: Path, seed: int = 0) -> Any:
-        """Return a new component whose recipe is in `folder`."""
+        """Return a new component; its recipe's folder is `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.write_files(folder)
         component, options = self.build()
         return component(options, make_context(folder, seed))
 
     def registered(self) -> Registered:
-        """Return the registry's entry; skip the test if `component` is not set."""
+        """Return the component's entry in the registry; skip the test if `component` is empty."""
         if not self.component:
             pytest.skip("`component` is not set: the registration is not tested")
         try:
@@ -92,13 +92,13 @@ class ComponentContract:
         assert not silent, f"no description= for {', '.join(silent)}"
 
     def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
-        """Keys such as `use` and `name` belong to the recipe, so no recipe could set the option."""
+        """No option has the name of a recipe key, such as `use`: no recipe could set the option."""
         _, options = self.build()
         taken = {*reserved_keys(self.kind)} & {*type(options).model_fields}
         assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"
 
     def test_options_survive_a_resolved_recipe(self) -> None:
-        """Options that are written to the recipe of a run folder and read again stay equal."""
+        """Options stay equal when they are written to a run folder's recipe and read again."""
         _, options = self.build()
         again = type(options).model_validate(options.model_dump(mode="json"))
         assert again == options, f"{options!r} comes back from JSON as {again!r}"
@@ -132,9 +132,9 @@ for one in registry.all():
 
 @cache
 def imports_torch(distribution: str) -> str:
-    """Return the module of `distribution` that imports torch when it is listed, or an empty text.
+    """Return the first module of `distribution` that imports torch, or an empty string.
 
-    A new interpreter lists the package and imports its options, once per package.
+    A new interpreter lists the package's components and imports their options, once per package.
     """
     environment = {
         **os.environ,

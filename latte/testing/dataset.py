@@ -15,7 +15,7 @@ from latte.testing.component import ComponentContract
 class DatasetContract(ComponentContract):
     """Tests of ids, class names and labels of a dataset.
 
-    Override `write_files(folder)` to write a small dataset to which `options` refer.
+    Override `write_files(folder)` to write a small dataset to which `options` refers.
 
     Example:
         >>> from latte.testing import DatasetContract
@@ -54,12 +54,12 @@ class DatasetContract(ComponentContract):
             assert not known, f"a training image also knows {', '.join(sorted(known))}"
 
     def test_training_images_are_sorted_by_id(self, tmp_path: Path) -> None:
-        """Sorted ids depend on neither labels nor the file system."""
+        """Images are sorted by id: their order depends on neither labels nor the file system."""
         ids = [image.id for image in self.make(tmp_path).training_images()]
         assert ids == sorted(ids), "training images must be sorted by their id"
 
     def test_ids_are_unique(self, tmp_path: Path) -> None:
-        """No image is in the training and in the evaluation split."""
+        """Ids are unique in each split, and no image is in both splits."""
         dataset: Dataset[Any] = self.make(tmp_path)
         training = [image.id for image in dataset.training_images()]
         evaluation = [one.image.id for one in dataset.evaluation_images()]
@@ -69,7 +69,7 @@ class DatasetContract(ComponentContract):
         assert not shared, f"in both splits: {', '.join(sorted(shared)[:3])}"
 
     def test_ids_stay_when_the_folder_moves(self, tmp_path: Path) -> None:
-        """Ids are relative paths with `/`, and equal when the dataset is built again elsewhere."""
+        """Ids are relative paths with `/`, and equal if the dataset is built in another folder."""
         here, there = self.make(tmp_path / "here"), self.make(tmp_path / "there")
         ids = [image.id for image in here.training_images()]
         assert ids == [image.id for image in there.training_images()], "ids are not stable"

@@ -21,7 +21,7 @@ PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 
 
 class DescriberContract(ComponentContract):
-    """Tests of texts and fingerprint; equal fingerprints must give equal texts, which are stored.
+    """Tests that texts are valid, and equal if fingerprints are equal, because texts are stored.
 
     Example:
         >>> from latte.testing import DescriberContract
@@ -35,7 +35,7 @@ class DescriberContract(ComponentContract):
     """Options that change texts, each with a value that is not its default: `{"model": "b"}`."""
 
     def requests(self, folder: Path) -> list[DescribeRequest]:
-        """Return two questions about each of three images."""
+        """Return six requests: two questions about each of three images."""
         images = described_images(folder / "asked")
         return [DescribeRequest((image,), prompt) for image in images for prompt in PROMPTS]
 
@@ -49,7 +49,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """A resumed run asks in other batches and must get the same texts."""
+        """A resumed run sends requests in other batches and must get the same texts."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
         alone = [describer.describe([request])[0] for request in requests]
@@ -62,7 +62,7 @@ class DescriberContract(ComponentContract):
         assert list(self.make(tmp_path).describe([])) == []
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
-        """Neither the recipe's folder nor the seed changes the texts of one fingerprint."""
+        """Neither recipe folder nor seed changes the texts unless it changes the fingerprint."""
         one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
         requests = self.requests(tmp_path)
         if one.fingerprint == other.fingerprint:
@@ -81,7 +81,7 @@ class DescriberContract(ComponentContract):
         assert again == before, "the same options must give the same fingerprint"
 
     def test_options_that_change_texts_change_the_fingerprint(self, tmp_path: Path) -> None:
-        """Otherwise the store would return texts that were written with other options."""
+        """Each option in `changes` changes the fingerprint; else outdated texts would be reused."""
         if not self.changes:
             pytest.skip("`changes` names no option that changes texts")
         component, options = self.build()
@@ -113,7 +113,7 @@ class DescriberContract(ComponentContract):
         used.close()
 
     def test_an_unreadable_image_gets_no_text(self, tmp_path: Path) -> None:
-        """The request fails or is refused, and later requests get the usual texts."""
+        """A request with an unreadable image fails or is refused; later requests work as usual."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
 
         def fail(image: Image.Image) -> Image.Image:
@@ -131,7 +131,7 @@ class DescriberContract(ComponentContract):
         assert again == expected, "after a failure it writes other texts"
 
     def test_it_can_be_interrupted(self, tmp_path: Path) -> None:
-        """Ctrl-C while an image is opened ends `describe`, and `close` works after it."""
+        """Ctrl-C while an image is opened ends `describe`, and `close` works afterwards."""
         describer = self.make(tmp_path)
 
         def interrupt(image: Image.Image) -> Image.Image:
@@ -142,7 +142,7 @@ class DescriberContract(ComponentContract):
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             describer.describe(requests)
-            # The signal may arrive a moment after the answer.
+            # Python may handle the signal shortly after `describe` returns.
             time.sleep(0.5 if opened else 0)
             stopped = False
         except KeyboardInterrupt:
@@ -157,7 +157,7 @@ class DescriberContract(ComponentContract):
 def _watched(
     requests: Sequence[DescribeRequest], then: Callable[[Image.Image], Image.Image]
 ) -> tuple[list[DescribeRequest], list[str]]:
-    """Return requests whose opened images go through `then`, and a list of the opened keys."""
+    """Return requests that apply `then` to each opened image, and the list of opened keys."""
     opened: list[str] = []
 
     def watched(key: str, usual: Callable[[], Image.Image]) -> Callable[[], Image.Image]:

@@ -22,7 +22,7 @@ class DescriptionTypeContract(ComponentContract):
     kind: ClassVar[Kind] = "description"
 
     def test_it_has_a_scope(self, tmp_path: Path) -> None:
-        """The scope is `class`, `image` or `group`, and equals the scope of the options."""
+        """The scope is `class`, `image` or `group`, and equals the scope in the options' class."""
         description: DescriptionType[Any] = self.make(tmp_path)
         scopes = get_args(Scope)
         assert description.scope in scopes, f"the scope must be one of {', '.join(scopes)}"
@@ -30,7 +30,7 @@ class DescriptionTypeContract(ComponentContract):
         assert named == description.scope, f"the options say scope {named}"
 
     def test_only_groups_show_several_images(self, tmp_path: Path) -> None:
-        """`group_size` is 1 for the other scopes."""
+        """`group_size` is at least 2 for scope `group`, and 1 for other scopes."""
         description: DescriptionType[Any] = self.make(tmp_path)
         if description.scope == "group":
             assert description.group_size >= 2, "a group must show at least 2 images"
@@ -38,7 +38,7 @@ class DescriptionTypeContract(ComponentContract):
             assert description.group_size == 1, "group_size must be 1 unless the scope is group"
 
     def test_labels_are_used_only_where_options_ask_for_them(self, tmp_path: Path) -> None:
-        """`correct_images` comes from one of the `oracle_options`, which recipes must allow."""
+        """`correct_images` is None unless one of the `oracle_options` is set."""
         description: DescriptionType[Any] = self.make(tmp_path)
         asking, options = description.options.oracle_options, description.options
         for key in asking:
@@ -51,7 +51,7 @@ class DescriptionTypeContract(ComponentContract):
             assert 0 <= correct <= most, f"correct_images is {correct}, in a group of {most}"
 
     def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
-        """Prompts are texts for every class name, and equal each time."""
+        """For every class name, the prompt is a non-empty text, equal on each call."""
         description: DescriptionType[Any] = self.make(tmp_path)
         for name in HOSTILE_NAMES:
             prompt = description.prompt(name)
@@ -60,7 +60,7 @@ class DescriptionTypeContract(ComponentContract):
             assert description.prompt(name) == prompt, f"two prompts for {name!r}"
 
     def test_all_prompts_begin_with_the_first(self, tmp_path: Path) -> None:
-        """`prompts` begins with `prompt` and repeats nothing; counts and weight are in range."""
+        """`prompts` begins with `prompt` and has no duplicates; counts and weight are in range."""
         description: DescriptionType[Any] = self.make(tmp_path)
         prompts = [*description.prompts("cat")]
         assert prompts[:1] == [description.prompt("cat")], "prompts must begin with prompt"
@@ -72,7 +72,7 @@ class DescriptionTypeContract(ComponentContract):
         assert groups is None or groups >= 1, "groups_per_class must be at least 1, or None"
 
     def test_class_names_arrive_unchanged(self, tmp_path: Path) -> None:
-        """A prompt contains the class name unchanged, also with braces."""
+        """A prompt contains the class name unchanged, also a name with braces."""
         description: DescriptionType[Any] = self.make(tmp_path)
         if description.prompt("cat") == description.prompt("dog"):
             assert description.scope != "class", "two classes must not share a description"

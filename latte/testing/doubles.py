@@ -20,12 +20,12 @@ from latte.interfaces import (
 
 
 class FixedPrototypes(PrototypeAggregator[NoOptions]):
-    """Prototypes that stay the zero-shot classifier."""
+    """Prototypes that always equal the zero-shot classifier."""
 
     _features: Tensor
 
     def start(self, start: TrainingStart) -> None:
-        """Begin with the zero-shot classifier."""
+        """Store the zero-shot classifier."""
         self._features = start.class_features
 
     def classifier(self) -> Classifier:
@@ -35,28 +35,28 @@ class FixedPrototypes(PrototypeAggregator[NoOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return the labels' rows as targets."""
+        """Return the prototype of each label as target, (B, D), and the classifier."""
         own = self.classifier()
         return Supervision(stream, own.weights[stream.labels], own)
 
     def state(self) -> dict[str, Tensor]:
-        """Return nothing: the prototypes do not change."""
+        """Return an empty state, because the prototypes do not change."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Do nothing: there is no state."""
+        """Do nothing, because the state is empty."""
 
 
 class EchoDescriber(Describer[NoOptions]):
-    """Describer that answers with the question and the keys of the images."""
+    """Describer whose texts are the prompt and the keys of the images."""
 
     max_images = 4
 
     @property
     def fingerprint(self) -> str:
-        """Constant: the describer has no options."""
+        """Constant identifier, because the describer has no options."""
         return "echo-1"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        """Return one text per request."""
+        """Return the prompt and the image keys of each request."""
         return [f"{one.prompt} {[image.key for image in one.images]}" for one in requests]

@@ -35,7 +35,7 @@ HOSTILE_NAMES = (
     "</style></script><script>alert(1)</script>",
     "javascript:alert(1)",
 )
-"""Unusual class names, and some that attack HTML, paths or terminals."""
+"""Unusual class names; some contain attacks on HTML, paths or terminals."""
 
 
 def stub_clip() -> StubClip:
@@ -71,7 +71,7 @@ def _tiny_image(folder: Path, number: int) -> ImageReference:
 
 
 def described_images(folder: Path, count: int = 3) -> list[DescribedImage]:
-    """Return images as in requests to a describer, with random features."""
+    """Return `count` images as in requests to a describer, with random features."""
     references = tiny_images(folder, count)
     features = unit_rows(count, seed=11)
     return [
@@ -92,7 +92,7 @@ def _open(path: Path) -> Image.Image:
 def training_start(
     classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
 ) -> TrainingStart:
-    """Return the data before the first step; the last of several classes has no image."""
+    """Return random data of a training start; the last of several classes has no image."""
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
     image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)
@@ -118,9 +118,9 @@ def training_start(
 def guard_evidence(
     classes: int = 4, images: int = 12, *, trained: bool = False, learners: int = 1
 ) -> Evidence:
-    """Return the evidence of a run whose prototypes are the centres of each class's images.
+    """Return evidence whose prototypes are the normalised sums of each class's text and images.
 
-    If `trained`, each learner has different image features.
+    If `trained` is True, each learner has different image features.
     """
     start = training_start(classes, images)
     frozen, texts = start.image_features, start.class_features

@@ -45,7 +45,7 @@ class GateContract(ComponentContract):
         return ("dog", "cat", *HOSTILE_NAMES)
 
     def texts(self) -> list[GatedText]:
-        """Return plain texts, refusals, loops, other scripts, and invalid characters."""
+        """Return plain texts, refusals, loops, other scripts and texts with invalid characters."""
         names = self.class_names()
         return [
             GatedText(text, names[row % len(names)], "What is shown?")
@@ -53,7 +53,7 @@ class GateContract(ComponentContract):
         ]
 
     def judged(self, gate: Gate[Any], texts: Sequence[GatedText]) -> list[str | None]:
-        """Return the verdicts on `texts` of one description of scope `image`."""
+        """Return the verdicts of `gate` on `texts`, as texts of a description of scope `image`."""
         return [*gate.judge(texts, GateSubject("image", "image", self.class_names()))]
 
     def test_every_text_gets_a_verdict(self, tmp_path: Path) -> None:
@@ -68,12 +68,12 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """A description may have no text or one text, if all others were refused."""
+        """The gate also judges no text or one text, as when the describer refused all others."""
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """Verdicts do not depend on the seed."""
+        """Equal texts get equal verdicts, whatever the seed is."""
         verdicts = [self.judged(self.make(tmp_path, seed), self.texts()) for seed in (0, 1)]
         assert verdicts[0] == verdicts[1], "the same texts get another verdict"
 

@@ -17,7 +17,7 @@ from latte.testing.fixtures import guard_evidence
 
 
 class GuardContract(ComponentContract):
-    """Tests that a guard returns a valid verdict for any evidence, the same each time.
+    """Tests that a guard returns a valid verdict for any evidence, and the same one each time.
 
     Example:
         >>> from latte.testing import GuardContract
@@ -28,7 +28,7 @@ class GuardContract(ComponentContract):
     kind: ClassVar[Kind] = "guard"
 
     def judged(self, folder: Path, evidence: Evidence) -> Verdict:
-        """Return the verdict of a new guard."""
+        """Return the verdict of a new guard on `evidence`."""
         guard: Guard[Any] = self.make(folder)
         verdict = guard.judge(evidence)
         assert isinstance(verdict, Verdict), "judge() must return a Verdict"

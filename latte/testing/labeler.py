@@ -43,7 +43,7 @@ class PseudoLabelerContract(ComponentContract):
     kind: ClassVar[Kind] = "labeler"
 
     def started(self, folder: Path, start: TrainingStart) -> PseudoLabeler[Any]:
-        """Return a new labeler after `start`."""
+        """Return a new labeler whose `start` was called."""
         labeler: PseudoLabeler[Any] = self.make(folder)
         labeler.start(start)
         return labeler
@@ -56,7 +56,7 @@ class PseudoLabelerContract(ComponentContract):
     def assign(
         self, labeler: PseudoLabeler[Any], start: TrainingStart, size: int, first: int = 0
     ) -> list[LabelStream]:
-        """Return the streams for `size` images, beginning at row `first`."""
+        """Return the streams for `size` training images, beginning at index `first`."""
         indices = (torch.arange(size) + first) % len(start.image_features)
         batch = Batch(LEARNERS[0], indices, epoch=0, step=0)
         features = start.image_features[indices]
@@ -67,7 +67,7 @@ class PseudoLabelerContract(ComponentContract):
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
     def test_streams_are_well_formed(self, tmp_path: Path, classes: int, size: int) -> None:
-        """Shapes, types and ranges are valid, also for a batch of one and for a single class."""
+        """Shapes, types and ranges are valid, also for a batch of one image and for one class."""
         start = training_start(classes)
         labeler = self.started(tmp_path, start)
         self.begin(labeler, start, epoch=0)
@@ -79,7 +79,7 @@ class PseudoLabelerContract(ComponentContract):
             _check_stream(stream, classes, size)
 
     def test_labels_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal labelers give equal labels, each time they are asked."""
+        """Two equal labelers give equal labels, and so do two calls of one labeler."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         for labeler in (one, other):
@@ -106,7 +106,7 @@ class PseudoLabelerContract(ComponentContract):
     def test_a_posterior_is_well_formed_and_survives_a_stop(
         self, tmp_path: Path, classes: int
     ) -> None:
-        """`posterior` returns None or valid classes of all images, equal after `load_state`."""
+        """`posterior` is None or has valid probabilities, which are equal after `load_state`."""
         start = training_start(classes)
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
@@ -124,7 +124,7 @@ class PseudoLabelerContract(ComponentContract):
                 assert torch.equal(posterior.probabilities, again.probabilities), message
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
-        """After `start` and `load_state`, without `on_epoch_start`, labels continue exactly."""
+        """After `start` and `load_state`, without `on_epoch_start`, labels equal the saved ones."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
@@ -154,7 +154,7 @@ def _feature_banks(start: TrainingStart) -> Mapping[str, FeatureBank]:
 
 
 def check_posterior(posterior: Posterior, images: int, classes: int) -> None:
-    """Fail unless each of N images has K distinct classes in order of their probabilities."""
+    """Fail unless each image has K distinct classes, the most probable class first."""
     labels, probabilities = posterior.labels, posterior.probabilities
     assert labels.dim() == 2 and labels.shape[0] == images, (
         f"posterior labels are {tuple(labels.shape)}, not (N, K)"

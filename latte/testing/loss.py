@@ -30,7 +30,7 @@ class LossContract(ComponentContract):
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 6), (4, 1), (1, 3)])
     def test_it_is_a_finite_scalar(self, tmp_path: Path, classes: int, size: int) -> None:
-        """Loss and gradient are finite, also for a batch of one and for a single class."""
+        """Loss and gradient are finite, also for a batch of one image and for one class."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss, classes, size)
         value = loss(images, supervision, SCALE)
@@ -103,7 +103,7 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
 
 
 def _others(loss: Loss[Any]) -> dict[str, Any]:
-    """Return the field of a supervision that `loss` does not require."""
+    """Return the field of `Supervision` that `loss` does not require, as a keyword argument."""
     if loss.requires == "targets":
         return {"classifier": Classifier(unit_rows(4, seed=3), torch.arange(4))}
     return {"targets": unit_rows(6, seed=3)}

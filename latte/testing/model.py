@@ -1,4 +1,4 @@
-"""Contract of models that recipes name `plugin:NAME`."""
+"""Contract of models that recipes load as `plugin:NAME`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class ModelContract:
     """
 
     component: ClassVar[str]
-    """Name after `plugin:` in recipes."""
+    """Name of the model, which follows `plugin:` in recipes."""
 
     def test_its_folder_holds_a_model(self) -> None:
-        """The folder has a configuration, and weights that are not a pickle."""
+        """The folder has a configuration, and weights as safetensors, not as a pickle."""
         try:
             folder = load_registry().model_folder(self.component)
         except LatteError as error:
@@ -33,7 +33,7 @@ class ModelContract:
             assert (folder / name).is_file(), f"{folder} has no {name}"
 
     def test_listing_does_not_import_torch(self) -> None:
-        """Listing the plugin's components does not import torch, so that it is fast."""
+        """Listing the plugin's components does not import torch, so that the list appears fast."""
         package = load_registry().get("model", self.component).distribution
         culprit = imports_torch(package)
         assert not culprit, f"{culprit} imports torch: keep options in a module that does not"

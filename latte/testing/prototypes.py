@@ -29,7 +29,7 @@ SIZES = pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
 
 
 class PrototypeAggregatorContract(ComponentContract):
-    """Tests that the classifier is always valid, and of resuming from a checkpoint to the bit.
+    """Tests that the classifier is always valid and that a resumed run is bit-identical.
 
     Example:
         >>> from latte.testing import PrototypeAggregatorContract
@@ -40,7 +40,7 @@ class PrototypeAggregatorContract(ComponentContract):
     kind: ClassVar[Kind] = "prototypes"
 
     def started(self, folder: Path, start: TrainingStart) -> PrototypeAggregator[Any]:
-        """Return a new aggregator after `start`."""
+        """Return a new aggregator whose `start` was called."""
         aggregator: PrototypeAggregator[Any] = self.make(folder)
         aggregator.start(start)
         return aggregator
@@ -49,7 +49,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_the_classifier_is_whole_from_the_start(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """Rows cover every class, without gradient; similarities (B, C) are the classifier's."""
+        """The classifier covers all classes; `similarities` returns its similarities (B, C)."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         refreshes = get_args(ClassFeatureRefresh)
@@ -64,7 +64,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_supervision_is_what_a_loss_reads(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """`supervise` gives targets (B, D), a classifier of all classes, or both."""
+        """`supervise` returns targets (B, D), a classifier of all classes, or both."""
         start = training_start(classes)
         for supervision in supervise(self.started(tmp_path, start), start, 0, size):
             given = supervision.targets is not None or supervision.classifier is not None
@@ -74,7 +74,7 @@ class PrototypeAggregatorContract(ComponentContract):
                 check_classifier(_detached(supervision.classifier), classes)
 
     def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
-        """Without texts, `supervise` works or raises a `LatteError` that names what is missing."""
+        """Without texts, `supervise` works or raises a `LatteError` that names what it lacks."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         try:
@@ -85,7 +85,7 @@ class PrototypeAggregatorContract(ComponentContract):
 
     @SIZES
     def test_steps_keep_the_classifier_whole(self, tmp_path: Path, classes: int, size: int) -> None:
-        """The classifier is valid after each update, also for classes without a batch image."""
+        """The classifier is valid after each update, also if a class has no image in the batch."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         for step in range(3):
@@ -122,7 +122,7 @@ class PrototypeAggregatorContract(ComponentContract):
         _check_equal(one, other, "equal steps give other prototypes")
 
     def test_a_stopped_run_goes_on_to_the_bit(self, tmp_path: Path) -> None:
-        """After `start` and `load_state`, without `on_epoch_start`, prototypes continue exactly."""
+        """After `start` and `load_state`, without `on_epoch_start`, steps are bit-identical."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         take_step(one, start, 0)
@@ -141,7 +141,7 @@ class PrototypeAggregatorContract(ComponentContract):
                 assert torch.equal(mine.targets, theirs.targets), "targets differ after load_state"
 
     def test_epochs_may_bring_nothing_or_classifiers(self, tmp_path: Path) -> None:
-        """Aggregators accept no classifier, and classifiers of unknown learners."""
+        """Aggregators accept epochs without a classifier, and classifiers of other learners."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)
@@ -160,7 +160,7 @@ def supervise(
     weight: float = 1.0,
     texts: Sequence[str] = ("class", "image", "group"),
 ) -> list[Supervision]:
-    """Return the supervision of a frozen and a current stream, as in a training step."""
+    """Return the supervisions of the streams `frozen` and `current` in training step `step`."""
     rows = (torch.arange(size) + step * size) % len(start.image_features)
     images = start.image_features[rows]
     if aggregator.class_features_refresh == "step":
@@ -194,7 +194,7 @@ def take_step(
     size: int = 5,
     weight: float = 1.0,
 ) -> list[Supervision]:
-    """Supervise, run backward through all supervisions, and update."""
+    """Supervise, run backward, update the prototypes, and return the supervisions."""
     supervisions = supervise(aggregator, start, step, size, weight)
     given = [
         tensor.sum()

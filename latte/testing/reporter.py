@@ -1,4 +1,4 @@
-"""Contract of reporters: files in the run folder only, for any run."""
+"""Contract of reporters: they write in the run folder only, for any run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from latte.testing.results import run_results, without_evaluation
 
 
 class ReporterContract(ComponentContract):
-    """Tests that a reporter writes in the run folder only, for unusual names and missing results.
+    """Tests that a reporter only writes in the run folder, also for unusual or missing values.
 
     Example:
         >>> from latte.testing import ReporterContract
@@ -41,7 +41,7 @@ class ReporterContract(ComponentContract):
     kind: ClassVar[Kind] = "reporter"
 
     def report(self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Report in an empty current folder, and check the written files."""
+        """Write the report with an empty working directory, and check the written files."""
         reporter = self.make(folder / "recipe")
         current = folder / "current"
         current.mkdir(exist_ok=True)
@@ -58,13 +58,13 @@ class ReporterContract(ComponentContract):
         self.report(tmp_path, run_results(tmp_path), monkeypatch)
 
     def test_it_can_report_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`latte report` repeats the stage with files of an earlier report."""
+        """A second report works although the files of the first exist, as in `latte report`."""
         results = run_results(tmp_path)
         self.report(tmp_path, results, monkeypatch)
         self.report(tmp_path, results, monkeypatch)
 
     def test_labels_may_be_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """There may be no evaluation split, no gallery and no steps."""
+        """A run without evaluation split, gallery and training steps can be reported."""
         self.report(tmp_path, without_evaluation(run_results(tmp_path)), monkeypatch)
 
     def test_names_may_be_hostile(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ class ReporterContract(ComponentContract):
     def test_hooks_are_called_when_a_run_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Resources are closed without a report, and a later run in the same folder works."""
+        """After `on_run_failure` without a report, a later run in the same folder works."""
         results = run_results(tmp_path)
         self.observe(tmp_path, results, monkeypatch, ends=False)
         self.observe(tmp_path, results, monkeypatch, ends=True)
@@ -89,7 +89,7 @@ class ReporterContract(ComponentContract):
     def observe(
         self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch, *, ends: bool
     ) -> None:
-        """Call the hooks of a new reporter, which may write in the run folder only."""
+        """Call the hooks of a new reporter; fail if it writes outside the run folder."""
         reporter = self.make(folder / "recipe")
         current = folder / "current"
         current.mkdir(exist_ok=True)
@@ -135,7 +135,7 @@ def _figures(row: Mapping[str, Any]) -> Figures:
 
 
 def hostile(results: RunResults) -> RunResults:
-    """Return the same results with hostile names and descriptions."""
+    """Return a copy of `results` with class names and descriptions from `HOSTILE_NAMES`."""
     accuracies = results.evaluations[0].classes[:1] * len(HOSTILE_NAMES)
     described = {"image": Described(" ".join(HOSTILE_NAMES))}
     labels = range(len(HOSTILE_NAMES))

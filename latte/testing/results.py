@@ -25,7 +25,7 @@ CLASSES = ("cat", "dog", "fish")
 
 
 def run_results(folder: Path) -> RunResults:
-    """Return a run that gained 10 points on 60 images; its images are beside its run folder."""
+    """Return results of a run that gained 10 points on 60 images; write its images to `folder`."""
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
     before = _evaluation("zero-shot", (10, 8, 12), None)
@@ -71,7 +71,7 @@ def run_results(folder: Path) -> RunResults:
 
 
 def without_evaluation(results: RunResults) -> RunResults:
-    """Return the same run without labels, training steps and gallery."""
+    """Return a copy of `results` without evaluations, training steps and gallery."""
     return replace(
         results,
         evaluations=(),
@@ -86,7 +86,7 @@ def without_evaluation(results: RunResults) -> RunResults:
 
 
 def _confusions(*right: int) -> tuple[Confusion, ...]:
-    """Return confusions of 20 images per class; wrong images are assigned to the next class."""
+    """Return confusions of 20 images per class: `right` are correct, the rest go to the next."""
     own = [Confusion(label, label, images) for label, images in enumerate(right)]
     wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
     return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))

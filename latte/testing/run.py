@@ -1,4 +1,4 @@
-"""Contract of whole runs: resuming to the bit, and no effect of test labels."""
+"""Contract of complete runs: bit-identical resuming, and no effect of test labels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from latte.testing.tiny_runs import TinyRuns, results
 
 
 class RunContract:
-    r"""Tests of whole runs; set `recipe`.
+    r"""Tests of complete runs; a subclass sets `recipe`.
 
-    They find components that do not save and restore all of their state.
+    The tests find components that do not save and restore all of their state.
 
     Example:
         >>> from latte.testing import RunContract
@@ -28,15 +28,15 @@ class RunContract:
     """
 
     recipe: ClassVar[str]
-    """Recipe without `dataset` and `backbone`, which are `latte.testing.tiny_runs.SQUARES`. Use
+    """Recipe without `dataset` and `backbone`, which `latte.testing.tiny_runs.SQUARES` adds. Use
     batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
-    """Numbers of training steps after which runs are stopped; each learner's step counts."""
+    """Numbers of training steps, counted over all learners, after which runs are stopped."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def runs(cls, tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-        """Return the runner that the tests of a class share; each uses its own `output`."""
+        """Return the runner that all tests of a class share; each test has its own `output`."""
         return TinyRuns(tmp_path_factory.mktemp("runs"))
 
     @pytest.fixture(scope="class")
@@ -48,7 +48,7 @@ class RunContract:
     def test_resume_after_a_stopped_step_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """Checkpoints restore state, optimiser, labels and random draws."""
+        """Checkpoints restore the components' state, optimiser, labels and random draws."""
         for steps in self.stops:
             output = f"stopped-{steps}"
             runs.run(self.recipe, output=output, stop_after=steps)
@@ -82,7 +82,7 @@ class RunContract:
 
 
 def assert_same(found: dict[str, bytes], expected: dict[str, bytes], when: str) -> None:
-    """Raise `AssertionError` that names the files that differ."""
+    """Raise an `AssertionError` that names the files with different content."""
     assert found.keys() == expected.keys(), f"{when} there are other files"
     different = [name for name in found if found[name] != expected[name]]
     assert not different, f"{when} these differ: {', '.join(different)}"

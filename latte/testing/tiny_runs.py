@@ -1,4 +1,4 @@
-"""Whole runs of recipes on a dozen coloured squares with a tiny CLIP, within seconds.
+"""Complete runs of recipes within seconds, on 12 images of coloured squares with a tiny CLIP.
 
 Runs go through the command line, in this process.
 """
@@ -28,12 +28,12 @@ CONFIG: dict[str, Any] = {
     "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 2},
     "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
-"""A `model_cfg` of open_clip."""
+"""Configuration of the tiny CLIP: a `model_cfg` of open_clip."""
 
 
 def write_tiny_clip(folder: Path) -> None:
-    """Write a CLIP with random weights, equal each time, for `local-dir:FOLDER` in a recipe."""
-    from open_clip.model import CLIP  # takes a second, which other tests need not wait
+    """Write a CLIP with fixed random weights, for `local-dir:FOLDER` in a recipe."""
+    from open_clip.model import CLIP  # imported late, because it takes a second
 
     folder.mkdir(parents=True)
     with torch.random.fork_rng():
@@ -50,13 +50,13 @@ SQUARES = """\
 dataset: {use: folder, root: images, classes: [red, green, blue], evaluation: test}
 backbone: {model: "local-dir:clip"}
 """
-"""The two sections of a recipe that name the images and the CLIP of `TinyRuns`."""
+"""Sections `dataset` and `backbone` of a recipe, for the images and the CLIP of `TinyRuns`."""
 _INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
 class Said:
-    """Exit code and output of a command."""
+    """Exit code, standard output and standard error of a command."""
 
     code: int
     out: str
@@ -64,7 +64,7 @@ class Said:
 
 
 class TinyRuns:
-    r"""Folder with 12 squares in `images`, six labelled ones in `test`, and a CLIP in `clip`.
+    r"""Folder with 12 images of squares in `images`, six labelled in `test`, a CLIP in `clip`.
 
     The CLIP has random weights, width 16 and an image size of 32 pixels; recipes name it
     `local-dir:clip`. Caches and runs are in the same folder.
@@ -87,7 +87,7 @@ class TinyRuns:
             write_square(folder / "test" / colour / f"{number}.png", colour, number + 20)
 
     def latte(self, *arguments: str) -> Said:
-        """Run `latte ARGUMENTS` in the folder."""
+        """Run `latte ARGUMENTS` in the folder and return its exit code and output."""
         out, err = StringIO(), StringIO()
         with ExitStack() as stack:
             stack.enter_context(chdir(self.folder))
@@ -98,9 +98,9 @@ class TinyRuns:
         return Said(code, out.getvalue(), err.getvalue())
 
     def check(self, recipe: str) -> Any:
-        """Return the recipe, given as text, with all defaults, as plain data.
+        """Check `recipe`, given as YAML text, and return it with all defaults as plain data.
 
-        Raises `AssertionError` with the output of `latte check` if it is not valid.
+        Raises `AssertionError` with the output of `latte check` if the recipe is invalid.
         """
         said = self.latte("check", self._written(recipe), "--json")
         assert said.code == 0, said.err
@@ -114,15 +114,15 @@ class TinyRuns:
         until: str = "report",
         stop_after: int | None = None,
     ) -> Path:
-        """Run the recipe, given as text, and return its run folder.
+        """Run `recipe`, given as YAML text, and return its run folder.
 
         Args:
-            recipe: a whole recipe, or the part after `SQUARES`.
-            changes: `KEY=VALUE`, as for `--set`.
-            output: folder of run folders.
-            until: the last stage.
-            stop_after: number of training steps after which Ctrl-C stops the run; each learner's
-                step counts.
+            recipe: a complete recipe, or the part after `SQUARES`.
+            changes: changes of the recipe, `KEY=VALUE`, as for `--set`.
+            output: folder for run folders.
+            until: the last stage to run.
+            stop_after: number of training steps after which Ctrl-C stops the run, counted over
+                all learners.
 
         Raises:
             AssertionError: with the output of latte, if the exit code is not the expected one.
@@ -136,7 +136,7 @@ class TinyRuns:
         return self.folder / line.removeprefix("run folder: ")
 
     def remove(self, output: str) -> None:
-        """Remove a folder of run folders, because models and checkpoints fill the disk."""
+        """Delete the folder `output` of run folders, to free disk space."""
         shutil.rmtree(self.folder / output)
 
     def _written(self, recipe: str) -> str:
@@ -173,7 +173,7 @@ def stopped_after(steps: int | None) -> Iterator[None]:
 
 
 def results(run: Path) -> dict[str, bytes]:
-    """Return the files, by name, that equal runs must have in common to the bit."""
+    """Return the content of files that must be bit-identical in equal runs, by file name."""
     names = (
         "descriptions.jsonl",
         "evaluation.json",

@@ -1,1 +1,1 @@
-"""Building blocks for methods, exported by `latte.api`."""
+"""Building blocks of adaptation methods, exported by `latte.api`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 BLOCK_ENTRIES = 2**22
-"""Largest number of entries per block: 16 MiB in fp32."""
+"""Largest number of entries per block, which take 16 MiB in fp32."""
 
 
 def rows_per_block(columns: int) -> int:
@@ -22,7 +22,7 @@ def rows_per_block(columns: int) -> int:
 def row_blocks(rows: int, columns: int) -> Iterator[slice]:
     """Yield slices that split `rows` rows, in order, into blocks of at most 2**22 entries.
 
-    A block has at least one row, even if `columns` is larger.
+    A block has at least one row, even if a single row has more entries.
 
     Example:
         >>> from latte.api import row_blocks

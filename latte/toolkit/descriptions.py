@@ -68,7 +68,7 @@ def _samples() -> Any:
 
 
 class ClassOptions(Options):
-    """Options of a sentence about a class.
+    """Options of description `class`: a sentence about a class.
 
     Example:
         >>> from latte.api import ClassOptions
@@ -90,7 +90,7 @@ class ClassOptions(Options):
 
 
 def with_template(options: Options, template: str) -> Options:
-    """Return `options` with the dataset's `template`, if they are `ClassOptions` without one.
+    """Return `options`, with the dataset's `template` if they are `ClassOptions` that lack one.
 
     Other options are returned unchanged. Raises `LatteError` for a template without `{class}`.
     """
@@ -107,7 +107,7 @@ def with_template(options: Options, template: str) -> Options:
 
 
 class ImageOptions(Options):
-    """Options of a question about one image.
+    """Options of description `image`: questions about one image.
 
     Example:
         >>> from latte.api import ImageOptions
@@ -129,7 +129,7 @@ class ImageOptions(Options):
 
 
 class GroupOptions(Options):
-    """Options of a question about several images of one zero-shot label.
+    """Options of description `group`: questions about several images of one zero-shot label.
 
     Example:
         >>> from latte.api import GroupOptions
@@ -219,18 +219,18 @@ class ClassDescription(DescriptionType[ClassOptions]):
         return self.options.weight
 
     def prompt(self, class_name: str) -> str:
-        """Return the template for `class_name`; `with_template` must have set the template."""
+        """Return the template with `class_name`. Raises `RuntimeError` if there is no template."""
         if self.options.template is None:
             raise RuntimeError("a class description was built before `with_template` was applied")
         return fill(self.options.template, class_name)
 
 
 class AskedDescription(DescriptionType[AskedT]):
-    """Question to a describer about an image or a group, with one or several prompts."""
+    """Description of an image or a group by a describer, from one or several prompts."""
 
     @property
     def weight(self) -> float:
-        """Weight of its texts when prototypes mix descriptions."""
+        """Weight of the texts when prototypes mix descriptions."""
         return self.options.weight
 
     @property
@@ -281,7 +281,10 @@ class GroupDescription(AskedDescription[GroupOptions]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images of the true class, in an oracle run (supplementary, table 1)."""
+        """Number of images per group that truly belong to its class (supplement, table 1).
+
+        None except in an oracle run.
+        """
         return self.options.correct
 
     @property

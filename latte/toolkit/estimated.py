@@ -41,7 +41,7 @@ class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
         """Return one unit prototype per class (C, D), on the context's device, without gradient."""
 
     def start(self, start: TrainingStart) -> None:
-        """Estimate the prototypes."""
+        """Estimate the prototypes and store them."""
         self._prototypes = self.estimate(start)
         self._owners = torch.arange(len(self._prototypes), device=self.context.device)
 
@@ -66,7 +66,7 @@ class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
 
 
 def shift_to_texts(image_features: Tensor, class_features: Tensor) -> Tensor:
-    """Return mean text feature minus mean image feature (D,): added to images, it closes the gap.
+    """Return mean text feature minus mean image feature, (D,), to shift images to the texts.
 
     CLIP's image features (N, D) and class texts (C, D) form two separate cones (Liang et al. 2022,
     NeurIPS: Mind the gap). Without the shift, a prototype that moves towards images would be nearer

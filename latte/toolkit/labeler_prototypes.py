@@ -22,9 +22,9 @@ from latte.interfaces import (
 class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     """Zero-shot classifier at first, then the classifier that a labeler returns in each epoch.
 
-    The classifier is used as it is: rows of any length, several per class, and the bias. It carries
-    no gradient and is constant within an epoch. If several labelers return one, the last counts;
-    if none does, the zero-shot classifier stays.
+    The labeler's classifier is used unchanged: rows of any norm, several per class, and a bias. It
+    carries no gradient and is constant within an epoch. If several labelers return a classifier,
+    the last one is used; if no labeler does, the zero-shot classifier stays.
 
     Example:
         >>> from latte.api import LabelerPrototypes
@@ -35,7 +35,7 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     _classifier: Classifier
 
     def start(self, start: TrainingStart) -> None:
-        """Begin with the zero-shot classifier."""
+        """Store the zero-shot classifier as the first classifier."""
         rows = start.class_features.detach()
         self._take(Classifier(rows, torch.arange(len(rows))))
 
@@ -46,7 +46,7 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return the classifier, and as targets (B, D) each label's row at unit length.
+        """Return the classifier, and targets (B, D): the row of each label, scaled to unit length.
 
         If a class has several rows, the target is the row with the highest score for the image.
         `texts` is not used.
@@ -56,7 +56,7 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
         return Supervision(stream, targets, self._classifier)
 
     def _rows_of(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return the row (B,) to use for each label."""
+        """Return the index of the classifier row to use for each label, (B,)."""
         own = self._classifier
         if len(own.owners) == own.classes:
             return own.owners.argsort()[labels]
@@ -66,13 +66,13 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
         return scores.masked_fill(labels.unsqueeze(1) != own.owners, -torch.inf).argmax(dim=1)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Take the classifier for this learner, if a labeler returned one."""
+        """Use the classifier that a labeler returned for `learner`, if there is one."""
         found = info.classifiers.get(learner)
         if found is not None:
             self._take(found)
 
     def state(self) -> dict[str, Tensor]:
-        """Return rows (C·K, D), their owners (C·K,) and, if there is one, their bias (C·K,)."""
+        """Return the classifier's rows (C·K, D), owners (C·K,) and bias (C·K,), if it has one."""
         own = self._classifier
         state = {"weights": own.weights.clone(), "owners": own.owners.clone()}
         return state if own.bias is None else state | {"bias": own.bias.clone()}

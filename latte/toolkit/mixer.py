@@ -1,4 +1,4 @@
-"""LatteCLIP's dynamic feature mixer: texts weigh more the more clearly they name one class."""
+"""LatteCLIP's dynamic feature mixer, which weights texts by their margin between two classes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from latte.interfaces import Classifier
 from latte.toolkit.blocks import row_blocks
 
 MARGIN_FLOOR = 1e-6
-"""Added to every margin, so that a text equally near to two classes keeps some weight."""
+"""Added to every margin, so that a text equally near to two classes has a weight above 0."""
 
 
 def margin_weights(text_features: Tensor, classifier: Classifier) -> Tensor:
-    """Return the margin of each unit text feature (M, D) between its two nearest classes: (M,).
+    """Return the margins (M,) of unit text features (M, D) between their two nearest classes.
 
-    A class with several prototypes counts with its nearest one, so that prototypes of one class do
-    not compete. With a single class all weights are 1. The result carries no gradient. LatteCLIP,
-    dynamic feature mixer.
+    A margin is the difference of the two similarities. Of a class with several prototypes, only the
+    nearest is used, so that prototypes of one class do not compete. With a single class, all
+    weights are 1. The result carries no gradient. Source: LatteCLIP, dynamic feature mixer.
 
     Example:
         >>> import torch
@@ -44,8 +44,8 @@ def _margins(similarities: Tensor) -> Tensor:
 def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     """Return the weighted mean (B, D) of text features, not scaled to unit length.
 
-    `texts` are (B, D) each, at least one, and `weights` (B,) each, positive: every sample has its
-    own weight for each text, and its weights are normalised to sum 1.
+    `texts` has at least one tensor (B, D), and `weights` has one positive tensor (B,) per text. The
+    weights of each sample are normalised to sum to 1.
 
     Example:
         >>> import torch
@@ -61,7 +61,7 @@ def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
 def mix_descriptions(
     texts: Mapping[str, Tensor], weights: Mapping[str, float], classifier: Classifier | None
 ) -> Tensor:
-    """Return the weighted mean (B, D) of descriptions, given by name as features (B, D).
+    """Return the weighted mean (B, D) of text features (B, D), given by description name.
 
     The weight of a description is its entry in `weights` (1 if absent) times its margin under
     `classifier`; without a classifier, margins are not used.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 BLOCK_BYTES = 2**27
-"""Bytes of the largest block of similarities that is held at once."""
+"""Largest size of a block of similarities, in bytes."""
 
 
 def nearest_neighbours(
@@ -22,14 +22,14 @@ def nearest_neighbours(
     """Find the nearest other rows of each query row, by exact search over all rows.
 
     Memory for similarities is bounded by `block_bytes` (at least one row of N), so it does not grow
-    with N². Results repeat to the bit on the same device with the same `block_bytes`. Among equal
-    cosines torch's `topk` chooses: always the same ones, but not always the lowest index.
+    with N². Results are bit-identical on the same device with the same `block_bytes`. Among equal
+    cosines, the choice of torch's `topk` is deterministic, but not always the lowest index.
 
     Args:
         rows: unit rows (N, D), floating point.
-        count: neighbours per query; N - 1 where there are fewer.
+        count: number of neighbours per query; at most N - 1 are returned.
         queries: int64 (Q,), the rows to search for, on the device of `rows`; None: all N.
-        block_bytes: largest block of similarities.
+        block_bytes: largest size of a block of similarities, in bytes.
         advance: called after each block with its number of queries, to show progress.
 
     Returns:

@@ -10,7 +10,8 @@ from latte.interfaces import LabelStream
 def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float) -> LabelStream:
     """Return the stream `name` of `labels` (B,) with weight 1 for each of B samples.
 
-    `image_features` (B, D) give device and dtype; `scale` multiplies the stream's loss.
+    The weights have the device and dtype of `image_features` (B, D). `scale` multiplies the
+    stream's loss.
 
     Example:
         >>> import torch

@@ -1,1 +1,1 @@
-"""Training: learners, the loop, the step, encoding, checkpoints, precision."""
+"""Training: learners, the training loop and step, encoding, checkpoints, precision."""

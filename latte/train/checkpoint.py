@@ -1,7 +1,7 @@
 """Checkpoints: all tensors that a run needs to continue with identical bits, as safetensors.
 
-A checkpoint contains only what training changes: no frozen weights, and no generator state, as all
-random numbers of a run are drawn from (seed, epoch, step, image).
+A checkpoint contains only the tensors that training changes. It needs no frozen weights, and no
+generator state, as all random numbers of a run are derived from (seed, epoch, step, image).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from latte.train.learner import Learner
 
 _log = logging.getLogger("latte.train")
 KEPT = 2
-"""Checkpoints that stay on disk: the newest, and one more in case the newest is damaged."""
+"""Number of checkpoints on disk: the newest, and one more in case the newest is damaged."""
 _FILE = "state.safetensors"
 
 
 def save_and_broadcast(
     folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> None:
-    """Save a checkpoint in the main process, and give its prototypes and labelers to all others.
+    """Save a checkpoint in the main process, and send its prototypes and labelers to all others.
 
-    GPUs add in no fixed order, so the last bits differ from process to process. They agree after
-    this, and a resumed run is the same as one that never stopped.
+    GPUs add in no fixed order, so the last bits of prototypes differ between processes. After this
+    call they are equal, so a resumed run has the same bits as a run that never stopped.
     """
     if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)
@@ -48,7 +48,10 @@ def save_and_broadcast(
 def resume(
     folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> int:
-    """Load a checkpoint, the same in all processes: the newest that the main process can read."""
+    """Load the newest checkpoint that the main process can read, in all processes.
+
+    The step of the checkpoint is returned, or 0 if there is none.
+    """
     step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
     if step and not distributed.is_main_process():
         found = load_checkpoint(folder, learners, labelers, only=step)
@@ -92,7 +95,7 @@ def load_checkpoint(
 ) -> int:
     """Restore the newest undamaged checkpoint, and return its step; 0 if there is none.
 
-    With `only`, the checkpoint of this step or none.
+    If `only` is given, no checkpoint of another step is restored.
     """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:
@@ -113,9 +116,9 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    """Return the checkpoints that have a file, oldest first.
+    """Return the checkpoint folders that contain a tensor file, oldest first.
 
-    One that was being removed when the process was killed has none.
+    A folder has no tensor file if the process was killed while removing the folder.
     """
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]

@@ -1,4 +1,4 @@
-"""Features that a training step needs: encoded in the step, or cached and looked up."""
+"""Features for a training step, which are encoded in the step or looked up in a cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latte.interfaces import PseudoLabeler
 from latte.train.timing import TEXTS, timed
 
 BankFeatures = Callable[[], Tensor]
-"""Returns the frozen CLIP's features (M, D) of a bank's `unique_texts`."""
+"""Function that returns the frozen CLIP's features (M, D) of a bank's `unique_texts`."""
 _NEVER = -1
 
 
@@ -26,30 +26,33 @@ class StepInputs:
     labelers: Sequence[PseudoLabeler[Any]]
     bank: DescriptionBank
     descriptions: Sequence[str]
-    """Names of the recipe's descriptions, in its order."""
+    """Names of the descriptions, in the order of the recipe."""
     class_texts: ClassTexts
-    """For aggregators that encode the class texts again during training."""
+    """Sentences of the classes, for aggregators whose class features change during training."""
     seed: int
 
 
 class CachedTexts:
-    """Constant features of M distinct texts, without gradient."""
+    """Cache of constant features of M distinct texts, without gradient."""
 
     def __init__(self, features: Tensor, names: Sequence[str]) -> None:
-        """Cache unit features (M, D), which are looked up for the descriptions `names`."""
+        """Cache the unit features (M, D) of the texts of the descriptions `names`."""
         self._features = features
         self.names = frozenset(names)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """Return the unit features (B, D) of `rows` (B,), on the CPU, in `step`, from 0."""
+        """Return the unit features (B, D) of the texts with indices `rows` (B,).
+
+        `rows` is on the CPU; `step` is counted from 0.
+        """
         return self._features.index_select(0, rows.to(self._features.device))
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors for a checkpoint: none, as these features are constant."""
+        """Return an empty dict: these features are constant, so a checkpoint does not need them."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Do nothing: `state` returns no tensors."""
 
 
 class RefreshedTexts(CachedTexts):
@@ -63,7 +66,7 @@ class RefreshedTexts(CachedTexts):
         lifetime: int,
         like: Tensor,
     ) -> None:
-        """Start with an empty cache; `like` has the width and the device of features."""
+        """Start with an empty cache; `like` (any, D) gives the width and the device of features."""
         super().__init__(like.new_zeros(len(texts), like.shape[-1]), names)
         self._texts = texts
         self._encode = encode
@@ -71,7 +74,7 @@ class RefreshedTexts(CachedTexts):
         self._encoded_in = torch.full((len(texts),), _NEVER)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """Return features as `CachedTexts.look_up` does, none older than `lifetime` - 1 steps."""
+        """Return features as `CachedTexts.look_up` does, at most `lifetime` - 1 steps old."""
         since = self._encoded_in[rows]
         due: Tensor = torch.unique(rows[(since == _NEVER) | (step - since >= self._lifetime)])
         if len(due):
@@ -82,14 +85,14 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the features that later steps may look up; earlier weights made them."""
+        """Return the features that later steps may use: later weights cannot reproduce them."""
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]
         return {"rows": rows, "features": features, "encoded_in": self._encoded_in[rows]}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         self._encoded_in.fill_(_NEVER)
         self._encoded_in[state["rows"]] = state["encoded_in"]
         rows = state["rows"].to(self._features.device)
@@ -97,7 +100,7 @@ class RefreshedTexts(CachedTexts):
 
 
 class StepTexts:
-    """Text features of one step, with gradient where the text tower trains."""
+    """Text features of one step, with gradient if the text tower trains."""
 
     def __init__(self, encode: Callable[[Sequence[str]], Tensor]) -> None:
         self._encode = encode
@@ -105,7 +108,7 @@ class StepTexts:
         self._features: list[Tensor] = []
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return the unit features (M, D) of M texts; each distinct text is encoded once a step."""
+        """Return the unit features (M, D) of M texts; a distinct text is encoded once per step."""
         new = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if new:
             for text in new:
@@ -126,10 +129,10 @@ def description_features(
     cached: CachedTexts | None,
     step: int,
 ) -> list[Tensor]:
-    """Return the unit features (B, D) of each column: a description and rows (B,) of the bank.
+    """Return unit features (B, D) for each column, a description's name with B text indices.
 
-    All columns that are encoded in this step are encoded together, as `texts`; so are all columns
-    that are looked up in `cached`.
+    The indices (B,) refer to the unique texts of `bank`. All columns that are encoded in this step
+    are encoded together by `texts`. All other columns are looked up together in `cached`.
     """
     names = frozenset[str]() if cached is None else cached.names
     features: dict[int, Tensor] = {}

@@ -34,34 +34,34 @@ from latte.train.precision import (
 
 @dataclass
 class Learner:
-    """The backbone that the loop trains, with everything that this takes; most recipes have one."""
+    """Backbone that is trained, with its prototypes, loss and optimiser; most recipes have one."""
 
     name: str
     backbone: Backbone
     parameters: Mapping[str, nn.Parameter]
-    """Trainable parameters by name; empty when only prototypes move."""
+    """Trainable parameters by name; empty if training changes only prototypes."""
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
-    """None only if the run takes no step."""
+    """The loss of each step; None only if the run takes no training step."""
     optimizer: torch.optim.Optimizer | None
     peak_learning_rate: float
     gradient_clip: float | None
     arithmetic: Arithmetic = "fp32"
-    """Of the two towers; labels, prototypes and losses are always computed in fp32."""
+    """Arithmetic of the two towers; labels, prototypes and losses are always in fp32."""
     micro_batch_size: int | None = None
-    """Images or texts that pass through a tower at once; None: a whole batch."""
+    """Number of images or texts per forward pass of a tower; None for the whole batch."""
     constant_features: Tensor | None = None
-    """(N, D) features of all training images, if neither views nor the image tower change."""
+    """(N, D) features of all training images; None if views or the image tower change."""
     constant_class_features: Tensor | None = None
-    """(C, D) features of the class texts, if an aggregator asks for them in every step and the text
-    tower does not change."""
+    """(C, D) features of the class texts; None if the text tower changes, or if the aggregator does
+    not need them in every step."""
     cached_texts: CachedTexts | None = None
-    """Features of descriptions that are looked up instead of encoded in every step."""
+    """Features of descriptions that are not encoded in every step."""
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """Return unit features (B, D) of the training images `indices`, whose views are `pixels`.
 
-        Pixels (B, 3, S, S) may be missing if features are constant.
+        `pixels` (B, 3, S, S) may be None if the image features are constant.
         """
         if self.constant_features is not None:
             return self.constant_features[indices.to(self.constant_features.device)]
@@ -91,7 +91,7 @@ class Learner:
 
     @cached_property
     def image_tower_trains(self) -> bool:
-        """True if image features change during training, as a forward pass shows."""
+        """True if a forward pass shows that image features depend on trained parameters."""
         if not self.parameters:
             return False
         side = self.backbone.pixel_format.size
@@ -102,7 +102,7 @@ class Learner:
 
     @cached_property
     def text_tower_trains(self) -> bool:
-        """True if text features change during training, as a forward pass shows."""
+        """True if a forward pass shows that text features depend on trained parameters."""
         if not self.parameters:
             return False
         with torch.enable_grad():
@@ -121,10 +121,10 @@ class Learner:
         bank_features: BankFeatures | None,
         progress: Progress,
     ) -> None:
-        """Cache the features of towers that do not train, and of texts that are encoded seldom.
+        """Cache the features of frozen towers, and of texts that not every step encodes.
 
-        Features of frozen towers come from the evaluation view and without dropout. They differ by
-        rounding from those that a step would encode, as they are encoded in other batches.
+        Features of frozen towers are computed from the evaluation view and without dropout. They
+        differ by rounding from features that a step would compute, as the batches are different.
         """
         if settings.augment is None and not self.image_tower_trains:
             self.constant_features = start.image_features
@@ -147,9 +147,10 @@ class Learner:
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
-        """Return an empty cache for descriptions of images and groups.
+        """Return an empty cache for descriptions of images and of groups of images.
 
-        Class texts are not in it: they are few, and are encoded with gradient in every step.
+        It excludes descriptions of classes: they are few, and every step encodes them with
+        gradient.
         """
         bank = inputs.bank
         names = [name for name in inputs.descriptions if name not in bank.of_class]
@@ -172,7 +173,7 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Fork the frozen CLIP and make the group `trainable` of the copy train."""
+    """Return a learner with a copy of the frozen CLIP, of which the group `trainable` trains."""
     backbone = frozen.fork()
     parameters = backbone.train_only(trainable)
     return Learner(
@@ -192,7 +193,7 @@ def build_learner(
 def build_optimizer(
     parameters: Mapping[str, nn.Parameter], settings: OptimizerSettings
 ) -> torch.optim.Optimizer:
-    """Return an optimiser of `parameters`, without weight decay for biases and other vectors."""
+    """Return an optimiser of `parameters`; biases and other vectors get no weight decay."""
     matrices = [value for value in parameters.values() if value.ndim >= 2]
     vectors = [value for value in parameters.values() if value.ndim < 2]
     groups = [
@@ -212,10 +213,10 @@ def build_optimizer(
 
 
 def learning_rate_factor(step: int, total_steps: int, settings: TrainSettings) -> float:
-    """Return the factor of the peak learning rate in step `step`, counted from 0.
+    """Return the factor that multiplies the peak learning rate in step `step`, counted from 0.
 
-    Linear warm-up, then half a cosine to 0 at `total_steps` (Loshchilov & Hutter 2017, without
-    restarts), or constant.
+    The factor rises linearly during warm-up. Then it follows half a cosine down to 0 at
+    `total_steps` (Loshchilov & Hutter 2017, without restarts), or stays constant.
     """
     warmup = settings.warmup_steps
     if step < warmup:

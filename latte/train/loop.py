@@ -1,7 +1,8 @@
 """The training loop: epochs, steps, checkpoints and evaluations, the same for every method.
 
-A run that was stopped continues from its newest checkpoint and gives the same bits as one that
-was not: batches, views, draws and dropout depend on (seed, epoch, step, image) alone.
+A run that was stopped continues from its newest checkpoint. Its results have the same bits as those
+of an uninterrupted run: batches, views, random draws and dropout depend only on (seed, epoch, step,
+image).
 """
 
 from __future__ import annotations
@@ -45,15 +46,16 @@ from latte.train.timing import (
 from latte.train.training import Training
 
 Figures = dict[str, float | Tensor]
-"""Numbers for the log. Tensors are read when rows are written, as reading waits for the step."""
+"""Numbers for the log. Tensors stay on the device until their row is written, as reading a tensor
+waits until its step is finished."""
 _SECONDS_BETWEEN_LOSSES = 1.0
 
 
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one.
 
-    In a run without steps, labelers and prototypes get the start of one epoch, with the frozen
-    features; nothing is encoded, and no checkpoint is written.
+    A run without steps only calls `on_epoch_start` of labelers and prototypes, with the frozen
+    features. It encodes no image and writes no checkpoint.
     """
     _start(training, progress)
     with timed(MICRO_BATCH_SEARCH):
@@ -76,9 +78,10 @@ def train(training: Training, progress: Progress) -> None:
 
 
 def own_posterior(training: Training) -> Posterior | None:
-    """Return the posterior of the training images after `train`, if the run takes no step.
+    """Return the posterior of the training images after `train`; None if the run takes steps.
 
-    If several labelers have one, it is that of the last; see `PseudoLabeler.posterior`.
+    If several labelers have a posterior, the last labeler's is returned. It is None if no labeler
+    has one; see `PseudoLabeler.posterior`.
     """
     if training.total_steps:
         return None
@@ -91,7 +94,7 @@ def _start(training: Training, progress: Progress) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if distributed.world_size() > 1:
-            # Found now, as the forward passes within a step would change its dropout.
+            # Computed before the steps: a forward pass in a step would change its dropout.
             _ = learner.image_tower_trains, learner.text_tower_trains
         if training.total_steps:
             learner.cache_features(
@@ -108,7 +111,7 @@ def _start(training: Training, progress: Progress) -> None:
 def _epoch(
     training: Training, step: int, log: MetricsLog, task: ProgressTask, progress: Progress
 ) -> int:
-    """Train from `step` to the end of its epoch, and return the number of steps taken in all."""
+    """Train from `step` to the end of its epoch, and return the total number of steps so far."""
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
     if done == 0:
@@ -143,7 +146,7 @@ def _epoch(
 def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
-    """Yield the indices (B,) and pixels of each batch; of several processes, those of its share.
+    """Yield each batch's indices (B,), and the pixels of this process's share of the batch.
 
     Pixels are None if the image features of all learners are constant.
     """
@@ -162,7 +165,7 @@ def _views(
 
 
 def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
-    """Prepare class texts, feature banks, labelers and prototypes for an epoch."""
+    """Update class features, labelers and prototypes at the start of an epoch."""
     if epoch:
         _refresh_class_features(training)
     due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]
@@ -182,21 +185,21 @@ def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
 def _step(
     training: Training, indices: Tensor, pixels: Tensor | None, epoch: int, step: int
 ) -> Figures:
-    """Take a step of every learner, and return the figures for its row in the log."""
+    """Take one step of every learner, and return the numbers for the step's row in the log."""
     factor = learning_rate_factor(step, training.total_steps, training.settings)
     figures: Figures = {}
     for learner in training.learners:
         rate = learner.peak_learning_rate * factor
         for group in learner.optimizer.param_groups if learner.optimizer else []:
             group["lr"] = rate
-        # Dropout and plugins that draw from torch's global generator repeat after a restart, too.
+        # The seed makes dropout, and plugins with torch's global generator, repeatable.
         torch.manual_seed(seed_from(f"step of {learner.name}", training.inputs.seed, step))
         batch = Batch(learner.name, indices, epoch, step)
         outcome = training_step(learner, training.inputs, batch, pixels)
         own: Figures = {"loss": outcome.loss}
         if outcome.agreement is not None:
             own["agreement"] = outcome.agreement
-        # A copy, as an optimiser writes into the tensor that a backbone may hand out.
+        # Cloned, as a backbone may return the tensor that the optimiser changes in place.
         own["logit_scale"] = learner.backbone.logit_scale.detach().clone()
         own |= learner.scaler.figures()
         own["learning_rate"] = rate
@@ -212,7 +215,7 @@ def _without_tensors(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _ShownLoss:
-    """The loss in the progress display, read from the device at most once per second."""
+    """Text of the loss for the progress display, read from the device at most once per second."""
 
     def __init__(self) -> None:
         self._fetched = -math.inf

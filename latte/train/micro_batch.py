@@ -1,9 +1,9 @@
 """Find the largest micro-batch for which memory suffices, before the first step.
 
-The whole batch is tried first, then a half, a quarter and so on. An attempt is a forward and a
-backward pass of the largest step, with its longest texts. A GPU raises an error if its memory does
-not suffice. On a CPU the system would kill the process; there a few samples are tried, and their
-memory is multiplied.
+The whole batch is tried first, then a half, a quarter and so on. On a GPU, an attempt is a forward
+and a backward pass of the largest step, with its longest texts; torch raises an error if memory
+does not suffice. On a CPU, the system would kill the process. Therefore the memory of a few samples
+is measured there, and multiplied.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from latte.train.training import Training
 
 RECORD_FILE = "fitting.json"
 MARGIN = 0.1
-"""Share of memory that stays free, as a step needs a little more than an attempt."""
+"""Share of memory that stays free, as a step needs slightly more memory than an attempt."""
 _SAMPLES = 4
 _WORKING_MEMORY = 1.5
-"""Bytes that a pass needs on a CPU per byte that autograd stores."""
+"""Bytes that a forward and a backward pass need on a CPU, per byte that autograd stores."""
 
 
 @dataclass(frozen=True)
 class LargestStep:
-    """The most images and texts that one step can send through the towers of a learner."""
+    """Largest number of images, and longest texts, that one step can send through the towers."""
 
     images: int
     texts: Sequence[str]
     """Distinct texts, the longest first."""
 
     def passes(self, size: int | None) -> list[LargestStep]:
-        """Return the largest passes through the towers with micro-batches of `size`, or None."""
+        """Return the largest passes for micro-batches of `size`, or a whole batch if it is None."""
         if size is None:
             return [self]
         return [LargestStep(min(size, self.images), []), LargestStep(0, self.texts[:size])]
@@ -53,20 +53,20 @@ class LargestStep:
 
 @dataclass(frozen=True)
 class Found:
-    """The settings with which a step fits into memory."""
+    """Settings with which a step fits into memory."""
 
     micro_batch_size: int | None
     gradient_checkpointing: bool
 
 
 Fits = Callable[[int | None], bool]
-"""Returns True if memory suffices for micro-batches of that size; None: for a whole batch."""
+"""Function that returns True if micro-batches of a size fit into memory (None: whole batch)."""
 
 
 def find_micro_batch_size(training: Training, progress: Progress) -> None:
-    """Give each learner the largest micro-batch that fits into memory, if the settings say so.
+    """Set each learner's micro-batch size to the largest that fits, if the settings ask for it.
 
-    A resumed training takes no larger one than before, so that it gives the same bits.
+    A resumed run uses no larger size than before, so that its results have the same bits.
 
     Raises:
         LatteError: if memory does not suffice for a single image or text.
@@ -88,7 +88,7 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 
 
 def largest_step(training: Training, learner: Learner) -> LargestStep:
-    """Return the images and texts of the largest step, without cached features."""
+    """Return the images and texts that the largest step encodes: those not in a cache."""
     size = min(training.settings.images_a_step, len(training.images))
     inputs, cached = training.inputs, learner.cached_texts
     names = [one for one in inputs.descriptions if cached is None or one not in cached.names]
@@ -147,7 +147,10 @@ def _fit(
 
 
 def _largest_size(fits: Fits, largest: LargestStep, known: int | None) -> int | None:
-    """Return the largest micro-batch size that fits, `known` at most; None: whole; 0: none fits."""
+    """Return the largest micro-batch size that fits, at most `known`.
+
+    None stands for the whole batch, and 0 if no size fits.
+    """
     most = max(largest.images, len(largest.texts), 1)
     powers = range(1, math.ceil(math.log2(most)) + 1)
     sizes = [None, *(math.ceil(most / 2**power) for power in powers)]
@@ -163,7 +166,7 @@ def _attempts(learner: Learner, largest: LargestStep) -> Fits:
 
 
 def _fits_on_gpu(learner: Learner, one: LargestStep) -> bool:
-    """Try a pass beside the optimiser's state and a margin."""
+    """Return True if a pass fits into memory together with the optimiser's state and `MARGIN`."""
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
     try:
@@ -174,14 +177,14 @@ def _fits_on_gpu(learner: Learner, one: LargestStep) -> bool:
         fits = False
     else:
         fits = True
-    # The traceback of a failed attempt has held its tensors until here.
+    # The traceback of a failed attempt referred to its tensors until here.
     gc.collect()
     torch.cuda.empty_cache()
     return fits
 
 
 def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
-    """Measure the memory of a few samples, and multiply it."""
+    """Return a function that estimates memory from the measured memory of a few samples."""
     images, texts = min(largest.images, _SAMPLES), largest.texts[:_SAMPLES]
     per_image = activation_bytes(learner, LargestStep(images, [])) / max(images, 1)
     per_letter = activation_bytes(learner, LargestStep(0, texts)) / max(_letters(texts), 1)
@@ -200,14 +203,14 @@ def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
 
 
 def _letters(texts: Sequence[str]) -> int:
-    """Return the letters of all texts, with one more for the end of each."""
+    """Return the number of characters in all texts, plus one per text for its end."""
     return sum(len(text) + 1 for text in texts)
 
 
 def activation_bytes(learner: Learner, one: LargestStep) -> int:
     """Run a forward and a backward pass, and return the bytes that autograd stored.
 
-    Gradients are removed, and random generators restored.
+    Afterwards, gradients are None and random generators are restored.
 
     Raises:
         torch.OutOfMemoryError: if the memory of a GPU does not suffice.
@@ -235,7 +238,7 @@ def activation_bytes(learner: Learner, one: LargestStep) -> int:
 
 @contextmanager
 def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
-    """Add the bytes that autograd stores to `stored`, by storage and without weights."""
+    """Record in `stored` the bytes of each storage that autograd keeps, except weights."""
     weights = {value.untyped_storage().data_ptr() for value in learner.backbone.state().values()}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -286,16 +289,16 @@ _MEMINFO = Path("/proc/meminfo")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
 _V1_UNLIMITED = 2**60
-"""Version 1 of control groups writes a larger number if there is no limit."""
+"""Numbers from here on mean that a group has no limit, in version 1 of control groups."""
 
 
 def free_memory(
     meminfo: Path = _MEMINFO, own_groups: Path = _OWN_GROUPS, groups: Path = _GROUPS
 ) -> int | None:
-    """Return the free memory of this process in bytes; None if it is unknown, as outside of Linux.
+    """Return the memory in bytes that this process can still use; None if unknown (not Linux).
 
-    This is the minimum over the machine and all control groups of the process. Cached files of a
-    group count as free, as the kernel drops them first.
+    This is the minimum of the free memory of the machine and of all control groups of the process.
+    Cached files of a group count as free, as the kernel drops them first.
     """
     found = [_free_on_machine(meminfo), *_free_in_groups(own_groups, groups)]
     known = [value for value in found if value is not None]
@@ -322,7 +325,7 @@ def _free_in_groups(own_groups: Path, groups: Path) -> Iterator[int | None]:
 
 
 def _ancestors(root: Path, path: str) -> Iterator[Path]:
-    """Yield the folder of a group and of all groups above it, up to `root`."""
+    """Yield the folder of a control group and of all groups above it, up to `root`."""
     place = root / path.lstrip("/")
     while place != root and root in place.parents:
         yield place

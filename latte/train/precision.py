@@ -1,7 +1,8 @@
 """The arithmetic of the two towers. Weights, labels, prototypes and losses are always fp32.
 
-At the published learning rate a step changes a weight by less than the precision of bf16, so
-weights are never stored in fewer bits: autocast rounds only the inputs of matrix products.
+At the published learning rate, a step changes a weight by less than the precision of bf16.
+Therefore weights are never stored in fewer bits: autocast rounds only the inputs of matrix
+products.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from latte.interfaces.settings import Precision
 Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
 
 _FIRST_WITH_TF32 = 8
-"""CUDA compute capability of Ampere."""
+"""Major CUDA compute capability of Ampere, the first GPUs with TF32."""
 
 
 def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
-    """Return the arithmetic for `wanted` on `device`; `auto` and `tf32` are fp32 without TF32.
+    """Return the arithmetic for `wanted`; `auto` and `tf32` give fp32 on devices without TF32.
 
     Raises:
         LatteError: for bf16 on a GPU that cannot compute in it.
@@ -62,7 +63,10 @@ def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextM
 
 
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
-    """Return the context manager for `backward`: autocast has recorded its casts, TF32 has not."""
+    """Return the context manager for `backward`.
+
+    It enables TF32 again; autocast needs none, as autograd has recorded its casts.
+    """
     return tf32_matmuls() if arithmetic == "tf32" else nullcontext()
 
 
@@ -81,7 +85,7 @@ def tf32_matmuls() -> Iterator[None]:
 
 
 def _switches() -> list[tuple[Any, str, Any]]:
-    """Return torch's switches as (module, attribute, value).
+    """Return torch's TF32 switches as (module, attribute, value that enables TF32).
 
     Torch 2.9 renamed them, and raises an error if both names are used.
     """
@@ -93,10 +97,10 @@ def _switches() -> list[tuple[Any, str, Any]]:
 
 
 class LossScaler:
-    """Multiplies the loss so that small fp16 gradients do not become 0; inactive otherwise.
+    """Scale the loss so that small fp16 gradients do not become 0; inactive without fp16.
 
-    Gradients are divided by the same factor. A step with a gradient that is not finite is skipped,
-    and the factor halved; after 2000 steps without one it is doubled.
+    Gradients are divided by the same factor. A step with a gradient that is not finite is skipped
+    and halves the factor; 2000 steps with finite gradients double the factor.
     """
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
@@ -114,7 +118,7 @@ class LossScaler:
         return self._scaler.scale(loss)
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divide the gradients, once per step and before they are clipped."""
+        """Divide the gradients by the scale, once per step and before they are clipped."""
         self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -125,13 +129,13 @@ class LossScaler:
         self.skipped += self._scaler.get_scale() < before
 
     def figures(self) -> dict[str, float]:
-        """Return the scale and the skipped steps for the log; nothing unless enabled."""
+        """Return the scale and the number of skipped steps for the log; empty unless enabled."""
         if not self.enabled:
             return {}
         return {"loss_scale": self._scaler.get_scale(), "skipped_steps": self.skipped}
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors for a checkpoint; none unless enabled."""
+        """Return the tensors for a checkpoint; empty unless enabled."""
         if not self.enabled:
             return {}
         state = self._scaler.state_dict()
@@ -142,7 +146,7 @@ class LossScaler:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned. Raises `KeyError` for the state of another arithmetic."""
+        """Restore the tensors of `state`; raises `KeyError` for those of another arithmetic."""
         if not self.enabled:
             return
         restored = self._scaler.state_dict()

@@ -16,24 +16,24 @@ from latte.train.towers import Towers, towers_of
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """Figures of a step; tensors stay on the device until the log is written."""
+    """Loss and label agreement of a step; tensors stay on the device until the log is written."""
 
     loss: Tensor
     agreement: Tensor | None
-    """Share of samples to which the first two label streams give the same class."""
+    """Share of images to which the first two label streams give the same class."""
 
 
 def training_step(
     learner: Learner, inputs: StepInputs, batch: Batch, pixels: Tensor | None
 ) -> StepOutcome:
-    """Encode, label, take the loss, and update weights and prototypes.
+    """Encode and label a batch, compute the loss, and update weights and prototypes.
 
     Args:
         learner: its parameters and prototypes change.
         inputs: labelers and texts of the run.
         batch: B training images.
-        pixels: (B, 3, S, S); each of several processes passes its share of them. None if the
-            learner's image features are constant.
+        pixels: (B, 3, S, S); with several processes, only those of this process's share of the
+            batch. None if the learner's image features are constant.
     """
     assert learner.loss is not None, "a recipe with steps has a loss"
     towers = towers_of(learner)
@@ -56,7 +56,7 @@ def training_step(
 def _supervise(
     learner: Learner, towers: Towers, inputs: StepInputs, batch: Batch, image_features: Tensor
 ) -> list[Supervision]:
-    """Label the batch, and make a supervision of each label stream and its descriptions."""
+    """Label the batch, and return one `Supervision` per label stream, with its descriptions."""
     texts = StepTexts(towers.encode_texts)
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":

@@ -1,7 +1,7 @@
-"""Time and FLOPs of the parts of a training, measured only within `measuring`.
+"""Time and FLOPs of the parts of training, measured only within `measuring`.
 
 The engine names the parts with `timed`, `timed_items` and `timed_step`. Measuring draws no random
-number and computes nothing of the training, so that a measured run gives the same bits.
+number and changes no computation, so that the results of a measured run have the same bits.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _COUNTED_STEP, _TRACED_STEPS = 1, (2, 3)
 
 @dataclass
 class StepTimes:
-    """Time of several steps, in total."""
+    """Total times of several steps."""
 
     steps: int = 0
     images: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """By part, waiting included; a part inside another is not counted in the outer one."""
+    """Seconds by part, `WAITING` included; time of an inner part is not added to its outer part."""
     cpu_seconds: float = 0.0
     """CPU time of all threads of the process."""
 
     def add(self, images: int, seconds: dict[str, float], cpu_seconds: float) -> None:
-        """Add a step."""
+        """Add the times of one step."""
         self.cpu_seconds += cpu_seconds
         self.steps += 1
         self.images += images
@@ -57,10 +57,11 @@ class StepTimes:
 
 
 class Stopwatch:
-    """Measurements of one training.
+    """Measurements of one training run.
 
-    FLOPs are counted in the first step, and the second and third are written to `trace`. Such steps
-    take longer than others: their times are in `looked_into`, those of all others in `measured`.
+    FLOPs are counted in the first step; the second and third step are written to `trace`. These
+    steps take longer than others, so their times are in `looked_into`, and the times of all other
+    steps in `measured`.
     """
 
     def __init__(self, device: str, trace: Path | None = None) -> None:
@@ -69,7 +70,7 @@ class Stopwatch:
         self.flops: dict[str, int] = defaultdict(int)
         """FLOPs of the first step by part; see `count_flops`."""
         self.beside: dict[str, float] = defaultdict(float)
-        """Seconds by part of everything outside of steps."""
+        """Seconds by part, for the parts outside of training steps."""
         self._device = device
         self._trace = trace
         self._pending: dict[str, float] = defaultdict(float)
@@ -87,7 +88,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Count the time of the block as that of part `name`."""
+        """Add the time of the block to the part `name`."""
         outer = self._open
         self._charge()
         self._open = name
@@ -117,7 +118,7 @@ class Stopwatch:
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
-        """Write the trace if there is one, and count the time since the last part."""
+        """Write the trace if there is one, and count the time since the last part ended."""
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
             profiler.stop()
@@ -135,7 +136,7 @@ class Stopwatch:
         self._profiler.start()
 
     def _charge(self) -> None:
-        """Add the time since the last call to the part that is open."""
+        """Add the time since the previous call of `_charge` to the current part."""
         wait_for(self._device)
         now, cpu_now = time.perf_counter(), time.process_time()
         (self._pending if self._open in PARTS else self.beside)[self._open] += now - self._mark
@@ -174,7 +175,7 @@ def timed_step(images: int) -> AbstractContextManager[None]:
 
 
 def timed_items(part: str, items: Iterable[ItemT]) -> Iterator[ItemT]:
-    """Yield `items`, and measure the wait for each as `part`."""
+    """Yield `items`, and measure the time until each item is available as `part`."""
     iterator = iter(items)
     while True:
         with timed(part):
@@ -192,9 +193,10 @@ def wait_for(device: str) -> None:
 
 
 def count_flops() -> FlopCounterMode:
-    """Count floating-point operations within a block; `get_total_flops()` returns their number.
+    """Return a context manager that counts FLOPs; its `get_total_flops()` returns their number.
 
-    Counted are matrix products, convolutions, attention and their gradients.
+    It counts the floating-point operations of matrix products, convolutions, attention and their
+    gradients.
     """
     aten: Any = torch.ops.aten
     return FlopCounterMode(
@@ -216,9 +218,9 @@ def _convolution_backward(
     wanted: Sequence[bool],
     **ignored: Any,
 ) -> int:
-    """Return the FLOPs of both gradients; each takes as many as the forward pass.
+    """Return the FLOPs of the wanted gradients; each takes as many as the forward pass.
 
-    Torch's own formula counts a grouped convolution as a dense one.
+    Torch's own formula counts a grouped convolution as a dense convolution.
     """
     places = (given if transposed else gradient)[2:]
     forward = 2 * given[0] * prod(places) * prod(weight)

@@ -1,8 +1,9 @@
 """The two towers of a learner during one step: whole batches, micro-batches, several processes.
 
-`Learner` itself encodes a whole batch and keeps its graph. The classes here replace it where a
-batch does not fit into memory, or where several processes share one. In both, the loss sees the
-features of the whole batch as leaves of its graph; their gradients then go back through the towers.
+`Learner` itself encodes a whole batch and keeps the graph. `CachedTowers` replaces it if a batch
+does not fit into memory, and `SharedTowers` if several processes share a batch. In both, the loss
+is computed on the features of the whole batch, which are leaves of the loss's graph. The gradients
+of these features then go back through the towers.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from latte.train.precision import backward_in
 
 
 class CachedTowers:
-    """Encode at most `size` images or texts at once; the loss sees the whole batch.
+    """Encode at most `size` images or texts at once, for a loss on the whole batch.
 
-    GradCache (Gao et al. 2021, Scaling deep contrastive learning batch size under memory limited
-    setup): all micro-batches are encoded without keeping their graphs, the loss is taken on the
-    features of the whole batch, and its gradients with respect to the features then go back through
-    one micro-batch after another, which is encoded again for that.
+    This is GradCache (Gao et al. 2021, Scaling deep contrastive learning batch size under memory
+    limited setup). First, all micro-batches are encoded without keeping their graphs. The loss is
+    computed on the features of the whole batch. Then each micro-batch is encoded again, and the
+    gradients of its features go back through the tower.
     """
 
     def __init__(self, learner: Learner, size: int) -> None:
@@ -63,7 +64,7 @@ class CachedTowers:
         self._parts.clear()
 
     def _first_pass(self, encode: Callable[[], Tensor]) -> Tensor:
-        """Encode with gradients enabled, so that dropout acts, and drop the graph."""
+        """Return features without their graph; gradients are enabled, so that dropout is active."""
         random = RandomState(self._learner.device)
         features = encode()
         if not features.requires_grad:
@@ -76,10 +77,10 @@ class CachedTowers:
 class SharedTowers:
     """Encode this process's share of a batch with `inner`, and gather the features of all shares.
 
-    Every process computes the same labels, loss and prototypes on the whole batch. The gradients of
-    the features that it encoded itself go back through its towers; the gradients of the weights are
-    then summed over the processes, which gives those of the one loss on the whole batch.
-    Components do not notice.
+    Every process computes the same labels, loss and prototypes on the whole batch. In each process,
+    the gradients of the features of its share go back through its towers. The gradients of the
+    weights are then summed over the processes, which gives the gradients of the loss on the whole
+    batch. Components need no change for this.
     """
 
     def __init__(self, learner: Learner, inner: Learner | CachedTowers) -> None:
@@ -88,7 +89,7 @@ class SharedTowers:
         self._encoded: list[_Encoded] = []
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
-        """See `Learner.encode_images`; `indices` (B,) are of the batch, `pixels` of the share."""
+        """See `Learner.encode_images`; `indices` (B,) cover the batch, `pixels` only the share."""
         learner = self._learner
         if pixels is None or learner.constant_features is not None:
             return learner.encode_images(indices, pixels)
@@ -108,8 +109,8 @@ class SharedTowers:
         """See `Learner.backward`; afterwards every process has the same gradients."""
         self._learner.backward(loss)
         if not distributed.is_main_process():
-            # Parameters that the loss reaches without a tower, such as the logit scale, have their
-            # whole gradient in every process: count it once.
+            # A parameter that the loss uses without a tower, such as the logit scale, has its whole
+            # gradient in every process. Only the main process keeps it, so that it counts once.
             for parameter in self._learner.parameters.values():
                 parameter.grad = None
         self._backward_through_towers()
@@ -123,9 +124,10 @@ class SharedTowers:
         return features
 
     def _backward_through_towers(self) -> None:
-        """Send the gradients of the own features back through the inner towers.
+        """Send the gradients of this process's features back through the inner towers.
 
-        The gradient of sum(features * gradients) is what these gradients leave on the weights.
+        The gradient of the scalar sum(features * gradients) with respect to the weights equals the
+        weight gradient that these feature gradients cause.
         """
         with backward_in(self._learner.arithmetic):
             products = [
@@ -161,15 +163,15 @@ class _Part:
     encode: Callable[[], Tensor]
     random: RandomState
     features: Tensor
-    """A leaf: its gradient of the loss goes back through `encode`."""
+    """Leaf of the loss's graph; its gradient goes back through `encode`."""
 
 
 @dataclass(frozen=True)
 class _Encoded:
     own: Tensor
-    """This process's rows, with their graph if there is one."""
+    """Features of this process's share, with their graph if there is one."""
     all: Tensor
-    """A leaf (B, D): its gradient of the loss is the same in every process."""
+    """Leaf (B, D) of the loss's graph; its gradient is the same in every process."""
 
 
 class RandomState:
@@ -192,9 +194,9 @@ class RandomState:
 
 @contextmanager
 def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
-    """Seed dropout per process in the block, and restore the generators after it.
+    """Seed dropout differently in each process for the block, then restore the generators.
 
-    Components outside the block draw the same numbers in every process.
+    Components outside the block draw the same random numbers in every process.
     """
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):

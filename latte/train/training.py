@@ -1,4 +1,4 @@
-"""The data of a training: settings, images, learners, and the run folder."""
+"""The inputs of the training loop: settings, images, learners, and the run folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Training:
-    """Everything that the loop needs. It contains no labels."""
+    """Everything that the training loop needs; it contains no ground-truth labels."""
 
     settings: TrainSettings
     inputs: StepInputs
@@ -35,13 +35,13 @@ class Training:
     """The run folder, for metrics and checkpoints."""
     evaluation_batch_size: int
     evaluate: Evaluate | None
-    """Returns the figures of the current learners, if labelled images exist."""
+    """Function that returns measures of the current learners; None without labelled images."""
     bank_features: BankFeatures | None = None
-    """None: the training encodes these features itself when it uses them."""
+    """Function that returns features of descriptions; if None, training encodes them itself."""
     listen: Listen | None = None
-    """Called with rows of metrics after they are written."""
+    """Function that is called with rows of metrics after they are written."""
     device_views: DeviceViews | None = None
-    """Views of images that are resident on the device, used instead of `view`."""
+    """Views of images that are stored on the device; if given, they are used instead of `view`."""
 
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
@@ -50,7 +50,7 @@ class Training:
 
     @property
     def steps_per_epoch(self) -> int:
-        """ceil(N / batch size): every image is seen once per epoch."""
+        """Steps per epoch, ceil(N / batch size): every image occurs once per epoch."""
         return math.ceil(len(self.images) / self.settings.images_a_step)
 
     @property

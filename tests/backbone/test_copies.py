@@ -17,6 +17,8 @@ from latte.interfaces import LatteError
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, open_model, pixels
 
+pytestmark = pytest.mark.thorough
+
 TEXTS = ["a photo of a dog.", "word " * 60]
 
 PLAIN_OPEN_CLIP = """

@@ -14,6 +14,8 @@ from latte.interfaces import LatteError, PixelFormat
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, pixels
 
+pytestmark = pytest.mark.thorough
+
 TEXTS = ["a photo of a dog.", "hi", "a photo of a dog.", "", "word " * 60, "ein Übermaß an Größe"]
 
 PACKED = {

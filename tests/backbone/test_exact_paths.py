@@ -16,6 +16,8 @@ from latte.backbone.packed import attend
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, pixels, with_parts
 
+pytestmark = pytest.mark.thorough
+
 TEXTS = ["a photo of a dog", "hi", "a photo of a big dog", "", "word " * 60, "a dog, big", "yes"]
 WITHOUT_PROJECTION = with_parts(text={"proj_type": "none", "width": 16, "heads": 1})
 KNOWN = {

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.__main__ import main
 
+pytestmark = pytest.mark.thorough
+
 TINY = ["epoch", "--shape", "tiny", "--images", "6", "--batch", "3", "--rounds", "2"]
 
 

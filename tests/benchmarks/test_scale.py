@@ -20,6 +20,8 @@ from benchmarks.scale_stages import STAGES, World
 from latte.run import calibrating
 from latte.toolkit import blocks
 
+pytestmark = pytest.mark.thorough
+
 MOST_KEPT = 1_200
 """Bytes an image after any stage, with two texts of 150 bytes about each."""
 MOST_NEEDED = 1_500

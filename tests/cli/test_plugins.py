@@ -8,6 +8,8 @@ import pytest
 
 from tests.helpers.command_line import Latte
 
+pytestmark = pytest.mark.thorough
+
 NOISE = "bye\n"
 """What a plugin of the zoo prints while it is imported: never on stdout."""
 

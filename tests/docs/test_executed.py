@@ -56,6 +56,8 @@ def prepared(command: Command) -> str:
         line += "" if "--limit" in line else " --limit 24"
         line += "" if UNTRAINED.search(line) else f" {SMALL}"
         line += f" {TINY}" if "adapt" in line and "plugin:tiny" not in line else ""
+    if re.search(r"latte adapt ", line) and "--model" not in line:
+        line += " --model plugin:tiny"
     return f"rm -f my.yaml; {line}" if "my.yaml" in line else line
 
 
@@ -80,6 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "runs").mkdir()
     next((folder / "made").glob("birds-*")).rename(folder / "runs/birds-1a2b3c4d")
     shutil.copytree(folder / "runs/birds-1a2b3c4d", folder / "runs/adapt-1a2b3c4d")
+    shutil.copytree(folder / "runs/birds-1a2b3c4d", folder / "adapted/photos-1a2b3c4d")
     # The page on exports speaks of a CLIP that transformers knows: a vision transformer.
     build_clip(TINY_CLIP).save(folder / "vit")
     (folder / "animals.yaml").write_text(tiny.replace("plugin:tiny", "local-dir:vit"))

@@ -20,9 +20,13 @@ from tests.helpers.exported_runs import NAMES, UNEVEN, adapted, photos, write_ru
 from tests.helpers.recorded import RecordedProgress
 
 onnxruntime = pytest.importorskip("onnxruntime")
-pytestmark = pytest.mark.skipif(
-    Version(torch.__version__) < Version("2.10"), reason="older torch exports no ONNX, see latte"
-)
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(
+        Version(torch.__version__) < Version("2.10"),
+        reason="older torch exports no ONNX, see latte",
+    ),
+]
 
 Outputs = list[NDArray[numpy.float32]]
 

@@ -36,6 +36,8 @@ from tests.helpers.clip_models import (
 from tests.helpers.exported_runs import NAMES, TWO_EACH, adapted, backbone, photos, write_run
 from tests.helpers.recorded import RecordedProgress
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("transformers")
 
 OTHER_SIZES = with_parts(

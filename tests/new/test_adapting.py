@@ -13,7 +13,12 @@ import pytest
 import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
+from latte.new.adapting import propose
 from latte.predict.predictor import Predictor
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+
+pytestmark = pytest.mark.thorough
 
 Images = Callable[..., Path]
 MODEL = ("--model", "plugin:tiny")
@@ -53,15 +58,21 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
 
 
-def test_another_recipe_of_that_name_is_kept(
-    photos: Path, capsys: pytest.CaptureFixture[str]
+def test_an_edited_recipe_is_kept_and_an_unedited_one_replaced(
+    photos: Path, colour_images: Images, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = Path("adapted", f"{photos.name}.yaml")
-    recipe.parent.mkdir()
-    recipe.write_text("mine\n")
+    registry, recipe = load_registry(), Path("adapted", f"{photos.name}.yaml")
+    labelled = colour_images(per_class=2, folder="labelled")
+    for test in (None, labelled):
+        propose(photos, None, test, Path("adapted"), "auto", "plugin:tiny", registry=registry)
+        assert (load_recipe(recipe, registry).resolved["dataset"]["evaluation"] is None) == (
+            test is None
+        )
+    edited = recipe.read_text().replace("a photo of a", "a picture of a")
+    recipe.write_text(edited)
     assert run_command_line(["adapt", str(photos), *MODEL]) == 2
-    assert recipe.read_text() == "mine\n"
-    assert "exists and differs" in capsys.readouterr().err
+    assert recipe.read_text() == edited
+    assert "has been edited" in capsys.readouterr().err
 
 
 def test_zero_shot_is_a_method(photos: Path) -> None:

@@ -12,6 +12,8 @@ import latte
 from latte.results.finished import open_run
 from tests.helpers.whole_runs import run
 
+pytestmark = pytest.mark.thorough
+
 
 def test_calibration_matches_expected_accuracy_and_reports_its_error(recipe: Path) -> None:
     folder, results, _ = run(recipe)

@@ -15,6 +15,8 @@ import pytest
 from latte.cli.main import run_command_line
 from tests.helpers.whole_runs import environment
 
+pytestmark = pytest.mark.thorough
+
 FIVE_MISTAKES = """\
 dataset: {use: foldr, root: images, classes: [red, green]}
 backbone: {model: "plugin:nothing"}

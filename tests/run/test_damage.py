@@ -18,6 +18,8 @@ from latte.cli.main import run_command_line
 from tests.helpers.damage import garbage, gone
 from tests.helpers.finished_runs import ExampleRun, copied
 
+pytestmark = pytest.mark.thorough
+
 FILES = (
     "source.json",
     "state.json",

@@ -11,6 +11,8 @@ from latte.cli.main import run_command_line
 from tests.helpers.scripted_describer import Noting
 from tests.helpers.whole_runs import assert_same_results, run
 
+pytestmark = pytest.mark.thorough
+
 DESCRIBER = "describer={{use: noting, model: {model}, temperature: {temperature}, batch: {batch}}}"
 
 

@@ -20,6 +20,8 @@ from latte.run import feature_cache
 from latte.run.feature_cache import FeatureBlocks, cached_features
 from tests.helpers.recorded import RecordedProgress
 
+pytestmark = pytest.mark.thorough
+
 WIDTH = 7
 
 

@@ -15,6 +15,8 @@ from latte.interfaces import DescribeRequest, LatteError
 from latte.run.workspace import description_folder
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
+pytestmark = pytest.mark.thorough
+
 REFUSAL = "I'm sorry, I cannot see the image."
 GATES = "gates=[refusal, {use: length, at_least: 3, name: short}]"
 

@@ -24,7 +24,7 @@ from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, run
 
-pytestmark = pytest.mark.usefixtures("fixed_guard")
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("fixed_guard")]
 
 KEEPS = fixed(0, 0.41)
 FREE = ("describer=null", "descriptions=[]", "labels=[frozen]", "loss=null", "train.max_steps=0")

@@ -16,6 +16,8 @@ from latte.run.listeners import Listeners
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import run
 
+pytestmark = pytest.mark.thorough
+
 PLUGIN = '''\
 """A reporter that records the calls of its hooks, and fails in the hooks that FAILS names."""
 

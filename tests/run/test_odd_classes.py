@@ -14,6 +14,8 @@ from latte.interfaces import LatteError
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 from tests.helpers.whole_runs import run
 
+pytestmark = pytest.mark.thorough
+
 TEMPLATES = 'dataset.template=["a photo of a {class}.", "a {class} square."]'
 
 

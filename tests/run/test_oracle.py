@@ -12,6 +12,8 @@ from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from tests.helpers.whole_runs import assert_same_results, coop_split, run
 
+pytestmark = pytest.mark.thorough
+
 TRUE = [index // 4 for index in range(12)]
 DATASET = "dataset={use: coop, split: split.json, root: .}"
 GROUPS = "descriptions=[class, image, {use: group, size: 2, correct: CORRECT}]"

@@ -21,6 +21,8 @@ from tests.helpers.guards import fixed
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import assert_same_results, run
 
+pytestmark = pytest.mark.thorough
+
 PLUGIN = """
 import torch
 from latte.api import (

@@ -13,6 +13,8 @@ from latte.cli.run import print_profile
 from latte.run import profile as profiles
 from tests.helpers.whole_runs import assert_same_results, run
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(autouse=True)
 def known_product(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from latte.interfaces import LatteError
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run
 
+pytestmark = pytest.mark.thorough
+
 
 def test_run_folder_has_all_files(recipe: Path) -> None:
     folder, results, _ = run(recipe)

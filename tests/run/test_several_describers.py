@@ -22,6 +22,8 @@ from tests.helpers.echo_describer import Echo, echo_registry, run_with_echo
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import assert_same_results
 
+pytestmark = pytest.mark.thorough
+
 TWO = """\
 describers: [{use: echo, word: small}, {use: echo, name: big, word: large, varied: true}]
 descriptions:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.helpers.whole_runs import assert_same_results, run
 
+pytestmark = pytest.mark.thorough
+
 QUICK = ("train.max_epochs=1",)
 
 

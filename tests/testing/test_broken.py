@@ -13,6 +13,8 @@ import pytest
 
 from tests.testing import broken
 
+pytestmark = pytest.mark.thorough
+
 FOLDER = Path(broken.__file__).parent
 
 

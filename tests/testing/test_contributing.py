@@ -23,6 +23,8 @@ from latte.testing import (
 )
 from tests.helpers.plugin_packages import run_python, write_package
 
+pytestmark = pytest.mark.thorough
+
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
 FILES = {

@@ -13,6 +13,8 @@ from latte.api import TrainingStart
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.testing import RunContract, TinyRuns
 
+pytestmark = pytest.mark.thorough
+
 RECIPE = """\
 describer: phrases
 descriptions: [class, image, {use: group, size: 2}]

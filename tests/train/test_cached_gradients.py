@@ -28,6 +28,8 @@ from tests.helpers.training_engine import (
 )
 from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
+pytestmark = pytest.mark.thorough
+
 ONE_STEP = with_settings(SETTINGS, batch_size=15, max_steps=1)
 
 

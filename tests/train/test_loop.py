@@ -49,6 +49,8 @@ from tests.helpers.training_runs import (
     run,
 )
 
+pytestmark = pytest.mark.thorough
+
 Make = Callable[..., Training]
 
 

@@ -29,6 +29,8 @@ from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
 from tests.helpers.training_runs import run
 
+pytestmark = pytest.mark.thorough
+
 AUTO = with_settings(SETTINGS, batch_size=15, max_steps=1, micro_batch_size="auto")
 
 

@@ -22,6 +22,8 @@ from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, make_training, with_settings
 from tests.helpers.training_runs import StoppedError, assert_same_bits, metrics, outcome, run
 
+pytestmark = pytest.mark.thorough
+
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 PUBLISHED_RATE = 1e-7
 

@@ -26,6 +26,8 @@ from tests.helpers.training_runs import (
     stop_after,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def make(

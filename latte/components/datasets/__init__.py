@@ -1,1 +1,1 @@
-"""Datasets."""
+"""Built-in datasets."""

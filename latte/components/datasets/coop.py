@@ -14,7 +14,7 @@ from latte.api.sources import (
 
 
 class CoopOptions(SourceOptions):
-    """A split file of CoOp: train and val are training images, test is evaluation."""
+    """Options of dataset `coop`: train and val are for training, test is for evaluation."""
 
     split: PathText = Field(description="split_zhou_*.json")
     root: PathText = Field(description="folder at which the paths of the split start")
@@ -24,7 +24,7 @@ class CoopOptions(SourceOptions):
 
 
 class CoopDataset(SplitDataset[CoopOptions]):
-    """A split file and its image folder, both named by the recipe."""
+    """Dataset of the images in a split file, below a folder; the recipe names both."""
 
     def __init__(self, options: CoopOptions, context: Context) -> None:
         file = existing_file(context.path(options.split), "dataset.split")

@@ -34,7 +34,7 @@ _EVALUATION = "dataset.evaluation"
 
 
 class FolderOptions(SourceOptions):
-    """Every image below a folder, without labels."""
+    """Options of dataset `folder`: a folder of training images without labels, and class names."""
 
     root: PathText = Field(
         description="folder of the training images, searched with its sub-folders"
@@ -56,15 +56,15 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
-        """Every image below `root`, sorted by id."""
+        """Return every image below `root`, sorted by id."""
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The labelled images of `evaluation`, sorted by id; empty if it is not set."""
+        """Return the labelled images of option `evaluation`, by id; empty if it is not set."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Labels from the sub-folders of `root`, if the recipe says `classes: folders`."""
+        """Return labels from the sub-folders of `root`, if the recipe says `classes: folders`."""
         if self.options.classes != CLASS_FOLDERS:
             return {}
         labels = {name: label for label, name in enumerate(self.class_names)}

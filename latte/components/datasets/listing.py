@@ -21,7 +21,7 @@ from latte.api.sources import (
 
 
 class ListOptions(SourceOptions):
-    """Files that name the images. The user wrote them, so absolute paths are allowed."""
+    """Options of dataset `list`: files that name the images, whose paths may be absolute."""
 
     images: PathText = Field(description="CSV or JSONL file that names the training images")
     root: PathText | None = Field(
@@ -40,9 +40,9 @@ class ListOptions(SourceOptions):
 
 
 class ListDataset(ImageSource[ListOptions]):
-    """Training images from one list, labelled ones from another.
+    """Training images from one file, labelled evaluation images from another.
 
-    Absolute paths are allowed, because the user wrote the lists; relative paths must stay below the
+    Absolute paths are allowed, because the user wrote the files; relative paths must stay below the
     root.
     """
 
@@ -55,15 +55,15 @@ class ListDataset(ImageSource[ListOptions]):
         super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
-        """The images of `images`, sorted by id."""
+        """Return the images in the file `images`, sorted by id."""
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The labelled images of `evaluation`, sorted by id; empty if it is not set."""
+        """Return the labelled images in the file `evaluation`, by id; empty if it is not set."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Labels from the class column of `images`, for the rows that fill it."""
+        """Return labels from the class column of `images`, for rows that have a class."""
         paths, lookup = ListedPaths(self._root, absolute=True), self.lookup
         labels = {}
         for row in iterate_rows(self._file):

@@ -1,1 +1,1 @@
-"""Describers."""
+"""Built-in describers."""

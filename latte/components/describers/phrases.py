@@ -1,4 +1,4 @@
-"""Describer `phrases`: the frozen CLIP ranks phrases of a bank and makes a sentence of the best.
+"""Describer `phrases`: a sentence of the phrases in a bank that the frozen CLIP ranks first.
 
 A bank is a text file with sections and one phrase per line.
 """
@@ -27,18 +27,18 @@ from latte.api import (
 from latte.components.options import PhraseOptions
 
 VERSION = 1
-"""Increase it when the same bank and features would give another sentence."""
+"""Increase this number when the same bank and features would give another sentence."""
 
 STANDS_OUT = 2.2
-"""Smallest standard score, within its section, of a phrase that is used."""
+"""Smallest z-score of a used phrase, among the similarities of its section."""
 
 
 class PhraseDescriber(Describer[PhraseOptions]):
     """Describer without a language model: names the phrases nearest to the image feature.
 
-    It ignores the prompt, which only separates texts in the store. It does not decode images, and
-    describes a group by the mean of its image features. It has no knowledge beyond the frozen CLIP,
-    so use it only if no LMM is available.
+    The prompt does not change the text. Images are not decoded; a group is described by the mean of
+    its image features. The describer has no knowledge beyond the frozen CLIP, so use it only if no
+    LMM is available.
     """
 
     def __init__(self, options: PhraseOptions, context: Context) -> None:
@@ -48,12 +48,12 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @property
     def max_images(self) -> int:
-        """Largest size of a built-in group; image features are averaged."""
+        """Largest group size of description `group`; image features are averaged."""
         return 16
 
     @property
     def batch_size(self) -> int:
-        """Requests per batch; each batch costs one write to the disk."""
+        """Largest number of requests per batch; each batch costs one write to the disk."""
         return 256
 
     @cached_property
@@ -79,8 +79,8 @@ class PhraseDescriber(Describer[PhraseOptions]):
         phrases = self._bank.sections[section]
         if not phrases:
             return []
-        # One image at a time: the bits of a batched product depend on the other images.
-        # Rounded, so that results rarely differ between kernels and machines.
+        # Score one image at a time: rounding in a batched product depends on the batch.
+        # Round the scores, so that the ranking rarely differs between kernels and machines.
         scores = standard_scores(self._phrase_features[section] @ feature).round(decimals=4)
         best = scores.sort(descending=True, stable=True)
         threshold = threshold_score(len(phrases))
@@ -90,7 +90,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
-        """Distinctive unit features (P, D) of the phrases of each section."""
+        """Unit features (P, D) of the phrases, by section, without their common direction."""
         prompts = _prompts(self._bank)
         return {name: distinctive(self._encode(texts)) for name, texts in prompts.items() if texts}
 
@@ -109,13 +109,13 @@ def distinctive(features: Tensor) -> Tensor:
 
 
 def standard_scores(similarities: Tensor) -> Tensor:
-    """Return similarities (P,) as standard deviations above their mean."""
+    """Return similarities (P,) as z-scores: standard deviations above their mean."""
     deviation = similarities.std(correction=0).clamp_min(1e-6)
     return (similarities - similarities.mean()) / deviation
 
 
 def threshold_score(phrases: int) -> float:
-    """Return the smallest standard score of a used phrase, for a section of `phrases` phrases.
+    """Return the smallest z-score of a used phrase, for a section of `phrases` phrases.
 
     The best of P scores is at most sqrt(P - 1), so small sections need a lower threshold.
     """
@@ -141,7 +141,7 @@ def _prompts(bank: PhraseBank) -> dict[str, list[str]]:
 SECTIONS = ("objects", "materials", "colours", "textures", "scenes")
 
 LONGEST_PHRASE = 7
-"""Words per phrase, so that phrase and article fit into the shortest allowed sentence."""
+"""Largest number of words per phrase: phrase and article fit into the shortest sentence."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ _TAKES_AN = ("hour", "heir", "honest", "x-ray")
 
 _SINGULAR_ENDINGS = ("ss", "us", "is", "as", "lens", "ceros")
 
-# Sections from which a too long sentence loses a phrase, in order; one object always stays.
+# Order in which sections lose a phrase if the sentence is too long; one object always stays.
 _DROPPED_FIRST = (
     *("textures", "objects", "objects", "objects", "textures"),
     *("scenes", "objects", "materials", "colours"),
@@ -241,7 +241,7 @@ _DROPPED_FIRST = (
 
 
 def sentence(found: Mapping[str, Sequence[str]], words: int) -> str:
-    """Return a sentence of at most `words` words from phrases by section, the best first.
+    """Return a sentence of at most `words` words from each section's phrases, the best first.
 
     "a red metal guitar, like a violin or a cello, smooth and glossy, in a concert hall."
     """

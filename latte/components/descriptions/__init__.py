@@ -1,1 +1,1 @@
-"""Description types."""
+"""Built-in description types."""

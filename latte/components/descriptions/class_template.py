@@ -6,4 +6,4 @@ from latte.api import ClassDescription
 
 
 class ClassTemplate(ClassDescription):
-    """The dataset's template, or the one in the options, with the class name."""
+    """Template in the options or, without one, of the dataset, with the class name."""

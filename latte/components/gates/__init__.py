@@ -1,1 +1,1 @@
-"""Gates."""
+"""Built-in gates."""

@@ -52,15 +52,15 @@ class LanguageOptions(Options):
 
 
 class LanguageGate(Gate[LanguageOptions]):
-    """Holds back texts in another script, and in another known language of Latin letters.
+    """Holds back texts in another script, or in another known language of Latin script.
 
-    A text needs at least the share `share` of its letters in the language's script. For the Latin
-    script, its words are looked up in `COMMON_WORDS`: it is held back if another language has more
-    of them, and at least two.
+    At least the fraction `share` of a text's letters must belong to the language's script. For the
+    Latin script, the text's words are looked up in `COMMON_WORDS`: the text is held back if another
+    language has more matches than the required one, and at least two.
 
-    Limits: it does not distinguish languages that share another script, such as Russian and
-    Ukrainian; it does not know Latin-script languages without an entry in `COMMON_WORDS`; a list
-    of nouns without frequent words passes, and so does a minor share of a second language.
+    Limits: languages that share another script, such as Russian and Ukrainian, are not
+    distinguished; Latin-script languages without an entry in `COMMON_WORDS` are not recognised; a
+    list of nouns without frequent words passes, and so does a small part in a second language.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -131,7 +131,7 @@ COMMON_WORDS: dict[Language, frozenset[str]] = {
 """Frequent words by language of Latin script; some occur in several languages."""
 
 _BY_ACCIDENT = 1
-"""Number of words of another language that is ignored: `die` and `no` are English, too."""
+"""Number of matches of another language to ignore: `die` and `no` are also English words."""
 
 _LANGUAGES_OF = {
     word: [name for name, common in COMMON_WORDS.items() if word in common]

@@ -1,4 +1,4 @@
-"""Gate `leakage`: holds back texts that name a class, which would repeat a pseudo-label."""
+"""Gate `leakage`: holds back texts that name a class, because they repeat a pseudo-label."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LeakageGate(Gate[LeakageOptions]):
     """Holds back texts that name the class of their zero-shot label, another class, or any class.
 
     `NameFinder` finds the names. A name that several classes share counts as the text's own class
-    if that is one of them.
+    if the own class is among them.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -68,9 +68,10 @@ class NameFinder:
 
     Case is ignored, and hyphens, underscores and punctuation count as spaces: `T-shirt` is in "a t
     shirt", `golden_retriever` in "Golden Retrievers". The last word of a name may be a plural, in
-    the text or in the name. Of names that begin at the same word the longest is found, and its
-    words are not used again: "a polar bear" does not contain `bear`. Not found: other spellings and
-    synonyms, names without letters or digits, and names in scripts without spaces between words.
+    the text or in the name. Of names that begin at the same word, the longest is found, and its
+    words are not part of another name: "a polar bear" does not contain `bear`. Not found: other
+    spellings and synonyms, names without letters or digits, and names in scripts without spaces
+    between words.
 
     Construction is linear in the number of classes; the search depends on the text's length only.
     """
@@ -92,7 +93,7 @@ class NameFinder:
         """Cache of classes by word, because texts share most of their words."""
 
     def found(self, text: str) -> Iterator[frozenset[str]]:
-        """Yield the classes of each name in `text`, left to right; several if they share a name."""
+        """Yield, for each class name in `text` from left to right, all classes with this name."""
         written = words(text)
         place = 0
         while place < len(written):
@@ -139,7 +140,7 @@ _HISSING = ("ses", "xes", "zes", "ches", "shes", "oes")
 
 @lru_cache(maxsize=65536)
 def singulars(word: str) -> tuple[str, ...]:
-    """Return `word` and the possible singulars of it as an English plural; some may be no words.
+    """Return `word` and its possible English singulars, some of which may be no real words.
 
     Covers regular plurals, -men, -i and a few irregular ones, and removes a possessive 's.
     """

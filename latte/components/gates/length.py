@@ -27,8 +27,8 @@ class LengthOptions(Options):
 class LengthGate(Gate[LengthOptions]):
     """Holds back texts by their number of words, separated by white space.
 
-    In scripts without spaces between words a whole text is one word: use other limits there, or
-    leave the gate out.
+    In scripts without spaces between words a whole text is one word: use other limits for such
+    texts, or leave the gate out.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:

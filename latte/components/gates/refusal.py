@@ -36,11 +36,11 @@ PATTERNS = (
     r"\bplease (?:provide|upload|attach|share|send) (?:\w+ ){0,4}" + _PICTURE + r"\b",
     r"\bagainst (?:my|the|our|openai's) (?:\w+ )?(?:guidelines|polic(?:y|ies)|programming)\b",
 )
-"""Regular expressions for folded text in which a model mentions itself or a missing image."""
+"""Patterns of refusals, for text after `folded`: a model mentions itself or a missing image."""
 
 
 class RefusalOptions(Options):
-    """Further phrases of refusals."""
+    """Additional phrases that mark a refusal."""
 
     also: tuple[str, ...] = Field(
         default=(), description="more phrases that mark one, as plain text; case does not matter"

@@ -11,7 +11,7 @@ from latte.api import Gate, GatedText, GateSubject, Options
 from latte.components.gates.words import words
 
 _SEQUENCE = 3
-"""Length of the compared word sequences."""
+"""Length of the compared word sequences, in words."""
 
 
 class RepetitionOptions(Options):
@@ -61,7 +61,7 @@ class RepetitionGate(Gate[RepetitionOptions]):
 def repeated_share(written: Sequence[str]) -> float:
     """Return the share of three-word sequences that occurred earlier in the text.
 
-    It is 0 without repetition, about 0.5 for a sentence written twice, and near 1 for a loop.
+    The share is 0 without repetition, about 0.5 for a sentence written twice, near 1 for a loop.
     """
     total = len(written) - _SEQUENCE + 1
     if total < 1:

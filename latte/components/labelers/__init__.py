@@ -1,1 +1,1 @@
-"""Pseudo-labelers."""
+"""Built-in pseudo-labelers."""

@@ -23,7 +23,7 @@ from latte.components.options import CurrentOptions
 
 
 class CurrentLabeler(PseudoLabeler[CurrentOptions]):
-    """Assigns the class whose prototype is nearest to the augmented image."""
+    """Assigns the class whose prototype is nearest to the feature of the augmented image."""
 
     refresh: Refresh = "step"
 

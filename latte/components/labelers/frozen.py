@@ -32,7 +32,7 @@ class FrozenLabeler(PseudoLabeler[FrozenOptions]):
     _labels: Tensor
 
     def start(self, start: TrainingStart) -> None:
-        """Store the zero-shot labels (N,) on the CPU, where the indices of a batch are."""
+        """Store the zero-shot labels (N,) on the CPU, like the indices of a batch."""
         self._labels = start.zero_shot_labels.cpu()
 
     def assign(

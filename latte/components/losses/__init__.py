@@ -1,1 +1,1 @@
-"""Losses."""
+"""Built-in losses."""

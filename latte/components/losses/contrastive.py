@@ -24,7 +24,7 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Return a scalar for unit features (B, D) and targets (B, D); 0 if all weights are 0.
+        """Return the loss, a scalar, of unit features and targets (B, D); 0 if all weights are 0.
 
         Raises `LatteError` if the prototypes give no targets.
         """
@@ -62,7 +62,7 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
 
 
 def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
-    """Return the cross-entropy (B,) of each row of logits (B, B), with equal target shares."""
+    """Return cross-entropies (B,) of logits (B, B); positives of a row have equal target shares."""
     of_positives = logits.log_softmax(dim=1).masked_fill(~positives, 0.0)
     return -of_positives.sum(dim=1) / positives.sum(dim=1)
 

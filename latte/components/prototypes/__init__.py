@@ -1,1 +1,1 @@
-"""Prototype aggregators."""
+"""Built-in prototype aggregators."""

@@ -10,14 +10,14 @@ from latte.api import EstimatedPrototypes, TrainingStart, rows_per_block, shift_
 from latte.components.options import AnchoredOptions
 
 _ROWS_PER_BLOCK = 8192
-"""Largest number of images per block of (rows, C) probabilities; smaller for many classes."""
+"""Largest number of images per block of probabilities (images, C); fewer for many classes."""
 
 
 class AnchoredPrototypes(EstimatedPrototypes[AnchoredOptions]):
     """Prototypes from class texts and frozen image features; descriptions are not used."""
 
     def estimate(self, start: TrainingStart) -> Tensor:
-        """Return `anchored_prototypes` of all training images."""
+        """Return the prototypes that `anchored_prototypes` estimates from all training images."""
         scale = float(self.context.frozen_clip().logit_scale.detach())
         return anchored_prototypes(
             start.image_features.to(self.context.device),
@@ -53,7 +53,7 @@ def anchored_prototypes(
 
 
 def _assigned(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Return soft image counts per class (C, 1) and weighted sums of image features (C, D)."""
+    """Return, per class, summed probabilities (C, 1) and the weighted sum of features (C, D)."""
     counts = prototypes.new_zeros(len(prototypes), 1)
     sums = torch.zeros_like(prototypes)
     for block in torch.split(features, min(_ROWS_PER_BLOCK, rows_per_block(len(prototypes)))):

@@ -6,4 +6,4 @@ from latte.api import LabelerPrototypes
 
 
 class FromLabelerPrototypes(LabelerPrototypes):
-    """The latest classifier from the labeler, and the zero-shot classifier before it."""
+    """Latest classifier of the labeler; the zero-shot classifier before the first."""

@@ -21,10 +21,11 @@ from latte.components.options import MomentumOptions
 
 
 class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
-    """Targets are prototypes moved towards mixed descriptions; they become the next prototypes.
+    """Prototypes that move towards the mixed descriptions of their images, with momentum.
 
-    `update` replaces the prototype tensor and never writes into it, so tensors that were returned
-    before do not change.
+    A target is the prototype of a label, moved towards the mixed descriptions; the mean target of a
+    class, at unit length, is its next prototype. `update` replaces the prototype tensor and never
+    writes into it, so tensors that were returned before do not change.
     """
 
     _prototypes: Tensor
@@ -33,7 +34,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     _weights: Mapping[str, float]
 
     def start(self, start: TrainingStart) -> None:
-        """Begin with the zero-shot classifier."""
+        """Store the zero-shot classifier as the first prototypes."""
         self._prototypes = start.class_features.detach().to(self.context.device)
         self._epoch_start_prototypes = self._prototypes
         self._owners = torch.arange(len(self._prototypes), device=self.context.device)
@@ -46,10 +47,11 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets z = P[c] + alpha (u - P[c]), with alpha = 1 - momentum and u the mix.
+        """Return targets z = P[c] + alpha (u - P[c]), (B, D), with alpha = 1 - momentum.
 
-        Gradient flows through u only. Unless `normalize_targets` is set, z is slightly shorter than
-        1. Without texts, z = P[c]: self-training on prototypes that do not change.
+        P are the prototypes, c the labels and u the mixed descriptions; gradient flows through u
+        only. Unless `normalize_targets` is set, the norm of z is slightly below 1. Without texts,
+        z = P[c]: self-training on prototypes that do not change.
         """
         own = self._prototypes[stream.labels]
         targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
@@ -58,7 +60,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         return Supervision(stream, targets, self.classifier())
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """Return the mix u (B, D) in the prototypes' dtype, as one step moves them little."""
+        """Return mixed descriptions u (B, D), in the prototypes' dtype to keep small changes."""
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)
@@ -71,7 +73,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     def update(self, supervisions: Sequence[Supervision]) -> None:
         """Set each class's prototype to the unit vector along the weighted mean of its targets.
 
-        All streams count together: an image to which two streams give one class counts twice.
+        All streams are summed: an image that has the same class in two streams counts twice.
         Classes without an image of positive weight keep their prototype.
         """
         sums = torch.zeros_like(self._prototypes)

@@ -29,7 +29,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
 
     @torch.no_grad()
     def estimate(self, start: TrainingStart) -> Tensor:
-        """Update the zero-shot classifier at most `rounds` times."""
+        """Return the zero-shot prototypes (C, D) after at most `rounds` updates."""
         options = MomentumOptions(momentum=self.options.momentum, mixer=self.options.mixer)
         moving = MomentumPrototypes(options, self.context)
         moving.start(start)
@@ -47,7 +47,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     def _supervisions(
         self, moving: MomentumPrototypes, start: TrainingStart, images: Tensor
     ) -> list[Supervision]:
-        """Return targets of all images for their zero-shot and their current labels."""
+        """Return the supervisions of all images, for zero-shot and for current labels."""
         features = start.image_features.to(images)
         current = _nearest(moving, features)
         streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
@@ -65,11 +65,11 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         start: TrainingStart,
         images: Tensor,
     ) -> list[Supervision]:
-        """Return the targets of one stream; an image also counts as a description of itself.
+        """Return the supervisions of one stream, from the texts and from the images.
 
-        With w = `image_weight`, the target is (1 - w) z + w z', where z comes from the mixed texts
-        and z' from the image. It is given as two targets with weights 1 - w and w; a target of
-        weight 0 is not computed.
+        With w = `image_weight`, the target of an image is (1 - w) z + w z', with z from the mixed
+        texts and z' from the image feature. It is returned as two supervisions, with the targets z
+        and z' and the weights 1 - w and w; a supervision of weight 0 is left out.
         """
         share = self.options.image_weight
         supervisions = []

@@ -34,12 +34,12 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
         self.class_features_refresh = options.refresh
 
     def start(self, start: TrainingStart) -> None:
-        """Begin with the zero-shot classifier."""
+        """Store the zero-shot classifier as the first prototypes."""
         self.refresh_class_features(start.class_features.detach())
         self._owners = torch.arange(len(self._features), device=self.context.device)
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Take freshly encoded class texts (C, D), with their gradient if they carry one."""
+        """Use newly encoded class text features (C, D), with gradient if they carry one."""
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
@@ -49,12 +49,12 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return the labels' rows as targets (B, D), and all rows as classifier."""
+        """Return the text feature of each label as target (B, D), and the classifier of all."""
         targets = self._features[stream.labels]
         return Supervision(stream, targets, Classifier(self._features, self._owners))
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Free the graph of the step; rows change only when they are encoded again."""
+        """Free the step's autograd graph; features change only when they are encoded again."""
         self._features = self._features.detach()
 
     def state(self) -> dict[str, Tensor]:

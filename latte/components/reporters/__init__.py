@@ -1,1 +1,1 @@
-"""Reporters."""
+"""Built-in reporters."""

@@ -1,4 +1,4 @@
-"""Base class of datasets whose class names are known from the start."""
+"""Base class of datasets that know their class names when they are constructed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 
 
 class ImageSource(Dataset[SourceOptionsT]):
-    """Base of datasets that know their class names when they are built.
+    """Base class of datasets that know their class names when they are constructed.
 
     Example:
         >>> from latte.api import PathText, SourceOptions
@@ -36,34 +36,34 @@ class ImageSource(Dataset[SourceOptionsT]):
         context: Context,
         classes: Sequence[Sequence[str]],
     ) -> None:
-        """Take all names of each class, the one that is shown first."""
+        """Store all names of each class; the first name is the one that is shown."""
         super().__init__(options, context)
         self._class_names = shown(classes)
         self._class_aliases = classes
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """C distinct names, in label order."""
+        """Distinct names of the C classes, in label order."""
         return self._class_names
 
     @property
     def template(self) -> str:
-        """The sentence that stands for a class, with `{class}` for its name."""
+        """First sentence that stands for a class; it contains `{class}` in place of the name."""
         return self.templates[0]
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences that stand for a class together."""
+        """All sentences that stand for a class; a class is the mean of their text features."""
         return self.options.templates
 
     @property
     def class_aliases(self) -> Sequence[Sequence[str]]:
-        """All names that each class goes by, the one in `class_names` first."""
+        """All names of each class; the first is the one in `class_names`."""
         return self._class_aliases
 
     @property
     def lookup(self) -> ClassLookup:
-        """Finds the label of a class by any of its names."""
+        """Lookup of labels by any name of a class."""
         return ClassLookup(self.class_names, self.class_aliases)
 
     def refuse_overlap(self, evaluation: Sequence[LabelledImage], where: str) -> None:

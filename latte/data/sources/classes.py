@@ -1,4 +1,4 @@
-"""Class names: read from where the recipe says, distinct, and found again in other spellings."""
+"""Class names: read them, check that they are distinct, and look up labels by spelling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WHERE = "dataset.classes"
 
 
 ALIAS_SEPARATOR = " | "
-"""Between several names of one class."""
+"""Text between several names of one class."""
 
 
 def read_classes(
@@ -24,7 +24,7 @@ def read_classes(
 ) -> tuple[tuple[str, ...], ...]:
     """Read all names of each class from a list, a text file, or (`folders`) subfolders of `root`.
 
-    Raises `LatteError` for a missing file, a repeated name, and fewer than two classes.
+    Raises `LatteError` for a missing file, a repeated name, or fewer than two classes.
 
     Example:
         >>> from pathlib import Path
@@ -51,7 +51,7 @@ def read_classes(
 def read_class_names(
     classes: str | tuple[str, ...], root: Path, context: Context
 ) -> tuple[str, ...]:
-    """Return the first name of each class of `read_classes`.
+    """Return only the first name of each class; see `read_classes`.
 
     Example:
         >>> from pathlib import Path
@@ -65,7 +65,7 @@ def read_class_names(
 
 
 def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The first name of each class."""
+    """Return the first name of each class, which is the one that is shown."""
     return tuple(names[0] for names in classes)
 
 
@@ -80,7 +80,7 @@ def _with_aliases(entries: Sequence[tuple[str, str]], where: str) -> tuple[tuple
 
 
 def folder_class_name(folder: Path) -> str:
-    """Return the class name of a folder of an ImageFolder tree: `_` becomes a space.
+    """Return the class name of a class folder in an ImageFolder tree: `_` becomes a space.
 
     Example:
         >>> from pathlib import Path
@@ -92,7 +92,10 @@ def folder_class_name(folder: Path) -> str:
 
 
 def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
-    """The names, stripped, without blank ones; each comes with the place that gives it."""
+    """Return the stripped names without blank ones; `names` are pairs of a name and its place.
+
+    Raises `LatteError` for a repeated name, or fewer than two names.
+    """
     first: dict[str, str] = {}
     for name, place in ((name.strip(), place) for name, place in names):
         if name in first:
@@ -108,13 +111,13 @@ def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
 
 
 def refuse_fewer_than_two(classes: int, where: str) -> None:
-    """With one class there is nothing to tell apart: raise `LatteError`."""
+    """Raise `LatteError` if there are fewer than two classes."""
     if classes < 2:
         raise LatteError(f"{classes} class names; at least 2 are needed", where=where)
 
 
 class ClassLookup:
-    """Finds the label of a class by its exact name, else ignoring case and reading `_` as a space.
+    """Lookup of labels by exact class name, or else ignoring case and reading `_` as a space.
 
     Example:
         >>> from latte.api import ClassLookup
@@ -123,7 +126,7 @@ class ClassLookup:
     """
 
     def __init__(self, names: Sequence[str], aliases: Sequence[Sequence[str]] = ()) -> None:
-        """`aliases` are all names of each class, where it has more than the one in `names`."""
+        """Look up classes by `names`, or by all names of each class if `aliases` lists them."""
         self._names = names
         self._exact = {
             name: label
@@ -135,7 +138,7 @@ class ClassLookup:
             self._loose[_loosely(name)].append(name)
 
     def label(self, name: str, where: str) -> int:
-        """The label of `name`. Raises `LatteError` with the nearest class if there is none."""
+        """Return the label of `name`. Raises `LatteError` for an unknown or ambiguous name."""
         if name in self._exact:
             return self._exact[name]
         candidates = self._loose.get(_loosely(name), [])

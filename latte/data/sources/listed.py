@@ -1,4 +1,4 @@
-"""Images by the paths that a list or split file names, kept below their root."""
+"""Images whose paths a list or split file contains; paths must stay below a root folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latte.io.paths import is_file, some
 def image_reference(path: Path, root: Path) -> ImageReference:
     """Return the image at `path` with an id relative to `root` (with `..` if it is outside).
 
-    A name that is not UTF-8 has its odd bytes escaped, for ids are stored as text.
+    Bytes of a name that are not UTF-8 are escaped, because ids are stored as text.
     """
     relative = Path(os.path.relpath(path, root)).as_posix()
     name = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -24,11 +24,11 @@ def image_reference(path: Path, root: Path) -> ImageReference:
 
 
 class ListedPaths:
-    """Turns the paths that a file lists into images below `root`.
+    """Conversion of the paths that a file lists to images below `root`.
 
     An untrusted file must not make latte read files outside the root, and perhaps send them to a
-    describer. So `..` and links that lead outside are refused. Absolute paths are allowed if
-    `absolute` is true: the user wrote the file.
+    describer. So `..` and links that lead outside are refused. Absolute paths are allowed only
+    if `absolute` is true, for files that the user wrote.
 
     Example:
         >>> from pathlib import Path
@@ -38,7 +38,7 @@ class ListedPaths:
     """
 
     def __init__(self, root: Path, *, absolute: bool, id_root: Path | None = None) -> None:
-        """`id_root` is where ids start, if that is not where paths do."""
+        """Read paths relative to `root`; ids are relative to `id_root`, by default `root`."""
         self.root = root
         self._real_root = root.resolve()
         self._absolute = absolute
@@ -46,7 +46,7 @@ class ListedPaths:
         self._inside: dict[Path, bool] = {}
 
     def reference(self, entry: str, where: str) -> ImageReference:
-        """The image that `entry` names. Raises `LatteError` for a path that leaves the root."""
+        """Return the image at path `entry`. Raises `LatteError` for a path that leaves the root."""
         path = Path(entry)
         if not entry.strip() or "\0" in entry or not _is_file_name(entry):
             raise LatteError(f"{entry!r} is not a path", where=where)
@@ -64,8 +64,8 @@ class ListedPaths:
     ) -> tuple[ImageReference, ...]:
         """Return the images of all entries of `file`, sorted by id.
 
-        `read()` yields each entry with its place. It is called again only to name the place of an
-        image that is listed twice: a million places take much memory.
+        `read()` yields each entry with its place in the file. If an image is listed twice, `read()`
+        is called again to report the places, because storing a million places takes much memory.
         """
         images = [self.reference(entry, where) for entry, where in read()]
         if len({image.id for image in images}) < len(images):
@@ -91,7 +91,7 @@ class ListedPaths:
     def _stays_inside(self, path: Path) -> bool:
         if path.parent not in self._inside:
             self._inside[path.parent] = self._leads_inside(path.parent)
-        # Of a million images in a thousand folders, each folder is looked at once.
+        # Each folder is checked once, although it may hold thousands of images.
         return self._inside[path.parent] and (
             not os.path.islink(path) or self._leads_inside(path)  # noqa: PTH114 - takes any name
         )
@@ -100,7 +100,7 @@ class ListedPaths:
         try:
             return path.resolve().is_relative_to(self._real_root)
         except (OSError, RuntimeError):
-            return True  # a loop of links or an endless name: reading it fails, and says why
+            return True  # a loop of links or too long a name: reading the file raises an error
 
     def _refusal(self, what: str, where: str) -> LatteError:
         return LatteError(
@@ -109,7 +109,7 @@ class ListedPaths:
 
 
 def _is_file_name(text: str) -> bool:
-    """JSON can hold half of a character, which no file system can."""
+    """Return False for text that cannot be a file name, such as a lone surrogate from JSON."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
@@ -118,7 +118,7 @@ def _is_file_name(text: str) -> bool:
 
 
 def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]:
-    """The images without where they were named; raises `LatteError` for one named twice."""
+    """Return the images of (image, place) pairs. Raises `LatteError` if one is listed twice."""
     first: dict[str, str] = {}
     for image, where in images:
         if image.id in first:
@@ -132,7 +132,10 @@ def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]
 
 
 def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str) -> None:
-    """Single missing files are skipped when they are read; if none exists, the root is wrong."""
+    """Raise `LatteError` if there are no images, or if none of their files exists.
+
+    If none exists, the root is probably wrong. Single missing files are skipped when they are read.
+    """
     if not images:
         raise LatteError("names no images", where=where)
     if not any(is_file(image.path) for image in images):
@@ -195,5 +198,5 @@ def by_id(images: Iterable[ImageReference]) -> tuple[ImageReference, ...]:
 
 
 def labelled_by_id(images: Sequence[LabelledImage]) -> tuple[LabelledImage, ...]:
-    """Sort labelled images by id, as training images are."""
+    """Sort labelled images by id, as `by_id` sorts images without labels."""
     return tuple(sorted(images, key=lambda labelled: labelled.image.id))

@@ -27,7 +27,7 @@ SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "tes
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a split: `where` is `file split[index]`; the label may be missing.
+    """One image of a split; `where` is its place, `FILE SPLIT[INDEX]`, and `label` may be None.
 
     Example:
         >>> from latte.api.sources import Entry
@@ -42,7 +42,7 @@ class Entry:
 
 
 class Splits(dict[str, list[Entry]]):
-    """Entries of train, val and test, in this order; empty if a file has none.
+    """Lists of entries of train, val and test, in this order; a missing split is empty.
 
     Example:
         >>> from latte.api.sources import Entry, Splits
@@ -56,7 +56,7 @@ class Splits(dict[str, list[Entry]]):
     def names_by_label(self) -> dict[int, Entry]:
         """Return one labelled entry for each label, in label order.
 
-        Raises `LatteError` where a label has two names.
+        Raises `LatteError` if a label has two names.
         """
         return names_by_label([entry for entries in self.values() for entry in entries])
 
@@ -86,9 +86,9 @@ def read_splits(file: Path) -> Splits:
 
 
 def names_by_label(entries: Sequence[Entry]) -> dict[int, Entry]:
-    """One labelled entry for each label id, in the order of ids.
+    """Return one labelled entry for each label, in label order.
 
-    Raises `LatteError` where a label has two names.
+    Raises `LatteError` if a label has two names.
     """
     first: dict[int, Entry] = {}
     for entry in entries:
@@ -122,14 +122,12 @@ def _read_entry(entry: object, where: str) -> Entry:
     raise LatteError(f"{shown} is not [path, label, class name]", where=where, hint=SHAPE)
 
 
-# A dataset whose images, labels and class names come from the entries of a split.
-
-
 class SplitDataset(ImageSource[SourceOptionsT]):
-    """Training is train and val, evaluation is test, as LatteCLIP and its baselines read CoOp.
+    """Dataset whose images, labels and class names come from the entries of a CoOp split file.
 
-    Classes are ordered by label; their names come from the labelled entries. Split files are
-    untrusted, so their paths must stay below the root.
+    Training images are those of train and val, evaluation images those of test, as LatteCLIP and
+    its baselines read CoOp's splits. Classes are ordered by label; their names come from the
+    labelled entries. Split files are untrusted, so their paths must stay below the root.
 
     Example:
         >>> from latte.api import SourceOptions
@@ -153,7 +151,7 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         root: Path,
         spell: Callable[[str], str],
     ) -> None:
-        """Messages name `file`; `spell` turns a split's class name into the one that is used."""
+        """Read `splits` of `file`, which messages name; `spell` converts their class names."""
         self._file, self._root = file, root
         self._train, self._test = splits["train"] + splits["val"], splits["test"]
         names = splits.names_by_label()
@@ -162,15 +160,15 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         super().__init__(options, context, [(name,) for name in spelled])
 
     def training_images(self) -> Sequence[ImageReference]:
-        """The images of train and val, sorted by id."""
+        """Return the images of train and val, sorted by id."""
         return by_id([image for image, _ in self._listed_training])
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """The images of test, sorted by id."""
+        """Return the labelled images of test, sorted by id."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """The labels of train and val, where the split gives them."""
+        """Return the labels of train and val by image id, for entries that have a label."""
         return {
             image.id: self._labels[entry.label]
             for image, entry in self._listed_training

@@ -1,4 +1,4 @@
-"""Rows of CSV and JSONL files, each with the line that it stands on."""
+"""Rows of CSV and JSONL files, each with its line number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latte.io.paths import read_text, some
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: column -> value, and where it stands."""
+    """One row of a file: its values by column, and its line number."""
 
     file: Path
     line: int
@@ -24,11 +24,11 @@ class Row:
 
     @property
     def where(self) -> str:
-        """`file:line`, for messages."""
+        """Place of the row for messages, `FILE:LINE`."""
         return f"{self.file}:{self.line}"
 
     def text(self, column: str) -> str:
-        """The text in `column`. Raises `LatteError` if it is absent, empty or not a text."""
+        """Return the text in `column`. Raises `LatteError` if it is absent, empty or not a text."""
         if column not in self.values:
             close = get_close_matches(column, self.values, n=1)
             hint = f"Did you mean {close[0]!r}? " if close else ""
@@ -43,7 +43,7 @@ class Row:
         return value
 
     def optional_text(self, column: str) -> str | None:
-        """The text in `column`, None if it is absent or empty."""
+        """Return the text in `column`, or None if it is absent or empty."""
         value = self.values.get(column)
         if value is None or value == "":
             return None
@@ -55,7 +55,7 @@ class Row:
 
 
 def iterate_rows(file: Path) -> Iterator[Row]:
-    """Yield the rows of a CSV (with a header) or JSONL file; a row takes about 500 bytes.
+    """Yield the rows of a CSV (with a header) or JSONL file; a `Row` takes about 500 bytes.
 
     Raises `LatteError` with the line of malformed content.
 

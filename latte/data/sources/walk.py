@@ -1,4 +1,4 @@
-"""Every image below a folder, whatever links and hidden files lie around in it."""
+"""Search for images below a folder; links are followed, hidden files are left out."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _SORTED_AT_ONCE = 10_000
 
 
 def is_image_name(path: Path) -> bool:
-    """Return True if the suffix of the file is that of an image."""
+    """Return True if `path` has the suffix of an image file."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def list_images(root: Path, where: str) -> list[Path]:
-    """Return every image file below `root`, by suffix, unsorted. Raises `LatteError` without any.
+    """Return all files below `root` with an image suffix. Raises `LatteError` if there are none.
 
-    Hidden files and folders are left out. Links are followed, and a folder is listed once even if
-    several links lead to it. A broken link to a file is listed: reading it raises an error.
+    They are not sorted. Hidden files and folders are left out. Links are followed, and a folder is
+    listed once even if several links lead to it. A broken link to a file is listed; reading it
+    raises an error.
 
     Example:
         >>> from pathlib import Path
@@ -64,13 +65,14 @@ def list_folders(root: Path) -> list[Path]:
 
 
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
-    """Every visible file below `root`, as they are found; folders that links lead to come last.
+    """Yield every visible file below `root`; folders that links lead to come last.
 
-    A folder's entries come sorted by name, its sub-folders in their place among them; of a folder
-    with more than 10,000 entries, each 10,000 are sorted by themselves, so that none is held whole.
-    `unlisted` is called with each folder that cannot be listed; without it they raise `LatteError`.
+    The entries of a folder, files and sub-folders together, are visited in name order. A folder
+    with more than 10,000 entries is sorted in chunks of 10,000, to bound the memory. `unlisted` is
+    called with a `LatteError` for each folder that cannot be listed; without it, the error is
+    raised.
     """
-    # Real folders go before links, so that a folder is found under its own name where it has one.
+    # Real folders come before links, so that a folder below `root` is found by its real path.
     linked = deque([root])
     seen: set[tuple[int, int]] = set()
     while linked:
@@ -92,7 +94,7 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
 def _entries(
     folder: Path, seen: set[tuple[int, int]], unlisted: Callable[[LatteError], None] | None
 ) -> Iterator[os.DirEntry[str]]:
-    """Return the entries of `folder` that are not hidden; none if it was `seen`."""
+    """Yield the entries of `folder` that are not hidden; none if the folder is in `seen`."""
     try:
         status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:

@@ -1,1 +1,1 @@
-"""Comparison of finished runs in one table."""
+"""Compare finished runs in one table, as text, page, CSV or JSON."""

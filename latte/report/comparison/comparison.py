@@ -1,4 +1,4 @@
-"""A comparison of finished runs: its rows, and the notes that a reader needs."""
+"""A comparison of finished runs: its rows, and the notes that explain them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from latte.results.summary import read_runs
 
 @dataclass(frozen=True)
 class Comparison:
-    """Many runs in one table."""
+    """A comparison of runs in one table."""
 
     rows: tuple[Row, ...]
-    """By dataset, method and settings."""
+    """The rows, ordered by dataset, method and settings."""
     published: Published | None
     skipped: tuple[LatteError, ...]
     """An error per folder that is not in the table."""
 
     @property
     def has_verdicts(self) -> bool:
-        """Return whether any run had a guard, so that every row shows a verdict."""
+        """Return True if any run had a guard; every row then shows a verdict."""
         return any(run.verdict for row in self.rows for run in row.runs)
 
 
 def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparison:
-    """Return the comparison of the finished runs in `paths`.
+    """Compare the finished runs in `paths`.
 
     Args:
         paths: run folders, or folders of run folders.
@@ -51,7 +51,10 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
-    """Return `eurosat, 8100 images` by digest; equal titles get their digest added."""
+    """Return titles such as `eurosat, 8100 images`, by the digest of the data.
+
+    The digest is added to titles that would be equal.
+    """
     plain = {row.data.digest: _title(row) for row in rows}
     named = [*plain.values()]
     return {
@@ -61,7 +64,7 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return the notes that apply to this table."""
+    """Return the notes that apply to this comparison."""
     rows = comparison.rows
     return [
         *_on_oracles(rows),
@@ -97,7 +100,7 @@ def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
-    """Report the posterior's accuracy, which the table does not have."""
+    """Yield notes on the posterior's accuracy, which the table does not show."""
     for row in rows:
         if row.own:
             yield (
@@ -129,7 +132,7 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_data(rows: Sequence[Row]) -> Iterator[str]:
-    """Explain why one dataset name has several tables."""
+    """Yield a note if one dataset name has several tables, which explains why."""
     digests: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)

@@ -1,4 +1,4 @@
-"""The comparison as CSV and JSON, for other programs."""
+"""Export a comparison as CSV and JSON, for other programs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ COLUMNS = (
     "peak_memory_mb",
     "folders",
 )
-"""Accuracies, gains and deviations are fractions; a figure that does not exist is empty."""
+"""Columns of the CSV; accuracies, gains and deviations are fractions, missing values empty."""
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Return a line per classifier of each row, with all digits."""
+    """Return CSV with a line per classifier of each row, and numbers with all digits."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -45,7 +45,7 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return plain data: the rows with seconds by stage, the notes, and skipped folders."""
+    """Return data for JSON: the rows with seconds by stage, the notes, and skipped folders."""
     published = comparison.published
     return {
         "rows": [_row(row) for row in comparison.rows],

@@ -1,4 +1,4 @@
-"""The comparison as one HTML page."""
+"""Show a comparison as one HTML page."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class OverviewCell:
-    """One method on one dataset."""
+    """Result of one method on one dataset."""
 
     top1: str
     gain: str
     best: bool
-    """Whether no other method has a higher mean top-1 on the dataset."""
+    """True if no other method has a higher mean top-1 on the dataset."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Methods by datasets: a row per method with its settings, a column per dataset."""
+    """Table with a row per method and settings, and a column per dataset."""
 
     datasets: tuple[str, ...]
     rows: tuple[tuple[str, tuple[OverviewCell | None, ...]], ...]
 
 
 def page(comparison: Comparison, path: Path | None = None) -> str:
-    """Return the page; if its `path` is known, it links to reports below and beside it."""
+    """Return the page; if its `path` is given, it links to run reports near that path."""
     content = {
         "runs": plural(sum(len(row.seeds) for row in comparison.rows), "run"),
         "overview": overview(comparison.rows),
@@ -66,7 +66,7 @@ def page(comparison: Comparison, path: Path | None = None) -> str:
 
 
 def overview(rows: Sequence[Row]) -> Overview | None:
-    """Return methods by datasets; None if fewer than two datasets have labels."""
+    """Return the overview; None if fewer than two datasets have labels."""
     labelled = [row for row in rows if row.adapted]
     titles = dataset_titles(labelled)
     if len(titles) < 2:
@@ -102,9 +102,11 @@ def _cell(row: Row | None, best: float) -> OverviewCell | None:
 
 
 def report_link(page: Path, folder: Path) -> str | None:
-    """Return the relative address of a run's report; None unless it is below or beside the page.
+    """Return the relative link from the page to a run's report, or None.
 
-    The links still work after the folder that contains page and reports has been moved.
+    The link exists if the report is below the page's folder or the parent of that folder.
+
+    Links still work after a folder that contains the page and the reports is moved.
     """
     report = folder.resolve() / "report" / "index.html"
     here = page.absolute().parent.resolve()
@@ -197,6 +199,6 @@ def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
 
 
 def _seed_gains(row: Row) -> tuple[float, ...]:
-    """Return the gain of each seed; empty for a single seed."""
+    """Return the gain of each seed; empty if there is only one."""
     gains = tuple(run.adapted.gain.value for run in row.runs if run.adapted)
     return gains if len(gains) > 1 else ()

@@ -1,4 +1,4 @@
-"""Parts of the comparison page: accuracy by class of two methods, and training curves."""
+"""Parts of the comparison page: accuracy per class of two methods, and training curves."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from latte.report.page.curves import recorded
 from latte.results.summary import Run
 
 COLOURS = 6
-"""Number of line colours; of more rows, the best are drawn."""
+"""Number of line colours; if there are more rows, only the best rows are drawn."""
 
 _FIGURES: dict[str, tuple[str, Format]] = {
     "top1": ("Top-1 accuracy", percent_tick),
@@ -38,7 +38,7 @@ _FIGURES: dict[str, tuple[str, Format]] = {
 
 @dataclass(frozen=True)
 class ClassLine:
-    """Accuracy of one class by two classifiers."""
+    """Accuracy of two classifiers on one class."""
 
     name: str
     images: int
@@ -50,31 +50,31 @@ class ClassLine:
 
 @dataclass(frozen=True)
 class Differences:
-    """Accuracy by class of every classifier, and the two that are shown first."""
+    """Accuracy per class of every classifier, and the two that the page compares at first."""
 
     data: dict[str, Any]
-    """Data of the page's script: names, images, and accuracies of each classifier."""
+    """Data for the page's script: class names, images per class, and accuracies per classifier."""
     choices: tuple[str, ...]
     first: int
     second: int
     lines: tuple[ClassLine, ...]
-    """Largest difference in favour of the second first."""
+    """Classes on which the second classifier is furthest ahead come first."""
 
 
 @dataclass(frozen=True)
 class TrainingCurves:
-    """Charts of one dataset's runs: a figure per chart, a line per run."""
+    """Charts of the runs on one dataset, with one figure per chart and one line per run."""
 
     legend: tuple[tuple[str, str], ...]
-    """Style class and name of each row."""
+    """Style class and name of each row that is drawn."""
     charts: tuple[tuple[str, Markup], ...]
-    """Title and picture of each."""
+    """Title and picture of each chart."""
     left_out: int
-    """Number of rows without a line."""
+    """Number of rows that are not drawn."""
 
 
 def differences(rows: Sequence[Row]) -> Differences | None:
-    """Return accuracies by class; None without labels, or if runs have different classes."""
+    """Return accuracies per class; None without labels, or if images per class differ."""
     known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
     images = {_images(run) for row in known for run in row.runs}
     if not known or len(images) != 1:
@@ -113,7 +113,7 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
 
 
 def _default(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return the second best and the best method, or zero-shot and the only method."""
+    """Return the indices of the two best methods, best last, or of zero-shot and the only one."""
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
     ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
     return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
@@ -156,7 +156,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:
-    """Return the charts of these rows; None if no run recorded a step."""
+    """Return the training curves of the best rows; None if no run recorded metrics."""
     shown = _shown(rows)
     lines = [
         (f"line-{number}", read)
@@ -187,7 +187,7 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _charts(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]], rows: Sequence[Row]
 ) -> list[tuple[str, Markup]]:
-    """Return one chart, or one per learner."""
+    """Return (title, chart) of a figure; one per learner if each learner records it."""
     title, tick = _FIGURES[figure]
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:
@@ -211,6 +211,6 @@ def _title(title: str, name: str) -> str:
 
 
 def _zero_shot(rows: Sequence[Row]) -> Reference | None:
-    """Return the zero-shot accuracy if all runs share it."""
+    """Return a line at the zero-shot accuracy; None unless it is the same in all rows."""
     found = {row.zero_shot.mean for row in rows if row.zero_shot}
     return Reference(found.pop(), "zero-shot") if len(found) == 1 else None

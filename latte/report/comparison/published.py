@@ -1,4 +1,4 @@
-"""Published numbers beside measured ones, and whether both agree."""
+"""Compare measured numbers with published ones."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerance of top-1, as a fraction, for another run with other texts of the LMM."""
+"""Smallest tolerance of top-1, as a fraction, as another run gets other texts from the LMM."""
 _DEVIATIONS = 2
 
 _KEYS = ("source", "note", "averages", "rows")
 _DIGITS = 6
-"""Decimals of a fraction: more than papers print, and few enough to hide rounding errors."""
+"""Decimals of a fraction: more than papers print, but few enough to remove rounding errors."""
 _EXAMPLE = "As in: rows: {latteclip: {eurosat: 80.27}}"
 
 
@@ -37,22 +37,22 @@ class Published:
     rows: Mapping[str, Mapping[str, float]]
     """Top-1 accuracy as a fraction, by method and dataset."""
     averages: Mapping[str, float] = field(default_factory=dict)
-    """Mean over all datasets, of methods without numbers by dataset."""
+    """Mean over all datasets, by method, for methods without numbers per dataset."""
 
 
 @dataclass(frozen=True)
 class Own:
-    """A measured number."""
+    """A measured top-1 accuracy, as a fraction: the mean over seeds."""
 
     mean: float
     reach: float | None
-    """Half of its 95 % t-interval over seeds; None for a single seed."""
+    """Half the width of the 95 % t-interval over seeds; None for a single seed."""
     seeds: int
 
 
 @dataclass(frozen=True)
 class Beside:
-    """A measured number beside the published one, as fractions."""
+    """A measured accuracy and the published one, as fractions."""
 
     row: str
     own: Own
@@ -61,14 +61,15 @@ class Beside:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus published; None without a published number."""
+        """Measured minus published accuracy; None without a published number."""
         return None if self.published is None else self.own.mean - self.published
 
     @property
     def verdict(self) -> Verdict | None:
-        """Return whether both agree within the tolerance.
+        """Return `agrees` if measured and published accuracy differ by at most the tolerance.
 
-        It is `unclear` if they differ by more, but by less than the interval over seeds.
+        If the excess over the tolerance is within `own.reach`, return `unclear`; if it is larger,
+        return `differs`. None without a published number.
         """
         if self.difference is None:
             return None
@@ -79,9 +80,9 @@ class Beside:
 
 
 def read_published(path: Path) -> Published:
-    """Return the content of a file, in which accuracies are percentages.
+    """Read published numbers from a file, in which accuracies are percentages.
 
-    Raises `LatteError` with every mistake and its line.
+    Raises `LatteError` that lists every mistake with its line.
     """
     root, mistakes = read_nodes(path), Mistakes()
     for key, node in root.items():
@@ -96,10 +97,10 @@ def read_published(path: Path) -> Published:
 
 
 def with_published(rows: Sequence[Row], published: Published) -> list[Row]:
-    """Return `rows` with the published number of their method and dataset, where there is one.
+    """Return `rows` with the published number of their method and dataset, if there is one.
 
-    Recipes named after method and dataset, such as `latteclip-eurosat`, match too. Case, and `_` in
-    place of `-`, make no difference.
+    A recipe that is named after method and dataset, such as `latteclip-eurosat`, matches too. Names
+    are compared without regard to case, and `_` is equal to `-`.
     """
     return [replace(row, published=_number(row, published)) for row in rows]
 
@@ -111,7 +112,7 @@ def unmatched(rows: Sequence[Row], published: Published) -> list[str]:
 
 
 def measured(runs: Sequence[Run]) -> Own | None:
-    """Return the mean of finished runs, one per seed; None without labelled images."""
+    """Return the mean top-1 accuracy of runs, one per seed; None without labelled images."""
     values = [run.adapted.top1 for run in runs if run.adapted]
     if not values:
         return None
@@ -122,17 +123,17 @@ def measured(runs: Sequence[Run]) -> Own | None:
 
 
 def beside(row: str, dataset: str, own: Own, published: Published) -> Beside:
-    """Return `own` beside the published number of this row and dataset."""
+    """Return `own` together with the published number of this row and dataset."""
     number = published.rows.get(row, {}).get(dataset)
     return Beside(row, own, number, tolerance(dataset, published))
 
 
 def tolerance(dataset: str, published: Published) -> float:
-    """Return how far apart two runs of one method may be on `dataset`.
+    """Return the largest difference, as a fraction, that two runs of a method may have.
 
-    Papers do not report how much seeds differ. Twice the standard deviation of the published
-    variants stands in for it, and at least `LEAST_TOLERANCE`: the variants have no visible order,
-    and a real effect among them makes the tolerance wider.
+    Papers do not report how much results differ between seeds. The tolerance is therefore twice the
+    standard deviation of the published methods on `dataset`, but at least `LEAST_TOLERANCE`. This
+    treats the differences between the methods as random; a real effect widens the tolerance.
     """
     values = [row[dataset] for row in published.rows.values() if dataset in row]
     scatter = stdev(values) if len(values) > 1 else 0.0
@@ -140,7 +141,10 @@ def tolerance(dataset: str, published: Published) -> float:
 
 
 def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) -> Beside:
-    """Return a row's mean over datasets beside the published mean; errors count as independent."""
+    """Return a row's mean over datasets together with the published mean.
+
+    The errors on different datasets are assumed to be independent.
+    """
     names, own = [name for name, _ in numbers], [one for _, one in numbers]
     reaches = [one.reach for one in own if one.reach is not None]
     mean = Own(
@@ -178,7 +182,7 @@ def _rows(root: Node, mistakes: Mistakes) -> dict[str, dict[str, float]]:
 
 
 def _percentages(path: KeyPath, row: Node, mistakes: Mistakes) -> dict[str, float]:
-    """Return the fractions in the mapping `row`, whose key path is `path`."""
+    """Return the percentages in the mapping at key path `path`, as fractions by name."""
     if not isinstance(row.value, dict):
         mistakes.add(row.origin, path, "is not a mapping of datasets", _EXAMPLE)
         return {}

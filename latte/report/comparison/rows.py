@@ -1,4 +1,4 @@
-"""Rows of a comparison: runs that differ only in their seed are averaged."""
+"""Make the rows of a comparison; runs that differ only in their seed are averaged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from latte.results.summary import INPUTS, Data, Run, Score
 Over = Literal["seeds", "images"]
 
 ORACLE = "oracle"
-"""Marks results that used ground-truth labels of their training images."""
+"""Mark of results that used ground-truth labels of their training images."""
 
 _LONGEST_VALUE = 40
 _DIGEST_DIGITS = 6
@@ -34,46 +34,48 @@ class Result:
     top1: Spread
     gain: Interval
     gain_over: Over
-    """Seeds or images, whichever the 95 % interval of the gain accounts for."""
+    """The variation that the gain's 95 % interval covers: that of seeds or that of images."""
 
     @property
     def mark(self) -> str:
-        """Return `*` if several seeds gain exactly the same, else an empty text."""
+        """Return `*` if several seeds have exactly the same gain, else an empty text."""
         return "*" if self.gain_over == "images" and self.top1.runs > 1 else ""
 
     def gain_text(self, images: int) -> str:
-        """Return `+4.7 (+4.1 to +5.4)`, in percentage points, with the mark."""
+        """Return the gain in percentage points, its interval and `mark`: `+4.7 (+4.1 to +5.4)`."""
         return points_with_range(self.gain, images) + self.mark
 
 
 @dataclass(frozen=True)
 class Row:
-    """One recipe on one dataset."""
+    """Result of one recipe on one dataset, over seeds."""
 
     method: str
     labels: tuple[str, ...]
-    """`key=value` where other rows of this method and dataset have other values; `ORACLE` first."""
+    """`key=value` for settings in which rows of this method and dataset differ.
+
+    If the recipe used labels of training images, `ORACLE` comes first."""
     data: Data
     seeds: tuple[int, ...]
     zero_shot: Spread | None
-    """None without labelled images, as is `adapted`."""
+    """Zero-shot accuracy; like `adapted`, None without labelled images."""
     adapted: Result | None
     controls: Mapping[str, Result]
     seconds: Mapping[str, float]
-    """Mean by stage."""
+    """Mean seconds by stage."""
     peak_memory_mb: float | None
-    """The largest of the runs that recorded it."""
+    """The largest value of all runs; None if no run recorded it."""
     folders: tuple[Path, ...]
     published: float | None = None
     """Top-1 that a paper reports, as a fraction."""
     has_oracle: bool = False
-    """Whether the row or one of its controls used labels of training images."""
+    """True if the row or one of its controls used labels of training images."""
     runs: tuple[Run, ...] = ()
     """The averaged runs, by seed."""
     own: Result | None = None
-    """The posterior on the test images that are training images; None where there are none."""
+    """The posterior's result on test images that are training images; None if there are none."""
     candidate: Result | None = None
-    """Adapted models that guards did not accept in full, on the images of `adapted`."""
+    """Result of the candidates that guards did not accept in full, on the images of `adapted`."""
 
     @property
     def name(self) -> str:
@@ -89,13 +91,13 @@ class Row:
 
     @property
     def others(self) -> dict[str, Result]:
-        """Results that stand below the row, by name: candidate and controls."""
+        """Results that are shown below the row, by name: candidate and controls."""
         candidate = {"candidate": self.candidate} if self.candidate else {}
         return candidate | {f"control {name}": one for name, one in self.controls.items()}
 
     @property
     def verdict(self) -> str:
-        """Return `likely better (0.93)`; of several seeds, how often each outcome occurs."""
+        """The guard's verdict, such as `likely better (0.93)`, or the outcomes of several seeds."""
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)
@@ -104,7 +106,7 @@ class Row:
 
     @property
     def own_images(self) -> int:
-        """Number of test images that are training images of the row's first run."""
+        """Number of test images that are training images with a posterior, in the first run."""
         return self.runs[0].own_images if self.runs else 0
 
 
@@ -120,10 +122,10 @@ class _Group:
 
 
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
-    """Return rows by dataset, method and settings; and an error per run that repeats another one.
+    """Return rows ordered by dataset, method and settings, and an error per repeated run.
 
     Runs on different evaluation images, training images or weights are never averaged, even if
-    their recipes have one name.
+    their recipes have the same name.
     """
     groups, repeated = _grouped(runs)
     families: dict[tuple[str, Data], list[_Group]] = {}
@@ -135,11 +137,11 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
 
 
 def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
-    """Return the mean gain with its 95 % interval, and what the interval accounts for.
+    """Return the mean gain with its 95 % interval, and `seeds` or `images`.
 
-    One run has its own paired interval over images. Several have the t-interval over seeds. If all
-    seeds gain exactly the same, that interval would claim certainty, so the widest of the runs' own
-    intervals is returned.
+    A single run has its paired interval over images; several runs have the t-interval over seeds.
+    If all seeds have exactly the same gain, the t-interval would have width zero, so the widest of
+    the runs' intervals over images is returned.
     """
     gains = [score.gain for score in scores]
     values = [gain.value for gain in gains]
@@ -152,7 +154,8 @@ def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
 def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys in which `settings` differ, in the order of the recipe.
 
-    The digest of the inputs is included only if two of them have no other difference.
+    `INPUTS`, the digest of the inputs, is included only if some of the settings differ in nothing
+    else.
     """
     keys = dict.fromkeys(key for one in settings for key in one)
     differing = [key for key in keys if len({_identity(one, key) for one in settings}) > 1]
@@ -162,7 +165,7 @@ def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `key=value` for each of `keys`, shortened to the end that is unique among them."""
+    """Return `key=value` for each of `keys`; keys are shortened to their shortest unique end."""
     return tuple(
         f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
         for key in keys
@@ -170,7 +173,7 @@ def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
-    """Return a sort key: numbers by size, then texts."""
+    """Return a key that sorts rows by their settings: numbers by size, then texts."""
     return tuple(_rank(settings.get(key)) for key in keys)
 
 
@@ -192,7 +195,7 @@ def _grouped(runs: Sequence[Run]) -> tuple[list[_Group], list[LatteError]]:
 
 
 def _family_rows(family: Sequence[_Group]) -> list[Row]:
-    """Return the rows of one method and dataset, labelled by the keys in which they differ."""
+    """Return the rows of one method and dataset, labelled by the settings in which they differ."""
     keys = differing_keys([group.first.settings for group in family])
     ordered = sorted(family, key=lambda group: order(group.first.settings, keys))
     return [_row(group, labels(group.first.settings, keys)) for group in ordered]
@@ -229,7 +232,7 @@ def _result(scores: Sequence[Score]) -> Result:
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:
-    """Average controls that have the same name and settings."""
+    """Return the results of controls by name; equal name and settings are averaged over runs."""
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
         for name, control in run.controls.items():

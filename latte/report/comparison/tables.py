@@ -1,4 +1,4 @@
-"""Published tables as plans of runs: each number names the recipe that reproduces it."""
+"""Plan the runs that reproduce a published table; each row names the recipe to run."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _DATASET = "{dataset}"
 
 
 class RowSettings(Options):
-    """The recipe of one row."""
+    """Recipe of one row of a table."""
 
     recipe: str = Field(description="name of a shipped recipe, or a file beside the table")
     set: dict[str, Any] = Field(default={}, description="changed values by key path")
 
 
 class TableSettings(Options):
-    """The content of a table's file."""
+    """Content of a file that describes a table."""
 
     title: str = Field(description="what the table is about")
     published: str = Field(description="file with the published numbers, beside the table")
@@ -43,7 +43,7 @@ class TableSettings(Options):
 
 
 class ChangeSettings(Options):
-    """A file of changes to every run."""
+    """Content of a file with settings that change every run."""
 
     set: dict[str, Any] = Field(description="values by key path")
 
@@ -59,7 +59,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Cell:
-    """The runs of one number: a row's recipe on one dataset, once per seed."""
+    """The runs behind one number of a table: a row's recipe on one dataset, once per seed."""
 
     row: str
     dataset: str
@@ -67,19 +67,22 @@ class Cell:
 
 
 def read_table(path: Path) -> Table:
-    """Return the table in a file, or the shipped table of that name. Raises `LatteError`."""
+    """Read the table in a file, or the shipped table of that name.
+
+    Raises `LatteError` if there is no such table, or it has mistakes.
+    """
     file = find_file(path)
     settings = _read(file, TableSettings)
     return Table(file, settings, read_published(file.parent / settings.published))
 
 
 def read_changes(path: Path) -> dict[str, str]:
-    """Return values by key path, as `--set` takes them, from a file such as `tiny.yaml`."""
+    """Read values by key path, in the format of `--set`, from a file such as `tiny.yaml`."""
     return _as_texts(_read(find_file(path), ChangeSettings).set)
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:
-    """Return values by key path of `--set KEY=VALUE`. Raises `LatteError` for several values."""
+    """Return values by key path of `KEY=VALUE` texts. Raises `LatteError` for several values."""
     found = {}
     for text in texts:
         key, _, value = text.partition("=")
@@ -90,7 +93,7 @@ def changes_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def chosen_datasets(table: Table, chosen: str | None) -> list[str]:
-    """Return the table's datasets, or those in `a,b`. Raises `LatteError` for unknown ones."""
+    """Return the table's datasets, or those chosen as in `a,b`. Raises `LatteError` if unknown."""
     known = table.settings.datasets
     if chosen is None:
         return [*known]
@@ -111,7 +114,7 @@ def plan_dataset(
     registry: Registry,
     limit: int | None,
 ) -> list[Cell]:
-    """Return the runs of one column, row by row. Raises `LatteError` with a row's mistakes."""
+    """Return the cells of one column, row by row. Raises `LatteError` if a recipe has mistakes."""
     cells = []
     for name, row in table.settings.rows.items():
         values = {**_as_texts(row.set), **changes}
@@ -123,7 +126,7 @@ def plan_dataset(
 
 
 def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> str | None:
-    """Return in one line why the recipe's images cannot be listed; None if they can."""
+    """Return the reason why the recipe's images cannot be listed; None if they can."""
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, None))
     try:
         workspace.dataset.training_images()
@@ -150,5 +153,5 @@ def _recipe(name: str, table: Path) -> Path:
 
 
 def _as_texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as JSON, whose types `--set` restores."""
+    """Return values as JSON texts, from which `--set` restores the types."""
     return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}

@@ -1,4 +1,4 @@
-"""The comparison as plain text, at most 80 columns wide."""
+"""Show a comparison as plain text, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from latte.report.terminal import table as lines_of_table
 _NAME = "method"
 _NARROWEST_NAME = 16
 _OPTIONAL = ("memory", "time")
-"""Columns that are left out, first to last, while names have too little room."""
+"""Columns that are left out, in this order, until names have enough room."""
 
 
 @dataclass(frozen=True)
 class _Line:
-    """One classifier of a dataset: names, the first flush left unless `below`, and figures."""
+    """A table row for one classifier, with its names and figures.
+
+    The first name is not indented unless `below` is true; the other names always are.
+    """
 
     digest: str
     names: tuple[str, ...]
     figures: dict[str, str]
-    """By heading."""
+    """Text of each figure by heading."""
     below: bool = False
-    """Whether it belongs to the classifier above it."""
+    """True for a candidate or control of the classifier above."""
 
     def cell(self, heading: str) -> RenderableType:
         """Return the cell below `heading`."""
@@ -42,14 +45,14 @@ class _Line:
         return Group(start, *map(indented, details))
 
     def width(self, heading: str) -> int:
-        """Return the columns that the cell needs on one line."""
+        """Return the width in terminal columns of the cell below `heading`, on one line."""
         if heading != _NAME:
             return cell_len(self.figures.get(heading, ""))
         return max(cell_len(one_line(name)) + GAP for name in self.names)
 
 
 def table(comparison: Comparison) -> str:
-    """Return a table per dataset, and the notes."""
+    """Return the text of a comparison: a table per dataset, and the notes."""
     lines = [line for row in comparison.rows for line in _lines(row, comparison)]
     headings, left_out = _headings(lines)
     text: list[str] = []
@@ -68,7 +71,7 @@ def table(comparison: Comparison) -> str:
 
 
 def _lines(row: Row, comparison: Comparison) -> Iterator[_Line]:
-    """Yield the row and what belongs below it: a candidate, and controls."""
+    """Yield the lines of a row: the adapted classifier, its candidate and its controls."""
     verdict = [row.verdict] if comparison.has_verdicts else []
     figures = {
         "seeds": str(len(row.seeds)),
@@ -95,7 +98,7 @@ def _accuracy(result: Result | None, row: Row) -> dict[str, str]:
 
 
 def _headings(lines: Sequence[_Line]) -> tuple[list[str], list[str]]:
-    """Return the headings for which there is room, and those that are left out."""
+    """Return the headings that fit the width, and those that are left out."""
     headings, left_out = [_NAME, *lines[0].figures], list[str]()
 
     def width(heading: str) -> int:

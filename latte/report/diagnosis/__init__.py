@@ -1,1 +1,1 @@
-"""Diagnosis of runs: measures of adaptation, most of them without labels."""
+"""Diagnose runs with measures of adaptation, most of which need no labels."""

@@ -1,4 +1,4 @@
-"""Measures of a classifier: its confidence, the classes that it uses, and its closest classes."""
+"""Measures of a classifier: its confidence, the classes it predicts, and its closest classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latte.interfaces import Classifier
 from latte.report.diagnosis.measure import Measure, Measurement
 
 IMAGES_PER_BLOCK = 8192
-"""Images whose (rows, C) similarities are in memory at once."""
+"""Number of images whose similarities are in memory at once."""
 _PROTOTYPES_PER_BLOCK = 2048
 
 CONFIDENCE = Measure(
@@ -57,13 +57,13 @@ class Confidence:
     labels: Tensor
     """(N,) int64: the nearest class."""
     confidence: Tensor
-    """(N,): its probability, by softmax of logit scale times cosine."""
+    """(N,): the probability of the nearest class, by softmax of logit scale times cosine."""
     margin: Tensor
-    """(N,): cosine of the nearest class minus that of the second; 0 with a single class."""
+    """(N,): cosine of the nearest minus that of the second class; 0 with a single class."""
 
 
 def confidence(features: Tensor, classifier: Classifier, logit_scale: float) -> Confidence:
-    """Classify N > 0 unit features (N, D), block by block."""
+    """Classify images with unit features (N, D), N > 0, block by block."""
     blocks = [
         _confidence_of_block(classifier.similarities(block), logit_scale)
         for block in torch.split(features, IMAGES_PER_BLOCK)
@@ -76,7 +76,7 @@ def confidence(features: Tensor, classifier: Classifier, logit_scale: float) -> 
 
 
 def confidence_measures(found: Confidence) -> list[Measurement]:
-    """Return mean confidence and mean margin."""
+    """Return the measurements of mean confidence and mean margin."""
     return [
         Measurement(CONFIDENCE, float(found.confidence.double().mean())),
         Measurement(MARGIN, float(found.margin.double().mean())),
@@ -84,12 +84,12 @@ def confidence_measures(found: Confidence) -> list[Measurement]:
 
 
 def usage_measure(labels: Tensor, classes: int) -> Measurement:
-    """Return the share of classes that occur among N labels (N,)."""
+    """Return the share of all classes that occur among the labels (N,)."""
     return Measurement(IN_USE, int((labels.bincount() > 0).sum()) / classes)
 
 
 def change_measure(zero_shot: Tensor, adapted: Tensor) -> Measurement:
-    """Return the share of N > 0 images whose two labels (N,) differ."""
+    """Return the share of images whose zero-shot and adapted labels (N,) differ; N > 0."""
     return Measurement(CHANGED, 1 - agreement(zero_shot, adapted))
 
 

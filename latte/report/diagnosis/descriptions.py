@@ -1,4 +1,4 @@
-"""Measures of descriptions: do they distinguish classes, and do they differ between images?"""
+"""Measures of descriptions: how well texts distinguish classes, and how much texts differ."""
 
 from __future__ import annotations
 
@@ -69,16 +69,17 @@ class Texts:
     features: Tensor
     """(U, D): frozen unit features of the distinct texts."""
     rows: Mapping[str, Tensor]
-    """By description, in the recipe's order: the row (N,) of each image's text. A description of
-    scope `class` has the text of the image's zero-shot label. Where the describer refused, it is
-    the text that training uses instead; of several texts, the first that was not refused."""
+    """By description, in the recipe's order: the row (N,) in `features` of each image's text. A
+    description of scope `class` has the text of the image's zero-shot label. If the describer
+    refused an image, the text is the replacement that training uses. If an image has several texts,
+    the first one that was not refused is used."""
     answered: Mapping[str, Tensor]
-    """By description that a describer wrote: bool (N,), images that it gave a text for."""
+    """By description, only those from a describer: bool (N,), True for images with a text."""
     leaking: frozenset[str]
     """Descriptions whose prompt contains the zero-shot label."""
     classifier: Classifier
     weights: Mapping[str, float] = field(default_factory=dict)
-    """The recipe's factor in the mix by description; 1 if not named."""
+    """The recipe's weight of each description in the mix; 1 for descriptions not listed."""
 
     @cached_property
     def nearest(self) -> Tensor:
@@ -88,18 +89,18 @@ class Texts:
 
     @cached_property
     def margins(self) -> Tensor:
-        """(U,): the mixer's weight of each text."""
+        """(U,): the weight that LatteCLIP's mixer gives each text."""
         blocks = torch.split(self.features, IMAGES_PER_BLOCK)
         return torch.cat([margin_weights(block, self.classifier) for block in blocks])
 
     def named(self, description: str, labels: Tensor) -> Tensor:
-        """Return 1 where the text is nearest to the label (N,), 0 where not, NaN where refused."""
+        """Return (N,): 1 if an image's text is nearest to its label, else 0; NaN if refused."""
         same = (self.nearest[self.rows[description]] == labels).double()
         return same.where(self.answered[description], torch.nan)
 
 
 def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
-    """Return a section per description, given zero-shot labels (N,); none without a describer."""
+    """Return a section per description, given zero-shot labels (N,); empty without describer."""
     if not texts.answered:
         return []
     weights = mix_shares(
@@ -120,13 +121,13 @@ def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
 
 
 def mix_shares(margins: list[Tensor]) -> list[float]:
-    """Return each description's mean share of the mix, given positive weighted margins (N,)."""
+    """Return each description's mean share of the mix, from positive weighted margins (N,)."""
     stacked = torch.stack(margins).double()
     return (stacked / stacked.sum(dim=0)).mean(dim=1).tolist()
 
 
 def agreement_by_chance(labels: Tensor, other: Tensor, classes: int) -> float:
-    """Return the share on which unrelated labellings (N,) with these class counts agree."""
+    """Return the expected agreement of unrelated labellings (N,) with these class counts."""
     counts = [one.bincount(minlength=classes).double() for one in (labels, other)]
     return float((counts[0] * counts[1]).sum()) / len(labels) ** 2
 
@@ -135,8 +136,8 @@ def mean_pairwise_cosine(features: Tensor, counts: Tensor) -> float:
     """Return the mean cosine over all pairs of n vectors; NaN for fewer than two vectors.
 
     Args:
-        features: distinct unit rows (U, D).
-        counts: occurrences of each (U,); n is their sum.
+        features: distinct unit vectors (U, D).
+        counts: number of occurrences of each vector (U,); n is their sum.
     """
     total = float(counts.sum())
     if total < 2:
@@ -146,12 +147,13 @@ def mean_pairwise_cosine(features: Tensor, counts: Tensor) -> float:
 
 
 def adjusted_mutual_information(labels: Tensor, other: Tensor) -> float:
-    """Return 1 if each of two labellings (N,) determines the other, 0 as by chance, or below.
+    """Return the adjusted mutual information of two labellings (N,), which is at most 1.
 
-    (I - E) / (mean of both entropies - E), where E is the mutual information expected of random
-    labellings with these class counts. Normalised information without E would be far above 0 for
-    unrelated labels wherever images are few for the number of classes. It is 0 if one labelling has
-    a single class, or every image is a class of its own.
+    It is 1 if each labelling determines the other, and 0 on average for unrelated labellings; it
+    can be negative. The formula is (I - E) / (mean of both entropies - E), with the mutual
+    information I and its expected value E for random labellings with these class counts. Without
+    E, unrelated labellings with few images per class would be far above 0. The result is 0 if one
+    labelling has a single class, or if every image has a class of its own.
 
     Vinh, Epps and Bailey (2010), Journal of Machine Learning Research 11:2837-2854 (AMI, sum).
     """
@@ -174,14 +176,15 @@ def mutual_information(labels: Tensor, other: Tensor) -> float:
 
 
 def expected_mutual_information(counts: Tensor, other: Tensor) -> float:
-    """Return the mean mutual information, in nats, over all permutations of the labels.
+    """Return the mean mutual information of two labellings, in nats, over all permutations.
 
-    The overlap of two classes is hypergeometric (Vinh et al. 2010, theorem 1). Classes of one size
-    are summed once, so that the work grows with the images times the distinct sizes.
+    The overlap of two classes has a hypergeometric distribution (Vinh et al. 2010, theorem 1).
+    Classes of equal size are computed once, so that the work grows with the number of images times
+    the number of distinct sizes.
 
     Args:
-        counts: positive numbers of images by class of one labelling (A,).
-        other: the same of the other labelling (B,).
+        counts: positive numbers of images per class in one labelling (A,).
+        other: positive numbers of images per class in the other labelling (B,).
     """
     images = int(counts.sum())
     log_factorial = torch.lgamma(torch.arange(images + 1, dtype=torch.float64) + 1)
@@ -216,7 +219,7 @@ def expected_mutual_information(counts: Tensor, other: Tensor) -> float:
 
 
 def _text_measures(texts: Texts, name: str, labels: Tensor) -> list[Measurement]:
-    """Measure the texts that a describer wrote, without templates that fill its gaps."""
+    """Measure the texts that a describer wrote, without the replacements of refused texts."""
     answered = texts.answered[name]
     refused = Measurement(REFUSED, 1 - float(answered.double().mean()))
     if not answered.any():
@@ -236,7 +239,7 @@ def _text_measures(texts: Texts, name: str, labels: Tensor) -> list[Measurement]
 
 
 def _counts(labels: Tensor) -> Tensor:
-    """Return the numbers of images of the classes that occur."""
+    """Return the number of images of each class that occurs."""
     counts = labels.bincount()
     return counts[counts > 0]
 

@@ -1,4 +1,4 @@
-"""Diagnoses of finished runs, and the correlation of each measure with the real gain."""
+"""Diagnose finished runs, and correlate each measure with the real gain."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Diagnosis:
     training_images: int
     class_names: tuple[str, ...]
     verdict: Verdict | None
-    """None without a guard."""
+    """The guard's verdict; None without a guard."""
     sections: tuple[Section, ...]
     """Measures that need no label."""
     labelled: Labelled | None
@@ -55,7 +55,7 @@ class Diagnosis:
 
     @property
     def all_sections(self) -> tuple[Section, ...]:
-        """All sections, those that need labels at the end."""
+        """All sections; the section that needs labels is last."""
         return (*self.sections, self.labelled.section) if self.labelled else self.sections
 
 
@@ -66,7 +66,7 @@ class Aligned:
     section: str
     measure: Measure
     values: tuple[float, ...]
-    """By run; NaN for a run without this measure."""
+    """One value per run; NaN for a run without this measure."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ class Diagnoses:
 
     runs: tuple[Diagnosis, ...]
     relations: tuple[Relation, ...]
-    """Over the runs with labels: label-free measures first, then those that need labels. Empty for
-    a single run."""
+    """Correlations over the runs with labels: label-free measures first, then measures that need
+    labels. Empty for a single run."""
     skipped: tuple[LatteError, ...]
-    """An error per folder that is not among the runs."""
+    """An error per folder that is left out of `runs`."""
 
 
 def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress) -> Diagnoses:
-    """Diagnose the finished runs in `paths`: run folders, or folders of them.
+    """Diagnose the finished runs in `paths`, which are run folders or folders of run folders.
 
     Raises `LatteError` if no run is usable.
     """
@@ -112,7 +112,7 @@ def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress)
 
 
 def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
-    """Measure a run: guard, adapted labels, prototypes, frozen CLIP, descriptions, test images."""
+    """Measure one run: guard, adapted labels, prototypes, frozen CLIP, texts, test images."""
     zero_shot = subject.zero_shot
     classifier = zero_shot_classifier(zero_shot)
     seen = confidence(zero_shot.training, classifier, subject.logit_scale)
@@ -135,7 +135,7 @@ def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
 
 
 def relate(found: Sequence[Diagnosis]) -> list[Relation]:
-    """Correlate each measure with the gain over the runs that have labels; one run has none."""
+    """Correlate each measure with the gain, over runs with labels; empty for a single run."""
     if len(found) == 1:
         return []
     labelled = [(one.all_sections, one.labelled.gain) for one in found if one.labelled]
@@ -143,7 +143,7 @@ def relate(found: Sequence[Diagnosis]) -> list[Relation]:
 
 
 def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
-    """Return the measures of all runs, section by section, in the order of first occurrence."""
+    """Return each measure's values in all runs, by section, in the order of first occurrence."""
     found: dict[str, dict[str, tuple[Measure, list[float]]]] = {}
     for number, sections in enumerate(runs):
         for section in sections:
@@ -159,7 +159,7 @@ def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
 
 
 def relate_runs(runs: Sequence[Sequence[Section]], gains: Sequence[float]) -> list[Relation]:
-    """Correlate each measure of `runs` with their gains.
+    """Correlate each measure of `runs` with the gains of the runs.
 
     Measures that contain the gain itself, and measures without any value, are left out.
     """
@@ -175,7 +175,7 @@ def relate_runs(runs: Sequence[Sequence[Section]], gains: Sequence[float]) -> li
 
 
 def verdict_section(verdict: Verdict) -> Section:
-    """Return a guard's probability and strength, and the signals behind them."""
+    """Return the section with a guard's probability, strength and signals."""
     probability = math.nan if verdict.probability is None else verdict.probability
     signals = [
         Measurement(Measure(f"signal.{name}", name, "index", "a signal of the guard"), value)
@@ -186,7 +186,7 @@ def verdict_section(verdict: Verdict) -> Section:
 
 
 def verdict_line(verdict: Verdict | None) -> str:
-    """Return the outcome and its reason in one line."""
+    """Return the verdict's outcome and reason in one line."""
     if verdict is None:
         return NO_GUARD
     return f"Verdict: {verdict_label(verdict)}: {one_line(verdict.reason)}."

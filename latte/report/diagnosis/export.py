@@ -1,4 +1,4 @@
-"""Notes on a diagnosis, and the diagnosis as JSON for other programs."""
+"""Write notes on a diagnosis, and export it as JSON for other programs."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def notes(found: Diagnoses) -> list[str]:
 
 
 def as_json(found: Diagnoses) -> dict[str, Any]:
-    """Return plain data: all runs, their measures, and correlations with the gain.
+    """Return data for JSON: all runs, their measures, and correlations with the gain.
 
-    A figure that does not exist is null.
+    Missing numbers are null.
     """
     return {
         "runs": [_run(one) for one in found.runs],
@@ -42,7 +42,7 @@ def as_json(found: Diagnoses) -> dict[str, Any]:
 
 
 def _on_labels(found: Diagnoses) -> Iterator[str]:
-    """Name runs whose label-free measures depend on labels after all."""
+    """Yield notes on runs whose label-free measures nevertheless depend on labels."""
     oracles = [run.run.folder.name for run in found.runs if run.run.oracle]
     if oracles:
         yield (

@@ -1,4 +1,4 @@
-"""Measures that need labelled test images: the gain, calibration, and gains of single classes."""
+"""Measures that need labelled test images: the gain, calibration, and gains per class."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ CLASS_NAMED = Measure(
 
 @dataclass(frozen=True)
 class ClassRelation:
-    """Correlation of one measure of a class with the class's gain in recall."""
+    """Correlation, over classes, of one measure with the gain in recall."""
 
     measure: Measure
     values: tuple[float, ...]
-    """(C,) in label order; NaN for a class without anything to measure."""
+    """One value per class in label order; NaN for a class without anything to measure."""
     correlation: Correlation
 
 
@@ -89,16 +89,16 @@ class Labelled:
     section: Section
     """Accuracies, gain and calibration."""
     gain: float
-    """Adapted minus zero-shot top-1."""
+    """Adapted minus zero-shot top-1, as a fraction."""
     test_images_by_class: tuple[int, ...]
     class_gains: tuple[float, ...]
-    """Gain in recall by class; NaN for a class without test images."""
+    """Gain in recall per class; NaN for a class without test images."""
     relations: tuple[ClassRelation, ...]
-    """Label-free measures of a class against its gain."""
+    """Correlations of label-free measures of the classes with the classes' gains."""
 
 
 def measure_labelled(subject: Subject, seen: Confidence, near: Neighbours) -> Labelled | None:
-    """Measure a run, given zero-shot confidence and neighbours of its training images.
+    """Measure a run, given the zero-shot confidence and the neighbours of its training images.
 
     Returns None if the run has no labelled images.
     """
@@ -125,7 +125,7 @@ def measure_labelled(subject: Subject, seen: Confidence, near: Neighbours) -> La
 
 
 def calibration_measures(confidence: Tensor, correct: Tensor) -> list[Measurement]:
-    """Compare M > 0 confidences (M,) with whether the answers are right (M,)."""
+    """Return calibration error and overconfidence, from confidences and correctness (M,), M > 0."""
     excess = float(confidence.double().mean() - correct.double().mean())
     return [
         Measurement(CALIBRATION, calibration_error(confidence, correct)),
@@ -134,7 +134,7 @@ def calibration_measures(confidence: Tensor, correct: Tensor) -> list[Measuremen
 
 
 def class_means(values: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return the mean (C,) of `values` (N,) over the images with each label (N,).
+    """Return, per class, the mean (C,) of `values` (N,) over the images with this label.
 
     NaN values are left out; a class without any value has NaN.
     """
@@ -145,7 +145,7 @@ def class_means(values: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def recall_gains(zero_shot: Evaluation, adapted: Evaluation) -> list[float]:
-    """Return adapted minus zero-shot recall by class; NaN for a class without test images."""
+    """Return adapted minus zero-shot recall per class; NaN for a class without test images."""
     return [
         (now.correct - was.correct) / now.images if now.images else math.nan
         for was, now in zip(zero_shot.classes, adapted.classes, strict=True)
@@ -155,7 +155,7 @@ def recall_gains(zero_shot: Evaluation, adapted: Evaluation) -> list[float]:
 def relate_classes(
     measured: Mapping[Measure, Tensor], gains: Sequence[float]
 ) -> list[ClassRelation]:
-    """Correlate each measure (C,) with the gains, with a bootstrap interval over classes."""
+    """Correlate each measure (C,) with the gains (C,); intervals are bootstrapped over classes."""
     return [
         ClassRelation(measure, tuple(values.tolist()), correlate(values.tolist(), gains, True))
         for measure, values in measured.items()
@@ -163,7 +163,7 @@ def relate_classes(
 
 
 def _accuracies(zero_shot: Evaluation, adapted: Evaluation) -> Iterator[Measurement]:
-    """Yield both accuracies and the gain, with the run's intervals over images."""
+    """Yield both accuracies and the gain, with their intervals over images."""
     measured = ((ZERO_SHOT, zero_shot.top1), (ADAPTED, adapted.top1), (GAIN, adapted.gain))
     for measure, interval in measured:
         if interval:
@@ -171,7 +171,7 @@ def _accuracies(zero_shot: Evaluation, adapted: Evaluation) -> Iterator[Measurem
 
 
 def _by_class(subject: Subject, seen: Confidence, near: Neighbours) -> dict[Measure, Tensor]:
-    """Return label-free measures of all classes, (C,) each."""
+    """Return label-free measures with one value per class, (C,) each."""
     zero_shot, count = subject.zero_shot.zero_shot_labels, len(subject.class_names)
     unchanged = (subject.adapted_labels == zero_shot).double()
     measured = {

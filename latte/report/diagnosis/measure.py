@@ -1,4 +1,4 @@
-"""Measures of a run: name, unit, meaning, source and value."""
+"""Measures of a run, with name, unit, meaning, source and value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latte.interfaces import Interval
 Unit = Literal["share", "points", "cosine", "index", "count"]
 """`share`: a fraction, shown in percent. `points`: a difference of fractions, shown in percentage
 points. `cosine`: a cosine or a difference of cosines. `index`: a plain number, mostly from 0 to 1.
-`count`: how many, not always a whole number."""
+`count`: a number, such as of images, and not always a whole number."""
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,21 @@ class Measure:
     """A quantity that is measured in every run."""
 
     key: str
-    """Name for programs, by which measures of several runs are matched."""
+    """Name for programs; measures of several runs are matched by this name."""
     name: str
     unit: Unit
     reading: str
     """Explanation of the measure, and of high or low values."""
     source: str = ""
-    """The paper that proposed it, if there is one."""
+    """The paper that proposed the measure; empty if there is none."""
     contains_gain: bool = False
-    """Whether its definition contains the real gain."""
+    """True if the measure is computed from the real gain."""
 
     def of(self, part: str, label: str = "") -> Measure:
-        """Return the same measure of a part, such as a description; `label` precedes its name."""
+        """Return this measure for one part of a run, such as a description.
+
+        `part` is put before the key, and `label` before the name.
+        """
         name = f"{label}: {self.name}" if label else self.name
         return replace(self, key=f"{part}.{self.key}", name=name)
 
@@ -41,25 +44,25 @@ class Measurement:
 
     measure: Measure
     value: float
-    """NaN where there is nothing to measure, such as a margin with a single class."""
+    """NaN if there is nothing to measure, such as the margin with a single class."""
     chance: float | None = None
-    """Mean value for unrelated labels, where that is not 0."""
+    """Mean value for unrelated labels; None if it is 0 or has no meaning."""
     interval: Interval | None = None
-    """The 95 % interval, where it is known."""
+    """The 95 % interval; None if unknown."""
 
     def of(self, part: str) -> Measurement:
-        """Return the same value of a part, such as a description."""
+        """Return this measurement for one part of a run, such as a description."""
         return replace(self, measure=self.measure.of(part))
 
 
 @dataclass(frozen=True)
 class Section:
-    """Measurements that belong together."""
+    """Measurements of one part of a run, under a title."""
 
     title: str
     measurements: tuple[Measurement, ...]
 
 
 def make_section(title: str, part: str, measurements: Iterable[Measurement]) -> Section:
-    """Return measurements of one part of a run, whose keys begin with `part`."""
+    """Return a section of measurements, and put `part` before their keys."""
     return Section(title, tuple(one.of(part) for one in measurements))

@@ -1,6 +1,6 @@
-"""Share of neighbouring images that have the same pseudo-label; no text is read.
+"""Measure the share of neighbouring images with the same pseudo-label; no text is needed.
 
-Labels that follow the structure of the images are what label propagation and clustering build on.
+Label propagation and clustering assume that neighbouring images mostly have the same label.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from latte.toolkit.neighbours import nearest_neighbours
 
 NEIGHBOURS = 10
 QUERIES = 10_000
-"""Images whose neighbours are looked up, among all images: the mean over so many is sure to one
-percentage point."""
+"""Number of images whose neighbours are searched among all images; the mean over so many images is
+accurate to one percentage point."""
 _BLOCK_ENTRIES = 2**24
-"""Entries of the largest block of similarities that is held at once."""
+"""Number of entries in the largest block of similarities that is in memory at once."""
 
 PURITY = Measure(
     "neighbour_agreement",
@@ -32,16 +32,16 @@ PURITY = Measure(
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The images nearest to some of the training images."""
+    """Nearest images of all training images, or of a sample of them (the queries)."""
 
     queries: Tensor
-    """(Q,): the images whose neighbours are known."""
+    """(Q,): the rows of the images whose neighbours are known."""
     nearest: Tensor
-    """(Q, k): the images nearest to each of them, nearest first."""
+    """(Q, k): the rows of the k images nearest to each query, nearest first."""
 
 
 def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbours:
-    """Look up the neighbours of unit features (N, D), or of `QUERIES` of them."""
+    """Return the neighbours of images with unit features (N, D), or of `QUERIES` of the images."""
     queries = choose_queries(len(features), seed)
     with progress.task("nearest images", len(queries), "images") as task:
         _, nearest = nearest_neighbours(
@@ -55,7 +55,7 @@ def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbou
 
 
 def choose_queries(images: int, seed: int) -> Tensor:
-    """Rows of all images, or of `QUERIES` drawn ones, ascending: (Q,) int64."""
+    """Return the rows of all images, or of `QUERIES` random images, ascending: (Q,) int64."""
     if images <= QUERIES:
         return torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
@@ -63,10 +63,10 @@ def choose_queries(images: int, seed: int) -> Tensor:
 
 
 def purity(labels: Tensor, near: Neighbours) -> Tensor:
-    """(Q,): the share of each query's nearest images that carry its label, given labels (N,).
+    """Return (Q,): the share of each query's nearest images with its label, given labels (N,).
 
-    Only as many of its neighbours count as other images carry the label, so that small classes can
-    reach 1 too; NaN for an image that is alone with its label.
+    The number of neighbours that count is limited to the number of other images with the label, so
+    that small classes can reach 1 too. An image that is the only one with its label has NaN.
     """
     own = labels[near.queries]
     same = labels[near.nearest] == own[:, None]
@@ -77,12 +77,12 @@ def purity(labels: Tensor, near: Neighbours) -> Tensor:
 
 
 def purity_by_chance(labels: Tensor) -> float:
-    """Expected `purity` of labels (N,) that are independent of the neighbours."""
+    """Return the expected `purity` of labels (N,) that are independent of the neighbours."""
     counts = labels.bincount().double()
     several = counts[counts > 1]
     return float((several * (several - 1)).sum() / several.sum() / (len(labels) - 1))
 
 
 def purity_measure(labels: Tensor, near: Neighbours) -> Measurement:
-    """The mean purity of labels (N,) among frozen neighbours; NaN where no label occurs twice."""
+    """Return the mean purity of labels (N,); NaN if no label occurs twice."""
     return Measurement(PURITY, float(purity(labels, near).nanmean()), purity_by_chance(labels))

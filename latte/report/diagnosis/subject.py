@@ -1,4 +1,4 @@
-"""Frozen CLIPs that several runs may share: loaded once, and each text encoded once."""
+"""Read finished runs for diagnosis, and share frozen CLIPs and text features between runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from latte.run.zero_shot import ZeroShot, load_zero_shot
 
 
 class FrozenClip:
-    """A frozen CLIP, and the features of the texts that it has encoded."""
+    """A frozen CLIP that keeps the features of all texts it encodes."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.logit_scale = float(backbone.logit_scale.detach())
@@ -35,7 +35,7 @@ class FrozenClip:
         self._features: dict[str, Tensor] = {}
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
-        """M texts -> unit features (M, D), on the CPU, without gradient."""
+        """Return unit features (M, D) of M texts, on the CPU, without gradient."""
         new = [text for text in dict.fromkeys(texts) if text not in self._features]
         if new:
             self._encode(new, progress)
@@ -49,13 +49,13 @@ class FrozenClip:
 
 
 class FrozenClips:
-    """The frozen CLIPs of several runs, by what names them."""
+    """The frozen CLIPs of several runs; equal backbone, recipe folder and device share one CLIP."""
 
     def __init__(self) -> None:
         self._clips: dict[tuple[str, str, str], FrozenClip] = {}
 
     def of(self, workspace: Workspace) -> FrozenClip:
-        """The CLIP that a run started from."""
+        """Return the frozen CLIP that a run started from."""
         recipe = workspace.recipe
         key = (recipe.backbone.model_dump_json(), str(recipe.base_dir), workspace.device)
         if key not in self._clips:
@@ -63,41 +63,41 @@ class FrozenClips:
         return self._clips[key]
 
 
-# A finished run as the measures need it: features, labels, texts and prototypes.
+# Reading a finished run: features, labels, texts and prototypes.
 
 
 _NEEDED = ("describe", "train")
-"""Stages whose files are read beside those that every comparison of runs asks for."""
+"""Stages whose files are read, in addition to those that every comparison needs."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One run, on the CPU."""
+    """Data of one run that measures need; tensors are on the CPU."""
 
     run: Run
     class_names: tuple[str, ...]
     zero_shot: ZeroShot
     logit_scale: float
-    """The frozen CLIP's."""
+    """The logit scale of the frozen CLIP."""
     adapted_labels: Tensor
     """(N,) int64: the adapted model's classes of the training images."""
     prototypes: Mapping[str, Classifier]
-    """By learner."""
+    """The adapted prototypes of each learner."""
     verdict: Verdict | None
-    """None without a guard."""
+    """The guard's verdict; None without a guard."""
     texts: Texts
     test_labels: Tensor
     """(M,) int64: true classes of the test images that the adapted classifier is measured on."""
     test_features: Tensor
     """(M, D): frozen unit features of these images."""
     evaluations: tuple[Evaluation, ...]
-    """Zero-shot and adapted; empty without an evaluation split."""
+    """Measured accuracies, by zero-shot and adapted model; empty without an evaluation split."""
 
 
 def read_subject(run: Run, registry: Registry, progress: Progress, clips: FrozenClips) -> Subject:
     """Read a run's artifacts, and encode its texts with its frozen CLIP; no image is read.
 
-    Raises `LatteError` for what is missing or damaged.
+    Raises `LatteError` if a file is missing or damaged.
     """
     workspace = open_workspace(run.folder, registry, progress)
     files = FinishedRun(workspace.folder)
@@ -125,7 +125,7 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
 
 
 def zero_shot_classifier(zero_shot: ZeroShot) -> Classifier:
-    """The class features as they classify."""
+    """Return a classifier with one prototype per class: the zero-shot class features."""
     return Classifier(zero_shot.class_features, torch.arange(len(zero_shot.class_features)))
 
 
@@ -170,7 +170,7 @@ def _refuse_misfits(
     adapted: Sequence[int],
     test_labels: Tensor,
 ) -> None:
-    """Raise `LatteError` where files of one run are about different images or classes."""
+    """Raise `LatteError` if files of one run differ in their numbers of images or classes."""
     path = folder.zero_shot
     same_count(path, "training images", [len(zero_shot.training), len(adapted)])
     same_count(path, "test images", [len(zero_shot.evaluation), len(test_labels)])

@@ -1,4 +1,4 @@
-"""Diagnoses as plain text, at most 80 columns wide."""
+"""Show diagnoses as plain text, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _VALUE_WIDTH = 8
 
 
 def text(found: Diagnoses) -> str:
-    """Return one run with an explanation of each measure, or several side by side; then notes."""
+    """Return the text of one run, with all measures explained, or of several runs side by side.
+
+    Notes follow at the end.
+    """
     single = found.runs[0] if len(found.runs) == 1 else None
     lines = [*(_single(single) if single else _several(found))]
     for note in [*notes(found), *([_sources(single)] if single else [])]:
@@ -34,7 +37,10 @@ def text(found: Diagnoses) -> str:
 
 
 def value_text(measure: Measure, number: float, images: int) -> str:
-    """Return `27.4 %`, `+1.2`, `0.213` or `12`; `images` decide the digits of percentages."""
+    """Return a value with its unit, as `27.4 %`, `+1.2`, `0.213` or `12`.
+
+    The number of images decides the digits of percentages.
+    """
     if math.isnan(number):
         return ABSENT
     if measure.unit == "share":
@@ -72,7 +78,10 @@ def _single(one: Diagnosis) -> Iterator[str]:
 
 
 def _section(section: Section, images: int, explained: set[tuple[str, str]]) -> Iterator[str]:
-    """Yield a measurement per row; measures that were `explained` above are not again."""
+    """Yield the lines of a section, a measurement per row.
+
+    Measures in `explained` are not explained again; new ones are added to it.
+    """
     rows = empty_table(show_header=False)
     rows.add_column(width=_NAME_WIDTH, overflow="fold")
     rows.add_column(min_width=_VALUE_WIDTH, justify="right", no_wrap=True)
@@ -88,7 +97,7 @@ def _section(section: Section, images: int, explained: set[tuple[str, str]]) -> 
 
 
 def _certainty(one: Measurement, images: int) -> str:
-    """Return the value by chance or the interval, in brackets; empty if neither is known."""
+    """Return the value expected by chance or the interval, in brackets; empty if unknown."""
     if one.chance is not None:
         return f"(by chance: {value_text(one.measure, one.chance, images)})"
     if one.interval is not None:
@@ -129,7 +138,7 @@ def _several(found: Diagnoses) -> Iterator[str]:
 
 
 def _side_by_side(runs: Sequence[Diagnosis], number: int) -> Iterator[str]:
-    """Yield a table of a few runs, which are numbered from `number`."""
+    """Yield the lines of a table with a column per run; runs are numbered from `number`."""
     free = _values(align([one.sections for one in runs]), [one.training_images for one in runs])
     known = [[one.labelled.section] if one.labelled else [] for one in runs]
     tested = [one.labelled.test_images if one.labelled else 0 for one in runs]
@@ -168,7 +177,7 @@ def _relations(found: Diagnoses) -> Iterator[str]:
 def _by_section(
     headings: Sequence[str], rows: Sequence[tuple[str, str, tuple[str, ...]]]
 ) -> list[str]:
-    """Return a table of rows (section, name, values) with a line where a section begins."""
+    """Return a table of rows (section, name, values), with a heading above each section."""
     cells: list[Sequence[RenderableType]] = []
     for section, group in groupby(rows, key=lambda row: row[0]):
         cells.append(("\n".join(_heading(section)),))

@@ -1,1 +1,1 @@
-"""The page of one run."""
+"""Make the HTML page of one run."""

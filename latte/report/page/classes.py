@@ -13,14 +13,14 @@ from latte.report.numbers import bare_percent, points, signed_count
 from latte.report.sentences import ADAPTED, ZERO_SHOT, named
 
 LISTED = 8
-"""Classes in each of the short lists."""
+"""Number of classes in each short list."""
 MOST_CLASSES = 1_000
-"""Classes in the complete table: ten thousand rows would be ten megabytes of page."""
+"""Largest number of classes in the full table; ten thousand rows would take ten megabytes."""
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class on the evaluation split; its texts are None if it has no images there."""
+    """A class's accuracy on the evaluation split; the optional fields are None without images."""
 
     name: str
     images: int
@@ -34,7 +34,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ClassChanges:
-    """All classes, largest gain first, and the two ends of that list."""
+    """All classes, largest gain first, and the most improved and most worsened classes."""
 
     rows: tuple[ClassRow, ...]
     improved: tuple[ClassRow, ...]
@@ -42,12 +42,12 @@ class ClassChanges:
     better: int
     worse: int
     absent: int
-    """Classes without an evaluation image."""
+    """Number of classes without an evaluation image."""
 
 
 @dataclass(frozen=True)
 class LabelRow:
-    """Number of training images with a class as pseudo-label."""
+    """Numbers of training images with one class as frozen and as adapted pseudo-label."""
 
     name: str
     frozen: int
@@ -56,24 +56,24 @@ class LabelRow:
 
     @property
     def change(self) -> str:
-        """Return adapted minus frozen, with its sign."""
+        """Return the adapted minus the frozen number, with its sign."""
         return signed_count(self.adapted - self.frozen)
 
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Pseudo-labels of all classes in label order, and the classes that changed most."""
+    """Pseudo-label counts of all classes in label order, and the classes that changed most."""
 
     rows: tuple[LabelRow, ...]
     gained: tuple[LabelRow, ...]
     lost: tuple[LabelRow, ...]
     without_frozen: int
     without_adapted: int
-    """Number of classes without a training image, as is `without_frozen`."""
+    """Number of classes never used as adapted label; `without_frozen`: as frozen label."""
 
 
 def class_changes(results: RunResults) -> ClassChanges | None:
-    """Return the change of each class; None unless zero-shot and adapted were evaluated."""
+    """Return each class's change of accuracy; None without both zero-shot and adapted results."""
     before, after = named(results.evaluations, ZERO_SHOT), named(results.evaluations, ADAPTED)
     if before is None or after is None:
         return None
@@ -95,7 +95,7 @@ def class_changes(results: RunResults) -> ClassChanges | None:
 
 
 def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
-    """Return the table of `RunResults.pseudo_label_counts`."""
+    """Return the table for `counts`, which are `RunResults.pseudo_label_counts`."""
     largest = max((number for pair in counts for number in pair), default=0)
     rows = [
         LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))

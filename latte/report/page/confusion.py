@@ -16,7 +16,10 @@ from latte.report.sentences import ADAPTED, ZERO_SHOT
 from latte.report.svg import Drawing, shortened, text_width
 
 DRAWN = 30
-"""Classes in a heat map; of more, those with most errors, and all others as one."""
+"""Largest number of classes in a heat map.
+
+If there are more, the classes with most errors are shown, and all others as one group.
+"""
 _LONGEST_NAME = 19
 _FAINTEST = 0.15
 
@@ -26,7 +29,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """One class taken for another."""
+    """A pair of true and predicted class, with its number of errors by both models."""
 
     true: str
     predicted: str
@@ -34,7 +37,7 @@ class ConfusedPair:
     after: int
     change: str
     share: str
-    """Share of the true class's images, after adapting."""
+    """Errors after adapting as a share of the true class's images."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,15 @@ class Confusions:
     """Confusions of a run."""
 
     frequent: tuple[ConfusedPair, ...]
-    """The most frequent after adapting."""
+    """The pairs that are most frequent after adapting."""
     changed: tuple[ConfusedPair, ...]
-    """Those whose number changed most."""
+    """The pairs whose number changed most."""
     errors: tuple[int, int]
-    """Images classified wrongly, zero-shot and adapted."""
+    """Numbers of images that zero-shot and the adapted model classify wrongly."""
     pictures: tuple[tuple[str, Markup], ...]
-    """Name of the classifier and its heat map."""
+    """Name and heat map of each classifier."""
     drawn: int
-    """Classes that have a row of their own in it."""
+    """Number of classes that have their own row in the heat maps."""
 
 
 def confusions(results: RunResults) -> Confusions | None:
@@ -76,9 +79,10 @@ def confusions(results: RunResults) -> Confusions | None:
 
 
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
-    """Return the labels of a heat map's rows: all in label order, or the most confused ones.
+    """Return the labels of a heat map's rows: all in label order, or those with most errors.
 
-    Of these, each next class is the one that is most often confused with the one before it.
+    Classes with most errors are ordered so that each class is followed by the remaining class that
+    it is most often confused with.
     """
     if classes <= DRAWN:
         return [*range(classes)]
@@ -98,7 +102,10 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
 
 
 def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Markup:
-    """Draw images by row and column; shades are shares of a row, so that rare classes show too."""
+    """Draw numbers of images by true class (row) and predicted class (column).
+
+    Shades are shares of a row, so that rare classes are visible too.
+    """
     size = min(30, max(14, 420 // len(names)))
     texts = [shortened(name, _LONGEST_NAME) for name in names]
     margin = 14 + round(max(map(text_width, texts)))

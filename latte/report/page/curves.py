@@ -1,4 +1,4 @@
-"""Training curves: charts of a run's figures over steps."""
+"""Draw training curves: charts of a run's figures over steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from latte.report.numbers import percent, plural
 from latte.report.sentences import ZERO_SHOT, named
 
 _EVENTS = ("epoch", "step")
-"""Events that have figures; a mean over an epoch is preferred to the value of a batch."""
+"""Events of rows with figures; figures of epochs are preferred to figures of steps."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """All charts of a run; `others` help to debug training."""
+    """All charts of a run; the charts in `others` help to debug training."""
 
     main: tuple[Curve, ...]
     others: tuple[Curve, ...]
@@ -81,7 +81,7 @@ def curves(results: RunResults) -> Curves:
 
 
 def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
-    """Return (event, name) of a figure: one, or `learner.figure` of each learner."""
+    """Return (event, name) of each recorded figure called `figure` or `LEARNER.figure`."""
     for event in _EVENTS:
         names = [name for name in figures(rows, event) if name.rpartition(".")[2] == figure]
         if names:
@@ -109,7 +109,7 @@ def _curve(results: RunResults, figure: _Figure, event: str, name: str, found: S
 
 
 def _words(name: str) -> str:
-    """Return `text.learning_rate` as `Learning rate`."""
+    """Return a figure's name in words, such as `text.learning_rate` as `Learning rate`."""
     return name.rpartition(".")[2].replace("_", " ").capitalize()
 
 

@@ -1,4 +1,4 @@
-"""Training images whose pseudo-label changed, as a table and as ribbons; needs no true label."""
+"""Show changes of pseudo-labels as a table and as ribbons; true labels are not needed."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from latte.report.numbers import count, percent, plural
 from latte.report.svg import Drawing, shortened
 
 LISTED = 14
-"""Changes in the table and in the picture."""
+"""Largest number of changes in the table and in the picture."""
 
 _WIDTH, _COLUMN, _NODE = 660, 190, 8
-"""Width of the picture, of the names at either side, and of the bars that stand for classes."""
+"""Widths in pixels: of the picture, of the names on each side, and of the bars of classes."""
 _LINE = 19
-"""Least height of a class, for its name."""
+"""Smallest height of a class in pixels, so that its name fits."""
 _TALLEST = 260
-"""Height of all ribbons on top of each other."""
+"""Largest height in pixels of all ribbons together."""
 _LONGEST_NAME = 22
 _LABEL = "Pseudo-labels that changed, from zero-shot to adapted; the table has the same numbers"
 
 
 @dataclass(frozen=True)
 class FlowRow:
-    """Images of one class to which the adapted model gives another."""
+    """Table row for the training images whose label changed from `start` to `end`."""
 
     start: str
     end: str
     images: int
     share: str
-    """Share of all images with that zero-shot label."""
+    """Share of all images with the zero-shot label `start`."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class Flows:
     rows: tuple[FlowRow, ...]
     """The largest changes."""
     pairs: int
-    """Number of different changes."""
+    """Number of distinct pairs of zero-shot and adapted label that differ."""
     covered: str
-    """Share of all changed images that `rows` have."""
+    """Share of all changed images that are in `rows`."""
     chart: Markup | None
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Number of images that went from one class to another."""
+    """Number of images whose label changed from the class `start` to the class `end`."""
 
     start: str
     end: str
@@ -61,7 +61,7 @@ class Flow:
 
 
 def flows(results: RunResults) -> Flows | None:
-    """Return the changes of a run; None if it recorded no pairs of labels."""
+    """Return the changed pseudo-labels of a run; None if `results.label_flows` is empty."""
     recorded = results.label_flows
     if not recorded:
         return None
@@ -97,7 +97,7 @@ def flows(results: RunResults) -> Flows | None:
 
 
 def flow_chart(flows: Sequence[Flow], label: str) -> Markup:
-    """Draw at least one flow; the largest class of the left column stands first."""
+    """Draw one or more flows as ribbons; the largest class is at the top of the left column."""
     unit = min(12.0, _TALLEST / sum(flow.images for flow in flows))
     left = _totals([(flow.start, flow.images) for flow in flows])
     order = {name: place for place, name in enumerate(left)}
@@ -114,7 +114,7 @@ def flow_chart(flows: Sequence[Flow], label: str) -> Markup:
 
 
 def _totals(parts: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """Return images by name, largest first."""
+    """Return the number of images by class name, largest first."""
     found: Counter[str] = Counter()
     for name, images in parts:
         found[name] += images
@@ -122,7 +122,10 @@ def _totals(parts: Sequence[tuple[str, int]]) -> dict[str, int]:
 
 
 def _by_source(flows: Sequence[Flow], order: Mapping[str, int]) -> dict[str, int]:
-    """Order the right column by the mean place of its sources, so that few ribbons cross."""
+    """Return the right column's totals, ordered so that few ribbons cross.
+
+    Classes are sorted by the mean position of the classes that their images come from.
+    """
     totals = _totals([(flow.end, flow.images) for flow in flows])
     places: Counter[str] = Counter()
     for flow in flows:
@@ -150,7 +153,7 @@ def _draw_ribbons(
     right: Sequence[str],
     unit: float,
 ) -> None:
-    """Draw ribbons that leave a class in the order of their ends, and arrive by their starts."""
+    """Draw the ribbons; at each class they have the order of the classes at their other ends."""
     starts, ends = dict(tops[0]), dict(tops[1])
     below = {name: place for place, name in enumerate(right)}
     leaving = sorted(flows, key=lambda flow: (left[flow.start], below[flow.end]))

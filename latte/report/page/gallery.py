@@ -1,4 +1,4 @@
-"""The gallery: training images beside all texts and labels that the model learnt from."""
+"""Make the gallery: training images with the texts and labels that the model learnt from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _JPEG_QUALITY = 85
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A JPEG in a `data:` URI; width and height in pixels."""
+    """A JPEG as a `data:` URI, with width and height in pixels."""
 
     source: str
     width: int
@@ -32,7 +32,7 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class ShownLabel:
-    """A pseudo-label, and a mark if the true label is known."""
+    """A pseudo-label, and a mark that says if it is right, or `unknown` without a true label."""
 
     name: str
     mark: Mark
@@ -40,17 +40,17 @@ class ShownLabel:
 
 @dataclass(frozen=True)
 class ShownDescription:
-    """Texts of a description, and the images of its group."""
+    """The texts of one description type about an image, and the images of the group, if any."""
 
     name: str
     texts: tuple[str, ...]
     group: tuple[tuple[str, Thumbnail | None], ...]
-    """Image id and picture."""
+    """Image ID and picture of each image in the group."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """One training image."""
+    """One training image with its texts and labels."""
 
     id: str
     picture: Thumbnail | None
@@ -59,37 +59,37 @@ class Card:
     adapted: ShownLabel
     truth: str | None
     labels: tuple[int, ...]
-    """All classes that the card names, each once."""
+    """The distinct classes among frozen, adapted and true label."""
 
     @property
     def changed(self) -> bool:
-        """Return whether adapting gave the image another label."""
+        """Return True if the adapted label differs from the frozen label."""
         return self.frozen.name != self.adapted.name
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Cards, and two sentences about the pseudo-labels of all sampled images."""
+    """Cards of training images, and two sentences about all images in the sample."""
 
     cards: tuple[Card, ...]
     classes: tuple[tuple[int, str], ...]
-    """Label and name of the classes on the cards, sorted by name."""
+    """Label and name of each class on the cards, sorted by name."""
     kept: str | None
-    """Sentence on how many images keep their label."""
+    """Sentence with the number of images that keep their label; None without images."""
     audit: str | None
-    """Sentence on how many pseudo-labels are right; None if no true label is known."""
+    """Sentence with the number of correct pseudo-labels; None if no true label is known."""
 
 
 class Thumbnails:
-    """Makes each thumbnail once, because an image may be in many groups."""
+    """Cache of thumbnails, as an image may be in many groups."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, int, bool], Thumbnail | None] = {}
 
     def get(self, image: ImageReference, size: int, *, square: bool = False) -> Thumbnail | None:
-        """Return an image whose longer side has `size` pixels, or its central square.
+        """Return a thumbnail whose longer side has `size` pixels, or of the central square.
 
-        None if the image cannot be read.
+        Returns None if the image cannot be read.
         """
         key = (image.id, size, square)
         if key not in self._made:
@@ -98,7 +98,7 @@ class Thumbnails:
 
 
 def gallery(results: RunResults, images: int, size: int) -> Gallery:
-    """Return cards of the first `images` entries, with pictures `size` pixels long."""
+    """Return the gallery, with at most `images` cards and thumbnails of `size` pixels."""
     thumbnails = Thumbnails()
     cards = tuple(
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]

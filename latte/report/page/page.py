@@ -1,4 +1,4 @@
-"""The report of a run as one HTML page."""
+"""Show the report of a run as one HTML page."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: int = 160) -> str:
-    """Return the page of a run.
+    """Return the report of a run as an HTML page.
 
     Args:
-        results: as reporters get them.
-        gallery_images: most training images in the gallery.
-        thumbnail_size: pixels of the longer side of an image.
+        results: the results of a run, which reporters receive.
+        gallery_images: largest number of training images in the gallery.
+        thumbnail_size: length of the longer side of a thumbnail in pixels.
 
     Example:
         from latte.api import run_page, write_text
@@ -81,7 +81,7 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
 
 
 def _present(results: RunResults) -> dict[str, Any] | None:
-    """Return the sentence, and all names that no image supports."""
+    """Return the sentence on which classes occur, and all class names without an image."""
     if results.present is None:
         return None
     sentence = present_sentence(results.present, len(results.class_names))
@@ -89,7 +89,7 @@ def _present(results: RunResults) -> dict[str, Any] | None:
 
 
 def _score(evaluation: Evaluation) -> dict[str, str]:
-    """Return a row of the table of accuracies."""
+    """Return one row of the accuracy table, as text by column."""
     images, gain = evaluation.images, evaluation.gain
     return {
         "name": evaluation.name,

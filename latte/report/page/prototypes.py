@@ -1,4 +1,4 @@
-"""Movement of class prototypes: a map of all, and a list of those that moved most."""
+"""Show how class prototypes moved: a map of all, and a list of those that moved most."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from latte.report.svg import Drawing, Point, Scale, shortened, text_width
 _WIDTH, _HEIGHT, _MARGIN = 680, 480, 26
 _LONGEST_NAME = 22
 _MANY = 150
-"""From this number of classes, dots are smaller."""
+"""Number of classes above which dots are smaller."""
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
+"""Left, top, right and bottom of a box, in pixels."""
 
 
 @dataclass(frozen=True)
 class MovedClass:
-    """Movement of one class's prototype; all three figures are cosines."""
+    """Movement of one class's prototypes; `moved`, `before` and `after` are cosines."""
 
     name: str
     moved: str
-    """Between its class text and its adapted prototype; of several, the mean."""
+    """Cosine of class text and adapted prototype; the mean if the class has several prototypes."""
     nearest: str
     """The other class with the nearest adapted prototype."""
     before: str
     after: str
-    """Between the two classes: of the adapted prototypes; `before` of the class texts."""
+    """Largest cosine between adapted prototypes of this class and of `nearest`.
+
+    `before` is the cosine between the class texts of the two classes."""
 
 
 @dataclass(frozen=True)
@@ -43,29 +45,29 @@ class PrototypeMap:
     """Map of one learner's prototypes."""
 
     learner: str | None
-    """None where there is only one."""
+    """Name of the learner; None if there is only one learner."""
     chart: Markup
     shares: str
-    """Shares of the variance that the two axes show."""
+    """Text with the shares of the variance that the two axes show."""
     moved: tuple[MovedClass, ...]
-    """Farthest first."""
+    """The classes that moved most, farthest first."""
     still: bool
-    """Whether no prototype moved at all."""
+    """True if no prototype moved."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Points on their first two principal components."""
+    """Points projected onto their first two principal components."""
 
     points: Tensor
-    """(n, 2) float64, around the origin."""
+    """(n, 2) float64, with mean zero."""
     shares: tuple[float, float]
     """Share of the points' variance that each axis shows."""
 
 
 @dataclass(frozen=True)
 class MapPoint:
-    """One class: its first place, and one or several later ones."""
+    """One class on the map: the position of its text, and those of its adapted prototypes."""
 
     name: str
     before: Point
@@ -74,17 +76,17 @@ class MapPoint:
 
 
 def prototype_maps(results: RunResults) -> tuple[PrototypeMap, ...]:
-    """Return a map per learner; needs no labels."""
+    """Return a map per learner. True labels are not needed."""
     names = [one_line(name) for name in results.class_names]
     several = len(results.prototypes) > 1
     return tuple(_map(one, names, several) for one in results.prototypes)
 
 
 def project(rows: Tensor) -> Projection:
-    """Return the principal component analysis of n rows (n, D), in float64.
+    """Project n rows (n, D) onto their first two principal components, in float64.
 
-    Each axis points to where its largest loading is positive, so that the same rows give the same
-    picture. Directions without variance are zero.
+    The sign of each axis makes its largest loading positive, so that the same rows always give the
+    same picture. Coordinates along an axis without variance are zero.
     """
     centred = rows.double() - rows.double().mean(dim=0)
     variances, axes = torch.linalg.eigh(centred.T @ centred)
@@ -99,9 +101,10 @@ def project(rows: Tensor) -> Projection:
 
 
 def point_map(points: Sequence[MapPoint], label: str) -> Markup:
-    """Draw points with one scale for both axes.
+    """Draw points on a map with the same scale for both axes.
 
-    Names are written in the order of the points; those that would overlap others are left out.
+    Names are written in the order of the points. A name is left out if it would overlap a dot or
+    an earlier name.
     """
     drawing = Drawing(_WIDTH, _HEIGHT, label, "chart map")
     drawing.bar((0.5, 0.5), _WIDTH - 1, _HEIGHT - 1, "frame")
@@ -209,7 +212,7 @@ def _write_names(
 
 
 def _boxes(place: Point, width: float) -> tuple[Box, ...]:
-    """Return places for a name of this width: right, left, above and below its dot."""
+    """Return the possible boxes of a name of this width: right, left, above and below its dot."""
     x, y = place
     middle = x - width / 2
     corners = ((x + 8, y - 7), (x - 8 - width, y - 7), (middle, y - 21), (middle, y + 7))

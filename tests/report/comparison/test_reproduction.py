@@ -23,6 +23,8 @@ from latte.report.comparison.tables import chosen_datasets, plan_dataset, read_c
 from latte.run import runner
 from tests.helpers.command_line_runs import Latte
 
+pytestmark = pytest.mark.thorough
+
 PAPER = Path(__file__).parents[3] / "recipes" / "paper"
 TABLES = ("methods", "table-1", "table-2")
 NUMBERS = """\

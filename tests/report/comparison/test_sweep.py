@@ -15,6 +15,8 @@ from latte.run import runner
 from latte.run.sweep import plan_sweep
 from tests.helpers.command_line_runs import Latte
 
+pytestmark = pytest.mark.thorough
+
 SWEEP = ("--seeds", "0,1", "--set", "prototypes.momentum=0.5,0.9")
 
 

@@ -14,6 +14,8 @@ from rich.cells import cell_len
 from latte.interfaces import Verdict
 from tests.helpers.command_line_runs import Latte
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def finished() -> dict[str, Path]:

@@ -30,7 +30,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One result of a check; after an `error` the dataset differs from the published one."""
+    """One result of a check; an `error` means that the dataset differs from the published one."""
 
     level: Literal["error", "warning", "ok"]
     what: str
@@ -38,7 +38,7 @@ class Finding:
 
 
 def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
-    """Check `root`; findings are in the order of their fixes. No image is opened."""
+    """Check the folder `root` and return findings in the order of their fixes; open no image."""
     if not is_folder(root):
         return [Finding("error", f"no such folder: {root}", _how_to_get(facts, root))]
     absent = missing(facts, root, split)
@@ -49,7 +49,7 @@ def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
 
 
 def usable(findings: list[Finding]) -> bool:
-    """Return True if a run would use the dataset as it was published."""
+    """Return True if there is no error, so that a run uses the dataset as published."""
     return all(finding.level != "error" for finding in findings)
 
 
@@ -132,7 +132,7 @@ def _images(folder: Path, splits: Splits) -> Finding:
 
 
 def _nested(folder: Path, path: str) -> str:
-    """Return a hint if the whole tree is one folder too deep inside `folder`, else nothing."""
+    """Return a hint if the images are one folder too deep in `folder`, else an empty string."""
     for entry in visible_entries(folder):
         if is_file(folder / entry.name / path):
             return f"One level too deep: move the content of {folder / entry.name} to {folder}."
@@ -140,7 +140,7 @@ def _nested(folder: Path, path: str) -> str:
 
 
 def _present(folder: Path, paths: Iterable[str]) -> set[str]:
-    """Return the `paths` that are non-empty files; each folder is listed once."""
+    """Return those of `paths` that are non-empty files; each folder is listed once."""
     parents = {PurePosixPath(path).parent for path in paths}
     return {
         (parent / entry.name).as_posix()
@@ -168,7 +168,7 @@ MADE_BY = "made_by"
 def split_digest(splits: Splits) -> str:
     """Return a digest of training and test images with their labels and class names.
 
-    Order, and the division into train and val, do not change it.
+    The digest depends neither on the order of images nor on their division into train and val.
     """
     lines = [
         f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
@@ -179,7 +179,7 @@ def split_digest(splits: Splits) -> str:
 
 
 def maker(file: Path) -> str | None:
-    """Return the `made_by` text of a split file, or None. Raises `LatteError` if unreadable."""
+    """Return a split file's `made_by` text or None. Raises `LatteError` for unreadable files."""
     try:
         content: Any = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
@@ -200,7 +200,7 @@ def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
 
 
 def belongs_to(splits: Splits) -> str | None:
-    """Return the dataset whose published split has these sizes, or None."""
+    """Return the name of the dataset whose published split has the same sizes, or None."""
     found = [one.name for one in all_facts().values() if expected_sizes(one) == sizes(splits)]
     return found[0] if found else None
 
@@ -212,7 +212,7 @@ PART = ".part"
 
 
 def leftovers(root: Path, *, needed: bool) -> Iterator[Finding]:
-    """Yield findings about the archives in `root`; `needed`: something is missing."""
+    """Yield findings about archives in `root`; if `needed`, also about those to unpack."""
     for entry in visible_entries(root):
         path = root / entry.name
         if entry.name.endswith(PART):
@@ -229,7 +229,7 @@ def _archive(path: Path, *, needed: bool) -> Iterator[Finding]:
 
 
 def readable_archive(path: Path) -> bool:
-    """Return True if `path` begins like an archive (ZIP: also ends); the rest is not read."""
+    """Return True if a ZIP's end record or a TAR's first member is valid; read no more."""
     if path.suffix == ".zip":
         return zipfile.is_zipfile(path)
     try:

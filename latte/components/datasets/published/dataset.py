@@ -1,4 +1,4 @@
-"""The published datasets: one class each, all made from `table.toml`."""
+"""Published datasets: one class per dataset, created from `table.toml`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PublishedOptions(SourceOptions):
 
 
 class PublishedDataset(SplitDataset[PublishedOptions]):
-    """A dataset in CoOp's layout: train and val are training, test is evaluation.
+    """Dataset in CoOp's layout: train and val are for training, test is for evaluation.
 
     Class names are spelled as in LatteCLIP's code.
     """
@@ -65,7 +65,7 @@ class PublishedDataset(SplitDataset[PublishedOptions]):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All templates, with named ones (`released`, `coop`, `supplement`) replaced."""
+        """All templates as sentences, also those named `released`, `coop` or `supplement`."""
         return tuple(map(self.facts.template, super().templates))
 
 

@@ -35,7 +35,7 @@ _CHUNK = 1 << 20
 
 
 class _CutError(ConnectionError):
-    """The server closed the connection before all bytes came."""
+    """Error for a download that ended before all bytes arrived; it is tried again."""
 
 
 _CUT = (
@@ -67,7 +67,7 @@ def remote_files(facts: Facts) -> list[RemoteFile]:
     found: list[RemoteFile] = []
     dataset = getattr(datasets, facts.torchvision, None)
     if dataset is not None:
-        # torchvision ends with an error, because it finds nothing unpacked.
+        # torchvision then raises an error, because nothing was downloaded and unpacked.
         with (
             _recorded(dataset.__module__, found),
             TemporaryDirectory() as empty,
@@ -84,7 +84,7 @@ def remote_files(facts: Facts) -> list[RemoteFile]:
 
 @contextmanager
 def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
-    """Record the downloads of torchvision's module in place of doing them, within the block."""
+    """Within the block, record downloads of a torchvision module in `found`; download nothing."""
     module = importlib.import_module(module_name)
 
     def record(
@@ -109,7 +109,7 @@ def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
 def download(
     file: RemoteFile, folder: Path, progress: Progress, wait: Callable[[float], None] = time.sleep
 ) -> Path:
-    """Download `file` into `folder`, verify it, and return its path; verify an existing file.
+    """Download `file` into `folder`, verify it, and return its path; only verify an existing file.
 
     Bytes go to `NAME.part`, which a later call continues. Raises `LatteError` if the server refuses
     or does not answer, the disk is full, or the checksum is wrong.
@@ -151,7 +151,7 @@ def _fetch_all(
 
 
 def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
-    """Request the missing bytes once. Raises one of `_CUT` if some are still missing."""
+    """Request the missing bytes once. Raises one of `_CUT` if bytes are still missing then."""
     have = _size(part)
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:
@@ -171,7 +171,7 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the position of the sent bytes, and the file's length if the server sends it."""
+    """Return the offset of the sent bytes, and the file's length in bytes (None: unknown)."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         found = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if found and int(found[1]) == have:

@@ -20,12 +20,12 @@ SUPPLEMENT = "a photo of a {class}."
 
 MadeFrom = Literal["folders", "flowers", "pets", "cars", "scenes", "actions"]
 RANDOM_SPLITS: tuple[MadeFrom, ...] = ("folders", "flowers")
-"""Splits that CoOp drew at random from all images; the others use an official test set."""
+"""Kinds of splits that CoOp drew at random from all images; others use an official test set."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One dataset: layout below `root`, class names, templates and prompts."""
+    """Facts about one dataset: sizes, layout below `root`, class names, templates and prompts."""
 
     name: str
     """Name in recipes."""
@@ -35,9 +35,9 @@ class Facts:
     val: int
     test: int
     folder: str
-    """CoOp's name of the dataset's folder, below `LATTE_DATA`."""
+    """CoOp's name for the dataset's folder, in the folder that `LATTE_DATA` names."""
     images: str
-    """Folder below the dataset's folder at which the paths of the split start."""
+    """Subfolder of the dataset's folder to which paths in the split are relative."""
     released: str
     """The template in LatteCLIP's code, with `{class}`."""
     coop: str
@@ -48,34 +48,34 @@ class Facts:
     source: str
     """Home page."""
     split: str = ""
-    """The split file below the dataset's folder; empty for lists by variant (FGVC-Aircraft)."""
+    """Split file in the dataset's folder; empty for FGVC-Aircraft, which has one list per split."""
     digest: str = ""
     """`split_digest` of the published split; empty if it is not known."""
     image_folders: tuple[str, ...] = ()
-    """Required folders; empty: `images`."""
+    """Required subfolders of the dataset's folder; if empty, only `images`."""
     dots: bool = False
     """True if LatteCLIP replaces dots in class names by spaces."""
     torchvision: str = ""
-    """Class of `torchvision.datasets` with the archives; empty: there is none."""
+    """Class of `torchvision.datasets` that downloads the archives; empty if there is none."""
     inside: str = ""
-    """Part of the unpacked archives to move into the dataset's folder; a name that ends in .tar.gz
-    is an archive inside the archive."""
+    """Folder in the unpacked archives whose content moves into the dataset's folder; a name that
+    ends in .tar.gz is an inner archive, which is unpacked first."""
     made_from: MadeFrom | None = None
     by_hand: str = ""
     """Instructions for files that must be fetched by hand."""
     ignored: tuple[str, ...] = ()
     """Class folders that CoOp leaves out."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-    """Class names by folder, where CoOp changed them."""
+    """Class names by folder name, for the classes that CoOp renamed."""
 
     @property
     def target(self) -> str:
-        """Name of its class in `latte.components.datasets.published.dataset`."""
+        """Name of the dataset's class in `latte.components.datasets.published.dataset`."""
         return "".join(part.capitalize() for part in self.name.split("-"))
 
     @property
     def needed_folders(self) -> tuple[str, ...]:
-        """Image folders below the dataset's folder."""
+        """Required subfolders of the dataset's folder."""
         return self.image_folders or (self.images,)
 
     def spell(self, name: str) -> str:
@@ -84,12 +84,12 @@ class Facts:
         return " ".join(spaced.replace(".", " ").split()) if self.dots else spaced
 
     def template(self, option: str) -> str:
-        """Return the named template, or `option` itself if it is a sentence."""
+        """Return the template with the name `option`, or `option` itself if it is a sentence."""
         return self.templates.get(option, option)
 
     @property
     def templates(self) -> dict[str, str]:
-        """The named templates."""
+        """Templates by name."""
         return {"released": self.released, "coop": self.coop, "supplement": SUPPLEMENT}
 
 
@@ -101,7 +101,7 @@ def all_facts() -> dict[str, Facts]:
 
 
 def find_facts(name: str) -> Facts:
-    """Return the facts of one dataset. Raises `LatteError` with the nearest name."""
+    """Return the facts of one dataset. Raises `LatteError` with the nearest name if unknown."""
     known = all_facts()
     if name not in known:
         near = get_close_matches(name.lower().replace("_", "-"), known, n=1)

@@ -1,4 +1,4 @@
-"""Brings a dataset into CoOp's layout: download, verify, unpack, and make a missing split.
+"""Download, verify and unpack a dataset into CoOp's layout, and make its split if missing.
 
 Archives are untrusted: nothing is written outside the folder into which they are unpacked.
 """
@@ -32,15 +32,15 @@ _DAMAGED = (
     ValueError,
     RuntimeError,
 )
-"""Exceptions of the libraries for damaged, encrypted and unknown archives."""
+"""Exceptions that libraries raise for damaged, encrypted and unknown archives."""
 
 _MOST_TIMES = 100
 
 _ALWAYS_FINE = 1 << 30
-"""An archive is refused if its content is larger than this and than 100 times its own size."""
+"""Size in bytes; an archive is refused if it unpacks to more, and to over 100 times its size."""
 
 _UNPACKING = ".unpacking"
-"""Folder for unpacking, below the dataset's folder, so that files are moved by renaming."""
+"""Folder for unpacking, inside the dataset's folder, so that moving a file is a rename."""
 
 
 def get_dataset(
@@ -51,7 +51,7 @@ def get_dataset(
     keep_archives: bool = False,
     archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
 ) -> None:
-    """Complete the dataset in `root` as far as possible, and print what is left to the user.
+    """Complete the dataset in `root` as far as possible, and print the remaining steps.
 
     Existing files are not changed. Raises `LatteError` if a download or an archive fails.
     """
@@ -121,7 +121,8 @@ def _get_split(facts: Facts, root: Path, progress: Progress) -> None:
 def unpack(archive: Path, folder: Path, progress: Progress) -> None:
     """Unpack a ZIP or (compressed) TAR into `folder`.
 
-    Raises `LatteError` for a damaged archive, and for one with links or with paths outside.
+    Raises `LatteError` for an archive that is damaged, has links or paths outside `folder`, or
+    unpacks to far more than its own size.
     """
     folder.mkdir(parents=True, exist_ok=True)
     total = -(-archive.stat().st_size // _MEBIBYTE)
@@ -143,7 +144,7 @@ def unpack(archive: Path, folder: Path, progress: Progress) -> None:
 
 
 def _positions(archive: Path, folder: Path) -> Iterator[int]:
-    """Unpack member by member; yield the number of archive bytes done."""
+    """Unpack member by member; yield the number of archive bytes read so far."""
     return _unzip(archive, folder) if zipfile.is_zipfile(archive) else _untar(archive, folder)
 
 

@@ -31,7 +31,7 @@ def default_root(facts: Facts) -> Path | None:
 
 
 def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
-    """Return `chosen`, else the default folder. Raises `LatteError` if it does not exist."""
+    """Return `chosen` or, if None, the default folder. Raises `LatteError` if it is missing."""
     root = chosen or default_root(facts)
     if root is None:
         raise LatteError(
@@ -77,14 +77,15 @@ def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits
 
 
 def variant_lists(root: Path) -> list[Path]:
-    """Return the files of FGVC-Aircraft: class names, and image ids with names per split."""
+    """Return FGVC-Aircraft's lists: class names; per split, image ids with class names."""
     return [root / VARIANTS, *(_list_of(root, split) for split in Splits.NAMES)]
 
 
 def read_variants(root: Path) -> Splits:
-    """Read FGVC-Aircraft's splits; labels are lines of `variants.txt`, paths start at `images/`.
+    """Read FGVC-Aircraft's splits; a label is the index of a class name in `variants.txt`.
 
-    Raises `LatteError` with the line of a variant that is not in `variants.txt`.
+    Paths are relative to `images/`. Raises `LatteError`, with file and line, for a class name that
+    is not in `variants.txt`.
     """
     names = read_text(existing_file(root / VARIANTS, "dataset.root")).split("\n")
     labels = {name: label for label, name in enumerate(filter(None, map(str.strip, names)))}

@@ -1,6 +1,6 @@
-"""Makes a missing split file as CoOp's code does, from the lists of the dataset itself.
+"""Make a missing split file as CoOp's code does, from the dataset's own lists.
 
-Functions raise `LatteError` for a list that is missing or malformed.
+All functions raise `LatteError` for a list that is missing or malformed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from latte.components.datasets.published.check import MADE_BY
 from latte.components.datasets.published.facts import RANDOM_SPLITS, Facts, MadeFrom
 
 Labelled = tuple[str, int, str]
-"""Path below the image folder, label from 0, class name as in CoOp's splits."""
+"""Path relative to the image folder, label from 0, and class name as in CoOp's splits."""
 
 Official = tuple[list[Labelled], list[Labelled]]
 """Training and test images."""
@@ -69,7 +69,7 @@ def make_split(facts: Facts, root: Path) -> str:
 
 
 def split_at_random(images: Iterable[Labelled], generator: random.Random) -> MadeSplit:
-    """Split each class: 50 % for training, 20 % for validation, the rest for testing."""
+    """Split each class at random: 50 % for training, 20 % for validation, the rest for testing."""
     train, val, test = [], [], []
     for members in _by_label(images):
         generator.shuffle(members)
@@ -84,7 +84,7 @@ def split_at_random(images: Iterable[Labelled], generator: random.Random) -> Mad
 def hold_out(
     training: Iterable[Labelled], test: Sequence[Labelled], generator: random.Random
 ) -> MadeSplit:
-    """Hold out 20 % of each class's training images for validation; keep the test set."""
+    """Hold out a random 20 % of each class's training images for validation; keep the test set."""
     train, val = [], []
     for members in _by_label(training):
         generator.shuffle(members)
@@ -113,9 +113,9 @@ def image_folders(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def flowers(facts: Facts, root: Path) -> list[Labelled]:
-    """Read `imagelabels.mat` (labels from 1) and `cat_to_name.json` (class names).
+    """Read labels, from 1, in `imagelabels.mat` and class names in `cat_to_name.json`.
 
-    Without the latter, use torchvision's names, which are the same.
+    If `cat_to_name.json` is missing, use torchvision's class names, which are the same.
     """
     file = root / "imagelabels.mat"
     names = _flower_names(root / "cat_to_name.json")
@@ -128,7 +128,10 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def pets(root: Path) -> Official:
-    """Read `annotations/trainval.txt` and `test.txt`: image, label from 1, species, breed."""
+    """Read `annotations/trainval.txt` and `test.txt`: image, label from 1, species, breed.
+
+    A line holds these four values for one image.
+    """
 
     def read(file: str) -> list[Labelled]:
         lines = _lines(root / "annotations" / file, r"(\S+)_\d+ (\d+) \d+ \d+")
@@ -141,7 +144,7 @@ def pets(root: Path) -> Official:
 
 
 def cars(root: Path) -> Official:
-    """Read the annotations of devkit and test set; CoOp moves the year to the front."""
+    """Read the annotations of devkit and test set; class names start with the year, as in CoOp."""
     meta = root / "devkit" / "cars_meta.mat"
     with _as_expected(meta):
         names = [
@@ -160,7 +163,7 @@ def cars(root: Path) -> Official:
 
 
 def scenes(root: Path) -> Official:
-    """Read SUN397's `ClassName.txt` and first partition; `/a/apse/indoor` becomes indoor apse."""
+    """Read SUN397's `ClassName.txt` and first partition; `/a/apse/indoor` becomes `indoor apse`."""
     classes = [found for _, found in _lines(root / "ClassName.txt", r"/(\S+)")]
     labels = {name: label for label, name in enumerate(classes)}
 
@@ -175,7 +178,7 @@ def scenes(root: Path) -> Official:
 
 
 def actions(root: Path) -> Official:
-    """Read UCF101's first partition of videos; images are their middle frames."""
+    """Read UCF101's first partition of videos; each image is a video's middle frame."""
     folder = root / "ucfTrainTestlist"
     labels = {
         action: int(label) - 1
@@ -204,7 +207,7 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Return each non-empty line with its groups of `pattern`, which it must match."""
+    """Return each line with its groups of `pattern`; every line but comments must match."""
     found = []
     for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
@@ -234,12 +237,12 @@ def _flower_names(file: Path) -> Sequence[str]:
 
 @contextmanager
 def _as_expected(file: Path) -> Iterator[None]:
-    """Raise `LatteError` for any exception about the content of `file`."""
+    """Convert exceptions in the block, about the content of `file`, to `LatteError`."""
     try:
         yield
     except LatteError:
         raise
-    except Exception as error:  # scipy raises many types for damaged files
+    except Exception as error:  # scipy raises many types for a damaged file
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise LatteError(f"is not as expected ({why[:200]})", where=str(file)) from error
 
