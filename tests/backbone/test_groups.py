@@ -13,6 +13,8 @@ from latte.interfaces import LatteError, TrainableGroup
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, pixels
 
+pytestmark = pytest.mark.thorough
+
 PROJECTIONS = {
     "CLIP": (clip_models.TINY_CLIP, {"visual.proj", "text_projection"}),
     "text tower apart": (clip_models.SEPARATE_TEXT, {"visual.proj", "text.text_projection"}),

@@ -16,6 +16,8 @@ import pytest
 from latte.interfaces import LatteError
 from tests.helpers.clip_models import open_model
 
+pytestmark = pytest.mark.thorough
+
 CONFIG = "open_clip_config.json"
 CODE = "from pathlib import Path\nPath({mark!r}).touch()\nclass Mine: pass\n"
 

@@ -29,6 +29,8 @@ from benchmarks.folder_summary import (
 )
 from latte.interfaces import ImageReference, LabelledImage, LatteError, Verdict
 
+pytestmark = pytest.mark.thorough
+
 ROW = Row("tiny", "birds", "all names", 0, "anchored", 120, 100, 2.0, 1.5, 0.25)
 JUDGED = replace(
     ROW, method="m", full=4.0, strength=0.5, probability=0.83, signals={"stability": 0.7}

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.__main__ import main
 
+pytestmark = pytest.mark.thorough
+
 TINY = ["step", "--shape", "tiny", "--batch", "5", "--rounds", "1"]
 
 

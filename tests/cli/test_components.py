@@ -11,6 +11,8 @@ from latte.cli.components import default_in_words, option_rows
 from latte.interfaces import Options
 from tests.helpers.command_line import Latte
 
+pytestmark = pytest.mark.thorough
+
 
 def words(text: str) -> str:
     return " ".join(text.split())

@@ -6,6 +6,8 @@ import pytest
 
 from tests.helpers.command_line import Latte
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_plugin_adds_a_command_with_options(latte_in_zoo: Latte) -> None:
     shouted = latte_in_zoo("shout", "hallo", "--times", "2")

@@ -20,6 +20,8 @@ from latte.toolkit.estimated import shift_to_texts
 from latte.toolkit.mixer import MARGIN_FLOOR
 from tests.helpers.training_driver import CONTEXT, QUICKLY, stream, unit_rows
 
+pytestmark = pytest.mark.thorough
+
 CLASSES = 4
 WIDTH = 8
 SETTLED = 500

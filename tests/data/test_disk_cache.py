@@ -23,6 +23,8 @@ from latte.data.scan import scan_images
 from latte.interfaces import LatteError
 from tests.helpers.pictures import SilentProgress, picture, references
 
+pytestmark = pytest.mark.thorough
+
 MEGABYTE = 10**6
 WRITER = """
 import sys, numpy

@@ -9,8 +9,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
+
+pytestmark = pytest.mark.thorough
 
 WRITER = """
 import sys

@@ -6,6 +6,8 @@ import pytest
 
 from tests.helpers.sample_prose import docstrings, drawn, main, sentences
 
+pytestmark = pytest.mark.thorough
+
 
 def test_equal_seeds_give_equal_samples(capsys: pytest.CaptureFixture[str]) -> None:
     printed = []

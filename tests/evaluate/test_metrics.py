@@ -15,6 +15,8 @@ from torch import Tensor
 from latte.evaluate.metrics import accuracy_interval, evaluate_predictions, is_correct, to_json
 from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
 
+pytestmark = pytest.mark.thorough
+
 
 @st.composite
 def classified(draw: DrawFn) -> tuple[Tensor, Tensor]:

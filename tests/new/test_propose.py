@@ -20,6 +20,8 @@ from latte.recipe.model import Recipe
 from latte.registry.registry import Registry, load_registry
 from tests.helpers.recipes import builtin_plugin
 
+pytestmark = pytest.mark.thorough
+
 Images = Callable[..., Path]
 CPU = Machine("cpu", "2 CPU cores, no GPU", 8.0)
 GPU = Machine("cuda", "a GPU", 80.0)

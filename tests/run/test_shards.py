@@ -20,6 +20,8 @@ from latte.registry.registry import load_registry
 from tests.helpers.scripted_describer import Noting
 from tests.helpers.whole_runs import run
 
+pytestmark = pytest.mark.thorough
+
 USE = ("--set", "describer={use: noting, batch: 2}")
 REQUESTS = 24
 """Requests: twelve images, and a group for each."""

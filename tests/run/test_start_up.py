@@ -13,6 +13,8 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.io.tensor_files import load_tensors
 from tests.helpers.whole_runs import assert_same_results, run
 
+pytestmark = pytest.mark.thorough
+
 
 def test_zero_shot_features_of_an_earlier_run_need_no_tower(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

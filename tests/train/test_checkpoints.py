@@ -19,6 +19,8 @@ from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
 from tests.helpers.training_runs import run
 
+pytestmark = pytest.mark.thorough
+
 HEADER = 20_000
 """Bytes for names and shapes, at most."""
 

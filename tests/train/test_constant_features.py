@@ -34,6 +34,8 @@ from tests.helpers.training_runs import (
     stop_after,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def make(

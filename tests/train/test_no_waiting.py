@@ -18,6 +18,8 @@ from latte.train.loop import train
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import latteclip_part, make_training
 
+pytestmark = pytest.mark.thorough
+
 
 class Reads(TorchDispatchMode):
     """Counts numbers that are read from tensors."""

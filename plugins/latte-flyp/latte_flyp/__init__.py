@@ -1,4 +1,4 @@
-"""Prototypes `flyp`: the target of an image is a random template of its label, as in FLYP."""
+"""Prototypes `flyp`: each image's target is a random template of its label, as in FLYP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the prototypes `flyp`."""
+    """Return the component: the prototypes `flyp`."""
     return (
         ComponentSpec(
             kind="prototypes",

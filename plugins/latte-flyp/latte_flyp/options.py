@@ -1,4 +1,4 @@
-"""Options of the prototypes; importing them loads no torch."""
+"""Options of the prototypes `flyp`; importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class FlypOptions(Options):
-    """Options for drawing templates and for encoding the classifier."""
+    """Options of `flyp`: the templates to draw from, and when the classifier is encoded."""
 
     templates: tuple[str, ...] = Field(
         default=(),

@@ -22,11 +22,11 @@ from latte_flyp.options import FlypOptions
 
 
 class FlypPrototypes(PrototypeAggregator[FlypOptions]):
-    """Prototypes whose target is the text feature of a random template of the label, with gradient.
+    """Prototypes whose targets are text features of random templates, with gradient.
 
-    FLYP (Goyal et al. 2023, section 3) pairs each image with a text drawn uniformly from those of
-    its label. Templates are the recipe's descriptions of scope `class`. The classifier is the
-    dataset's template as the text tower encodes it now.
+    FLYP (Goyal et al. 2023, section 3) pairs each image with a text drawn uniformly from the texts
+    of its label. These texts are the recipe's descriptions, normally of scope `class`. The
+    classifier consists of the dataset's template, encoded by the current text tower.
     """
 
     _features: Tensor
@@ -44,7 +44,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         self._steps = 0
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Use newly encoded class texts (C, D), with their gradient if they have one."""
+        """Replace the class texts (C, D) by newly encoded ones, which may have a gradient."""
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
@@ -54,10 +54,11 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets (B, D), each from one of the templates, drawn uniformly.
+        """Return targets (B, D): for each image, one template's text feature, drawn uniformly.
 
         Raises:
-            LatteError: The recipe does not describe a template.
+            LatteError: A template of the options is not a description of the recipe, or there are
+                no descriptions and `refresh` is not `step`.
         """
         classifier = Classifier(self._features, self._owners)
         return Supervision(stream, self._targets(stream, texts), classifier)
@@ -90,19 +91,19 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
             )
 
     def _draw(self, stream: LabelStream, templates: int) -> Tensor:
-        """Draw a template (B,) per image from the seed, the step and the stream's name."""
+        """Return one random template index per image (B,), by the seed, the step and the stream."""
         purpose = f"flyp {self.context.seed} {self._steps} {stream.name}".encode()
         seed = int.from_bytes(hashlib.blake2b(purpose, digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed)
         return torch.randint(templates, (len(stream.labels),), generator=generator)
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Release the step's graph and count the step."""
+        """Release the autograd graph of the step and count the step."""
         self._features = self._features.detach()
         self._steps += 1
 
     def state(self) -> dict[str, Tensor]:
-        """Return the features of the class texts (C, D) and the number of steps."""
+        """Return the features of the class texts (C, D) and the number of finished steps."""
         return {
             "class_features": self._features.detach().clone(),
             "steps": torch.tensor(self._steps),

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from latte.testing import RunContract, TinyRuns
 from latte.testing.tiny_runs import results
 
+pytestmark = pytest.mark.thorough
+
 RECIPE = """\
 descriptions: DESCRIPTIONS
 labels: [current]

@@ -1,4 +1,4 @@
-"""Hugging Face datasets with an image column."""
+"""Dataset `hf`, which reads Hugging Face datasets with an image column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the dataset."""
+    """Return the component: the dataset `hf`."""
     return (
         ComponentSpec(
             kind="dataset",

@@ -1,4 +1,4 @@
-"""A Hugging Face dataset as a latte dataset."""
+"""Dataset `hf`: a Hugging Face dataset with an image column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latte_hf_datasets.splits import Table, class_names, library_cache, open_spl
 
 
 class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
-    """Training images without labels and evaluation images with labels, from two splits."""
+    """Dataset of unlabelled training images and labelled evaluation images from two splits."""
 
     def __init__(self, options: HuggingFaceOptions, context: Context) -> None:
         super().__init__(options, context)
@@ -22,7 +22,7 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """Names from the option `classes` or from the label column, with `_` read as a space."""
+        """Return the names in `classes` or of the label column, with spaces in place of `_`."""
         names = self.options.classes
         if names is None:
             table = self._train if self._evaluation is None else self._evaluation
@@ -39,12 +39,12 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
 
     @property
     def template(self) -> str:
-        """Template of the sentence for a class."""
+        """Return the template of the sentence that describes a class."""
         return self.templates[0]
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """Templates of the sentences whose mean represents a class."""
+        """Return the templates of the sentences whose mean feature represents a class."""
         return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
@@ -52,11 +52,11 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
         return self._training
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return images and labels of `evaluation`; a row without label raises `LatteError`."""
+        """Return images and labels of `evaluation`; raise `LatteError` if a row has no label."""
         return self._labelled
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Return the labels of `train`, for rows that have one."""
+        """Return the labels of the split `train` by image id, for rows that have a label."""
         if self.options.label not in self._train.column_names:
             return {}
         labels = self._train[self.options.label]

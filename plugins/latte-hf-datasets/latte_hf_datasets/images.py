@@ -1,4 +1,4 @@
-"""Images of a split as files: existing files, and copies of embedded images."""
+"""Conversion of a split's images to files: existing files, or copies of embedded images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SIGNATURES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF
 def references(
     table: Any, column: str, split: str, folder: Path, allowed: Sequence[Path]
 ) -> list[ImageReference]:
-    """Return one reference per row; its id is the split and the row's number. No label is read.
+    """Return one image reference per row, whose id is the split and the row number.
 
-    An embedded image is copied once to `folder`, under the hash of its content. A path must be
-    below one of `allowed`: the table is untrusted, and latte must not read other files, which it
-    could send to a describer.
+    No label is read. An embedded image is copied once to `folder`; the hash of its content is the
+    file name. A path in the table must be below one of the folders `allowed`: the table is
+    untrusted, and its paths could make latte send other files to a describer.
 
     Raises:
         LatteError: A row has no image, or its path is outside `allowed`.

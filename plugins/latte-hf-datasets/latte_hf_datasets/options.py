@@ -1,4 +1,4 @@
-"""Options of the dataset; importing them does not import `datasets`."""
+"""Options of the dataset `hf`; importing this module does not import `datasets`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from latte.api import PathText, SourceOptions
 
 
 class HuggingFaceOptions(SourceOptions):
-    """Options of the dataset; exactly one of `path` and `repository` is set."""
+    """Options of the dataset `hf`; exactly one of `path` and `repository` must be set."""
 
     path: PathText | None = Field(
         default=None,

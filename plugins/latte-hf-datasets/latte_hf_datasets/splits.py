@@ -1,4 +1,4 @@
-"""Opening of a split with the library `datasets`, without decoding images."""
+"""Functions that open a split with the library `datasets`, without decoding images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from latte.api import LatteError
 from latte_hf_datasets.options import HuggingFaceOptions
 
 Table = Any
-"""A `datasets.Dataset`, whose types the library does not publish."""
+"""Type of a `datasets.Dataset`; `Any`, because the library has no type annotations."""
 
 
 def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:
-    """Return the rows of `split`, with images as encoded bytes or paths; raises `LatteError`.
+    """Return the rows of `split`, with images as encoded bytes or paths.
 
-    Converted files are stored below `cache`, downloads in the library's usual folder.
+    Converted files are stored below `cache`, and downloads in the library's usual folder. Raises
+    `LatteError` if the split cannot be opened.
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
@@ -31,7 +32,7 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
         )
     except LatteError:
         raise
-    except Exception as error:  # the library and those below it raise whatever they like
+    except Exception as error:  # `datasets` and its dependencies raise many types
         what = f"split {split!r} cannot be opened: {type(error).__name__}: {_first_line(error)}"
         raise LatteError(what, where=where) from error
     if options.image not in table.column_names:
@@ -44,7 +45,7 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
 
 
 def class_names(table: Table, label: str) -> tuple[str, ...] | None:
-    """Return the class names of the label column's type, with spaces; None if it has none."""
+    """Return the class names in the type of the label column, or None; `_` becomes a space."""
     feature = table.features.get(label)
     if not isinstance(feature, datasets.ClassLabel):
         return None
@@ -52,7 +53,7 @@ def class_names(table: Table, label: str) -> tuple[str, ...] | None:
 
 
 def library_cache() -> Path:
-    """Return the folders of the library for downloaded and unpacked files."""
+    """Return the folder below which the library stores downloaded and unpacked files."""
     return Path(datasets.config.HF_CACHE_HOME)
 
 

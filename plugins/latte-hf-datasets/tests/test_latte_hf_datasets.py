@@ -19,6 +19,8 @@ from latte_hf_datasets.options import HuggingFaceOptions  # noqa: E402
 from latte.api import Context, LatteError  # noqa: E402
 from latte.testing import DatasetContract, StubClip, TinyRuns  # noqa: E402
 
+pytestmark = pytest.mark.thorough
+
 _README = Path(__file__).parents[1] / "README.md"
 _README_RECIPES = re.findall(r"```yaml\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""Describer `llava`: large multimodal models of transformers, in this process."""
+"""Describer `llava`, which runs large multimodal models (LMMs) of transformers in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the describer."""
+    """Return the component: the describer `llava`."""
     return (
         ComponentSpec(
             kind="describer",

@@ -1,4 +1,4 @@
-"""Throughput of descriptions (images per second) for each batch size.
+"""Benchmark of the throughput of descriptions, in images per second, for each batch size.
 
 python -m latte_llava.benchmark --shape llava-1.6-7b --images 64 --batch-sizes 1,8,32
 python -m latte_llava.benchmark --model FOLDER --images 64 --batch-sizes 1,8,32
@@ -32,11 +32,11 @@ from latte_llava.views import TILED, View, image_cost, make_view
 
 PROMPT = "Describe the object in the photo concisely, less than 20 words."
 SIZES = ((500, 375), (375, 500), (640, 480), (400, 400))
-"""Widths and heights of the images, in turn."""
+"""Widths and heights of the synthetic images, used in turn."""
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Time every batch size in every repetition, so that a busy machine slows all equally."""
+    """Time all batch sizes in each repetition, so that other load slows all of them alike."""
     arguments = parse(given)
     sizes = [int(size) for size in arguments.batch_sizes.split(",")]
     replica, questions = prepare(arguments)
@@ -59,7 +59,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 def parse(given: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Return the parsed command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -77,7 +77,7 @@ def parse(given: Sequence[str] | None) -> argparse.Namespace:
 
 
 def prepare(arguments: argparse.Namespace) -> tuple[Replica, list[Question]]:
-    """Return the model and one question per synthetic image."""
+    """Return a replica of the model and one question per synthetic image."""
     options = LlavaOptions(
         model=arguments.model or arguments.shape,
         resolution=arguments.resolution,
@@ -85,7 +85,7 @@ def prepare(arguments: argparse.Namespace) -> tuple[Replica, list[Question]]:
         max_new_tokens=arguments.max_new_tokens,
     )
     view, model_type, model = (_random if arguments.shape else _stored)(arguments, options)
-    # Random weights end a text early or never; a text of always the same length compares.
+    # With random weights texts end at random lengths; fix the length to make times comparable.
     model.generation_config.min_new_tokens = options.max_new_tokens
     conversation = Conversation(view.processor, model_type, None)
     replica = Replica(model, view.processor, conversation, Sampling(), limit=1)

@@ -1,4 +1,4 @@
-"""Checkpoint of the option `model` and its identity, without loading weights."""
+"""Search for the checkpoint that the option `model` names; weights are not loaded."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Checkpoint with its configuration."""
+    """Location, identity and configuration of a checkpoint."""
 
     name: str
-    """Its name in the recipe."""
+    """Name of the checkpoint in the recipe."""
     source: str
-    """Folder or hub name, as transformers expects it."""
+    """Folder or hub name that transformers loads."""
     revision: str | None
-    """The commit, for a model of the hub; None for a folder."""
+    """Commit of a model of the hub; None for a folder."""
     identity: str
     """Hash of weights, configuration and tokenizer."""
     config: Any
-    """The transformers configuration."""
+    """Configuration object of transformers."""
 
 
 def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
-    """Find the model, read its configuration and check that it answers questions about images.
+    """Return the checkpoint with its configuration, and check that it accepts images and text.
 
     Raises:
-        LatteError: The model is not found, or does not answer questions about images.
+        LatteError: The model is not found, or it is not an image-text model.
     """
     digests = context.cache_dir / "llava" / "digests"
     if options.model.startswith(_PLUGIN):
@@ -80,9 +80,9 @@ def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
 
 
 def _commit(name: str, revision: str | None) -> str:
-    """Return the cached commit of a hub model, or the newest one if there is a network."""
+    """Return the commit that `revision` of a hub model names; without a network, the cached one."""
     with explained(name):
-        # The cache keeps each commit in a folder that is called like it.
+        # The cache has one folder per commit, and the folder's name is the commit.
         return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
 
 
@@ -115,7 +115,7 @@ def _read_config(source: str, name: str, revision: str | None) -> Any:
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Convert exceptions of transformers while it reads checkpoint `name` into `LatteError`."""
+    """Context manager that converts exceptions of transformers about `name` into `LatteError`."""
     try:
         yield
     except _FAILURES as error:

@@ -1,4 +1,4 @@
-"""Prompts in the checkpoint's chat template."""
+"""Conversion of questions to prompts with the checkpoint's chat template."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from latte.api import LatteError
 
 VERSION = "1"
-"""Increase it when prompts change: it is part of the fingerprint."""
+"""Part of the fingerprint; increase it when the prompts for equal questions change."""
 
 
 class Conversation:
-    """Renders questions; control tokens within a question are escaped."""
+    """Converter of questions to prompts; control tokens within a question are escaped."""
 
     def __init__(self, processor: Any, model_type: str, system_prompt: str | None) -> None:
         self._processor = processor
@@ -28,7 +28,7 @@ class Conversation:
             )
 
     def text(self, question: str, images: int) -> str:
-        """Return the prompt for a question about `images` images, with their placeholders."""
+        """Return the prompt for a question, with placeholders for `images` images."""
         plain = self._plain(question)
         if self._classical:
             return self._llava_prompt(plain, images)
@@ -41,25 +41,25 @@ class Conversation:
         return str(rendered)
 
     def adds_special_tokens(self, text: str) -> bool:
-        """True if the tokenizer must add the start token, which some templates contain."""
+        """Return True if the tokenizer must add the start token, as the prompt `text` lacks it."""
         start = self._processor.tokenizer.bos_token
         return not (start and text.startswith(start))
 
     def _llava_prompt(self, question: str, images: int) -> str:
-        """Return LLaVA 1.5's prompt, for its first conversions, which have no template."""
+        """Return LLaVA 1.5's prompt, for its early checkpoints, which have no chat template."""
         system = f"{self._plain(self._system_prompt)} " if self._system_prompt is not None else ""
         placeholders = f"{self._processor.image_token}\n" * images
         return f"{system}USER: {placeholders}{question} ASSISTANT:"
 
     def _plain(self, text: str) -> str:
-        """Insert a space after the first character of each control token in `text`."""
+        """Return `text` with a space after the first character of each control token."""
         for token in self._tokens:
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
 
 def _control_tokens(processor: Any) -> set[str]:
-    """Return the control tokens; single characters are not escaped."""
+    """Return the control tokens to escape: those of more than one character."""
     return {token for token in _all_control_tokens(processor) if len(token) > 1}
 
 

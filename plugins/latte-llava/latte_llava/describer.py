@@ -1,4 +1,4 @@
-"""The describer `llava`."""
+"""Describer `llava`: an image-text model of transformers in this process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from latte_llava.schedule import answer_all
 from latte_llava.views import View, image_cost, make_view
 
 SEVERAL_IMAGES = 16
-"""Images per question for models that were trained on several."""
+"""Largest number of images per question for models that were trained on several images."""
 MADE_FOR_SEVERAL = frozenset(
     (
         "llava_onevision",
@@ -42,9 +42,9 @@ MADE_FOR_SEVERAL = frozenset(
         "aya_vision",
     )
 )
-"""Model types whose training showed several images at once."""
+"""Model types that were trained with several images per question."""
 BATCHES_A_CALL = 4
-"""Batches that are sorted by cost together."""
+"""Number of batches per call and device; the questions of a call are sorted by cost."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class _Loaded:
 
 
 class LlavaDescriber(Describer[LlavaOptions]):
-    """Runs an image-text model of transformers in this process, one replica per device.
+    """Describer that runs an image-text model of transformers, with one replica per device.
 
-    The first question loads the weights; everything else needs only the configuration.
+    The first call of `describe` loads the weights; before that, only the configuration is read.
     """
 
     _loaded: _Loaded | None = None
@@ -73,7 +73,10 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def fingerprint(self) -> str:
-        """Hash without devices and batch size; the engine stores the layout of groups itself."""
+        """Return a hash of model, prompts and decoding, without devices and batch size.
+
+        The layout of groups is not included either, as the engine stores it with each text.
+        """
         options, dtype = self.options, choose_dtype(self.options, self._devices)
         parts = [
             f"llava-{VERSION} {self._checkpoint.identity}",
@@ -87,7 +90,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def max_images(self) -> int:
-        """Return 1 if groups are shown as a grid."""
+        """Return the largest number of images per question: 1 if groups are shown as a grid."""
         separate = self.options.images == "separate" or (
             self.options.images == "auto" and self._checkpoint.config.model_type in MADE_FOR_SEVERAL
         )
@@ -95,17 +98,17 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def batch_size(self) -> int:
-        """Return several batches per device, which are sorted by cost."""
+        """Return the number of questions per call: several batches per device, sorted by cost."""
         return self.options.batch_size * BATCHES_A_CALL * len(self._devices)
 
     @property
     def varies(self) -> bool:
-        """Return True above temperature 0."""
+        """Return True if texts are sampled, that is, above temperature 0."""
         return self.options.temperature > 0
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Generated tokens, without padding."""
+        """Return the number of generated tokens, without padding."""
         return {"tokens": self._tokens}
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
@@ -118,7 +121,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         return answer_all(loaded.replicas, questions, self._count)
 
     def close(self) -> None:
-        """Free the models."""
+        """Release the models and their memory."""
         self._loaded = None
         free_memory()
 
@@ -136,7 +139,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         replicas = []
         for device in self._devices:
             model = load_model(checkpoint, options, dtype, device, view.processor.tokenizer)
-            # Tokenizers keep their padding as a state, which threads must not share.
+            # Padding is a state of the tokenizer, so threads must not share one.
             own = deepcopy(view.processor)
             sampling = Sampling(options.temperature, options.top_p)
             replicas.append(Replica(model, own, conversation, sampling, options.batch_size))

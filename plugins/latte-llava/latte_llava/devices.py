@@ -1,4 +1,4 @@
-"""Devices of the replicas, and the data type of weights."""
+"""Choice of the replicas' devices and of the data type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latte_llava.options import LlavaOptions
 
 
 def choose_devices(options: LlavaOptions, run_device: str) -> list[str]:
-    """Return one device per replica; a device that this machine lacks raises `LatteError`."""
+    """Return one device per replica; raise `LatteError` if this machine lacks a device."""
     if options.devices != "auto":
         if not options.devices:
             raise LatteError("`devices` names none", where="describer.devices")
@@ -22,13 +22,13 @@ def choose_devices(options: LlavaOptions, run_device: str) -> list[str]:
     if gpus == 0 or options.placement == "spread":
         return [run_device]
     if (rank := os.environ.get("LOCAL_RANK", "")).isdigit():
-        # torchrun started a process for each GPU.
+        # torchrun started one process per GPU, so each process uses its own GPU.
         return [f"cuda:{int(rank) % gpus}"]
     return [f"cuda:{index}" for index in range(gpus)]
 
 
 def choose_dtype(options: LlavaOptions, devices: list[str]) -> str:
-    """Return the data type of weights and activations, by its name in torch."""
+    """Return the torch name of the data type of weights and activations."""
     if options.dtype != "auto":
         return options.dtype
     kinds = {torch.device(name).type for name in devices}

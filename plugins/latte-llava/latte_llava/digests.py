@@ -1,4 +1,4 @@
-"""Digest of a model folder; unchanged files are read only once."""
+"""Digest of a model folder, with a cache so that unchanged files are read only once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 SUFFIXES = frozenset((".json", ".safetensors", ".jinja", ".model", ".txt"))
-"""Files that affect the answers: configuration, weights, chat template, tokenizer."""
+"""Suffixes of files that affect the texts: configuration, weights, chat template, tokenizer."""
 
 
 def folder_digest(folder: Path, cache: Path) -> str:
     """Return 32 hex digits: the hash of names and contents of the relevant files in `folder`.
 
-    The digest of each file is cached in `cache`, under its path, size and time of change.
+    The digest of each file is cached in `cache` by the file's path, size and modification time.
     """
     files = sorted(
         path for path in folder.rglob("*") if path.suffix in SUFFIXES and _is_visible(path, folder)

@@ -1,4 +1,4 @@
-"""The module transformers, untyped: its annotations are partial and differ between versions."""
+"""The module transformers as `Any`, as its annotations are partial and vary between versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading of a checkpoint's processor and weights: safetensors only, no remote code."""
+"""Loading of a checkpoint's processor and weights, from safetensors and without remote code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from latte_llava.views import TILED
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence transformers' progress bar and report of keys; missing weights are an error."""
+    """Context manager that silences transformers' progress bar and its report of weight names.
+
+    The report is not needed, as missing weights raise an error.
+    """
     before = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
@@ -32,7 +35,7 @@ def _quiet() -> Iterator[None]:
 
 
 def load_processor(checkpoint: Checkpoint) -> Any:
-    """Return the checkpoint's processor, with padding on the left, as generation needs."""
+    """Return the checkpoint's processor, which pads on the left, as generation requires."""
     with explained(checkpoint.name):
         processor = transformers.AutoProcessor.from_pretrained(
             checkpoint.source, revision=checkpoint.revision, trust_remote_code=False
@@ -53,10 +56,13 @@ def load_processor(checkpoint: Checkpoint) -> Any:
 def load_model(
     checkpoint: Checkpoint, options: LlavaOptions, dtype: str, device: str, tokenizer: Any
 ) -> Any:
-    """Return the model in evaluation mode on `device`, or on all GPUs; raises `LatteError`."""
+    """Return the model in evaluation mode, on `device` or spread over all GPUs.
+
+    Raises `LatteError` if the weights cannot be loaded.
+    """
     loader, config = transformers.AutoModelForImageTextToText, checkpoint.config
     if options.resolution == "thumbnail" and config.model_type in TILED:
-        # A tiled LLaVA without its tiles is LLaVA 1.5, down to the names of its weights.
+        # Without tiles, a tiled LLaVA equals LLaVA 1.5, including the names of its weights.
         loader, config = transformers.LlavaForConditionalGeneration, one_tile_config(config)
     with explained(checkpoint.name), _quiet():
         model, report = loader.from_pretrained(
@@ -82,7 +88,7 @@ def load_model(
 
 
 def one_tile_config(config: Any) -> Any:
-    """Return LLaVA 1.5's configuration with the same towers and projector."""
+    """Return a configuration of LLaVA 1.5 with the towers and the projector of `config`."""
     names = (
         "vision_config",
         "text_config",
@@ -97,9 +103,10 @@ def one_tile_config(config: Any) -> Any:
 
 
 def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
-    """Set greedy decoding; of the checkpoint's settings, keep only the end tokens.
+    """Return a configuration for greedy decoding with the checkpoint's end tokens.
 
-    The others, such as repetition penalties, are not in the fingerprint.
+    The checkpoint's other settings, such as repetition penalties, are dropped, as they are not in
+    the fingerprint.
     """
     ends = model.generation_config.eos_token_id
     ids = [ends] if isinstance(ends, int) else list(ends or [])
@@ -117,7 +124,7 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
 
 
 def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]:
-    """Return loading arguments for quantised weights or weights on all GPUs."""
+    """Return the loading arguments for quantised weights or weights on all GPUs, else none."""
     placed: dict[str, Any] = {}
     if options.placement == "spread":
         _require("accelerate", "placement: spread", "spread")
@@ -127,7 +134,7 @@ def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]
     _require("bitsandbytes", f"load_in: {options.load_in}", "4bit")
     _require("accelerate", f"load_in: {options.load_in}", "4bit")
     placed.setdefault("device_map", {"": device})
-    # The published texts came from weights in NF4 with double quantisation.
+    # The authors of LatteCLIP used weights in NF4 with double quantisation.
     placed["quantization_config"] = (
         transformers.BitsAndBytesConfig(load_in_8bit=True)
         if options.load_in == "8bit"

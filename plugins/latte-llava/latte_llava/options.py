@@ -1,4 +1,4 @@
-"""Options of the describer; importing this loads no torch."""
+"""Options of the describer `llava`; importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GroupImages = Literal["auto", "grid", "separate"]
 
 
 class LlavaOptions(Options):
-    """Model, decoding, views of images, and devices."""
+    """Options for the model, decoding, views of images, and devices."""
 
     model: Annotated[str, IsPath(r"(?P<path>[.~/].*)")] = Field(
         default=DEFAULT_MODEL,

@@ -1,4 +1,4 @@
-"""One model on one device, which answers batches of questions."""
+"""Replica of the model on one device, which answers batches of questions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from latte_llava.sampling import GumbelNoise
 
 @dataclass(frozen=True)
 class Question:
-    """Question with its images, ready for a model."""
+    """Question as a prompt with prepared images."""
 
     images: tuple[Image.Image, ...]
     text: str
-    """The prompt, with placeholders for the images."""
+    """Prompt with placeholders for the images."""
     seed: int
-    """For sampling; any signed 64-bit integer."""
+    """Seed for sampling, a signed 64-bit integer."""
     cost: tuple[int, int]
-    """Pixels, then characters; questions of similar cost share a batch."""
+    """Numbers of pixels and of characters; questions of similar cost are batched together."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,10 @@ class Sampling:
 
 
 class Replica:
-    """Answers questions; `limit` is the largest batch size that has not failed for memory."""
+    """Model on one device that answers questions in batches of at most `limit`.
+
+    `limit` is reduced after an out-of-memory error.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class Replica:
 
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
-        """Return one text per question, and the number of generated tokens."""
+        """Return one text per question of one batch, and the number of generated tokens."""
         inputs = self._processor(
             text=[question.text for question in questions],
             images=[list(question.images) for question in questions],
@@ -83,7 +86,10 @@ class Replica:
 
 
 def count_tokens(written: Tensor, ends: Tensor) -> int:
-    """Count the tokens of `written` (B, T) up to and including the first of `ends` per row."""
+    """Return the number of generated tokens in `written` (B, T).
+
+    Each sequence counts up to and including its first end token; `ends` are the end tokens.
+    """
     is_end = torch.isin(written, ends).long()
     return int((is_end.cumsum(dim=1) - is_end == 0).sum())
 

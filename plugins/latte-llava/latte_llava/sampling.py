@@ -1,7 +1,7 @@
-"""Sampling that depends on the request and not on the batch that it is in.
+"""Sampling whose result depends on the request and not on its batch.
 
-Adding Gumbel noise to the logits and taking the largest is an exact draw from their softmax. Here
-the noise is a function of (request, position, token), so that no generator has a state to share.
+The largest of the logits plus Gumbel noise is an exact draw from their softmax. Here the noise is
+a function of (request, position, token), so no random state is shared between requests.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from transformers import LogitsProcessor
 _MIX_1, _MIX_2 = -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
 """Multipliers of splitmix64, as signed 64-bit integers."""
 _POSITION, _TOKEN = -0x61C8864680B583EB, 0x5851F42D4C957F2D
-"""Odd constants that separate positions and tokens."""
+"""Odd multipliers of position and token in the hash, so that both change the noise."""
 
 
 def request_seed(image_keys: Sequence[str], prompt: str, sample: int) -> int:
-    """Return a signed 64-bit seed that depends on the request alone."""
+    """Return a signed 64-bit seed: a hash of the images, the prompt and the sample number."""
     hasher = hashlib.blake2b(digest_size=8)
     for part in (*image_keys, prompt, str(sample)):
         data = part.encode("utf-8", "surrogatepass")
@@ -29,9 +29,12 @@ def request_seed(image_keys: Sequence[str], prompt: str, sample: int) -> int:
 
 
 def gumbel_noise(seeds: Tensor, position: int, tokens: int) -> Tensor:
-    """Return standard Gumbel noise (B, tokens) float32 for `seeds` (B,) int64 at one position."""
+    """Return standard Gumbel noise (B, tokens) in float32 for one position of each text.
+
+    `seeds` are (B,) int64, one per request.
+    """
     ids = torch.arange(tokens, device=seeds.device) * _TOKEN
-    # Tensors wrap around at 64 bits, which Python's integers do not.
+    # Multiply as tensors: they wrap around at 64 bits, and Python's integers do not.
     rows = _mix(seeds + torch.full_like(seeds, position) * _POSITION)
     bits = _mix(rows.unsqueeze(1) + ids)
     uniform = (_shift(bits, 12).double() + 0.5) * 2.0**-52
@@ -45,19 +48,19 @@ def _mix(values: Tensor) -> Tensor:
 
 
 def _shift(values: Tensor, bits: int) -> Tensor:
-    """Shift right and fill with zeros, which torch does for unsigned integers only."""
+    """Return signed `values`, shifted right by `bits` and filled with zeros (a logical shift)."""
     return (values >> bits) & ((1 << (64 - bits)) - 1)
 
 
 class GumbelNoise(LogitsProcessor):
-    """Logits processor that turns greedy decoding into sampling; row i uses `seeds[i]`."""
+    """Logits processor that turns greedy decoding into sampling; sequence i uses `seeds[i]`."""
 
     def __init__(self, seeds: Sequence[int], prompt_length: int) -> None:
         self._seeds = torch.tensor(list(seeds), dtype=torch.int64)
         self._prompt_length = prompt_length
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return `scores` (B, tokens) of the next token, with noise."""
+        """Return `scores` (B, tokens) of the next token plus Gumbel noise."""
         self._seeds = self._seeds.to(scores.device)
         position = input_ids.shape[1] - self._prompt_length
         return scores.float() + gumbel_noise(self._seeds, position, scores.shape[1])

@@ -13,10 +13,11 @@ from latte_llava.replica import Question, Replica
 def answer_all(
     replicas: Sequence[Replica], questions: Sequence[Question], count: Callable[[int], None]
 ) -> list[str]:
-    """Return one text per question, in order; `count` is called with the generated tokens.
+    """Return one text per question, in the order of the questions.
 
-    A batch that does not fit into memory is halved, and its replica keeps the smaller limit. An
-    exception of a replica is raised; a lack of memory, only for a single question.
+    `count` is called with the number of generated tokens of each batch. A batch that does not fit
+    into memory is halved, and its replica uses the smaller size from then on. Exceptions of a
+    replica are raised; an out-of-memory error is raised only for a batch of one question.
     """
     work = _Work(questions, count)
     if len(replicas) == 1:
@@ -29,7 +30,10 @@ def answer_all(
 
 
 class _Work:
-    """Unanswered questions, the most expensive first, so that a lack of memory shows early."""
+    """Queue of unanswered questions, shared by the replicas.
+
+    The most expensive questions come first, so that out-of-memory errors occur early.
+    """
 
     def __init__(self, questions: Sequence[Question], count: Callable[[int], None]) -> None:
         self.texts: dict[int, str] = {}
@@ -39,7 +43,10 @@ class _Work:
         self._lock = Lock()
 
     def run(self, replica: Replica) -> None:
-        """Answer until no question is left; a failure stops the other replicas, too."""
+        """Answer batches on `replica` until no question is left.
+
+        An exception empties the queue, so that the other replicas stop too.
+        """
         try:
             while batch := self._take(replica.limit):
                 if not self._answered(replica, batch):
@@ -51,7 +58,7 @@ class _Work:
             raise
 
     def _answered(self, replica: Replica, batch: Sequence[int]) -> bool:
-        """Answer `batch`; return False if it does not fit into memory."""
+        """Answer the questions `batch` and return True, or False if they do not fit into memory."""
         try:
             texts, tokens = replica.answer([self._questions[index] for index in batch])
         except Exception as error:

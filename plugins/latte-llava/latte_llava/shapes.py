@@ -1,4 +1,4 @@
-"""Models with random weights: tiny ones for tests, and the shapes of large ones for timing."""
+"""Models with random weights: tiny models for tests, and large models for timing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
 
 @dataclass(frozen=True)
 class Shape:
-    """Configuration and matching processor."""
+    """Configuration of a model with the matching processor."""
 
     config: Any
     processor: Any
@@ -36,7 +36,7 @@ class Shape:
 
 
 def make_tokenizer(*more: str) -> Any:
-    """Return a byte-level tokenizer of at most 300 tokens; `more` are special tokens."""
+    """Return a byte-level tokenizer of at most 300 tokens; `more` are added as special tokens."""
     special = [*SPECIAL_TOKENS, *more]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -57,7 +57,7 @@ def make_tokenizer(*more: str) -> Any:
 
 
 def tiny_text(tokenizer: Any) -> dict[str, Any]:
-    """Sizes of a language model of two layers whose answers depend on the image."""
+    """Return the sizes of a language model of two layers whose answers depend on the image."""
     return {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -73,7 +73,7 @@ def tiny_text(tokenizer: Any) -> dict[str, Any]:
 
 
 def tiny_vision() -> dict[str, Any]:
-    """Sizes of an image tower with 2 x 2 patches for 28 x 28 pixels."""
+    """Return the sizes of an image tower with 2 x 2 patches for 28 x 28 pixels."""
     return {
         "hidden_size": 32,
         "intermediate_size": 64,
@@ -136,7 +136,7 @@ def _llava_next(vision: dict[str, Any], text: Any) -> Shape:
 
 
 def _large_vision() -> dict[str, Any]:
-    """CLIP ViT-L/14 at 336 pixels."""
+    """Return the sizes of CLIP ViT-L/14 at 336 pixels."""
     return {
         "hidden_size": 1024,
         "intermediate_size": 4096,
@@ -177,4 +177,4 @@ SHAPES: dict[str, Callable[[], Shape]] = {
     "llava-1.5-7b": lambda: _llava(_large_vision(), _llama_7b),
     "llava-1.6-7b": lambda: _llava_next(_large_vision(), _mistral_7b),
 }
-"""Shapes by the names that the benchmark accepts."""
+"""Functions that build the shapes, by the names that the benchmark accepts."""

@@ -1,4 +1,4 @@
-"""Views of an image for a model: one small view, or the highest resolution."""
+"""Views of an image that a model gets: a thumbnail, or the full resolution."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from latte_llava.library import transformers
 from latte_llava.options import Resolution
 
 THUMBNAIL_PIXELS = 336 * 336
-"""Pixels of the paper's model, for models that accept any number."""
+"""Pixels of a thumbnail as in the LatteCLIP paper, for models that accept any image size."""
 TILED = frozenset(("llava_next", "llava_onevision"))
-"""Models of LLaVA's architecture that add tiles to one view of the whole image."""
+"""Model types that add high-resolution tiles to one view of the whole image."""
 _SPLITTING = ("do_image_splitting", "crop_to_patches", "do_pan_and_scan")
 
 
 @dataclass(frozen=True)
 class View:
-    """Processor, and the preparation of an image before it."""
+    """Processor, with the function `shown` that prepares an image for it."""
 
     processor: Any
     shown: Callable[[Image.Image], Image.Image]
 
 
 def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
-    """Return the view of `resolution` for a model of `config`; may change `processor`."""
+    """Return the view of `resolution` for a model with `config`; `processor` may be modified."""
     if resolution == "full":
         return View(processor, lambda image: image)
     if config.model_type in TILED:
@@ -45,12 +45,12 @@ def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
 
 
 def squashed(image: Image.Image, side: int) -> Image.Image:
-    """Resize `image` to a square, bicubic as LLaVA's thumbnail."""
+    """Return `image` resized to `side` x `side` pixels, bicubic as LLaVA's thumbnail."""
     return image if image.size == (side, side) else image.resize((side, side))
 
 
 def limited(image: Image.Image, pixels: int = THUMBNAIL_PIXELS) -> Image.Image:
-    """Scale `image` down to at most `pixels`, with its aspect ratio."""
+    """Return `image` scaled down to at most `pixels` in total, with its aspect ratio."""
     width, height = image.size
     scale = sqrt(pixels / (width * height))
     if scale >= 1:
@@ -59,7 +59,7 @@ def limited(image: Image.Image, pixels: int = THUMBNAIL_PIXELS) -> Image.Image:
 
 
 def image_cost(image: Image.Image, processor: Any) -> int:
-    """Return the number of pixels that the model gets: the cost of the image."""
+    """Return the cost of `image`: the number of pixels that the model gets."""
     pixels = processor.image_processor
     width, height = image.size
     if pinpoints := getattr(pixels, "image_grid_pinpoints", None):
@@ -71,7 +71,7 @@ def image_cost(image: Image.Image, processor: Any) -> int:
 
 
 def _one_tile(processor: Any, config: Any) -> Any:
-    """Return LLaVA 1.5's processor, which makes the view of the whole image without tiles."""
+    """Return a processor of LLaVA 1.5, which shows the whole image without tiles."""
     tiled, side = processor.image_processor, config.vision_config.image_size
     strategy = config.vision_feature_select_strategy
     pixels = transformers.CLIPImageProcessor(
@@ -95,7 +95,10 @@ def _one_tile(processor: Any, config: Any) -> Any:
 
 
 def _square_side(pixels: Any) -> int | None:
-    """Return the side of the squares that the processor makes; None if it makes others."""
+    """Return the side in pixels of the squares that `pixels`, an image processor, outputs.
+
+    None if its outputs are not square.
+    """
     crops = getattr(pixels, "do_center_crop", False) and getattr(pixels, "crop_size", None)
     size = dict(crops or getattr(pixels, "size", None) or {})
     height, width = size.get("height"), size.get("width")

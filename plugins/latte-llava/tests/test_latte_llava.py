@@ -17,6 +17,8 @@ from latte.api import DescribeRequest
 from latte.testing import DescriberContract
 from latte.testing.fixtures import described_images
 
+pytestmark = pytest.mark.thorough
+
 
 class LlavaContract(DescriberContract):
     component = "llava"

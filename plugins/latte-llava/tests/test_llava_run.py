@@ -13,6 +13,8 @@ from llava_checkpoints import checkpoint
 
 from latte.testing import TinyRuns
 
+pytestmark = pytest.mark.thorough
+
 RECIPE = """\
 dataset: {use: folder, root: images, classes: [red, "gr<image>een", blue]}
 backbone: {model: "local-dir:clip"}

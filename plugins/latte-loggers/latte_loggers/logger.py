@@ -1,7 +1,7 @@
-"""Base class of the loggers, which opens a log at the first metrics.
+"""Base class of the loggers, which opens a log when the first metrics arrive.
 
-`latte report` calls a reporter with results only; the log of such a run is then written from the
-metrics that the run recorded.
+`latte report` calls a reporter with the results only. The log is then written from the metrics in
+the run folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LoggingReporter(Reporter[OptionsT]):
     """Reporter that logs metrics during a run and a summary at its end."""
 
     package: ClassVar[str]
-    """Package that must be installed, and name of the extra."""
+    """Name of the package that must be installed, and of the extra that installs it."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         super().__init__(options, context)
@@ -57,30 +57,30 @@ class LoggingReporter(Reporter[OptionsT]):
 
     @abstractmethod
     def end(self, *, failed: bool) -> None:
-        """Close what `begin` opened."""
+        """Close the log that `begin` opened."""
 
     @abstractmethod
     def files(self, folder: Path) -> list[Path]:
         """Return the paths in the run folder that this logger writes."""
 
     def on_run_start(self, run: RunStart) -> None:
-        """Store the start for the first metrics: a reused run gets no new log."""
+        """Store `run` until the first metrics open the log; a reused run thus gets no new log."""
         self._run = run
 
     def on_steps(self, steps: Sequence[Figures]) -> None:
-        """Log the metrics; see `Reporter`."""
+        """Log the metrics of several steps; see `Reporter`."""
         for one in steps:
             self._log(one.step, "train", one.values)
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """Log the evaluation; see `Reporter`."""
+        """Log the evaluation after an epoch; see `Reporter`."""
         self._log(epoch.step, "epoch", {**epoch.values, "number": float(epoch.epoch)})
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Do nothing: the summary has the times of the stages."""
+        """Do nothing, as the summary contains the times of the stages."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Log the summary, after any recorded metrics that are not logged yet; see `Reporter`."""
+        """Log the recorded metrics that are not logged yet, then the summary; see `Reporter`."""
         if self._open or not self.files(results.folder):
             if not self._open:
                 self._catch_up(results)
@@ -89,7 +89,7 @@ class LoggingReporter(Reporter[OptionsT]):
         return self.files(results.folder)
 
     def on_run_end(self) -> None:
-        """Close a log without summary, as with `--until train`."""
+        """Close the log if it has no summary, as with `--until train`."""
         self._close(failed=False)
 
     def on_run_failure(self, error: BaseException) -> None:
@@ -122,7 +122,7 @@ class LoggingReporter(Reporter[OptionsT]):
 
 
 def summary(results: RunResults) -> dict[str, float]:
-    """Return accuracies, gains, sizes and times by names with slashes."""
+    """Return accuracies, gains, sizes and times, by metric names with slashes."""
     found: dict[str, float] = {}
     for one in results.evaluations:
         start = f"result/{one.name}"

@@ -1,4 +1,4 @@
-"""Options of the loggers; importing them loads no logging package."""
+"""Options of the loggers; importing this module loads no logging package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class TensorBoardOptions(Options):
-    """Options of TensorBoard; event files are in `tensorboard/` of the run folder."""
+    """Options of `tensorboard`, which writes event files to `tensorboard/` of the run folder."""
 
     flush_seconds: int = Field(
         default=30, ge=1, description="figures reach the disk after so many seconds at the latest"
@@ -18,7 +18,7 @@ class TensorBoardOptions(Options):
 
 
 class WandbOptions(Options):
-    """Options of W&B. The key comes from WANDB_API_KEY or `wandb login`, never from a recipe."""
+    """Options of `wandb`; its key comes from WANDB_API_KEY or `wandb login`, not from a recipe."""
 
     project: str = Field(default="latte", min_length=1, description="the project on W&B")
     entity: str | None = Field(default=None, description="user or team; none: your default one")
@@ -31,7 +31,7 @@ class WandbOptions(Options):
 
 
 class TrackioOptions(Options):
-    """Options of Trackio; the database is in `trackio/` of the run folder, nothing is uploaded."""
+    """Options of `trackio`, which writes a database to `trackio/` and uploads nothing."""
 
     project: str = Field(
         default="latte",

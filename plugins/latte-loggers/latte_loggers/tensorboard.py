@@ -1,4 +1,4 @@
-"""Logger for TensorBoard, with torch's event file writer."""
+"""Logger for TensorBoard, which uses torch's writer of event files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
     _writer: SummaryWriter
 
     def begin(self, run: RunStart, step: int) -> None:
-        """Open a new file; metrics that an interrupted run logged from `step` on are superseded."""
+        """Open a new file, which supersedes metrics from `step` on of an interrupted run."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(

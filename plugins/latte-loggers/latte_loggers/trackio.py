@@ -1,4 +1,4 @@
-"""Logger for Trackio, in a separate process, as Trackio uses one folder per process."""
+"""Logger for Trackio, which runs in a separate process, as it uses one folder per process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from latte_loggers.logger import LoggingReporter
 from latte_loggers.options import TrackioOptions
 
 _PATIENCE = 120
-"""Seconds that the process may take to write buffered metrics."""
+"""Largest number of seconds to wait until the process has written all buffered metrics."""
 _REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL", "TRACKIO_BUCKET_ID")
-"""Variables that would send metrics to other machines."""
+"""Environment variables with which Trackio would send metrics to other machines."""
 
 
 class TrackioReporter(LoggingReporter[TrackioOptions]):
@@ -27,7 +27,7 @@ class TrackioReporter(LoggingReporter[TrackioOptions]):
     _process: subprocess.Popen[str]
 
     def begin(self, run: RunStart, step: int) -> None:
-        """Start the process; see `trackio_process`."""
+        """Start the process that logs to Trackio; see `trackio_process`."""
         folder = _folder(run.folder)
         folder.mkdir(parents=True, exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if name not in _REMOTE}
@@ -42,11 +42,11 @@ class TrackioReporter(LoggingReporter[TrackioOptions]):
         self._send({"project": self.options.project, "name": run.folder.name, "config": run.recipe})
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write one row."""
+        """Write the metrics as one row."""
         self._send({"step": step, "values": dict(values)})
 
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the summary as a row of the last step: Trackio has no summaries."""
+        """Write the summary as a row of the last step, as Trackio has no summaries."""
         self.log(step, values)
 
     def end(self, *, failed: bool) -> None:

@@ -1,4 +1,4 @@
-"""Process that reads a run and its rows as JSON lines from stdin and logs them to Trackio."""
+"""Process that reads metrics as JSON lines from stdin and logs them to Trackio."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Log rows until stdin ends."""
+    """Log the rows from stdin until it ends."""
     import trackio
 
     start = json.loads(sys.stdin.readline())

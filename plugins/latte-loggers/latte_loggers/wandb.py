@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class WandbReporter(LoggingReporter[WandbOptions]):
-    """Logger for W&B; runs are named after their folder, so a resumed run continues its log."""
+    """Logger for W&B; runs have the name of their folder, so a resumed run continues its log."""
 
     package = "wandb"
     _wandb: wandb.Run
@@ -44,22 +44,22 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.define_metric("*", step_metric="step")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write one row with its step, as a resumed run repeats some steps."""
+        """Write the metrics as one row with its step, as a resumed run repeats some steps."""
         self._wandb.log({**values, "step": step})
 
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
-        """Write to the run's summary, which W&B's tables show."""
+        """Write the metrics to the run's summary, which W&B's tables show."""
         self._wandb.summary.update(dict(values))
 
     def end(self, *, failed: bool) -> None:
-        """Wait until all rows are written or sent: `finish` alone returns before that."""
+        """Finish the run and wait until all rows are written or sent, as `finish` does not wait."""
         import wandb
 
         self._wandb.finish(exit_code=1 if failed else 0)
         wandb.teardown()
 
     def files(self, folder: Path) -> list[Path]:
-        """Return the folders that `wandb sync` reads; online, W&B's own copy of them."""
+        """Return the folders that `wandb sync` reads, or online W&B's local copies."""
         return sorted((folder / "wandb").glob("*run-*/*.wandb"))
 
 

@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the prototypes and the reporter."""
+    """Return the prototypes `multi-momentum` and the reporter `prototype-gallery`."""
     return (
         ComponentSpec(
             kind="prototypes",

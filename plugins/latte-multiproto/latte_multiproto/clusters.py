@@ -8,15 +8,16 @@ from torch.nn.functional import normalize
 
 ITERATIONS = 10
 SAME = 1e-4
-"""Cosine distance below which two texts are equal up to rounding."""
+"""Cosine distance below which two text features count as equal, as they differ by rounding."""
 
 
 def cluster_centres(features: Tensor, count: int) -> Tensor:
     """Return at most `count` unit centres (k, D) of unit features (n, D) by spherical k-means.
 
-    There are fewer centres if there are fewer distinct features. Deterministic: the first centre is
-    the feature nearest to the mean, each further one the feature farthest from those before
-    (Gonzalez 1985), and `ITERATIONS` rounds follow (Dhillon and Modha 2001).
+    There are fewer centres if there are fewer distinct features. The result is deterministic: the
+    first centre is the feature nearest to the mean, and each further centre is the feature farthest
+    from the previous ones (Gonzalez 1985). `ITERATIONS` k-means iterations follow (Dhillon and
+    Modha 2001).
     """
     centres = _farthest_points(features, count)
     for _ in range(ITERATIONS if len(centres) else 0):
@@ -39,7 +40,10 @@ def _farthest_points(features: Tensor, count: int) -> Tensor:
 
 
 def moved(rows: Tensor, spread: float, generator: torch.Generator) -> Tensor:
-    """Move unit rows (M, D) by `spread` in random directions, which are drawn on the CPU."""
+    """Return unit vectors: `rows` (M, D), moved by the length `spread` in random directions.
+
+    The directions are drawn on the CPU.
+    """
     directions = torch.randn(rows.shape, generator=generator, dtype=rows.dtype)
     return normalize(rows + spread * normalize(directions, dim=1).to(rows.device), dim=1)
 
@@ -52,10 +56,11 @@ def parted_prototypes(
     spread: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return initial prototypes (C·count, D) from templates (C, D) and C sets of centres.
+    """Return initial prototypes (C·count, D) from templates (C, D) and C sets of cluster centres.
 
-    One prototype per centre: normalise(template + weight · centre). Missing prototypes are the
-    template itself, then the template moved by `spread`.
+    Each centre gives one prototype: normalise(template + weight · centre). If a class has fewer
+    than `count` centres, its next prototype is the template, and the others are the template moved
+    by `spread` in random directions.
     """
     fillers = moved(templates.repeat_interleave(count, 0), spread, generator)
     fillers = fillers.view(len(templates), count, -1)

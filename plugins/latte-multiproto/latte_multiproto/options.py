@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class MultiMomentumOptions(Options):
-    """LatteCLIP's options, initialisation of several prototypes, and re-seeding of unused ones."""
+    """Options of `multi-momentum`: LatteCLIP's, and those to initialise and re-seed prototypes."""
 
     prototypes: int = Field(
         default=3, ge=1, le=16, description="prototypes a class (K); 1: exactly `momentum`"
@@ -68,7 +68,7 @@ class MultiMomentumOptions(Options):
 
 
 class GalleryOptions(Options):
-    """Options of the page."""
+    """Options of the report page `prototype-gallery`."""
 
     images: int = Field(default=3, ge=1, le=12, description="nearest images of each prototype")
     thumbnail: int = Field(

@@ -1,4 +1,4 @@
-"""LatteCLIP's prototypes, several per class, for classes whose images look different."""
+"""Momentum prototypes of LatteCLIP, several per class, for classes of diverse images."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from latte_multiproto.options import MultiMomentumOptions
 
 @dataclass(frozen=True)
 class ChosenSupervision(Supervision):
-    """Supervision with the prototypes that it was made from."""
+    """Supervision that stores which prototype each image chose."""
 
     rows: Tensor | None = None
-    """(B,) int64: the nearest prototype of each image's label."""
+    """(B,) int64: index of the prototype of the image's label that is nearest to the image."""
 
 
 class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
-    """Prototypes: K per class, rows c·K to c·K + K - 1; K = 1 is `momentum` to the bit.
+    """K prototypes per class, updated with momentum; K = 1 is bit-identical to `momentum`.
 
-    An image chooses the nearest prototype of its label. Its target is that prototype, moved a
-    little towards its descriptions' mix; the targets of a step then become the prototypes that
-    were chosen. Usage is counted, and whoever is hardly ever chosen gets a new place.
+    The prototypes of class c are the rows c·K to c·K + K - 1. An image chooses the nearest
+    prototype of its label. Its target is that prototype, moved a little towards the mix of the
+    image's descriptions. After a step, each chosen prototype becomes the unit vector along the mean
+    of its targets. Rarely chosen prototypes are re-seeded at the start of the next epoch.
     """
 
     _prototypes: Tensor
@@ -47,7 +48,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     _rounds: int = 0
 
     def start(self, start: TrainingStart) -> None:
-        """Start from the zero-shot classifier, split into K prototypes per class."""
+        """Initialise K prototypes per class from the zero-shot classifier."""
         count, device = self.options.prototypes, self.context.device
         templates = start.class_features.detach().to(device)
         self._prototypes = templates if count == 1 else self._parted(templates, start)
@@ -94,7 +95,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     ) -> Supervision:
         """Return targets z = P[c, k] + alpha (u - P[c, k]), alpha = 1 - momentum, u the texts' mix.
 
-        k is the prototype of the label c that is nearest to the image. Gradient goes through u.
+        P[c, k] is the prototype of the label c that is nearest to the image. The gradient flows
+        through u alone.
         """
         rows = self._chosen(stream.labels, image_features)
         own = self._prototypes[rows]
@@ -104,7 +106,10 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return the row (B,) of the nearest of each label's K prototypes, the first of equals."""
+        """Return the index (B,) of the prototype of each label that is nearest to its image.
+
+        Of equally near prototypes, the first is chosen.
+        """
         count = self.options.prototypes
         candidates = self._by_class(self._prototypes)[labels]
         similarities = candidates @ image_features.to(candidates.dtype).unsqueeze(2)
@@ -116,7 +121,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return rows.view(-1, self.options.prototypes, rows.shape[1])
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """Return the mix u (B, D); margins are between classes, not between prototypes of one."""
+        """Return the mix u (B, D) of each image's texts, weighted by margins between classes."""
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)
@@ -127,10 +132,10 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     @torch.no_grad()
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Make each chosen prototype the unit vector along its targets' weighted mean.
+        """Set each chosen prototype to the unit vector along the weighted mean of its targets.
 
-        All streams count together: a sample on which two streams agree counts twice. Prototypes
-        that no sample of positive weight has chosen stay.
+        The mean is over all label streams, so a sample on which two streams agree counts twice.
+        Prototypes that no sample of positive weight has chosen do not change.
         """
         sums = torch.zeros_like(self._prototypes)
         usage = self._usage.flatten()
@@ -146,16 +151,17 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     @torch.no_grad()
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Re-seed rarely chosen prototypes; store the prototypes for margins."""
+        """Re-seed rarely chosen prototypes and store all prototypes, from which margins follow."""
         self._reseed()
         self._usage = self._usage / 2
         self._rounds += 1
         self._epoch_start_prototypes = self._prototypes
 
     def _reseed(self) -> None:
-        """Move each dead prototype next to its class's most used one, and split that one's usage.
+        """Move each rarely chosen prototype next to the most used prototype of its class.
 
-        A class without images does not change.
+        The usage of the most used prototype is divided equally among it and the moved ones. A class
+        without images does not change.
         """
         usage = self._usage
         totals = usage.sum(dim=1, keepdim=True)
@@ -174,7 +180,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         self._usage = torch.where(dead | parent, shared, usage)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the prototypes now and at the epoch's start (C·K, D), usage (C, K), and epochs."""
+        """Return current and epoch-start prototypes (C·K, D), usage (C, K) and number of epochs."""
         return {
             "prototypes": self._prototypes.clone(),
             "epoch_start_prototypes": self._epoch_start_prototypes.clone(),

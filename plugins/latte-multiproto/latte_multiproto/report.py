@@ -27,19 +27,22 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\ufff
 
 @dataclass(frozen=True)
 class Near:
-    """Image near a prototype."""
+    """Training image near a prototype, with its thumbnail and its texts by description name."""
 
     image: str
     thumbnail: str | None
-    """A `data:` URI; None if the image cannot be found or read."""
+    """`data:` URI of the thumbnail; None if the image cannot be found or read."""
     texts: dict[str, str]
 
 
 class PrototypeGallery(Reporter[GalleryOptions]):
-    """Reporter that shows each class's prototypes, their nearest training images and texts."""
+    """Reporter that shows each class's prototypes with their nearest training images and texts."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the page, also for a run folder without prototypes. See `Reporter`."""
+        """Write the page and return its path; see `Reporter`.
+
+        If the run folder lacks files, such as the prototypes, the page lists them.
+        """
         missing = missing_files(results.folder)
         run = None if missing else read_run(results.folder, results.class_names)
         learners = _Pages(results, run, self.options).learners() if run else []
@@ -49,7 +52,7 @@ class PrototypeGallery(Reporter[GalleryOptions]):
 
 
 class _Pages:
-    """Return the data of the template."""
+    """Data of the page template, computed from the run folder."""
 
     def __init__(self, results: RunResults, run: RunFiles, options: GalleryOptions) -> None:
         self._results = results
@@ -59,7 +62,7 @@ class _Pages:
         self._thumbnail = lru_cache(maxsize=None)(self._make_thumbnail)
 
     def learners(self) -> list[dict[str, Any]]:
-        """Return each learner's classes, in label order."""
+        """Return each learner's name and its classes in label order, as the template needs them."""
         classes = range(len(self._results.class_names))
         return [
             {"name": name, "classes": [self._class(name, label) for label in classes]}

@@ -1,4 +1,4 @@
-"""Reading of prototypes and training images from a run folder."""
+"""Functions that read prototypes, images and texts from a run folder."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ FILES = (
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Data of the page."""
+    """Content of the run folder that the page shows, for N training images."""
 
     classifiers: Mapping[str, Classifier]
-    """Prototypes by learner."""
+    """Prototypes by name of the learner."""
     features: Tensor
     """(N, D): frozen unit features of the training images."""
     labels: Tensor
-    """(N,) int64: their adapted pseudo-labels."""
+    """(N,) int64: adapted pseudo-labels of the training images."""
     ids: tuple[str, ...]
     texts: Mapping[str, Mapping[str, str]]
-    """By image id: description name -> text, without refusals."""
+    """Mapping from image id to {description name: text}; refusals are left out."""
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Return the needed files that a run folder lacks."""
+    """Return the names in `FILES` that the run folder lacks."""
     return [name for name in FILES if not (folder / name).exists()]
 
 
 def read_run(folder: Path, class_names: tuple[str, ...]) -> RunFiles:
-    """Read a finished run's folder."""
+    """Return the content of a finished run's folder."""
     class_of = {name: label for label, name in enumerate(class_names)}
     with (folder / "pseudo_labels.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -81,15 +81,15 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def _said(described: Mapping[str, Any]) -> Sequence[str | None]:
-    """Return one text, or the texts of several prompts and samples, joined."""
+    """Return the texts of one description: several for several prompts or samples, else one."""
     return described["texts"] if "texts" in described else [described["text"]]
 
 
 class ImagePaths:
-    """Finds image files by id, with the gallery of the results.
+    """Finder of image files by image id.
 
-    A run folder has ids without paths. The gallery has both for a sample of the images; if an id
-    is the end of its path, the rest of the path is the folder of all images.
+    A run folder stores ids without paths. The gallery of the results has ids and paths of a sample
+    of the images. If a path there ends in its id, the rest of the path is the folder of all images.
     """
 
     def __init__(self, gallery: Iterable[GalleryEntry]) -> None:

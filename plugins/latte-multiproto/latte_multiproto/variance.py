@@ -1,4 +1,4 @@
-"""Variance of a class's images, and the share that its prototypes explain."""
+"""Variance of a class's images, and the share of the variance that the prototypes explain."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.nn.functional import normalize
 
 @dataclass(frozen=True)
 class ClassView:
-    """Images of one class by prototype, and their variance."""
+    """Images of one class, grouped by nearest prototype, and their variance."""
 
     nearest: tuple[Tensor, ...]
-    """Per prototype, the rows of the images nearest to it, nearest first."""
+    """One tensor per prototype: the rows of its images, nearest first."""
     total: float | None
-    """Variance: mean squared distance of the class's unit features to their mean; None for none."""
+    """Mean squared distance of the class's unit features to their mean; None without images."""
     within: float | None
-    """Mean squared distance to the mean of the images with the same nearest prototype."""
+    """Mean squared distance to the mean of the images with the same nearest prototype, or None."""
     likeness: float | None
-    """Mean cosine between two of the class's prototypes; None if there is one."""
+    """Mean cosine of all pairs of the class's prototypes; None if the class has one prototype."""
 
     @property
     def explained(self) -> float | None:
-        """Share of the variance between the prototypes' images, in [0, 1]."""
+        """Share of the variance that the prototypes explain, in [0, 1]; None without variance."""
         if self.total is None or self.within is None or self.total <= 1e-12:
             return None
         return 1 - self.within / self.total
@@ -33,9 +33,10 @@ class ClassView:
 def class_view(
     prototypes: Tensor, features: Tensor, rows: Tensor, bias: Tensor | None = None
 ) -> ClassView:
-    """Return the statistics of a class with prototypes (K, D) and their bias (K,) or None.
+    """Return the statistics of one class with K prototypes.
 
-    `rows` (n,) are the rows of the features (N, D) with the class as label.
+    `prototypes` are (K, D), and `bias` is (K,) or None. `rows` (n,) are the rows in `features`
+    (N, D) of the images whose label is the class.
     """
     own = features[rows]
     similarities = own @ prototypes.T if bias is None else own @ prototypes.T + bias
@@ -55,7 +56,7 @@ def class_view(
 
 
 def _scatter(features: Tensor) -> float:
-    """Sum of squared distances to the mean."""
+    """Return the sum of squared distances of the features (n, D) to their mean."""
     if not len(features):
         return 0.0
     return float((features - features.mean(dim=0)).square().sum())

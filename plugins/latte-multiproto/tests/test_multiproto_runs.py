@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 from latte.testing import RunContract, TinyRuns
 from latte.testing.tiny_runs import results
 
+pytestmark = pytest.mark.thorough
+
 RECIPE = """\
 describer: phrases
 descriptions: [class, image, {use: group, size: 2}]

@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the describer `openai`."""
+    """Return the component: the describer `openai`."""
     return (
         ComponentSpec(
             kind="describer",

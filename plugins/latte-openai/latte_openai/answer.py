@@ -1,6 +1,6 @@
-"""Reading of replies: servers differ in how they send texts, reasoning and refusals.
+"""Functions that read replies, as servers differ in how they send texts, reasoning and refusals.
 
-The raw JSON is read here, as the models of the `openai` package do not check what they hold.
+They read the raw JSON, because the classes of the `openai` package do not validate their fields.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _THINK, _THINK_END = "<think>", "</think>"
 
 @dataclass(frozen=True)
 class Answer:
-    """Text or refusal of one request, and the tokens that the server counted."""
+    """Answer to one request: its text or refusal, and the server's token counts."""
 
     text: str | Refusal
     completion_tokens: int = 0
@@ -25,7 +25,7 @@ class Answer:
 
 
 def read_answer(reply: str) -> Answer:
-    """Return the first choice of `reply`.
+    """Return the answer in `reply`: its first choice, or a refusal by the content filter.
 
     Raises:
         TransientError: `reply` is not a chat completion; the message quotes it.
@@ -43,7 +43,7 @@ def read_answer(reply: str) -> Answer:
 
 
 def read_models(reply: str) -> tuple[str, ...]:
-    """Return the names in a reply to `/models`; raises `TransientError` if it has none."""
+    """Return the model names in a reply to `/models`; raise `TransientError` if it has no list."""
     try:
         return tuple(str(model["id"]) for model in json.loads(reply)["data"] or ())
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -51,7 +51,7 @@ def read_models(reply: str) -> tuple[str, ...]:
 
 
 def without_reasoning(text: str) -> str:
-    """Return `text` without the reasoning before it; empty if the reasoning does not end."""
+    """Return `text` without its leading reasoning; empty if the reasoning does not end."""
     if _THINK_END in text:
         return text.rpartition(_THINK_END)[2].strip()
     return "" if text.lstrip().startswith(_THINK) else text

@@ -1,4 +1,4 @@
-"""Waits before retries: exponential back-off with full jitter."""
+"""Waiting times before retries: exponential back-off with full jitter."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from email.utils import parsedate_to_datetime
 def waiting_time(attempt: int, asked_for: float | None, max_wait: float, draw: float) -> float:
     """Return the seconds to wait after `attempt` (from 0) failed; `draw` is uniform in [0, 1).
 
-    The wait is uniform between 0 and 2^attempt, so that many clients do not return at once, plus
-    what the server asked for; at most `max_wait`.
+    The wait is a random time, uniform between 0 and 2^attempt seconds so that many clients do not
+    retry at once, plus the seconds `asked_for` by the server; at most `max_wait` seconds.
     """
     jitter = draw * min(max_wait, 2.0 ** min(attempt, 60))
     return min(max_wait, jitter + (asked_for or 0.0))
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a header `Retry-After` asks for, as a number or a date; else None."""
+    """Return the seconds that a header `Retry-After` asks for; None if missing or not readable.
+
+    The header is a number of seconds or a date.
+    """
     if header is None:
         return None
     try:

@@ -11,24 +11,24 @@ import httpx2
 from pydantic import SecretStr
 
 MAX_REPLY_BYTES = 4 * 2**20
-"""Largest body of a reply, both as sent and decompressed. A list of models may have 1 MB."""
+"""Largest body of a reply, both as sent and after decompression. A model list may have 1 MB."""
 _CONNECT_SECONDS = 10.0
 
 
 class BoundedClient(httpx2.AsyncClient):
-    """`http_client` for the `openai` package that is safe with an untrusted server.
+    """HTTP client for the `openai` package that is safe to use with an untrusted server.
 
-    * A request ends `deadline` seconds after it began, however the server spends that time.
+    * A request ends at the latest `deadline` seconds after it began.
     * A reply larger than `max_bytes` ends the request. `httpcore2` limits headers to 100 KiB.
     * Redirects are not followed, and `key` is sent only to the server at `base_url`.
-    * Of the headers that the package sets, none is sent: they tell the operating system and the
-      Python version, and repeat what `OPENAI_ORG_ID` and `OPENAI_CUSTOM_HEADERS` hold.
+    * The headers that the `openai` package sets are not sent: they contain the operating system,
+      the Python version and the values of `OPENAI_ORG_ID` and `OPENAI_CUSTOM_HEADERS`.
 
     Args:
-        base_url: The server, and the only one that gets the key.
-        key: Sent as bearer token; None sends no `Authorization`.
+        base_url: Address of the server, the only server that gets the key.
+        key: Key that is sent as bearer token; with None, no header `Authorization` is sent.
         deadline: Total seconds for connecting, sending and receiving.
-        max_bytes: Limit of a reply's body before and after decompression.
+        max_bytes: Largest body of a reply in bytes, before and after decompression.
         settings: Further arguments of `httpx2.AsyncClient`.
 
     `send` raises `httpx2.ReadTimeout` past the deadline, and `httpx2.DecodingError` above the
@@ -43,7 +43,7 @@ class BoundedClient(httpx2.AsyncClient):
         max_bytes: int = MAX_REPLY_BYTES,
         **settings: Any,
     ) -> None:
-        # Half of the deadline at most: an unreachable host is then reported as unreachable.
+        # At most half of the deadline, so that an unreachable host is reported as unreachable.
         connect = min(_CONNECT_SECONDS, deadline / 2)
         super().__init__(timeout=httpx2.Timeout(None, connect=connect), **settings)
         self._server = _origin(httpx2.URL(base_url))
@@ -52,9 +52,9 @@ class BoundedClient(httpx2.AsyncClient):
         self._max_bytes = max_bytes
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
-        """Return the whole reply to `request`; of its headers, `Retry-After` alone is left.
+        """Return the complete reply to `request`, with `Retry-After` as its only header.
 
-        Without a content type its text is UTF-8, as JSON is, whatever the server claims.
+        As the content type is removed, the body is always decoded as UTF-8, the encoding of JSON.
         """
         try:
             async with asyncio.timeout(self._deadline):
@@ -90,7 +90,7 @@ class BoundedClient(httpx2.AsyncClient):
         )
 
     async def _read(self, reply: httpx2.Response) -> bytes:
-        """Return the decompressed body; the stream below it counts the compressed bytes."""
+        """Return the decompressed body; `_LimitedStream` limits the compressed bytes."""
         assert isinstance(reply.stream, httpx2.AsyncByteStream)
         reply.stream = _LimitedStream(reply.stream, self._max_bytes)
         content = bytearray()
@@ -102,9 +102,10 @@ class BoundedClient(httpx2.AsyncClient):
 
 
 class _LimitedStream(httpx2.AsyncByteStream):
-    """Bytes as the server sends them, up to a limit.
+    """Stream of the bytes that the server sends, before decompression, up to a limit.
 
-    A decompressor may write nothing however much it reads, so its output is not enough to count.
+    Limiting the decompressed bytes is not enough, as a decompressor may read any number of bytes
+    without output.
     """
 
     def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:
@@ -116,7 +117,7 @@ class _LimitedStream(httpx2.AsyncByteStream):
         async for piece in self._stream:
             size += len(piece)
             _check_size(size, self._limit)
-            # Thousands of tiny chunks arrive in one read: without a break, no deadline can pass.
+            # One read may return thousands of tiny chunks: yield, so that the deadline can fire.
             await asyncio.sleep(0)
             yield piece
 

@@ -1,4 +1,4 @@
-"""Client of one server: sends requests through the `openai` package and retries them."""
+"""Client of one server, which sends requests through the `openai` package and retries them."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ from latte_openai.keys import is_loopback, masked, read_key
 from latte_openai.options import OpenAIOptions
 
 _FIRST_RETRIES = 2
-"""Retries while no request has been answered: the server is probably not running."""
+"""Number of retries until a first request is answered: the server is probably not running."""
 ReplyT = TypeVar("ReplyT")
 
 
 class ChatClient:
-    """Client of the server that the options name. Use it in one event loop.
+    """Client of the server in the options, to be used in one event loop.
 
-    Its methods raise `RequestError` if one request gets no answer, and `LatteError` for a mistake
-    that concerns all of them: the key, the model, the address.
+    The methods raise `RequestError` if one request gets no answer, and `LatteError` if all requests
+    would fail, because of the key, the model or the address.
 
-    The retries are ours, not those of `openai`: it would wait at most 8 seconds, ignore a
-    `Retry-After` above 60, and not retry a reply that is not a chat completion.
+    This class retries requests itself. The retries of the `openai` package wait at most 8 seconds,
+    ignore a `Retry-After` above 60, and do not repeat a request whose reply is not a chat
+    completion.
     """
 
     def __init__(
@@ -67,14 +68,14 @@ class ChatClient:
             trust_env=not is_loopback(options.base_url),
         )
         self._openai = openai.AsyncOpenAI(
-            api_key="not used",  # `bounded` sets it; without one here, it is read from outside
+            api_key="not used",  # the HTTP client sends the key; None reads the environment
             base_url=options.base_url,
             max_retries=0,
             http_client=bounded,
         )
 
     async def complete(self, fields: dict[str, Any]) -> Answer:
-        """Return the answer to the chat completion with these fields."""
+        """Return the answer to a chat completion request with these fields."""
         create = self._openai.chat.completions.with_raw_response.create
         try:
             return await self._retried(lambda: create(**fields), read_answer)
@@ -116,7 +117,7 @@ class ChatClient:
             await self._sleep(wait)
 
     async def _text(self, send: Callable[[], Awaitable[Any]]) -> str:
-        """Return the body of one reply, in which the key is masked."""
+        """Send one request and return the body of the reply, in which the key is masked."""
         try:
             reply = (await send()).http_response
         except openai.APIStatusError as error:
@@ -136,7 +137,7 @@ class ChatClient:
         return min(retries, _FIRST_RETRIES) if is_first else retries
 
     def _final(self, error: TransientError, times: int) -> Exception:
-        """Return the error of a request whose retries are used up."""
+        """Return the error to raise when a request has used up its retries."""
         if isinstance(error, UnreachableError):
             return no_server(self._options, str(error))
         return RequestError(f"{error} (asked {'once' if times == 1 else f'{times} times'})")

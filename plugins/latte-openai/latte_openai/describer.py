@@ -1,4 +1,4 @@
-"""Describer `openai`: concurrent requests, answers in order, no request asked twice in a run."""
+"""Describer `openai`, which sends requests concurrently and none of them twice in a run."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from latte_openai.options import OpenAIOptions
 from latte_openai.question import chat_fields, request_key
 
 VERSION = 1
-"""Increase it when the same options send other requests or read other texts."""
+"""Part of the fingerprint; increase it when equal options lead to other requests or texts."""
 
 _BATCHES = 4
-"""Batch size / concurrency: with several, slots are rarely idle while a batch ends."""
+"""Batch size divided by concurrency; larger values leave fewer slots idle as a batch ends."""
 
 
 class OpenAIDescriber(Describer[OpenAIOptions]):
-    """Asks a server and caches its answers until a whole batch is returned.
+    """Describer that asks a server and caches its answers until a complete batch is returned.
 
-    When one request of a batch fails, the engine asks for the halves of the batch; the cache saves
-    asking, and paying for, the other requests twice. A failed request is not asked again in this
-    run, as it has had its retries; the next run asks it again.
+    If one request of a batch fails, the engine calls `describe` again with the halves of the batch.
+    Thanks to the cache, the other requests are not sent and paid for twice. A failed request has
+    had its retries and is not sent again in this run; the next run sends it again.
     """
 
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
@@ -39,29 +39,30 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
     @property
     def max_images(self) -> int:
-        """Return 1 for `images: grid`, so that the engine puts a group into one image."""
+        """Return the images per request: 1 for `images: grid`, so that the engine builds a grid."""
         return self.options.max_images if self.options.images == "separate" else 1
 
     @property
     def batch_size(self) -> int:
-        """Return several times the number of simultaneous requests."""
+        """Return the number of requests per batch, several times the concurrency."""
         return _BATCHES * self.options.concurrency
 
     @property
     def varies(self) -> bool:
-        """Return True above temperature 0."""
+        """Return True if texts are sampled: above temperature 0, or if the server decides."""
         return self.options.varies
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Tokens as the server counts them: generated, and of prompts (images included)."""
+        """Return the server's counts of generated tokens and of prompt tokens (images included)."""
         return dict(self._spent)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the model and all options that change requests; not of the server or retries.
+        """Return a hash of the model and all options that change texts.
 
-        Asks the server for its model if the options name none.
+        The address and the retries do not enter. If the options name no model, the server is asked
+        for the one that it serves.
         """
         settings = _settings(self.options)
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
@@ -71,7 +72,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         """Return one answer per request.
 
         Raises:
-            RequestError: A request failed after its retries. All others have been asked by then.
+            RequestError: A request failed after its retries; all other requests have been sent.
         """
         keyed = {request_key(request): request for request in requests}
         known = self._answers.keys() | self._failures.keys()
@@ -109,7 +110,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         return served[0]
 
     def _run_loop(self) -> LoopThread:
-        """Return the thread, which the first call starts."""
+        """Return the thread with the event loop; the first call starts it."""
         if self._loop is None:
             _ = self._client
             self._loop = LoopThread()
@@ -131,7 +132,10 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _ask(
         self, key: str, request: DescribeRequest, model: str, slots: asyncio.Semaphore
     ) -> None:
-        """Store the answer or the failure under `key`; a wait for a retry occupies its slot."""
+        """Send one request and store its answer or failure under `key`.
+
+        The request occupies one of `slots` until it is done, including waits before retries.
+        """
         async with slots:
             fields = await asyncio.to_thread(chat_fields, request, model, self.options)
             try:
@@ -145,7 +149,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
 
 def _settings(options: OpenAIOptions) -> dict[str, object]:
-    """Return the options that can change a text, without those that have no effect."""
+    """Return the options that can change a text, which the fingerprint hashes."""
     names = {"revision", "system_prompt", "max_tokens", "temperature", "top_p", "extra_body"}
     names |= {"detail", "max_side", "format"}
     names |= {"seed"} if options.varies else set()

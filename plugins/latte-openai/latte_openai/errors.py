@@ -1,4 +1,4 @@
-"""Errors: what servers write, what a status means, and the messages that people read."""
+"""Errors of servers: their parsing, the exception of each status, and messages for users."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ SAFE = "finished texts are stored: run again to continue"
 
 
 class RequestError(Exception):
-    """One request has no answer; others may have one."""
+    """Failure of one request; other requests may succeed."""
 
 
 class TransientError(Exception):
-    """A retry may succeed, after `wait` seconds if the server asked for a wait."""
+    """Failure after which a retry may succeed; `wait` are the seconds that the server asked for."""
 
     def __init__(self, what: str, wait: float | None = None) -> None:
         super().__init__(what)
@@ -41,33 +41,33 @@ class TransientError(Exception):
 
 
 class UnreachableError(TransientError):
-    """No connection to the server."""
+    """Failure to connect to the server."""
 
 
 class NotFoundError(Exception):
-    """The server does not know the model or the path."""
+    """Failure because the server does not have the model or the path."""
 
 
 class RefusedError(Exception):
-    """The server's content filter rejected this request."""
+    """Rejection of one request by the server's content filter."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Error message of a server."""
+    """Error message of a server, with its codes."""
 
     message: str
     codes: frozenset[str] = frozenset()
-    """Its code and type, in lower case."""
+    """Code and type of the error, in lower case."""
 
     @property
     def is_content_filter(self) -> bool:
-        """True if the server rejects this request for its content."""
+        """Return True if the server rejects this request because of its content."""
         return bool(self.codes & _CONTENT_CODES)
 
 
 def read_problem(reply: str) -> Problem:
-    """Read `{"error": {...}}` and its many variants; any other text is quoted."""
+    """Parse an error reply: `{"error": {...}}` and its variants; any other text is quoted."""
     try:
         fields = json.loads(reply)
     except (ValueError, RecursionError):
@@ -98,18 +98,18 @@ def excerpt(text: str) -> str:
 def raise_for_status(
     status: int, reply: str, wait: str | None, options: OpenAIOptions, key_given: bool
 ) -> NoReturn:
-    """Raise the error that `status`, which is not 2xx, stands for.
+    """Raise the exception for a reply whose `status` is not 2xx.
 
     Args:
-        status: Status of the reply.
-        reply: Its body.
-        wait: Its header `Retry-After`.
-        options: Options that the messages name.
-        key_given: A key was sent.
+        status: HTTP status of the reply.
+        reply: Body of the reply.
+        wait: Header `Retry-After` of the reply, if it has one.
+        options: Options that the messages mention.
+        key_given: True if a key was sent.
 
     Raises:
-        RefusedError, NotFoundError, TransientError, RequestError: For this request.
-        LatteError: For every request: no valid key, no credit, or a wrong address.
+        RefusedError, NotFoundError, TransientError, RequestError: This request failed.
+        LatteError: Every request would fail: no valid key, no credit, or a wrong address.
     """
     problem = read_problem(reply)
     what = f"{status} {_phrase(status)}: {problem.message}"
@@ -145,7 +145,7 @@ def no_server(options: OpenAIOptions, what: str) -> LatteError:
 
 
 def no_address(options: OpenAIOptions, what: str) -> LatteError:
-    """Return the error for a server that runs but does not have the path."""
+    """Return the error for a server that runs but does not have the path of `base_url`."""
     return LatteError(
         f"{options.base_url} is not an OpenAI-compatible address: {what}",
         where="describer.base_url",
@@ -154,7 +154,10 @@ def no_address(options: OpenAIOptions, what: str) -> LatteError:
 
 
 def no_key(options: OpenAIOptions, status: int, given: bool) -> LatteError:
-    """Return the error for status 401 and 403; the server's message may hold parts of the key."""
+    """Return the error for status 401 and 403.
+
+    The server's message is left out, as it may contain parts of the key.
+    """
     name = options.key_env
     what = f"rejects the key in {name}" if given else "needs a key"
     hint = "check that it is valid and may use this model" if given else f"export {name}=..."
@@ -173,7 +176,7 @@ def no_credit(options: OpenAIOptions, what: str) -> LatteError:
 
 
 def no_model(options: OpenAIOptions, model: str, what: str, served: Sequence[str]) -> LatteError:
-    """Return the error for status 404; `served` is empty if the server lists no models."""
+    """Return the error for an unknown model; `served` are the models that the server lists."""
     if not served:
         return no_address(options, f"{what} (model {model})")
     if model in served:
@@ -188,7 +191,7 @@ def no_model(options: OpenAIOptions, model: str, what: str, served: Sequence[str
 
 
 def which_model(options: OpenAIOptions, served: Sequence[str]) -> LatteError:
-    """Return the error for a recipe without a model and a server that serves not exactly one."""
+    """Return the error for a missing option `model` if the server has no or several models."""
     what = f"{options.base_url} serves {len(served) or 'no'} models: name one"
     return LatteError(
         what, where="describer.model", hint=f"it serves {_listed(served)}" if served else None

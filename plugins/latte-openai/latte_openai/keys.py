@@ -1,4 +1,4 @@
-"""API key: read from the environment, sent in one header, masked everywhere else."""
+"""Functions that read the API key from the environment and mask it in texts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from latte.api import LatteError
 from latte_openai.options import DEFAULT_KEY_ENV, OpenAIOptions
 
 _SHORTEST_SECRET = 12
-"""Shorter keys are placeholders for local servers, such as `ollama`, which texts may contain."""
+"""Shortest key that is masked; shorter ones are placeholders such as `ollama`, not secrets."""
 
 
 def read_key(options: OpenAIOptions) -> SecretStr | None:
     """Return the key in the variable `key_env`; None if the default variable is not set.
 
     Raises:
-        LatteError: Another variable is named but not set; the value cannot be a key; or the
-            default variable's key would be sent to another machine without encryption.
+        LatteError: `key_env` names another variable, which is not set; the value cannot be a key;
+            or the key in the default variable would be sent to another machine without encryption.
     """
     name, key = options.key_env, os.environ.get(options.key_env, "").strip()
     if not key:
@@ -48,7 +48,7 @@ def read_key(options: OpenAIOptions) -> SecretStr | None:
 
 
 def masked(text: str, key: SecretStr | None) -> str:
-    """Replace the key in `text` by `***`: some servers repeat it in their messages."""
+    """Return `text` with `***` in place of the key, which some servers repeat in messages."""
     if key is None or len(key) < _SHORTEST_SECRET:
         return text
     return text.replace(key.get_secret_value(), "***")

@@ -11,18 +11,18 @@ ResultT = TypeVar("ResultT")
 
 
 class LoopThread:
-    """Runs coroutines for callers without an event loop, and in notebooks, which run one."""
+    """Thread with an event loop that runs coroutines for synchronous callers, also in notebooks."""
 
     def __init__(self) -> None:
-        # With this factory the runner leaves the loop of the calling thread as it is.
+        # With this factory the runner does not change the event loop of the calling thread.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
-        # A daemon thread, so that an interrupted program can exit.
+        # The thread is a daemon, so that an interrupted program can exit.
         self._thread = threading.Thread(target=self._serve, name="latte-openai", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Return the result of `work`; an exception during the wait, such as Ctrl-C, cancels it."""
+        """Run `work` and return its result; an exception during the wait (Ctrl-C) cancels it."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -33,7 +33,7 @@ class LoopThread:
     def close(self) -> None:
         """Cancel unfinished work, and stop the loop and its thread.
 
-        Work is unfinished if Ctrl-C came between its start and the wait for it.
+        Work can be unfinished if Ctrl-C interrupted `run` before it waited for the result.
         """
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -1,6 +1,6 @@
-"""Options of the describer and their checks, which keep keys out. No message repeats a value.
+"""Options of the describer, with checks that reject keys; error messages never repeat a value.
 
-The options are apart from the describer, so that listing them imports no HTTP client.
+The options have their own module, so that listing them imports no HTTP client.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OWN = ("model", "messages", "max_tokens", "temperature", "top_p", "seed", "n", 
 
 
 def check_base_url(url: str) -> str:
-    """Return `url` without its last slash; raises `ValueError` if invalid or with a secret."""
+    """Return `url` without a final slash; raise `ValueError` if invalid or with a password."""
     try:
         parts = urlsplit(url.strip())
         is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -47,7 +47,7 @@ def check_base_url(url: str) -> str:
 
 
 def check_variable(name: str) -> str:
-    """Return `name` of an environment variable; raises `ValueError` if it may be a key."""
+    """Return `name`; raise `ValueError` unless it looks like a variable name and not like a key."""
     if not _VARIABLE.fullmatch(name) or sum(char.isdigit() for char in name) > _MOST_DIGITS:
         raise ValueError(
             "must be the name of an environment variable in capitals, such as OPENAI_API_KEY, "
@@ -57,7 +57,7 @@ def check_variable(name: str) -> str:
 
 
 def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `extra`; raises `ValueError` unless it is plain data without secrets and options."""
+    """Return `extra`; raise `ValueError` if it has keys, headers, other options or objects."""
     for name in extra:
         if name in _OWN:
             raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")
@@ -72,7 +72,7 @@ def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entries(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every key and value of nested mappings and lists."""
+    """Yield `(name, value)` for `value` and all values nested in it; list items have no name."""
     yield name, value
     if isinstance(value, Mapping):
         for key, below in value.items():
@@ -83,7 +83,7 @@ def _entries(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 class OpenAIOptions(Options):
-    """Server, model, decoding, images and retries. No option can hold a key."""
+    """Options for server, model, decoding, images and retries; none of them can hold a key."""
 
     base_url: str = Field(
         default="http://localhost:8000/v1",
@@ -171,5 +171,5 @@ class OpenAIOptions(Options):
 
     @property
     def varies(self) -> bool:
-        """True if texts are sampled: above temperature 0, or if the server decides."""
+        """Return True if texts are sampled: above temperature 0, or if the server decides."""
         return self.temperature is None or self.temperature > 0

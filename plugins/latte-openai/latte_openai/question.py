@@ -15,13 +15,13 @@ from latte_openai.options import OpenAIOptions
 
 
 def request_key(request: DescribeRequest) -> str:
-    """Return a hash of images (by content), prompt and sample: equal requests share it."""
+    """Return a hash of the request: image contents, prompt and sample number."""
     parts = [request.prompt, request.sample, [image.key for image in request.images]]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) -> dict[str, Any]:
-    """Return the arguments of `chat.completions.create`: only those that are set.
+    """Return the arguments of `chat.completions.create`, without those that are None.
 
     Images come before the prompt, as in LLaVA's training.
     """
@@ -54,7 +54,7 @@ def data_url(image: Image.Image, options: OpenAIOptions) -> str:
     """Return `image`, scaled down and encoded, as a data URL without file name or metadata."""
     buffer = BytesIO()
     prepared = _scaled_down(image.convert("RGB"), options.max_side)
-    # Pillow would write comments and colour profiles of the original file.
+    # Otherwise Pillow would write the comments and colour profiles of the original file.
     prepared.info = {}
     if options.format == "jpeg":
         prepared.save(buffer, "JPEG", quality=options.quality)

@@ -10,6 +10,8 @@ from openai_double import chat_server, seen
 
 from latte.testing import DescriberContract
 
+pytestmark = pytest.mark.thorough
+
 
 class OnServer(DescriberContract):
     component = "openai"

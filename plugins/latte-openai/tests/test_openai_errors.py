@@ -24,6 +24,8 @@ from openai_double import (
 
 from latte.api import LatteError, Refusal
 
+pytestmark = pytest.mark.thorough
+
 
 def first(*troubles: Reply) -> Behaviour:
     """Reply to each question with `troubles` first, then with the answer."""

@@ -31,6 +31,8 @@ from pydantic import SecretStr
 
 from latte.api import LatteError
 
+pytestmark = pytest.mark.thorough
+
 OK = b"HTTP/1.1 200 OK\r\n"
 DEADLINE = 0.5
 Pieces = Callable[[], Iterable[bytes]]

@@ -13,6 +13,8 @@ from openai_double import Asked, Reply, chat_server, echo, said, wrong
 
 from latte.testing import TinyRuns
 
+pytestmark = pytest.mark.thorough
+
 Describe = Callable[..., tuple[int, str]]
 KEY = "sk-proj-Qq9876543210_secret"
 RECIPE = """\

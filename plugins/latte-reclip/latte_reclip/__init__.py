@@ -1,4 +1,4 @@
-"""ReCLIP (Hu et al., WACV 2024) as a labeler and a loss."""
+"""Labeler and loss of ReCLIP (Hu et al., WACV 2024)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the labeler and the loss."""
+    """Return the labeler `label-propagation` and the loss `masked-cross-entropy`."""
     return (
         ComponentSpec(
             kind="labeler",

@@ -1,4 +1,4 @@
-"""Time and memory of label propagation on random features.
+"""Benchmark of the time and memory of label propagation on random features.
 
 python -m latte_reclip.benchmark --images 100000 --classes 397 --width 512
 """
@@ -26,7 +26,7 @@ ResultT = TypeVar("ResultT")
 
 
 def main() -> None:
-    """Time the stages of one label propagation of one learner."""
+    """Time the stages of one label propagation for one learner and print the times."""
     arguments = _arguments()
     options = LabelPropagationOptions()
     texts, images = features(arguments.images, arguments.classes, arguments.width)
@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return unit texts (C, D), and images (N, D) scattered around them."""
+    """Return random unit texts (C, D), and unit images (N, D) scattered around these texts."""
     generator = torch.Generator().manual_seed(0)
     texts = normalize(torch.randn(classes, width, generator=generator), dim=1)
     noise = torch.randn(images, width, generator=generator).mul_(width**-0.5)
@@ -68,7 +68,10 @@ def _timed(name: str, work: Callable[[], ResultT]) -> ResultT:
 
 
 def _peak_megabytes() -> float:
-    """Largest resident size of this process so far; the system counts kilobytes, macOS bytes."""
+    """Return the peak resident memory of this process in MiB.
+
+    `ru_maxrss` is in bytes on macOS and in KiB elsewhere.
+    """
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

@@ -7,9 +7,10 @@ from torch import Tensor
 
 
 def class_centroids(nodes: Tensor, labels: Tensor, counted: Tensor, texts: Tensor) -> Tensor:
-    """Return unit means (C, D) of the unit rows `nodes` (n, D) with each class's label (n,).
+    """Return each class's centroid (C, D): the unit mean of its nodes.
 
-    Only rows that are `counted` (n,) enter; a class without any keeps its row of `texts` (C, D).
+    `nodes` (n, D) are unit vectors with `labels` (n,). Only nodes whose `counted` (n,) is True
+    enter the mean. A class without such nodes gets its text from `texts` (C, D) as centroid.
     """
     sums = torch.zeros_like(texts).index_add_(0, labels[counted], nodes[counted])
     lengths = sums.norm(dim=1, keepdim=True)

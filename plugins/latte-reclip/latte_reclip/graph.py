@@ -1,4 +1,4 @@
-"""The symmetric, normalised graph of nearest neighbours, in memory that grows with N·k."""
+"""Symmetric, normalised graph of the k nearest neighbours of n nodes, in O(n·k) memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from torch import Tensor
 
 
 def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
-    """S = D^-1/2 W D^-1/2 as a sparse CSR matrix (n, n), for neighbours (n, k).
+    """Return S = D^-1/2 W D^-1/2 as a sparse CSR matrix (n, n).
 
-    W is the mean of A and its transpose, where A holds (cosine + 1) / 2 for each row's neighbours,
-    and D its row sums. ReCLIP, section 3.2, after Iscen et al. 2019.
+    `cosines` and `indices` (n, k) are each node's nearest neighbours. A holds (cosine + 1) / 2 for
+    them, W is the mean of A and its transpose, and D is the diagonal of the row sums of W.
+    Source: ReCLIP, section 3.2, after Iscen et al. 2019.
     """
     nodes, kept = indices.shape
     own = torch.arange(nodes, device=indices.device).repeat_interleave(kept)
     others = indices.flatten()
-    # Rounding can take the cosine of opposite rows below -1.
+    # Rounding can make the cosine of opposite vectors smaller than -1.
     half = ((cosines.flatten() + 1) / 4).clamp_min(0)
     places = torch.stack([torch.cat([own, others]), torch.cat([others, own])])
     graph = torch.sparse_coo_tensor(
@@ -31,7 +32,7 @@ def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
 
 
 def _compressed(row: Tensor, column: Tensor, values: Tensor, nodes: int) -> Tensor:
-    """CSR from entries sorted by row."""
+    """Return the CSR matrix (nodes, nodes) of entries that are sorted by row."""
     ends = row.bincount(minlength=nodes).cumsum(0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

@@ -1,4 +1,4 @@
-"""ReCLIP's pseudo-labels: label propagation per learner, and agreement of all learners."""
+"""ReCLIP's pseudo-labels: label propagation per learner, and the agreement of the learners."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from latte_reclip.propagation import Propagated, propagate
 
 
 class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
-    """Labels each learner's whole feature bank at the start of every epoch.
+    """Labeler that propagates labels over all images of each learner, at the start of every epoch.
 
-    A learner whose aggregator re-encodes the class texts (`templates` with `refresh: step` or
-    `epoch`) starts from its adapted texts, any other from the zero-shot texts, in all epochs: this
-    is what the published text and visual learner do. An image that no class reaches has weight 0.
+    If a learner's aggregator re-encodes the class texts (`templates` with `refresh: step` or
+    `epoch`), propagation starts from its adapted texts. For any other learner it starts from the
+    zero-shot texts in all epochs. The published text learner and visual learner do the same. An
+    image that no class reaches has weight 0.
     """
 
     refresh: Refresh = "epoch"
@@ -50,10 +51,10 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Label all banks and return each learner's class centroids as its classifier.
+        """Label every learner's images and return its class centroids as its classifier.
 
-        Centroids are unit means of the features as they are, not as projected, of all nodes that
-        got the label, texts among them. Raises `LatteError` where the texts reach no image.
+        A centroid is the unit mean of all nodes with the label, images and texts. It is computed
+        from the features before projection. Raises `LatteError` if the texts reach no image.
         """
         classifiers, reached = {}, {}
         for name, bank in banks.items():
@@ -81,7 +82,10 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return classifier.weights[classifier.owners.argsort()]
 
     def _of_images(self, learner: str, found: Propagated, classes: int) -> tuple[Tensor, Tensor]:
-        """Return labels and reach (N,) of the images, on the CPU as the indices of a batch are."""
+        """Return the images' labels (N,) and whether a class reached them (N,), both on the CPU.
+
+        Raises `LatteError` if no image is reached.
+        """
         reached = found.reached[classes:].cpu()
         if not bool(reached.any()):
             raise LatteError(
@@ -92,7 +96,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return found.labels[classes:].cpu(), reached
 
     def _counted(self, reached: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return weights (N,) by learner."""
+        """Return each learner's weights (N,): 1 for the images that count, otherwise 0."""
         if not self.options.agreement:
             return {name: one.float() for name, one in reached.items()}
         opinions = torch.stack(list(self._labels.values()))
@@ -102,13 +106,13 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return the stream `propagated` with this epoch's labels."""
+        """Return one stream, `propagated`, with the labels and weights of this epoch."""
         labels = self._labels[batch.learner][batch.indices].to(image_features.device)
         weights = self._weights[batch.learner][batch.indices].to(image_features)
         return [LabelStream("propagated", labels, weights)]
 
     def state(self) -> dict[str, Tensor]:
-        """Return labels and weights (N,) of each learner in this epoch."""
+        """Return each learner's labels (N,) and weights (N,) of this epoch."""
         labels = {f"labels.{name}": one.clone() for name, one in self._labels.items()}
         return labels | {f"weights.{name}": one.clone() for name, one in self._weights.items()}
 

@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class LabelPropagationOptions(Options):
-    """Options of label propagation; defaults are ReCLIP's."""
+    """Options of label propagation; the defaults are those of ReCLIP."""
 
     neighbours: int = Field(default=20, ge=1, description="nearest neighbours a node is linked to")
     alpha: float = Field(
@@ -41,7 +41,7 @@ class LabelPropagationOptions(Options):
 
 
 class MaskedCrossEntropyOptions(Options):
-    """Options of the loss: temperature and divisor."""
+    """Options of the loss `masked-cross-entropy`: logit scale and normalisation."""
 
     logit_scale: float | None = Field(
         default=100.0,

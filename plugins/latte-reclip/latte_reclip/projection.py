@@ -7,19 +7,19 @@ from torch import Tensor
 
 
 def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
-    """Return an orthonormal basis (D, R) that separates classes (C, D), R = min(D, C, cut_dim) - 1.
+    """Return an orthonormal basis (D, R) of the directions in which the class texts (C, D) differ.
 
-    The first left singular vector of the class texts is common to all of them and is removed, as
-    are all vectors after the first `cut_dim`.
+    These are the left singular vectors of the class texts without the first one, which all texts
+    share, and without those after the first `cut_dim`. R = min(D, C, cut_dim) - 1.
     """
     left: Tensor = torch.linalg.svd(class_features.T, full_matrices=False).U
     return left[:, 1:cut_dim]
 
 
 def project(features: Tensor, directions: Tensor) -> Tensor:
-    """Project features (N, D) to coordinates (N, R) in an orthonormal basis (D, R).
+    """Return the coordinates (N, R) of features (N, D) in an orthonormal basis (D, R).
 
-    Lengths and angles equal those of `features @ directions @ directions.T`, at lower cost. An
-    empty basis (a single class) leaves the features as they are.
+    The results have the same lengths and angles as `features @ directions @ directions.T`, at lower
+    cost. If the basis is empty (a single class), the features are returned unchanged.
     """
     return features @ directions if directions.shape[1] else features

@@ -14,7 +14,7 @@ from latte_reclip.options import LabelPropagationOptions
 from latte_reclip.projection import class_directions, project
 
 COLUMN_BYTES = 2**26
-"""Largest matrix of nodes by classes that the solver holds; it holds five of them."""
+"""Largest size in bytes of a (nodes, classes) matrix; the solver holds five such matrices."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Propagated:
     """Labels of n = C + N nodes: class texts first, then images."""
 
     labels: Tensor
-    """(n,) int64: the class with the highest score, the lowest of equal ones."""
+    """(n,) int64: the class with the highest score; of equal scores, the class that comes first."""
     reached: Tensor
     """(n,) bool: True if any class has a score above 0."""
 
 
 def propagate(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -> Propagated:
-    """Label unit rows `texts` (C, D) and `images` (N, D), starting from one text node per class."""
+    """Label unit vectors `images` (N, D) and `texts` (C, D), starting from one text per class."""
     nodes = torch.cat([texts, images])
     if options.projection:
         nodes = project(nodes, class_directions(texts, options.cut_dim))
@@ -43,9 +43,9 @@ def highest_scores(
     options: LabelPropagationOptions,
     column_bytes: int = COLUMN_BYTES,
 ) -> Propagated:
-    """Solve for each class, in blocks of classes, and keep the highest class of each node.
+    """Return the class with the highest score of each node, computed in blocks of classes.
 
-    Classes start at the first `classes` nodes of the sparse `matrix` (n, n).
+    The first `classes` nodes of the sparse `matrix` (n, n) are the class texts, one per class.
     """
     nodes = matrix.shape[0]
     best = matrix.values().new_zeros(nodes)
@@ -63,8 +63,9 @@ def highest_scores(
 def class_scores(matrix: Tensor, sources: Tensor, options: LabelPropagationOptions) -> Tensor:
     """Return scores (n, M) that solve (I - alpha S) y = e for the unit vectors e of `sources` (M,).
 
-    Conjugate gradients on all columns together: each stops when its own residual is short enough,
-    and all after `iterations` steps, as published. A node more links away scores exactly 0.
+    Conjugate gradients solve all columns together. A column stops when the length of its residual
+    is at most `tolerance`, and all columns stop after `iterations` steps, as published. A node that
+    is more than `iterations` links away from the source scores exactly 0.
     """
     columns = torch.arange(len(sources), device=sources.device)
     residual = matrix.values().new_zeros(matrix.shape[0], len(sources))

@@ -1,4 +1,4 @@
-"""Three more description types: scene, objects and looks."""
+"""Description types `scene`, `objects` and `attributes`."""
 
 from __future__ import annotations
 

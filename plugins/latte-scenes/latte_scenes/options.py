@@ -11,7 +11,7 @@ COUNTS = "how much its texts count where prototypes mix descriptions"
 
 
 class SceneOptions(ImageOptions):
-    """Options for the surroundings, which indicate the class less than the object does."""
+    """Options of `scene`; its weight is lower, as surroundings say less about the class."""
 
     prompt: str | tuple[str, ...] = Field(
         default="Describe the scene in the photo and what surrounds the object, "
@@ -22,7 +22,7 @@ class SceneOptions(ImageOptions):
 
 
 class ObjectsOptions(ImageOptions):
-    """Options for all objects in an image: the class may be one of the smaller ones."""
+    """Options of `objects`, which asks for all objects, as the class may be a smaller one."""
 
     prompt: str | tuple[str, ...] = Field(
         default="List the objects in the photo, the largest first, less than 20 words.",
@@ -31,7 +31,7 @@ class ObjectsOptions(ImageOptions):
 
 
 class AttributesOptions(GroupOptions):
-    """Options for the appearance that images of a class share: texture, colour and shape."""
+    """Options of `attributes`, which asks for the appearance that images of a group share."""
 
     prompt: str | tuple[str, ...] = Field(
         default="Describe which colours, shapes, textures and materials the objects in all the "

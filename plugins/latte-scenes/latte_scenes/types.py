@@ -1,4 +1,4 @@
-"""Description types; scope, prompts, samples and groups are those of `image` and `group`."""
+"""Description types of this package, which differ from `image` and `group` in their options."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Scripts that remake the tiny CLIP and the demo image set of this package.
+"""Scripts that rebuild the tiny CLIP and the demo image set of this package.
 
-They are not installed with the package: only those who want to rebuild, audit or
-improve the shipped files need them.
+The scripts are not installed with the package; they are needed only to rebuild, audit or improve
+the shipped files.
 """

@@ -1,6 +1,6 @@
-"""The texts that the small text tower learns from.
+"""Corpus of the texts on which the small text tower is trained.
 
-A distilled tower only knows what its texts exercise, so the corpus is broad on purpose: most
+A distilled tower learns only the words that its texts contain, so the corpus is broad: most
 concrete nouns of WordNet in several templates, their glosses, captions of everyday scenes, the
 ImageNet class names, and composed phrases in the style of image descriptions.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
-# WordNet's lexicographer files for things that one can see (act, animal, artifact, body, food,
+# Numbers of WordNet's lexicographer files of visible things (act, animal, artifact, body, food,
 # group, location, object, person, phenomenon, plant, shape, substance).
 VISIBLE_FILES = {4, 5, 6, 8, 13, 14, 15, 17, 18, 19, 20, 25, 27}
 TEMPLATES = (
@@ -59,7 +59,7 @@ PHRASES = (
 
 
 def wordnet_nouns(folder: Path) -> tuple[list[str], list[str]]:
-    """Lower-case noun lemmas and `lemma: gloss` sentences from WordNet's `data.noun`."""
+    """Return lower-case noun lemmas and `lemma: gloss` sentences from WordNet's `data.noun`."""
     lemmas: dict[str, None] = {}
     glosses: list[str] = []
     for line in (folder / "data.noun").read_text(encoding="utf-8").splitlines():
@@ -73,7 +73,7 @@ def wordnet_nouns(folder: Path) -> tuple[list[str], list[str]]:
         words = [fields[4 + 2 * i].replace("_", " ") for i in range(count)]
         plain = [word for word in words if word == word.lower()]
         if not plain:
-            continue  # proper names and Latin genera teach a tiny tower little
+            continue  # skip proper names and Latin genera, which help a tiny tower little
         lemmas.update(dict.fromkeys(plain))
         short = gloss.split(";")[0].split('"')[0].strip()
         if short:
@@ -82,7 +82,7 @@ def wordnet_nouns(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def read_captions(path: Path) -> dict[str, list[str]]:
-    """Image file name to its captions, from a CSV file with the columns image and caption."""
+    """Return captions by image file name, from a CSV file with the columns image and caption."""
     captions: dict[str, list[str]] = {}
     with path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
@@ -91,14 +91,14 @@ def read_captions(path: Path) -> dict[str, list[str]]:
 
 
 def caption_split(captions: dict[str, list[str]], seed: int = 0) -> dict[str, list[str]]:
-    """Image names for `dev` and `test` (1,000 each) and `train` (the rest)."""
+    """Return image names by part: `dev` and `test` (1,000 each) and `train` (the rest)."""
     names = sorted(captions)
     random.Random(seed).shuffle(names)
     return {"dev": names[:1000], "test": names[1000:2000], "train": names[2000:]}
 
 
 def compose(nouns: list[str], count: int, draw: random.Random) -> list[str]:
-    """Invented descriptions: a look, a thing and a place."""
+    """Return `count` random descriptions, each of an appearance, an object and a place."""
     texts = []
     for _ in range(count):
         phrase = draw.choice(PHRASES)
@@ -115,7 +115,7 @@ def compose(nouns: list[str], count: int, draw: random.Random) -> list[str]:
 
 
 def build_corpus(wordnet: Path, captions: dict[str, list[str]], seed: int = 0) -> list[str]:
-    """All distinct training texts, in a fixed shuffled order; test captions stay out."""
+    """Return all distinct training texts, in an order shuffled by `seed`, without test captions."""
     draw = random.Random(seed)
     lemmas, glosses = wordnet_nouns(wordnet)
     split = caption_split(captions)
@@ -133,9 +133,10 @@ def build_corpus(wordnet: Path, captions: dict[str, list[str]], seed: int = 0) -
 
 
 def underscored(texts: list[str], every: int = 3) -> tuple[list[str], list[int]]:
-    """Spellings such as `a photo of a grand_piano.` and the index of the plain text they equal.
+    """Return texts with underscores and the index of the original text of each.
 
-    Class lists are often file names; the tower should read both spellings alike.
+    An example is `a photo of a grand_piano.`. Class names are often file names, so the tower should
+    encode both spellings alike.
     """
     prefix, _, suffix = TEMPLATES[0].partition("{}")
     spelt: list[str] = []

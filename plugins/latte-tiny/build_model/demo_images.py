@@ -1,4 +1,4 @@
-"""The demo image set: a balanced, seeded subset of Caltech-101 with neutral file names."""
+"""Demo image set: a balanced random subset of Caltech-101 whose file names hide the class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUALITY = 72
 
 
 def choose(entries: list[Entry], per_class: int, draw: random.Random) -> list[Entry]:
-    """At most `per_class` entries of every class, in shuffled order."""
+    """Return at most `per_class` entries of every class, in shuffled order."""
     by_class: dict[int, list[Entry]] = defaultdict(list)
     for entry in sorted(entries):
         by_class[entry[1]].append(entry)
@@ -29,7 +29,7 @@ def choose(entries: list[Entry], per_class: int, draw: random.Random) -> list[En
 
 
 def shrink(source: Path, target: Path) -> None:
-    """Re-encode as a small RGB JPEG without metadata; small images are not enlarged."""
+    """Write `source` to `target` as a small RGB JPEG without metadata; never enlarge the image."""
     with Image.open(source) as opened:
         image = opened.convert("RGB")
         factor = SHORT_SIDE / min(image.size)
@@ -40,7 +40,10 @@ def shrink(source: Path, target: Path) -> None:
 
 
 def store(entries: list[Entry], root: Path, out: Path, part: str) -> list[list[str | int]]:
-    """Write the images of one part under numbered names, which give no class away."""
+    """Write the images of one part under numbered names and return their split entries.
+
+    The names do not reveal the class.
+    """
     folder = out / part
     if folder.exists():
         shutil.rmtree(folder)
@@ -54,7 +57,7 @@ def store(entries: list[Entry], root: Path, out: Path, part: str) -> list[list[s
 
 
 def one_entry_a_line(split: dict[str, list[list[str | int]]]) -> str:
-    """JSON that a person can read and that changes line by line."""
+    """Return JSON with one entry per line, so that it is readable and its diffs are short."""
     parts = []
     for name, entries in split.items():
         lines = ",\n".join(f"  {json.dumps(entry)}" for entry in entries)
@@ -65,7 +68,10 @@ def one_entry_a_line(split: dict[str, list[list[str | int]]]) -> str:
 def build(
     split: Path, root: Path, out: Path, *, train: int = 10, test: int = 6, seed: int = 0
 ) -> None:
-    """Draw from train+val for training and from test for testing, and write `split.json`."""
+    """Draw the demo images, write them to `out`, and write `split.json`.
+
+    Training images are from Caltech-101's parts train and val, test images from its part test.
+    """
     content = json.loads(split.read_text(encoding="utf-8"))
     draw = random.Random(seed)
     for_training = [tuple(entry) for entry in content["train"] + content["val"]]

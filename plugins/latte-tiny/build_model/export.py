@@ -1,4 +1,4 @@
-"""Writing a folder that plain open_clip opens: one JSON file and one safetensors file."""
+"""Export of a model folder that open_clip can load: one JSON file and one safetensors file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .projection import Joint
 
 
 def config() -> dict[str, Any]:
-    """The `open_clip_config.json` of the model; no key refers to a hub or to a path."""
+    """Return the content of `open_clip_config.json`; no key refers to a hub or to a path."""
     return {
         "model_cfg": {
             "embed_dim": student.EMBED,
@@ -45,7 +45,7 @@ def config() -> dict[str, Any]:
 
 
 def merged_state(trunk: nn.Module, tower: TextTransformer, joint: Joint) -> dict[str, Tensor]:
-    """All weights under the names of open_clip's `CLIP`."""
+    """Return all weights by their names in open_clip's class `CLIP`."""
     state = {
         f"visual.trunk.{key}": value
         for key, value in trunk.state_dict().items()
@@ -59,9 +59,10 @@ def merged_state(trunk: nn.Module, tower: TextTransformer, joint: Joint) -> dict
 
 
 def compact(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices in float16, everything small in float32: loading restores float32 tensors.
+    """Return the weights with matrices in float16 and all small tensors in float32.
 
-    Batch-norm statistics and the temperature stay exact; they weigh next to nothing.
+    open_clip loads all of them as float32. The small tensors, such as batch-norm statistics and the
+    temperature, stay exact because they need little space.
     """
     out = {}
     for key, value in state.items():
@@ -73,7 +74,7 @@ def compact(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write(folder: Path, state: dict[str, Tensor]) -> None:
-    """Write both files under temporary names, then rename: a reader never sees half a model."""
+    """Write both files under temporary names and rename them, so that no partial file is read."""
     folder.mkdir(parents=True, exist_ok=True)
     weights, settings = folder / ".weights.tmp", folder / ".config.tmp"
     save_file(compact(state), weights, metadata={"format": "pt"})

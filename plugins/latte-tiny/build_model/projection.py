@@ -1,9 +1,9 @@
-"""Joining the towers: an image projection for frozen image features.
+"""Training of the projections that join the towers, on frozen image features.
 
-Three sources of supervision meet here. Captions teach scenes; named stamps teach single objects on
-a plain ground; the ImageNet head that came with the image weights teaches object names, without any
-ImageNet image: its own predictions are soft targets, on real crops, on stamps and on feature
-vectors synthesised from the head itself.
+There are three sources of supervision: captions for scenes, named stamps for single objects on a
+plain background, and the ImageNet head of the image weights for object names. No ImageNet image is
+used: the predictions of the head are soft targets on real crops, on stamps and on feature vectors
+synthesised from the head.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ FEATURES = 1280
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images with what is said about them."""
+    """Images with the texts that describe them."""
 
     views: Tensor
-    """(V, N, 1280) image features; every view of an image shows the same."""
+    """(V, N, 1280): features of V views of each image."""
     texts: Tensor
-    """(T, N, W) pooled text vectors before the text projection; each of the T fits."""
+    """(T, N, W): pooled text vectors of T texts per image, before the text projection."""
     groups: Tensor
-    """(N,) int64: images of one group have the same meaning, so they are no negatives."""
+    """(N,) int64: images of the same group have the same meaning and are not negatives."""
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """`count` random image features, texts and groups."""
+        """Return features, texts and groups of `count` random images."""
         index = torch.randint(self.views.shape[1], (count,))
         view = torch.randint(len(self.views), (count,))
         text = torch.randint(len(self.texts), (count,))
@@ -43,7 +43,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the parts of the loss."""
+    """Weights of the terms of the loss."""
 
     photo_names: float = 4.0
     stamp_names: float = 2.0
@@ -51,7 +51,7 @@ class Weights:
 
 
 class Joint(nn.Module):
-    """The trainable rest of the model: image projection, text projection, temperature."""
+    """Trainable part of the model: image projection, text projection and temperature."""
 
     def __init__(self, text_projection: Tensor, embed: int) -> None:
         super().__init__()
@@ -62,15 +62,15 @@ class Joint(nn.Module):
         self.register_buffer("deviation", torch.ones(FEATURES))
 
     def images(self, features: Tensor) -> Tensor:
-        """Unit-length image embeddings."""
+        """Return unit-length image embeddings."""
         return F.normalize(self.head((features - self.mean) / self.deviation), dim=-1)
 
     def texts(self, pooled: Tensor) -> Tensor:
-        """Unit-length text embeddings."""
+        """Return unit-length text embeddings."""
         return F.normalize(pooled @ self.text_projection, dim=-1)
 
     def folded_head(self) -> dict[str, Tensor]:
-        """The image projection with the standardisation moved into its first layer."""
+        """Return the image projection's weights, with the standardisation folded into layer one."""
         state = {key: value.detach().clone() for key, value in self.head.state_dict().items()}
         weight = state["fc1.weight"] / self.deviation
         state["fc1.bias"] = state["fc1.bias"] - weight @ self.mean
@@ -79,11 +79,11 @@ class Joint(nn.Module):
 
 
 class Synthesiser:
-    """Feature vectors that look like ImageNet classes, made from the head and real statistics.
+    """Generator of feature vectors of ImageNet classes, from the head and real features.
 
     For a linear discriminant, class means are the weights multiplied by the covariance. Adding
     such a direction to a real feature vector and clipping at zero gives a plausible, labelled
-    sample of a class of which there is no image.
+    sample of a class, without an image of that class.
     """
 
     def __init__(self, real: Tensor, weight: Tensor, bias: Tensor) -> None:
@@ -94,7 +94,7 @@ class Synthesiser:
         self.weight, self.bias = weight, bias
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """`count` features and the head's logits for them."""
+        """Return `count` random features and the head's logits for them."""
         base = self.real[torch.randint(len(self.real), (count,))]
         label = torch.randint(len(self.means), (count,))
         strength = 0.6 + 1.2 * torch.rand(count, 1)
@@ -106,13 +106,13 @@ class Synthesiser:
 
 
 def soft_names(logits: Tensor, images: Tensor, names: Tensor, scale: Tensor) -> Tensor:
-    """KL divergence from the head's opinion to the model's zero-shot opinion."""
+    """Return the KL divergence from the head's predictions to the zero-shot predictions."""
     given = (scale * images @ names.T).log_softmax(-1)
     return F.kl_div(given, logits.softmax(-1), reduction="batchmean")
 
 
 def contrast(images: Tensor, texts: Tensor, groups: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric contrastive loss; all pairs of one group are right."""
+    """Return the symmetric contrastive loss, in which all pairs of one group are positives."""
     logits = scale * images @ texts.T
     same = (groups[:, None] == groups[None, :]).float()
     target = same / same.sum(1, keepdim=True)
@@ -133,7 +133,10 @@ def train(
     weights: Weights | None = None,
     seed: int = 2,
 ) -> Joint:
-    """Fit the joint space on cached features; `names` (templates, 1000, W) are of the classes."""
+    """Return the projections trained on cached features.
+
+    `names` (templates, 1000, W) are pooled text vectors of the ImageNet class names.
+    """
     weights = weights or Weights()
     torch.manual_seed(seed)
     weight, bias = head["weight"], head["bias"]

@@ -1,7 +1,8 @@
-"""Remake the shipped files: `python -m build_model.run --help` from the package's folder.
+"""Command that rebuilds the shipped files: `python -m build_model.run --help`.
 
-Needs the packages of `requirements.txt`, WordNet's database folder, Tux Paint's stamps, and a data
-folder each for Flickr8k (training) and Caltech-101 (demo images only; no training step reads them).
+Run it in the package's folder. It needs the packages of `requirements.txt`, WordNet's database
+folder, Tux Paint's stamps, Flickr8k for training, and Caltech-101 for the demo images. Training
+does not use Caltech-101.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ NAME_TEMPLATES = corpus.TEMPLATES[:6]
 def text_tower(
     wordnet: Path, captions: dict[str, list[str]], cache: Path, steps: int, seconds: float
 ) -> TextTransformer:
-    """Distil the text tower, or take it from the cache."""
+    """Return the distilled text tower, from the cache if it is there."""
     tower = student.new_tower()
     kept = cache / "tower.pt"
     if kept.exists():
@@ -44,7 +45,7 @@ def text_tower(
 
 
 def pooled(tower: TextTransformer, texts: list[str]) -> Tensor:
-    """Text vectors before the text projection, so that this projection can still be trained."""
+    """Return text vectors before the text projection, which is trained later."""
     matrix, tower.text_projection = tower.text_projection, None
     try:
         width, tower.output_dim = tower.output_dim, tower.width
@@ -56,7 +57,7 @@ def pooled(tower: TextTransformer, texts: list[str]) -> Tensor:
 def photo_pairs(
     trunk: nn.Module, tower: TextTransformer, flickr8k: Path, cache: Path
 ) -> projection.Pairs:
-    """The training part of Flickr8k with five captions an image."""
+    """Return the training part of Flickr8k with five captions per image."""
     captions = corpus.read_captions(flickr8k / "captions.txt")
     names = corpus.caption_split(captions)["train"]
     paths = [flickr8k / "images" / name for name in names]
@@ -71,7 +72,7 @@ def photo_pairs(
 def stamp_pairs(
     trunk: nn.Module, tower: TextTransformer, folder: Path, cache: Path
 ) -> projection.Pairs:
-    """Stamps with their names in several templates."""
+    """Return the stamps with their names in several templates."""
     found = stamps.find_stamps(folder)
     group_of: dict[str, int] = {}
     groups = [group_of.setdefault(stamp.name, len(group_of)) for stamp in found]
@@ -83,13 +84,13 @@ def stamp_pairs(
 
 
 def in_templates(tower: TextTransformer, names: list[str]) -> Tensor:
-    """Pooled vectors (templates, N, W) of names."""
+    """Return pooled text vectors (templates, N, W) of names in several templates."""
     sentences = [template.format(name) for template in NAME_TEMPLATES for name in names]
     return pooled(tower, sentences).view(len(NAME_TEMPLATES), len(names), -1)
 
 
 def main() -> None:
-    """Parse arguments and build what was asked for."""
+    """Parse the arguments and build the parts that they select."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flickr8k", type=Path, help="folder with captions.txt and images/")
     parser.add_argument("--wordnet", type=Path, help="folder with data.noun")
@@ -111,7 +112,7 @@ def main() -> None:
 
 
 def build_clip(options: argparse.Namespace) -> None:
-    """Distil the text tower, join the two towers, write the folder `clip`."""
+    """Distil the text tower, train the projections and write the folder `clip`."""
     captions = corpus.read_captions(options.flickr8k / "captions.txt")
     trunk = image_tower.load_trunk()
     tower = text_tower(

@@ -1,7 +1,7 @@
 """Named cut-outs of single objects: the stamps of Tux Paint (tuxpaint-stamps-default).
 
-Captioned photos show people and dogs in scenes. A projection that has seen nothing else does not
-know what one object on a plain ground looks like, which is what many image collections hold.
+Captioned photos mostly show people and dogs in scenes. Many image collections show single objects
+on a plain background, which a projection does not learn from such photos.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from torch import Tensor, nn
 from . import image_tower
 
 NO_OBJECTS = {"alphabets", "math", "money", "flags", "shapes"}
-"""Folders of signs: letters, digits, coins and flags."""
+"""Folders that are left out because they show signs: letters, digits, coins and flags."""
 ARTICLE = re.compile(r"^(a|an|the|some) ", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """A cut-out picture and what it shows."""
+    """Cut-out picture with the name of its object."""
 
     path: Path
     name: str
 
 
 def find_stamps(folder: Path) -> list[Stamp]:
-    """All stamps that have an English name: the first words of the text file beside each."""
+    """Return all stamps with an English name, which starts the text file beside the picture."""
     stamps = []
     for path in sorted(folder.rglob("*.png")):
         text = path.with_suffix(".txt")
@@ -45,7 +45,10 @@ def find_stamps(folder: Path) -> list[Stamp]:
 
 
 def on_ground(stamp: Stamp, draw: random.Random, *, plain: bool) -> Image.Image:
-    """The cut-out in the middle of a square: white and just wider if `plain`, else at random."""
+    """Return the cut-out on a square background.
+
+    If `plain`, the square is white and slightly larger than the cut-out; otherwise it is random.
+    """
     with Image.open(stamp.path) as image:
         cutout = image.convert("RGBA")
     cutout.thumbnail((400, 400))
@@ -66,7 +69,7 @@ def on_ground(stamp: Stamp, draw: random.Random, *, plain: bool) -> Image.Image:
 def cached_views(
     trunk: nn.Module, stamps: list[Stamp], cache: Path, drawn: int = 3, seed: int = 0
 ) -> Tensor:
-    """Features (1 + drawn, N, 1280): each stamp on plain white first, then on random grounds."""
+    """Return features (1 + drawn, N, 1280): of each stamp on white, then on random backgrounds."""
     if cache.exists():
         kept: Tensor = torch.load(cache, weights_only=True)
         return kept.float()

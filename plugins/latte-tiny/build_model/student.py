@@ -1,4 +1,4 @@
-"""The small text tower: open_clip's own text transformer, taught by sentence features."""
+"""Small text tower: open_clip's text transformer, distilled from sentence features."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ EMBED = 384
 
 
 def new_tower() -> TextTransformer:
-    """The tower as `export.config` describes it."""
+    """Return an untrained tower with the configuration of `export.config`."""
     return TextTransformer(
         context_length=CONTEXT, width=WIDTH, heads=HEADS, layers=LAYERS, output_dim=EMBED
     )
 
 
 def start_from_words(tower: TextTransformer, seed: int = 0) -> None:
-    """Let the untrained tower already answer with the mean of its words' meanings.
+    """Initialise the tower so that it returns the mean feature of the words of a text.
 
     Token embeddings are the teacher's features of each token's string, reduced by PCA; the first
     attention layer copies values through, and the output projection undoes the PCA. Training then
@@ -55,13 +55,16 @@ def start_from_words(tower: TextTransformer, seed: int = 0) -> None:
 
 
 def tokenize(texts: list[str]) -> tuple[Tensor, Tensor]:
-    """Token ids (N, CONTEXT) and each text's length with both end markers."""
+    """Return token ids (N, CONTEXT) and lengths (N,), both including start and end tokens."""
     ids = SimpleTokenizer(context_length=CONTEXT)(texts)
     return ids.to(torch.int32), ids.argmax(-1) + 1
 
 
 def forward_short(tower: nn.Module, mask: Tensor, ids: Tensor, length: int) -> Tensor:
-    """The tower on ids cut at `length`: padding cannot reach the end token of a causal tower."""
+    """Return the tower's outputs for ids cut at `length`.
+
+    Cutting only removes padding, which cannot affect the end token of a causal tower.
+    """
     tower.attn_mask = mask[:length, :length]
     out: Tensor = tower(ids[:, :length].long())
     tower.attn_mask = mask
@@ -69,7 +72,7 @@ def forward_short(tower: nn.Module, mask: Tensor, ids: Tensor, length: int) -> T
 
 
 def length_batches(lengths: Tensor, size: int) -> list[Tensor]:
-    """Shuffled batches of texts of nearly equal length."""
+    """Return shuffled batches of indices of texts of nearly equal length."""
     order = torch.randperm(len(lengths))
     out: list[Tensor] = []
     for chunk in order.split(size * 40):
@@ -78,7 +81,11 @@ def length_batches(lengths: Tensor, size: int) -> list[Tensor]:
 
 
 def loss_of(student: Tensor, target: Tensor, sharpness: float = 20.0) -> Tensor:
-    """Direction and neighbourhood: be close to your target, and rank the others as it does."""
+    """Return the loss (a scalar) of features against unit targets, both (B, EMBED).
+
+    It is the sum of the cosine distance to the target, weighted 2, and the KL divergence between
+    the similarities of target and student to all targets of the batch.
+    """
     student = F.normalize(student, dim=-1)
     direction = 1 - (student * target).sum(-1).mean()
     wanted = (target @ target.T * sharpness).softmax(-1)
@@ -88,7 +95,7 @@ def loss_of(student: Tensor, target: Tensor, sharpness: float = 20.0) -> Tensor:
 
 
 def learning_rate(progress: float, peak: float) -> float:
-    """Warm up during the first twentieth, then follow a cosine to zero."""
+    """Return the learning rate: warm-up in the first twentieth of training, then cosine decay."""
     warm = min(1.0, (progress + 1e-3) / 0.05)
     return peak * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, progress)))
 
@@ -104,10 +111,10 @@ def distil(
     rate: float = 1e-3,
     seed: int = 1,
 ) -> None:
-    """Train in place against centred, unit-length teacher features.
+    """Train `tower` in place to predict centred, unit-length teacher features.
 
-    The schedule ends at `steps` or after `seconds`, whichever comes first, so that a slow machine
-    gets a shorter but complete training instead of a broken-off one.
+    The schedule ends after `steps` or after `seconds`, whichever comes first, so that the learning
+    rate also decays to zero on a slow machine.
     """
     torch.manual_seed(seed)
     ids, lengths = tokenize(texts)
@@ -142,7 +149,7 @@ def distil(
 
 @torch.no_grad()
 def encode(tower: TextTransformer, texts: list[str], batch: int = 256) -> Tensor:
-    """Outputs (N, EMBED) in float32, not normalised."""
+    """Return the tower's outputs (N, EMBED) in float32, not normalised."""
     ids, lengths = tokenize(texts)
     mask = tower.attn_mask
     out = torch.empty(len(texts), tower.output_dim)

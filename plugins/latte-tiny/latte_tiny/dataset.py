@@ -1,4 +1,4 @@
-"""The image set that this package ships, as a latte dataset."""
+"""Dataset of the images that this package ships."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ IMAGES = PACKAGE / "images"
 
 
 class TinyCaltech(Dataset[TinyCaltechOptions]):
-    """Photos of 100 classes; `split.json` lists them as CoOp does: path, label, class name."""
+    """Dataset of photos of 100 classes, listed in `split.json` in CoOp's format."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The 100 names, in label order, with spaces."""
+        """Return the 100 class names in label order; words are separated by spaces."""
         names = (IMAGES / "classes.txt").read_text(encoding="utf-8").splitlines()
         return tuple(name.replace("_", " ") for name in names)
 
     @property
     def template(self) -> str:
-        """The sentence that stands for a class."""
+        """Return the template of the sentence that describes a class."""
         return self.options.template
 
     def training_images(self) -> Sequence[ImageReference]:
-        """Images without their labels, by file name, which says nothing of the class."""
+        """Return the training images without labels; their file names do not reveal the class."""
         return [_reference(path) for path in sorted(row[0] for row in self._split["train"])]
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Other images, with labels."""
+        """Return the test images with labels; none of them is a training image."""
         return [LabelledImage(_reference(path), label) for path, label, _ in self._split["test"]]
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Labels of the training images, for reports."""
+        """Return the labels of the training images, by image id, for reports."""
         return {path: label for path, label, _ in self._split["train"]}
 
     @cached_property

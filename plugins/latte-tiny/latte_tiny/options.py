@@ -1,4 +1,4 @@
-"""Options of the dataset, apart from it so that checking a recipe imports nothing heavy."""
+"""Options of the dataset, in their own module so that checking a recipe imports little."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from latte.api import Options
 
 
 class TinyCaltechOptions(Options):
-    """There is little to choose."""
+    """Options of the dataset `tiny-caltech`."""
 
     template: str = Field(
         default="a photo of a {class}.",

@@ -10,6 +10,8 @@ import pytest
 from latte_tiny import PACKAGE, lmm_folder
 from PIL import Image
 
+pytestmark = pytest.mark.thorough
+
 PROMPT = "Describe the object in the photo concisely, less than 20 words."
 GROUP_PROMPT = (
     "Describe which visual attributes the objects in all the photos share, concisely, "

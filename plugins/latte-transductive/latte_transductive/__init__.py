@@ -1,4 +1,4 @@
-"""latte-transductive: labels from all images together, and a verdict on whether that helps."""
+"""Labeler `transductive`, which labels all images jointly, and the guard `evidence`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """One labeler and one guard."""
+    """Return the labeler `transductive` and the guard `evidence`."""
     return (
         ComponentSpec(
             kind="labeler",

@@ -1,4 +1,4 @@
-"""Agreement of labels beyond chance, and stability of the mixture's labels."""
+"""Agreement of two labellings beyond chance, and stability of the mixture's labels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from latte_transductive.options import MixtureOptions
 
 HALVINGS = 3
 MOST_IMAGES = 40_000
-"""Largest number of images for measuring stability; more only cost time."""
+"""Largest number of images on which stability is measured; larger sets are sampled."""
 _BLOCK_NUMBERS = 2**24
 
 
 def kappa(one: Tensor, other: Tensor, classes: int) -> float:
-    """Cohen's kappa of two labellings (N,): 1 where they agree, 0 where no more than by chance.
+    """Return Cohen's kappa of two labellings (N,): 1 if all labels agree, 0 at chance level.
 
     Example:
         >>> kappa(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]), 2)
@@ -30,7 +30,10 @@ def kappa(one: Tensor, other: Tensor, classes: int) -> float:
 def mixture_labels(
     images: Tensor, texts: Tensor, logit_scale: float, mixture: Mixture | None
 ) -> Tensor:
-    """Labels (N,) of unit features (N, D) by class texts (C, D) and the mixture, if any."""
+    """Label unit features (N, D): return the classes (N,) with the highest logits.
+
+    The logits are those of the class texts (C, D), plus those of the mixture unless it is None.
+    """
     rows = logit_scale * texts
     if mixture is not None:
         rows = rows + mixture.rows
@@ -44,18 +47,21 @@ def mixture_labels(
 def fit_frozen(
     images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions
 ) -> Mixture:
-    """Fit the mixture to unit features (N, D) with the class texts (C, D) as prior."""
+    """Return the mixture fitted to unit features (N, D), with class texts (C, D) as prior."""
     return fit_mixture(images, texts, lambda block: logit_scale * (block @ texts.T), options)
 
 
 def stability(
     images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions, seed: int
 ) -> float:
-    """Mean kappa of the labels that fits to random halves of N > 1 images give to all of them.
+    """Return how well two mixtures agree that are fitted to random halves of N > 1 images.
 
-    Near 1, other images of the same kind would give the same classifier; near 0, the labels depend
-    on the sample. (Stability as a criterion of cluster validity: Ben-Hur, Elisseeff,
-    Guyon, Pacific Symposium on Biocomputing 2002.)
+    Both mixtures label all images, and the result is the kappa of the two labellings, averaged
+    over `HALVINGS` random splits. Near 1, other images of the same kind would give the same
+    classifier; near 0, the labels depend on the sample.
+
+    Stability as a criterion of cluster validity: Ben-Hur, Elisseeff, Guyon, Pacific Symposium on
+    Biocomputing 2002.
     """
     generator = torch.Generator().manual_seed(seed)
     if len(images) > MOST_IMAGES:

@@ -1,4 +1,4 @@
-"""Time and memory of the labeler and of the guard, on random features.
+"""Benchmark of the time and memory that the labeler and the guard need, on random features.
 
 python -m latte_transductive.benchmark --images 100000 --classes 397 --width 512
 """
@@ -26,7 +26,7 @@ ResultT = TypeVar("ResultT")
 
 
 def main() -> None:
-    """Time what a run with labels `transductive` and guard `evidence` does once."""
+    """Time one fit of the labeler `transductive` and the two signals of the guard `evidence`."""
     arguments = _arguments()
     options = MixtureOptions()
     texts, images, truth = _features(arguments.images, arguments.classes, arguments.width)
@@ -53,7 +53,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit texts (C, D), images (N, D) scattered around points near them, and whose (N,)."""
+    """Return random unit texts (C, D), unit images (N, D) and the images' true classes (N,).
+
+    Each class has a random point near its text, and its images are scattered around that point.
+    """
     generator = torch.Generator().manual_seed(0)
     texts = normalize(torch.randn(classes, width, generator=generator), dim=1)
     points = normalize(texts + 3 * width**-0.5 * torch.randn(texts.shape, generator=generator))
@@ -70,7 +73,10 @@ def _timed(name: str, work: Callable[[], ResultT]) -> ResultT:
 
 
 def _peak_megabytes() -> float:
-    """Largest resident size of this process so far; the system counts kilobytes, macOS bytes."""
+    """Return the peak resident memory of this process in MiB.
+
+    `ru_maxrss` is in bytes on macOS and in KiB elsewhere.
+    """
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

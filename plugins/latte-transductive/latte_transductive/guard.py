@@ -1,4 +1,4 @@
-"""The guard `evidence`: would adapting help on images like these? Read from features alone."""
+"""Guard `evidence`, which estimates from features alone whether adapting helps."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from latte_transductive.margin import relative_margin
 from latte_transductive.options import EvidenceOptions
 
 MIN_IMAGES = 8
-"""With fewer images, fits to halves of them are not meaningful."""
+"""Smallest number of images; fits to halves of fewer images are not meaningful."""
 MIN_MARGIN = 0.95
-"""Relative margin below which the names are no better than unrelated names."""
+"""Relative margin below which the class names fit the images no better than unrelated names."""
 HALF = 0.5
 
-# The log odds that adapting gains, fitted on 2,204 folders drawn from nine families of labelled
-# sets with two related CLIPs (README, "The verdict").
+# Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
+# folders drawn from nine families of labelled sets, with two related CLIPs (README, "The verdict").
 _PER_STABILITY = 2.5
 _PER_MARGIN = 0.46
 _INTERCEPT = -1.4
 _BELOW_MIN_MARGIN = 0.55
-"""Share of such folders on which adapting gained."""
+"""Share of the folders with a margin below `MIN_MARGIN` on which adapting raised the accuracy."""
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
-    """Uses the candidate as far as two label-free signals support it.
+    """Guard that accepts the candidate fully, half or not at all, by two signals without labels.
 
     The signals are the stability of the anchored mixture on the frozen features, and the relative
-    margin of the best class. A candidate must also agree with that mixture more than zero-shot
-    does, which checks recipes that train against the structure of the frozen features.
+    margin of the best class. In addition, the candidate's labels must agree with the mixture's
+    more than the zero-shot labels do. This checks recipes that train against the structure of the
+    frozen features.
     """
 
     @torch.no_grad()
     def judge(self, evidence: Evidence) -> Verdict:
-        """Return the verdict; see `Guard`."""
+        """Return the verdict on a candidate; see `Guard`."""
         images, texts = evidence.image_features, evidence.class_features
         scale = evidence.logit_scale
         margin = relative_margin(images, texts)
@@ -78,7 +79,10 @@ class EvidenceGuard(Guard[EvidenceOptions]):
 
 
 def probability(stable: float, margin: float) -> float:
-    """Return the probability that adapting gains; `stable` is at most 1, `margin` 1 by chance."""
+    """Return the probability that adapting raises the accuracy.
+
+    `stable` is the stability, at most 1; `margin` is the relative margin, 1 for unrelated names.
+    """
     odds = _PER_STABILITY * stable + _PER_MARGIN * margin + _INTERCEPT
     return 1 / (1 + math.exp(-odds))
 

@@ -25,15 +25,15 @@ from latte_transductive.mixture import fit_mixture
 from latte_transductive.options import TransductiveOptions
 
 _STORED = 5
-"""Classes per image in the stored posterior."""
+"""Number of classes per image in the stored posterior, the most probable ones."""
 
 
 class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
-    """Fits an anchored Gaussian mixture to each learner's features of all images.
+    """Labeler that fits an anchored Gaussian mixture to each learner's features of all images.
 
-    The prior is the softmax of the similarities, times the frozen CLIP's logit scale, with the
-    zero-shot classifier, or with the learner's prototypes now (`prior: current`): then
-    labels follow the changes of the prototypes by training, descriptions and other labelers.
+    The prior is the softmax of the similarities with the zero-shot classifier, times the frozen
+    CLIP's logit scale. With `prior: current` the learner's current prototypes replace the zero-shot
+    classifier, so that the labels follow the prototypes as they change.
     """
 
     refresh: Refresh = "epoch"
@@ -52,7 +52,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Label all banks; return the mixtures' classifiers, which label unseen images."""
+        """Label every learner's images; return its mixture as a classifier for unseen images."""
         classifiers = {
             name: self._label(name, bank.features, aggregators[name])
             for name, bank in banks.items()
@@ -62,7 +62,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
-        """Store the posterior of one learner's images (N, D); return the mixture's classifier."""
+        """Store the posteriors of one learner's images (N, D); return the mixture's classifier."""
         scale = self.context.frozen_clip().logit_scale.to(images)
         texts = self._texts(images, aggregator)
 
@@ -74,12 +74,15 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         mixture = fit_mixture(images, texts, text_logits, self.options)
         best = mixture.posteriors.topk(min(_STORED, len(texts)), dim=1)
         self._posteriors[learner] = Posterior(best.indices.cpu(), best.values.cpu())
-        # Similarities, as latte multiplies them by the logit scale.
+        # The classifier gives similarities: latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
         return Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
-        """Return one unit row (C, D) per class; with several prototypes, their normalised sum."""
+        """Return unit vectors (C, D): each class's text or prototype.
+
+        A class with several prototypes gets their normalised sum.
+        """
         if self.options.prior == "zero_shot":
             return self._start.class_features.to(images)
         classifier = aggregator.classifier()
@@ -89,7 +92,10 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """One stream `transductive`: this epoch's labels, whatever the batch looks like now."""
+        """Return one stream, `transductive`, with the labels computed at the start of the epoch.
+
+        `image_features` are not used.
+        """
         if self.options.weight == 0:
             return []
         found = self._posteriors[batch.learner]
@@ -100,11 +106,11 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         return [LabelStream("transductive", labels, weights, self.options.weight)]
 
     def posterior(self, learner: str) -> Posterior | None:
-        """The five most probable classes of each image of this learner, by the mixture."""
+        """Return the five most probable classes of each of the learner's images by the mixture."""
         return self._posteriors.get(learner)
 
     def state(self) -> dict[str, Tensor]:
-        """The posteriors (N, K) of each learner in this epoch."""
+        """Return each learner's posteriors (N, K) of the K likeliest classes in this epoch."""
         return {
             f"{part}.{name}": value.clone()
             for name, one in self._posteriors.items()

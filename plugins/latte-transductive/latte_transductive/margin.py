@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 _BLOCK_NUMBERS = 2**22
-"""Entries of an (images, classes) block in double precision, which bounds the memory."""
+"""Largest number of entries of an (images, classes) block, which bounds the memory."""
 
 
 def relative_margin(image_features: Tensor, class_features: Tensor) -> float:
-    """Return the mean margin in units of its value for independent normal similarities.
+    """Return the mean margin of the best class, relative to the margin of unrelated names.
 
     The margin of an image is the difference of its two largest similarities. Similarities of images
-    (N, D) with class texts (C, D) are first centred over the images, per class, as some texts are
+    (N, D) with class texts (C, D) are first centred per class over the images, as some texts are
     similar to every image. The mean margin is divided by the standard deviation of an image's
-    similarities and by `expected_margin(C)`. About 1: the names are unrelated to the images; 2 and
-    more: the names separate classes. Neither the scale of the similarities nor the number of
-    classes changes this. NaN with fewer than two classes or images, or if all similarities of each
-    image are equal.
+    similarities and by `expected_margin(C)`. A result of about 1 means that the names are unrelated
+    to the images; 2 and more, that the names separate classes. The result does not depend on the
+    scale of the similarities or on the number of classes. It is NaN with fewer than two classes or
+    images, or if all similarities of each image are equal.
 
     Example:
         >>> round(relative_margin(torch.eye(4), torch.eye(4)), 1)
@@ -40,10 +40,10 @@ def relative_margin(image_features: Tensor, class_features: Tensor) -> float:
 
 
 def expected_margin(classes: int) -> float:
-    """Expected distance of the two largest of `classes` independent standard normal variables.
+    """Return the expected difference of the two largest of C independent standard normal variables.
 
-    C times the integral of F(x)^(C-1) (1 - F(x)), as for the spacing of any order statistics
-    (David and Nagaraja 2003, Order Statistics, section 3.1), by the trapezoidal rule.
+    The trapezoidal rule integrates C F(x)^(C-1) (1 - F(x)), the formula for the spacing of order
+    statistics (David and Nagaraja 2003, Order Statistics, section 3.1). C is `classes`.
     """
     x = torch.linspace(-10, 10, 20001, dtype=torch.float64)
     below = torch.special.ndtr(x)

@@ -19,35 +19,35 @@ from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
 
 TextLogits = Callable[[Tensor], Tensor]
-"""Unit features (B, D) -> scaled text similarities (B, C)."""
+"""Function from unit features (B, D) to text logits (B, C)."""
 
 _NEIGHBOUR_UPDATES = 5
-"""Updates of the posteriors by those of neighbours, per update of the Gaussians."""
+"""Number of neighbour updates of the posteriors per update of the Gaussians."""
 _LEAST_VARIANCE = 0.01
-"""Smallest variance of a feature's number, relative to that of random directions, 1 / D."""
+"""Smallest variance of a feature dimension, relative to 1 / D, that of random unit vectors."""
 _MOST_ANCHOR = 1e4
-"""Images that a text counts as at most: more would change nothing."""
+"""Largest number of images that a text counts as; a larger number would change nothing."""
 
 
 @dataclass(frozen=True)
 class Mixture:
     """Fitted mixture: posteriors of N images, and a linear classifier for other images.
 
-    `features @ rows.T + bias` are the logits of C Gaussians, to be added to the text logits.
+    `features @ rows.T + bias` are the logits of C Gaussians, which are added to the text logits.
     """
 
     posteriors: Tensor
-    """(N, C): class probabilities of the images, neighbours included."""
+    """(N, C): class probabilities of the images, including the neighbour term."""
     rows: Tensor
-    """(C, D)."""
+    """(C, D): weights of the linear classifier."""
     bias: Tensor
-    """(C,)."""
+    """(C,): its bias."""
 
 
 def fit_mixture(
     images: Tensor, texts: Tensor, text_logits: TextLogits, options: MixtureOptions
 ) -> Mixture:
-    """Fit the unit features (N, D) of N > 0 images under unit class texts (C, D).
+    """Return the mixture fitted to unit features (N, D) of N > 0 images and class texts (C, D).
 
     Each iteration computes, from the current labels,
 
@@ -56,14 +56,15 @@ def fit_mixture(
         e_ic = text_ic + w log N(x_i; mean_c, variances) - r² debias mean_i text_ic
         z_i = softmax over c of e_ic + v sum_j g_ij z_jc, five times
 
-    with a_c = unit(t_c + mean x - mean t), the class text moved by the gap between the means; the
-    evenness r; `anchor_images` (k_even, k_few); and variances (D,) that all classes share. The
-    weight w makes the Gaussians' logits differ among classes `image_weight` times as much as the
-    text logits do. The graph g of neighbours counts more if these have the same zero-shot label:
-    v is `neighbour_weight` times the square of that agreement beyond chance.
+    where a_c = unit(t_c + mean x - mean t) is the class text moved by the gap between the means,
+    r is the evenness of the labels, `anchor_images` is (k_even, k_few), and all classes share the
+    variances (D,). The weight w makes the Gaussians' logits differ among classes `image_weight`
+    times as much as the text logits do. g is the graph of neighbours, and its weight v is
+    `neighbour_weight` times the square of how often neighbours have the same zero-shot label,
+    beyond chance.
 
-    So a class without images keeps its text. Texts weigh more if few of the names occur, or if
-    zero-shot CLIP gives the images of the class another label.
+    A class without images therefore keeps its text as mean. Texts weigh more if few of the class
+    names occur, or if zero-shot CLIP gives the images of the class another label.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -93,7 +94,7 @@ def fit_mixture(
 
 @dataclass(frozen=True)
 class _NeighbourTerm:
-    """Neighbours of all images and the weight of their posteriors."""
+    """Neighbour term of the logits: the graph of neighbours and its weight v."""
 
     neighbours: Neighbours | None
     weight: float
@@ -109,7 +110,7 @@ class _NeighbourTerm:
         return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
 
     def posteriors(self, evidence: Tensor) -> Tensor:
-        """Return probabilities (N, C) from logits (N, C) without neighbours."""
+        """Return class probabilities (N, C) from `evidence`, logits (N, C) without this term."""
         found = evidence.softmax(dim=1)
         if self.neighbours is not None and self.weight > 0:
             for _ in range(_NEIGHBOUR_UPDATES):
@@ -121,22 +122,22 @@ class _NeighbourTerm:
 
 @dataclass(frozen=True)
 class _Moments:
-    """First and second moments of all images."""
+    """First and second moments of the features of all images."""
 
     images: int
     mean: Tensor
-    """(D,)."""
+    """(D,): mean of the features."""
     second: Tensor
-    """(D, D)."""
+    """(D, D): mean of the outer products of each feature with itself."""
 
     @classmethod
     def of(cls, images: Tensor) -> _Moments:
         return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
 
     def spread(self, rows: Tensor, bias: Tensor) -> float:
-        """Standard deviation over classes of `images @ rows.T + bias`, root mean square of images.
+        """Return the standard deviation of the logits `images @ rows.T + bias` over classes.
 
-        It is computed from the moments, without the logits.
+        The result is the root mean square over images, computed from the moments alone.
         """
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
@@ -145,21 +146,21 @@ class _Moments:
 
 @dataclass(frozen=True)
 class _Assigned:
-    """Sums over the images, weighted by their posteriors."""
+    """Per-class sums over the images."""
 
     counts: Tensor
-    """(C,): expected images of each class."""
+    """(C,): sum of the posteriors, the expected number of images of each class."""
     features: Tensor
-    """(C, D): sum of their features."""
+    """(C, D): sum of the features, weighted by the posteriors."""
     labels: Tensor
-    """(C,): images whose most probable class it is."""
+    """(C,): number of images of which this is the most probable class."""
     support: Tensor
-    """(C,) in (0, 1]: number of a class's images with this zero-shot label, relative to the number
-    with their commonest zero-shot label; 1 for a class without images."""
+    """(C,) in (0, 1]: how many images labelled with the class also have it as zero-shot label,
+    divided by the count of their commonest zero-shot label; 1 for a class without images."""
 
     @classmethod
     def of(cls, images: Tensor, posteriors: Tensor, zero_shot: Tensor) -> _Assigned:
-        """Sum posteriors (N, C) of features (N, D); `zero_shot` (N,) are the nearest texts."""
+        """Return the sums for features (N, D), posteriors (N, C) and zero-shot labels (N,)."""
         labels = posteriors.argmax(dim=1)
         total = labels.bincount(minlength=posteriors.shape[1]).to(images)
         support = _support(labels, zero_shot, total)
@@ -167,13 +168,13 @@ class _Assigned:
 
     @property
     def evenness(self) -> float:
-        """The exponential of the labels' entropy, divided by C."""
+        """Exponential of the entropy of the labels, divided by C: 1 for classes of equal size."""
         shares = self.labels[self.labels > 0] / self.labels.sum()
         return float((-(shares * shares.log()).sum()).exp()) / len(self.labels)
 
 
 def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """Return `_Assigned.support`; half an image is added to both numbers."""
+    """Return `_Assigned.support`; half an image is added to numerator and denominator."""
     classes = len(total)
     pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
     label, name = pairs // classes, pairs % classes
@@ -184,14 +185,14 @@ def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
 
 
 def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
-    """Images (C, 1) that each class's text counts as."""
+    """Return the number of images (C, 1) that each class's text counts as."""
     even, few = options.anchor_images
     images = assigned.evenness * even + (1 - assigned.evenness) * few
     return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)
 
 
 def _variances(moments: _Moments, assigned: _Assigned, means: Tensor) -> Tensor:
-    """Mean squared distance (D,) of the images from the means (C, D) of their classes."""
+    """Return the mean squared distance (D,) of the images to the means (C, D) of their classes."""
     cross = 2 * (assigned.features * means).sum(dim=0) - assigned.counts @ means.square()
     distances = moments.second.diagonal() - cross / moments.images
     return distances.clamp_min(_LEAST_VARIANCE / len(distances))

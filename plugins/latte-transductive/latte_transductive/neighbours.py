@@ -1,4 +1,4 @@
-"""The graph of images that look alike, and how far labels agree with it."""
+"""Graph of each image's nearest neighbours, and the agreement of labels with the graph."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from latte.api import nearest_neighbours
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest other images of N images."""
+    """Nearest neighbours of N images, each among the other N - 1."""
 
     indices: Tensor
-    """(N, k) int64."""
+    """(N, k) int64: the k nearest other images of each image."""
     graph: Tensor
-    """(N, N) sparse CSR: (w_ij + w_ji) / 2k, with w_ij the cosine of i and its neighbour j, 0 where
-    that is negative or j is none of i's neighbours (the affinity of TransCLIP's update of z)."""
+    """(N, N) sparse CSR with entries (w_ij + w_ji) / 2k. If j is a neighbour of i, w_ij is their
+    cosine, or 0 if that is negative; otherwise w_ij is 0 (the affinity of TransCLIP's update of z).
+    """
 
     def agreement(self, labels: Tensor, classes: int) -> float:
-        """Share of neighbours with the same label (N,), beyond chance: 0 to 1.
+        """Return how often neighbours have the same label, beyond chance, in [0, 1].
 
-        Chance is that of two images drawn at random.
+        `labels` are (N,). Chance is the probability that two random images have the same label.
         """
         shares = labels.bincount(minlength=classes).double() / len(labels)
         chance = float(shares @ shares)
@@ -35,10 +36,10 @@ class Neighbours:
 
 
 def neighbours_of(rows: Tensor, count: int) -> Neighbours | None:
-    """Return the `count` nearest others of each unit row (N, D), by cosine; fewer where N is small.
+    """Return the `count` nearest neighbours of each unit vector in `rows` (N, D), by cosine.
 
-    None without any. The latest answers are remembered for as long as `rows` lives, so that a
-    labeler and a guard look only once.
+    If N is small, each vector has at most N - 1 neighbours; None if it has none. Results are cached
+    until `rows` is freed, so that a labeler and a guard search only once.
     """
     kept = min(count, len(rows) - 1)
     if kept < 1:
@@ -72,7 +73,7 @@ def _found(rows: Tensor, kept: int) -> Neighbours:
 
 
 def _compressed(graph: Tensor) -> Tensor:
-    """CSR of a coalesced matrix."""
+    """Convert a coalesced sparse COO matrix to CSR."""
     row, column = graph.indices()
     ends = row.bincount(minlength=len(graph)).cumsum(0)
     with warnings.catch_warnings():

@@ -12,7 +12,7 @@ Images = Annotated[float, Field(ge=0.0)]
 
 
 class MixtureOptions(Options):
-    """Options of the mixture: weights of images, class texts and neighbours."""
+    """Options of the mixture, such as the weights of images, class texts and neighbours."""
 
     image_weight: float = Field(
         default=1.5,
@@ -63,7 +63,7 @@ class TransductiveOptions(MixtureOptions):
 
 
 class EvidenceOptions(MixtureOptions):
-    """Options of the guard `evidence`: the probabilities that it requires."""
+    """Options of the guard `evidence`: the mixture's, and the probabilities that it requires."""
 
     whole_from: float = Field(
         default=0.75,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from latte.testing import RunContract, TinyRuns
+
+pytestmark = pytest.mark.thorough
 
 UNTRAINED = """\
 labels: [{use: transductive, image_weight: 10, debias: 0}]

@@ -1,4 +1,4 @@
-"""latte-views: random training views in one pass of compiled code, with Pillow's bits.
+"""Random training views in one pass of compiled code, bit-identical to those of Pillow.
 
 latte finds `load` through the entry-point group `latte.views`. The library is compiled from views.c
 when this package is installed.
@@ -31,7 +31,7 @@ def load() -> Callable[..., bool]:
 
 
 class ViewLibrary:
-    """The function `view` of views.c."""
+    """Wrapper of the compiled function `view` of views.c."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._view: Any = library.view
@@ -51,17 +51,19 @@ class ViewLibrary:
         """Write the view of one image to `out`; all arrays must be C-contiguous.
 
         Args:
-            pixels: The image: (H, W, 3).
+            pixels: The image (H, W, 3).
             box: Left, top, width and height of the crop, in pixels, inside the image.
-            changes: Colour changes in their order, each a kind (0 brightness, 1 contrast,
-                2 saturation, 3 hue, 4 gray) and an amount: a factor, or 256ths of a turn for hue.
-            lookup: The output value of each 8-bit value of each channel: (3, 256).
-            out: The view: (3, S, S).
-            tall_first: Resize columns before rows where heights shrink far more than widths, as
+            changes: Colour changes in the order of application, each a kind (0 brightness,
+                1 contrast, 2 saturation, 3 hue, 4 gray) and an amount: a factor, or 256ths of a
+                turn for hue.
+            lookup: The output value of each 8-bit value of each channel (3, 256).
+            out: The array (3, S, S) to which the view is written.
+            tall_first: Resize columns before rows if the height shrinks far more than the width, as
                 newer versions of Pillow do.
 
         Returns:
-            False, with nothing written, for crops and views narrower than 22 pixels.
+            True if the view was written. For crops and views narrower than 22 pixels, nothing is
+            written and False is returned.
         """
         left, top, width, height = box
         kinds = numpy.array([kind for kind, _ in changes], dtype=numpy.int32)

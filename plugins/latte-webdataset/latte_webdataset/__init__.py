@@ -1,4 +1,4 @@
-"""Images in WebDataset tars, which are not unpacked."""
+"""Dataset `webdataset`, which reads images from WebDataset tars without unpacking them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the dataset."""
+    """Return the component: the dataset `webdataset`."""
     return (
         ComponentSpec(
             kind="dataset",

@@ -1,4 +1,4 @@
-"""Images in WebDataset tars as a latte dataset."""
+"""Dataset `webdataset`: images in WebDataset tars."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Listed = tuple[ImageReference, Sample]
 class WebDataset(Dataset[WebDatasetOptions]):
     """Dataset that reads each image from its position in the tar, without unpacking.
 
-    An image's id is the tar's path below root and the member's name.
+    An image's id consists of the tar's path below `root` and the member's name.
     """
 
     def __init__(self, options: WebDatasetOptions, context: Context) -> None:
@@ -48,29 +48,32 @@ class WebDataset(Dataset[WebDatasetOptions]):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Class names: the lines of the option's file."""
+        """Return the class names: the lines of the file that the option `classes` names."""
         return self._class_names
 
     @property
     def template(self) -> str:
-        """Template of the sentence for a class."""
+        """Return the template of the sentence that describes a class."""
         return self.templates[0]
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """Templates of the sentences whose mean represents a class."""
+        """Return the templates of the sentences whose mean feature represents a class."""
         return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
-        """Return the images of the training shards, sorted by id; no label is read."""
+        """Return the images of the training shards, sorted by id, without reading labels."""
         return [image for image, _ in self._listed_training]
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return images and labels of the evaluation shards, sorted by id; each needs a label."""
+        """Return images and labels of the evaluation shards, sorted by id.
+
+        Each image must have a label.
+        """
         return self._evaluation
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Return the labels of training images whose samples have one."""
+        """Return the labels, by image id, of the training images that have a label."""
         labels = {
             image.id: self._labels.read(one, image.path) for image, one in self._listed_training
         }

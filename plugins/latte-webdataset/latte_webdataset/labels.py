@@ -1,4 +1,4 @@
-"""Labels of samples: a class number or name, in a separate file or in the JSON file."""
+"""Reading of labels: class numbers or names, in a sample's label file or its JSON file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latte_webdataset.samples import Sample, read_span
 
 
 class LabelReader:
-    """Reads labels as the option `label` says."""
+    """Reader of labels in the format that the option `label` specifies."""
 
     def __init__(self, label: str, class_names: Sequence[str]) -> None:
         self._extension, _, self._key = label.partition(":")
@@ -22,7 +22,7 @@ class LabelReader:
         """Return the class index; None if the sample has no label.
 
         Raises:
-            LatteError: The number or the name is not a class.
+            LatteError: The label is not a class number or class name.
         """
         span = sample.files.get(self._extension.lower())
         if span is None:

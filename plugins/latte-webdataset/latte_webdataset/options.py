@@ -1,4 +1,4 @@
-"""Options of the dataset; importing them reads nothing."""
+"""Options of the dataset `webdataset`; importing this module reads no files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHARDS = (
 
 
 class WebDatasetOptions(SourceOptions):
-    """Options of the dataset; the defaults are CLIP_benchmark's layout."""
+    """Options of the dataset `webdataset`; the defaults fit the layout of CLIP_benchmark."""
 
     root: PathText = Field(description="folder that holds the shards and the file of class names")
     train: str | tuple[str, ...] = Field(

@@ -1,4 +1,4 @@
-"""Samples of a tar, with the positions of their files; only headers are read."""
+"""Index of the samples in a tar with the positions of their files; only headers are read."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ Span = tuple[int, int]
 
 @dataclass
 class Sample:
-    """Files that share one key."""
+    """Sample of a tar: all members with the same key."""
 
     key: str
-    """Path of the members up to the first dot of their name."""
+    """Path of the members up to the first dot of the file name."""
     files: dict[str, Span] = field(default_factory=dict)
-    """Members by extension: the text after that dot, in lower case."""
+    """Positions of the members by extension: the text after that dot, in lower case."""
 
     def image(self, extensions: Collection[str], shard: Path) -> tuple[str, Span] | None:
-        """Extension and position of the image, None without one; two raise `LatteError`."""
+        """Return the extension and the position of the image, or None if the sample has no image.
+
+        Raises `LatteError` if the sample has several images.
+        """
         found = [(name, span) for name, span in self.files.items() if name in extensions]
         if len(found) > 1:
             raise LatteError(
@@ -35,10 +38,10 @@ class Sample:
 
 
 def read_index(shard: Path) -> list[Sample]:
-    """Return the samples of a tar in its order.
+    """Return the samples of a tar in the order of the tar.
 
     Raises:
-        LatteError: The tar is compressed, damaged or truncated, or has a file twice.
+        LatteError: The tar is compressed, damaged or truncated, or contains a file twice.
     """
     samples: dict[str, Sample] = {}
     try:

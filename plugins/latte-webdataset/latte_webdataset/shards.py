@@ -1,4 +1,4 @@
-"""Paths of shards: folders, patterns and numbered ranges below a root."""
+"""Search for shards by folder, pattern or numbered range below a root folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def find_shards(root: Path, patterns: str | Sequence[str], where: str) -> list[Path]:
-    """Return the sorted shards that match `patterns`; a pattern without match is an error."""
+    """Return the sorted paths of the shards that match `patterns`.
+
+    Raises `LatteError` if a pattern matches no shard.
+    """
     listed = [patterns] if isinstance(patterns, str) else patterns
     return sorted({shard for pattern in listed for shard in _matching(root, pattern, where)})
 
@@ -43,7 +46,7 @@ def _refusal(what: str, root: Path, where: str) -> LatteError:
 
 
 def _numbered(pattern: str) -> list[str]:
-    """Expand `a-{00..02}.tar`; each number is padded to the width of the first."""
+    """Expand a range such as `a-{00..02}.tar`; numbers are padded to the width of the first."""
     found = _RANGE.search(pattern)
     if found is None:
         return [pattern]

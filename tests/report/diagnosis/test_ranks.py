@@ -22,6 +22,8 @@ from latte.evaluate.rank_correlation import (
 )
 from tests.helpers.unit_vectors import QUICKLY
 
+pytestmark = pytest.mark.thorough
+
 FIGURES = st.lists(st.integers(0, 6).map(float), min_size=5, max_size=15)
 
 

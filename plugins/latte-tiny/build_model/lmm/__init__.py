@@ -1,1 +1,1 @@
-"""Construction of the small LMM: data, training, export. See README.md for the commands."""
+"""Scripts that build the tiny LMM: data, training and export; README.md has the commands."""

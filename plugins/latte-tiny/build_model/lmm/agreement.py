@@ -1,7 +1,8 @@
-"""Does the LMM say what its image tower sees? `python -m build_model.lmm.agreement --help`.
+"""Measurement of how well the LMM's sentences agree with its image tower, without labels.
 
-Needs no labels: on pictures that were not trained on, the class that a sentence names is compared
-with the trunk's own ImageNet head, and colours and ground with what was measured from the pixels.
+On pictures that were not used for training, the class that a sentence names is compared with the
+prediction of the trunk's ImageNet head. Colours and background are compared with measurements of
+the pixels. See `python -m build_model.lmm.agreement --help`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ GROUND = re.compile(r"on an? (plain )?(\w+) background")
 
 @dataclass(frozen=True)
 class Said:
-    """Content of a sentence: the class's index, or None; words for looks."""
+    """Content of a sentence: the index of the class, or None, and the words for its appearance."""
 
     label: int | None
     colours: tuple[str, ...]
@@ -39,7 +40,7 @@ class Said:
 
 
 def read(sentence: str, classes: list[names.Name]) -> Said:
-    """Take an object's sentence apart."""
+    """Parse a sentence about an object."""
     start = sentence.partition(", on a")[0]
     ground = GROUND.search(sentence)
     rest = start.removeprefix(answers.OBJECT).strip()
@@ -59,18 +60,18 @@ def _starts_with(text: str, phrase: str) -> bool:
 
 
 def opinions(found: Views, trunk: nn.Module) -> Tensor:
-    """The head's probabilities (N, 1000)."""
+    """Return the class probabilities (N, 1000) of the ImageNet head."""
     weight, bias = (part.detach() for part in trunk.classifier.parameters())  # type: ignore[union-attr, operator]
     pooled = torch.cat([part.float().mean(1) for part in found.tokens.split(256)]) / TOKEN_SCALE
     return (pooled @ weight.T + bias).softmax(-1)
 
 
 def report(title: str, sentences: list[str], opinion: Tensor, looks: list[Looks]) -> None:
-    """Print how often sentences agree with head and pixels, in per cent."""
+    """Print how often sentences agree with the head and with the pixels, in per cent."""
     classes = names.plain_names()
     said = [read(sentence, classes) for sentence in sentences]
     best = opinion.max(1)
-    # Two classes may share a name.
+    # Two classes may have the same name.
     same = torch.tensor(
         [
             one.label is not None and classes[one.label].phrase == classes[int(head)].phrase
@@ -98,7 +99,7 @@ def _percent(right: Tensor) -> str:
 
 
 def main() -> None:
-    """Parse arguments and print both comparisons."""
+    """Parse the arguments and print the results for Flickr8k photos and for held-out stamps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the LMM")
     parser.add_argument("--flickr8k", type=Path, required=True, help="has captions.txt and images/")
@@ -128,7 +129,7 @@ def main() -> None:
 
 
 def dev_views(trunk: nn.Module, flickr8k: Path, cache: Path) -> Views:
-    """500 photos of Flickr8k's dev part, whole and one crop of each."""
+    """Return views of 500 photos of Flickr8k's dev part: each whole photo and one crop of it."""
     table = corpus.read_captions(flickr8k / "captions.txt")
     paths = [flickr8k / "images" / name for name in corpus.caption_split(table)["dev"][:500]]
     return views.collect(trunk, views.photo_pixels(paths, 1, random.Random(1)), cache / "dev.pt")

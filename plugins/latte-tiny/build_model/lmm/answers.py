@@ -1,4 +1,4 @@
-"""Questions and the answers that the model learns to give."""
+"""Questions, and the answers that the model is trained to give."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCENE_PROMPTS = (
     "Describe the scene in the photo and what surrounds the object, concisely, less than 20 words.",
 )
 SURE = 0.35
-"""The head's probability from which captions that speak of people do not count."""
+"""Probability of the head's best class from which captions that mention people are ignored."""
 PEOPLE = re.compile(
     r"\b(man|men|woman|women|person|people|boy|girl|child|children|kid|baby|player|toddler)s?\b"
 )
@@ -35,18 +35,18 @@ OBJECT, GROUP = "A photo of", "All photos show"
 
 
 def tidy(caption: str) -> str:
-    """A caption of Flickr8k as a sentence."""
+    """Return a caption of Flickr8k as a sentence."""
     text = re.sub(r"\s+([.,!?'])", r"\1", caption.replace('"', "")).strip().rstrip(" .")
     return text[:1].upper() + text[1:] + "."
 
 
 def class_mark(index: int) -> str:
-    """Stands in an answer for the one token that says class `index` with its article."""
+    """Return the placeholder in an answer for the token of class `index`, article included."""
     return f"\ue000{index}\ue001"
 
 
 def named(opening: str, index: int, name: Name) -> str:
-    """For example: A photo of a beagle, a kind of dog, furry."""
+    """Return the start of an answer, such as: A photo of a beagle, a kind of dog, furry."""
     text = opening + class_mark(index)
     if name.kind:
         text += f", a kind of {name.kind}"
@@ -56,7 +56,10 @@ def named(opening: str, index: int, name: Name) -> str:
 
 
 def object_answer(index: int, name: Name, looks: Looks) -> str:
-    """For example: A photo of a beagle, a kind of dog, furry, brown, on a white background."""
+    """Return an answer about one object.
+
+    For example: A photo of a beagle, a kind of dog, furry, brown, on a white background.
+    """
     text = named(OBJECT, index, name)
     if looks.texture and not name.texture:
         text += f", {looks.texture}"
@@ -65,7 +68,7 @@ def object_answer(index: int, name: Name, looks: Looks) -> str:
 
 
 def group_answer(index: int, name: Name, looks: list[Looks]) -> str:
-    """For example: All photos show a beagle, a kind of dog, furry, mostly brown."""
+    """Return an answer such as: All photos show a beagle, a kind of dog, furry, mostly brown."""
     text = named(GROUP, index, name)
     texture = Counter(look.texture for look in looks).most_common(1)[0][0]
     if texture and not name.texture:

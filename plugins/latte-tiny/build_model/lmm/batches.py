@@ -1,4 +1,4 @@
-"""Training batches: tokens of pictures, one question, and a few answers to it for each."""
+"""Training batches: tokens of pictures, one question, and a few answers per picture."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from .pictures import Gathered, Pictures, blocks
 
 MEMBERS = 4
 CELL = [6 * row + column for row in (0, 2, 4) for column in (0, 2, 4)]
-"""The places in a picture's 36 of which nine are shown."""
+"""Places of nine tokens, spread over the 6 x 6 tokens of a picture."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens (B, images, T, CLASSES and LOOKS), the question, and as many answers for each row.
+    """Batch of B samples: image tokens (B, images, T, W), one question, and answers per sample.
 
-    `places` are the T places that the tokens take among an image's 36; `opinions` (B, C) is what
-    the head says; answers that are not `whole` break off where nothing is known.
+    W is the width of CLASSES and LOOKS. `places` are the places of the T tokens among the 36 of an
+    image. `opinions` (B, C) are the class probabilities of the head. If `whole` is False, answers
+    have no end, because the rest of the sentence is not known.
     """
 
     tokens: Tensor
@@ -35,12 +36,15 @@ class Batch:
 
 
 class Batches:
-    """Draws batches of seven kinds; `fine` ones show all 36 tokens of a picture, others nine."""
+    """Source of random training batches.
+
+    Batches with `fine=True` show all 36 tokens of a picture, others show nine.
+    """
 
     def __init__(
         self, gathered: Gathered, captions: list[list[str]], source: Tensor, names: list[Name]
     ) -> None:
-        """`captions` of each photo, and the photo (views,) that each view was taken from."""
+        """Store the data; `captions` are per photo, `source` (views,) is the photo of each view."""
         self.real, self.made = gathered.real, gathered.made
         self.made_labels = gathered.made_labels
         self.photos, self.names = gathered.photos, names
@@ -50,7 +54,10 @@ class Batches:
         self.alike = self._by_class()
 
     def batch(self, kind: str, size: int, *, fine: bool) -> Batch:
-        """One of: scene, photo, stamp, made, group, made-group, several, made-several."""
+        """Return a batch of `size` samples of one kind.
+
+        Kinds are scene, photo, stamp, made, group, made-group, several and made-several.
+        """
         make: dict[str, Callable[[int, bool], Batch]] = {
             "scene": self._scene,
             "photo": lambda size, fine: self._objects(range(self.photos), size, fine),
@@ -127,7 +134,7 @@ class Batches:
     def _laid_out(
         self, cells: Tensor, texts: list[list[str]], opinions: Tensor, *, grid: bool, whole: bool
     ) -> Batch:
-        """Cells (B, 4, 9, W) in one picture or as four of them."""
+        """Return a batch that shows cells (B, 4, 9, W) as one grid picture or as four pictures."""
         prompt = self._prompt(answers.GROUP_PROMPTS)
         if grid:
             return Batch(_quadrants(cells), list(range(36)), prompt, texts, opinions, whole)
@@ -140,7 +147,10 @@ class Batches:
         return prompts[0] if self.draw.random() < 0.6 else self.draw.choice(prompts[1:])
 
     def _by_class(self) -> dict[int, list[int]]:
-        """Rows with confidence of at least `SURE`, by class, for classes with enough rows."""
+        """Return the rows of confidently classified pictures by class, if a class has enough rows.
+
+        Confident means that the head's highest probability is at least `SURE`.
+        """
         best = self.real.opinions.max(1)
         found: dict[int, list[int]] = {}
         for row in (best.values >= answers.SURE).nonzero()[:, 0].tolist():
@@ -149,12 +159,12 @@ class Batches:
 
 
 def _shared(pictures: Pictures, rows: list[int]) -> Tensor:
-    """Return the head's output (C,) for the mean of several pictures' features."""
+    """Return the head's probabilities (C,) for the mean of several pictures' features."""
     return pictures.opinions[rows].clamp_min(1e-9).log().mean(0).softmax(-1)
 
 
 def _quadrants(cells: Tensor) -> Tensor:
-    """Tokens of four pictures (B, 4, 9, W) -> tokens of a two by two grid (B, 1, 36, W)."""
+    """Arrange tokens of four pictures (B, 4, 9, W) as tokens of a two by two grid (B, 1, 36, W)."""
     count, _, _, width = cells.shape
     grid = cells.view(count, 2, 2, 3, 3, width).permute(0, 1, 3, 2, 4, 5)
     return grid.reshape(count, 1, 36, width)

@@ -1,9 +1,10 @@
-"""Weights that are set, not learned: how what an image shows reaches the words.
+"""Weights that are set and not learned, so that image content determines the words.
 
-The projector maps an image token to what the squeezed head and the looks' probes read. The first
-layer's pooling heads look at all image tokens alike and write their mean to every later position,
-where the products with the classes' embeddings are the head's logits. For that to be exact,
-RMSNorm must divide all tokens by the same number, which a large constant in each of them sees to.
+The projector maps an image token to the inputs of the low-rank ImageNet head and of the probes for
+the appearance. The pooling heads of the first layer attend to all image tokens equally and write
+their mean to every later position. There, the products with the embeddings of the classes are the
+logits of the ImageNet head. For these to be exact, RMSNorm must divide all tokens by the same
+number; a large constant in each token ensures this.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ from .layout import (
 from .pictures import Projection
 
 SLOWEST = HEAD_WIDTH // 2 - 1
-"""The channel of a head that its rotary positions turn least: hardly at all in 1,000 tokens."""
+"""Channel of a head that rotary positions rotate least: hardly at all within 1,000 tokens."""
 ATTENTION = 12.0
-"""Attention logit of an image token, against 0 for all others, in the pooling heads."""
+"""Attention logit of image tokens in the pooling heads; that of all other tokens is 0."""
 SILENCE = -2.0
-"""What SPEAK is before anything is learned, so that no class is said."""
+"""Initial value of SPEAK, so low that the untrained model outputs no class token."""
 
 
 @torch.no_grad()
 def set_all(model: Any, processor: Any, projection: Projection, meanings: Tensor) -> None:
-    """Set projector, embeddings, norms and the pooling heads of a new FastVLM model.
+    """Set projector, embeddings, norms and pooling heads of a new FastVLM model.
 
-    `meanings` (V, TEXT) are the text tokens' vectors, of any scale.
+    `meanings` (V, TEXT) are the feature vectors of the text tokens, of any scale.
     """
     _set_projector(model.model.multi_modal_projector, projection)
     language_model = model.model.language_model
@@ -59,7 +60,7 @@ def set_all(model: Any, processor: Any, projection: Projection, meanings: Tensor
 
 
 def image_inputs(projected: Tensor) -> Tensor:
-    """Projector's output for projected tokens (..., CLASSES and LOOKS) -> (..., WIDTH)."""
+    """Return the projector's outputs (..., WIDTH) for projected tokens (..., CLASSES and LOOKS)."""
     inputs = projected.new_zeros(*projected.shape[:-1], WIDTH)
     inputs[..., : projected.shape[-1]] = projected * UNIT
     inputs[..., CONST], inputs[..., IMAGE] = LARGE, MARK
@@ -81,7 +82,10 @@ def _set_projector(projector: Any, projection: Projection) -> None:
 def _set_embeddings(
     embedding: Tensor, processor: Any, projection: Projection, meanings: Tensor
 ) -> None:
-    """Text tokens get their meaning, classes their row of the squeezed head; all the constant."""
+    """Set the embeddings: of text tokens, the meaning; of classes, a row of the low-rank head.
+
+    All embeddings contain the large constant.
+    """
     embedding.zero_()
     embedding[:, CONST] = LARGE
     embedding[: processor.first_class, TEXT] = meanings / meanings.std() * WORD
@@ -92,7 +96,7 @@ def _set_embeddings(
 
 
 def _set_norms(language_model: Any) -> None:
-    """Undo the division by LARGE, which nothing but the norms themselves shall see."""
+    """Set the norms' weights to undo the division by LARGE and to hide the constant from layers."""
     norms = _norms(language_model)
     for norm in norms:
         norm.weight.fill_(GAIN)
@@ -102,7 +106,7 @@ def _set_norms(language_model: Any) -> None:
 
 
 def _norms(language_model: Any) -> list[Any]:
-    """The last norm first."""
+    """Return all norms of the language model, the last one first."""
     norms = [language_model.norm]
     for layer in language_model.layers:
         norms += [layer.input_layernorm, layer.post_attention_layernorm]
@@ -110,7 +114,7 @@ def _norms(language_model: Any) -> list[Any]:
 
 
 def _set_pooling(attention: Any) -> None:
-    """Heads 0 to POOLING_HEADS: look at image tokens alike, and carry their first dimensions."""
+    """Set the pooling heads: they attend to all image tokens equally and copy CLASSES and LOOKS."""
     for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
         linear.weight[POOLED] = 0
         linear.bias.zero_()
@@ -130,7 +134,7 @@ def _set_pooling(attention: Any) -> None:
 
 
 def hold(model: Any, processor: Any) -> None:
-    """Keep what was set: freeze it, or let no gradient reach it."""
+    """Protect the weights that were set: freeze them or mask their gradients."""
     for part in (model.model.vision_tower, model.model.multi_modal_projector):
         part.requires_grad_(False)
     language_model = model.model.language_model

@@ -1,32 +1,32 @@
-"""Content of each part of the language model's width before training.
+"""Layout of the language model's width: the content of each part before training.
 
-The parts start apart, so that what the image shows cannot be drowned by the words around it.
+Image content and text start in separate dimensions, so that words cannot overwrite the image.
 """
 
 from __future__ import annotations
 
 WIDTH = 448
 CLASSES = slice(0, 320)
-"""The reduced ImageNet head's input: what the image shows."""
+"""Image features that are the input of the low-rank ImageNet head."""
 LOOKS = slice(320, 347)
-"""Colours, ground and texture, as linear guesses."""
+"""Linear predictions of colours, background and texture."""
 POOLED = slice(0, 384)
-"""What the first layer's pooling heads carry; a whole number of heads."""
+"""Dimensions of the first layer's pooling heads; a whole number of heads."""
 TEXT = slice(347, 444)
-"""What a text token means."""
+"""Meaning of a text token, from sentence features."""
 CONST, IMAGE, BIAS, SPEAK = 444, 445, 446, 447
-"""A large constant; what marks image tokens; a one for biases; whether a class is to be said."""
+"""Dimensions of a large constant, image tokens' mark, a one for biases, and class output."""
 
 LARGE = 128.0
-"""So large beside the rest that RMSNorm divides all tokens by nearly the same number."""
+"""Value of the constant, so large that RMSNorm divides all tokens by nearly the same number."""
 UNIT = 0.25
-"""Standard deviation of what is not constant."""
+"""Standard deviation of the other dimensions."""
 WORD = 0.1
-"""Standard deviation of a text token's meaning: less, or each token would predict itself."""
+"""Standard deviation of TEXT; it is smaller, as otherwise each token would predict itself."""
 MARK = 2.0
-"""The value of IMAGE in image tokens."""
+"""Value of IMAGE in image tokens."""
 GAIN = LARGE / (WIDTH**0.5 * UNIT)
-"""Weight of the norms: a value of UNIT leaves a norm as 1."""
+"""Weight of the norms, with which an input of UNIT becomes an output of 1."""
 HEADS = 7
 HEAD_WIDTH = WIDTH // HEADS
 POOLING_HEADS = POOLED.stop // HEAD_WIDTH

@@ -1,4 +1,4 @@
-"""Words for colours, background and texture, measured from pixels."""
+"""Words for the appearance of an object: colours, background and texture, from the pixels."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 COLOURS_TEXT = "black white grey red pink brown beige orange yellow green blue purple"
 COLOURS = COLOURS_TEXT.split()
-"""All that `colour_name` says."""
+"""All names that `colour_name` can return."""
 SMALL = 48
-"""Pixels a side: colours need no detail, and this makes them quick to count."""
+"""Side in pixels to which images are scaled; few pixels are enough for colours and fast."""
 PLAIN_DEVIATION = 14.0
-"""Median distance of border pixels from their median colour, of 255, that is still plain."""
+"""Largest median distance of border pixels from their median colour, of 255, that is plain."""
 STANDS_OFF = 45.0
-"""Distance from a plain ground's colour, of 255, from which a pixel belongs to the object."""
+"""Colour distance from a plain background, of 255, from which a pixel is part of the object."""
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Looks of an image: one or two colours, background colour, plain background or not, detail."""
+    """Appearance of an image: one or two colours, background colour, plainness, and texture."""
 
     colours: tuple[str, ...]
     ground: str
@@ -31,7 +31,7 @@ class Looks:
 
 
 def colour_name(red: float, green: float, blue: float) -> str:
-    """The everyday name of a colour given in 0..1."""
+    """Return the everyday name of a colour whose channels are in [0, 1]."""
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
     chroma = max(red, green, blue) - min(red, green, blue)
     if lightness < 0.14:
@@ -56,7 +56,7 @@ def colour_name(red: float, green: float, blue: float) -> str:
 
 
 def look(image: NDArray[np.uint8]) -> Looks:
-    """The looks of the object in the middle of an RGB image (S, S, 3)."""
+    """Return the appearance of the object in the middle of an RGB image (S, S, 3)."""
     step = max(1, image.shape[0] // SMALL)
     small = image[::step, ::step].astype(np.float32)
     side = small.shape[0]
@@ -81,7 +81,7 @@ def look(image: NDArray[np.uint8]) -> Looks:
 
 
 def _texture(image: NDArray[np.uint8], mask: NDArray[np.bool_], step: int) -> str | None:
-    """Smooth or textured, from the mean difference between neighbouring pixels."""
+    """Return smooth, textured or None, by the mean difference between neighbouring pixels."""
     grey = image.astype(np.float32).mean(2)
     change = np.abs(np.diff(grey, axis=0)[:, :-1]) + np.abs(np.diff(grey, axis=1)[:-1])
     rows = np.minimum(np.arange(mask.shape[0]) * step, change.shape[0] - 1)

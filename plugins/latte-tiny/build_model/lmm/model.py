@@ -1,4 +1,4 @@
-"""The untrained checkpoint in transformers' own FastVLM form, and how it is written to disk."""
+"""Untrained FastVLM model of transformers, its processor, and the writing of the checkpoint."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ CHAT_TEMPLATE = (
 
 
 def new_processor(texts: Iterable[str], class_phrases: list[str]) -> LlavaProcessor:
-    """A byte-pair vocabulary of `texts`, a token for each class, and the tower's preprocessing.
+    """Return a processor with a byte-pair vocabulary of `texts` and one token per class.
 
-    Beside what transformers knows, the processor carries `class_ids`, the token of each class,
-    `first_class`, the lowest of them, and `bare`, which tokenises without them.
+    It has the preprocessing of the image tower. Its additional attributes are `class_ids`, the
+    token of each class; `first_class`, the lowest of them; and `bare`, a tokenizer without them.
     """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -90,7 +90,7 @@ def new_processor(texts: Iterable[str], class_phrases: list[str]) -> LlavaProces
 
 
 def new_model(trunk: nn.Module, processor: LlavaProcessor) -> FastVlmForConditionalGeneration:
-    """The given image tower, and a projector and a language model that know nothing yet."""
+    """Return a model with the given image tower, and an untrained projector and language model."""
     tokenizer = processor.tokenizer
     config = FastVlmConfig(
         vision_config={"model_type": "timm_wrapper", "architecture": TRUNK, "hidden_size": 1280},
@@ -127,7 +127,7 @@ def new_model(trunk: nn.Module, processor: LlavaProcessor) -> FastVlmForConditio
 
 
 def meanings(processor: LlavaProcessor) -> Tensor:
-    """The meaning of each text token's string (V, TEXT), as MiniLM has it."""
+    """Return MiniLM features (V, TEXT) of the string of each text token, reduced to TEXT."""
     tokenizer = processor.tokenizer
     strings = [tokenizer.decode([token]).strip() or "." for token in range(processor.first_class)]
     vectors = teacher.encode(strings)
@@ -138,7 +138,7 @@ def meanings(processor: LlavaProcessor) -> Tensor:
 
 
 def write(model: FastVlmForConditionalGeneration, processor: LlavaProcessor, folder: Path) -> None:
-    """Save in float16, to be loaded and computed in float32."""
+    """Save model and processor to `folder`, with float16 weights that are loaded as float32."""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     weights = folder / "model.safetensors"

@@ -1,4 +1,4 @@
-"""Names of the 1,000 ImageNet classes, and the everyday words for their kinds."""
+"""Names of the 1,000 ImageNet classes, with their kinds (such as dog) and usual textures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS_TEXT = (
     "aircraft furniture clothing food building toy machine plant"
 )
 KINDS = set(KINDS_TEXT.split())
-"""Everyday words for kinds of things; the nearest one above a class is its kind."""
+"""Everyday words for kinds; the kind of a class is its nearest WordNet hypernym among them."""
 TEXTURES = {
     "mammal": "furry",
     "bird": "feathered",
@@ -43,16 +43,16 @@ TEXTURES = {
     "bottle": "glossy",
     "fruit": "ripe",
 }
-"""How members of a WordNet kind usually feel or look."""
+"""Usual texture of the members of a WordNet synset."""
 
 
 PEOPLE = 1000
-"""The index after ImageNet's classes, which have none for people."""
+"""Index of the additional class for people, after the ImageNet classes, which have none."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A class: `plain` as open_clip calls it, the `kind` it belongs to, its usual `texture`."""
+    """Class with its name in open_clip (`plain`), its `kind` and its usual `texture`."""
 
     plain: str
     kind: str | None
@@ -60,7 +60,7 @@ class Name:
 
     @property
     def phrase(self) -> str:
-        """The name as a sentence needs it: a beagle, an airliner, people."""
+        """Return the name with its article, if any: a beagle, an airliner, people."""
         if self.plain == "people":
             return self.plain
         lower = self.plain.lower()
@@ -68,13 +68,13 @@ class Name:
 
 
 def plain_names() -> list[Name]:
-    """ImageNet's classes in the order of the head's outputs, then people, by their names alone."""
+    """Return ImageNet's classes in the order of the head's outputs, then people; names only."""
     short = [re.sub(r" \(.*?\)", "", plain).strip() for plain in IMAGENET_CLASSNAMES]
     return [Name(plain, None, None) for plain in [*short, "people"]]
 
 
 def class_names(wordnet: Path) -> list[Name]:
-    """The same with their kinds and textures."""
+    """Return the classes of `plain_names` with their kinds and textures."""
     lemmas, parents = _taxonomy(wordnet / "data.noun")
     plain = plain_names()
     found = []
@@ -86,7 +86,7 @@ def class_names(wordnet: Path) -> list[Name]:
 
 
 def _taxonomy(path: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Offsets to lemmas, and offsets to the offsets of hypernyms."""
+    """Return two mappings from the offset of a synset: to its lemmas, and to its hypernyms."""
     lemmas: dict[str, list[str]] = {}
     parents: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -101,7 +101,7 @@ def _taxonomy(path: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 
 
 def _ancestors(offset: str, parents: dict[str, list[str]]) -> Iterable[str]:
-    """The synset and everything above it, nearest first."""
+    """Yield the offsets of the synset and of all its hypernyms, nearest first."""
     seen: dict[str, None] = {offset: None}
     queue = [offset]
     while queue:
@@ -113,7 +113,7 @@ def _ancestors(offset: str, parents: dict[str, list[str]]) -> Iterable[str]:
 
 
 def _kind(plain: str, ancestors: list[str], lemmas: dict[str, list[str]]) -> str | None:
-    """The nearest everyday word above the class, unless its name already holds that word."""
+    """Return the nearest hypernym in KINDS, or None if the class name already contains it."""
     for offset in ancestors:
         for lemma in lemmas[offset]:
             if lemma in KINDS:

@@ -1,4 +1,4 @@
-"""The loss of a batch: several answers share one picture's prefix, which is computed once."""
+"""Loss of a batch, in which several answers share one picture's prefix, computed once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASS_WEIGHT = 3.0
 
 
 def prefix_ids(processor: Any, prompt: str, images: int) -> list[int]:
-    """Token ids of the question as the processor would write it."""
+    """Return the token ids of the question, as the processor would encode it."""
     content = [{"type": "image"}] * images + [{"type": "text", "text": prompt}]
     text: str = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True
@@ -27,7 +27,7 @@ def prefix_ids(processor: Any, prompt: str, images: int) -> list[int]:
 
 
 def text_ids(processor: Any, text: str) -> list[int]:
-    """Ids of an answer, class marks as their single tokens."""
+    """Return the token ids of an answer, with one token for each class placeholder."""
     parts = re.split("\ue000(\\d+)\ue001", text)
     ids: list[int] = []
     for place, part in enumerate(parts):
@@ -39,7 +39,7 @@ def text_ids(processor: Any, text: str) -> list[int]:
 
 
 def answer_ids(processor: Any, texts: list[list[str]], *, whole: bool) -> Tensor:
-    """Answers (B, n) -> ids (B, n, A), closed by the end token if `whole`, filled up with pads."""
+    """Return padded token ids (B, n, A) of answers (B, n), with an end token if `whole`."""
     tokenizer = processor.tokenizer
     end = [tokenizer.eos_token_id] if whole else []
     rows = [[text_ids(processor, " " + text) + end for text in row] for row in texts]
@@ -49,16 +49,17 @@ def answer_ids(processor: Any, texts: list[list[str]], *, whole: bool) -> Tensor
 
 
 def shown_positions(is_image: Tensor, places: list[int]) -> Tensor:
-    """Positions (P,) of a prefix of which each image shows `places` of its places only."""
+    """Return the positions (P,) in a prefix of its text and of `places` of each image."""
     order = torch.cumsum(is_image, 0) - 1
     kept = torch.isin(order % IMAGE_TOKENS, torch.tensor(places))
     return (~is_image | kept).nonzero()[:, 0]
 
 
 def loss_of(model: Any, processor: Any, batch: Batch) -> Tensor:
-    """Mean cross-entropy of the answers, with the head's whole opinion at the class's token.
+    """Return the mean cross-entropy of the answers.
 
-    All answers follow one prefix and cannot see each other, so the prefix is computed once.
+    The target of a class token is the head's distribution over classes. All answers of a picture
+    follow one prefix and do not attend to each other, so the prefix is computed once.
     """
     count, images = batch.tokens.shape[:2]
     ids = torch.tensor(prefix_ids(processor, batch.prompt, images))
@@ -86,7 +87,10 @@ def loss_of(model: Any, processor: Any, batch: Batch) -> Tensor:
 
 
 def _losses(logits: Tensor, wanted: Tensor, opinions: Tensor, processor: Any) -> Tensor:
-    """Logits (n, V), tokens (n,), opinions (n, C) -> the weighted mean loss."""
+    """Return the weighted mean loss of logits (n, V), given tokens (n,) and opinions (n, C).
+
+    `opinions` are the head's class probabilities.
+    """
     losses = F.cross_entropy(logits, wanted, reduction="none")
     says_class = wanted >= processor.first_class
     of_class = logits[says_class].log_softmax(-1)[:, processor.class_ids]
@@ -96,7 +100,10 @@ def _losses(logits: Tensor, wanted: Tensor, opinions: Tensor, processor: Any) ->
 
 
 def packed_mask(start: int, many: int, length: int) -> Tensor:
-    """Who may see whom (L, L): the prefix causally, each answer the prefix and its own past."""
+    """Return the attention mask (L, L) of a prefix and several answers.
+
+    The prefix is causal; an answer attends to the prefix and to its own past.
+    """
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     mask = torch.block_diag(torch.ones(start, start, dtype=torch.bool).tril(), *[causal] * many)
     mask = mask.bool()

@@ -1,4 +1,4 @@
-"""The pictures to train on: projected tokens, what the ImageNet head says of them, their looks."""
+"""Training pictures: projected tokens, class probabilities of the ImageNet head, and looks."""
 
 from __future__ import annotations
 
@@ -17,41 +17,47 @@ from .views import TOKEN_SCALE, Views
 
 log = logging.getLogger(__name__)
 WHOLE, PART = 0.65, 0.2
-"""Share of people in the opinion on a photo, and on a part of it, if captions speak of them."""
+"""Probability of people for a whole photo, and for a crop, if captions mention people."""
 MADE_A_CLASS = 12
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Map of an image token (1280,) to a token of the language model: (x - center) @ rows.T."""
+    """Linear map of an image token (1280,) to the language model: (x - center) @ rows.T."""
 
     squeezed: Squeezed
     rows: Tensor
-    """(CLASSES and LOOKS, 1280)."""
+    """(CLASSES and LOOKS, 1280): matrix of the map."""
 
     def __call__(self, tokens: Tensor) -> Tensor:
-        """Tokens (..., 1280) -> (..., CLASSES and LOOKS)."""
+        """Return projected tokens (..., CLASSES and LOOKS) for image tokens (..., 1280)."""
         return (tokens - self.squeezed.center) @ self.rows.T
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """`tokens` (N, T, CLASSES and LOOKS) float16, `opinions` (N, C), and for real ones `looks`."""
+    """N pictures: float16 `tokens` (N, T, CLASSES and LOOKS) and probabilities `opinions` (N, C).
+
+    Real pictures also have `looks`; synthetic ones do not.
+    """
 
     tokens: Tensor
     opinions: Tensor
     looks: list[Looks]
 
     def shown(self, rows: list[int]) -> Tensor:
-        """Tokens (B, T, CLASSES and LOOKS) in float32."""
+        """Return the tokens (B, T, CLASSES and LOOKS) of `rows` in float32."""
         return self.tokens[rows].float()
 
 
 class Gathered:
-    """Real pictures (views of photos, then of stamps), made ones, and the projection for all."""
+    """All training pictures, real (photos, then stamps) and synthetic, with the projection."""
 
     def __init__(self, sources: Sources, weight: Tensor, bias: Tensor) -> None:
-        """`weight` (1000, 1280) and `bias` (1000,) are the trunk's ImageNet head."""
+        """Fit the projection and project all pictures; `weight` and `bias` are the ImageNet head's.
+
+        Their shapes are (1000, 1280) and (1000,).
+        """
         raw = torch.cat([sources.photos.tokens, sources.stamps.tokens])
         self.photos = photos = len(sources.photos.tokens)
         pooled = torch.cat([part.float().mean(1) for part in raw.split(512)]) / TOKEN_SCALE
@@ -82,12 +88,12 @@ class Gathered:
 
 
 def all_looks(views: Views) -> list[Looks]:
-    """Looks of all pictures."""
+    """Return the looks of all pictures, in their order."""
     return [look(pixels) for pixels in views.pixels]
 
 
 def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
-    """Return the weight (N,) of people, who are not a class, in each real picture's opinion."""
+    """Return the probability (N,) of people, for whom ImageNet has no class, per real picture."""
     photos = len(sources.photos.source)
     said = torch.tensor([answers.shows_people(texts) for texts in sources.captions])
     shares = torch.zeros(len(opinions))
@@ -99,7 +105,7 @@ def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
 
 
 def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:
-    """Tokens (M, 9, 1280) of made pictures, so many of each class, and their labels."""
+    """Return tokens (M, 9, 1280) of synthetic pictures, equally many per class, and labels (M,)."""
     labels = torch.arange(1000).repeat(MADE_A_CLASS)
     parts = []
     for some in labels.split(250):
@@ -109,6 +115,6 @@ def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:
 
 
 def blocks(tokens: Tensor) -> Tensor:
-    """Tokens (B, 36, W) -> means of two by two of them (B, 9, W): their mean stays the same."""
+    """Return the means (B, 9, W) of 2 x 2 blocks of tokens (B, 36, W); the total mean is kept."""
     count, _, width = tokens.shape
     return tokens.view(count, 3, 2, 3, 2, width).mean((2, 4)).reshape(count, 9, width)

@@ -1,4 +1,4 @@
-"""Linear guesses of colours, ground and texture from the image tower's features."""
+"""Linear probes that predict colours, background and texture from image features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COUNT = 2 * len(COLOURS) + 3
 
 
 def indicators(looks: list[Looks]) -> Tensor:
-    """Return looks (N, COUNT): colours, background colour, plain, smooth, textured."""
+    """Return 0/1 indicators (N, COUNT): colours, background colour, plain, smooth, textured."""
     rows = []
     for look in looks:
         row = [float(colour in look.colours) for colour in COLOURS]
@@ -23,7 +23,10 @@ def indicators(looks: list[Looks]) -> Tensor:
 
 
 def fit(pooled: Tensor, looks: list[Looks], center: Tensor) -> Tensor:
-    """Directions (COUNT, 1280) along which centred features tell the looks; unit variance."""
+    """Return directions (COUNT, 1280) on which centred features predict the looks.
+
+    The predictions have unit variance.
+    """
     centred, wanted = pooled - center, indicators(looks)
     covariance = centred.T @ centred / len(centred)
     scale = RIDGE * covariance.diagonal().mean() * torch.eye(len(center))

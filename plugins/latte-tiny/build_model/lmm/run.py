@@ -1,4 +1,4 @@
-"""Remake the LMM: `python -m build_model.lmm.run --help` from the package's folder."""
+"""Command that rebuilds the LMM: `python -m build_model.lmm.run --help`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from build_model import image_tower
 from . import answers, batches, construct, model, pictures, sources, train
 
 NAME_REPEATS = 20
-"""How often a class name counts in the vocabulary's statistics, against captions once."""
+"""Number of times that a class name counts for the vocabulary; a caption counts once."""
 
 
 OBJECTS = 0.45
-"""Share of the steps before captions get more of them."""
+"""Share of the steps in the first phase, after which captions are drawn more often."""
 
 
 def corpus(found: sources.Sources) -> list[str]:
-    """Return the texts of the vocabulary: captions, names, and the words around them."""
+    """Return the texts for the vocabulary: captions, class names, and other words of answers."""
     texts = [" " + answers.tidy(text) for captions in found.captions for text in captions]
     for name in found.classes:
         words = " ".join(part for part in (name.plain.lower(), name.kind, name.texture) if part)
@@ -32,7 +32,7 @@ def corpus(found: sources.Sources) -> list[str]:
 
 
 def main() -> None:
-    """Parse arguments, gather the data, train, write the folder."""
+    """Parse the arguments, load the data, train the LMM and write its folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flickr8k", type=Path, required=True, help="has captions.txt and images/")
     parser.add_argument("--wordnet", type=Path, required=True, help="folder with data.noun")

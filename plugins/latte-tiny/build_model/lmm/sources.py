@@ -1,4 +1,4 @@
-"""Everything that is read to make the training data: photos, captions, stamps, names."""
+"""Loading of the sources of the training data: photos, captions, stamps and class names."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from build_model import corpus, stamps
 from . import names, views
 
 HELD_OUT = 10
-"""Every tenth stamp is not trained on."""
+"""Interval of held-out stamps: every tenth stamp is not used for training."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Photos and stamps with their words."""
+    """Photos and stamps with their captions and names."""
 
     captions: list[list[str]]
     photos: views.Views
     stamps: views.Views
     stamp_people: Tensor
-    """Whether a stamp (stamps,) shows people."""
+    """(stamps,) bool: True if a stamp shows people."""
     classes: list[names.Name]
 
 
 def load(
     trunk: nn.Module, flickr8k: Path, stamp_folder: Path, wordnet: Path, cache: Path
 ) -> Sources:
-    """The training part of Flickr8k (whole and two crops a photo) and four views a stamp."""
+    """Return Flickr8k's training part (each whole photo and two crops) and four views per stamp."""
     table = corpus.read_captions(flickr8k / "captions.txt")
     train = corpus.caption_split(table)["train"]
     paths = [flickr8k / "images" / name for name in train]
@@ -51,7 +51,7 @@ def load(
 def stamp_views(
     trunk: nn.Module, folder: Path, cache: Path
 ) -> tuple[list[stamps.Stamp], views.Views]:
-    """All stamps and four views of each, held-out ones too."""
+    """Return all stamps, including held-out ones, and four views of each."""
     found = stamps.find_stamps(folder)
     pixels = views.stamp_pixels(found, 3, random.Random(0))
     return found, views.collect(trunk, pixels, cache / "stamps.pt")

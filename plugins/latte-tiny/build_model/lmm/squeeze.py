@@ -1,8 +1,8 @@
-"""The ImageNet head, squeezed through the language model's width.
+"""Low-rank version of the ImageNet head that fits into the language model's width.
 
-A language model that starts from random weights spends a short training on finding that images
-matter at all. The head's matrix, reduced to fewer directions, splits into a projection of image
-tokens and an embedding of each class, whose products are the head's logits again.
+In a short training from random weights, a language model would hardly learn to use the image. The
+low-rank matrix of the head is the product of two factors: a projection of image tokens and an
+embedding of each class. Their products are close to the logits of the head.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 RIDGE = 1e-3
 RATE = 0.02
 MIXED, MOST = 0.7, 0.6
-"""Share of the pictures that another one is mixed into, and how much of it at most."""
+"""Share of pictures that are mixed with another one, and the largest weight of that one."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures of one kind: features (N, 1280), shares of people (N,), and how many a batch has."""
+    """Pictures of one kind: features (N, 1280), shares of people (N,), and number per batch."""
 
     pooled: Tensor
     people: Tensor
@@ -33,8 +33,8 @@ class Group:
 class Squeezed:
     """Logits of pooled features x (N, 1280): (x - center) @ projection.T @ classes.T + bias.
 
-    `classes` (C, R), `bias` (C,), `projection` (R, 1280), `center` (1280,); projected features of
-    the pictures it was fitted on have unit variance in each direction.
+    Shapes: `classes` (C, R), `bias` (C,), `projection` (R, 1280), `center` (1280,). The projected
+    features of the pictures of the fit have unit variance in each direction.
     """
 
     classes: Tensor
@@ -43,7 +43,7 @@ class Squeezed:
     center: Tensor
 
     def logits(self, pooled: Tensor) -> Tensor:
-        """Pooled features (N, 1280) -> logits (N, C)."""
+        """Return logits (N, C) of pooled features (N, 1280)."""
         return (pooled - self.center) @ self.projection.T @ self.classes.T + self.bias
 
 
@@ -54,9 +54,9 @@ def squeeze(
     rank: int,
     steps: int = 1200,
 ) -> Squeezed:
-    """The product of `rank` that says what `head` says of the pictures, and of mixtures of them.
+    """Return the head of rank `rank` that best reproduces `head` on pictures and their mixtures.
 
-    The first group's mean is the centre, and its deviation the unit.
+    Features are centred on the mean of the first group and scaled by its standard deviation.
     """
     first = _least_squares(torch.cat([group.pooled for group in groups]), groups[0], head, rank)
     parts = [
@@ -82,12 +82,12 @@ def squeeze(
 
 
 def with_people(opinions: Tensor, shares: Tensor) -> Tensor:
-    """Opinions (N, 1000) and shares (N,) -> opinions (N, 1001), the last one on people."""
+    """Return probabilities (N, 1001), the last one of people, from (N, 1000) and shares (N,)."""
     return torch.cat([opinions * (1 - shares[:, None]), shares[:, None]], 1)
 
 
 def _mixtures(groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
-    """Features and shares of people of a batch, most of them mixed with another picture's."""
+    """Return features and shares of people of a batch, mostly of mixtures of two pictures."""
     drawn = [torch.randint(len(group.pooled), (group.size,)) for group in groups]
     pooled = torch.cat([group.pooled[rows] for group, rows in zip(groups, drawn, strict=True)])
     people = torch.cat([group.people[rows] for group, rows in zip(groups, drawn, strict=True)])
@@ -100,7 +100,7 @@ def _mixtures(groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
 def _least_squares(
     pooled: Tensor, common: Group, head: tuple[Tensor, Tensor], rank: int
 ) -> Squeezed:
-    """The start: of all products, the one nearest to the head's logits on these features."""
+    """Return the initial head: the least-squares fit of rank `rank` to the head's logits."""
     weight, bias = _with_a_row(head)
     center = common.pooled.mean(0)
     centred = pooled - center
@@ -113,7 +113,7 @@ def _least_squares(
 
 
 def _with_a_row(head: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The head with a class more, which starts as the mean of all."""
+    """Return the head with an additional class, initialised with the mean of all classes."""
     weight, bias = head
     return torch.cat([weight, weight.mean(0)[None]]), torch.cat([bias, bias.mean()[None]])
 

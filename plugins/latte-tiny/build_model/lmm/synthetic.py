@@ -1,8 +1,8 @@
-"""Token grids of all 1,000 ImageNet classes, made from other pictures' tokens and the head.
+"""Synthetic token grids of all 1,000 ImageNet classes, made from real tokens and the head.
 
-No ImageNet picture is at hand, and the pictures that are show few of its classes. For a linear
-discriminant, class means are the weights multiplied by the covariance; pushing a block of real
-tokens along such a direction until the head says the class gives a plausible example of it.
+No ImageNet picture is available, and the available pictures show few of its classes. For a linear
+discriminant, class means are the weights multiplied by the covariance. A block of real tokens is
+moved along such a direction until the head predicts the class, which gives a plausible example.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ STRENGTHS = (1.0, 1.6, 2.5, 4.0, 6.0, 9.0)
 
 
 class Synthesiser:
-    """Makes tokens that the head takes for a given class."""
+    """Generator of tokens that the head classifies as a given class."""
 
     def __init__(self, pooled: Tensor, weight: Tensor, bias: Tensor) -> None:
-        """`pooled` (N, 1280) are real features; `weight` (1000, 1280) and `bias` are the head."""
+        """Compute the directions from real features `pooled` (N, 1280) and the head.
+
+        `weight` (1000, 1280) and `bias` (1000,) are the head's.
+        """
         directions = (weight - weight.mean(0)) @ torch.cov(pooled.T)
         self.directions = directions / directions.norm(dim=1, keepdim=True) * pooled.std(0).norm()
         self.weight, self.bias = weight, bias
 
     def opinion(self, tokens: Tensor) -> Tensor:
-        """The head's probabilities (B, 1000) for tokens (B, T, 1280)."""
+        """Return the head's class probabilities (B, 1000) for tokens (B, T, 1280)."""
         return (tokens.mean(1) @ self.weight.T + self.bias).softmax(-1)
 
     def push(self, tokens: Tensor, labels: Tensor) -> Tensor:
-        """Tokens (B, 9, 1280) and labels (B,) -> tokens that show the labels, same shape.
+        """Return tokens that the head classifies as `labels` (B,), made from `tokens` (B, 9, 1280).
 
-        A random block of 2 or 3 tokens a side is pushed.
+        Only a random block of tokens, 2 or 3 on each side, is moved.
         """
         count, places, _ = tokens.shape
         block = _blocks(count).flatten(1)[:, :, None]
-        # Tokens of one object differ from each other.
+        # Random strengths, as the tokens of one object differ from each other.
         noise = torch.rand(count, places, 1) * 0.8 + 0.6
         sparse = torch.rand(count, places, 1280) * 2 - 0.3
         step = self.directions[labels][:, None] * noise * sparse * block
@@ -53,7 +56,7 @@ class Synthesiser:
 
 
 def _blocks(count: int) -> Tensor:
-    """Random rectangles of ones (count, 3, 3)."""
+    """Return `count` grids (count, 3, 3) of zeros, each with a random rectangle of ones."""
     place = torch.arange(3)
     masks = []
     for _ in range(2):

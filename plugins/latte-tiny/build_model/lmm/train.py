@@ -1,4 +1,4 @@
-"""The training loop: the language model learns the words around what was set."""
+"""Training loop of the language model, which learns the words around the set class weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OBJECTS_FIRST = {
     "made-group": 0.06,
     "made-several": 0.03,
 }
-"""How often a batch of each kind is drawn."""
+"""Probability of each kind of batch."""
 MORE_SCENES = {
     "scene": 0.46,
     "photo": 0.18,
@@ -39,7 +39,7 @@ MORE_SCENES = {
     "made-several": 0.03,
 }
 FINE_FROM = 0.9
-"""Share of the steps after which pictures are shown by all of their tokens."""
+"""Share of the steps from which pictures are shown with all of their tokens."""
 
 
 def fit(
@@ -54,9 +54,9 @@ def fit(
     size: int = 16,
     seed: int = 0,
 ) -> None:
-    """Train what is not held for so many steps, and write `folder` now and then.
+    """Train the weights that are not held for `steps` steps, and write `folder` regularly.
 
-    In the last tenth, pictures are shown by all of their tokens.
+    In the last tenth of the steps, pictures are shown with all of their tokens.
     """
     torch.manual_seed(seed)
     draw = random.Random(seed)
@@ -86,15 +86,16 @@ def fit(
 
 
 def share(step: int, steps: int) -> float:
-    """The part of the highest learning rate at a step: a short rise, then half a cosine."""
+    """Return the learning rate at a step, relative to the highest: short warm-up, then cosine."""
     rise = min(1.0, (step + 1) / 40)
     return rise * (0.02 + 0.98 * math.cos(math.pi * step / steps / 2) ** 2)
 
 
 def _rates(model: Any, rate: float) -> list[dict[str, Any]]:
-    """Embeddings, which start from meanings, and what writes to the stream move more slowly.
+    """Return parameter groups with lower rates for embeddings and for the layers' output weights.
 
-    With norms that divide by a constant, nothing bounds what the layers write.
+    Embeddings start from MiniLM features. Output weights need lower rates because the norms divide
+    by a constant and so do not bound the residual stream.
     """
     slower = {"embed_tokens": 0.5, "o_proj": 0.3, "down_proj": 0.3}
     groups: dict[float, list[Any]] = defaultdict(list)

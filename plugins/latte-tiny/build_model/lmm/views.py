@@ -1,4 +1,4 @@
-"""Pictures to train on, and the image tower's tokens of them, computed once and kept on disk."""
+"""Training pictures with their image tokens, which are computed once and cached on disk."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from build_model.image_tower import IMAGE_SIZE, MEAN, STD
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 TOKEN_SCALE = 255 / 6
-"""Tokens come from a ReLU6, so a byte holds one with an error of at most 0.012."""
+"""Scale of tokens as bytes: they are outputs of a ReLU6, so the error is at most 0.012."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """Pictures (N, S, S, 3) uint8, tokens (N, T, 1280) uint8, and for each the row it came from."""
+    """Pictures (N, S, S, 3) uint8, tokens (N, T, 1280) uint8, and source rows (N,) of N views."""
 
     pixels: Pixels
     tokens: Tensor
     source: Tensor
 
     def only(self, kept: Tensor) -> Views:
-        """The views of a mask (N,)."""
+        """Return the views for which the mask `kept` (N,) is True."""
         return Views(self.pixels[kept.numpy()], self.tokens[kept], self.source[kept])
 
 
 def square(image: Image.Image) -> Pixels:
-    """The middle square at the tower's size, as the shipped processor cuts it."""
+    """Return the centre crop at the tower's size, as the shipped processor does."""
     scale = IMAGE_SIZE / min(image.size)
     width, height = (max(IMAGE_SIZE, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BICUBIC)
@@ -47,7 +47,7 @@ def square(image: Image.Image) -> Pixels:
 
 
 def random_crop(image: Image.Image, draw: random.Random) -> Pixels:
-    """A random part of 8 to 60 per cent of the area, sometimes mirrored."""
+    """Return a random crop of 8 to 60 per cent of the area, sometimes mirrored."""
     area = image.width * image.height * draw.uniform(0.08, 0.6)
     ratio = math.exp(draw.uniform(-0.25, 0.25))
     width = min(image.width, round(math.sqrt(area * ratio)))
@@ -62,7 +62,7 @@ def random_crop(image: Image.Image, draw: random.Random) -> Pixels:
 def photo_pixels(
     paths: list[Path], crops: int, draw: random.Random
 ) -> Iterator[tuple[int, Pixels]]:
-    """Each photo whole, then random crops of it, with its row."""
+    """Yield `(row, pixels)` of each whole photo, then of random crops of it."""
     for row, path in enumerate(paths):
         with Image.open(path) as opened:
             image = opened.convert("RGB")
@@ -74,7 +74,7 @@ def photo_pixels(
 def stamp_pixels(
     found: list[stamps.Stamp], drawn: int, draw: random.Random
 ) -> Iterator[tuple[int, Pixels]]:
-    """Each stamp on white, then on random grounds, with its row."""
+    """Yield `(row, pixels)` of each stamp on white, then on random backgrounds."""
     for row, stamp in enumerate(found):
         for view in range(1 + drawn):
             yield row, square(stamps.on_ground(stamp, draw, plain=view == 0))
@@ -82,7 +82,7 @@ def stamp_pixels(
 
 @torch.inference_mode()
 def tokens(trunk: nn.Module, pixels: Pixels) -> Tensor:
-    """Pictures (N, S, S, 3) -> tokens (N, T, 1280), uint8 of `TOKEN_SCALE` to the unit."""
+    """Return uint8 tokens (N, T, 1280), scaled by TOKEN_SCALE, of pictures (N, S, S, 3)."""
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     batch = (batch - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     hidden: Tensor = trunk.forward_features(batch.contiguous(memory_format=torch.channels_last))  # type: ignore[operator]
@@ -90,7 +90,7 @@ def tokens(trunk: nn.Module, pixels: Pixels) -> Tensor:
 
 
 def collect(trunk: nn.Module, pictures: Iterator[tuple[int, Pixels]], cache: Path) -> Views:
-    """All views of a kind, from `cache` if they were computed before."""
+    """Return all views of one kind, from the file `cache` if they were computed before."""
     if not cache.exists():
         rows, stacks, parts, batch = [], [], [], []
         for row, pixels in pictures:
