@@ -51,7 +51,7 @@ _EXAMPLES = {
 
 
 class RecipeReader:
-    """Reader of a recipe, or of a control's recipe, from `root` with its default components."""
+    """Reads one recipe from its root node, and fills in the default components."""
 
     def __init__(self, root: Node, registry: Registry, mistakes: Mistakes, path: Path) -> None:
         self.root = root

@@ -1,4 +1,4 @@
-"""End of stage `train`: let the guard judge the candidate, and save the accepted classifier."""
+"""End of stage `train`: a guard judges the adapted classifier, and what it accepts is saved."""
 
 from __future__ import annotations
 

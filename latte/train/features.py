@@ -85,7 +85,7 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the features that later steps may use: later weights cannot reproduce them."""
+        """Return the features to save for later steps, as new weights cannot compute them again."""
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]

@@ -140,7 +140,7 @@ def _nested(folder: Path, path: str) -> str:
 
 
 def _present(folder: Path, paths: Iterable[str]) -> set[str]:
-    """Return those of `paths` that are non-empty files; each folder is listed once."""
+    """Return those of `paths` that are non-empty files; each folder is read only once."""
     parents = {PurePosixPath(path).parent for path in paths}
     return {
         (parent / entry.name).as_posix()
