@@ -156,7 +156,7 @@ class _ColumnBuilder:
         """Index of the texts about each group that images share, by group number."""
 
     def add(self, row: DescribedRow, numbers: dict[str, int]) -> None:
-        """Add the texts about one image; a group of several images is read from the first of them."""
+        """Add the texts about one image; a shared group is read from its first image."""
         if self._shared:
             subject = row.numbers.get(self._label, -1)
             self._own.append(subject)
