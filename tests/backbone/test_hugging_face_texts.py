@@ -14,6 +14,8 @@ from latte.backbone.open_clip import OpenClipBackbone
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip
 
+pytestmark = pytest.mark.thorough
+
 transformers = pytest.importorskip("transformers")
 
 CONTEXT, PADDING = 12, 1

@@ -23,6 +23,8 @@ from latte.interfaces.settings import BackboneSettings
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, open_model, pixels
 
+pytestmark = pytest.mark.thorough
+
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"
 

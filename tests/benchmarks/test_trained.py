@@ -22,6 +22,8 @@ from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_fi
 from benchmarks.trained_summary import judged, table, totals
 from latte.interfaces import ClassAccuracy, Evaluation, Interval
 
+pytestmark = pytest.mark.thorough
+
 CELL = {cell.name: cell for cell in CELLS}
 ROW = Row("plugin:tiny", "birds", "Zipf 1", 0, "demo", 200, 200, 4.0, -2.0, math.nan)
 TAKEN = replace(ROW, method=judged("demo"), own=0.0, unseen=0.0, strength=0.0, probability=0.4)

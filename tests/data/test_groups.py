@@ -9,6 +9,8 @@ from PIL import Image
 
 from latte.data.groups import draw_class_groups, draw_groups, grid
 
+pytestmark = pytest.mark.thorough
+
 labels_of = st.lists(st.integers(0, 6), max_size=60).map(
     lambda values: torch.tensor(values, dtype=torch.int64)
 )

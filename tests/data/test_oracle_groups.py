@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from latte.data.groups import draw_oracle_groups
 from latte.toolkit.seeds import seed_from
 
+pytestmark = pytest.mark.thorough
+
 Labels = list[int]
 
 

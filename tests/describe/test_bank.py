@@ -19,6 +19,8 @@ from tests.helpers.describe_doubles import ScriptedDescriber, descriptions, trai
 from tests.helpers.describe_runs import NAMES, TEMPLATE, bank_of
 from tests.helpers.recorded import RecordedProgress
 
+pytestmark = pytest.mark.thorough
+
 labels_of = st.lists(st.integers(0, 2), min_size=1, max_size=40)
 seed_of = st.integers(0, 2**31 - 1)
 

@@ -13,6 +13,8 @@ from latte.interfaces import LatteError
 from latte.toolkit.descriptions import GroupDescription, GroupOptions
 from tests.helpers.describe_doubles import ScriptedDescriber, context, descriptions, training_set
 
+pytestmark = pytest.mark.thorough
+
 labels_of = st.lists(st.integers(0, 2), min_size=1, max_size=30)
 
 

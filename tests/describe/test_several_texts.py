@@ -27,6 +27,8 @@ from latte.toolkit.descriptions import (
 from tests.helpers.describe_doubles import ScriptedDescriber, context, descriptions, training_set
 from tests.helpers.recorded import RecordedProgress
 
+pytestmark = pytest.mark.thorough
+
 NAMES = ("cat", "dog", "fish")
 TEMPLATE = "a photo of a {class}."
 labels_of = st.lists(st.integers(0, 2), min_size=1, max_size=30)

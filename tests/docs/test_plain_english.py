@@ -9,6 +9,8 @@ import pytest
 from tests.helpers.doc_pages import ROOT
 from tests.helpers.plain_english import files_below, problems_in
 
+pytestmark = pytest.mark.thorough
+
 PLACES = (
     "latte",
     "plugins",

@@ -13,6 +13,8 @@ from tests.helpers.clip_models import TINY_CLIP
 from tests.helpers.exported_runs import adapted, write_run
 from tests.helpers.recorded import RecordedProgress
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize(
     ("format_", "package", "found", "message"),

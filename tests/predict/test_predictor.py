@@ -23,6 +23,8 @@ from latte.predict.predictor import Predictor
 from tests.helpers.clip_models import QUICK_GELU, TINY_CLIP, with_parts
 from tests.helpers.exported_runs import NAMES, UNEVEN, adapted, backbone, photos, write_run
 
+pytestmark = pytest.mark.thorough
+
 SIZES = [(40, 32), (35, 50), (64, 64), (33, 70), (50, 30), (32, 32), (90, 41)]
 
 

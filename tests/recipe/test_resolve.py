@@ -15,6 +15,8 @@ from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from tests.helpers.recipes import LEARNERS, MINIMAL, TRAINING, Load
 
+pytestmark = pytest.mark.thorough
+
 EVERYTHING = """\
 name: all
 requires: [pydantic>=2]

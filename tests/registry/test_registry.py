@@ -12,6 +12,8 @@ from latte.registry.discovery import discover_plugins
 from latte.registry.registry import Registry, load_registry
 from latte.registry.spec import KINDS
 
+pytestmark = pytest.mark.thorough
+
 
 def context(tmp_path: Path) -> Context:
     def no_clip() -> None:

@@ -25,6 +25,8 @@ from tests.helpers.report_examples import (
 )
 from tests.helpers.snapshots import assert_snapshot, outline
 
+pytestmark = pytest.mark.thorough
+
 SECTIONS = (
     "result",
     "curves",

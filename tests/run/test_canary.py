@@ -14,6 +14,8 @@ from latte.cli.main import run_command_line
 from latte.registry.registry import load_registry
 from tests.helpers.recorded import write_colour_images
 
+pytestmark = pytest.mark.thorough
+
 CANARY = "canary-7f3a9c51e2"
 PASSWORD = "hunter2-5d21"
 PLUGIN = '''

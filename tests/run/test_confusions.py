@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import torch
 
 from latte.interfaces import RunResults
 from tests.helpers.whole_runs import run
+
+pytestmark = pytest.mark.thorough
 
 
 def finished(recipe: Path, *overrides: str) -> RunResults:

@@ -21,6 +21,8 @@ from tests.helpers.clip_models import TINY_CLIP
 from tests.helpers.exported_runs import adapted, photos, write_run
 from tests.helpers.whole_runs import environment
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:

@@ -16,6 +16,8 @@ from latte.results.identity import run_hash
 from latte.run.process import deterministic
 from tests.helpers.whole_runs import assert_same_results, run
 
+pytestmark = pytest.mark.thorough
+
 QUICK = ("train.max_epochs=1",)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
 from latte.api import Options
 from latte.components import latte_components
 from latte.components.datasets.published.facts import all_facts
@@ -29,6 +31,8 @@ from tests.helpers.method_doubles import (
     AgreementLabeler,
     TwoPrototypes,
 )
+
+pytestmark = pytest.mark.thorough
 
 CLASSES = ["cat", "dog"]
 

@@ -9,6 +9,8 @@ import pytest
 from latte.testing.component import imports_torch
 from tests.helpers.plugin_packages import run_python, write_package
 
+pytestmark = pytest.mark.thorough
+
 HOOK = """
 from latte.api import ComponentSpec, hookimpl
 

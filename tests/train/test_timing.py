@@ -35,6 +35,8 @@ from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import make_training
 from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
+pytestmark = pytest.mark.thorough
+
 
 class Clock:
     """A clock that the test sets."""

@@ -17,6 +17,8 @@ from torch.nn.functional import normalize
 from latte.api import Candidate, Classifier, Context, Evidence
 from latte.testing import GuardContract, StubClip
 
+pytestmark = pytest.mark.thorough
+
 SCALE = 25.0
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
 

@@ -16,6 +16,8 @@ from torch.nn.functional import normalize
 
 from latte.api import nearest_neighbours
 
+pytestmark = pytest.mark.thorough
+
 SCALE = 25.0
 
 PROBLEMS = st.tuples(st.integers(1, 30), st.integers(1, 8), st.integers(0, 2**16))

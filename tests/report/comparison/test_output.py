@@ -21,6 +21,8 @@ from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
 from tests.helpers.html_document import Element, parse
 from tests.helpers.snapshots import assert_snapshot, outline
 
+pytestmark = pytest.mark.thorough
+
 HOSTILE = ["<script>alert(1)</script>", '"; "a,b\n=1+1', "\x1b[31mred", "猫" * 60, "x" * 300]
 
 

@@ -14,6 +14,8 @@ from latte.report.comparison.comparison import Comparison, compare_runs, dataset
 from latte.results.summary import read_run
 from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
 
+pytestmark = pytest.mark.thorough
+
 
 def compared(runs: Path) -> Comparison:
     return compare_runs([runs])

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from latte.interfaces import LatteError
 from latte.run.sweep import combinations, parse_seeds, split_values
 
+pytestmark = pytest.mark.thorough
+
 PLAIN = st.text(st.characters(exclude_characters=",[]{}'\"", exclude_categories=["Cs"]))
 DOUBLE_QUOTED = st.text(max_size=8).map(
     lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

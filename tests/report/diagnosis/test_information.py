@@ -19,6 +19,8 @@ from latte.report.diagnosis.descriptions import (
 )
 from tests.helpers.unit_vectors import QUICKLY, drawn_labels
 
+pytestmark = pytest.mark.thorough
+
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 PAIRS = st.integers(1, 40).flatmap(
     lambda size: st.tuples(
