@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from textwrap import fill
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from latte.cli.output import WIDTH, echo
+from latte.cli.output import echo, in_lines
 from latte.cli.shared import QuietOption
 from latte.new import METHODS
-
-if TYPE_CHECKING:
-    from latte.new.adapting import Proposal
 
 
 def adapt(
@@ -55,22 +50,24 @@ def adapt(
     After an interruption the same command continues where it stopped.
     """
     from latte.cli.progress import make_progress
+    from latte.cli.recipes import print_reasons
     from latte.cli.run import print_results
-    from latte.new.adapting import check_method, propose, run_proposal
+    from latte.io.paths import existing_folder
+    from latte.new.adapting import propose, run_proposal
     from latte.registry.registry import load_registry
 
-    check_method(method)
-    _check_folder(images, "PHOTOS")
+    existing_folder(images.absolute(), "PHOTOS")
     if test is not None:
-        _check_folder(test, "--test")
+        existing_folder(test.absolute(), "--test")
     registry = load_registry()
     proposed = propose(images, _classes(classes), test, output, method, model, registry=registry)
-    for line in _findings(proposed):
-        echo(line)
+    found = proposed.found
+    echo(f"images: {found.images:,}; class names: {len(found.class_names):,}")
+    print_reasons(found, proposed.chosen)
     results = run_proposal(proposed, registry, make_progress(quiet))
     print_results(results, results.folder)
     echo(f"recipe: {proposed.recipe}")
-    echo(_in_lines(_further(method)))
+    echo(in_lines(proposed.chosen.others))
     if open_:
         typer.launch(str(results.folder / "report" / "index.html"))
 
@@ -83,32 +80,3 @@ def _classes(classes: str | None) -> Path | list[str] | None:
     if path.exists() or "," not in classes:
         return path
     return [name.strip() for name in classes.split(",") if name.strip()]
-
-
-def _check_folder(path: Path, where: str) -> None:
-    """Raise `LatteError` if `path` is not a folder, before torch is imported."""
-    from latte.io.paths import existing_folder
-
-    existing_folder(path.absolute(), where)
-
-
-def _findings(proposed: Proposal) -> Iterator[str]:
-    """Yield the counts, the reasons for the chosen method and the warnings, as wrapped lines."""
-    found = proposed.found
-    yield f"images: {found.images:,}; class names: {len(found.class_names):,}"
-    warnings = [f"warning: {warning}" for warning in found.warnings()]
-    for line in [*proposed.chosen.reasons, *warnings]:
-        yield _in_lines(line)
-
-
-def _in_lines(text: str) -> str:
-    return fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-
-
-def _further(method: str) -> str:
-    """Return a sentence that suggests another `--method` for this machine."""
-    from latte.new.choices import lmm_on_this_machine
-
-    if method == "latteclip":
-        return "also possible: --method auto, which trains nothing and keeps what is not better"
-    return f"also possible: --method latteclip ({lmm_on_this_machine()})"

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any, TextIO, cast
 
 import typer
@@ -62,6 +63,11 @@ def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
     """
     shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
+
+
+def in_lines(text: str) -> str:
+    """Wrap `text` at 80 columns; following lines are indented, and words are not broken."""
+    return fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def results() -> Console:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from latte.cli.output import SafeConsole
 from latte.interfaces import Progress, ProgressTask
+from latte.interfaces.progress import SilentProgress, SilentTask
 from latte.io.redaction import on_terminal, redact
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -25,25 +26,11 @@ SECONDS_BETWEEN_LINES = 10.0
 def make_progress(quiet: bool = False) -> Progress:
     """Return progress as bars on a terminal, else as plain lines; nothing is shown if `quiet`."""
     if quiet:
-        return QuietProgress()
+        return SilentProgress()
     console = SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
     if console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI"):
         return RichProgress(console)
     return PlainProgress(sys.stderr)
-
-
-class QuietProgress:
-    """Progress that shows nothing."""
-
-    @contextmanager
-    def task(
-        self, name: str, total: int | None, unit: str, done: int = 0
-    ) -> Iterator[ProgressTask]:
-        """Open a task that is not shown."""
-        yield _QuietTask()
-
-    def say(self, line: str) -> None:
-        """Print nothing."""
 
 
 class PlainProgress:
@@ -59,7 +46,7 @@ class PlainProgress:
     ) -> Iterator[ProgressTask]:
         """Print the task's progress, even if an exception ends it; nothing if `total` is 0."""
         if total == 0:
-            yield _QuietTask()
+            yield SilentTask()
             return
         task = _PlainTask(self.say, self._clock, name, total, unit, done)
         earlier = f", {done} done earlier" if done else ""
@@ -119,11 +106,6 @@ class RichProgress:
             TextColumn("{task.fields[figures]}", style="dim", markup=False),
             console=self._console,
         )
-
-
-class _QuietTask:
-    def advance(self, amount: int = 1, **figures: float | str) -> None:
-        pass
 
 
 @dataclass

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli.output import WIDTH, echo, plain_table, print_json, results, write_file
+from latte.cli.output import WIDTH, echo, in_lines, plain_table, print_json, results, write_file
 from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group
 from latte.interfaces import LatteError
 from latte.new import METHODS
 
 if TYPE_CHECKING:
+    from latte.new.choices import Choices
+    from latte.new.images import Findings
     from latte.recipe.dump import Line
     from latte.recipe.model import Recipe
     from latte.recipe.shipped import Entry
@@ -43,13 +45,11 @@ def new(
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
 ) -> None:
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
-    from textwrap import fill
-
     from latte.data.enough import quick_look
     from latte.new.adapting import check_method
     from latte.new.choices import choose, this_machine
     from latte.new.images import look_at
-    from latte.new.writing import recipe_text
+    from latte.new.writing import recipe_text, write_recipe
     from latte.registry.registry import load_registry
 
     check_method(method)
@@ -68,25 +68,17 @@ def new(
     if found.evaluation:
         echo(f"labelled images: {found.labelled:,}")
     echo(f"machine: {machine}")
-    warnings = [f"look at this: {warning}" for warning in found.warnings()]
-    for line in [*chosen.reasons, *warnings]:
-        echo(fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
-    _write_valid(output, recipe_text(found, chosen, output), registry)
+    print_reasons(found, chosen)
+    write_recipe(output, recipe_text(found, chosen, output), registry)
     look = quick_look(found.images, len(found.class_names))
     echo(f"wrote {output}; next: latte run {output}" + (f" --limit {look}" if look else ""))
 
 
-def _write_valid(output: Path, text: str, registry: Registry) -> None:
-    """Write `text` to a temporary file, and rename the file if it is a valid recipe."""
-    from latte.io.files import write_atomically
-    from latte.recipe.load import load_recipe
-
-    try:
-        with write_atomically(output) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-            load_recipe(temporary, registry)
-    except OSError as error:
-        raise LatteError(f"cannot be written ({error.strerror})", where=str(output)) from error
+def print_reasons(found: Findings, chosen: Choices) -> None:
+    """Print why the recipe is as it is, then warnings, wrapped."""
+    warnings = [f"warning: {warning}" for warning in found.warnings()]
+    for line in [*chosen.reasons, *warnings]:
+        echo(in_lines(line))
 
 
 def check(

@@ -51,12 +51,14 @@ class SilentProgress:
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
         """Yield a task that is not shown."""
-        yield _SilentTask()
+        yield SilentTask()
 
     def say(self, line: str) -> None:
         """Print nothing."""
 
 
-class _SilentTask:
+class SilentTask:
+    """A task that is not shown."""
+
     def advance(self, amount: int = 1, **figures: float | str) -> None:
         """Show nothing."""

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.progress import SilentProgress
-from latte.io.files import digest, write_atomically
+from latte.io.files import digest
+from latte.io.paths import read_text
 from latte.new import METHODS
 from latte.new.choices import Choices, choose, this_machine
 from latte.new.images import Findings, look_at
-from latte.new.writing import recipe_text
+from latte.new.writing import recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
 
@@ -48,7 +49,6 @@ def adapt(
     method: str = "auto",
     model: str | None = None,
     output: str | PathLike[str] = OUTPUT,
-    device: str = "auto",
     progress: Progress | None = None,
 ) -> Predictor:
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
@@ -65,7 +65,6 @@ def adapt(
         method: `auto`, or one of the methods that `latte adapt --help` lists.
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`.
         output: the folder for the recipe and the run.
-        device: the device of the returned classifier: auto, cpu, cuda, cuda:N or mps.
         progress: an object that shows progress and messages; None shows nothing.
 
     Raises:
@@ -89,7 +88,7 @@ def adapt(
         registry=registry,
     )
     results = run_proposal(proposed, registry, progress or SilentProgress())
-    return load(results.folder, device, progress)
+    return load(results.folder, progress=progress)
 
 
 def propose(
@@ -104,8 +103,8 @@ def propose(
 ) -> Proposal:
     """Look at the images, choose a method, and write the recipe with its reasons.
 
-    Raises `LatteError` for images or class names that no run could use, and if a different recipe
-    of the same name exists.
+    Raises `LatteError` for images or class names that no run could use, and if the recipe of that
+    name has been edited.
     """
     check_method(method)
     found = look_at(images, classes, test)
@@ -134,24 +133,18 @@ def check_method(method: str) -> str:
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:
-    """Write a valid recipe; replace one that nobody has edited since it was written here.
+    """Write a valid recipe; replace one that nobody has edited since `latte adapt` wrote it.
 
     Raises `LatteError` if the file has been edited, or cannot be written.
     """
-    try:
-        if path.exists() and not _is_unedited(path.read_text(encoding="utf-8")):
-            raise LatteError(
-                "this recipe has been edited, and is not overwritten",
-                where=str(path),
-                hint=f"run it as it is: latte run {path} --set output={path.parent}; "
-                "or name another folder: --output DIR",
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as temporary:
-            temporary.write_text(f"{text}{_MARK}{digest(text)}\n", encoding="utf-8")
-            load_recipe(temporary, registry)
-    except (OSError, UnicodeDecodeError) as error:
-        raise LatteError(f"cannot be written ({error})", where=str(path)) from error
+    if path.exists() and not _is_unedited(read_text(path)):
+        raise LatteError(
+            "this recipe has been edited, and is not overwritten",
+            where=str(path),
+            hint=f"run it as it is: latte run {path} --set output={path.parent}; "
+            "or name another folder: --output DIR",
+        )
+    write_recipe(path, f"{text}{_MARK}{digest(text)}\n", registry)
 
 
 def _is_unedited(text: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal, cast
 
 from packaging.version import Version
 
+from latte.new import METHODS
 from latte.new.images import Findings
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind
@@ -66,6 +67,8 @@ class Choices:
     learning_rate: float = 0.0
     requires: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    others: str = ""
+    """Sentence on the other methods, and on what LatteCLIP could use on this machine."""
 
 
 def choose(
@@ -83,12 +86,10 @@ def choose(
     chosen = _method(found, registry) if automatic else _asked(method, registry)
     chosen.model = model
     _COMPLETE[chosen.method](chosen, found, machine, registry)
-    if chosen.method != "zero-shot":
-        _choose_guard(chosen, registry)
     if not found.evaluation:
-        chosen.reasons.append(
-            "gain: not measured, as there are no labelled images; name a folder with --evaluation"
-        )
+        chosen.reasons.append("gain: not measured, because no labelled images are named")
+    others = (one for one in METHODS if one not in (method, chosen.method))
+    chosen.others = f"other methods: {', '.join(others)} ({_texts_of_latteclip(machine, registry)})"
     return chosen
 
 
@@ -112,12 +113,14 @@ def _complete_mixture(
     chosen: Choices, found: Findings, machine: Machine, registry: Registry
 ) -> None:
     chosen.requires.append(_requirement(registry, *_NEEDS["mixture"]))
+    _choose_guard(chosen, registry)
 
 
 def _complete_training_free(
     chosen: Choices, found: Findings, machine: Machine, registry: Registry
 ) -> None:
     chosen.describer = "phrases"
+    _choose_guard(chosen, registry)
 
 
 def _complete_latteclip(
@@ -125,12 +128,13 @@ def _complete_latteclip(
 ) -> None:
     _choose_describer(chosen, machine, registry)
     _choose_training(chosen, found, machine)
+    _choose_guard(chosen, registry)
 
 
 def _complete_zero_shot(
     chosen: Choices, found: Findings, machine: Machine, registry: Registry
 ) -> None:
-    """Leave `chosen` as it is, because zero-shot has no further settings."""
+    """Leave `chosen` as it is: zero-shot has no settings, and nothing for a guard to judge."""
 
 
 _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None]] = {
@@ -175,14 +179,13 @@ def _requirement(registry: Registry, kind: Kind, name: str) -> str:
     return f"{provider.distribution}>={major}.{minor},<{major}.{minor + 1}"
 
 
-def lmm_on_this_machine() -> str:
-    """Return a clause that says whether an LMM fits on this machine, and what one needs."""
-    machine = this_machine()
-    if machine.device == "cuda" and (machine.memory or 0.0) >= _LMM_MEMORY:
-        return "this GPU holds an LMM: pip install latte-llava"
+def _texts_of_latteclip(machine: Machine, registry: Registry) -> str:
+    """Return a clause that says what would write the texts of `latteclip` on this machine."""
+    if _has_lmm(machine, registry):
+        return "latteclip: with texts by an LMM on this GPU"
     return (
-        f"texts from CLIP itself on this machine; an LMM needs a GPU of {_LMM_MEMORY:.0f} GiB "
-        "or a server (latte-openai)"
+        "latteclip: with texts from CLIP itself; texts by an LMM need latte-llava and a GPU of "
+        f"{_LMM_MEMORY:.0f} GiB, or latte-openai and a server"
     )
 
 

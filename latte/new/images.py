@@ -73,7 +73,7 @@ class Findings:
             yield (
                 f"{self.in_class_folders:,} images are in folders that are named like classes: "
                 "training never sees that. To measure the gain, move some of them to another "
-                "folder, by class, and name it with --evaluation"
+                "folder, by class, and name it as labelled images"
             )
         yield from _warnings_about(self.class_names)
 

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from latte.data.enough import quick_look
 from latte.data.source_options import CLASS_FOLDERS
+from latte.interfaces import LatteError
+from latte.io.files import write_atomically
 from latte.new.choices import Choices, Method
 from latte.new.images import Findings
 from latte.recipe.dump import dump_yaml
+from latte.recipe.load import load_recipe
+from latte.registry.registry import Registry
 
 _FARTHEST = 2
 """Maximum number of `..` in a relative path; a path with more is written as absolute."""
@@ -19,6 +23,20 @@ _FARTHEST = 2
 def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
     """Return the text of the recipe `file`, with paths relative to its folder."""
     return "".join(f"{line}\n" for line in _lines(found, chosen, file))
+
+
+def write_recipe(path: Path, text: str, registry: Registry) -> None:
+    """Write `text` to a temporary file, and rename the file if it is a valid recipe.
+
+    Raises `LatteError` if it is not valid or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+            load_recipe(temporary, registry)
+    except OSError as error:
+        raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error
 
 
 def _lines(found: Findings, chosen: Choices, file: Path) -> Iterator[str]:

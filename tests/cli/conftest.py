@@ -8,11 +8,11 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.helpers.command_line import Latte
+from tests.helpers.command_line import LatteProcess
 
 
 @pytest.fixture(scope="session")
-def latte_in_zoo(zoo: Path) -> Latte:
+def latte_in_zoo(zoo: Path) -> LatteProcess:
     """Run `latte` in a fresh process with every package of the zoo installed."""
 
     @cache
@@ -23,7 +23,7 @@ def latte_in_zoo(zoo: Path) -> Latte:
 
 
 @pytest.fixture
-def latte_of_a_user(zoo: Path, tmp_path: Path) -> Latte:
+def latte_of_a_user(zoo: Path, tmp_path: Path) -> LatteProcess:
     """Run `latte` like `latte_in_zoo`, with `tmp_path` as configuration folder."""
 
     def run(*arguments: str) -> CompletedProcess[str]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from latte.cli.components import default_in_words, option_rows
 from latte.interfaces import Options
-from tests.helpers.command_line import Latte
+from tests.helpers.command_line import LatteProcess
 
 pytestmark = pytest.mark.thorough
 
@@ -19,7 +19,9 @@ def words(text: str) -> str:
 
 
 class TestList:
-    def test_every_component_is_one_entry_within_80_columns(self, latte_in_zoo: Latte) -> None:
+    def test_every_component_is_one_entry_within_80_columns(
+        self, latte_in_zoo: LatteProcess
+    ) -> None:
         listed = latte_in_zoo("components", "loss")
         assert listed.returncode == 0
         assert max(map(len, listed.stdout.splitlines())) <= 80
@@ -28,20 +30,20 @@ class TestList:
         assert "describer" not in listed.stdout
 
     def test_broken_plugins_are_announced_on_stderr_one_line_each(
-        self, latte_in_zoo: Latte
+        self, latte_in_zoo: LatteProcess
     ) -> None:
         lines = latte_in_zoo("components", "loss").stderr.splitlines()
         assert "warning: plugin latte-exits 1.0 is broken: SystemExit: 3" in lines
         assert len([line for line in lines if "latte-unimportable" in line]) == 1
         assert not [line for line in lines if "latte-good 1.2" in line]
 
-    def test_json_lists_the_same(self, latte_in_zoo: Latte) -> None:
+    def test_json_lists_the_same(self, latte_in_zoo: LatteProcess) -> None:
         listed = json.loads(latte_in_zoo("components", "--json").stdout)
         names = [entry["full_name"] for entry in listed if entry["kind"] == "loss"]
         assert names[0] == "latte-clip/contrastive"
         assert "latte-good/hinge" in names
 
-    def test_an_unknown_kind_suggests_the_nearest(self, latte_in_zoo: Latte) -> None:
+    def test_an_unknown_kind_suggests_the_nearest(self, latte_in_zoo: LatteProcess) -> None:
         ended = latte_in_zoo("components", "losses")
         assert (ended.returncode, ended.stdout) == (2, "")
         assert 'Did you mean "loss"?' in ended.stderr
@@ -49,7 +51,7 @@ class TestList:
 
 class TestPage:
     def test_a_page_shows_summary_package_source_and_options(
-        self, latte_in_zoo: Latte, zoo: Path
+        self, latte_in_zoo: LatteProcess, zoo: Path
     ) -> None:
         page = latte_in_zoo("components", "loss", "hinge").stdout
         assert page.startswith("loss hinge\nabout hinge\n")
@@ -58,38 +60,40 @@ class TestPage:
         assert "margin number ≥ 0.0 0.2 how far apart" in words(page)
         assert "rows whole number required how many" in words(page)
 
-    def test_json_has_the_same_facts(self, latte_in_zoo: Latte) -> None:
+    def test_json_has_the_same_facts(self, latte_in_zoo: LatteProcess) -> None:
         page = json.loads(latte_in_zoo("components", "loss", "hinge", "--json").stdout)
         assert (page["package"], page["version"]) == ("latte-good", "1.2")
         assert [option["name"] for option in page["options"]] == ["margin", "rows"]
         assert page["options"][0]["default"] == 0.2
 
     def test_built_in_components_have_pages_while_other_packages_are_broken(
-        self, latte_in_zoo: Latte
+        self, latte_in_zoo: LatteProcess
     ) -> None:
         page = latte_in_zoo("components", "loss", "contrastive")
         assert page.returncode == 0
         assert "latte/components/losses/contrastive.py:" in page.stdout
 
-    def test_a_component_without_options_says_so(self, latte_in_zoo: Latte) -> None:
+    def test_a_component_without_options_says_so(self, latte_in_zoo: LatteProcess) -> None:
         assert "It has no options." in latte_in_zoo("components", "loss", "fussy").stdout
 
-    def test_a_missing_target_is_shown_as_missing(self, latte_in_zoo: Latte) -> None:
+    def test_a_missing_target_is_shown_as_missing(self, latte_in_zoo: LatteProcess) -> None:
         page = latte_in_zoo("components", "loss", "no-module")
         assert "defined  nowhere: latte_faulty.nothing:Gone does not exist" in page.stdout
 
-    def test_options_that_cannot_be_imported_name_the_plugin(self, latte_in_zoo: Latte) -> None:
+    def test_options_that_cannot_be_imported_name_the_plugin(
+        self, latte_in_zoo: LatteProcess
+    ) -> None:
         ended = latte_in_zoo("components", "loss", "bad-options")
         assert ended.returncode == 2
         assert 'error: loss "bad-options" of latte-faulty 1.0 cannot be used' in ended.stderr
         assert "Traceback" not in ended.stderr
 
-    def test_a_clash_names_both_packages(self, latte_in_zoo: Latte) -> None:
+    def test_a_clash_names_both_packages(self, latte_in_zoo: LatteProcess) -> None:
         ended = latte_in_zoo("components", "loss", "twin")
         assert ended.returncode == 2
         assert 'Write "latte-faulty/twin" or "latte-good/twin".' in ended.stderr
 
-    def test_an_unknown_name_suggests_the_nearest(self, latte_in_zoo: Latte) -> None:
+    def test_an_unknown_name_suggests_the_nearest(self, latte_in_zoo: LatteProcess) -> None:
         ended = latte_in_zoo("components", "loss", "contrastve")
         assert ended.returncode == 2
         assert 'Did you mean "contrastive" (latte-clip' in ended.stderr

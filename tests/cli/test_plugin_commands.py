@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.command_line import Latte
+from tests.helpers.command_line import LatteProcess
 
 pytestmark = pytest.mark.thorough
 
 
-def test_a_plugin_adds_a_command_with_options(latte_in_zoo: Latte) -> None:
+def test_a_plugin_adds_a_command_with_options(latte_in_zoo: LatteProcess) -> None:
     shouted = latte_in_zoo("shout", "hallo", "--times", "2")
     assert (shouted.returncode, shouted.stdout) == (0, "HALLOHALLO\n")
     assert "Print a text in capitals." in latte_in_zoo("shout", "--help").stdout
 
 
-def test_a_plugin_adds_a_command_with_commands(latte_in_zoo: Latte) -> None:
+def test_a_plugin_adds_a_command_with_commands(latte_in_zoo: LatteProcess) -> None:
     assert latte_in_zoo("words", "count", "a b c").stdout == "3\n"
 
 
-def test_help_lists_plugin_commands_separately_without_importing_them(latte_in_zoo: Latte) -> None:
+def test_help_lists_plugin_commands_separately_without_importing_them(
+    latte_in_zoo: LatteProcess,
+) -> None:
     shown = latte_in_zoo("--help")
     assert shown.returncode == 0
     own, _, added = shown.stdout.partition("Commands of plugins:")
@@ -29,7 +31,7 @@ def test_help_lists_plugin_commands_separately_without_importing_them(latte_in_z
     assert "says" not in own
 
 
-def test_a_plugin_cannot_replace_a_command_of_latte(latte_in_zoo: Latte) -> None:
+def test_a_plugin_cannot_replace_a_command_of_latte(latte_in_zoo: LatteProcess) -> None:
     assert "Adapt a CLIP" in latte_in_zoo("run", "--help").stdout
 
 
@@ -42,7 +44,7 @@ def test_a_plugin_cannot_replace_a_command_of_latte(latte_in_zoo: Latte) -> None
     ],
 )
 def test_an_unusable_command_reports_the_reason(
-    latte_in_zoo: Latte, command: str, words: str
+    latte_in_zoo: LatteProcess, command: str, words: str
 ) -> None:
     called = latte_in_zoo(command)
     assert called.returncode == 2
@@ -50,5 +52,5 @@ def test_an_unusable_command_reports_the_reason(
     assert "Traceback" not in called.stderr
 
 
-def test_help_works_with_a_wrong_list_of_plugins(latte_in_zoo: Latte) -> None:
+def test_help_works_with_a_wrong_list_of_plugins(latte_in_zoo: LatteProcess) -> None:
     assert latte_in_zoo("--help", plugins="no-such-plugin").returncode == 0

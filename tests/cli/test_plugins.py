@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.command_line import Latte
+from tests.helpers.command_line import LatteProcess
 
 pytestmark = pytest.mark.thorough
 
 NOISE = "bye\n"
-"""What a plugin of the zoo prints while it is imported: never on stdout."""
+"""Text that a plugin prints while it is imported; it must not reach stdout."""
 
 
-def rows(latte_in_zoo: Latte) -> dict[str, dict[str, Any]]:
+def rows(latte_in_zoo: LatteProcess) -> dict[str, dict[str, Any]]:
     listed = latte_in_zoo("plugins", "--json")
     assert (listed.returncode, listed.stderr) == (0, NOISE)
     return {plugin["distribution"]: plugin for plugin in json.loads(listed.stdout)}
 
 
-def test_every_installed_plugin_is_listed_with_its_state(latte_in_zoo: Latte) -> None:
+def test_every_installed_plugin_is_listed_with_its_state(latte_in_zoo: LatteProcess) -> None:
     states = {name: plugin["status"] for name, plugin in rows(latte_in_zoo).items()}
     assert states["latte-clip"] == states["latte-good"] == "ok"
     assert states["latte-exits"] == "broken"
@@ -28,7 +28,9 @@ def test_every_installed_plugin_is_listed_with_its_state(latte_in_zoo: Latte) ->
     assert states["latte-twin-a"] == states["latte-twin-b"] == "broken"
 
 
-def test_plugins_json_has_versions_components_errors_and_tracebacks(latte_in_zoo: Latte) -> None:
+def test_plugins_json_has_versions_components_errors_and_tracebacks(
+    latte_in_zoo: LatteProcess,
+) -> None:
     found = rows(latte_in_zoo)
     assert found["latte-good"]["version"] == "1.2"
     assert found["latte-good"]["specs"][0]["name"] == "hinge"
@@ -36,7 +38,7 @@ def test_plugins_json_has_versions_components_errors_and_tracebacks(latte_in_zoo
     assert "plugin.py" in found["latte-unimportable"]["detail"]
 
 
-def test_plugins_table_fits_80_columns_and_shows_errors(latte_in_zoo: Latte) -> None:
+def test_plugins_table_fits_80_columns_and_shows_errors(latte_in_zoo: LatteProcess) -> None:
     listed = latte_in_zoo("plugins")
     assert (listed.returncode, listed.stderr) == (0, NOISE)
     lines = listed.stdout.splitlines()
@@ -47,7 +49,7 @@ def test_plugins_table_fits_80_columns_and_shows_errors(latte_in_zoo: Latte) -> 
     assert "latte plugins --json" in lines[-1]
 
 
-def test_blocked_plugins_are_listed(latte_in_zoo: Latte) -> None:
+def test_blocked_plugins_are_listed(latte_in_zoo: LatteProcess) -> None:
     text = " ".join(latte_in_zoo("plugins", plugins="").stdout.split())
     assert "latte-good 1.2 blocked left out by LATTE_PLUGINS" in text
 
@@ -69,7 +71,7 @@ def test_a_broken_row_is_red_on_a_terminal(
     assert red not in next(line for line in lines if "latte-good" in line)
 
 
-def test_a_disabled_plugin_is_left_out_until_it_is_enabled(latte_of_a_user: Latte) -> None:
+def test_a_disabled_plugin_is_left_out_until_it_is_enabled(latte_of_a_user: LatteProcess) -> None:
     assert latte_of_a_user("plugins", "disable", "Latte_Good").returncode == 0
     plugin = rows(latte_of_a_user)["latte-good"]
     assert (plugin["status"], plugin["error"]) == (
@@ -84,7 +86,7 @@ def test_a_disabled_plugin_is_left_out_until_it_is_enabled(latte_of_a_user: Latt
 
 
 def test_a_damaged_list_of_disabled_plugins_is_an_error(
-    latte_of_a_user: Latte, tmp_path: Path
+    latte_of_a_user: LatteProcess, tmp_path: Path
 ) -> None:
     (tmp_path / "plugins.json").write_text("[]")
     listed = latte_of_a_user("plugins")
@@ -92,14 +94,14 @@ def test_a_damaged_list_of_disabled_plugins_is_an_error(
     assert "plugins.json" in listed.stderr
 
 
-def test_latte_itself_cannot_be_disabled(latte_in_zoo: Latte) -> None:
+def test_latte_itself_cannot_be_disabled(latte_in_zoo: LatteProcess) -> None:
     refused = latte_in_zoo("plugins", "disable", "latte-clip")
     assert refused.returncode == 2
     assert "cannot be disabled" in refused.stderr
 
 
 def test_new_plugin_needs_a_known_kind_and_a_unique_name(
-    latte_in_zoo: Latte, tmp_path: Path
+    latte_in_zoo: LatteProcess, tmp_path: Path
 ) -> None:
     typo = latte_in_zoo("plugins", "new", "latte-x", "--kind", "gatte")
     assert 'Did you mean "gate"?' in typo.stderr
@@ -111,7 +113,7 @@ def test_new_plugin_needs_a_known_kind_and_a_unique_name(
     assert f"python -m pytest {folder}" in made.stdout
 
 
-def test_check_prints_every_failed_check(latte_in_zoo: Latte) -> None:
+def test_check_prints_every_failed_check(latte_in_zoo: LatteProcess) -> None:
     checked = latte_in_zoo("plugins", "check", "latte-good", "--no-contract")
     assert checked.returncode == 2
     lines = checked.stdout.splitlines()

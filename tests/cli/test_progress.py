@@ -9,12 +9,12 @@ from rich.console import Console
 
 from latte.cli.progress import (
     PlainProgress,
-    QuietProgress,
     RichProgress,
     duration,
     make_progress,
     three_digits,
 )
+from latte.interfaces.progress import SilentProgress
 
 CURSOR_UP = "\x1b[1A"
 
@@ -164,7 +164,7 @@ class TestChoice:
 
     def test_quiet_is_silent(self, capsys: pytest.CaptureFixture[str]) -> None:
         progress = make_progress(quiet=True)
-        assert isinstance(progress, QuietProgress)
+        assert isinstance(progress, SilentProgress)
         with progress.task("train", total=1, unit="steps") as task:
             task.advance(loss=1.0)
         progress.say("anything")

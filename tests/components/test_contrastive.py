@@ -14,7 +14,8 @@ from torch import Tensor
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import ContrastiveOptions
 from latte.interfaces import Classifier, LatteError, Supervision
-from tests.helpers.training_driver import CONTEXT, QUICKLY, draw_labels, stream, unit_rows
+from tests.helpers.training_driver import CONTEXT, stream, unit_rows
+from tests.helpers.unit_vectors import QUICKLY, drawn_labels
 
 Positives = Literal["diagonal", "multi", "ignore"]
 POSITIVES: tuple[Positives, ...] = ("diagonal", "multi", "ignore")
@@ -75,7 +76,7 @@ def test_loss_equals_the_loop_over_pairs(
     rows: int, classes: int, width: int, seed: int, positives: Positives, data: st.DataObject
 ) -> None:
     images, targets = unit_rows(rows, width, seed), unit_rows(rows, width, seed + 1)
-    labels = draw_labels(rows, classes, seed).tolist()
+    labels = drawn_labels(rows, classes, seed).tolist()
     weights = data.draw(st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=rows, max_size=rows))
 
     computed = contrast(images, targets, labels, weights, positives)

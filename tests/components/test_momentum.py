@@ -17,14 +17,8 @@ from torch.nn.functional import normalize
 from latte.components.options import MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import EpochInfo, LabelStream, Supervision
-from tests.helpers.training_driver import (
-    CONTEXT,
-    QUICKLY,
-    draw_labels,
-    stream,
-    training_start,
-    unit_rows,
-)
+from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows
+from tests.helpers.unit_vectors import QUICKLY, drawn_labels
 
 CLASSES = 5
 WIDTH = 8
@@ -188,7 +182,7 @@ class TestUpdate:
     @given(seed=st.integers(0, 10_000), rows=st.integers(1, 12))
     def test_momentum_one_does_not_move_prototypes(self, seed: int, rows: int) -> None:
         aggregator = prototypes(momentum=1.0)
-        labels = draw_labels(rows, CLASSES, seed).tolist()
+        labels = drawn_labels(rows, CLASSES, seed).tolist()
 
         for step in range(3):
             text = unit_rows(rows, WIDTH, seed + step)
@@ -203,7 +197,7 @@ class TestUpdate:
     ) -> None:
         aggregator = prototypes(momentum=0.0, mixer="mean")
         texts = [unit_rows(rows, WIDTH, seed), unit_rows(rows, WIDTH, seed + 1)]
-        labels = draw_labels(rows, CLASSES, seed).tolist()
+        labels = drawn_labels(rows, CLASSES, seed).tolist()
         shares = st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=rows, max_size=rows)
         weights = data.draw(shares)
 
@@ -223,7 +217,7 @@ class TestUpdate:
         self, seed: int, rows: int
     ) -> None:
         text = unit_rows(rows, WIDTH, seed)
-        labels = [draw_labels(rows, CLASSES, seed + index) for index in range(2)]
+        labels = [drawn_labels(rows, CLASSES, seed + index) for index in range(2)]
         order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
         straight, shuffled = prototypes(momentum=0.7), prototypes(momentum=0.7)
 
@@ -243,7 +237,7 @@ class TestUpdate:
         aggregator = prototypes(momentum=momentum)
 
         for step in range(4):
-            labels = draw_labels(rows, CLASSES, seed + step).tolist()
+            labels = drawn_labels(rows, CLASSES, seed + step).tolist()
             text = unit_rows(rows, WIDTH, seed + step)
             aggregator.update([teach(aggregator, stream(labels), text)])
 

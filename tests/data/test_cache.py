@@ -26,7 +26,7 @@ def test_cached_images_equal_their_files(tmp_path: Path) -> None:
 
 def test_cached_image_is_served_without_its_file(tmp_path: Path) -> None:
     images = references(tmp_path, 2)
-    cache = ImageCache(images, max_bytes=BYTES)
+    cache = ImageCache(images, MemoryStore(BYTES))
     first = cache.get(0).tobytes()
     cache.get(1)
     for image in images:
@@ -38,7 +38,7 @@ def test_cached_image_is_served_without_its_file(tmp_path: Path) -> None:
 
 def test_cache_without_budget_decodes_again(tmp_path: Path) -> None:
     images = references(tmp_path, 1)
-    cache = ImageCache(images, max_bytes=0)
+    cache = ImageCache(images, MemoryStore(0))
     cache.get(0)
     picture(9).save(images[0].path)
     assert cache.get(0).tobytes() == picture(9).tobytes()
@@ -60,7 +60,7 @@ def test_memory_store_takes_a_smaller_image_after_rejecting_a_larger() -> None:
 
 
 def test_cache_is_thread_safe(tmp_path: Path) -> None:
-    cache = ImageCache(references(tmp_path, 8), max_bytes=4 * BYTES)
+    cache = ImageCache(references(tmp_path, 8), MemoryStore(4 * BYTES))
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(cache.get, [i % 8 for i in range(200)]))
     expected = [picture(i).tobytes() for i in range(8)]

@@ -34,7 +34,7 @@ from latte.data.device_views import (
 from latte.data.views import TrainingView
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.settings import AugmentSettings, TrainSettings
-from tests.helpers.pictures import SilentProgress, picture, references
+from tests.helpers.pictures import CountingProgress, picture, references
 from tests.helpers.recorded import RecordedProgress
 
 FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
@@ -99,7 +99,7 @@ def cache(tmp_path: Path) -> ImageCache:
 
 
 def on_device(cache: ImageCache, view: TrainingView) -> DeviceViews:
-    images = resident_images(cache, CPU, None, SilentProgress())
+    images = resident_images(cache, CPU, None, CountingProgress())
     assert images is not None
     return DeviceViews(view, images)
 
@@ -166,7 +166,7 @@ def made(cache: ImageCache, progress: Any, **settings: Any) -> Any:
 
 def test_images_larger_than_the_budget_are_not_resident(cache: ImageCache) -> None:
     bytes_each = 90 * 70 * 3
-    progress = SilentProgress()
+    progress = CountingProgress()
     assert resident_images(cache, CPU, 9 * bytes_each, progress) is not None
     assert resident_images(cache, CPU, 9 * bytes_each - 1, progress) is None
 
@@ -185,7 +185,7 @@ def test_no_device_views_without_training_or_augmentation(
     cache: ImageCache, settings: dict[str, Any]
 ) -> None:
     assert AugmentSettings() == TrainSettings().augment
-    assert made(cache, SilentProgress(), augment_on="device", **settings) is None
+    assert made(cache, CountingProgress(), augment_on="device", **settings) is None
 
 
 def test_augment_on_device_raises_if_images_do_not_fit(
@@ -193,14 +193,14 @@ def test_augment_on_device_raises_if_images_do_not_fit(
 ) -> None:
     monkeypatch.setattr(module, "_budget", lambda device: 1000)
     with pytest.raises(LatteError, match="more than 25% of the memory of cpu"):
-        made(cache, SilentProgress(), augment_on="device")
+        made(cache, CountingProgress(), augment_on="device")
 
 
 def test_device_without_64_bit_numbers_is_rejected(cache: ImageCache) -> None:
     train = TrainSettings(augment_on="device")
     view = TrainingView(FORMAT, train.augment, seed=0)
     with pytest.raises(LatteError, match="cannot be made on mps"):
-        make_device_views(view, cache, "mps", train, SilentProgress())
+        make_device_views(view, cache, "mps", train, CountingProgress())
 
 
 def test_out_of_memory_on_the_device_falls_back_to_cpu(
@@ -210,4 +210,4 @@ def test_out_of_memory_on_the_device_falls_back_to_cpu(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(module.torch, "tensor", full)
-    assert resident_images(cache, CPU, None, SilentProgress()) is None
+    assert resident_images(cache, CPU, None, CountingProgress()) is None

@@ -10,7 +10,7 @@ from latte.data.images import decode_image
 from latte.data.scan import SkippedImage, scan_images, write_skipped
 from latte.interfaces import ImageReference
 from latte.io.files import digest
-from tests.helpers.pictures import SilentProgress, references
+from tests.helpers.pictures import CountingProgress, references
 
 
 def spoil(image: ImageReference, data: bytes) -> ImageReference:
@@ -20,7 +20,7 @@ def spoil(image: ImageReference, data: bytes) -> ImageReference:
 
 def test_scan_returns_images_in_order_with_content_hashes(tmp_path: Path) -> None:
     images = references(tmp_path, 30)
-    progress = SilentProgress()
+    progress = CountingProgress()
     scan = scan_images(images, progress, "reading")
     assert scan.images == tuple(images)
     assert scan.keys == tuple(digest(image.path.read_bytes()) for image in images)
@@ -36,7 +36,7 @@ def test_unreadable_images_are_skipped_with_their_reasons(tmp_path: Path) -> Non
     spoil(images[2], whole[: len(whole) - 40])
     spoil(images[3], b"not an image")
     images[5].path.unlink()
-    progress = SilentProgress()
+    progress = CountingProgress()
     scan = scan_images(images, progress, "reading")
     assert [image.id for image in scan.images] == ["001.png", "004.png"]
     assert [image.id for image in scan.skipped] == ["000.png", "002.png", "003.png", "005.png"]
@@ -52,7 +52,7 @@ def test_unreadable_images_are_skipped_with_their_reasons(tmp_path: Path) -> Non
 def test_folder_named_like_an_image_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "album.jpg").mkdir()
     scan = scan_images(
-        [ImageReference("album.jpg", tmp_path / "album.jpg")], SilentProgress(), "reading"
+        [ImageReference("album.jpg", tmp_path / "album.jpg")], CountingProgress(), "reading"
     )
     assert [image.id for image in scan.skipped] == ["album.jpg"]
 
@@ -60,7 +60,7 @@ def test_folder_named_like_an_image_is_skipped(tmp_path: Path) -> None:
 def test_cache_holds_the_images_decoded_by_the_scan(tmp_path: Path) -> None:
     images = references(tmp_path, 4)
     spoil(images[1], b"")
-    scan = scan_images(images, SilentProgress(), "reading")
+    scan = scan_images(images, CountingProgress(), "reading")
     expected = [decode_image(image.read_bytes()).tobytes() for image in scan.images]
     with patch.object(cache_module, "open_image", side_effect=AssertionError("decoded again")):
         assert [scan.cache.get(i).tobytes() for i in range(3)] == expected
@@ -68,7 +68,7 @@ def test_cache_holds_the_images_decoded_by_the_scan(tmp_path: Path) -> None:
 
 def test_cache_keeps_to_its_budget(tmp_path: Path) -> None:
     images = references(tmp_path, 3)
-    scan = scan_images(images, SilentProgress(), "reading", max_bytes=2 * 40 * 30 * 3)
+    scan = scan_images(images, CountingProgress(), "reading", max_bytes=2 * 40 * 30 * 3)
     with patch.object(cache_module, "open_image", wraps=cache_module.open_image) as opened:
         for index in (0, 1, 2, 2):
             scan.cache.get(index)
@@ -76,7 +76,7 @@ def test_cache_keeps_to_its_budget(tmp_path: Path) -> None:
 
 
 def test_scan_without_images_is_empty() -> None:
-    scan = scan_images([], SilentProgress(), "reading")
+    scan = scan_images([], CountingProgress(), "reading")
     assert (scan.images, scan.keys, scan.skipped) == ((), (), ())
 
 
@@ -98,7 +98,7 @@ def test_pipes_devices_and_huge_files_are_skipped(tmp_path: Path) -> None:
         file.truncate(2**30 + 1)
     names = ("pipe.jpg", "device.jpg", "huge.jpg")
     images = [ImageReference(name, tmp_path / name) for name in names]
-    skipped = scan_images(images, SilentProgress(), "reading").skipped
+    skipped = scan_images(images, CountingProgress(), "reading").skipped
     assert [one.reason for one in skipped] == [
         *["the file cannot be read: it is a pipe or a device"] * 2,
         "the file cannot be read: it has more than 1,073,741,824 bytes",

@@ -39,18 +39,18 @@ def references(folder: Path, count: int, width: int = 40, height: int = 30) -> l
     return [ImageReference(id=name, path=folder / name) for name in names]
 
 
-class SilentProgress:
+class CountingProgress:
     """A `Progress` that counts, and prints nothing."""
 
     def __init__(self) -> None:
         self.done = 0
         self.total = 0
 
-    def task(self, name: str, total: int | None, unit: str, done: int = 0) -> SilentProgress:
+    def task(self, name: str, total: int | None, unit: str, done: int = 0) -> CountingProgress:
         self.total = total
         return self
 
-    def __enter__(self) -> SilentProgress:
+    def __enter__(self) -> CountingProgress:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -55,12 +55,12 @@ def files_below(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _docstrings(path: Path, text: str) -> Iterator[Problem]:
+    """Check the docstrings of modules, classes, functions and attributes."""
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            begins = BEGINNINGS.match(ast.get_docstring(node) or "")
-            if begins and first is not None:
-                yield Problem(path, first.lineno, f'a docstring begins with "{begins[1]}"')
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            begins = BEGINNINGS.match(str(node.value.value).strip())
+            if begins:
+                yield Problem(path, node.lineno, f'a docstring begins with "{begins[1]}"')
 
 
 def _prose_of_code(text: str) -> Iterator[tuple[int, str]]:

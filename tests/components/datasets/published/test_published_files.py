@@ -23,7 +23,7 @@ from latte.components.datasets.published.dataset import (
 )
 from latte.components.datasets.published.facts import Facts, all_facts
 from latte.components.datasets.published.make_split import image_folders
-from latte.data.sources.splits import names_by_label, read_splits
+from latte.data.sources.splits import read_splits
 from latte.interfaces import Context
 from latte.io.files import digest
 
@@ -60,8 +60,7 @@ NAMES = {
 def test_a_published_split_is_as_the_table_says(facts: Facts) -> None:
     splits = read_splits(found(f"coop_splits/{facts.split}", f"{facts.folder}/{facts.split}"))
     assert sizes(splits) == expected_sizes(facts)
-    entries = names_by_label([entry for part in splits.values() for entry in part])
-    names = [facts.spell(entry.name) for entry in entries.values()]
+    names = [facts.spell(entry.name) for entry in splits.names_by_label().values()]
     assert ", ".join(names).startswith(NAMES[facts.name])
     assert len({*names}) == facts.classes
     assert not [name for name in names if "_" in name or name != name.lower()]
