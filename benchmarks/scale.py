@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks.scale_stages import STAGES, World, say
+from benchmarks.measuring import say
+from benchmarks.scale_stages import STAGES, World
 from latte.run.process import peak_memory_mb, start_measuring
 
 _STATUS = Path("/proc/self/status")
@@ -29,7 +30,7 @@ class Measured:
 
     name: str
     seconds: float
-    """Of the processor, all threads together."""
+    """CPU seconds of all threads together."""
     peak: float
     """MiB above what was resident before."""
     kept: float

@@ -24,11 +24,12 @@ import torch
 from benchmarks.folder_cells import CELLS, NO_CLASS, can_draw
 from benchmarks.folder_rows import Row, RowFile
 from benchmarks.folder_sets import read_plans, settings
-from benchmarks.scale_stages import say
+from benchmarks.measuring import say
 from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_files, number
 from benchmarks.trained_summary import judged, summary
-from latte.cli.progress import QuietProgress, make_progress
+from latte.cli.progress import make_progress
 from latte.interfaces import Evaluation, Progress
+from latte.interfaces.progress import SilentProgress
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
@@ -53,7 +54,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "flyp": {},
     "reclip": {"train": {"max_epochs": 1}},
 }
-"""What changes in each recipe that comes with latte, beside dataset, seed and guard."""
+"""Changes to each recipe that comes with latte, besides dataset, seed and guard."""
 _BATCHED = ("demo", "transductive", "flyp")
 
 
@@ -183,7 +184,7 @@ def _run(
     text = dump_yaml(recipe_for(recipe, drawn.write(folder), len(drawn.own), seed))
     write_text(path, text)
     loaded = load_recipe(path, registry)
-    run_recipe(loaded, registry, QuietProgress(), until="evaluate", output=out / "runs")
+    run_recipe(loaded, registry, SilentProgress(), until="evaluate", output=out / "runs")
     run = run_folder(loaded, None, out / "runs")
     labels = drawn.own_labels(folder)
     rows = rows_of(run, drawn, labels, (MODEL, name, cell, seed, recipe))

@@ -64,7 +64,7 @@ class OpenClipBackbone(Backbone):
         self.model = model
         self.config = config
         self.text_path = text_path_of(model)
-        """How texts are padded: `packed`, `cut` or `full`; see `text_path_of`."""
+        """Padding of texts: `packed`, `cut` or `full`; see `text_path_of`."""
         self.image_path: Literal["class token", "full"] = (
             "class token" if reads_class_token(model.visual) else "full"
         )

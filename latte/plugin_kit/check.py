@@ -33,7 +33,7 @@ class Finding:
     """The package, or `kind name` of a component."""
     check: str
     problem: str | None = None
-    """None if the check passed."""
+    """Reason of the failure; None if the check passed."""
     skipped: str | None = None
     """Reason why the check was not made."""
 

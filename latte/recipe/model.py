@@ -40,7 +40,7 @@ class LearnerChoice:
     settings: LearnerSettings
     prototypes: Choice
     loss: Choice | None
-    """None only if the recipe trains nothing."""
+    """Chosen loss; None only if the recipe trains nothing."""
 
 
 @dataclass(frozen=True)

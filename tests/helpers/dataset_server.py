@@ -17,7 +17,7 @@ class Server(ThreadingHTTPServer):
         self.files = files
         self.requests: list[str | None] = []
         self.cuts: list[int] = []
-        """How many bytes each of the next answers sends before the connection is cut."""
+        """Bytes that each of the next answers sends before the connection is cut."""
         self.stall = threading.Event()
         """Once it is set, cut answers keep their connection open until the server ends."""
         self.ended = threading.Event()

@@ -92,6 +92,6 @@ def test_error_messages_do_not_contain_secrets(
         monkeypatch.setenv(name, value)
     path.write_text(RECIPE + 'seed: "${HF_TOKEN}"\nguard: "${HF_TOKEN}"\n')
     assert run_command_line(["check", str(path)]) == 2
-    told = "".join(capsys.readouterr())
-    assert 'expected a whole number, got the text "${HF_TOKEN}"' in told
-    assert SECRET not in told
+    reported = "".join(capsys.readouterr())
+    assert 'expected a whole number, got the text "${HF_TOKEN}"' in reported
+    assert SECRET not in reported

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.thorough
 OK = b"HTTP/1.1 200 OK\r\n"
 DEADLINE = 0.5
 Pieces = Callable[[], Iterable[bytes]]
-"""What a server sends, piece by piece; None of its servers ever reads more than the request."""
+"""Function that yields the pieces of bytes that a server sends."""
 
 
 @contextmanager

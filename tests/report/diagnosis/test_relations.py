@@ -64,10 +64,10 @@ def test_a_measure_of_classes_that_tells_the_gain_and_one_that_does_not() -> Non
         CLASS_CONFIDENCE: torch.tensor([1.0, 2, 3, 4, 5, 6, 7]),
         CLASS_LABELS_KEPT: torch.ones(7),
     }
-    told, silent = relate_classes(measured, gains)
-    assert told.measure is CLASS_CONFIDENCE
-    assert told.values == (1, 2, 3, 4, 5, 6, 7)
-    assert (told.correlation.pairs, told.correlation.rho) == (6, pytest.approx(1.0))
+    related, silent = relate_classes(measured, gains)
+    assert related.measure is CLASS_CONFIDENCE
+    assert related.values == (1, 2, 3, 4, 5, 6, 7)
+    assert (related.correlation.pairs, related.correlation.rho) == (6, pytest.approx(1.0))
     assert math.isnan(silent.correlation.rho)
 
 
