@@ -125,4 +125,4 @@ def _report(
     if len(sides) == 2:
         equal = sum(a == b for a, b in zip(*(side.texts for side in sides), strict=True))
         lines += [ratio_line(*sides), f"equal texts: {equal} of {images}"]
-    say([*lines, memory_line()])
+    say(*lines, memory_line())

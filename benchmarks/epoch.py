@@ -34,11 +34,11 @@ from benchmarks.measuring import (
 from benchmarks.reference_step import ReferenceStep
 from benchmarks.step import LEARNING_RATE, TOLERANCE, arithmetic, precision_dtype
 from benchmarks.step_problem import Problem, make_problem
-from latte.cli.progress import QuietProgress
 from latte.data.batches import epoch_batches
 from latte.data.cache import ImageCache
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
+from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import AugmentSettings, OptimizerSettings, TrainSettings
 from latte.run.process import keep_freed_memory
 from latte.train.learner import Learner
@@ -112,7 +112,7 @@ class Latte:
             return {}
 
         try:
-            train(self._training(rounds + 2, after_an_epoch), QuietProgress())
+            train(self._training(rounds + 2, after_an_epoch), SilentProgress())
         except Finished:
             return
 
@@ -273,7 +273,7 @@ def _report(
             f"{_difference(textbook, latte):.1e}",
         ]
     once = f"filling latte's image cache, once: {1000 * filling / options.images:.2f} ms an image"
-    say([*lines, once, memory_line()])
+    say(*lines, once, memory_line())
 
 
 def _line(timed: Timed, images: int, tokens: Mapping[str, int], peak: float) -> str:

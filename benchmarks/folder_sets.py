@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.folder_cells import Images, LabelledSet, subset
-from benchmarks.scale_stages import no_clip
+from benchmarks.measuring import no_clip
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone

@@ -26,7 +26,7 @@ from benchmarks.folder_methods import (
 from benchmarks.folder_rows import Row, RowFile
 from benchmarks.folder_sets import Sets, read_plans, settings
 from benchmarks.folder_summary import summary
-from benchmarks.scale_stages import say
+from benchmarks.measuring import say
 from latte.cli.progress import make_progress
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.errors import did_you_mean

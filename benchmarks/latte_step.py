@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.measuring import no_clip
 from benchmarks.step_problem import TEMPLATE, Problem
 from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
@@ -24,7 +25,7 @@ from latte.components.options import (
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
-from latte.interfaces import Backbone, Batch, Context, EpochInfo, TrainingStart
+from latte.interfaces import Batch, Context, EpochInfo, TrainingStart
 from latte.interfaces.settings import OptimizerSettings, Precision
 from latte.toolkit.descriptions import (
     ClassDescription,
@@ -122,8 +123,4 @@ def _no_features(name: str) -> Tensor:
     raise AssertionError("nobody asks for frozen features of descriptions here")
 
 
-def _no_clip() -> Backbone:
-    raise AssertionError("nobody asks for the frozen CLIP here")
-
-
-_CONTEXT = Context(base_dir=Path(), cache_dir=Path(), device="cpu", seed=0, frozen_clip=_no_clip)
+_CONTEXT = Context(base_dir=Path(), cache_dir=Path(), device="cpu", seed=0, frozen_clip=no_clip)

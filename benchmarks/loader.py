@@ -26,13 +26,13 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from latte.cli.progress import QuietProgress
 from latte.data.cache import ImageCache
 from latte.data.compiled_views import compiled_views
 from latte.data.disk_cache import DiskStore
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView
 from latte.interfaces import ImageReference, PixelFormat
+from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import AugmentSettings
 from latte.run.process import keep_freed_memory
 
@@ -91,7 +91,7 @@ def filled_cache(images: Sequence[ImageReference], folder: Path) -> tuple[ImageC
     for _ in range(2):
         begun = time.perf_counter()
         store = DiskStore(folder, _CACHE_BYTES, sys.exit)
-        scan = scan_images(images, QuietProgress(), "decode", max_bytes=0, disk=store)
+        scan = scan_images(images, SilentProgress(), "decode", max_bytes=0, disk=store)
         seconds.append(time.perf_counter() - begun)
     return scan.cache, seconds[0]
 

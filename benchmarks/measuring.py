@@ -1,16 +1,17 @@
-"""Shared measurements: alternating times of two sides, and the machine's matmul throughput."""
+"""Shared pieces of measurements: timed sides, matmul throughput, printed lines, no CLIP."""
 
 from __future__ import annotations
 
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import median
 from typing import TypeVar
 
 import torch
 
+from latte.interfaces import Backbone
 from latte.run.profile import matmul_throughput
 from latte.train.timing import count_flops
 
@@ -70,7 +71,12 @@ def memory_line() -> str:
     return f"peak memory of the process: {peak:.2f} GiB"
 
 
-def say(lines: Sequence[str]) -> None:
-    """Print `lines`."""
-    sys.stdout.write("\n".join(lines) + "\n")
+def say(*lines: str) -> None:
+    """Print `lines` at once, as the next ones may take minutes."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
+
+
+def no_clip() -> Backbone:
+    """Raise an `AssertionError`: for contexts in which no component may load the frozen CLIP."""
+    raise AssertionError("nothing that is measured here needs the frozen CLIP")

@@ -122,4 +122,4 @@ def _report(options: argparse.Namespace, sides: Sequence[Side]) -> None:
         )
     if len(sides) == 2:
         lines += [ratio_line(*sides), f"equal labels: {_equal(sides):.2%}"]
-    say([*lines, memory_line()])
+    say(*lines, memory_line())

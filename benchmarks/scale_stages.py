@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.cli.progress import QuietProgress
+from benchmarks.measuring import no_clip, say
 from latte.components.datasets.listing import ListDataset, ListOptions
 from latte.components.options import MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
@@ -27,7 +26,6 @@ from latte.describe.generate import GenerateResult, generate
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import (
-    Backbone,
     Classifier,
     Context,
     Describer,
@@ -39,6 +37,7 @@ from latte.interfaces import (
     RunResults,
     TrainingStart,
 )
+from latte.interfaces.progress import SilentProgress
 from latte.report.card import model_card
 from latte.report.page.page import run_page
 from latte.results.folder import RunFolder
@@ -162,7 +161,7 @@ class World:
         )
         return SimpleNamespace(
             folder=self.run,
-            progress=QuietProgress(),
+            progress=SilentProgress(),
             recipe=recipe,
             seed=0,
             build=lambda choice, options=None: kinds[choice.label],
@@ -202,12 +201,12 @@ def scan(world: World) -> None:
     """Scan, with content keys."""
     references = [NamedImage(one.id, one.path) for one in world.listed]
     world.listed = ()
-    training = scan_images(references, QuietProgress(), "check", verified=Everything())
+    training = scan_images(references, SilentProgress(), "check", verified=Everything())
     tests = [
         NamedImage(f"test/{row:08}.jpg", Path(f"test/{row:08}.jpg"))
         for row in range(world.labelled)
     ]
-    evaluation = scan_images(tests, QuietProgress(), "check", verified=Everything())
+    evaluation = scan_images(tests, SilentProgress(), "check", verified=Everything())
     labels = tuple((torch.arange(world.labelled) % world.classes).tolist())
     world.images = Images(world.class_names, TEMPLATE, training, evaluation, labels)
 
@@ -257,7 +256,7 @@ def write_texts(world: World) -> None:
     assert world.plans is not None
     describer = NamingDescriber(NoOptions(), world.context)
     with DescriptionStore(world.folder / "texts") as store:
-        world.results = {"main": generate(describer, world.plans["main"], store, QuietProgress())}
+        world.results = {"main": generate(describer, world.plans["main"], store, SilentProgress())}
 
 
 def make_bank(world: World) -> None:
@@ -280,7 +279,7 @@ def serve(world: World) -> None:
     describer = NamingDescriber(NoOptions(), world.context)
     with DescriptionStore(world.folder / "texts") as store:
         plans = plan_requests(world.training, world.kinds, {"main": describer}, seed=0)
-        generate(describer, plans["main"], store, QuietProgress())
+        generate(describer, plans["main"], store, SilentProgress())
 
 
 def load_bank(world: World) -> None:
@@ -346,12 +345,6 @@ def report(world: World) -> None:
     say(f"    index.html and README.md: {sizes}")
 
 
-def say(line: str) -> None:
-    """Print `line` now, as the next may take minutes."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 STAGES: Sequence[Callable[[World], None]] = (
     list_images,
     scan,
@@ -370,11 +363,6 @@ STAGES: Sequence[Callable[[World], None]] = (
     collect,
     report,
 )
-
-
-def no_clip() -> Backbone:
-    """For a context: nothing that is measured may load a CLIP."""
-    raise AssertionError("no stage here needs the CLIP")
 
 
 def _no_texts(name: str) -> Tensor:

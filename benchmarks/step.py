@@ -155,4 +155,4 @@ def _report(options: argparse.Namespace, sides: Sequence[Side], peak: float) -> 
             f"difference after {options.rounds + 1} steps: loss {loss:.1e}, "
             f"prototypes {prototypes:.1e}",
         ]
-    say([*lines, memory_line()])
+    say(*lines, memory_line())

@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.scale_stages import no_clip, say
+from benchmarks.measuring import no_clip, say
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
-from latte.cli.progress import QuietProgress
 from latte.components.datasets.coop import CoopDataset, CoopOptions
 from latte.data.scan import scan_images
 from latte.evaluate.predictions import separation
 from latte.interfaces import Context
+from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import load_registry
 
@@ -54,8 +54,8 @@ def _features(root: Path, split: Path, model: str) -> tuple[Tensor, Tensor, Tens
     dataset = CoopDataset(CoopOptions(root=str(root), split=str(split)), context)
     label_of = {one.image.id: one.label for one in dataset.evaluation_images()}
     images = [one.image for one in dataset.evaluation_images()]
-    scan = scan_images(images, QuietProgress(), "check")
-    features = encode_cached_images(clip, scan.cache, 64, QuietProgress(), "encode")
+    scan = scan_images(images, SilentProgress(), "check")
+    features = encode_cached_images(clip, scan.cache, 64, SilentProgress(), "encode")
     texts = ClassTexts.of(dataset.templates, dataset.class_aliases)
     labels = torch.tensor([label_of[image.id] for image in scan.images])
     return features, encode_class_texts(clip, texts), labels, float(clip.logit_scale.detach())

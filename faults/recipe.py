@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.helpers.clip_models import TINY_CLIP, build_clip
 from tests.helpers.recorded import write_colour_images
-from tests.run.conftest import RECIPE
+from tests.helpers.squares import RECIPE
 
 
 def write_recipe(folder: Path) -> Path:

@@ -81,10 +81,10 @@ def _keep(findings: Path, data: bytes, error: BaseException) -> None:
     """Store the input and the traceback, once per kind of failure."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     name = f"{type(error).__name__}-{Path(last.filename).stem}-{last.lineno}"
-    told = findings / f"{name}.txt"
-    if not told.exists():
+    reported = findings / f"{name}.txt"
+    if not reported.exists():
         (findings / f"{name}.input").write_bytes(data)
-        told.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        reported.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from fuzz import seeds
 from latte.components.datasets.published.location import VARIANTS, read_variants
 from latte.data.images import MAX_PIXELS, decode_image
 from latte.data.sources.listed import ListedPaths
-from latte.data.sources.splits import SPLIT_NAMES, names_by_label, read_splits
+from latte.data.sources.splits import Splits, read_splits
 from latte.data.sources.tables import iterate_rows
 from latte.describe.import_export import import_texts
 from latte.describe.inventory import Archive, holdings, statistics
@@ -77,16 +77,17 @@ def _split(data: bytes, folder: Path) -> None:
     path = folder / "split.json"
     path.write_bytes(data)
     paths = ListedPaths(folder, absolute=False)
-    for entries in read_splits(path).values():
-        names_by_label(entries)
+    splits = read_splits(path)
+    for entries in splits.values():
         for entry in entries:
             _refuse_outside(paths.reference(entry.path, entry.where).path, folder)
+    splits.names_by_label()
 
 
 def _variants(data: bytes, folder: Path) -> None:
     names, _, rest = data.partition(b"\0")
     (folder / VARIANTS).write_bytes(names)
-    for split in SPLIT_NAMES:
+    for split in Splits.NAMES:
         lines, _, rest = rest.partition(b"\0")
         (folder / f"images_variant_{split}.txt").write_bytes(lines)
     paths = ListedPaths(folder, absolute=False)

@@ -47,7 +47,7 @@ def write_pages(docs: Path) -> None:
 def _recipe_page() -> Iterator[str]:
     yield "# Every key of a recipe"
     yield ""
-    yield "`latte check RECIPE` prints a recipe complete, with where each value comes from."
+    yield "`latte check RECIPE` prints all values of a recipe, with the source of each."
     for title, model, prefix in SECTIONS:
         yield from ("", f"## {title}", "", _first_line(model), "")
         yield from _table(model, prefix)

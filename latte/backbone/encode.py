@@ -19,6 +19,9 @@ from latte import distributed
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
 from latte.interfaces import Backbone, LatteError, Progress
+from latte.toolkit.descriptions import fill
+
+_TEXTS_PER_PASS = 1024
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,23 @@ class ClassTexts:
 
     @classmethod
     def of(cls, templates: Sequence[str], names: Sequence[Sequence[str]]) -> Self:
-        """Fill `templates` with the names of each class. See `fill_template`."""
-        return cls(tuple(_filled(templates, of_class) for of_class in names))
+        """Fill `templates` with the names of each class.
+
+        Raises:
+            LatteError: if a template does not contain `{class}`.
+        """
+        for template in templates:
+            if "{class}" not in template:
+                raise LatteError(
+                    f"the template {template!r} does not mention the class",
+                    hint='write {class} where the name belongs, as in "a photo of a {class}."',
+                )
+        return cls(
+            tuple(
+                tuple(fill(template, name) for name in of_class for template in templates)
+                for of_class in names
+            )
+        )
 
     @property
     def sentences(self) -> list[str]:
@@ -60,27 +78,6 @@ class ClassTexts:
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
         places[there] = torch.arange(len(self.sentences))
         return places
-
-
-def _filled(templates: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(fill_template(template, [name])[0] for name in names for template in templates)
-
-
-def fill_template(template: str, class_names: Sequence[str]) -> list[str]:
-    """Return one text per class: the template with `{class}` replaced by the class name.
-
-    Raises:
-        LatteError: if the template does not contain `{class}`.
-    """
-    if "{class}" not in template:
-        raise LatteError(
-            f"the template {template!r} does not mention the class",
-            hint='write {class} where the name belongs, as in "a photo of a {class}."',
-        )
-    return [template.replace("{class}", name) for name in class_names]
-
-
-_TEXTS_PER_PASS = 1024
 
 
 def encode_image_batches(

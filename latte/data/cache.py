@@ -25,17 +25,16 @@ class ImageCache:
     def __init__(
         self,
         images: Sequence[ImageReference],
-        max_bytes: int = DEFAULT_CACHE_BYTES,
         store: PixelStore | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
-        """Cache pixels in `store`, by default up to `max_bytes` in memory.
+        """Cache pixels in `store`, by default up to `DEFAULT_CACHE_BYTES` in memory.
 
         `keys` are hashes of the images' contents; they are needed if `store` is shared with other
         caches or processes.
         """
         self.images = images
-        self.store: PixelStore = MemoryStore(max_bytes) if store is None else store
+        self.store: PixelStore = MemoryStore(DEFAULT_CACHE_BYTES) if store is None else store
         self._keys = keys
 
     def __len__(self) -> int:

@@ -68,7 +68,7 @@ def generate(
     own = own_rows(rows, plan.requests.key)
     written = _Pass(describer, plan, store, progress, ask_again).answer(own)
     written, spent = wait_for_answers(
-        store, rows, plan.requests.key, written=written, spent=describer.counters
+        store, rows, own, plan.requests.key, written=written, spent=describer.counters
     )
     result = _result(plan, rows, written, store)
     _check_any(result, plan, rows, store, whole=shard is None)

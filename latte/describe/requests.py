@@ -159,11 +159,6 @@ class Ragged(Sequence[tuple[int, ...]]):
         count, size = rows.shape
         return cls(rows.reshape(-1), numpy.arange(1, count + 1) * size)
 
-    @property
-    def counts(self) -> NDArray[numpy.int64]:
-        """Length of each tuple: (R,)."""
-        return numpy.diff(self._bounds)
-
     def __len__(self) -> int:
         return len(self._bounds) - 1
 

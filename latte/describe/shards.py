@@ -38,10 +38,8 @@ class Shard:
     @classmethod
     def of_torchrun(cls, environment: Mapping[str, str]) -> Self | None:
         """Return the shard of this process if `torchrun` started several, else None."""
-        rank, world = environment.get("RANK", ""), environment.get("WORLD_SIZE", "")
-        if not (rank.isdecimal() and world.isdecimal()) or int(world) < 2:
-            return None
-        return cls.parse(f"{int(rank) + 1}/{world}")
+        start = distributed.start_of(environment)
+        return None if start is None else cls(start.rank + 1, start.world_size)
 
     def holds(self, key: str) -> bool:
         """Return True if the request `key` is in this shard; all processes get the same result."""
@@ -66,6 +64,7 @@ def own_rows(rows: Sequence[int], key: Key) -> Sequence[int]:
 def wait_for_answers(
     store: DescriptionStore,
     rows: Sequence[int],
+    own: Sequence[int],
     key: Key,
     *,
     written: int,
@@ -73,12 +72,12 @@ def wait_for_answers(
 ) -> tuple[int, Mapping[str, int]]:
     """Wait until the answers of all processes are in `store`; return summed counts.
 
-    The counts are the number of texts `written` and the describers' counters `spent`, each summed
-    over all processes. Raises `LatteError` if answers of another process do not appear in `store`.
+    `rows` are the indices of the requests of all processes, and `own` those of this process. The
+    counts are the number of texts `written` and the describers' counters `spent`, each summed over
+    all processes. Raises `LatteError` if answers of another process do not appear in `store`.
     """
     if distributed.world_size() == 1:
         return written, spent
-    own = own_rows(rows, key)
     distributed.barrier()
     found = distributed.all_gather_object([_answers(store, own, key), written])
     expected = sum(answers for answers, _ in found)

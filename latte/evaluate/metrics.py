@@ -33,7 +33,7 @@ def evaluate_predictions(
     Raises:
         LatteError: if there are no images, a similarity is not finite, or a label is not a class.
     """
-    found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
+    found = in_blocks(similarities)
     return evaluate_ranks(name, label_ranks(name, found, labels), labels, found.classes, baseline)
 
 
@@ -72,7 +72,7 @@ def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) 
 
     Arguments and errors are those of `evaluate_predictions`.
     """
-    found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
+    found = in_blocks(similarities)
     labels = labels.cpu()
     _check(name, found.images, found.classes, labels)
     ranks, broken = torch.empty_like(labels), 0

@@ -98,18 +98,13 @@ PLAIN = Columns()
 """Columns of runs without a posterior."""
 
 
-def write_predictions(
-    path: Path,
-    rows: Iterable[Prediction],
-    format: PredictionFormat = "csv",
-    columns: Columns = PLAIN,
-) -> None:
-    """Write all rows to `path` atomically."""
+def write_predictions(path: Path, rows: Iterable[Prediction], columns: Columns = PLAIN) -> None:
+    """Write all rows to `path` as CSV, atomically."""
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as f,
     ):
-        stream_predictions(f, rows, format, columns)
+        stream_predictions(f, rows, "csv", columns)
 
 
 def stream_predictions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -34,8 +33,10 @@ class Similarities:
         return torch.cat(labels)
 
 
-def in_blocks(similarities: Tensor) -> Similarities:
-    """Wrap a tensor (M, C) that is in memory."""
+def in_blocks(similarities: Tensor | Similarities) -> Similarities:
+    """Return `similarities` as blocks; a tensor (M, C) in memory is wrapped."""
+    if isinstance(similarities, Similarities):
+        return similarities
     images, classes = similarities.shape
     return Similarities(images, classes, lambda rows: similarities[rows])
 
@@ -48,40 +49,24 @@ class Diagnostics:
     """Mean probability of the top class (softmax of logit scale times similarity)."""
     margin: float
     """Mean difference between the two highest similarities; 0 with a single class."""
-    balance: float
-    """Entropy of the predicted classes divided by log C: 1 if all classes are predicted equally
-    often, 0 if all images get the same class. A drop is a sign of collapse."""
-    class_counts: tuple[int, ...]
-    """Number of images predicted as each class, in label order."""
 
 
 def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnostics:
     """Return the measures of a classifier from unscaled similarities (N, C) of N > 0 images."""
-    found = in_blocks(similarities) if isinstance(similarities, Tensor) else similarities
+    found = in_blocks(similarities)
     blocks = [_figures(block.detach().float(), logit_scale) for block in found]
-    labels, confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-    counts = torch.bincount(labels, minlength=found.classes)
+    confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))
     return Diagnostics(
         confidence=confidences.mean().item(),
         margin=float(margins.mean()),
-        balance=balance(counts),
-        class_counts=tuple(counts.tolist()),
     )
 
 
-def _figures(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each image's top class, the probability of this class, and the margin, each (B,)."""
+def _figures(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor]:
+    """Return the probability of each image's top class, and the margin, each (B,)."""
     confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
     best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
-    return similarities.argmax(dim=1), confidences, best[:, 0] - best[:, -1]
-
-
-def balance(counts: Tensor) -> float:
-    """Return the entropy of the distribution `counts` (C,) divided by log C; 1 if C is 1."""
-    if len(counts) == 1:
-        return 1.0
-    shares = counts.double() / counts.sum()
-    return min(1.0, float(torch.special.entr(shares).sum()) / math.log(len(counts)))
+    return confidences, best[:, 0] - best[:, -1]
 
 
 def agreement(labels: Tensor, other: Tensor) -> float:

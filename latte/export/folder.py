@@ -1,8 +1,7 @@
-"""Code that all exports share: atomic folders, prototypes, and metadata of the model."""
+"""Code that all exports share: atomic folders, required packages, and the model's metadata."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
-from safetensors.torch import save_file
 
 from latte.interfaces import Calibration, LatteError
-from latte.io.files import sync_folder, write_atomically
-from latte.run.adapted import Adapted, classifier_tensors
+from latte.io.files import sync_files
+from latte.run.adapted import Adapted
 
 PROTOTYPES = "prototypes.safetensors"
 
@@ -65,19 +63,12 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
     try:
         yield temporary
         for path in (temporary, *(one for one in temporary.rglob("*") if one.is_dir())):
-            sync_folder(path)
+            sync_files(path)
         if folder.is_dir():
             shutil.rmtree(folder)
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def write_prototypes(exported: Exported, path: Path) -> None:
-    """Write the prototypes as safetensors, with `about` as JSON in the metadata `latte`."""
-    metadata = {"latte": json.dumps(exported.about(), ensure_ascii=False)}
-    with write_atomically(path) as temporary:
-        save_file(classifier_tensors(exported.adapted), temporary, metadata=metadata)
 
 
 def require(package: str, extra: str, oldest: str = "0") -> None:

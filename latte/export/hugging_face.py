@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.export.clip_tokenizer import clip_tokenizer
 from latte.export.clip_weights import clip_config, clip_weights, text_tower
-from latte.export.folder import PROTOTYPES, Exported, require, whole_folder, write_prototypes
+from latte.export.folder import PROTOTYPES, Exported, require, whole_folder
 from latte.export.readme import transformers_readme
 from latte.interfaces import LatteError, PixelFormat
 from latte.io.files import write_text
-from latte.run.adapted import Member
+from latte.run.adapted import Member, write_prototypes
 
 _TRANSFORMERS = "5.4"
 """First version that calls its Pillow image processor `CLIPImageProcessorPil`."""
@@ -35,7 +35,7 @@ def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> P
         for member, config in zip(members, configs, strict=True):
             below = temporary if len(members) == 1 else temporary / member.name
             _write_model(member, config, below)
-        write_prototypes(exported, temporary / PROTOTYPES)
+        write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
         write_text(temporary / "README.md", transformers_readme(exported, folder.name))
     return folder
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.export.folder import PROTOTYPES, Exported, require, whole_folder, write_prototypes
+from latte.export.folder import PROTOTYPES, Exported, require, whole_folder
 from latte.export.readme import onnx_readme
 from latte.interfaces import LatteError, PixelFormat
 from latte.io.files import write_json, write_text
+from latte.run.adapted import write_prototypes
 
 MODEL = "model.onnx"
 METADATA = "metadata.json"
@@ -83,7 +84,7 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
     with whole_folder(folder, replace=replace) as temporary:
         _write_model(ImageClassifier(exported).eval(), pixels.size, temporary / MODEL)
         write_json(temporary / METADATA, _metadata(exported, pixels))
-        write_prototypes(exported, temporary / PROTOTYPES)
+        write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
         write_text(temporary / "README.md", onnx_readme(exported, folder.name, pixels))
     return folder
 

@@ -106,7 +106,7 @@ def digest_json(value: Any) -> str:
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
-def sync_folder(folder: Path) -> None:
+def sync_files(folder: Path) -> None:
     """Flush every file directly in `folder` to disk; call this before renaming the folder."""
     for path in folder.iterdir():
         if path.is_file():

@@ -20,7 +20,7 @@ from latte.registry.spec import Kind
 Method = Literal["zero-shot", "mixture", "training-free", "latteclip"]
 
 _NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
-"""Component that a method needs and that only a plugin provides, by method."""
+"""Components that methods need and that come with plugins, by method."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 

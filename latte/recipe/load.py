@@ -22,7 +22,6 @@ from latte.recipe.overrides import apply_overrides
 from latte.recipe.reader import RecipeReader
 from latte.recipe.shipped import SUFFIXES, shipped_names
 from latte.recipe.variables import Written
-from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
 from latte.registry.spec import BY, NAME, USE
 
@@ -155,10 +154,14 @@ def resolved_data(
     """Return `recipe` without controls as plain data, which loads as the same recipe."""
 
     def component(choice: Choice) -> dict[str, Any]:
-        registered = Registered(choice.spec, choice.distribution, choice.version)
         label = {NAME: choice.label} if choice.label != choice.spec.name else {}
         by = {BY: choice.by} if choice.by else {}
-        return {USE: written_name(registry, registered), **label, **by, **_plain(choice.options)}
+        return {
+            USE: written_name(registry, choice.registered),
+            **label,
+            **by,
+            **_plain(choice.options),
+        }
 
     def parts(learner: LearnerChoice) -> dict[str, Any]:
         loss = {"loss": component(learner.loss)} if learner.loss else {}

@@ -15,6 +15,7 @@ from latte.interfaces.settings import (
     LearnerSettings,
     TrainSettings,
 )
+from latte.registry.plugin import Registered
 from latte.registry.spec import ComponentSpec
 
 
@@ -31,6 +32,11 @@ class Choice:
     options: Options
     by: str | None = None
     """Label of the describer that a description asks; None means the recipe's first describer."""
+
+    @property
+    def registered(self) -> Registered:
+        """The component as the registry loads and builds it."""
+        return Registered(self.spec, self.distribution, self.version)
 
 
 @dataclass(frozen=True)

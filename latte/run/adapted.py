@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,15 +105,15 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
         "class_names": adapted.class_names,
         "learners": [member.name for member in adapted.members],
     }
-    # One key only: safetensors writes several keys in an order that differs between processes.
-    metadata = {"latte": json.dumps(about, ensure_ascii=False)}
-    with write_atomically(folder.prototypes) as temporary:
-        save_file(classifier_tensors(adapted), temporary, metadata=metadata)
+    write_prototypes(folder.prototypes, adapted, about)
     return folder.prototypes
 
 
-def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:
-    """Return the tensors `NAME.weights`, `NAME.owners` and, if any, `NAME.bias` of each learner."""
+def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> None:
+    """Write the prototypes as safetensors, with `about` as JSON in the metadata `latte`.
+
+    The tensors of each learner are `NAME.weights`, `NAME.owners` and, if any, `NAME.bias`.
+    """
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
         found = member.classifier
@@ -121,7 +121,10 @@ def classifier_tensors(adapted: Adapted) -> dict[str, Tensor]:
         tensors[f"{member.name}.owners"] = found.owners.contiguous()
         if found.bias is not None:
             tensors[f"{member.name}.bias"] = found.bias.contiguous()
-    return tensors
+    # One key only: safetensors writes several keys in an order that differs between processes.
+    metadata = {"latte": json.dumps(about, ensure_ascii=False)}
+    with write_atomically(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
 
 
 def load_adapted(

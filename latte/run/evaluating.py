@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from latte.evaluate.metrics import to_json
 from latte.evaluate.predictions import Columns, Prediction, predict_rows, write_predictions
 from latte.evaluate.priors import present_classes
 from latte.evaluate.similarities import Similarities
+from latte.interfaces import PresentNames
 from latte.io.files import write_atomically, write_json
 from latte.results.finished import PSEUDO_LABEL_COLUMNS, FinishedRun
 from latte.results.folder import RunFolder
@@ -180,15 +181,8 @@ def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) ->
     """Estimate which classes occur among the training images, and write `present.json`."""
     # Rounding puts some probabilities above 1.
     found = present_classes(answers.likeliest, answers.probabilities.clamp(max=1), len(class_names))
-    write_json(
-        path,
-        {
-            "expected": found.expected,
-            "low": found.interval[0],
-            "high": found.interval[1],
-            "unsupported": [class_names[label] for label in found.unsupported],
-        },
-    )
+    unsupported = tuple(class_names[label] for label in found.unsupported)
+    write_json(path, asdict(PresentNames(found.expected, *found.interval, unsupported)))
 
 
 def _predictions(images: Images, found: Measured, scale: float, top_k: int) -> Iterator[Prediction]:

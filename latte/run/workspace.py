@@ -12,7 +12,6 @@ import platformdirs
 from latte import distributed
 from latte.interfaces import Context, Dataset, LatteError, Progress
 from latte.recipe.model import Choice, Recipe
-from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.identity import run_hash
@@ -148,8 +147,7 @@ class Workspace:
 
     def build(self, choice: Choice, options: Any = None) -> Any:
         """Build the component that the recipe chose; `options` replace the recipe's options."""
-        registered = Registered(choice.spec, choice.distribution, choice.version)
-        return self.registry.build(registered, options or choice.options, self.context)
+        return self.registry.build(choice.registered, options or choice.options, self.context)
 
 
 def find_device(wanted: str) -> str:
@@ -184,8 +182,7 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
         seed=recipe.general.seed,
         frozen_clip=_no_clip,
     )
-    registered = Registered(choice.spec, choice.distribution, choice.version)
-    return cast("Dataset[Any]", registry.build(registered, choice.options, context))
+    return cast("Dataset[Any]", registry.build(choice.registered, choice.options, context))
 
 
 def _no_clip() -> NoReturn:

@@ -1,1 +1,1 @@
-"""Building blocks of adaptation methods, exported by `latte.api`."""
+"""Building blocks of adaptation methods; plugins import them from `latte.api`."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latte import distributed
 from latte.interfaces import LatteError, PseudoLabeler
-from latte.io.files import sync_folder
+from latte.io.files import sync_files
 from latte.io.tensor_files import DamagedTensorsError, load_tensors, save_tensors
 from latte.train.learner import Learner
 
@@ -75,7 +75,7 @@ def save_checkpoint(
     temporary.mkdir()
     try:
         save_tensors(temporary / _FILE, _tensors(learners, labelers))
-        sync_folder(temporary)
+        sync_files(temporary)
         if target.exists():
             shutil.rmtree(target)
         temporary.rename(target)

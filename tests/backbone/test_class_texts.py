@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.backbone.encode import ClassTexts, fill_template
+from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
 
@@ -20,7 +20,7 @@ TEMPLATES = ("a photo of a {class}.", "a drawing of a {class}.")
     "name", ["tabby cat", "{class}", "{}", "{0}", "100 % wool", "%s", "кот 猫", "long " * 100]
 )
 def test_template_contains_the_class_name_unchanged(name: str) -> None:
-    assert fill_template("a {class}, {class}.", [name]) == [f"a {name}, {name}."]
+    assert ClassTexts.of(["a {class}, {class}."], [(name,)]).sentences == [f"a {name}, {name}."]
 
 
 def test_template_without_class_raises_error() -> None:

@@ -16,8 +16,8 @@ from latte.components.options import AnchoredOptions
 from latte.components.prototypes import anchored as module
 from latte.components.prototypes.anchored import AnchoredPrototypes, anchored_prototypes
 from latte.testing.fixtures import stub_clip
+from tests.helpers.property_inputs import QUICKLY
 from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows
-from tests.helpers.unit_vectors import QUICKLY
 
 SCALE = 20.0
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from latte.components.losses.contrastive import ContrastiveLoss
 from latte.components.options import ContrastiveOptions
 from latte.interfaces import Classifier, LatteError, Supervision
+from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.training_driver import CONTEXT, stream, unit_rows
-from tests.helpers.unit_vectors import QUICKLY, drawn_labels
 
 Positives = Literal["diagonal", "multi", "ignore"]
 POSITIVES: tuple[Positives, ...] = ("diagonal", "multi", "ignore")

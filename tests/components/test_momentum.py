@@ -17,8 +17,8 @@ from torch.nn.functional import normalize
 from latte.components.options import MomentumOptions
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import EpochInfo, LabelStream, Supervision
+from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows
-from tests.helpers.unit_vectors import QUICKLY, drawn_labels
 
 CLASSES = 5
 WIDTH = 8

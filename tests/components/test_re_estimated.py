@@ -18,8 +18,8 @@ from latte.components.prototypes.re_estimated import ReEstimatedPrototypes
 from latte.interfaces import TrainingStart
 from latte.toolkit.estimated import shift_to_texts
 from latte.toolkit.mixer import MARGIN_FLOOR
+from tests.helpers.property_inputs import QUICKLY
 from tests.helpers.training_driver import CONTEXT, stream, unit_rows
-from tests.helpers.unit_vectors import QUICKLY
 
 pytestmark = pytest.mark.thorough
 

@@ -19,7 +19,6 @@ def test_ragged_equals_the_sequence_of_its_tuples(expected: list[tuple[int, ...]
     assert [*ragged] == expected
     assert [ragged[place] for place in range(-len(ragged), 0)] == expected
     assert ragged[1:3] == expected[1:3]
-    assert ragged.counts.tolist() == [len(row) for row in expected]
 
 
 def test_ragged_even_has_the_rows_of_a_matrix() -> None:

@@ -24,10 +24,10 @@ pytestmark = pytest.mark.slow
 NOT_HERE = {
     "latte run sun397": "asks a large LMM about 19,850 images",
     "latte datasets get dtd": "downloads; tests/components/datasets/published has a server",
-    "LATTE_DATA=/data latte reproduce": "needs the ten datasets; tests/cli/test_reproduce.py",
+    "LATTE_DATA=/data latte reproduce": "needs the datasets; tests/report/comparison has others",
     ".venv/bin/latte components": "tests/testing/test_contributing.py runs it",
     "latte plugins check latte-mine": "tests/plugin_kit/test_published.py runs it",
-    "latte run follow.yaml": "plugins/latte-loggers/tests run it",
+    "latte run follow.yaml": "needs tensorboard; plugins/latte-loggers/tests run its reporter",
 }
 EXPECTED_CODES = {"latte datasets check dtd": 2}
 SMALL = "--set train.max_steps=1 --set train.batch_size=12"

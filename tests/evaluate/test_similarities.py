@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.evaluate.similarities import agreement, balance, diagnose
+from latte.evaluate.similarities import agreement, diagnose
 
 
 @given(st.integers(1, 40), st.integers(2, 9), st.integers(0, 10_000))
@@ -18,31 +17,18 @@ def test_figures_equal_slow_counting(images: int, classes: int, seed: int) -> No
     generator = torch.Generator().manual_seed(seed)
     similarities = torch.rand(images, classes, generator=generator) * 2 - 1
     found = diagnose(similarities, logit_scale=20.0)
-    confidence, margin, labels = 0.0, 0.0, Counter[int]()
+    confidence, margin = 0.0, 0.0
     for row in similarities.tolist():
         best, second = sorted(row, reverse=True)[:2]
         confidence += 1 / sum(math.exp(20 * (value - best)) for value in row) / images
         margin += (best - second) / images
-        labels[row.index(best)] += 1
-    shares = [count / images for count in labels.values()]
     assert found.confidence == pytest.approx(confidence, rel=1e-4)
     assert found.margin == pytest.approx(margin, abs=1e-5)
-    assert found.class_counts == tuple(labels[index] for index in range(classes))
-    entropy = -sum(share * math.log(share) for share in shares)
-    assert found.balance == pytest.approx(entropy / math.log(classes), abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [([5, 5, 5, 5], 1.0), ([20, 0, 0, 0], 0.0), ([8, 8, 0, 0], 0.5), ([7], 1.0)],
-)
-def test_balance_of_known_counts(counts: list[int], expected: float) -> None:
-    assert balance(torch.tensor(counts)) == pytest.approx(expected)
 
 
 def test_a_single_class_has_no_margin() -> None:
     found = diagnose(torch.tensor([[0.3], [0.1]]), logit_scale=10.0)
-    assert (found.margin, found.confidence, found.class_counts) == (0.0, 1.0, (2,))
+    assert (found.margin, found.confidence) == (0.0, 1.0)
 
 
 def test_agreement_is_the_share_of_equal_labels() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,7 +68,7 @@ def test_tokens_of_any_ascii_text_equal_those_of_open_clip(theirs: Any, text: st
     assert same_tokens(theirs, text)
 
 
-def test_saved_tokenizer_keeps_its_length_and_padding(theirs: Any, tmp_path: Path) -> None:
+def test_saved_tokenizer_keeps_its_length_and_padding(theirs: Any) -> None:
     assert theirs.model_max_length == LENGTH
     assert theirs.pad_token_id == theirs.eos_token_id == OURS.eot_token_id
     assert theirs.decode(theirs("a red fox").input_ids, skip_special_tokens=True) == "a red fox "

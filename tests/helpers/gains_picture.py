@@ -21,7 +21,7 @@ CELLS = {
     "200 images": "200 images",
     "30 % of no class": "30 % images of no class",
 }
-"""Rows of the table, and how the picture calls them."""
+"""Rows of the table, and their labels in the picture."""
 _HEAD = r"\| own images \|.*\| \*\*with the verdict\*\* \|$"
 _VALUE = r"(?P<mean>[+−-][\d.]+) \((?P<worst>[+−-][\d.]+), (?P<losing>\d+)\)"
 _LEFT, _UNIT, _ROW, _TOP, _WIDTH = 200, 36, 26, 58, 720

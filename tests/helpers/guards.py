@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from latte.registry.registry import load_registry
+from tests.helpers.plugin_packages import write_package
 
 PLUGIN = '''
 import json, os
@@ -52,11 +53,8 @@ def latte_components():
 def write_fixed_guard(folder: Path) -> Path:
     """Write the package below `folder`; return its folder, for the import path."""
     plugin = folder / "fixed-guard"
-    about = plugin / "fixed_guard-1.0.dist-info"
-    about.mkdir(parents=True)
-    (plugin / "fixed_guard.py").write_text(PLUGIN)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fixed-guard\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[latte.plugins]\nfixed_guard = fixed_guard\n")
+    files = {"fixed_guard.py": PLUGIN}
+    write_package(plugin, "fixed-guard", {"fixed_guard": "fixed_guard"}, files)
     return plugin
 
 

@@ -9,10 +9,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.helpers.plugin_zoo import (
-    zoo as zoo,  # one for the whole suite: its modules stay imported
-)
-
 
 @dataclass
 class RecordedTask:
@@ -51,7 +47,7 @@ class RecordedProgress:
 def write_colour_images(
     root: Path, classes: Sequence[str], per_class: int, size: tuple[int, int]
 ) -> Path:
-    """Write `root/<colour>/<number>.jpg`; returns `root`."""
+    """Write `root/<colour>/<number>.jpg`, and return `root`."""
     for name in classes:
         (root / name).mkdir(parents=True)
         for number in range(per_class):
@@ -60,7 +56,7 @@ def write_colour_images(
 
 
 def _colour_image(colour: str, number: int, size: tuple[int, int]) -> Image.Image:
-    """A plane of `colour` (any of `COLOURS`) with a square whose place and shade tell `number`."""
+    """Return an image in `colour` with a grey square whose place and shade depend on `number`."""
     image = Image.new("RGB", size, colour)
     corner = (3 * number % (size[0] // 2), 5 * number % (size[1] // 2))
     shade = (40 + 31 * number) % 256

@@ -14,7 +14,6 @@ from latte.interfaces import (
     ClassAccuracy,
     Classifier,
     Confusion,
-    Context,
     Described,
     Evaluation,
     GalleryEntry,
@@ -160,12 +159,3 @@ def run_results(folder: Path, **changes: Any) -> RunResults:
         peak_memory_mb={"train": 12345.0},
     )
     return replace(results, **changes)
-
-
-def context(folder: Path) -> Context:
-    """Return a context for reporters, whose CLIP must not be loaded."""
-
-    def no_clip() -> Any:
-        raise AssertionError("reports load no CLIP")
-
-    return Context(folder, folder, "cpu", 0, no_clip)

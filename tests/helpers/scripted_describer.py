@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.helpers.plugin_packages import write_package
 from tests.helpers.whole_runs import environment
 
 PLUGIN = '''
@@ -72,26 +73,21 @@ class Noting:
         self.folder = folder
         self.plugin = folder / "noting-plugin"
         self.log = folder / "asked.txt"
-        about = self.plugin / "noting_describer-1.0.dist-info"
-        about.mkdir(parents=True)
-        (self.plugin / "noting_describer.py").write_text(PLUGIN)
-        (about / "METADATA").write_text(
-            "Metadata-Version: 2.1\nName: noting-describer\nVersion: 1.0\n"
-        )
-        (about / "entry_points.txt").write_text(
-            "[latte.plugins]\nnoting_describer = noting_describer\n"
-        )
+        points, files = {"noting_describer": "noting_describer"}, {"noting_describer.py": PLUGIN}
+        write_package(self.plugin, "noting-describer", points, files)
 
     @property
     def asked(self) -> list[str]:
         """Every request so far, in the order of the answers."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [line.partition(" ")[2] for line in lines]
+        return [line.partition(" ")[2] for line in self._lines()]
 
     def asked_by(self, process: int) -> list[str]:
         """Requests of one process."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [line.partition(" ")[2] for line in lines if line.startswith(f"{process} ")]
+        lines = (line.partition(" ") for line in self._lines())
+        return [request for asking, _, request in lines if asking == str(process)]
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
 
     def start(self, *arguments: str | Path, **changes: str) -> subprocess.Popen[str]:
         """Start `latte ARGUMENTS` in another process."""

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from hypothesis import settings
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.interfaces import (
-    Backbone,
     Batch,
-    Context,
     LabelStream,
     Loss,
     PrototypeAggregator,
@@ -23,25 +19,14 @@ from latte.interfaces import (
     Supervision,
     TrainingStart,
 )
+from tests.helpers.describe_doubles import context
 
-QUICKLY = settings(max_examples=25, deadline=None)
-"""Settings of hypothesis, without a deadline."""
-
-
-def no_clip() -> Backbone:
-    raise AssertionError("a component on features alone asked for the frozen CLIP")
-
-
-CONTEXT = Context(base_dir=Path(), cache_dir=Path(), device="cpu", seed=0, frozen_clip=no_clip)
+CONTEXT = context()
 
 
 def unit_rows(rows: int, width: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return normalize(torch.randn(rows, width, generator=generator, dtype=dtype), dim=1)
-
-
-def draw_labels(rows: int, classes: int, seed: int) -> Tensor:
-    return torch.randint(classes, (rows,), generator=torch.Generator().manual_seed(seed))
 
 
 def stream(labels: Sequence[int], weights: Sequence[float] | None = None) -> LabelStream:

@@ -1,4 +1,4 @@
-"""`python -m tests.packages.versions`: run the fast tests with other Pythons and dependencies.
+"""`python -m tests.packages.versions`: all but slow tests, with other Pythons and dependencies.
 
 Needs uv (`pip install uv`), which finds or fetches the Pythons, and a package index. The exit code
 is 1 if anything fails; the output of pytest is stored beside each environment.

@@ -129,13 +129,13 @@ def test_unreadable_image_is_an_error_or_reported(model: Predictor, folder: Path
     (folder / "001.png").write_bytes(b"nothing")
     with pytest.raises(LatteError, match=r"001\.png"):
         model.predict(folder)
-    told: list[SkippedImage] = []
+    reported: list[SkippedImage] = []
     cut_off = Image.open(folder / "000.png")
     cut_off.fp.close()  # type: ignore[union-attr]
-    found = model.predict([folder, "absent.jpg", cut_off], on_unreadable=told.append)
+    found = model.predict([folder, "absent.jpg", cut_off], on_unreadable=reported.append)
     assert len(found) == len(SIZES) - 1
-    assert [Path(one.id).name for one in told] == ["001.png", "absent.jpg", str(len(SIZES) + 1)]
-    assert "cannot be read" in told[1].reason
+    assert [Path(one.id).name for one in reported] == ["001.png", "absent.jpg", str(len(SIZES) + 1)]
+    assert "cannot be read" in reported[1].reason
 
 
 def test_predictions_are_yielded_before_all_images_are_read(model: Predictor) -> None:

@@ -46,11 +46,11 @@ def test_equal_priors_change_nothing() -> None:
 
 
 def test_auto_estimates_shares_on_all_images_and_reports_them() -> None:
-    told: list[torch.Tensor] = []
-    found = list(with_priors(batches(), "auto", SCALE, told.append))
+    reported: list[torch.Tensor] = []
+    found = list(with_priors(batches(), "auto", SCALE, reported.append))
     posteriors = probabilities(batches())
-    assert torch.allclose(told[0], estimate_priors(posteriors), atol=1e-6)
-    assert torch.allclose(probabilities(found), reweighted(posteriors, told[0]), atol=1e-5)
+    assert torch.allclose(reported[0], estimate_priors(posteriors), atol=1e-6)
+    assert torch.allclose(probabilities(found), reweighted(posteriors, reported[0]), atol=1e-5)
     assert [name for batch in found for name in batch.names] == [f"{i}.jpg" for i in range(10)]
 
 

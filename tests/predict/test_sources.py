@@ -44,11 +44,11 @@ def test_files_pillow_images_and_nested_iterables_mix(photos: Path) -> None:
     assert names(PICTURE) == ["0"]
 
 
-def test_missing_path_is_yielded(tmp_path: Path) -> None:
+def test_missing_path_is_yielded() -> None:
     assert names(["absent.jpg"]) == ["absent.jpg"]
 
 
-def test_images_are_found_lazily(photos: Path) -> None:
+def test_images_are_found_lazily() -> None:
     taken = []
 
     def endless() -> Iterator[Image.Image]:
@@ -86,9 +86,9 @@ def test_links_are_followed_once(photos: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
 def test_folder_that_cannot_be_listed_is_reported_or_an_error(photos: Path) -> None:
     (photos / "a").chmod(0)
-    told: list[LatteError] = []
-    assert len(list(named_images(photos, told.append))) == 2
-    assert told[0].where == str(photos / "a")
+    reported: list[LatteError] = []
+    assert len(list(named_images(photos, reported.append))) == 2
+    assert reported[0].where == str(photos / "a")
     with pytest.raises(LatteError, match="cannot be listed"):
         names(photos)
 
@@ -102,8 +102,11 @@ def test_unlistable_folders_are_reported(photos: Path, monkeypatch: pytest.Monke
         return scan(folder)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    told: list[LatteError] = []
-    assert [Path(one.name).name for one in named_images(photos, told.append)] == ["b.jpg", "3.webp"]
-    assert told[0].where == str(photos / "a")
+    reported: list[LatteError] = []
+    assert [Path(one.name).name for one in named_images(photos, reported.append)] == [
+        "b.jpg",
+        "3.webp",
+    ]
+    assert reported[0].where == str(photos / "a")
     with pytest.raises(LatteError, match="Permission denied"):
         names(photos)

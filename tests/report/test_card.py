@@ -16,7 +16,8 @@ from latte.interfaces import Calibration, Interval, NoOptions
 from latte.io.redaction import one_line
 from latte.report.card import model_card
 from latte.report.markdown import escaped, quoted
-from tests.helpers.report_examples import ADAPTED, ZERO_SHOT, context, evaluation, run_results
+from tests.helpers.describe_doubles import context
+from tests.helpers.report_examples import ADAPTED, ZERO_SHOT, evaluation, run_results
 from tests.helpers.snapshots import assert_snapshot
 
 

@@ -14,11 +14,11 @@ from latte.components.options import HtmlOptions
 from latte.components.reporters.html import HtmlReporter
 from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
 from latte.report.page.page import run_page
+from tests.helpers.describe_doubles import context
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import (
     ADAPTED,
     ZERO_SHOT,
-    context,
     evaluation,
     run_results,
     steps,

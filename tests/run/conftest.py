@@ -11,28 +11,7 @@ from latte.registry.registry import load_registry
 from tests.helpers.finished_runs import ExampleRun, copied, finish_one
 from tests.helpers.guards import installed, write_fixed_guard
 from tests.helpers.scripted_describer import Noting
-
-RECIPE = """\
-dataset:
-  use: folder
-  root: images
-  classes: [red, green, blue]
-  evaluation: test
-backbone: {{model: "local-dir:{clip}"}}
-describer: phrases
-descriptions:
-  - class
-  - image
-  - {{use: group, size: 2}}
-labels: [current, frozen]
-prototypes: {{use: momentum, momentum: 0.9}}
-loss: contrastive
-train:
-  batch_size: 4
-  max_epochs: 2
-  checkpoint_every: 2
-  optimizer: {{learning_rate: 1.0e-3}}
-"""
+from tests.helpers.squares import RECIPE
 
 
 @pytest.fixture

@@ -127,20 +127,20 @@ def found_in(folder: Path) -> list[str]:
 def test_secret_is_in_no_file_and_no_message(
     recipe: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
+    reported = []
 
     def latte(*arguments: str, code: int = 0) -> None:
         ended = run_command_line([*arguments])
         said = capfd.readouterr()
-        told.append(said.out + said.err)
-        assert ended == code, told[-1]
+        reported.append(said.out + said.err)
+        assert ended == code, reported[-1]
 
     latte("check", "canary.yaml")
     latte("check", "canary.yaml", "--json")
     latte("run", "canary.yaml", "--profile")
     (folder,) = (tmp_path / "runs").iterdir()
     latte("run", "canary.yaml")
-    assert "describe: reused" in told[-1]
+    assert "describe: reused" in reported[-1]
     for command in ("report", "evaluate", "diagnose"):
         latte(command, str(folder))
     latte("compare", str(folder), "--html", "page.html", "--csv", "table.csv")
@@ -153,8 +153,8 @@ def test_secret_is_in_no_file_and_no_message(
     shutil.rmtree(tmp_path / "cache")
     shutil.rmtree(folder)
     latte("run", "canary.yaml", code=2)
-    assert "${SERVICE_TOKEN}" in told[-1]
-    assert [text for text in told if CANARY in text or PASSWORD in text] == []
+    assert "${SERVICE_TOKEN}" in reported[-1]
+    assert [text for text in reported if CANARY in text or PASSWORD in text] == []
     assert (tmp_path / "heard.txt").read_text().startswith("RunStart")
     assert found_in(tmp_path) == []
 

@@ -7,12 +7,11 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from latte.cli.main import run_command_line
+from tests.helpers.command_line import Latte, latte_in_process
 from tests.helpers.whole_runs import environment
 
 pytestmark = pytest.mark.thorough
@@ -29,27 +28,10 @@ train: {batch_size: "4", max_epochs: 2, lerning_rate: 0.1}
 """
 
 
-class Said:
-    def __init__(self, out: str, err: str) -> None:
-        self.out = out
-        self.err = err
-
-
-Latte = Callable[..., Said]
-
-
 @pytest.fixture
 def latte(capsys: pytest.CaptureFixture[str]) -> Latte:
     """Run `latte ARGUMENTS` in this process; fail the test unless it exits with `code`."""
-
-    def call(*arguments: str | Path, code: int = 0) -> Said:
-        capsys.readouterr()
-        ended = run_command_line([str(one) for one in arguments])
-        captured = capsys.readouterr()
-        assert ended == code, captured.out + captured.err
-        return Said(captured.out, captured.err)
-
-    return call
+    return latte_in_process(capsys)
 
 
 @pytest.fixture
@@ -99,8 +81,8 @@ def test_evaluate_command_gives_the_accuracies_of_the_run(finished: Path, latte:
 
 
 def test_predict_gives_the_classes_that_the_run_gave(finished: Path, latte: Latte) -> None:
-    told = latte("predict", finished, "test", "--quiet").out
-    rows = list(csv.DictReader(io.StringIO(told)))
+    reported = latte("predict", finished, "test", "--quiet").out
+    rows = list(csv.DictReader(io.StringIO(reported)))
     expected = list(csv.DictReader((finished / "predictions.csv").open()))
     assert [row["class_1"] for row in rows] == [row["class_1"] for row in expected]
     assert float(rows[0]["score_1"]) == pytest.approx(float(expected[0]["score_1"]), abs=1e-5)

@@ -121,9 +121,7 @@ class TestKept:
         assert "guard fixed: kept zero-shot" in progress.lines
         assert candidate.name == "candidate"
 
-    def test_the_candidate_is_the_whole_run_without_a_guard(
-        self, recipe: Path, tmp_path: Path
-    ) -> None:
+    def test_the_candidate_is_the_whole_run_without_a_guard(self, recipe: Path) -> None:
         kept, results, _ = run(recipe, KEEPS)
         plain, whole, _ = run(recipe)
         for name in (
@@ -151,11 +149,11 @@ class TestKept:
         assert by_candidate == latte.load(plain).predict(images)
         assert by_candidate != latte.load(kept).predict(images)
         capsys.readouterr()
-        told = []
+        reported = []
         for folder, more in ((kept, ["--candidate"]), (plain, [])):
             assert run_command_line(["predict", "-q", str(folder), str(images), *more]) == 0
-            told.append(capsys.readouterr().out)
-        assert told[0] == told[1]
+            reported.append(capsys.readouterr().out)
+        assert reported[0] == reported[1]
 
     def test_evaluate_measures_the_candidate_too(self, recipe: Path) -> None:
         folder, results, _ = run(recipe, KEEPS)
@@ -274,10 +272,10 @@ class TestAgain:
         self, recipe: Path, guard_plugin: Path
     ) -> None:
         run(recipe, KEEPS)
-        about = guard_plugin / "fixed_guard-1.0.dist-info"
+        about = guard_plugin / "fixed_guard-0.1.0.dist-info"
         text = (about / "METADATA").read_text()
         try:
-            (about / "METADATA").write_text(text.replace("1.0", "1.1"))
+            (about / "METADATA").write_text(text.replace("0.1.0", "0.1.1"))
             load_registry.cache_clear()
             _, _, progress = run(recipe, KEEPS)
         finally:

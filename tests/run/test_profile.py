@@ -41,8 +41,10 @@ def test_a_profile_changes_neither_results_nor_identity(recipe: Path, tmp_path: 
         found["steps"]["seconds"]
     )
     train = next(one for one in found["stages"] if one["name"] == "train")
-    told = found["steps"]["seconds"] + found["steps"]["looked_into_seconds"]
-    assert told + sum(found["beside_steps"].values()) == pytest.approx(train["seconds"], abs=0.5)
+    reported = found["steps"]["seconds"] + found["steps"]["looked_into_seconds"]
+    assert reported + sum(found["beside_steps"].values()) == pytest.approx(
+        train["seconds"], abs=0.5
+    )
     assert (folder / found["trace"]).exists()
 
 
@@ -78,7 +80,7 @@ def test_too_few_steps_are_shown_with_what_was_counted(
     assert "takes longer" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_table_fits_a_terminal(recipe: Path, tmp_path: Path) -> None:
+def test_the_table_fits_a_terminal(recipe: Path) -> None:
     from latte.cli.main import app
 
     result = CliRunner().invoke(app, ["run", str(recipe), "--profile", "--quiet"])

@@ -123,9 +123,7 @@ def test_shuffled_or_removed_training_labels_change_nothing(recipe: Path, tmp_pa
     assert_same_results(folders[0], folders[2])
 
 
-def test_without_labelled_images_there_is_a_report_and_no_accuracy(
-    recipe: Path, tmp_path: Path
-) -> None:
+def test_without_labelled_images_there_is_a_report_and_no_accuracy(recipe: Path) -> None:
     folder, results, _ = run(recipe, "dataset={use: folder, root: images, classes: [red, blue]}")
     assert results is not None
     assert results.evaluations == ()
@@ -161,7 +159,7 @@ def test_two_processes_do_not_share_a_run_folder(recipe: Path) -> None:
         run(recipe)
 
 
-def test_descriptions_are_reused_by_other_recipes(recipe: Path, tmp_path: Path) -> None:
+def test_descriptions_are_reused_by_other_recipes(recipe: Path) -> None:
     run(recipe)
     _, _, progress = run(recipe, "train.optimizer.learning_rate=0.01")
     assert any(" 0 written" in line for line in progress.lines)

@@ -65,8 +65,8 @@ class Together:
         children = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
         found = {}
         for child in children:
-            told = Path(f"/proc/{child}/environ").read_text().split("\0")
-            for value in told:
+            reported = Path(f"/proc/{child}/environ").read_text().split("\0")
+            for value in reported:
                 if value.startswith("RANK="):
                     found[int(value.removeprefix("RANK="))] = int(child)
         return found

@@ -38,7 +38,7 @@ def test_a_run_without_training_adapts_prototypes_alone(recipe: Path) -> None:
     assert (folder / "metrics.jsonl").read_text() == ""
 
 
-def test_descriptions_change_training_free_prototypes(recipe: Path, tmp_path: Path) -> None:
+def test_descriptions_change_training_free_prototypes(recipe: Path) -> None:
     one, _, _ = run(recipe, *TRAINING_FREE)
     other, _, _ = run(recipe, *TRAINING_FREE, "descriptions=[class]", "describer=null")
     weights = [load_file(it / "prototypes.safetensors")["main.weights"] for it in (one, other)]

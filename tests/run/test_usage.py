@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.run import process as usage
+from latte.run import process
 from latte.run.process import peak_memory_mb, start_measuring
 from tests.helpers.whole_runs import run
 
@@ -42,8 +42,8 @@ def test_peak_memory_is_that_since_measuring_started() -> None:
 def test_peak_memory_is_unknown_without_proc(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(usage, "_STATUS", tmp_path / "missing")
-    monkeypatch.setattr(usage, "_CLEAR", tmp_path / "missing" / "too")
+    monkeypatch.setattr(process, "_STATUS", tmp_path / "missing")
+    monkeypatch.setattr(process, "_CLEAR", tmp_path / "missing" / "too")
     start_measuring("cpu")
     assert peak_memory_mb("cpu") is None
 

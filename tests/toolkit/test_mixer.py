@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from latte.interfaces import Classifier
 from latte.toolkit.mixer import MARGIN_FLOOR, margin_weights, mix, mix_descriptions
-from tests.helpers.training_driver import QUICKLY, unit_rows
+from tests.helpers.property_inputs import QUICKLY
+from tests.helpers.training_driver import unit_rows
 
 DIAGONAL = math.sqrt(0.5)
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from latte.testing.fixtures import unit_rows
 from latte.toolkit.neighbours import nearest_neighbours
-from tests.helpers.unit_vectors import QUICKLY, unit_rows
+from tests.helpers.property_inputs import QUICKLY
 
 
 def slow_cosines(rows: Tensor, query: int, count: int) -> list[float]:

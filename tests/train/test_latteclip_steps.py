@@ -22,11 +22,10 @@ from latte.components.options import (
 )
 from latte.components.prototypes.momentum import MomentumPrototypes
 from latte.interfaces import Batch, EpochInfo, PseudoLabeler
+from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.reference_training import latteclip_step
 from tests.helpers.training_driver import (
     CONTEXT,
-    QUICKLY,
-    draw_labels,
     relative_error,
     take_step,
     training_start,
@@ -69,7 +68,7 @@ class Inputs:
             for index, name in enumerate(setting.descriptions)
             if name != "class"
         }
-        self.zero_shot_labels = draw_labels(setting.rows, setting.classes, seed + 9)
+        self.zero_shot_labels = drawn_labels(setting.rows, setting.classes, seed + 9)
 
     def gradients(self) -> list[Tensor]:
         leaves = [self.images, self.class_texts, *self.sample_texts.values()]

@@ -14,13 +14,13 @@ from torch import Tensor
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
 from latte.train import micro_batch
+from latte.train.free_memory import free_memory
 from latte.train.loop import train
 from latte.train.micro_batch import (
     LargestStep,
     _largest_size,
     activation_bytes,
     find_micro_batch_size,
-    free_memory,
     largest_step,
 )
 from latte.train.training import Training

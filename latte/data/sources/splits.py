@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +22,6 @@ from latte.data.sources.listed import (
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
 from latte.io.paths import read_text
 
-SPLIT_NAMES = ("train", "val", "test")
 SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "test": [...]}.'
 
 
@@ -51,14 +51,25 @@ class Splits(dict[str, list[Entry]]):
         [0]
     """
 
-    NAMES: ClassVar[tuple[str, ...]] = SPLIT_NAMES
+    NAMES: ClassVar[tuple[str, ...]] = ("train", "val", "test")
 
     def names_by_label(self) -> dict[int, Entry]:
         """Return one labelled entry for each label, in label order.
 
         Raises `LatteError` if a label has two names.
         """
-        return names_by_label([entry for entries in self.values() for entry in entries])
+        first: dict[int, Entry] = {}
+        for entry in chain.from_iterable(self.values()):
+            if entry.label is None:
+                continue
+            known = first.setdefault(entry.label, entry)
+            if known.name != entry.name:
+                raise LatteError(
+                    f"label {entry.label} is called {entry.name!r}",
+                    where=entry.where,
+                    hint=f"It is called {known.name!r} at {known.where}.",
+                )
+        return dict(sorted(first.items()))
 
 
 def read_splits(file: Path) -> Splits:
@@ -82,26 +93,7 @@ def read_splits(file: Path) -> Splits:
         raise LatteError(f"malformed JSON: {error}", where=str(file), hint=SHAPE) from error
     if not isinstance(content, dict) or "train" not in content:
         raise LatteError("is not a split file: it has no train split", where=str(file), hint=SHAPE)
-    return Splits({name: _read_split(file, name, content.get(name)) for name in SPLIT_NAMES})
-
-
-def names_by_label(entries: Sequence[Entry]) -> dict[int, Entry]:
-    """Return one labelled entry for each label, in label order.
-
-    Raises `LatteError` if a label has two names.
-    """
-    first: dict[int, Entry] = {}
-    for entry in entries:
-        if entry.label is None:
-            continue
-        known = first.setdefault(entry.label, entry)
-        if known.name != entry.name:
-            raise LatteError(
-                f"label {entry.label} is called {entry.name!r}",
-                where=entry.where,
-                hint=f"It is called {known.name!r} at {known.where}.",
-            )
-    return dict(sorted(first.items()))
+    return Splits({name: _read_split(file, name, content.get(name)) for name in Splits.NAMES})
 
 
 def _read_split(file: Path, name: str, entries: object) -> list[Entry]:

@@ -23,7 +23,7 @@ from latte.report.diagnosis.descriptions import description_sections
 from latte.report.diagnosis.labelled import Labelled, measure_labelled
 from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
 from latte.report.diagnosis.neighbours import Neighbours, find_neighbours, purity_measure
-from latte.report.diagnosis.subject import FrozenClips, Subject, read_subject, zero_shot_classifier
+from latte.report.diagnosis.subject import FrozenClips, Subject, read_subject
 from latte.report.sentences import NO_GUARD, verdict_label
 from latte.results.summary import Run, read_runs
 
@@ -114,8 +114,7 @@ def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress)
 def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
     """Measure one run: guard, adapted labels, prototypes, frozen CLIP, texts, test images."""
     zero_shot = subject.zero_shot
-    classifier = zero_shot_classifier(zero_shot)
-    seen = confidence(zero_shot.training, classifier, subject.logit_scale)
+    seen = confidence(zero_shot.training, zero_shot.classifier, subject.logit_scale)
     near = find_neighbours(zero_shot.training, subject.run.seed, progress)
     return Diagnosis(
         run=subject.run,
@@ -221,6 +220,6 @@ def _frozen_section(subject: Subject, seen: Confidence, near: Neighbours) -> Sec
             usage_measure(labels, len(subject.class_names)),
             *confidence_measures(seen),
             purity_measure(labels, near),
-            closest_classes(zero_shot_classifier(subject.zero_shot)),
+            closest_classes(subject.zero_shot.classifier),
         ],
     )

@@ -15,7 +15,7 @@ from latte.interfaces import Evaluation
 from latte.report.diagnosis.classifier import Confidence, confidence
 from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
 from latte.report.diagnosis.neighbours import Neighbours, purity
-from latte.report.diagnosis.subject import Subject, zero_shot_classifier
+from latte.report.diagnosis.subject import Subject
 
 ZERO_SHOT = Measure(
     "zero_shot_top1", "zero-shot top-1", "share", "test images whose nearest class is the true one"
@@ -106,8 +106,7 @@ def measure_labelled(subject: Subject, seen: Confidence, near: Neighbours) -> La
         return None
     by_name = {one.name: one for one in subject.evaluations}
     before, after = by_name["zero-shot"], by_name["adapted"]
-    classifier = zero_shot_classifier(subject.zero_shot)
-    tested = confidence(subject.test_features, classifier, subject.logit_scale)
+    tested = confidence(subject.test_features, subject.zero_shot.classifier, subject.logit_scale)
     correct = tested.labels == subject.test_labels
     gains = recall_gains(before, after)
     return Labelled(

@@ -25,6 +25,9 @@ from latte.run.reopen import open_workspace
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot
 
+_NEEDED = ("describe", "train")
+"""Stages whose files are read, in addition to those that every comparison needs."""
+
 
 class FrozenClip:
     """A frozen CLIP that keeps the features of all texts it encodes."""
@@ -61,13 +64,6 @@ class FrozenClips:
         if key not in self._clips:
             self._clips[key] = FrozenClip(workspace.frozen_clip)
         return self._clips[key]
-
-
-# Reading a finished run: features, labels, texts and prototypes.
-
-
-_NEEDED = ("describe", "train")
-"""Stages whose files are read, in addition to those that every comparison needs."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +120,6 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
     )
 
 
-def zero_shot_classifier(zero_shot: ZeroShot) -> Classifier:
-    """Return a classifier with one prototype per class: the zero-shot class features."""
-    return Classifier(zero_shot.class_features, torch.arange(len(zero_shot.class_features)))
-
-
 def _refuse_incomplete(workspace: Workspace) -> None:
     folder: RunFolder = workspace.folder
     for stage in _NEEDED:
@@ -158,7 +149,7 @@ def _texts(
             for name in bank.columns
             if len({tuple(kinds[name].prompts(class_name)) for class_name in class_names}) > 1
         ),
-        classifier=zero_shot_classifier(zero_shot),
+        classifier=zero_shot.classifier,
         weights={name: kind.weight for name, kind in kinds.items()},
     )
 

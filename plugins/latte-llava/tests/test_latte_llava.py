@@ -220,10 +220,10 @@ class TestSampling:
 def test_a_system_prompt_is_told(tmp_path: Path) -> None:
     asked = requests(tmp_path, 3)
     plain = describer(checkpoint("tiny-llava"), tmp_path)
-    told = describer(checkpoint("tiny-llava"), tmp_path, system_prompt="Be brief.")
-    assert plain.describe(asked) != told.describe(asked)
-    assert told._loaded is not None
-    assert told._loaded.conversation.text("What?", 1).startswith("SYSTEM: Be brief.")
+    reported = describer(checkpoint("tiny-llava"), tmp_path, system_prompt="Be brief.")
+    assert plain.describe(asked) != reported.describe(asked)
+    assert reported._loaded is not None
+    assert reported._loaded.conversation.text("What?", 1).startswith("SYSTEM: Be brief.")
 
 
 def test_llava_without_a_template_is_asked_in_the_classical_way(tmp_path: Path) -> None:

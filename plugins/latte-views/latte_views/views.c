@@ -150,12 +150,6 @@ static void saturate(uint8_t *red, uint8_t *green, uint8_t *blue, int count, flo
     }
 }
 
-/* Shift the hue by `shift` 256ths of a turn, through 8-bit hue, saturation and value.
- *
- * The conversion from HSV uses integers, with equal rounding for all inputs. The conversion to HSV
- * mixes single and double precision as Pillow does, because some hues are on the edge of a step.
- * Both were compared with Pillow for all 2^24 inputs. There are no branches, so it is vectorised.
- */
 /* One channel of a colour; `angle` in 1530ths of a turn, below 2 turns. */
 static inline int from_hue(int angle, int saturation, int value) {
     const int rest = angle >= 1530 ? angle - 1530 : angle;
@@ -164,7 +158,12 @@ static inline int from_hue(int angle, int saturation, int value) {
     return (2 * value * (65025 - saturation * share) + 65025) / 130050;
 }
 
-/* 32 pixels, each value in 32 bits. */
+/* Shift the hue of 32 pixels, each value in 32 bits, by `shift` 256ths of a turn, through 8-bit HSV.
+ *
+ * The conversion from HSV uses integers, with equal rounding for all inputs. The conversion to HSV
+ * mixes single and double precision as Pillow does, because some hues are on the edge of a step.
+ * Both were compared with Pillow for all 2^24 inputs. There are no branches, so it is vectorised.
+ */
 static inline void shift_hues(int *restrict red, int *restrict green, int *restrict blue, int shift) {
     for (int i = 0; i < HUES; i++) {
         const int r = red[i], g = green[i], b = blue[i];

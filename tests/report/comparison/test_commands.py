@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.command_line_runs import Latte
+from tests.helpers.command_line import Latte
 from tests.helpers.comparison_folders import run_folder, write
 
 

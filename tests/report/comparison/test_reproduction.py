@@ -21,7 +21,7 @@ from latte.report.comparison.published import (
 )
 from latte.report.comparison.tables import chosen_datasets, plan_dataset, read_changes, read_table
 from latte.run import runner
-from tests.helpers.command_line_runs import Latte
+from tests.helpers.command_line import Latte
 
 pytestmark = pytest.mark.thorough
 

@@ -13,7 +13,7 @@ from latte.interfaces import LatteError, RecipeErrors
 from latte.registry.registry import load_registry
 from latte.run import runner
 from latte.run.sweep import plan_sweep
-from tests.helpers.command_line_runs import Latte
+from tests.helpers.command_line import Latte
 
 pytestmark = pytest.mark.thorough
 
@@ -93,7 +93,7 @@ def test_without_seeds_each_recipe_keeps_its_own(
     assert ran == [(7, 0.5), (7, 0.9)]
 
 
-def test_the_same_run_is_planned_once(squares: Path, ran: list[tuple[int, float]]) -> None:
+def test_the_same_run_is_planned_once(squares: Path) -> None:
     settings = ["prototypes.momentum=0.9,0.90", "device=cpu,auto"]
     planned = plan_sweep([squares, squares], settings, [0, 0], load_registry())
     assert [run.overrides for run in planned] == [

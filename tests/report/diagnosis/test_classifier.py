@@ -19,7 +19,8 @@ from latte.report.diagnosis.classifier import (
     confidence_measures,
     usage_measure,
 )
-from tests.helpers.unit_vectors import QUICKLY, one_each, unit_rows
+from latte.testing.fixtures import unit_rows
+from tests.helpers.property_inputs import QUICKLY, one_each
 
 
 @QUICKLY

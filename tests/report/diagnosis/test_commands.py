@@ -12,7 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from latte.interfaces import Verdict
-from tests.helpers.command_line_runs import Latte
+from tests.helpers.command_line import Latte
 
 pytestmark = pytest.mark.thorough
 

@@ -17,8 +17,9 @@ from latte.report.diagnosis.descriptions import (
     mean_pairwise_cosine,
     mix_shares,
 )
+from latte.testing.fixtures import unit_rows
 from latte.toolkit.mixer import margin_weights, mix
-from tests.helpers.unit_vectors import QUICKLY, drawn_labels, one_each, unit_rows
+from tests.helpers.property_inputs import QUICKLY, drawn_labels, one_each
 
 CLASSES = torch.eye(4)[:3]
 TEXTS = torch.eye(4)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.cli.progress import QuietProgress
+from latte.interfaces.progress import SilentProgress
 from latte.report.diagnosis import neighbours as module
 from latte.report.diagnosis.neighbours import (
     Neighbours,
@@ -19,8 +19,9 @@ from latte.report.diagnosis.neighbours import (
     purity_by_chance,
     purity_measure,
 )
+from latte.testing.fixtures import unit_rows
 from latte.toolkit.neighbours import nearest_neighbours
-from tests.helpers.unit_vectors import QUICKLY, drawn_labels, unit_rows
+from tests.helpers.property_inputs import QUICKLY, drawn_labels
 
 
 @QUICKLY
@@ -45,7 +46,7 @@ def test_separate_clusters_are_pure_and_shuffled_labels_are_as_by_chance() -> No
     centres = torch.eye(4).repeat_interleave(torch.tensor([3, 10, 20, 30]), dim=0)
     noise = unit_rows(len(centres), 4, 0)
     features = torch.nn.functional.normalize(centres + 0.05 * noise, dim=1)
-    labels, near = centres.argmax(dim=1), find_neighbours(features, 0, QuietProgress())
+    labels, near = centres.argmax(dim=1), find_neighbours(features, 0, SilentProgress())
     found = purity_measure(labels, near)
     assert found.value == 1.0
     shuffled = [purity_measure(labels[torch.randperm(63)], near).value for _ in range(200)]

@@ -20,7 +20,7 @@ from latte.evaluate.rank_correlation import (
     correlate,
     spearman,
 )
-from tests.helpers.unit_vectors import QUICKLY
+from tests.helpers.property_inputs import QUICKLY
 
 pytestmark = pytest.mark.thorough
 

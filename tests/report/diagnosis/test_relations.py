@@ -19,7 +19,7 @@ from latte.report.diagnosis.labelled import (
     relate_classes,
 )
 from latte.report.diagnosis.measure import Measure, Measurement, Section
-from tests.helpers.unit_vectors import QUICKLY, drawn_labels
+from tests.helpers.property_inputs import QUICKLY, drawn_labels
 
 SURE = Measure("sure", "sure", "share", "how sure")
 FLAT = Measure("flat", "flat", "index", "always the same")

@@ -12,12 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.report.diagnosis.descriptions import (
+from latte.evaluate.mutual_information import (
     adjusted_mutual_information,
     expected_mutual_information,
     mutual_information,
 )
-from tests.helpers.unit_vectors import QUICKLY, drawn_labels
+from tests.helpers.property_inputs import QUICKLY, drawn_labels
 
 pytestmark = pytest.mark.thorough
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from latte.cli.main import run_command_line
-from tests.helpers.command_line_runs import Latte, Said
-from tests.run.conftest import RECIPE
+from tests.helpers.command_line import Latte, latte_in_process
+from tests.helpers.squares import RECIPE
 
 
 @pytest.fixture
@@ -19,15 +18,7 @@ def latte(
     """Run `latte ARGUMENTS` in `tmp_path`; fails the test unless it ends with `code`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
-
-    def call(*arguments: str | Path, code: int = 0) -> Said:
-        capsys.readouterr()
-        ended = run_command_line([str(one) for one in arguments])
-        captured = capsys.readouterr()
-        assert ended == code, captured.out + captured.err
-        return Said(captured.out, captured.err)
-
-    return call
+    return latte_in_process(capsys)
 
 
 @pytest.fixture
