@@ -47,8 +47,8 @@ def test_download_resumes_after_a_killed_process(server: Server, tmp_path: Path)
         "import sys; from pathlib import Path\n"
         "from latte.components.datasets.published.download import RemoteFile\n"
         "from latte.components.datasets.published.download import download\n"
-        "from latte.interfaces.progress import CountingProgress\n"
-        "download(RemoteFile(sys.argv[1], 'data.zip', None), Path(sys.argv[2]), CountingProgress())"
+        "from latte.interfaces.progress import SilentProgress\n"
+        "download(RemoteFile(sys.argv[1], 'data.zip', None), Path(sys.argv[2]), SilentProgress())"
     )
     arguments = [sys.executable, "-c", program, server.url("data.zip"), str(tmp_path)]
     part = tmp_path / "data.zip.part"
