@@ -173,7 +173,7 @@ def latte(
         ),
     ] = False,
 ) -> None:
-    """Adapt CLIP to your own unlabelled images, with texts as the only teacher."""
+    """Adapt CLIP to your own unlabelled images."""
     if context.invoked_subcommand is None:
         echo(context.get_help())
 

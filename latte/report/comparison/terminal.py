@@ -63,7 +63,9 @@ def table(comparison: Comparison) -> str:
     if left_out:
         text += [
             "",
-            f"Not shown for want of room: {', '.join(left_out)}; --csv and --json have it.",
+            *paragraph(
+                f"Left out of this narrow table: {', '.join(left_out)}; see --csv or --json."
+            ),
         ]
     for note in notes(comparison):
         text += ["", *paragraph(note)]
