@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from latte.cli.output import echo, in_lines
+from latte.cli.output import echo
 from latte.cli.shared import QuietOption
 from latte.new import METHODS
+from latte.report.terminal import in_lines
 
 
 def adapt(

@@ -185,7 +185,7 @@ def _texts_of_latteclip(machine: Machine, registry: Registry) -> str:
         return "latteclip trains with texts by a multimodal model (LMM) on this GPU"
     return (
         "latteclip trains with texts from CLIP itself (texts by a multimodal model need "
-        f"latte-llava and a GPU with {_LMM_MEMORY:.0f} GB, or latte-openai and a server)"
+        f"latte-llava and a GPU with {_LMM_MEMORY:.0f} GiB, or latte-openai and a server)"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from latte.interfaces import HeldBack, RunResults
 from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import one_line
-from latte.report.numbers import count, duration, percent, plural
+from latte.report.numbers import count, duration, mebibytes, percent, plural
 
 Fact = tuple[str, str]
 
@@ -89,9 +89,9 @@ def run_facts(results: RunResults) -> list[Fact]:
 
 
 def peak_memory(of_stages: Mapping[str, float]) -> str:
-    """Return the largest peak memory of all stages, such as `1 604 MiB, in stage train`."""
+    """Return the largest peak memory of all stages, such as `1.6 GiB, in stage train`."""
     stage = max(of_stages, key=lambda name: of_stages[name])
-    return f"{count(round(of_stages[stage]))} MiB, in stage {stage}"
+    return f"{mebibytes(of_stages[stage])}, in stage {stage}"
 
 
 def steps(results: RunResults) -> int:

@@ -20,7 +20,7 @@ from latte.report.numbers import (
     ABSENT,
     duration,
     mean_percent,
-    megabytes,
+    mebibytes,
     plural,
     points,
     points_range,
@@ -150,7 +150,7 @@ def _lines(row: Row, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
         "published": published_percent(row.published),
         "time": duration(sum(row.seconds.values())),
         "stages": [(stage, duration(seconds)) for stage, seconds in row.seconds.items()],
-        "memory": megabytes(row.peak_memory_mb),
+        "memory": mebibytes(row.peak_memory_mb),
     }
     nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
     others = [
