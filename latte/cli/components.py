@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from latte.cli import completion
 from latte.cli.output import print_json, results
 from latte.cli.shared import JsonOption, known_kind
 from latte.interfaces import Options
@@ -21,8 +22,16 @@ from latte.report.terminal import fitted
 
 
 def components(
-    kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = None,
-    name: Annotated[str | None, typer.Argument(help="Show this component's options.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=completion.kinds),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Show this component's options.", autocompletion=completion.component_names
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """List the components that recipes can name, or show one with its options."""

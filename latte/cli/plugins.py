@@ -11,6 +11,7 @@ import typer
 from packaging.utils import canonicalize_name
 from rich.text import Text
 
+from latte.cli import completion
 from latte.cli.output import echo, print_json, results
 from latte.cli.shared import command_group, known_kind
 from latte.interfaces import LatteError
@@ -48,7 +49,9 @@ def list_plugins(
 @plugins.command("new")
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Its pip name, as in latte-colours.")],
-    kind: Annotated[str, typer.Option(help=f"One of: {', '.join(KINDS)}.")],
+    kind: Annotated[
+        str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=completion.kinds)
+    ],
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli import completion
 from latte.cli.output import echo, print_json, results, write_file
 from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group
 from latte.interfaces import LatteError
@@ -43,7 +44,12 @@ def new(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.yaml"),
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
+    method: Annotated[
+        str,
+        typer.Option(
+            help=f"One of: {', '.join(METHODS)}.", autocompletion=completion.one_of(METHODS)
+        ),
+    ] = "auto",
 ) -> None:
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
     from latte.data.enough import quick_look
@@ -171,7 +177,12 @@ def _warn_of_few(recipe: Recipe, registry: Registry) -> None:
 
 recipes = command_group("recipes")
 
-NameArgument = Annotated[str, typer.Argument(help="A recipe's name, as in `flyp/sun397`.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A recipe's name, as in `flyp/sun397`.", autocompletion=completion.shipped_recipes
+    ),
+]
 
 
 @recipes.callback()

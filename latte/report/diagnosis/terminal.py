@@ -66,7 +66,7 @@ def _heading(title: str) -> list[str]:
 
 def _single(one: Diagnosis) -> Iterator[str]:
     yield from _about(one)
-    yield "No measure needs a label unless its section says so."
+    yield from paragraph("No measure needs a label unless its section says so.")
     explained: set[tuple[str, str]] = set()
     for section in one.sections:
         yield from ("", *_section(section, one.training_images, explained))

@@ -89,7 +89,7 @@ def probability(stable: float, margin: float) -> float:
 
 def _reason(signals: dict[str, float]) -> str:
     return (
-        f"classifiers fitted to two halves of the images agree {max(0.0, signals['stability']):.2f} "
-        f"(0: by chance, 1: always), and the best class leads the second "
-        f"{signals['lead']:.1f} times as far as with unrelated class names"
+        "classifiers fitted to two halves of the images agree "
+        f"{max(0.0, signals['stability']):.2f} (0: by chance, 1: always), and the best class leads "
+        f"the second {signals['lead']:.1f} times as far as with unrelated class names"
     )
