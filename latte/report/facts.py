@@ -88,6 +88,16 @@ def run_facts(results: RunResults) -> list[Fact]:
     return facts
 
 
+def page_title(results: RunResults) -> str:
+    """Return a run's name with its model and data, as in `birds: ViT-B-32 on folder photos`."""
+    dataset, backbone = (_mapping(results.recipe.get(key)) for key in ("dataset", "backbone"))
+    use, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
+    data = use if root in ("", use) else f"{use} {root}"
+    model = str(backbone.get("model", ""))
+    about = " on ".join(one for one in (model, data) if one)
+    return f"{results.name}: {about}" if about else results.name
+
+
 def peak_memory(of_stages: Mapping[str, float]) -> str:
     """Return the largest peak memory of all stages, such as `1.6 GiB, in stage train`."""
     stage = max(of_stages, key=lambda name: of_stages[name])
