@@ -320,7 +320,7 @@ class TestWords:
         text = " ".join(" ".join(said).split())
         assert text.startswith(
             "Kept plain CLIP: the evidence that adapting helps is too weak (probability 0.41). The "
-            "options say so. To adapt anyway, add --set guard=null to the command of this run;"
+            "options say so. To use the rejected classifier anyway: latte predict"
         )
         assert f"latte predict {run_name} IMAGES --candidate" in text
         for name in ("report/index.html", "model/README.md"):
