@@ -41,8 +41,13 @@ def paragraph(text: str) -> list[str]:
 
 def in_lines(text: str) -> str:
     """Wrap `text` at spaces; following lines are indented, and long words are not broken."""
-    options = {"break_on_hyphens": False, "break_long_words": False}
-    return fill(text, width(), subsequent_indent=" " * GAP, **options)
+    return fill(
+        text,
+        width(),
+        subsequent_indent=" " * GAP,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def indented(text: str) -> RenderableType:
