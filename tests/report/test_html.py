@@ -159,7 +159,7 @@ def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
     assert "The adapted model gives 4,345 of 12,345 training images (35.2 %)" in result.words
     assert "Top-1" not in found.by_id("curves").text
     assert "Label agreement" in found.by_id("curves").text
-    assert "needs a labelled evaluation split" in found.by_id("classes").text
+    assert "needs labelled images" in found.by_id("classes").text
 
 
 def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:
