@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from latte.cli.output import echo, in_lines
+from latte.cli import completion
+from latte.cli.output import echo
 from latte.cli.shared import QuietOption
 from latte.new import METHODS
+from latte.report.terminal import in_lines
 
 
 def adapt(
@@ -30,7 +32,10 @@ def adapt(
     ] = None,
     method: Annotated[
         str,
-        typer.Option(help=f"One of: {', '.join(METHODS)}; auto is the safe default."),
+        typer.Option(
+            help=f"One of: {', '.join(METHODS)}; auto is the safe default.",
+            autocompletion=completion.one_of(METHODS),
+        ),
     ] = "auto",
     model: Annotated[
         str | None,

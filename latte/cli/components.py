@@ -11,17 +11,27 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from latte.cli.output import plain_table, print_json, results
+from latte.cli import completion
+from latte.cli.output import print_json, results
 from latte.cli.shared import JsonOption, known_kind
 from latte.interfaces import Options
 from latte.registry.plugin import Registered, find_origin
 from latte.registry.registry import Registry, load_registry
 from latte.registry.spec import KINDS
+from latte.report.terminal import fitted
 
 
 def components(
-    kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = None,
-    name: Annotated[str | None, typer.Argument(help="Show this component's options.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=completion.kinds),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Show this component's options.", autocompletion=completion.component_names
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """List the components that recipes can name, or show one with its options."""
@@ -38,7 +48,7 @@ def _list(found: Sequence[Registered], *, json: bool) -> None:
         print_json([_plain(registered) for registered in found])
         return
     rows = [(one.spec.kind, one.spec.name, one.distribution, one.spec.summary) for one in found]
-    results().print(plain_table("kind", "name", "package", "summary", rows=rows))
+    results().print(fitted(("kind", "name", "package", "summary"), rows))
 
 
 def _show(registry: Registry, registered: Registered, *, json: bool) -> None:
@@ -80,7 +90,7 @@ def _print_page(registered: Registered, rows: Sequence[OptionRow]) -> None:
         console.print("It has no options.")
         return
     cells = [(row.name, row.type, default_in_words(row), row.help) for row in rows]
-    console.print(plain_table("option", "type", "default", "help", rows=cells))
+    console.print(fitted(("option", "type", "default", "help"), cells))
 
 
 _WORDS = {

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latte.cli.output import plain_table, print_json, results
+from latte.cli.output import print_json, results
 from latte.cli.shared import JsonOption, command_group
 from latte.interfaces import LatteError
+from latte.report.terminal import fitted
 
 if TYPE_CHECKING:
     from latte.components.datasets.published.check import Finding
@@ -150,12 +151,12 @@ def print_list(found: Sequence[Facts]) -> None:
         for facts in found
     ]
     console = results()
-    console.print(plain_table("name", "classes", "train", "test", "here", "licence", rows=rows))
+    headers = ("name", "classes", "train", "test", "here", "licence")
+    console.print(fitted(headers, rows))
     console.print()
-    for facts in found:
-        console.print(f"{facts.name:<15}{facts.source}", soft_wrap=True)
+    console.print(fitted(("", ""), [(facts.name, facts.source) for facts in found]))
     console.print()
-    console.print(_where(), soft_wrap=True)
+    console.print(_where())
     console.print("More about one: latte datasets show NAME")
 
 
@@ -179,8 +180,7 @@ def print_page(facts: Facts) -> None:
     """Print everything about one dataset."""
     console = results()
     console.print(facts.title, style="bold")
-    for name, value in _rows(facts):
-        console.print(f"{name:<14}{value}".rstrip(), soft_wrap=True)
+    console.print(fitted(("", ""), _rows(facts)))
 
 
 def print_findings(facts: Facts, root: Path, found: Sequence[Finding], fine: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from latte.cli.output import echo, plain_table, print_json, results
+from latte.cli.output import echo, print_json, results
 from latte.cli.shared import (
     JsonOption,
     LimitOption,
@@ -22,6 +22,8 @@ from latte.cli.shared import (
     command_group,
 )
 from latte.interfaces import LatteError
+from latte.report.numbers import size
+from latte.report.terminal import fitted
 
 if TYPE_CHECKING:
     from latte.describe.inventory import Archive, Holding, StoreStatistics
@@ -228,7 +230,7 @@ def print_holdings(found: Sequence[Holding]) -> None:
             console.print()
         console.print(Text(describer or "unknown describer", "bold"))
         rows = [_cells(one) for one in found if one.describer == describer]
-        console.print(plain_table(*headers, rows=rows, right=(0, 1, 2)))
+        console.print(fitted(headers, rows, right=(0, 1, 2)))
 
 
 def _cells(one: Holding) -> tuple[str, ...]:
@@ -261,11 +263,11 @@ def print_statistics(folder: Path, found: StoreStatistics) -> None:
         "failed": f"{found.failed:,}",
         "words per text": _words(found),
         "duplicates": "-" if found.duplicate_share is None else f"{found.duplicate_share:.1%}",
-        "on disk": f"{_size(found.bytes)} in {found.files:,} files",
+        "on disk": f"{size(found.bytes)} in {found.files:,} files",
         "torn last lines": f"{found.torn_lines:,}",
         "unreadable lines": f"{found.unreadable_lines:,}",
     }
-    results().print(plain_table("", "", rows=rows.items()))
+    results().print(fitted(("", ""), list(rows.items())))
 
 
 def _place_in_group(images: Sequence[str], key: str) -> str:
@@ -279,11 +281,3 @@ def _words(found: StoreStatistics) -> str:
         return "-"
     mean, middle, most = found.mean_words, found.median_words, found.max_words
     return f"mean {mean:.1f}, median {middle:g}, at most {most:,}"
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"

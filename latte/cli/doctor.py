@@ -10,10 +10,12 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from latte.cli.output import plain_table, print_json, results
+from latte.cli.output import print_json, results
 from latte.cli.shared import JsonOption
 from latte.interfaces import LatteError
 from latte.registry.discovery import discover_plugins
+from latte.report.numbers import size
+from latte.report.terminal import fitted
 from latte.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "pydantic")
@@ -28,7 +30,7 @@ def doctor(json: JsonOption = False) -> None:
         print_json(findings)
     else:
         rows = [(name, _in_words(value)) for name, value in findings.items()]
-        results().print(plain_table("", "", rows=rows))
+        results().print(fitted(("", ""), rows))
 
 
 def examine() -> dict[str, Any]:
@@ -62,7 +64,7 @@ def _usable_cpus() -> int:
 
 def _memory() -> str:
     try:
-        return _gibibytes(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        return size(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):
         return "unknown"
 
@@ -75,7 +77,7 @@ def _devices() -> list[str]:
     found = []
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        found.append(f"cuda:{index} {properties.name}, {_gibibytes(properties.total_memory)}")
+        found.append(f"cuda:{index} {properties.name}, {size(properties.total_memory)}")
     if torch.backends.mps.is_available():
         found.append("mps")
     return [*found, "cpu"]
@@ -87,7 +89,7 @@ def _cache() -> dict[str, str]:
     folder = cache_folder().absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     writable = "writable" if os.access(existing, os.W_OK) else "not writable"
-    free = _gibibytes(shutil.disk_usage(existing).free)
+    free = size(shutil.disk_usage(existing).free)
     return {"cache": f"{folder}, {writable}, {free} free"}
 
 
@@ -111,10 +113,6 @@ def _environment() -> dict[str, str]:
         for name, value in sorted(os.environ.items())
         if name.startswith("LATTE_")
     }
-
-
-def _gibibytes(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
 
 
 def _in_words(value: object) -> str:

@@ -19,6 +19,7 @@ from rich.text import Text
 from latte.cli.output import SafeConsole
 from latte.interfaces import LatteError, RecipeErrors
 from latte.io.redaction import on_terminal, redact
+from latte.report.terminal import in_lines
 
 UNEXPECTED = 1
 BROKEN_PIPE = 1
@@ -97,7 +98,10 @@ def warnings_shown() -> Iterator[None]:
 
 def _print(prefix: str, message: str, style: str = "bold red") -> None:
     console = SafeConsole(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble((prefix, style), redact(message)))
+    lines = (prefix + redact(message)).split("\n")
+    shown = Text("\n".join(map(in_lines, lines) if console.is_terminal else lines))
+    shown.stylize(style, 0, len(prefix))
+    console.print(shown)
 
 
 class Terminated(KeyboardInterrupt):

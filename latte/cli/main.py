@@ -32,6 +32,16 @@ from latte.registry.plugin import Plugin
 from latte.registry.spec import CommandSpec
 from latte.version import __version__
 
+GROUPS = {
+    "Start here": ("adapt", "new", "run", "predict"),
+    "Results": ("report", "evaluate", "diagnose", "compare", "export"),
+    "Recipes": ("recipes", "check", "schema"),
+    "Images and texts": ("datasets", "describe", "descriptions"),
+    "Research": ("sweep", "reproduce"),
+    "Plugins and machine": ("components", "plugins", "doctor"),
+}
+"""Names of the commands under the headings of the help."""
+
 COMMANDS = {
     "adapt": "latte.cli.adapt:adapt",
     "new": "latte.cli.recipes:new",
@@ -54,7 +64,7 @@ COMMANDS = {
     "plugins": "latte.cli.plugins:plugins",
     "doctor": "latte.cli.doctor:doctor",
 }
-"""Import path of each command's function or `typer.Typer` of subcommands, in the help's order.
+"""Import path of each command's function or `typer.Typer` of subcommands.
 
 A module is imported when one of its commands is called or listed. Slow imports stand inside the
 commands' functions, so that the help is fast and does not import torch."""
@@ -64,7 +74,7 @@ class CommandGroup(TyperGroup):
     """Group of the commands in `COMMANDS` and of the commands of plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all commands in the order of the help."""
+        """Return the names of all commands."""
         return [*COMMANDS, *plugin_commands(COMMANDS)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -76,12 +86,12 @@ class CommandGroup(TyperGroup):
         return None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands with the first sentence of their help, not cut to one line."""
-        helps = {
-            name: self.get_command(ctx, name).get_short_help_str(limit=160) for name in COMMANDS
-        }
-        with formatter.section("Commands"):
-            formatter.write_dl(list(helps.items()))
+        """List the commands in groups, with the first sentence of their help."""
+        for title, names in GROUPS.items():
+            commands = ((name, self.get_command(ctx, name)) for name in names)
+            helps = [(name, one.get_short_help_str(limit=160)) for name, one in commands]
+            with formatter.section(title):
+                formatter.write_dl(helps)
         added = {name: one.summary for name, one in plugin_commands(COMMANDS).items()}
         if added:
             with formatter.section("Commands of plugins"):
@@ -173,7 +183,7 @@ def latte(
         ),
     ] = False,
 ) -> None:
-    """Adapt CLIP to your own unlabelled images, with texts as the only teacher."""
+    """Adapt CLIP to your own unlabelled images."""
     if context.invoked_subcommand is None:
         echo(context.get_help())
 

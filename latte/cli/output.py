@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from textwrap import fill
 from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
 
 from latte.interfaces import LatteError
 from latte.io.redaction import json_on_terminal, on_terminal, redact
-
-WIDTH = 80
+from latte.report.terminal import width
 
 
 class SafeConsole(Console):
@@ -65,33 +61,9 @@ def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
     typer.echo(on_terminal(shown), nl=nl, err=err)
 
 
-def in_lines(text: str) -> str:
-    """Wrap `text` at 80 columns; following lines are indented, and words are not broken."""
-    return fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-
-
 def results() -> Console:
     """Return a console for results: at most 80 columns, no markup, colour only on a terminal."""
-    console = SafeConsole(markup=False, highlight=False, emoji=False)
-    console.width = min(console.width, WIDTH)
-    return console
-
-
-def plain_table(
-    *headers: str, rows: Iterable[Sequence[str]] = (), right: Container[int] = ()
-) -> Table:
-    """Return a table without ruled lines, and without a header row if all headers are empty.
-
-    Columns whose index is in `right` are right-aligned. Cells that are too long are folded.
-    """
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.show_header = any(headers)
-    for index, header in enumerate(headers):
-        justify = "right" if index in right else "left"
-        table.add_column(header, overflow="fold", justify=justify)  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+    return SafeConsole(width=width(), markup=False, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,8 @@ import typer
 from packaging.utils import canonicalize_name
 from rich.text import Text
 
-from latte.cli.output import echo, plain_table, print_json, results
+from latte.cli import completion
+from latte.cli.output import echo, print_json, results
 from latte.cli.shared import command_group, known_kind
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
@@ -23,6 +24,7 @@ from latte.registry.discovery import (
 )
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.spec import KINDS, Kind
+from latte.report.terminal import fitted
 
 plugins = command_group("plugins")
 
@@ -47,7 +49,9 @@ def list_plugins(
 @plugins.command("new")
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Its pip name, as in latte-colours.")],
-    kind: Annotated[str, typer.Option(help=f"One of: {', '.join(KINDS)}.")],
+    kind: Annotated[
+        str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=completion.kinds)
+    ],
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")
     ] = None,
@@ -138,13 +142,13 @@ def provided(plugin: Plugin) -> str:
 
 def print_table(found: Sequence[Plugin]) -> None:
     """Print a row per plugin; broken plugins are red on a terminal."""
-    table = plain_table("plugin", "version", "status", "provides")
+    rows = []
     for plugin in found:
         content = provided(plugin) if plugin.status == "ok" else plugin.error or ""
         cells = (plugin.distribution, plugin.version, plugin.status, content)
-        table.add_row(*map(Text, cells), style="red" if plugin.failed else None)
+        rows.append([Text(cell, "red" if plugin.failed else "") for cell in cells])
     console = results()
-    console.print(table)
+    console.print(fitted(("plugin", "version", "status", "provides"), rows))
     if any(plugin.detail for plugin in found):
         console.print("\nTracebacks: latte plugins --json", style="dim")
 

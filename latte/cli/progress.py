@@ -19,8 +19,11 @@ from latte.cli.output import SafeConsole
 from latte.interfaces import Progress, ProgressTask
 from latte.interfaces.progress import SilentProgress, SilentTask
 from latte.io.redaction import on_terminal, redact
+from latte.report.terminal import in_lines
 
 SECONDS_BETWEEN_LINES = 10.0
+_WIDE = 80
+"""Smallest width of a terminal that has room for bars."""
 
 
 def make_progress(quiet: bool = False) -> Progress:
@@ -34,7 +37,7 @@ def make_progress(quiet: bool = False) -> Progress:
 
 
 class PlainProgress:
-    """Progress as lines: at a task's start, at most every ten seconds, and at its end."""
+    """Progress as lines: at most every ten seconds while a task runs, and one at its end."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -49,8 +52,6 @@ class PlainProgress:
             yield SilentTask()
             return
         task = _PlainTask(self.say, self._clock, name, total, unit, done)
-        earlier = f", {done} done earlier" if done else ""
-        self.say(f"{name}: {unit if total is None else f'{total} {unit}'}{earlier}")
         try:
             yield task
         except BaseException:
@@ -93,16 +94,16 @@ class RichProgress:
 
     def say(self, line: str) -> None:
         """Print one line above the bars."""
-        self._console.print(redact(line), soft_wrap=True, markup=False, highlight=False)
+        self._console.print(in_lines(redact(line)), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
         """Return a new display of bars, since a restarted one would overwrite its finished bars."""
         return Bars(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            *([] if self._console.width < _WIDE else [BarColumn(bar_width=24)]),
             _Count(),
             _Rate(),
-            TimeRemainingColumn(compact=True),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[figures]}", style="dim", markup=False),
             console=self._console,
         )
@@ -139,8 +140,8 @@ class _PlainTask:
 
     @property
     def _count(self) -> str:
-        total = "" if self.total is None else f"/{self.total}"
-        return f"{self.done}{total} {self.unit}"
+        total = f"/{self.total:,}" if self._left else ""
+        return f"{self.done:,}{total} {self.unit}"
 
     @property
     def _left(self) -> int | None:
@@ -173,8 +174,8 @@ class _RichTask:
 class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the number of units that are done, and the total."""
-        total = "" if task.total is None else f"/{task.total:.0f}"
-        return Text(f"{task.completed:.0f}{total} {task.fields['unit']}")
+        total = "" if task.total is None or task.finished else f"/{task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{total} {task.fields['unit']}")
 
 
 class _Rate(ProgressColumn):

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli.output import WIDTH, echo, in_lines, plain_table, print_json, results, write_file
+from latte.cli import completion
+from latte.cli.output import echo, print_json, results, write_file
 from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group
 from latte.interfaces import LatteError
 from latte.new import METHODS
+from latte.report.terminal import WIDTH, fitted, in_lines, indented
 
 if TYPE_CHECKING:
     from latte.new.choices import Choices
@@ -42,7 +44,12 @@ def new(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.yaml"),
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
+    method: Annotated[
+        str,
+        typer.Option(
+            help=f"One of: {', '.join(METHODS)}.", autocompletion=completion.one_of(METHODS)
+        ),
+    ] = "auto",
 ) -> None:
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
     from latte.data.enough import quick_look
@@ -63,15 +70,16 @@ def new(
     registry = load_registry()
     chosen = choose(found, machine, registry, method)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
-    echo(f"images: {found.images:,}{size}")
-    echo(f"classes: {len(found.class_names)}")
+    echo(in_lines(f"images: {found.images:,}{size}"))
+    echo(f"classes: {len(found.class_names):,}")
     if found.evaluation:
         echo(f"labelled images: {found.labelled:,}")
-    echo(f"machine: {machine}")
+    echo(in_lines(f"machine: {machine}"))
     print_reasons(found, chosen)
     write_recipe(output, recipe_text(found, chosen, output), registry)
     look = quick_look(found.images, len(found.class_names))
-    echo(f"wrote {output}; next: latte run {output}" + (f" --limit {look}" if look else ""))
+    limit = f" --limit {look}" if look else ""
+    echo(in_lines(f"wrote {output}; next: latte run {output}{limit}"))
 
 
 def print_reasons(found: Findings, chosen: Choices) -> None:
@@ -169,7 +177,12 @@ def _warn_of_few(recipe: Recipe, registry: Registry) -> None:
 
 recipes = command_group("recipes")
 
-NameArgument = Annotated[str, typer.Argument(help="A recipe's name, as in `flyp/sun397`.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A recipe's name, as in `flyp/sun397`.", autocompletion=completion.shipped_recipes
+    ),
+]
 
 
 @recipes.callback()
@@ -202,11 +215,12 @@ def _print_groups(found: list[Entry]) -> None:
     console = results()
     for group in dict.fromkeys(entry.group for entry in found):
         console.print(group, style="bold")
-        rows = [(f"  {entry.name}", entry.summary) for entry in found if entry.group == group]
-        console.print(plain_table("", "", rows=rows))
+        own = (entry for entry in found if entry.group == group)
+        rows = [(indented(entry.name), entry.summary) for entry in own]
+        console.print(fitted(("", ""), rows))
         console.print()
-    echo("Run one by its name: latte run demo. Read it: latte recipes show demo.")
-    echo("--all also lists the parts that they extend.")
+    echo(in_lines("Run one by its name: latte run demo. Read it: latte recipes show demo."))
+    echo(in_lines("--all also lists the parts that they extend."))
 
 
 @recipes.command()

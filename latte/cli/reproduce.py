@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from latte.cli.output import echo, plain_table, results
+from latte.cli.output import echo, results
 from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption
 from latte.io.redaction import one_line
+from latte.report.terminal import fitted, paragraph
 
 if TYPE_CHECKING:
     from latte.interfaces import Progress
@@ -132,7 +133,6 @@ def print_table(
     If `changed`, the runs differ from the published ones, so that no verdict is printed.
     """
     from latte.report.comparison.published import average, beside, measured
-    from latte.report.terminal import paragraph
     from latte.results.summary import read_run
 
     runs = {
@@ -167,7 +167,7 @@ def _print_rows(title: str, rows: Sequence[Beside], *, judged: bool) -> None:
     console.print(Text(title, style="bold"))
     headers = ("", "ours", "published", "difference", "tolerance", "")
     text = [(*_cells(row), (row.verdict or "") if judged else "") for row in rows]
-    console.print(plain_table(*headers, rows=text, right=range(1, 5)))
+    console.print(fitted(headers, text, right=range(1, 5)))
 
 
 def _cells(row: Beside) -> tuple[str, ...]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latte.cli.output import echo, plain_table, relative, results
+from latte.cli.output import echo, relative, results
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption, together
+from latte.report.numbers import mebibytes
+from latte.report.terminal import fitted, in_lines
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from latte.interfaces import Progress, RunResults
     from latte.recipe.model import Recipe
@@ -78,7 +80,7 @@ def _run(
     if not is_main:
         return
     if measured is None:
-        echo(f"stopped after stage {last}; the same command without --until continues")
+        echo(in_lines(f"stopped after stage {last}; the same command without --until continues"))
     else:
         print_results(measured, folder)
     if profile:
@@ -100,7 +102,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
     from latte.report.summary import cost_line, summary_table
 
     echo(summary_table(measured, relative(folder)))
-    echo(cost_line(measured))
+    echo(in_lines(cost_line(measured)))
     for title, path in (
         ("report", folder / "report" / "index.html"),
         ("model", folder / "model"),
@@ -131,7 +133,7 @@ def print_profile(path: Path) -> None:
     echo(f"profile: {relative(path)}")
 
 
-def _stage_table(stages: Sequence[Mapping[str, Any]]) -> Table:
+def _stage_table(stages: Sequence[Mapping[str, Any]]) -> RenderableType:
     from latte.cli.progress import duration, three_digits
 
     rows = []
@@ -142,10 +144,10 @@ def _stage_table(stages: Sequence[Mapping[str, Any]]) -> Table:
                 f"{stage['name']} (reused)" if stage["reused"] else stage["name"],
                 duration(stage["seconds"]),
                 three_digits(rate) if rate else "",
-                f"{memory:,.0f} MiB" if memory is not None else "",
+                mebibytes(memory) if memory is not None else "",
             )
         )
-    return plain_table("stage", "time", "images/s", "peak memory", rows=rows, right=(1, 2, 3))
+    return fitted(("stage", "time", "images/s", "peak memory"), rows, right=(1, 2, 3))
 
 
 def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any]) -> None:
@@ -169,9 +171,7 @@ def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any]) -> None:
         )
         for part in [*steps["parts"], whole]
     ]
-    console.print(
-        plain_table("part of a step", "ms", "share", "GFLOP/s", rows=rows, right=(1, 2, 3))
-    )
+    console.print(fitted(("part of a step", "ms", "share", "GFLOP/s"), rows, right=(1, 2, 3)))
     console.print(
         f"{three_digits(steps['images_a_second'])} images/s; "
         f"{three_digits(steps['gflop_an_image'])} GFLOP per image"

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from latte.cli import completion
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
@@ -69,12 +70,20 @@ RecipeArgument = Annotated[
     typer.Argument(
         help="The recipe: a YAML file, or the name of one that comes with latte.",
         callback=chosen_recipe,
+        autocompletion=completion.recipes,
     ),
 ]
-RunArgument = Annotated[Path, typer.Argument(help="A run folder, as `latte run` named it.")]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(help="A run folder, as `latte run` named it.", autocompletion=completion.runs),
+]
 RunsArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="RUN...", help="Run folders, or folders of them, such as runs/."),
+    typer.Argument(
+        metavar="RUN...",
+        help="Run folders, or folders of them, such as runs/.",
+        autocompletion=completion.runs,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli import completion
 from latte.cli.output import echo, relative
 from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, chosen_recipes
 
@@ -24,6 +25,7 @@ def sweep(
             metavar="RECIPE...",
             help="The recipes: YAML files, or names of recipes that come with latte.",
             callback=chosen_recipes,
+            autocompletion=completion.recipes,
         ),
     ],
     seeds: SeedsOption = None,

@@ -87,9 +87,9 @@ def choose(
     chosen.model = model
     _COMPLETE[chosen.method](chosen, found, machine, registry)
     if not found.evaluation:
-        chosen.reasons.append("gain: not measured, because no labelled images are named")
+        chosen.reasons.append("gain: not measured, because there are no labelled images")
     others = (one for one in METHODS if one not in (method, chosen.method))
-    chosen.others = f"other methods: {', '.join(others)} ({_texts_of_latteclip(machine, registry)})"
+    chosen.others = f"other methods: {', '.join(others)}; {_texts_of_latteclip(machine, registry)}"
     return chosen
 
 
@@ -97,7 +97,7 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
     _, name = _GUARD
     if not has(registry, *_GUARD):
         chosen.reasons.append(
-            "guard: none; to keep plain CLIP where the evidence that adapting helps is weak, "
+            "guard: none, so nothing estimates whether adapting helps; to get a guard, "
             "pip install latte-transductive, and write this recipe again"
         )
         return
@@ -105,7 +105,7 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
     requirement = _requirement(registry, *_GUARD)
     chosen.requires = list(dict.fromkeys([*chosen.requires, requirement]))
     chosen.reasons.append(
-        f"guard: {name}, which keeps plain CLIP where the evidence that adapting helps is weak"
+        f"guard: {name}; the run keeps plain CLIP if the evidence that adapting helps is weak"
     )
 
 
@@ -150,11 +150,11 @@ def _method(found: Findings, registry: Registry) -> Choices:
     """Choose a method without training: in measurements on typical folders it was the safest."""
     if has(registry, *_NEEDS["mixture"]):
         return Choices("mixture", reasons=["method: joint labelling of all images, no training"])
-    reasons = ["method: prototypes estimated again from texts and images, no training"]
+    reasons = ["method: class prototypes computed from texts and images, no training"]
     if found.too_few:
         reasons.append(
-            "few images: pip install latte-transductive, and run this again; its mixture needs no "
-            "texts about images and keeps zero-shot where it is likely to be worse"
+            "few images: a mixture needs no texts about the images and has a guard; to get it, "
+            "pip install latte-transductive, and run this again"
         )
     return Choices("training-free", reasons=reasons)
 
@@ -182,10 +182,10 @@ def _requirement(registry: Registry, kind: Kind, name: str) -> str:
 def _texts_of_latteclip(machine: Machine, registry: Registry) -> str:
     """Return a clause that says what would write the texts of `latteclip` on this machine."""
     if _has_lmm(machine, registry):
-        return "latteclip: with texts by an LMM on this GPU"
+        return "latteclip trains with texts by a multimodal model (LMM) on this GPU"
     return (
-        "latteclip: with texts from CLIP itself; texts by an LMM need latte-llava and a GPU of "
-        f"{_LMM_MEMORY:.0f} GiB, or latte-openai and a server"
+        "latteclip trains with texts from CLIP itself (texts by a multimodal model need "
+        f"latte-llava and a GPU with {_LMM_MEMORY:.0f} GiB, or latte-openai and a server)"
     )
 
 
@@ -198,15 +198,15 @@ def _choose_describer(chosen: Choices, machine: Machine, registry: Registry) -> 
     if not _has_lmm(machine, registry):
         chosen.describer = "phrases"
         chosen.reasons.append(
-            "describer: phrases, which ranks phrases with CLIP itself and needs no GPU; an LMM "
-            "knows more (plugin latte-llava, or latte-openai for a server)"
+            "describer: phrases (CLIP chooses from a list of phrases; no GPU needed); texts by a "
+            "multimodal model say more: plugin latte-llava, or latte-openai for a server"
         )
         return
     chosen.describer = "llava"
     chosen.requires.append(_requirement(registry, "describer", "llava"))
     chosen.load_in_4bit = (machine.memory or 0.0) < _WHOLE_LMM_MEMORY
-    bits = "in 4 bits, to fit" if chosen.load_in_4bit else "in 16 bits"
-    chosen.reasons.append(f"describer: llava {bits}; it sees a thumbnail, as published")
+    bits = "in 4 bits, to fit into this GPU" if chosen.load_in_4bit else "in 16 bits"
+    chosen.reasons.append(f"describer: llava, {bits}; it reads thumbnails, as in the paper")
 
 
 def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None:
@@ -218,7 +218,9 @@ def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None
         )
     if (machine.memory or 0.0) < _WHOLE_BATCH_MEMORY and chosen.batch_size > 128:
         chosen.micro_batch_size = 128
-        chosen.reasons.append("memory: 128 images pass a tower at once; the result is the same")
+        chosen.reasons.append(
+            "memory: batches pass the towers 128 images at a time, with the same result"
+        )
     chosen.max_epochs = 50 if machine.device == "cuda" else 5
     if machine.device != "cuda":
         chosen.reasons.append("epochs: 5 instead of 50, because a CPU is slow")

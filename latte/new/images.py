@@ -61,19 +61,19 @@ class Findings:
         if self.broken:
             first = f"{self.broken[0].id} ({self.broken[0].reason})"
             yield (
-                f"{len(self.broken)} of {self.opened} images that were opened cannot be read, "
-                f"{first} for one; runs leave such images out and list them"
+                f"{len(self.broken)} of {self.opened} sampled images can't be read, e.g. {first}; "
+                "runs leave such images out and list them"
             )
         if self.size and min(self.size) < _SMALL:
             width, height = self.size
-            yield f"images are small ({width} x {height}); CLIP was trained on larger ones"
+            yield f"images are small ({width} x {height} pixels); CLIP was trained on larger ones"
         if few := self.too_few:
             yield few
         if self.in_class_folders and self.classes:
             yield (
-                f"{self.in_class_folders:,} images are in folders that are named like classes: "
-                "training never sees that. To measure the gain, move some of them to another "
-                "folder, by class, and name it as labelled images"
+                f"{self.in_class_folders:,} images are in folders named like classes, and training "
+                "ignores these names. To measure the gain, move some of these images, by class, "
+                "to another folder of labelled images"
             )
         yield from _warnings_about(self.class_names)
 
@@ -173,14 +173,14 @@ def _labelled(
 def _warnings_about(names: Sequence[str]) -> Iterator[str]:
     scores = [name for name in names if "_" in name]
     if scores:
-        yield f"{_counted(scores)} with _ in them, which CLIP reads less well than spaces"
+        yield f"{_counted(scores)} with an underscore: CLIP understands spaces better"
     codes = [name for name in names if not any(letter.isalpha() for letter in name)]
     if codes:
-        yield f"{_counted(codes)} without a letter, which mean nothing to CLIP"
+        yield f"{_counted(codes)} without a letter: CLIP needs words"
     folded = Counter(" ".join(name.casefold().replace("_", " ").split()) for name in names)
     twins = [name for name, count in folded.items() if count > 1]
     if twins:
-        yield f"{_counted(twins)} in two spellings: one word cannot be two classes"
+        yield f"{_counted(twins)} in several spellings: keep one spelling for each class"
 
 
 def _counted(names: Sequence[str]) -> str:

@@ -42,10 +42,10 @@ for prediction in model.predict_iter("photos"):
 """
 
 _INTENDED_USE = (
-    "To tell the classes below apart in images like those that it was adapted to. It is not "
-    "for images that show none of the classes: it gives each image one of them. Nor is it for "
-    "decisions about people, or others that matter, unless a person checks its answers on "
-    "labelled images of exactly that kind."
+    "This model classifies images like those that it was adapted to into the classes below. It "
+    "gives each image one of these classes, also an image that shows none of them. Do not use it "
+    "for decisions about people or other important decisions, unless a person checks its answers "
+    "on labelled images of exactly that kind."
 )
 
 _UNCALIBRATED = (
@@ -53,8 +53,8 @@ _UNCALIBRATED = (
     "overconfident: 0.9 does not promise that nine of ten such answers are right."
 )
 _CALIBRATION_FAILS = (
-    "The estimate relies on zero-shot's probabilities, so it is wrong where zero-shot is wrong and "
-    "confident, as on images that the starting model knows little of."
+    "The scale is wrong if zero-shot CLIP is confident and wrong, as on kinds of images that it "
+    "has rarely seen."
 )
 
 
@@ -198,20 +198,20 @@ def _confidence(calibration: Calibration | None) -> str:
     if calibration is None:
         return _UNCALIBRATED
     found = (
-        f"Scores are the softmax of {calibration.scale:.3g} times the similarity, in place of "
-        f"the model's own logit scale of {calibration.logit_scale:.3g} (temperature "
-        f"{calibration.temperature:.2f}). The factor was found without true labels: it "
+        "Confidence is calibrated without labels: scores are the softmax of "
+        f"{calibration.scale:.3g} times the similarity, instead of the model's own logit scale of "
+        f"{calibration.logit_scale:.3g} (temperature {calibration.temperature:.2f}). This scale "
         f"makes the mean confidence on {count(calibration.images)} training images equal to the "
-        "accuracy that zero-shot's probabilities imply, "
+        "accuracy that the probabilities of zero-shot CLIP imply, "
         f"{100 * calibration.expected_accuracy:.0f} %."
     )
     if calibration.error is None or calibration.uncalibrated_error is None:
-        measured = "The calibration was not measured, because there are no labelled images."
+        measured = "Its error was not measured, because there are no labelled images."
     else:
         measured = (
-            "On the labelled evaluation images the expected calibration error (15 bins) is "
-            f"{calibration.error:.3f}; with the model's own scale it would be "
-            f"{calibration.uncalibrated_error:.3f}."
+            "Measured on the labelled images, the expected calibration error (15 bins) is "
+            f"{calibration.error:.3f}, and {calibration.uncalibrated_error:.3f} with the model's "
+            "own scale."
         )
     return f"{found} {_CALIBRATION_FAILS} {measured}"
 

@@ -11,7 +11,7 @@ from typing import Any
 from latte.interfaces import HeldBack, RunResults
 from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import one_line
-from latte.report.numbers import count, duration, percent, plural
+from latte.report.numbers import count, duration, mebibytes, percent, plural
 
 Fact = tuple[str, str]
 
@@ -88,10 +88,20 @@ def run_facts(results: RunResults) -> list[Fact]:
     return facts
 
 
+def page_title(results: RunResults) -> str:
+    """Return a run's name with its model and data, as in `birds: ViT-B-32 on folder photos`."""
+    dataset, backbone = (_mapping(results.recipe.get(key)) for key in ("dataset", "backbone"))
+    use, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
+    data = use if root in ("", use) else f"{use} {root}"
+    model = str(backbone.get("model", ""))
+    about = " on ".join(one for one in (model, data) if one)
+    return f"{results.name}: {about}" if about else results.name
+
+
 def peak_memory(of_stages: Mapping[str, float]) -> str:
-    """Return the largest peak memory of all stages, such as `1 604 MiB, in stage train`."""
+    """Return the largest peak memory of all stages, such as `1.6 GiB, in stage train`."""
     stage = max(of_stages, key=lambda name: of_stages[name])
-    return f"{count(round(of_stages[stage]))} MiB, in stage {stage}"
+    return f"{mebibytes(of_stages[stage])}, in stage {stage}"
 
 
 def steps(results: RunResults) -> int:

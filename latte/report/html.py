@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from latte.io.redaction import printable
-from latte.report.numbers import count, duration, megabytes
+from latte.report.numbers import count, duration, mebibytes
 
 _STYLE = Path(__file__).parent / "page" / "templates" / "style.css"
 
@@ -48,7 +48,7 @@ def _environment(templates: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=count, duration=duration, megabytes=megabytes)
+    environment.filters.update(count=count, duration=duration, mebibytes=mebibytes)
     return environment
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # this import loads torch, which tables of finished runs do n
     from latte.evaluate.rank_correlation import Correlation
 
 NARROW_SPACE = "\u202f"
-"""Narrow no-break space: between groups of digits, and before a unit."""
+"""Narrow no-break space, before a percent sign."""
 MINUS = "\u2212"
 ABSENT = "–"
 """Text in place of a missing number."""
@@ -22,8 +22,8 @@ _COARSEST_FOR_DECIMALS = 100
 
 
 def count(number: int) -> str:
-    """Return a number with its digits in groups, such as 12345 as `12 345`."""
-    return f"{number:,}".replace(",", NARROW_SPACE)
+    """Return a number with its digits in groups, such as 12345 as `12,345`."""
+    return f"{number:,}"
 
 
 def signed_count(number: int) -> str:
@@ -33,20 +33,24 @@ def signed_count(number: int) -> str:
 
 
 def plural(number: int, noun: str, many: str = "") -> str:
-    """Return a number with its noun, as `1 image` or `12 345 images`.
+    """Return a number with its noun, as `1 image` or `12,345 images`.
 
     `many` is the plural of an irregular noun.
     """
     return f"{count(number)} {noun if number == 1 else many or noun + 's'}"
 
 
-def megabytes(number: float | None) -> str:
-    """Return a number of megabytes as `812 MB` or `12.3 GB`; None as `ABSENT`."""
-    if number is None:
-        return ABSENT
-    if number < 1000:
-        return f"{number:.0f}{NARROW_SPACE}MB"
-    return f"{number / 1000:.1f}{NARROW_SPACE}GB"
+def size(number_of_bytes: float) -> str:
+    """Return a size in memory or on disk, as `812 bytes`, `3 KiB`, `640 MiB` or `12.3 GiB`."""
+    for power, unit in enumerate(("bytes", "KiB", "MiB")):
+        if round(number_of_bytes / 1024**power) < 1024:
+            return f"{number_of_bytes / 1024**power:.0f} {unit}"
+    return f"{number_of_bytes / 1024**3:,.1f} GiB"
+
+
+def mebibytes(number: float | None) -> str:
+    """Return a number of MiB as `812 MiB` or `12.3 GiB`; None as `ABSENT`."""
+    return ABSENT if number is None else size(number * 1024**2)
 
 
 def duration(seconds: float) -> str:

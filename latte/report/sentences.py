@@ -15,8 +15,8 @@ ZERO_SHOT = "zero-shot"
 ADAPTED = "adapted"
 CANDIDATE = "candidate"
 
-ALL_OCCUR = "Every class name has an image that supports it."
-NO_GUARD = "No verdict: this recipe has no guard."
+ALL_OCCUR = "Images were found for every class name."
+NO_GUARD = "No verdict: this recipe has no guard that estimates whether adapting helps."
 ORACLE_STATEMENT = (
     "group descriptions used ground-truth labels of the training images; "
     "not an unsupervised result."
@@ -24,11 +24,11 @@ ORACLE_STATEMENT = (
 """Sentence that marks results that used labels of the training images."""
 
 _NO_LABELS = (
-    "There is no labelled evaluation split, so the accuracy of this model is unknown. "
-    "The figures here need no labels: they say how the model changed, not whether it got better."
+    "The accuracy is unknown, because there are no labelled images to measure it on. "
+    "Figures without labels show how the model changed, not whether it improved."
 )
 _PLAIN_CLIP = "The answers of plain CLIP are in pseudo_labels.csv, column zero_shot."
-_WITHOUT_GUARD = "--set guard=null"
+_WITHOUT_GUARD = "To adapt without the guard: latte run RECIPE --set guard=null."
 _SHOWN_NAMES = 3
 
 Tone = Literal["better", "same", "worse", "unknown"]
@@ -84,7 +84,7 @@ def headline(evaluations: Sequence[Evaluation], verdict: Verdict | None = None) 
     if before is None:
         return Headline("unknown", _NO_LABELS)
     if after is None or after.gain is None:
-        return Headline("unknown", f"Only the zero-shot CLIP was evaluated: {_accuracy(before)}.")
+        return Headline("unknown", f"Only zero-shot CLIP was measured: {_accuracy(before)}.")
     if verdict is not None and verdict.outcome == "kept zero-shot":
         return _kept(evaluations, after)
     tone = _tone(after.gain)
@@ -98,9 +98,9 @@ def own_note(evaluations: Sequence[Evaluation]) -> str | None:
         after, own = named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}")
         if after and own:
             return (
-                f"Test images that are also training images: {count(own.images)}. The labeler "
-                f"decided all training images together; “{own.name}” measures its answers. "
-                f"“{after.name}” measures the classifier that new images get, on "
+                f"Test images that are also training images: {count(own.images)}. “{own.name}” "
+                "measures the labels that the run gave them, together with all training images. "
+                f"“{after.name}” measures the classifier for new images, on "
                 f"{plural(after.images, 'test image')}."
             )
     return None
@@ -127,8 +127,8 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
     interval = points_range(gain, after.images)
     if tone == "same":
         return (
-            f"No gain that can be distinguished from zero: {moved}, and the 95 % interval of the "
-            f"difference, {interval} points, contains zero."
+            f"No measurable gain: {moved} (the 95 % interval of the difference, {interval} "
+            "points, contains zero)."
         )
     size = points(abs(gain.value), after.images).lstrip("+")
     verb = "gained" if tone == "better" else "lost"
@@ -144,13 +144,13 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
     The guard's decision gives the run's classifier zero-shot accuracy. Its gain and its rank among
     the controls therefore say nothing about the recipe.
     """
-    sentence = f"Kept zero-shot: this run classifies as plain CLIP does, {_accuracy(after)}."
+    sentence = f"This run uses plain CLIP: {_accuracy(after)}."
     candidate = named(evaluations, CANDIDATE)
     if candidate is None or candidate.gain is None:
         return Headline("same", sentence)
     images, gain = candidate.images, candidate.gain
     sentence += (
-        f" The rejected candidate has {percent(candidate.top1.value, images)}: "
+        f" The rejected candidate reaches {percent(candidate.top1.value, images)}: "
         f"{points(gain.value, images)} points (95 % interval {points_range(gain, images)})."
     )
     rival = _stronger_control(evaluations, candidate, guarded=True)
@@ -180,7 +180,7 @@ def _stronger_control(
     return (
         f"The control “{one_line(best.name)}” did at least as well{than}: "
         f"{percent(best.top1.value, best.images)}. "
-        "What the recipe has beyond this control has not shown a benefit here."
+        "What the recipe adds to this control brought no measurable gain."
     )
 
 
@@ -205,7 +205,7 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     """Return a sentence on the class names that occur among the training images.
 
-    As in `About 7 of 100 names occur (95 %: 5 to 11); no image supports: a, b, c and 90 more`.
+    As in `About 7 of 100 classes occur (95 % interval 5 to 11); no images found of: a, b, c`.
 
     Returns None if all names are supported, or nothing was estimated.
     """
@@ -216,8 +216,8 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     rest = len(names) - _SHOWN_NAMES
     more = f" and {count(rest)} more" if rest > 0 else ""
     return (
-        f"About {count(present.expected)} of {count(classes)} names occur (95 %: "
-        f"{count(present.low)} to {count(present.high)}); no image supports: {shown}{more}"
+        f"About {count(present.expected)} of {count(classes)} classes occur (95 % interval "
+        f"{count(present.low)} to {count(present.high)}); no images found of: {shown}{more}"
     )
 
 
@@ -231,24 +231,18 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
     sure = "" if verdict.probability is None else f" (probability {verdict.probability:.2f})"
     whole = verdict.strength == 1
     adapted = "Adapted" if whole else f"Adapted in part (strength {verdict.strength:.2f})"
-    candidate = f"is in {run}/candidate (latte predict {run} IMAGES --candidate)"
-    all_of_it = (
-        f"The whole candidate {candidate}; to take all of it, add {_WITHOUT_GUARD} to the command "
-        "of this run."
-    )
+    use = f"latte predict {run} IMAGES --candidate. {_WITHOUT_GUARD}"
+    all_of_it = f"To use the fully adapted classifier: {use}"
     match verdict.outcome:
         case "kept zero-shot":
             sentence = f"Kept plain CLIP: the evidence that adapting helps is too weak{sure}."
-            advice = (
-                f"To adapt anyway, add {_WITHOUT_GUARD} to the command of this run; the rejected "
-                f"classifier {candidate}."
-            )
+            advice = f"To use the rejected classifier anyway: {use}"
             return VerdictWords("kept", sentence, reason, advice)
         case "likely better":
             sentence = f"{adapted}: likely better than plain CLIP on images like these{sure}."
             return VerdictWords("better", sentence, reason, None if whole else all_of_it)
         case "cannot tell":
-            sentence = f"{adapted}, but cannot tell whether it helps{sure}."
+            sentence = f"{adapted}, but it is uncertain whether this helps{sure}."
             advice = _PLAIN_CLIP if whole else f"{all_of_it} {_PLAIN_CLIP}"
             return VerdictWords("unknown", sentence, reason, advice)
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import one_line
 from latte.report.facts import peak_memory
-from latte.report.numbers import bare_percent, duration, points_with_range
+from latte.report.numbers import bare_percent, count, duration, points_with_range
 from latte.report.sentences import headline, oracle_note, own_note, present_sentence, verdict_words
-from latte.report.terminal import paragraph, plain, table
+from latte.report.terminal import paragraph, table
 
 _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
 
@@ -45,7 +45,7 @@ def cost_line(results: RunResults) -> str:
     """Return the run's time and peak memory, if known; empty if neither is known."""
     parts = [f"time: {duration(sum(results.seconds.values()))}"] if results.seconds else []
     if results.peak_memory_mb:
-        parts.append(f"peak memory: {plain(peak_memory(results.peak_memory_mb))}")
+        parts.append(f"peak memory: {peak_memory(results.peak_memory_mb)}")
     return "; ".join(parts)
 
 
@@ -55,7 +55,7 @@ def _row(evaluation: Evaluation) -> tuple[str, ...]:
         one_line(evaluation.name),
         bare_percent(top1.value, images),
         f"{bare_percent(top1.low, images)} to {bare_percent(top1.high, images)}",
-        str(images),
+        count(images),
         points_with_range(gain, images) if gain else "",
     )
 

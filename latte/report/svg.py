@@ -20,14 +20,19 @@ _LETTER_WIDTH = 7.0
 class Drawing:
     """An SVG picture; `css_class` selects rules of the page's style sheet."""
 
-    def __init__(self, width: int, height: int, label: str | None, css_class: str) -> None:
+    def __init__(
+        self, width: int, height: int, label: str | None, css_class: str, *, fixed: bool = False
+    ) -> None:
         """Start a picture of this size in pixels, with a label for screen readers.
 
-        Screen readers skip a picture whose label is None.
+        Screen readers skip a picture whose label is None. The page scales the picture to the
+        width of its column, unless its size is `fixed`.
         """
         self._root = ElementTree.Element(
             "svg", {"viewBox": f"0 0 {width} {height}", "class": css_class}
         )
+        if fixed:
+            self._root.attrib |= {"width": str(width), "height": str(height)}
         if label is None:
             self._root.set("aria-hidden", "true")
         else:

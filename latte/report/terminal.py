@@ -1,11 +1,14 @@
-"""Format tables and paragraphs as plain text, at most 80 columns wide."""
+"""Format tables and paragraphs as plain text that fits the terminal, at most 80 columns wide."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Container, Iterable, Sequence
 from io import StringIO
+from textwrap import fill
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -14,8 +17,16 @@ from latte.io.redaction import one_line
 from latte.report.numbers import MINUS, NARROW_SPACE
 
 WIDTH = 80
+"""Largest width of a line; narrower terminals and the variable COLUMNS reduce it."""
 GAP = 2
 """Number of spaces between columns, and before indented text."""
+NARROWEST = 16
+"""Smallest width of a column for a longer word: a table may break words that are longer."""
+
+
+def width() -> int:
+    """Return the number of columns to use: COLUMNS, or that of the terminal, at most 80."""
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
 def plain(text: str) -> str:
@@ -26,6 +37,17 @@ def plain(text: str) -> str:
 def paragraph(text: str) -> list[str]:
     """Return `text` wrapped into lines; only words that are wider than a line are broken."""
     return drawn(Text(one_line(plain(text))))
+
+
+def in_lines(text: str) -> str:
+    """Wrap `text` at spaces; following lines are indented, and long words are not broken."""
+    return fill(
+        text,
+        width(),
+        subsequent_indent=" " * GAP,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def indented(text: str) -> RenderableType:
@@ -39,23 +61,75 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> 
     Names are wrapped to the width that the numbers leave. A row may have fewer cells than there
     are columns.
     """
-    first, *others = headings
-    made = empty_table()
-    made.add_column(first, overflow="fold")
-    for heading in others:
-        made.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        made.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in row))
-    return drawn(made)
+    return drawn(fitted(headings, rows, right=range(1, len(headings))))
 
 
-def empty_table(*, show_header: bool = True) -> Table:
-    """Return a table without lines between cells, and without columns."""
-    return Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=show_header)
+def fitted(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[RenderableType]],
+    right: Container[int] = (),
+    least: Sequence[int] = (),
+) -> RenderableType:
+    """Return a table without ruled lines that fits `width()` and is wrapped at spaces.
+
+    If words or numbers are too wide for that, each row becomes a paragraph: its first cell, and a
+    line per other cell. There is no header row if all headings are empty. Columns whose index is
+    in `right` are aligned on the right and not wrapped; `least` has the smallest widths of the
+    first columns.
+    """
+    cells = [[_cell(one) for one in row] for row in rows]
+    columns = [
+        [Text(heading), *(row[index] for row in cells if index < len(row))]
+        for index, heading in enumerate(headings)
+    ]
+    ranges = [_range(own, wraps=index not in right) for index, own in enumerate(columns)]
+    room = width() - GAP * (len(headings) - 1)
+    wanted = [max(one.maximum, *least[index : index + 1], 1) for index, one in enumerate(ranges)]
+    while sum(wanted) > room:
+        reducible = [index for index, one in enumerate(ranges) if wanted[index] > one.minimum]
+        if not reducible:
+            return Group(*(_as_paragraph(headings, row) for row in cells))
+        wanted[max(reducible, key=lambda index: wanted[index])] -= 1
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    made.show_header = any(headings)
+    for index, heading in enumerate(headings):
+        justify = "right" if index in right else "left"
+        made.add_column(heading, overflow="fold", width=wanted[index], justify=justify)  # type: ignore[arg-type]
+    for row in cells:
+        made.add_row(*row)
+    return made
+
+
+def _cell(content: RenderableType) -> RenderableType:
+    return Text(plain(content)) if isinstance(content, str) else content
+
+
+def _range(cells: Iterable[RenderableType], *, wraps: bool) -> Measurement:
+    """Return the smallest and the full width of a column."""
+    console = _console(StringIO(), 10_000)
+    found = [Measurement.get(console, console.options, cell) for cell in cells]
+    full = max(one.maximum for one in found)
+    longest_word = max(min(one.minimum, NARROWEST) for one in found)
+    return Measurement(longest_word if wraps else full, full)
+
+
+def _as_paragraph(headings: Sequence[str], row: Sequence[RenderableType]) -> RenderableType:
+    """Return a row as its first cell, and an indented line per other cell that is not empty."""
+    first, *others = row
+    lines = [
+        Padding(Text(f"{heading}: " if heading else "") + cell, (0, 0, 0, 2 * GAP))
+        for heading, cell in zip(headings[1:], others, strict=False)
+        if isinstance(cell, Text) and cell
+    ]
+    return Group(first, *lines)
 
 
 def drawn(content: RenderableType) -> list[str]:
     """Return `content` as lines of plain text, without colours and styles."""
     file = StringIO()
-    Console(width=WIDTH, file=file, color_system=None, force_terminal=False).print(content)
+    _console(file, width()).print(content)
     return [line.rstrip() for line in file.getvalue().removesuffix("\n").split("\n")]
+
+
+def _console(file: StringIO, columns: int) -> Console:
+    return Console(width=columns, file=file, color_system=None, force_terminal=False)

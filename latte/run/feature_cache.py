@@ -65,7 +65,7 @@ def cached_features(
         known = blocks.read(distinct, features)
     known = distributed.broadcast_tensors({"known": known})["known"]
     if known.any():
-        progress.say(f"{name}: {int(known.sum())} features reused from the cache")
+        progress.say(f"{name}: {int(known.sum()):,} features reused from the cache")
         features = distributed.broadcast_tensors({"features": features})["features"]
     missing = (~known).nonzero().flatten()
     if len(missing):

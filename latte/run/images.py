@@ -106,7 +106,7 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
     skipped = (*images.training.skipped, *images.evaluation.skipped)
     write_skipped(folder.skipped, skipped)
     if skipped:
-        workspace.progress.say(f"skipped {len(skipped)} images; reasons: {folder.skipped}")
+        workspace.progress.say(f"skipped {len(skipped):,} images; reasons: {folder.skipped}")
     return [folder.training_images, folder.evaluation_images, folder.skipped]
 
 

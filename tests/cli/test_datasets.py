@@ -62,7 +62,7 @@ def test_json_has_the_facts(call: Datasets) -> None:
 
 @pytest.mark.parametrize("name", all_facts())
 def test_show_prints_layout_templates_prompts_and_download(call: Datasets, name: str) -> None:
-    page, facts = call("show", name), all_facts()[name]
+    page, facts = " ".join(call("show", name).split()), all_facts()[name]
     for text in (facts.released, facts.coop, facts.image_prompt, facts.group_prompt, facts.source):
         assert text in page
     assert f"$LATTE_DATA/{facts.folder}" in page

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from latte import __version__
-from latte.cli.main import COMMANDS, run_command_line
+from latte.cli.main import COMMANDS, GROUPS, run_command_line
 from latte.interfaces import LatteError, RecipeErrors
 
 MAIN = "from latte.cli.main import main; main()"
@@ -189,5 +189,7 @@ def test_help_lists_every_command_with_a_line_about_it(
     shown = capsys.readouterr().out
     lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
     assert all(lines[command] for command in COMMANDS)
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
+    assert all(f"{title}:\n" in shown for title in GROUPS)
     assert run_command_line([]) == 0
     assert capsys.readouterr().out == shown

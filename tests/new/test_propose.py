@@ -60,12 +60,12 @@ def test_look_at_counts_images_classes_and_broken_files(
     assert found.size == (40, 36)
     said = " ".join(found.warnings())
     for words in (
-        "1 of 13 images that were opened cannot be read, red/broken.jpg (not an image",
-        "images are small (40 x 36)",
+        "1 of 13 sampled images can't be read, e.g. red/broken.jpg (not an image",
+        "images are small (40 x 36 pixels)",
         "13 images for 5 class names (2.6 per name): remove names that cannot occur",
-        "1 class name (sea_green) with _ in them",
+        "1 class name (sea_green) with an underscore",
         "2 class names (12, 34) without a letter",
-        "1 class name (red) in two spellings",
+        "1 class name (red) in several spellings",
     ):
         assert words in said, words
 

@@ -69,7 +69,7 @@ def test_calibration_is_described_with_its_error(tmp_path: Path) -> None:
     measured = model_card(
         run_results(tmp_path, calibration=replace(found, error=0.1, uncalibrated_error=0.32))
     )
-    assert "is 0.100; with the model's own scale it would be 0.320" in measured
+    assert "is 0.100, and 0.320 with the model's own scale" in measured
 
 
 def test_snapshot_of_the_card(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_snapshot_of_the_card(tmp_path: Path) -> None:
 
 def test_without_an_evaluation_the_card_says_so(tmp_path: Path) -> None:
     text = model_card(run_results(tmp_path, evaluations=()))
-    assert "no labelled evaluation split" in text
+    assert "The accuracy is unknown" in text
     assert "Its accuracy was not measured." in text
     assert "| adapted" not in text
 

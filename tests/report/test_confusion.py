@@ -57,7 +57,7 @@ def test_a_picture_of_a_thousand_classes_stays_small(tmp_path: Path) -> None:
     )
     found = confusions(results)
     assert found is not None
-    for _, picture in found.pictures:
+    for _, picture, _ in found.pictures:
         assert len(picture) < 60_000
         assert "970 others" in picture
     total = sum(one.images for one in rows)

@@ -32,7 +32,7 @@ def test_a_gain_is_one_whose_interval_lies_above_zero() -> None:
 def test_an_interval_with_zero_in_it_is_no_gain(low: float, high: float) -> None:
     verdict = headline((ZERO_SHOT, adapted(0.01, low, high)))
     assert verdict.tone == "same"
-    assert "No gain that can be distinguished from zero" in verdict.sentence
+    assert "No measurable gain" in verdict.sentence
     assert "gained" not in verdict.sentence
 
 
@@ -53,7 +53,7 @@ def test_a_control_that_did_as_well_is_named() -> None:
 def test_without_an_evaluation_the_accuracy_is_unknown() -> None:
     verdict = headline(())
     assert verdict.tone == "unknown"
-    assert "no labelled evaluation split" in verdict.sentence
+    assert "accuracy is unknown" in verdict.sentence
     assert "%" not in verdict.sentence
 
 
@@ -61,7 +61,7 @@ def test_zero_shot_alone_is_reported_alone() -> None:
     verdict = headline((evaluation("zero-shot", (10, 10, 10), images=(20, 20, 20)),))
     assert verdict.tone == "unknown"
     assert plain(verdict.sentence) == (
-        "Only the zero-shot CLIP was evaluated: top-1 50 % on 60 labelled images "
+        "Only zero-shot CLIP was measured: top-1 50 % on 60 labelled images "
         "(95 % interval 45–55 %)."
     )
 

@@ -153,13 +153,13 @@ def test_without_labels_no_accuracy_is_stated(tmp_path: Path) -> None:
     results = run_results(tmp_path, evaluations=(), metrics=tuple(steps(10, agreement=0.9)))
     found = document(results)
 
-    assert "no labelled evaluation split" in found.one("p", "verdict").text
+    assert "accuracy is unknown" in found.one("p", "verdict").text
     result = found.by_id("result")
     assert not list(result.all("table"))
-    assert "The adapted model gives 4 345 of 12 345 training images (35.2 %)" in result.words
+    assert "The adapted model gives 4,345 of 12,345 training images (35.2 %)" in result.words
     assert "Top-1" not in found.by_id("curves").text
     assert "Label agreement" in found.by_id("curves").text
-    assert "needs a labelled evaluation split" in found.by_id("classes").text
+    assert "needs labelled images" in found.by_id("classes").text
 
 
 def test_learners_have_charts_of_their_own(tmp_path: Path) -> None:
@@ -310,3 +310,12 @@ def test_a_page_lists_at_most_so_many_classes(
         tables = found.by_id(section).all("table")
         assert 2 in [len(rows(table)) for table in tables]
         assert f"The first 2; {file} has all." in " ".join(found.by_id(section).text.split())
+
+
+def test_the_title_names_model_and_data(tmp_path: Path) -> None:
+    recipe = {
+        "dataset": {"use": "folder", "root": "/private/photos"},
+        "backbone": {"model": "ViT-B-32"},
+    }
+    title = parse(run_page(run_results(tmp_path, recipe=recipe))).one("title").words
+    assert title == "animals: ViT-B-32 on folder photos – latte report"

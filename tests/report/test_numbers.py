@@ -15,12 +15,13 @@ from latte.report.numbers import (
     plural,
     points,
     points_range,
+    size,
 )
 
 
 @given(st.integers(min_value=0, max_value=10**12))
 def test_counts_keep_their_digits_in_groups_of_three(number: int) -> None:
-    groups = count(number).split("\u202f")
+    groups = count(number).split(",")
     assert "".join(groups) == str(number)
     assert all(len(group) == 3 for group in groups[1:])
 
@@ -78,3 +79,19 @@ def test_one_is_singular() -> None:
         "0 images",
         "2 images",
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (2**20 - 1, "1 MiB"),
+        (640 * 2**20, "640 MiB"),
+        (2**30, "1.0 GiB"),
+        (1500 * 2**30, "1,500.0 GiB"),
+    ],
+)
+def test_sizes_have_binary_units(number: int, text: str) -> None:
+    assert size(number) == text

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from latte.interfaces import Interval
 from latte.io.redaction import one_line
 from latte.report.summary import cost_line, summary_table
-from latte.report.terminal import WIDTH, paragraph, table
+from latte.report.terminal import WIDTH, drawn, fitted, paragraph, table
 from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, run_results
 from tests.helpers.snapshots import assert_snapshot
 
@@ -24,7 +24,7 @@ def test_snapshot_of_the_summary(tmp_path: Path) -> None:
 
 def test_without_labels_there_is_no_table(tmp_path: Path) -> None:
     text = summary_table(run_results(tmp_path, evaluations=()))
-    assert text.startswith("There is no labelled evaluation split")
+    assert text.startswith("The accuracy is unknown")
     assert "top-1" not in text
 
 
@@ -55,6 +55,37 @@ def test_paragraphs_and_tables_lose_no_character(text: str) -> None:
 
 def test_cost_line_has_what_is_known(tmp_path: Path) -> None:
     known = run_results(tmp_path, peak_memory_mb={"describe": 900.4, "train": 1604.4})
-    assert cost_line(known) == "time: 1 h 41 min; peak memory: 1 604 MiB, in stage train"
+    assert cost_line(known) == "time: 1 h 41 min; peak memory: 1.6 GiB, in stage train"
     assert cost_line(run_results(tmp_path, peak_memory_mb={})) == "time: 1 h 41 min"
     assert cost_line(run_results(tmp_path, seconds={}, peak_memory_mb={})) == ""
+
+
+@pytest.mark.parametrize("columns", [30, 40, 60, 80])
+def test_narrow_terminals_break_no_word(
+    columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    wide = summary_table(run_results(tmp_path))
+    rows = [("dataset", "oxford-pets", "names from a list"), ("guard", "evidence", "estimates")]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    prose = drawn(fitted(("kind", "name", "summary"), rows))
+    lines = [*summary_table(run_results(tmp_path)).splitlines(), *prose]
+    assert max(map(cell_len, lines)) <= columns
+    known = set(
+        f"{wide} {rows} kind name summary".translate(str.maketrans("',()[]:", "       ")).split()
+    )
+    shown = " ".join(lines).translate(str.maketrans("',()[]:", "       ")).split()
+    assert set(shown) <= known
+
+
+def test_a_row_that_does_not_fit_becomes_a_paragraph(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["zero-shot", "41.0", ""], ["adapted", "45.5", "+4.5 (+2.2 to +6.8)"]]
+    monkeypatch.setenv("COLUMNS", "30")
+    assert table(("", "top-1 %", "gain (95 % interval)"), rows) == [
+        "zero-shot",
+        "    top-1 %: 41.0",
+        "adapted",
+        "    top-1 %: 45.5",
+        "    gain (95 % interval): +4.5",
+        "    (+2.2 to +6.8)",
+    ]

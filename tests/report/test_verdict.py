@@ -64,7 +64,7 @@ class TestWords:
 
     def test_cannot_tell(self, tmp_path: Path) -> None:
         sentence, reason, advice = verdict_words(judged(tmp_path, UNSURE), "runs/a").lines
-        assert sentence == "Adapted, but cannot tell whether it helps (probability 0.62)."
+        assert sentence == "Adapted, but it is uncertain whether this helps (probability 0.62)."
         assert reason == "The texts and the groups of images agree."
         assert advice == ("The answers of plain CLIP are in pseudo_labels.csv, column zero_shot.")
 
@@ -74,8 +74,8 @@ class TestWords:
             "Kept plain CLIP: the evidence that adapting helps is too weak (probability 0.41)."
         )
         assert advice == (
-            "To adapt anyway, add --set guard=null to the command of this run; the rejected "
-            "classifier is in runs/a/candidate (latte predict runs/a IMAGES --candidate)."
+            "To use the rejected classifier anyway: latte predict runs/a IMAGES --candidate. To "
+            "adapt without the guard: latte run RECIPE --set guard=null."
         )
 
     def test_a_part_says_how_much_and_where_the_whole_is(self, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ class TestPlaces:
 
 def test_without_a_guard_page_and_card_say_so_and_the_terminal_nothing(tmp_path: Path) -> None:
     results = judged(tmp_path, None)
-    note = "No verdict: this recipe has no guard."
+    note = "No verdict: this recipe has no guard that estimates whether adapting helps."
     assert note in parse(run_page(results)).one("header").words
     assert note in model_card(results)
     assert "erdict" not in summary_table(results)
@@ -140,11 +140,11 @@ class TestKeptZeroShot:
         candidate = replace(ADAPTED, name="candidate")
         text = self.summary(tmp_path, candidate)
         assert (
-            "Kept zero-shot: this run classifies as plain CLIP does, top-1 55.0 % on 400 labelled "
-            "images (95 % interval 50.0 to 60.0 %). The rejected candidate has 59.5 %: +4.5 points "
-            "(95 % interval +1.2 to +7.8)."
+            "This run uses plain CLIP: top-1 55.0 % on 400 labelled images (95 % interval 50.0 to "
+            "60.0 %). The rejected candidate reaches 59.5 %: +4.5 points (95 % interval +1.2 to "
+            "+7.8)."
         ) in text
-        assert "No gain" not in text
+        assert "No measurable gain" not in text
         assert "did at least as well" not in text
         card = model_card(judged(tmp_path, KEPT))
         assert "The CLIP that the recipe names, with its class texts as classifier" in card
@@ -177,30 +177,30 @@ class TestPresent:
         names = tuple(f"name {number}" for number in range(93))
         found = PresentNames(7, 5, 11, names)
         assert present_sentence(found, 100) == (
-            "About 7 of 100 names occur (95 %: 5 to 11); no image supports: name 0, name 1, name 2 "
-            "and 90 more"
+            "About 7 of 100 classes occur (95 % interval 5 to 11); no images found of: name 0, "
+            "name 1, name 2 and 90 more"
         )
         assert present_sentence(PresentNames(2, 2, 2, ("a",)), 3) == (
-            "About 2 of 3 names occur (95 %: 2 to 2); no image supports: a"
+            "About 2 of 3 classes occur (95 % interval 2 to 2); no images found of: a"
         )
 
     def test_the_terminal_says_nothing_where_all_names_occur(self, tmp_path: Path) -> None:
         for present in (None, PresentNames(3, 3, 3, ())):
             results = replace(run_results(tmp_path), present=present)
-            assert "names occur" not in summary_table(results)
+            assert "classes occur" not in summary_table(results)
 
     def test_page_and_card_show_names_without_an_image(self, tmp_path: Path) -> None:
         names = ("tabby cat", "<b>fox</b>", "c", "last name")
         results = replace(run_results(tmp_path), present=PresentNames(2, 1, 3, names))
         document = parse(run_page(results))
         words = document.by_id("result").words
-        assert "no image supports: tabby cat, <b>fox</b>, c and 1 more" in words
+        assert "no images found of: tabby cat, <b>fox</b>, c and 1 more" in words
         assert "last name" in words
-        assert "no image supports: tabby cat" in model_card(results)
+        assert "no images found of: tabby cat" in model_card(results)
         assert "<b>" not in model_card(results)
-        assert "About 2 of 3 names occur" in squashed(summary_table(results))
+        assert "About 2 of 3 classes occur" in squashed(summary_table(results))
 
     def test_page_and_card_say_in_a_few_words_that_all_occur(self, tmp_path: Path) -> None:
         results = replace(run_results(tmp_path), present=PresentNames(3, 3, 3, ()))
         for text in (run_page(results), model_card(results)):
-            assert "Every class name has an image that supports it." in text
+            assert "Images were found for every class name." in text

@@ -320,7 +320,7 @@ class TestWords:
         text = " ".join(" ".join(said).split())
         assert text.startswith(
             "Kept plain CLIP: the evidence that adapting helps is too weak (probability 0.41). The "
-            "options say so. To adapt anyway, add --set guard=null to the command of this run;"
+            "options say so. To use the rejected classifier anyway: latte predict"
         )
         assert f"latte predict {run_name} IMAGES --candidate" in text
         for name in ("report/index.html", "model/README.md"):
@@ -350,8 +350,8 @@ class TestPresent:
         said = " ".join(capsys.readouterr().out.split())
         (folder,) = Path("runs").iterdir()
         missing = json.loads((folder / "present.json").read_text())["unsupported"]
-        assert "of 31 names occur (95 %: " in said
-        assert f"no image supports: {missing[0]}, {missing[1]}, {missing[2]}" in said
+        assert "of 31 classes occur (95 % interval " in said
+        assert f"no images found of: {missing[0]}, {missing[1]}, {missing[2]}" in said
         page = (folder / "report" / "index.html").read_text()
         assert all(f"<bdi>{name}</bdi>" in page for name in missing)
 

@@ -318,7 +318,7 @@ class TestEvaluation:
         assert run_command_line(["compare", str(folder)]) == 0
         said = " ".join(capsys.readouterr().out.split())
         assert "6 test images are also training images" in said
-        assert "The table has its classifier on 9 images." in said
+        assert "The table shows the classifier for new images, on 9 images." in said
         assert run_command_line(["diagnose", str(folder), "--quiet"]) == 0
         assert "test images" in capsys.readouterr().out
 
@@ -371,5 +371,5 @@ class TestGuarded:
         assert found["candidate, own images"].classes == of_whole.classes
         assert evaluations(folder) == found
         page = " ".join((folder / "report" / "index.html").read_text().split())
-        assert "“candidate, own images” measures its answers" in page
+        assert "“candidate, own images” measures the labels that the run gave them" in page
         assert run_command_line(["compare", str(folder)]) == 0

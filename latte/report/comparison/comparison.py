@@ -11,7 +11,7 @@ from latte.io.redaction import one_line
 from latte.recipe.data_files import find_file
 from latte.report.comparison.published import Published, read_published, unmatched, with_published
 from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
-from latte.report.numbers import mean_percent
+from latte.report.numbers import count, mean_percent, plural
 from latte.report.sentences import ORACLE_STATEMENT
 from latte.results.summary import read_runs
 
@@ -78,7 +78,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 def _title(row: Row) -> str:
     images = row.data.images
-    size = f"{images} image{'' if images == 1 else 's'}" if images else "no labelled images"
+    size = plural(images, "image") if images else "no labelled images"
     return f"{one_line(row.data.name)}, {size}"
 
 
@@ -89,9 +89,9 @@ def _results(rows: Sequence[Row]) -> Iterator[Result]:
 
 def _on_verdicts(comparison: Comparison) -> Iterator[str]:
     if not comparison.has_verdicts:
-        yield "No verdicts: none of these recipes has a guard."
+        yield "guard: none. These recipes have no guard that estimates whether adapting helps."
     if any(row.candidate for row in comparison.rows):
-        yield "Candidate: what a run adapted, where its guard did not take all of it."
+        yield "Candidate: the adapted classifier, if the guard did not accept it in full."
 
 
 def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:
@@ -104,11 +104,11 @@ def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         if row.own:
             yield (
-                f"{one_line(row.name)}: {row.own_images} test images are also training images, "
-                "which its labeler decided together; on these, top-1 "
-                f"{mean_percent(row.own.top1, row.own_images)} %, gain over zero-shot "
-                f"{row.own.gain_text(row.own_images)}. The table has its classifier on "
-                f"{row.data.images} images."
+                f"{one_line(row.name)}: {count(row.own_images)} test images are also training "
+                "images. The labels that the run gave them, together with all training images, "
+                f"have top-1 {mean_percent(row.own.top1, row.own_images)} %, gain over zero-shot "
+                f"{row.own.gain_text(row.own_images)}. The table shows the classifier for new "
+                f"images, on {count(row.data.images)} images."
             )
 
 
@@ -119,13 +119,13 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
         yield "Several seeds: mean ± sample standard deviation of top-1."
     if any(result.gain_over == "seeds" for result in several):
         yield (
-            "Their gain has a 95 % t-interval over seeds: where further seeds would lead on these "
-            "images. It does not cover other images."
+            "Their gain has a 95 % t-interval over seeds: it covers other seeds on these images, "
+            "but not other images."
         )
     if any(result.gain_over == "images" for result in several):
         yield (
-            "Where all seeds gain the same (gain marked *), its interval is the paired one of a "
-            "single run, over images."
+            "Gains marked * are equal for all seeds, so their interval is the paired interval of "
+            "a single run, over images."
         )
     if len(several) < len(results):
         yield "One seed: the gain has the run's paired 95 % interval over images, not over seeds."
@@ -148,8 +148,8 @@ def _on_published(comparison: Comparison) -> Iterator[str]:
     if published is None:
         return
     yield (
-        f"Published: {one_line(published.source)}. Such numbers come from other models, splits or "
-        "prompts unless these are the same."
+        f"Published: {one_line(published.source)}. Published numbers are comparable only if model, "
+        "split and prompts are the same."
     )
     if published.note:
         yield one_line(published.note)

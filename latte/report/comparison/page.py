@@ -20,7 +20,7 @@ from latte.report.numbers import (
     ABSENT,
     duration,
     mean_percent,
-    megabytes,
+    mebibytes,
     plural,
     points,
     points_range,
@@ -51,6 +51,7 @@ class Overview:
 def page(comparison: Comparison, path: Path | None = None) -> str:
     """Return the page; if its `path` is given, it links to run reports near that path."""
     content = {
+        "title": page_title(comparison.rows),
         "runs": plural(sum(len(row.seeds) for row in comparison.rows), "run"),
         "overview": overview(comparison.rows),
         "sections": [
@@ -63,6 +64,14 @@ def page(comparison: Comparison, path: Path | None = None) -> str:
         "skipped": comparison.skipped,
     }
     return filled(_TEMPLATES, "compare.js", content)
+
+
+def page_title(rows: Sequence[Row]) -> str:
+    """Return the datasets and the models of a comparison, as in `eurosat, dtd: ViT-B-32`."""
+    datasets = dict.fromkeys(one_line(row.data.name) for row in rows)
+    found = (run.settings.get("backbone.model") for row in rows for run in row.runs)
+    models = dict.fromkeys(one_line(str(model)) for model in found if model)
+    return ": ".join(", ".join(names) for names in (datasets, models) if names)
 
 
 def overview(rows: Sequence[Row]) -> Overview | None:
@@ -150,7 +159,7 @@ def _lines(row: Row, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
         "published": published_percent(row.published),
         "time": duration(sum(row.seconds.values())),
         "stages": [(stage, duration(seconds)) for stage, seconds in row.seconds.items()],
-        "memory": megabytes(row.peak_memory_mb),
+        "memory": mebibytes(row.peak_memory_mb),
     }
     nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
     others = [

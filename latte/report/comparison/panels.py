@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,10 +163,13 @@ def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:
         for number, row in enumerate(shown, start=1)
         for read in (_metrics(run) for run in row.runs)
     ]
-    charts = [chart for figure in _FIGURES for chart in _charts(figure, lines, shown)]
+    curves = {figure: _curves(figure, lines) for figure in _FIGURES}
+    charts = [chart for figure, own in curves.items() for chart in _charts(figure, own, shown)]
     if not charts:
         return None
-    legend = [(f"line-{number}", one_line(row.name)) for number, row in enumerate(shown, start=1)]
+    drawn = {css for own in curves.values() for found in own.values() for css, _ in found}
+    names = ((f"line-{number}", row.name) for number, row in enumerate(shown, start=1))
+    legend = [(css, one_line(name)) for css, name in names if css in drawn]
     return TrainingCurves(tuple(legend), tuple(charts), len(rows) - len(shown))
 
 
@@ -184,24 +187,31 @@ def _metrics(run: Run) -> list[MetricsRow]:
         return []
 
 
-def _charts(
-    figure: str, lines: Sequence[tuple[str, list[MetricsRow]]], rows: Sequence[Row]
-) -> list[tuple[str, Markup]]:
-    """Return (title, chart) of a figure; one per learner if each learner records it."""
-    title, tick = _FIGURES[figure]
+def _curves(
+    figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
+) -> dict[str, list[tuple[str, Series]]]:
+    """Return the lines of a figure by its recorded name, which may begin with a learner's name."""
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:
         for event, name in recorded(metrics, figure):
             values = series(metrics, event, name)
             if values.samples:
                 found.setdefault(name, []).append((css_class, values))
+    return found
+
+
+def _charts(
+    figure: str, curves: Mapping[str, Sequence[tuple[str, Series]]], rows: Sequence[Row]
+) -> list[tuple[str, Markup]]:
+    """Return (title, chart) of a figure; one per learner if each learner records it."""
+    title, tick = _FIGURES[figure]
     reference = _zero_shot(rows) if figure == "top1" else None
     return [
         (
             _title(title, name),
             lines_chart(own, f"{printable(_title(title, name))} over steps", tick, reference),
         )
-        for name, own in found.items()
+        for name, own in curves.items()
     ]
 
 

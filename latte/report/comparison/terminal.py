@@ -12,12 +12,11 @@ from rich.text import Text
 from latte.io.redaction import one_line
 from latte.report.comparison.comparison import Comparison, dataset_titles, notes
 from latte.report.comparison.rows import Result, Row
-from latte.report.numbers import ABSENT, duration, mean_percent, megabytes, published_percent
-from latte.report.terminal import GAP, WIDTH, indented, paragraph
+from latte.report.numbers import ABSENT, duration, mean_percent, mebibytes, published_percent
+from latte.report.terminal import GAP, NARROWEST, indented, paragraph, width
 from latte.report.terminal import table as lines_of_table
 
 _NAME = "method"
-_NARROWEST_NAME = 16
 _OPTIONAL = ("memory", "time")
 """Columns that are left out, in this order, until names have enough room."""
 
@@ -63,7 +62,9 @@ def table(comparison: Comparison) -> str:
     if left_out:
         text += [
             "",
-            f"Not shown for want of room: {', '.join(left_out)}; --csv and --json have it.",
+            *paragraph(
+                f"Left out of this narrow table: {', '.join(left_out)}; see --csv or --json."
+            ),
         ]
     for note in notes(comparison):
         text += ["", *paragraph(note)]
@@ -82,7 +83,7 @@ def _lines(row: Row, comparison: Comparison) -> Iterator[_Line]:
         figures["published"] = published_percent(row.published)
     figures["time"] = duration(sum(row.seconds.values()))
     if any(one.peak_memory_mb is not None for one in comparison.rows):
-        figures["memory"] = megabytes(row.peak_memory_mb)
+        figures["memory"] = mebibytes(row.peak_memory_mb)
     yield _Line(row.data.digest, (row.method, *row.labels, *verdict), figures)
     for name, result in row.others.items():
         found = {"seeds": str(result.top1.runs), **_accuracy(result, row)}
@@ -101,12 +102,12 @@ def _headings(lines: Sequence[_Line]) -> tuple[list[str], list[str]]:
     """Return the headings that fit the width, and those that are left out."""
     headings, left_out = [_NAME, *lines[0].figures], list[str]()
 
-    def width(heading: str) -> int:
+    def widest(heading: str) -> int:
         return max(cell_len(heading), *(line.width(heading) for line in lines))
 
     for heading in _OPTIONAL:
-        room = WIDTH - sum(width(one) + GAP for one in headings[1:])
-        if heading in headings and room < min(_NARROWEST_NAME, width(_NAME)):
+        room = width() - sum(widest(one) + GAP for one in headings[1:])
+        if heading in headings and room < min(NARROWEST, widest(_NAME)):
             headings.remove(heading)
             left_out.append(heading)
     return headings, left_out

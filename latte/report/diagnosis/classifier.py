@@ -39,8 +39,8 @@ IN_USE = Measure(
     "classes_in_use",
     "classes in use",
     "share",
-    "of the classes, those that label at least one training image; low: only some occur, or "
-    "labels pile up in few of them",
+    "classes with at least one training image; low: only some occur, or labels concentrate on a "
+    "few",
 )
 CLOSEST = Measure(
     "closest_classes",

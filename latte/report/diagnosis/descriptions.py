@@ -45,7 +45,7 @@ ALIKE = Measure(
     "pairwise_cosine",
     "similarity of texts",
     "cosine",
-    "mean cosine of two images' texts; 1: the same is said of everything",
+    "mean cosine of two images' texts; 1: all texts say the same",
 )
 MARGIN = Measure(
     "margin",

@@ -34,7 +34,7 @@ STRENGTH = Measure(
     "strength",
     "strength",
     "share",
-    "how much of the adapted classifier the run took; 0: it kept zero-shot",
+    "share of the adapted classifier in the run's classifier; 0: plain CLIP",
 )
 
 

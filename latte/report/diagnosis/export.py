@@ -72,8 +72,8 @@ def _on_classes(run: Diagnosis) -> Iterator[str]:
     yield (
         "rho: Spearman's rank correlation over classes, with a 95 % bootstrap interval; near 0: "
         f"the measure does not show which classes gain. {_BY_CHANCE} A class has a median of "
-        f"{plural(int(median(images)), 'test image')}: the fewer, the more chance hides. One "
-        "class can gain at the cost of another."
+        f"{plural(int(median(images)), 'test image')}: with few images, gains are mostly chance. "
+        "A class can gain at the cost of another."
     )
 
 

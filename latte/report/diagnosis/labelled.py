@@ -55,19 +55,19 @@ CLASS_CONFIDENCE = Measure(
     "class.confidence",
     "confidence",
     "share",
-    "their mean probability of the top class, frozen CLIP",
+    "their mean probability of the top class, by frozen CLIP",
 )
 CLASS_PURITY = Measure(
     "class.neighbour_agreement",
     "neighbours agree",
     "share",
-    "of their nearest images, those of the class",
+    "share of their nearest images with the same label",
 )
 CLASS_LABELS_KEPT = Measure(
-    "class.labels_kept", "labels kept", "share", "of these images, those that keep the label"
+    "class.labels_kept", "labels kept", "share", "share of these images that keep the label"
 )
 CLASS_NAMED = Measure(
-    "names_label", "texts name it", "share", "of their texts, those nearest to the class"
+    "names_label", "texts name it", "share", "share of their texts that are nearest to the class"
 )
 
 

@@ -25,8 +25,8 @@ PURITY = Measure(
     "neighbour_agreement",
     "neighbours agree",
     "share",
-    f"of an image's {NEIGHBOURS} nearest images (fewer in smaller classes), those that carry its "
-    "label; low: labels cut across what looks alike",
+    f"share of an image's {NEIGHBOURS} nearest images (fewer in smaller classes) with the same "
+    "label; low: similar images have different labels",
 )
 
 

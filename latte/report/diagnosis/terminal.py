@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from rich.console import RenderableType
-from rich.padding import Padding
-from rich.text import Text
 
 from latte.evaluate.rank_correlation import FEWEST, Correlation
 from latte.io.redaction import one_line
@@ -17,10 +15,10 @@ from latte.report.diagnosis.export import notes
 from latte.report.diagnosis.labelled import Labelled
 from latte.report.diagnosis.measure import Measure, Measurement, Section
 from latte.report.numbers import ABSENT, bare_percent, plural, points, rho, rho_by_chance
-from latte.report.terminal import GAP, drawn, empty_table, indented, paragraph, plain, table
+from latte.report.terminal import drawn, fitted, indented, paragraph, plain, table
 
 _RUNS_PER_TABLE = 5
-_NAME_WIDTH = 24
+_NAME_WIDTH = 26
 _VALUE_WIDTH = 8
 
 
@@ -68,7 +66,7 @@ def _heading(title: str) -> list[str]:
 
 def _single(one: Diagnosis) -> Iterator[str]:
     yield from _about(one)
-    yield "No measure needs a label unless its section says so."
+    yield from paragraph("No measure needs a label unless its section says so.")
     explained: set[tuple[str, str]] = set()
     for section in one.sections:
         yield from ("", *_section(section, one.training_images, explained))
@@ -82,18 +80,16 @@ def _section(section: Section, images: int, explained: set[tuple[str, str]]) -> 
 
     Measures in `explained` are not explained again; new ones are added to it.
     """
-    rows = empty_table(show_header=False)
-    rows.add_column(width=_NAME_WIDTH, overflow="fold")
-    rows.add_column(min_width=_VALUE_WIDTH, justify="right", no_wrap=True)
-    rows.add_column(overflow="fold")
+    rows = []
     for one in section.measurements:
         meaning = (one.measure.name, one.measure.reading)
         reading = "" if meaning in explained else one.measure.reading
         explained.add(meaning)
         shown = plain(value_text(one.measure, one.value, images))
         detail = plain(f"{reading} {_certainty(one, images)}".strip())
-        rows.add_row(*map(Text, (one_line(one.measure.name), shown, detail)))
-    yield from (*_heading(section.title), *drawn(Padding(rows, (0, 0, 0, GAP))))
+        rows.append((indented(one.measure.name), shown, detail))
+    made = fitted(("", "", ""), rows, right=(1,), least=(_NAME_WIDTH, _VALUE_WIDTH))
+    yield from (*_heading(section.title), *drawn(made))
 
 
 def _certainty(one: Measurement, images: int) -> str:

@@ -50,8 +50,8 @@ class Confusions:
     """The pairs whose number changed most."""
     errors: tuple[int, int]
     """Numbers of images that zero-shot and the adapted model classify wrongly."""
-    pictures: tuple[tuple[str, Markup], ...]
-    """Name and heat map of each classifier."""
+    pictures: tuple[tuple[str, Markup, tuple[str, ...]], ...]
+    """Name and heat map of each classifier, and the kinds of squares in it: right, wrong."""
     drawn: int
     """Number of classes that have their own row in the heat maps."""
 
@@ -71,7 +71,7 @@ def confusions(results: RunResults) -> Confusions | None:
         changed=tuple(pair for pair in changed[:LISTED] if pair.after != pair.before),
         errors=(_errors(before), _errors(after)),
         pictures=tuple(
-            (name, _picture(name, cells, order, names))
+            (name, _picture(name, cells, order, names), _squares(cells))
             for name, cells in ((ZERO_SHOT, before), (ADAPTED, after))
         ),
         drawn=len(order),
@@ -110,7 +110,7 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
     texts = [shortened(name, _LONGEST_NAME) for name in names]
     margin = 14 + round(max(map(text_width, texts)))
     side = margin + size * len(names)
-    drawing = Drawing(side + 4, side + 4, label, "chart heat")
+    drawing = Drawing(side + 4, side + 4, label, "chart heat", fixed=True)
     for index, text in enumerate(texts):
         middle = margin + size * (index + 0.5)
         drawing.text((margin - 6, middle + 4), text, "tick", "end")
@@ -170,6 +170,10 @@ def _picture(
         shown.append(f"{count(len(names) - len(order))} others")
     label = f"Confusion matrix of {name}: true classes as rows, predicted ones as columns"
     return heat_map(grouped, shown, label)
+
+
+def _squares(cells: Mapping[Pair, int]) -> tuple[str, ...]:
+    return tuple(sorted({"right" if true == predicted else "wrong" for true, predicted in cells}))
 
 
 def _images_by_class(cells: Mapping[Pair, int]) -> Counter[int]:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from latte.interfaces import Evaluation, Interval, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
-from latte.report.facts import gate_rows, loading_code, method_facts, run_facts
+from latte.report.facts import gate_rows, loading_code, method_facts, page_title, run_facts
 from latte.report.html import filled
 from latte.report.numbers import count, percent, percent_range, points, points_range
 from latte.report.page.classes import MOST_CLASSES, class_changes, label_counts
@@ -55,6 +55,7 @@ def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: i
 def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> dict[str, Any]:
     return {
         "results": results,
+        "title": page_title(results),
         "headline": headline(results.evaluations, results.verdict),
         "own": own_note(results.evaluations),
         "verdict": verdict_words(results, results.folder.name),

@@ -32,7 +32,7 @@ def main() -> None:
     texts, images = features(arguments.images, arguments.classes, arguments.width)
     _say(f"{arguments.images} images, {arguments.classes} classes, width {arguments.width}")
     _say(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
-    _say(f"before: {_peak_megabytes():.0f} MB")
+    _say(f"before: {_peak_mebibytes():.0f} MiB")
     began = time.perf_counter()
     nodes = project(torch.cat([texts, images]), class_directions(texts, options.cut_dim))
     nodes = normalize(nodes, dim=1)
@@ -40,7 +40,7 @@ def main() -> None:
     matrix = _timed("graph", lambda: propagation_matrix(*found))
     result = _timed("solve", lambda: highest_scores(matrix, len(texts), options))
     reached = result.reached[len(texts) :].float().mean()
-    _say(f"total: {time.perf_counter() - began:.1f} s, peak {_peak_megabytes():.0f} MB")
+    _say(f"total: {time.perf_counter() - began:.1f} s, peak {_peak_mebibytes():.0f} MiB")
     _say(f"images that a class reaches: {reached:.1%}")
 
 
@@ -67,7 +67,7 @@ def _timed(name: str, work: Callable[[], ResultT]) -> ResultT:
     return result
 
 
-def _peak_megabytes() -> float:
+def _peak_mebibytes() -> float:
     """Return the peak resident memory of this process in MiB.
 
     `ru_maxrss` is in bytes on macOS and in KiB elsewhere.

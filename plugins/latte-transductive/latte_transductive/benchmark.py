@@ -32,12 +32,12 @@ def main() -> None:
     texts, images, truth = _features(arguments.images, arguments.classes, arguments.width)
     _say(f"{arguments.images} images, {arguments.classes} classes, width {arguments.width}")
     _say(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
-    _say(f"before: {_peak_megabytes():.0f} MB")
+    _say(f"before: {_peak_mebibytes():.0f} MiB")
     began = time.perf_counter()
     mixture = _timed("mixture", lambda: fit_frozen(images, texts, LOGIT_SCALE, options))
     lead = _timed("lead", lambda: relative_margin(images, texts))
     steady = _timed("stability", lambda: stability(images, texts, LOGIT_SCALE, options, 0))
-    _say(f"total: {time.perf_counter() - began:.1f} s, peak {_peak_megabytes():.0f} MB")
+    _say(f"total: {time.perf_counter() - began:.1f} s, peak {_peak_mebibytes():.0f} MiB")
     for name, fitted in (("texts", None), ("mixture", mixture)):
         labels = mixture_labels(images, texts, LOGIT_SCALE, fitted)
         _say(f"right by {name}: {(labels == truth).double().mean():.1%}")
@@ -72,7 +72,7 @@ def _timed(name: str, work: Callable[[], ResultT]) -> ResultT:
     return result
 
 
-def _peak_megabytes() -> float:
+def _peak_mebibytes() -> float:
     """Return the peak resident memory of this process in MiB.
 
     `ru_maxrss` is in bytes on macOS and in KiB elsewhere.

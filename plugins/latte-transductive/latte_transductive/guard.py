@@ -42,7 +42,7 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         scale = evidence.logit_scale
         margin = relative_margin(images, texts)
         if len(images) < MIN_IMAGES or math.isnan(margin):
-            return Verdict(0.0, "there are too few different images or names to test anything")
+            return Verdict(0.0, "there are too few different images or class names to judge")
         zero_shot = mixture_labels(images, texts, scale, None)
         referee = fit_frozen(images, texts, scale, self.options).posteriors.argmax(dim=1)
         stable = stability(images, texts, scale, self.options, self.context.seed)
@@ -58,13 +58,13 @@ class EvidenceGuard(Guard[EvidenceOptions]):
     def _verdict(self, signals: dict[str, float], divisible: bool) -> Verdict:
         helps = probability(signals["stability"], signals["lead"])
         if signals["lead"] < MIN_MARGIN:
-            reason = "the names tell no more about these images than unrelated names would"
+            reason = "the class names separate these images no better than unrelated names would"
             return Verdict(0.0, reason, min(helps, _BELOW_MIN_MARGIN), signals)
         if signals["agreement"] <= signals["agreement of zero-shot"]:
             reason = (
-                "no label would change"
+                "adapting would change no label"
                 if signals["changed"] == 0
-                else "the adapted labels fit the images' own structure no better than before"
+                else "the adapted labels fit groups of similar images no better than plain CLIP's"
             )
             return Verdict(0.0, reason, min(helps, 1 - helps), signals)
         strength = self._strength(helps, divisible)
@@ -89,11 +89,7 @@ def probability(stable: float, margin: float) -> float:
 
 def _reason(signals: dict[str, float]) -> str:
     return (
-        f"halves of the images lead to labels that agree {_percent(signals['stability'])} beyond "
-        f"chance, and the best name stands out {signals['lead']:.1f} times as far as among "
-        f"unrelated names"
+        "classifiers fitted to two halves of the images agree "
+        f"{max(0.0, signals['stability']):.2f} (0: by chance, 1: always), and the best class leads "
+        f"the second {signals['lead']:.1f} times as far as with unrelated class names"
     )
-
-
-def _percent(share: float) -> str:
-    return f"{max(0.0, share):.0%}".replace("%", " %")

@@ -26,7 +26,7 @@ def runs(tmp_path: Path) -> Path:
 
 def test_a_table_on_stdout_and_the_skipped_on_stderr(latte: Latte) -> None:
     said = latte("compare", "runs")
-    assert said.out.startswith("folder, 1000 images\nmethod ")
+    assert said.out.startswith("folder, 1,000 images\nmethod ")
     assert "64.5 ± 0.7" in said.out
     assert "skipped runs/stopped: this run is not finished" in said.err
     assert "latte run animals.yaml" in said.err
@@ -40,7 +40,7 @@ def test_runs_can_be_named_one_by_one(latte: Latte) -> None:
 
 def test_files_are_written_beside_the_table(latte: Latte) -> None:
     said = latte("compare", "runs", "--csv", "out/table.csv", "--html", "out/table.html")
-    assert said.out.startswith("folder, 1000 images")
+    assert said.out.startswith("folder, 1,000 images")
     assert Path("out/table.csv").read_text().startswith("method,settings,dataset")
     assert Path("out/table.html").read_text().startswith("<!doctype html>")
     assert "wrote out/table.csv" in said.err

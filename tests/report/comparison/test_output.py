@@ -16,7 +16,8 @@ from rich.cells import cell_len
 from latte.report.comparison.comparison import Comparison, compare_runs
 from latte.report.comparison.export import COLUMNS, as_csv, as_json
 from latte.report.comparison.page import page
-from latte.report.comparison.terminal import WIDTH, table
+from latte.report.comparison.terminal import table
+from latte.report.terminal import WIDTH
 from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
 from tests.helpers.html_document import Element, parse
 from tests.helpers.snapshots import assert_snapshot, outline
@@ -69,7 +70,7 @@ def test_time_and_memory_are_shown_where_there_is_room(tmp_path: Path) -> None:
     set_peak_memory(folder, 1234.5)
     heading, row = table(compare_runs([tmp_path])).splitlines()[1:3]
     assert heading.split()[-2:] == ["time", "memory"]
-    assert row.endswith("  1 min 40 s  1.2 GB")
+    assert row.endswith("  1 min 40 s  1.2 GiB")
 
 
 def test_seeds_that_gain_the_same_are_marked(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_seeds_that_gain_the_same_are_marked(tmp_path: Path) -> None:
     text = table(compare_runs([tmp_path]))
     assert "64.0 ± 0.0" in text
     assert "to +5.2)*" in text
-    assert "(gain marked *)" in text
+    assert "Gains marked *" in text
 
 
 def test_without_labels_there_are_dashes(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_data_of_one_name_and_size_are_told_apart(tmp_path: Path) -> None:
     run_folder(tmp_path / "1", first_image=500, settings={"seed": 1})
     comparison = compared(tmp_path)
     titles = [*dataset_titles(comparison.rows).values()]
-    assert [title.rpartition(" (")[0] for title in titles] == ["folder, 1000 images"] * 2
+    assert [title.rpartition(" (")[0] for title in titles] == ["folder, 1,000 images"] * 2
     assert len(set(titles)) == 2
     assert any("kept apart" in note for note in notes(comparison))
 

@@ -17,6 +17,7 @@ from latte.report.diagnosis.export import as_json, notes
 from latte.report.diagnosis.labelled import CLASS_CONFIDENCE, CLASS_IMAGES, ClassRelation, Labelled
 from latte.report.diagnosis.measure import Measure, Measurement, Section
 from latte.report.diagnosis.terminal import text
+from latte.report.sentences import NO_GUARD
 from latte.results.summary import read_run
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.snapshots import assert_snapshot
@@ -149,5 +150,5 @@ def test_a_verdict_is_a_section_of_its_signals() -> None:
 
 def test_a_run_without_a_guard_says_so(tmp_path: Path) -> None:
     found = together(replace(diagnosis(tmp_path / "run"), verdict=None))
-    assert text(found).splitlines()[1] == "No verdict: this recipe has no guard."
+    assert text(found).splitlines()[1] == NO_GUARD
     assert as_json(found)["runs"][0]["verdict"] is None

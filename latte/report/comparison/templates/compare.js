@@ -43,7 +43,7 @@ const row = (name, images, before, after) => {
   const line = document.createElement("tr");
   line.append(
     head,
-    cell("td", "number", String(images)),
+    cell("td", "number", images.toLocaleString("en")),
     cell("td", "number", `${percent(before)} \u2192 ${percent(after)}`),
     cell("td", "picture", bar(before, after)),
     cell("td", "number", cell("strong", "", points(after - before, digits))),

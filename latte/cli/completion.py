@@ -1,0 +1,79 @@
+"""Shell completion of arguments: recipes, run folders, kinds and names of components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
+from pathlib import Path
+
+import typer
+
+from latte.interfaces import LatteError
+from latte.registry.discovery import discover_plugins
+from latte.registry.spec import KINDS
+
+_LONGEST_LIST = 1000
+"""Largest number of entries of a folder that are looked at."""
+
+
+def one_of(choices: Collection[str]) -> Callable[[str], list[str]]:
+    """Return a function that completes a word to one of `choices`."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [one for one in choices if one.startswith(incomplete)]
+
+    return complete
+
+
+kinds = one_of(KINDS)
+
+
+def component_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a component of the kind that was given before."""
+    try:
+        specs = [spec for plugin in discover_plugins() for spec in plugin.specs]
+    except LatteError:
+        return []
+    names = (spec.name for spec in specs if spec.kind == context.params.get("kind"))
+    return one_of(sorted(set(names)))(incomplete)
+
+
+def recipes(incomplete: str) -> list[str]:
+    """Complete a YAML file here or in a sub-folder, or the name of a shipped recipe."""
+    from latte.recipe.shipped import SUFFIXES
+
+    files = _below(incomplete, lambda path: path.suffix in SUFFIXES and path.is_file())
+    return [*files, *shipped_recipes(incomplete)]
+
+
+def shipped_recipes(incomplete: str) -> list[str]:
+    """Complete the name of a recipe that comes with latte."""
+    from latte.recipe.shipped import is_part, shipped_names
+
+    return one_of([name for name in shipped_names() if not is_part(name)])(incomplete)
+
+
+def runs(incomplete: str) -> list[str]:
+    """Complete a run folder here or in a sub-folder, such as `runs/demo-ca7e1700`."""
+    return [*_below(incomplete, lambda path: (path / "recipe.yaml").is_file())]
+
+
+def _below(incomplete: str, wanted: Callable[[Path], bool]) -> Iterator[str]:
+    """Yield the wanted paths that begin with `incomplete`, and those one folder deeper."""
+    folder, slash, start = incomplete.rpartition("/")
+    for path in _entries(Path(folder + slash)):
+        if not path.name.startswith(start) or path.name.startswith("."):
+            continue
+        shown = f"{folder}{slash}{path.name}"
+        if wanted(path):
+            yield shown
+        else:
+            yield from (f"{shown}/{inner.name}" for inner in _entries(path) if wanted(inner))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return entries of a folder by name, not all of a large one; empty if it cannot be listed."""
+    try:
+        return sorted(islice(folder.iterdir(), _LONGEST_LIST))
+    except OSError:
+        return []
