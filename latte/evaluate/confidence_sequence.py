@@ -25,7 +25,7 @@ _FRACTIONS = np.array([0.1, 0.2, 0.35, 0.5, 0.65])
 Of the divisions compared, this one needs the fewest answers to tell the sign of a gain of 5 to 8
 points. The intervals are valid with any fixed division.
 """
-_HALVINGS = 40
+_HALVINGS = 25
 
 
 def confidence_sequence(

@@ -38,6 +38,8 @@ class PseudoLabels:
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
+    confidence: tuple[float, ...]
+    """The adapted model's probability of its label."""
 
 
 @dataclass(frozen=True)
@@ -186,12 +188,13 @@ class FinishedRun:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(PSEUDO_LABEL_COLUMNS):
                 raise ValueError("its first line does not name its columns")
-            labels = array("l")
+            labels, confidences = array("l"), array("d")
             for _, frozen, adapted, confidence in rows:
-                if not 0 <= float(confidence) <= 1:
+                confidences.append(float(confidence))
+                if not 0 <= confidences[-1] <= 1:
                     raise ValueError("a confidence is not between 0 and 1")
                 labels.extend((label_of[frozen], label_of[adapted]))
-        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]))
+        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences))
 
     @cached_property
     def predicted_labels(self) -> tuple[int, ...]:
