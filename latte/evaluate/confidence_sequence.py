@@ -63,25 +63,41 @@ def confidence_sequence(
     return Interval(mean, min(lower, mean), max(upper, mean))
 
 
+def log_wealth(
+    values: NDArray[np.float64], population: int, low: float, high: float, mean: float
+) -> NDArray[np.float64]:
+    """Return a gambler's log capital after each value, betting that the mean exceeds `mean`.
+
+    Args:
+        values: (m,) the sampled values in order, from `low` to `high`.
+        population: number of images that the sample is drawn from, without replacement.
+        low: the smallest value that an image can have.
+        high: the largest value that an image can have.
+        mean: the mean that the bets are against, above `low`.
+
+    Example:
+        >>> import numpy as np
+        >>> log_wealth(np.array([1.0, 1.0]), 10, -1, 1, 0.0).round(2)
+        array([0.31, 0.7 ])
+    """
+    before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
+    # Mean of the images not yet drawn, before each draw, if `mean` is true.
+    left = np.minimum((population * mean - before) / (population - np.arange(len(values))), high)
+    gains = 1 + _FRACTIONS[:, None] * (values - left) / np.maximum(left - low, 1e-12)
+    shares = np.log(gains).cumsum(axis=1)
+    return np.asarray(np.logaddexp.reduce(shares, axis=0) - math.log(len(gains)))
+
+
 def _lowest_mean(
     values: NDArray[np.float64], population: int, low: float, high: float, level: float
 ) -> float:
     """Return the lowest mean that no bet on larger values has rejected so far."""
-    drawn = np.arange(len(values))
-    total = np.concatenate([[0.0], np.cumsum(values)])
     threshold = math.log(2 / (1 - level))
-
-    def rejected(mean: float) -> bool:
-        # Mean of the images not yet drawn, before each draw, if `mean` is true.
-        left = np.minimum((population * mean - total[:-1]) / (population - drawn), high)
-        gains = 1 + _FRACTIONS[:, None] * (values - left) / np.maximum(left - low, 1e-12)
-        stakes = np.log(gains).cumsum(axis=1)
-        return bool(np.logaddexp.reduce(stakes, axis=0).max() - math.log(len(gains)) >= threshold)
-
     # Below `possible`, even the lowest values of all other images would give a larger mean.
-    possible = (total[-1] + (population - len(values)) * low) / population
-    below, above = float(possible), float(values.mean())
+    possible = (float(values.sum()) + (population - len(values)) * low) / population
+    below, above = possible, float(values.mean())
     for _ in range(_HALVINGS):
         middle = (below + above) / 2
-        below, above = (middle, above) if rejected(middle) else (below, middle)
+        rejected = log_wealth(values, population, low, high, middle).max() >= threshold
+        below, above = (middle, above) if rejected else (below, middle)
     return below
