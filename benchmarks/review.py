@@ -49,7 +49,7 @@ class Case:
     def values(self, answers: Rows) -> Numbers:
         """What each image adds to the gain, if `answers` (N,) are its labels."""
         right = [(one == answers).astype(np.float64) for one in (self.adapted, self.zero_shot)]
-        return right[0] - right[1]
+        return np.asarray(right[0] - right[1])
 
 
 @dataclass(frozen=True)
