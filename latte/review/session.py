@@ -102,6 +102,16 @@ class Review:
             self.file, [Answer(key, kind, label, use, queue, self.run.folder.path.name, now())]
         )
 
+    def counted(self, queue: Queue) -> int:
+        """Return the number of answers in a queue."""
+        return sum(one.queue == queue for one in self.answers().values())
+
+    def left(self, queue: Queue) -> int:
+        """Return the number of images that a queue could still ask about."""
+        answers = self.answers()
+        images = self.population.images if queue == "evidence" else self._teaching
+        return sum(one.key not in answers for one in images)
+
     def _options(self, image: ReviewImage) -> tuple[int, ...]:
         """Return both models' labels, in an order drawn from the image's content."""
         found = sorted({image.zero_shot, image.adapted})
