@@ -206,7 +206,16 @@ class FinishedRun:
     @cached_property
     def training_keys(self) -> tuple[str, ...]:
         """The content key of each training image."""
-        return tuple(one.key for one in read_json_lines(self.folder.training_images, _Image))
+        return tuple(one.key for one in self._training_images)
+
+    @cached_property
+    def training_ids(self) -> tuple[str, ...]:
+        """The id of each training image."""
+        return tuple(one.id for one in self._training_images)
+
+    @cached_property
+    def _training_images(self) -> list[_Image]:
+        return read_json_lines(self.folder.training_images, _Image)
 
     @cached_property
     def labelled_images(self) -> LabelledImages:
@@ -235,8 +244,9 @@ def open_run(path: Path) -> FinishedRun:
 
 @dataclass(frozen=True)
 class _Image:
-    """The field of a line of `data/training.jsonl` that is read."""
+    """The fields of a line of `data/training.jsonl`."""
 
+    id: str
     key: str
 
 

@@ -88,8 +88,9 @@ function undo() {
 
 function search() {
   const wanted = find("search").value.trim().toLowerCase();
-  const labels = wanted ? names.keys().filter((label) => names[label].toLowerCase().includes(wanted)) : [];
-  find("found").replaceChildren(...[...labels].slice(0, SHOWN).map((label) => button(label)));
+  const all = wanted ? names.map((_, label) => label) : [];
+  const labels = all.filter((label) => names[label].toLowerCase().includes(wanted));
+  find("found").replaceChildren(...labels.slice(0, SHOWN).map((label) => button(label)));
 }
 
 function pressed(event) {
