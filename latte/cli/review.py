@@ -58,7 +58,7 @@ def _print(opened: Review, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(found), "better": found.better})
         return
-    echo(in_lines(gain_sentence(found)))
+    echo(in_lines(gain_sentence(found, opened.compared)))
     echo(in_lines(accuracy_sentence(found)))
 
 

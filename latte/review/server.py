@@ -29,7 +29,7 @@ Picture = Callable[[int], bytes]
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 _LARGEST_ANSWER = 10_000
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; img-src 'self'; script-src 'self'; "
+    "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
@@ -136,7 +136,7 @@ class _Server:
             "question": None if question is None else _shown(question),
             "answered": self._review.counted(queue),
             "left": self._review.left(queue),
-            "gain": gain_sentence(found),
+            "gain": gain_sentence(found, self._review.compared),
             "accuracy": accuracy_sentence(found),
             "decided": found.better,
         }

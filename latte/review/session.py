@@ -56,6 +56,11 @@ class Review:
             keys, labels.frozen, labels.adapted, labels.confidence, learned=learned
         )
 
+    @property
+    def compared(self) -> str:
+        """The model that is compared with zero-shot CLIP, in words."""
+        return "the rejected candidate" if self.run.has_candidate else "the adapted model"
+
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
         return {one.key: one for one in self.population.images}

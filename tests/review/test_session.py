@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from latte.interfaces import LatteError
-from latte.results.finished import PseudoLabels
-from latte.results.folder import RunFolder
-from latte.review.population import draw, teaches
+from latte.review.population import teaches
 from latte.review.session import Review
+from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
 
@@ -20,18 +18,7 @@ NAMES = ("cat", "dog", "bird")
 @pytest.fixture
 def review(tmp_path: Path) -> Review:
     """A review of 200 images, of which every fourth divides the models."""
-    keys = tuple(f"key {number}" for number in range(200))
-    zero_shot = tuple(number % 3 for number in range(200))
-    adapted = tuple((one + (number % 4 == 0)) % 3 for number, one in enumerate(zero_shot))
-    labels = PseudoLabels(zero_shot, adapted, tuple(draw(key + "c") for key in keys))
-    run = SimpleNamespace(
-        folder=RunFolder(tmp_path),
-        class_names=NAMES,
-        training_keys=keys,
-        pseudo_labels=labels,
-        has_candidate=False,
-    )
-    return Review(cast("Any", run))
+    return made_up_review(tmp_path, NAMES)
 
 
 def answered(review: Review, count: int) -> list[str]:
