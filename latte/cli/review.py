@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli.output import echo, in_lines, print_json
+from latte.cli.output import echo, in_lines, print_json, relative
 from latte.cli.shared import JsonOption, RunArgument
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ def review(
     show: Annotated[
         bool, typer.Option("--show", help="Print what the answers so far say, and open no page.")
     ] = False,
+    learn: Annotated[
+        bool,
+        typer.Option("--learn", help="Run the recipe again with the answers given for teaching."),
+    ] = False,
     open_: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
@@ -45,6 +49,9 @@ def review(
     if show or as_json:
         _print(opened, as_json)
         return
+    if learn:
+        _learn(opened)
+        return
     _serve(opened, host, port, open_)
     _print(opened, as_json=False)
 
@@ -60,6 +67,19 @@ def _print(opened: Review, as_json: bool) -> None:
         return
     echo(in_lines(gain_sentence(found, opened.compared)))
     echo(in_lines(accuracy_sentence(found)))
+    if opened.run.has_candidate and found.better == "adapted":
+        folder = relative(opened.run.folder.path)
+        echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
+
+
+def _learn(opened: Review) -> None:
+    from latte.cli.progress import make_progress
+    from latte.cli.run import print_results
+    from latte.registry.registry import load_registry
+    from latte.review.learning import learn
+
+    results = learn(opened, load_registry(), make_progress(False))
+    print_results(results, results.folder)
 
 
 def _serve(opened: Review, host: str, port: int, open_: bool) -> None:

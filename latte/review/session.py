@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from latte.interfaces import LatteError
@@ -46,14 +47,17 @@ class Review:
     Raises `LatteError` if a file of the run is missing or damaged.
     """
 
-    def __init__(self, run: FinishedRun, *, learned: bool = False) -> None:
+    def __init__(self, run: FinishedRun) -> None:
         self.run = run
-        self.file = run.folder.review
+        # A run that has learned from answers goes on with the same file of answers.
+        learned = run.recipe.get("corrections")
+        recipe = Path(run.source.recipe)
+        self.file = recipe.parent / learned if learned else run.folder.review
         labels = (run.candidate if run.has_candidate else run).pseudo_labels
         keys = run.training_keys
         same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
         self.population = population(
-            keys, labels.frozen, labels.adapted, labels.confidence, learned=learned
+            keys, labels.frozen, labels.adapted, labels.confidence, learned=bool(learned)
         )
 
     @property

@@ -21,7 +21,9 @@ from latte.review.session import Review
 TOKEN = "token"
 
 
-def made_up_review(folder: Path, names: Sequence[str], images: int = 200) -> Review:
+def made_up_review(
+    folder: Path, names: Sequence[str], images: int = 200, corrections: str | None = None
+) -> Review:
     """Return a review of `images` images; its answers go to `folder`."""
     keys = tuple(f"key {number}" for number in range(images))
     zero_shot = tuple(number % len(names) for number in range(images))
@@ -32,6 +34,8 @@ def made_up_review(folder: Path, names: Sequence[str], images: int = 200) -> Rev
         training_keys=keys,
         pseudo_labels=PseudoLabels(zero_shot, adapted, tuple(draw(key + "c") for key in keys)),
         has_candidate=False,
+        recipe={"corrections": corrections},
+        source=SimpleNamespace(recipe=str(folder / "recipe.yaml")),
     )
     return Review(cast("Any", run))
 
