@@ -1,4 +1,4 @@
-"""Pictures of a run's training images, for a page: small, and encoded anew from the pixels."""
+"""Pictures of training images for a page: small, and encoded again from the pixels."""
 
 from __future__ import annotations
 
