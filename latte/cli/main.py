@@ -51,6 +51,7 @@ COMMANDS = {
     "descriptions": "latte.cli.descriptions:descriptions",
     "evaluate": "latte.cli.finished:evaluate",
     "predict": "latte.cli.predict:predict",
+    "review": "latte.cli.review:review",
     "export": "latte.cli.finished:export",
     "report": "latte.cli.finished:report",
     "sweep": "latte.cli.sweep:sweep",

@@ -212,3 +212,10 @@ class GeneralSettings(Options):
             "never for results"
         ),
     )
+    corrections: str | None = Field(
+        default=None,
+        description=(
+            "review.jsonl of a run on the same images: classes that a person gave to images "
+            "chosen for teaching are used as labels"
+        ),
+    )

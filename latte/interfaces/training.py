@@ -67,6 +67,9 @@ class TrainingStart:
     the first call."""
     description_weights: Mapping[str, float] = field(default_factory=dict)
     """Weight of each description when an aggregator mixes texts, by name; absent names have 1."""
+    corrections: Tensor | None = None
+    """(N,) int64: classes that a person gave to images, and -1 elsewhere; None if a recipe uses
+    none. Label streams get them from the engine; a labeler may use them for other images too."""
 
 
 @dataclass(frozen=True)

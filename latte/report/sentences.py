@@ -187,8 +187,12 @@ def _stronger_control(
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
     """Return a line that marks a run in which a model used training labels; None if no model did.
 
-    The line names these models if other models of the run used no labels.
+    The line names these models if other models of the run used no labels. Labels that a person
+    gave on purpose are marked too.
     """
+    if recipe.get("corrections"):
+        file = one_line(str(recipe["corrections"]))
+        return f"Corrected: labels that a person gave were used, from {file}"
     written = recipe.get("controls")
     own = is_oracle(recipe)
     uses_labels = {ADAPTED: own} | {

@@ -38,6 +38,8 @@ class PseudoLabels:
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
+    confidence: tuple[float, ...]
+    """The adapted model's probability of its label."""
 
 
 @dataclass(frozen=True)
@@ -186,12 +188,13 @@ class FinishedRun:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(PSEUDO_LABEL_COLUMNS):
                 raise ValueError("its first line does not name its columns")
-            labels = array("l")
+            labels, confidences = array("l"), array("d")
             for _, frozen, adapted, confidence in rows:
-                if not 0 <= float(confidence) <= 1:
+                confidences.append(float(confidence))
+                if not 0 <= confidences[-1] <= 1:
                     raise ValueError("a confidence is not between 0 and 1")
                 labels.extend((label_of[frozen], label_of[adapted]))
-        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]))
+        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences))
 
     @cached_property
     def predicted_labels(self) -> tuple[int, ...]:
@@ -203,7 +206,16 @@ class FinishedRun:
     @cached_property
     def training_keys(self) -> tuple[str, ...]:
         """The content key of each training image."""
-        return tuple(one.key for one in read_json_lines(self.folder.training_images, _Image))
+        return tuple(one.key for one in self._training_images)
+
+    @cached_property
+    def training_ids(self) -> tuple[str, ...]:
+        """The id of each training image."""
+        return tuple(one.id for one in self._training_images)
+
+    @cached_property
+    def _training_images(self) -> list[_Image]:
+        return read_json_lines(self.folder.training_images, _Image)
 
     @cached_property
     def labelled_images(self) -> LabelledImages:
@@ -232,8 +244,9 @@ def open_run(path: Path) -> FinishedRun:
 
 @dataclass(frozen=True)
 class _Image:
-    """The field of a line of `data/training.jsonl` that is read."""
+    """The fields of a line of `data/training.jsonl`."""
 
+    id: str
     key: str
 
 

@@ -23,9 +23,11 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Return the run ID: eight hex digits that change with all settings that affect the model."""
     keys = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
-    # `deterministic: false` is left out, so that run folders older than this key keep their names.
-    if not keys.get("deterministic"):
-        keys.pop("deterministic", None)
+    # These keys are left out where they change nothing, so that folders older than them keep
+    # their names.
+    for name in ("deterministic", "corrections"):
+        if not keys.get(name):
+            keys.pop(name, None)
     return digest_json({"recipe": keys, "limit": limit})[:8]
 
 
@@ -41,6 +43,7 @@ def stage_fingerprints(
     data: str,
     model_folder: Callable[[str], Path],
     oracle_labels: Sequence[int] | None = None,
+    corrections: Sequence[int] | None = None,
 ) -> dict[str, str]:
     """Return one fingerprint per stage; each also depends on the stages before it.
 
@@ -52,6 +55,7 @@ def stage_fingerprints(
         data: fingerprint of the images: their ids, contents and order.
         model_folder: returns the folder of a model that a plugin provides, by name.
         oracle_labels: labels of the training images, if the recipe uses them.
+        corrections: labels that a person gave to training images, if the recipe uses them.
     """
     backbone = _backbone(recipe.backbone, recipe.base_dir, model_folder)
     first = digest_json([__version__, _choice(recipe.dataset), data])
@@ -63,12 +67,15 @@ def stage_fingerprints(
     if oracle_labels is not None:
         described.append(digest_json([*oracle_labels]))
     describe = digest(*described)
-    train = checkpoints = digest(
+    trained = [
         describe,
         _choices(recipe.labels),
         digest_json([_learner(one) for one in recipe.learners]),
         digest_json(recipe.train.model_dump(mode="json")),
-    )
+    ]
+    if corrections is not None:
+        trained.append(digest_json([*corrections]))
+    train = checkpoints = digest(*trained)
     if recipe.guard:
         train = digest(checkpoints, _choices([recipe.guard]))
     evaluate = digest(train, digest_json(recipe.evaluate.model_dump(mode="json")))

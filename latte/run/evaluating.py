@@ -21,6 +21,7 @@ from latte.results.finished import PSEUDO_LABEL_COLUMNS, FinishedRun
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted
 from latte.run.calibrating import calibrate, write_calibration
+from latte.run.corrections import read_corrections
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
 from latte.run.measuring import Measured, compare
@@ -54,6 +55,18 @@ class _Answers:
     """(N, K): the `MOST_CLASSES` likeliest classes, or all classes if there are fewer."""
     probabilities: Tensor
     """(N, K): the probabilities of the likeliest classes."""
+
+    def corrected(self, given: Tensor) -> _Answers:
+        """Return answers in which a person's classes (N,) replace others; -1 replaces none."""
+        known = given >= 0
+        first = torch.zeros_like(self.probabilities)
+        first[:, 0] = 1
+        return _Answers(
+            given.where(known, self.labels),
+            self.confidences.masked_fill(known, 1),
+            given.unsqueeze(1).where(known.unsqueeze(1), self.likeliest),
+            first.where(known.unsqueeze(1), self.probabilities),
+        )
 
 
 def evaluate(
@@ -141,6 +154,9 @@ def _label_training(
     calibration = calibrate(workspace, zero_shot, found.logit_scale, similarities, images.labels)
     write_calibration(folder, calibration)
     answers = _answers(found, calibration.scale)
+    given = read_corrections(workspace, images)
+    if given is not None:
+        answers = answers.corrected(given)
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, answers)
     return calibration.scale, answers
 

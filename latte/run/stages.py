@@ -14,6 +14,7 @@ from latte.io.files import digest, write_json
 from latte.results.finished import FinishedRun
 from latte.results.identity import CHECKPOINTS, stage_fingerprints
 from latte.run.collect import collect_results
+from latte.run.corrections import read_corrections
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
@@ -82,12 +83,16 @@ def fingerprints(workspace: Workspace, images: Images) -> dict[str, str]:
 
     Raises `LatteError` for an oracle recipe whose training images have no labels.
     """
-    labels = oracle_labels(workspace, images)
+    labels, corrections = (
+        None if found is None else found.tolist()
+        for found in (oracle_labels(workspace, images), read_corrections(workspace, images))
+    )
     return stage_fingerprints(
         workspace.recipe,
         images.fingerprint,
         workspace.registry.model_folder,
-        None if labels is None else labels.tolist(),
+        labels,
+        corrections,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -13,6 +14,7 @@ from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import diagnose
 from latte.interfaces import Posterior, TrainingStart
 from latte.run.adapted import Adapted, from_learners
+from latte.run.corrections import read_corrections
 from latte.run.describing import build_descriptions
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
@@ -48,18 +50,23 @@ def train_learners(
         for choice in recipe.learners
     ]
     texts = FrozenTexts(workspace, bank)
+    corrections = read_corrections(workspace, images)
     inputs = StepInputs(
         labelers=[workspace.build(choice) for choice in recipe.labels],
         bank=bank,
         descriptions=[choice.label for choice in recipe.descriptions],
         class_texts=images.class_texts,
         seed=workspace.seed,
+        corrections=corrections,
     )
     view = TrainingView(workspace.frozen_clip.pixel_format, recipe.train.augment, workspace.seed)
     training = Training(
         settings=recipe.train,
         inputs=inputs,
-        start=_start(workspace, images, zero_shot, texts),
+        start=replace(
+            _start(workspace, images, zero_shot, texts),
+            corrections=None if corrections is None else corrections.to(workspace.device),
+        ),
         images=images.training.cache,
         view=view,
         learners=learners,

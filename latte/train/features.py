@@ -30,6 +30,8 @@ class StepInputs:
     class_texts: ClassTexts
     """Sentences of the classes, for aggregators whose class features change during training."""
     seed: int
+    corrections: Tensor | None = None
+    """(N,) int64, on the CPU: classes that a person gave to images, and -1 elsewhere."""
 
 
 class CachedTexts:

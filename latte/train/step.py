@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from latte.interfaces import Batch, Supervision
+from latte.interfaces import Batch, LabelStream, Supervision
 from latte.train.features import StepInputs, StepTexts, description_features
 from latte.train.learner import Learner
 from latte.train.timing import BACKWARD, IMAGES, OPTIMISER, timed
@@ -68,6 +68,9 @@ def _supervise(
         for labeler in inputs.labelers
         for stream in labeler.assign(batch, image_features, aggregator)
     ]
+    if inputs.corrections is not None:
+        given = inputs.corrections[batch.indices].to(image_features.device)
+        streams = [_corrected(stream, given) for stream in streams]
     columns = [
         (name, inputs.bank.rows(name, batch.indices, stream.labels, batch.epoch, inputs.seed))
         for stream in streams
@@ -82,6 +85,16 @@ def _supervise(
         )
         for stream in streams
     ]
+
+
+def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
+    """Return the stream with a person's labels (B,) in place of its own; -1 keeps its own."""
+    known = given >= 0
+    return replace(
+        stream,
+        labels=given.where(known, stream.labels),
+        weights=stream.weights.masked_fill(known, 1.0),
+    )
 
 
 def _update_weights(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,8 +66,12 @@ class Page:
 
     def open(self, path: Path) -> None:
         """Open a file and wait until it is loaded."""
+        self.visit(path.absolute().as_uri())
+
+    def visit(self, url: str) -> None:
+        """Open an address and wait until the page is loaded."""
         self.events.clear()
-        self.call("Page.navigate", url=path.absolute().as_uri())
+        self.call("Page.navigate", url=url)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._receive()
 
@@ -75,6 +80,31 @@ class Page:
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
+
+    def wait_for(self, script: str, seconds: float = 20) -> None:
+        """Wait until a JavaScript expression is true. Raises `AssertionError` if it stays false."""
+        end = time.monotonic() + seconds
+        while not self.evaluate(script):
+            assert time.monotonic() < end, f"still false: {script}"
+            time.sleep(0.02)
+
+    def press(self, key: str) -> None:
+        """Press and release a key, which enters a character if it is one."""
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            extra = text if kind == "keyDown" else {}
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, **extra)
+
+    def tap(self, selector: str) -> None:
+        """Touch the middle of the element that a CSS selector finds."""
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
+        x, y = (
+            self.evaluate(f"{box}.{one} + {box}.{size} / 2")
+            for one, size in (("x", "width"), ("y", "height"))
+        )
+        self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def complaints(self) -> list[str]:
         """Return errors and warnings of console, policy and scripts."""

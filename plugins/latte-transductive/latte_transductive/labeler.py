@@ -71,7 +71,8 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
                 return scale * (block @ texts.T)
             return scale * aggregator.similarities(block)
 
-        mixture = fit_mixture(images, texts, text_logits, self.options)
+        given = self._start.corrections
+        mixture = fit_mixture(images, texts, text_logits, self.options, given)
         best = mixture.posteriors.topk(min(_STORED, len(texts)), dim=1)
         self._posteriors[learner] = Posterior(best.indices.cpu(), best.values.cpu())
         # The classifier gives similarities: latte multiplies them by the logit scale.

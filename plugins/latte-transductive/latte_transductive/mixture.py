@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, one_hot
 
 from latte_transductive.neighbours import Neighbours, neighbours_of
 from latte_transductive.options import MixtureOptions
@@ -27,6 +27,8 @@ _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature dimension, relative to 1 / D, that of random unit vectors."""
 _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; a larger number would change nothing."""
+_CORRECTION = 10.0
+"""Number of images that an image counts as whose class a person gave."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,11 @@ class Mixture:
 
 
 def fit_mixture(
-    images: Tensor, texts: Tensor, text_logits: TextLogits, options: MixtureOptions
+    images: Tensor,
+    texts: Tensor,
+    text_logits: TextLogits,
+    options: MixtureOptions,
+    given: Tensor | None = None,
 ) -> Mixture:
     """Return the mixture fitted to unit features (N, D) of N > 0 images and class texts (C, D).
 
@@ -65,15 +71,19 @@ def fit_mixture(
 
     A class without images therefore keeps its text as mean. Texts weigh more if few of the class
     names occur, or if zero-shot CLIP gives the images of the class another label.
+
+    `given` (N,) has the classes that a person gave to images, and -1 elsewhere. Such an image keeps
+    its class throughout, and counts as ten images in its class's mean and as a neighbour.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
     zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
+    fixed = None if given is None else _Fixed.of(given, len(texts), images)
     term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
-    posteriors = text.softmax(dim=1)
-    assigned = _Assigned.of(images, posteriors, zero_shot)
+    posteriors = text.softmax(dim=1) if fixed is None else fixed.put(text.softmax(dim=1))
+    assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     rows, bias = torch.zeros_like(texts), torch.zeros_like(middle)
     variances = torch.full_like(images[0], 1 / images.shape[1])
     for iteration in range(options.iterations):
@@ -87,9 +97,32 @@ def fit_mixture(
         weight = options.image_weight * spread / own if own > 0 else 0.0
         rows = weight * rows
         bias = weight * bias - evenness**2 * options.debias * (middle - middle.mean())
-        posteriors = term.posteriors(torch.addmm(text + bias, images, rows.T))
-        assigned = _Assigned.of(images, posteriors, zero_shot)
+        posteriors = term.posteriors(torch.addmm(text + bias, images, rows.T), fixed)
+        assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     return Mixture(posteriors, rows, bias)
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """Images whose class a person gave."""
+
+    rows: Tensor
+    """(M,): their indices."""
+    classes: Tensor
+    """(M, C): one-hot rows."""
+    weights: Tensor
+    """(N, 1): `_CORRECTION` for these images, 1 for the others."""
+
+    @classmethod
+    def of(cls, given: Tensor, classes: int, images: Tensor) -> _Fixed:
+        rows = (given >= 0).nonzero().squeeze(1)
+        weights = images.new_ones(len(images), 1)
+        weights[rows] = _CORRECTION
+        return cls(rows, one_hot(given[rows], classes).to(images), weights)
+
+    def put(self, posteriors: Tensor) -> Tensor:
+        """Return class probabilities (N, C) in which these images have their given class."""
+        return posteriors.index_copy(0, self.rows, self.classes)
 
 
 @dataclass(frozen=True)
@@ -109,14 +142,21 @@ class _NeighbourTerm:
             return cls(None, 0.0)
         return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
 
-    def posteriors(self, evidence: Tensor) -> Tensor:
+    def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:
         """Return class probabilities (N, C) from `evidence`, logits (N, C) without this term."""
-        found = evidence.softmax(dim=1)
+
+        def put(probabilities: Tensor) -> Tensor:
+            return probabilities if fixed is None else fixed.put(probabilities)
+
+        found = put(evidence.softmax(dim=1))
         if self.neighbours is not None and self.weight > 0:
             for _ in range(_NEIGHBOUR_UPDATES):
-                found = torch.addmm(
-                    evidence, self.neighbours.graph, found, alpha=self.weight
-                ).softmax(dim=1)
+                heard = found if fixed is None else fixed.weights * found
+                found = put(
+                    torch.addmm(evidence, self.neighbours.graph, heard, alpha=self.weight).softmax(
+                        dim=1
+                    )
+                )
         return found
 
 
@@ -159,9 +199,13 @@ class _Assigned:
     divided by the count of their commonest zero-shot label; 1 for a class without images."""
 
     @classmethod
-    def of(cls, images: Tensor, posteriors: Tensor, zero_shot: Tensor) -> _Assigned:
+    def of(
+        cls, images: Tensor, posteriors: Tensor, zero_shot: Tensor, fixed: _Fixed | None
+    ) -> _Assigned:
         """Return the sums for features (N, D), posteriors (N, C) and zero-shot labels (N,)."""
         labels = posteriors.argmax(dim=1)
+        if fixed is not None:
+            posteriors = fixed.weights * posteriors
         total = labels.bincount(minlength=posteriors.shape[1]).to(images)
         support = _support(labels, zero_shot, total)
         return cls(posteriors.sum(dim=0), posteriors.T @ images, total, support)

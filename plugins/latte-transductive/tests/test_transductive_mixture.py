@@ -42,6 +42,36 @@ def fitted(images: Tensor, texts: Tensor, **options: Any) -> Mixture:
     )
 
 
+def test_given_classes_are_kept_and_help_the_images_around_them() -> None:
+    texts, images = clustered(200, 5, seed=3)
+    texts = texts[[1, 0, 2, 3, 4]]  # two names are swapped
+    truth, scale = torch.arange(200) % 5, MixtureOptions()
+    given = torch.full((200,), -1)
+    given[:25] = truth[:25]
+
+    def fit(known: Tensor | None) -> Tensor:
+        found = fit_mixture(images, texts, lambda block: SCALE * block @ texts.T, scale, known)
+        return found.posteriors
+
+    plain, taught = fit(None), fit(given)
+    assert torch.equal(taught[:25].argmax(dim=1), truth[:25])
+    assert torch.equal(taught[:25].amax(dim=1), torch.ones(25, dtype=torch.float64))
+    assert accuracy(taught[25:], truth[25:]) > accuracy(plain[25:], truth[25:]) + 0.05
+
+
+def test_no_given_class_changes_nothing() -> None:
+    texts, images = clustered(60, 4, seed=5)
+    plain = fitted(images, texts)
+    none = fit_mixture(
+        images,
+        texts,
+        lambda block: SCALE * block @ texts.T,
+        MixtureOptions(),
+        torch.full((60,), -1),
+    )
+    assert torch.equal(plain.posteriors, none.posteriors)
+
+
 def logits(images: Tensor, texts: Tensor, mixture: Mixture) -> Tensor:
     return SCALE * images @ texts.T + images @ mixture.rows.T + mixture.bias
 

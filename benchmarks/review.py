@@ -1,0 +1,200 @@
+"""Simulated reviews: coverage of the gain's interval, and answers until its sign is decided.
+
+From any labelled sets and any CLIP, as `folders`. A reviewer answers the images on which zero-shot
+CLIP and the adapted model disagree, in a random order; the true labels are the answers. Adapted
+is the method of the safe default without its guard, or any recipe without steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.folder_cells import CELLS, Folder, can_draw, draw
+from benchmarks.folder_methods import load_method, method_called, zero_shot
+from benchmarks.folder_sets import read_plans
+from benchmarks.measuring import say
+from latte.cli.progress import make_progress
+from latte.evaluate.confidence_sequence import log_wealth
+from latte.registry.registry import load_registry
+
+Numbers = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+_REJECTED = math.log(2 / 0.05)
+_Z = 1.96
+
+
+@dataclass(frozen=True)
+class Case:
+    """One folder: what both models say, and the truth, on N images."""
+
+    name: str
+    truth: Rows
+    zero_shot: Rows
+    adapted: Rows
+
+    @property
+    def differ(self) -> NDArray[np.bool_]:
+        """True (N,) where the models disagree."""
+        return np.asarray(self.zero_shot != self.adapted)
+
+    def values(self, answers: Rows) -> Numbers:
+        """What each image adds to the gain, if `answers` (N,) are its labels."""
+        right = [(one == answers).astype(np.float64) for one in (self.adapted, self.zero_shot)]
+        return np.asarray(right[0] - right[1])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What simulated reviewers of one folder found."""
+
+    case: str
+    images: int
+    differ: float
+    gain: float
+    covered: float
+    """Share of reviewers whose intervals all contain the gain."""
+    answers: float
+    """Median number of answers until the interval excludes 0."""
+    all_alike: float
+    """The same if all images are sampled alike."""
+    bound: float
+    """z^2 times the variance over the squared mean of the disagreements."""
+    wrong_sign: float
+    """Share of reviewers who decide for the wrong model."""
+
+    @property
+    def row(self) -> str:
+        """The outcome as a row of the table."""
+        cells = [
+            self.case,
+            f"{self.images:,}",
+            f"{100 * self.differ:.0f} %",
+            f"{100 * self.gain:+.1f}",
+            f"{100 * self.covered:.1f} %",
+            f"{self.answers:.0f}",
+            f"{self.bound:.0f}",
+            f"{self.all_alike:.0f}",
+            f"{100 * self.wrong_sign:.1f} %",
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+_HEAD = (
+    "| folder | images | differ | gain | covered | answers | bound | all alike | wrong sign |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def simulate(case: Case, reviewers: int, errors: float, seed: int) -> Outcome:
+    """Let `reviewers` answer; a share `errors` of the answers names a wrong class at random."""
+    random = np.random.default_rng(seed)
+    chosen, total = case.differ, len(case.truth)
+    true = case.values(case.truth)[chosen]
+    size, gain = len(true), float(true.sum()) / total
+    covered, wrong, needed, alike = 0, 0, [], []
+    for _ in range(reviewers):
+        values = case.values(_answers(case, errors, random))
+        drawn = random.permutation(values[chosen])
+        covered += _covers(drawn, size, float(true.mean()))
+        when, sign = _decided(drawn, size)
+        needed.append(when)
+        wrong += sign * gain < 0
+        if not errors:
+            alike.append(_decided(random.permutation(values), total)[0])
+    return Outcome(
+        case.name,
+        total,
+        size / total,
+        gain,
+        covered / reviewers,
+        float(np.median(needed)),
+        float(np.median(alike)) if alike else math.nan,
+        _Z**2 * float(true.var()) / max(float(true.mean()) ** 2, 1e-12),
+        wrong / reviewers,
+    )
+
+
+def _answers(case: Case, errors: float, random: np.random.Generator) -> Rows:
+    """The labels that a reviewer gives, who errs towards either model's label or another one."""
+    options = np.stack([case.zero_shot, case.adapted, np.full_like(case.truth, -2)])
+    other = options[random.integers(0, 3, len(case.truth)), np.arange(len(case.truth))]
+    errs = random.random(len(case.truth)) < errors
+    return np.where(errs, other, case.truth)
+
+
+def _covers(drawn: Numbers, size: int, mean: float) -> bool:
+    """Return True if no bet on either side rejects the true mean at any number of answers."""
+    sides = [(drawn, mean), (-drawn, -mean)]
+    return all(
+        mean <= -1 + 1e-12 or log_wealth(values, size, -1, 1, mean).max() < _REJECTED
+        for values, mean in sides
+    )
+
+
+def _decided(drawn: Numbers, size: int) -> tuple[float, int]:
+    """Return the number of answers until 0 is excluded (infinite: never), and the sign found."""
+    first = [math.inf, math.inf]
+    for side, values in enumerate((drawn, -drawn)):
+        left = size - np.arange(1, len(drawn) + 1)
+        out = (log_wealth(values, size, -1, 1, 0.0) >= _REJECTED) | (values.cumsum() > left)
+        if out.any():
+            first[side] = float(out.argmax() + 1)
+    if math.isinf(min(first)):
+        return math.inf, 0
+    return min(first), 1 if first[0] < first[1] else -1
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Draw folders, adapt, and simulate. Raises `LatteError` for a mistake in the arguments."""
+    options = _arguments(arguments)
+    torch.set_num_threads(1)
+    registry, progress = load_registry(), make_progress()
+    method = (
+        load_method(options.recipe, registry)
+        if options.recipe
+        else method_called("transductive", registry)
+    )
+    loaded = read_plans(options.set, options.subset, options.images_per_class).load(
+        options.model, registry, progress
+    )
+    cells = [cell for cell in CELLS if cell.name in (options.cells or ["all names"])]
+    cases = []
+    for whole in loaded:
+        for cell in cells:
+            if can_draw(whole, cell, loaded):
+                folder = draw(whole, cell, 0, loaded)
+                answers = method(folder)
+                cases.append(_case(f"{whole.name}, {cell.name}", folder, answers.own))
+    for errors in (0.0, 0.05, 0.1):
+        say(f"\nreviewers who err in {errors:.0%} of their answers\n\n{_HEAD}")
+        for one in cases:
+            if one.differ.any():
+                say(simulate(one, options.reviewers, errors, options.seed).row)
+
+
+def _case(name: str, folder: Folder, own: torch.Tensor) -> Case:
+    before = zero_shot(folder).own
+    return Case(name, folder.own.labels.numpy(), before.numpy(), own.numpy())
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks review", description=__doc__)
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
+    add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
+    add("--model", default="plugin:tiny", help="a CLIP (%(default)s)")
+    add("--recipe", type=Path, help="a recipe without steps (default: the transductive mixture)")
+    add("--cells", action="append", help="kinds of folders (default: all names)")
+    add("--images-per-class", type=int, help="encode at most so many in `train` and in `test`")
+    add("--reviewers", type=int, default=1000)
+    add("--seed", type=int, default=0)
+    return parser.parse_args(arguments)

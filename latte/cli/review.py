@@ -1,0 +1,130 @@
+"""`latte review`: measure the gain with a few dozen answers, in a browser."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from latte.cli.output import echo, in_lines, print_json, relative
+from latte.cli.shared import JsonOption, RunArgument
+
+if TYPE_CHECKING:
+    from latte.review.session import Review
+
+
+def review(
+    run: RunArgument,
+    port: Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")] = 0,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. Other than 127.0.0.1, anybody who can reach it and has the "
+            "page's address sees the images."
+        ),
+    ] = "127.0.0.1",
+    show: Annotated[
+        bool, typer.Option("--show", help="Print what the answers so far say, and open no page.")
+    ] = False,
+    learn: Annotated[
+        bool,
+        typer.Option("--learn", help="Run the recipe again with the answers given for teaching."),
+    ] = False,
+    open_: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer what some images show, to measure whether adapting helped and to correct labels.
+
+    The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
+    Answers are kept in review.jsonl in the run folder; call it again to go on.
+    """
+    from latte.results.finished import open_run
+    from latte.review.session import Review
+
+    opened = Review(open_run(run))
+    if show or as_json:
+        _print(opened, as_json)
+        return
+    if learn:
+        _learn(opened)
+        return
+    _serve(opened, host, port, open_)
+    _print(opened, as_json=False)
+
+
+def _print(opened: Review, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from latte.review.sentences import accuracy_sentence, gain_sentence
+
+    found = opened.estimate()
+    if as_json:
+        print_json({**asdict(found), "better": found.better})
+        return
+    echo(in_lines(gain_sentence(found, opened.compared)))
+    echo(in_lines(accuracy_sentence(found)))
+    if opened.run.has_candidate and found.better == "adapted":
+        folder = relative(opened.run.folder.path)
+        echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
+
+
+def _learn(opened: Review) -> None:
+    from latte.cli.progress import make_progress
+    from latte.cli.run import print_results
+    from latte.registry.registry import load_registry
+    from latte.review.learning import learn
+
+    results = learn(opened, load_registry(), make_progress(False))
+    print_results(results, results.folder)
+
+
+def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
+    """Serve the page until Ctrl-C."""
+    from latte.cli.progress import make_progress
+    from latte.interfaces import LatteError
+    from latte.registry.registry import load_registry
+    from latte.review.pictures import picture_of
+    from latte.run.reopen import open_workspace
+
+    try:
+        import uvicorn
+
+        from latte.review.server import make_app, new_token
+    except ImportError as error:
+        raise LatteError(
+            "the review page needs starlette and uvicorn",
+            hint='pip install "latte-clip[review]"',
+        ) from error
+    workspace = open_workspace(opened.run.folder.path, load_registry(), make_progress(True))
+    picture = picture_of(opened.run.training_ids, workspace.dataset.training_images())
+    with _listening(host, port) as listener:
+        address = f"{host}:{listener.getsockname()[1]}"
+        token = new_token()
+        hosts = frozenset({address, address.replace("127.0.0.1", "localhost")})
+        app = make_app(opened, picture, token, hosts)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        url = f"http://{address}/{token}/"
+        echo(f"review: {url}\nCtrl-C ends it; every answer is already saved")
+        if open_:
+            typer.launch(url)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises `LatteError` if the address cannot be used."""
+    from latte.interfaces import LatteError
+
+    try:
+        return socket.create_server((host, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LatteError(
+            f"cannot listen on {host}:{port}: {reason}",
+            where="--port",
+            hint="leave --port out, which chooses a free port",
+        ) from error

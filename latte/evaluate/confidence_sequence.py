@@ -1,0 +1,103 @@
+"""Intervals for a mean that is sampled image by image, valid whenever sampling stops.
+
+The images are drawn without replacement from a finite population, and each has a value between
+two limits. A confidence sequence covers the population's mean at all sample sizes at once, so the
+person who answers may look at every interval and stop at any time.
+
+Construction: betting against each possible mean (Waudby-Smith and Ramdas, "Estimating means of
+bounded random variables by betting", 2024, sections 4 and 5). A mean is rejected when a gambler
+who bets against it has multiplied the stake by 2 / (1 - level).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latte.interfaces import Interval
+
+_FRACTIONS = np.array([0.1, 0.2, 0.35, 0.5, 0.65])
+"""Shares of the largest possible bet; the stake is divided equally among them.
+
+Of the divisions compared, this one needs the fewest answers to tell the sign of a gain of 5 to 8
+points. The intervals are valid with any fixed division.
+"""
+_HALVINGS = 25
+
+
+def confidence_sequence(
+    values: Sequence[float], population: int, low: float, high: float, level: float = 0.95
+) -> Interval:
+    """Return the mean of `values` with its interval after the last of them.
+
+    Args:
+        values: the sampled values in the order of sampling, each from `low` to `high`.
+        population: number of images that the sample is drawn from, without replacement.
+        low: the smallest value that an image can have.
+        high: the largest value that an image can have.
+        level: the probability that all intervals of the growing sample contain the mean.
+
+    Raises:
+        ValueError: for a value outside the limits, or more values than images.
+
+    Example:
+        >>> after = confidence_sequence([1, 1, 0, 1, 1, 1, 1, 1], population=100, low=-1, high=1)
+        >>> round(after.low, 2), round(after.value, 3), round(after.high, 2)
+        (0.02, 0.875, 1.0)
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if len(found) > population:
+        raise ValueError(f"{len(found)} values are more than {population} images")
+    if len(found) and not (low <= found.min() and found.max() <= high):
+        raise ValueError(f"a value is not between {low} and {high}")
+    if population == 0 or not len(found):
+        middle = (low + high) / 2
+        return Interval(middle, low, high)
+    lower = _lowest_mean(found, population, low, high, level)
+    # The upper end is the lower end of the mirrored values.
+    upper = -_lowest_mean(-found, population, -high, -low, level)
+    mean = float(found.mean())
+    return Interval(mean, min(lower, mean), max(upper, mean))
+
+
+def log_wealth(
+    values: NDArray[np.float64], population: int, low: float, high: float, mean: float
+) -> NDArray[np.float64]:
+    """Return a gambler's log capital after each value, betting that the mean exceeds `mean`.
+
+    Args:
+        values: (m,) the sampled values in order, from `low` to `high`.
+        population: number of images that the sample is drawn from, without replacement.
+        low: the smallest value that an image can have.
+        high: the largest value that an image can have.
+        mean: the mean that the bets are against, above `low`.
+
+    Example:
+        >>> import numpy as np
+        >>> log_wealth(np.array([1.0, 1.0]), 10, -1, 1, 0.0).round(2)
+        array([0.31, 0.7 ])
+    """
+    before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
+    # Mean of the images not yet drawn, before each draw, if `mean` is true.
+    left = np.minimum((population * mean - before) / (population - np.arange(len(values))), high)
+    gains = 1 + _FRACTIONS[:, None] * (values - left) / np.maximum(left - low, 1e-12)
+    shares = np.log(gains).cumsum(axis=1)
+    return np.asarray(np.logaddexp.reduce(shares, axis=0) - math.log(len(gains)))
+
+
+def _lowest_mean(
+    values: NDArray[np.float64], population: int, low: float, high: float, level: float
+) -> float:
+    """Return the lowest mean that no bet on larger values has rejected so far."""
+    threshold = math.log(2 / (1 - level))
+    # Below `possible`, even the lowest values of all other images would give a larger mean.
+    possible = (float(values.sum()) + (population - len(values)) * low) / population
+    below, above = possible, float(values.mean())
+    for _ in range(_HALVINGS):
+        middle = (below + above) / 2
+        rejected = log_wealth(values, population, low, high, middle).max() >= threshold
+        below, above = (middle, above) if rejected else (below, middle)
+    return below

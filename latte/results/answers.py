@@ -1,0 +1,139 @@
+"""The file `review.jsonl`: what a person said that images show, one line per answer.
+
+Each answer is flushed to the disk before the next question. A later answer about the same image
+replaces the earlier one; an undone answer leaves the image unanswered.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from json import dumps
+from pathlib import Path
+from typing import IO, Literal
+
+from pydantic import TypeAdapter
+
+from latte.interfaces import LatteError
+from latte.results.stored import explained
+
+try:
+    import fcntl
+except ImportError:  # Windows has no advisory locks: one reviewer at a time
+    fcntl = None  # type: ignore[assignment]
+
+Kind = Literal["class", "none", "unsure", "undo"]
+"""The image shows a class; shows none of the classes; the person cannot tell; no answer."""
+
+Use = Literal["evidence", "teaching"]
+"""Evidence measures the gain and is never learned from; teaching is learned from."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One line of `review.jsonl`."""
+
+    key: str
+    """The content key of the image."""
+    kind: Kind
+    label: str | None
+    """The name of the class if `kind` is `class`, else None."""
+    use: Use
+    queue: str
+    """The queue that the question came from."""
+    run: str
+    """The name of the run folder whose predictions were reviewed."""
+    time: str
+    """When the answer was given, in UTC."""
+    image: str = ""
+    """The id of the image, for people who read the file."""
+
+
+_ADAPTER = TypeAdapter(Answer)
+
+
+def now() -> str:
+    """Return the time for an answer, in UTC and in seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def append_answers(path: Path, answers: Sequence[Answer]) -> None:
+    """Append answers and flush them to the disk; processes that append together lose nothing.
+
+    If a killed process left half a line at the end, the new line starts after it, and readers
+    ignore the half line.
+    """
+    lines = "".join(f"{dumps(asdict(one), ensure_ascii=False)}\n" for one in answers).encode()
+    with _locked(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            lines = lines if file.read(1) == b"\n" else b"\n" + lines
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """Return all complete lines in order; empty if there is no file.
+
+    A half line of a killed process is left out. Raises `LatteError` at a line that is not an
+    answer.
+    """
+    if not path.exists():
+        return []
+    found: list[Answer] = []
+    hint = "correct or remove this line"
+    with explained(path, hint):
+        lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or _is_half(line):
+            continue
+        with explained(path, hint, number):
+            one = _ADAPTER.validate_json(line, strict=True)
+            if (one.kind == "class") != (one.label is not None):
+                raise ValueError("an answer has a label if and only if its kind is class")
+        found.append(one)
+    return found
+
+
+def latest(answers: Sequence[Answer]) -> dict[str, Answer]:
+    """Return the answer that counts for each content key; undone answers are left out.
+
+    Raises `LatteError` if an image was answered both as evidence and as teaching.
+    """
+    found: dict[str, Answer] = {}
+    for one in answers:
+        before = found.get(one.key)
+        if before is not None and before.use != one.use:
+            raise LatteError(
+                f"the image {one.image or one.key} is both evidence and teaching",
+                where="review.jsonl",
+                hint="an image that was learned from cannot measure the gain; remove one line",
+            )
+        if one.kind == "undo":
+            found.pop(one.key, None)
+        else:
+            found[one.key] = one
+    return found
+
+
+def _is_half(line: bytes) -> bool:
+    return line.startswith(b"{") and not line.rstrip().endswith(b"}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    def itself(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    with (
+        explained(path, "check the folder's permissions"),
+        open(path, "r+b", opener=itself) as file,
+    ):
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file

@@ -1,0 +1,148 @@
+"""Estimate the gain of the adapted model from a person's answers.
+
+Zero-shot CLIP and the adapted model have different accuracies only where they disagree. With D
+disagreements among N images, m of them answered in random order, the gain is estimated by
+D / N * (adapted right - zero-shot right) / m. The accuracies themselves also need answers on
+images where the models agree; these are drawn from two strata by confidence.
+
+All intervals are confidence sequences: they hold at the same time for every number of answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from latte.evaluate.confidence_sequence import confidence_sequence
+from latte.interfaces import Interval
+from latte.results.answers import Answer
+from latte.review.population import Population, ReviewImage
+
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The gain and the accuracies that follow from the answers so far."""
+
+    images: int
+    """N: the images that the estimate is about."""
+    disagreements: int
+    """D: the images on which the models differ."""
+    answered: int
+    """m: the disagreements that are answered, `unsure` included."""
+    unsure: int
+    """Answers that the person could not give; the interval holds whatever the images show."""
+    neither: int
+    """Disagreements on which neither model is right."""
+    gain: Interval
+    """Accuracy of the adapted model minus accuracy of zero-shot CLIP."""
+    zero_shot: Interval
+    """Accuracy of zero-shot CLIP."""
+    adapted: Interval
+    """Accuracy of the adapted model."""
+
+    @property
+    def better(self) -> Literal["adapted", "zero-shot"] | None:
+        """The model that is better, as far as the interval of the gain excludes 0; else None."""
+        if self.gain.low > 0:
+            return "adapted"
+        return "zero-shot" if self.gain.high < 0 else None
+
+
+def estimate(
+    population: Population, answers: Mapping[str, Answer], class_names: Sequence[str]
+) -> Estimate:
+    """Return the estimate from the evidence among `answers`, given by content key.
+
+    In each stratum, only answers before the first unanswered image count: these are a random
+    sample without replacement. Images whose content was answered as teaching are no evidence.
+    """
+    asked = _Asked(answers, class_names)
+    disagreed = asked.first(population.disagreements)
+    strata = [asked.first(stratum) for stratum in population.agreements]
+    sizes = [len(stratum) for stratum in population.agreements]
+    images, differ = len(population.images), len(population.disagreements)
+    gain = _mean([_gain_bounds(one, asked) for one in disagreed], differ, -1, _LEVEL)
+    return Estimate(
+        images=images,
+        disagreements=differ,
+        answered=len(disagreed),
+        unsure=sum(asked.is_unsure(one) for one in disagreed),
+        neither=sum(
+            not asked.is_unsure(one) and asked.label(one) not in (one.zero_shot, one.adapted)
+            for one in disagreed
+        ),
+        gain=_scaled(gain, differ, images),
+        zero_shot=_accuracy(asked, [disagreed, *strata], [differ, *sizes], lambda i: i.zero_shot),
+        adapted=_accuracy(asked, [disagreed, *strata], [differ, *sizes], lambda i: i.adapted),
+    )
+
+
+class _Asked:
+    """The answers, with labels in place of names."""
+
+    def __init__(self, answers: Mapping[str, Answer], class_names: Sequence[str]) -> None:
+        self._answers = answers
+        self._labels = {name: label for label, name in enumerate(class_names)}
+
+    def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
+        """Return the images before the first that is not answered as evidence."""
+        found = []
+        for one in images:
+            answer = self._answers.get(one.key)
+            if answer is None or answer.use != "evidence":
+                break
+            found.append(one)
+        return found
+
+    def is_unsure(self, image: ReviewImage) -> bool:
+        return self._answers[image.key].kind == "unsure"
+
+    def label(self, image: ReviewImage) -> int | None:
+        """Return the true label; None if the image shows none of the classes, or nobody knows."""
+        name = self._answers[image.key].label
+        return None if name is None else self._labels.get(name)
+
+
+def _gain_bounds(image: ReviewImage, asked: _Asked) -> tuple[float, float]:
+    """Return the lowest and the highest value that the image may add to the gain."""
+    if asked.is_unsure(image):
+        return -1, 1
+    true = asked.label(image)
+    value = (image.adapted == true) - (image.zero_shot == true)
+    return value, value
+
+
+def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: float) -> Interval:
+    """Return the mean over a stratum of `size` images whose values lie between `low` and 1."""
+    lower = confidence_sequence([one for one, _ in bounds], size, low, 1, level)
+    upper = confidence_sequence([one for _, one in bounds], size, low, 1, level)
+    return Interval((lower.value + upper.value) / 2, lower.low, upper.high)
+
+
+def _accuracy(
+    asked: _Asked,
+    strata: Sequence[Sequence[ReviewImage]],
+    sizes: Sequence[int],
+    label: Callable[[ReviewImage], int],
+) -> Interval:
+    """Return a model's accuracy over all strata; their intervals hold together (Bonferroni)."""
+    level, found = 1 - (1 - _LEVEL) / len(strata), []
+    for images, size in zip(strata, sizes, strict=True):
+        bounds = [
+            (0.0, 1.0) if asked.is_unsure(one) else (float(label(one) == asked.label(one)),) * 2
+            for one in images
+        ]
+        found.append(_scaled(_mean(bounds, size, 0, level), size, sum(sizes)))
+    return Interval(
+        sum(one.value for one in found),
+        sum(one.low for one in found),
+        sum(one.high for one in found),
+    )
+
+
+def _scaled(mean: Interval, size: int, images: int) -> Interval:
+    share = size / images if images else 0.0
+    return Interval(mean.value * share, mean.low * share, mean.high * share)

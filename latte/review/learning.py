@@ -1,0 +1,41 @@
+"""Run a reviewed run's recipe again, with the answers that were given for teaching."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from latte.interfaces import LatteError, Progress, RunResults
+from latte.recipe.load import load_recipe
+from latte.registry.registry import Registry
+from latte.review.session import Review
+from latte.run.runner import run_recipe
+
+
+def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
+    """Run the recipe with `corrections`, in a run folder beside the reviewed one.
+
+    Images are not encoded again. The new run is measured on evidence images only, with the same
+    file of answers. Raises `LatteError` if there is no answer to learn from.
+    """
+    run = review.run
+    if not any(one.use == "teaching" for one in review.answers().values()):
+        raise LatteError(
+            "there is no answer to learn from",
+            where=str(review.file),
+            hint=f"latte review {run.folder.path}, and choose a task that begins with Teach",
+        )
+    path = Path(run.source.recipe)
+    file = os.path.relpath(review.file, path.parent)
+    recipe = load_recipe(run.folder.recipe, registry, [f"corrections={json.dumps(file)}"])
+    results = run_recipe(
+        replace(recipe, path=path),
+        registry,
+        progress,
+        limit=run.source.limit,
+        output=run.folder.path.parent,
+    )
+    assert results is not None, "the run goes to its last stage"
+    return results

@@ -1,0 +1,131 @@
+"use strict";
+// Names come from untrusted files: they are only ever set as text, never as HTML.
+
+const find = (id) => document.getElementById(id);
+const SHOWN = 12;
+let names = [];
+let state = null;
+let busy = false;
+const past = {};
+
+async function call(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+  };
+  const reply = await fetch(path, options);
+  if (!reply.ok) throw new Error(await reply.text());
+  return reply.json();
+}
+
+async function guarded(work) {
+  if (busy) return;
+  busy = true;
+  try {
+    await work();
+    find("error").hidden = true;
+  } catch (error) {
+    find("error").textContent = `Not saved: ${error.message || "the server does not answer"}`;
+    find("error").hidden = false;
+  } finally {
+    busy = false;
+  }
+}
+
+function button(label, key) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.dataset.label = label;
+  if (key) {
+    const sign = document.createElement("kbd");
+    sign.textContent = key;
+    made.append(sign, " ");
+  }
+  made.append(names[label]);
+  made.addEventListener("click", () => answer("class", label));
+  return made;
+}
+
+function show(next) {
+  state = next;
+  find("gain").textContent = next.gain;
+  find("accuracy").textContent = next.accuracy;
+  find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`;
+  const asked = next.question;
+  find("asking").hidden = asked === null;
+  find("done").hidden = asked !== null;
+  find("undo").disabled = !(past[queue()] || []).length;
+  find("search").value = "";
+  find("found").replaceChildren();
+  if (asked === null) return;
+  find("broken").hidden = true;
+  find("image").src = `image/${asked.row}`;
+  find("options").replaceChildren(...asked.options.map((label, at) => button(label, String(at + 1))));
+}
+
+const queue = () => find("queue").value;
+const load = () => guarded(async () => show(await call(`question?queue=${encodeURIComponent(queue())}`)));
+
+function answer(kind, label = null) {
+  return guarded(async () => {
+    if (!state || !state.question) return;
+    const row = state.question.row;
+    const next = await call("answers", { row, kind, label, queue: queue() });
+    (past[queue()] ||= []).push(row);
+    show(next);
+  });
+}
+
+function undo() {
+  return guarded(async () => {
+    const rows = past[queue()] || [];
+    if (!rows.length) return;
+    const row = rows[rows.length - 1];
+    const next = await call("answers", { row, kind: "undo", label: null, queue: queue() });
+    rows.pop();
+    show(next);
+  });
+}
+
+function search() {
+  const wanted = find("search").value.trim().toLowerCase();
+  const all = wanted ? names.map((_, label) => label) : [];
+  const labels = all.filter((label) => names[label].toLowerCase().includes(wanted));
+  find("found").replaceChildren(...labels.slice(0, SHOWN).map((label) => button(label)));
+}
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target === find("search")) {
+    const first = find("found").querySelector("button");
+    if (event.key === "Enter" && first) first.click();
+    if (event.key === "Escape") find("search").blur();
+    return;
+  }
+  if (event.target === find("queue")) return;
+  const options = find("options").children;
+  if (event.key >= "1" && event.key <= "9" && options[event.key - 1]) options[event.key - 1].click();
+  else if (event.key === "0") answer("none");
+  else if (event.key === "-") answer("unsure");
+  else if (event.key === "u") undo();
+  else if (event.key === "/") find("search").focus();
+  else return;
+  event.preventDefault();
+}
+
+async function start() {
+  const about = await call("classes");
+  names = about.names;
+  find("run").textContent = about.run;
+  document.title = `Review of ${about.run}`;
+  for (const [name, title] of Object.entries(about.queues)) find("queue").add(new Option(title, name));
+  find("queue").addEventListener("change", load);
+  find("none").addEventListener("click", () => answer("none"));
+  find("unsure").addEventListener("click", () => answer("unsure"));
+  find("undo").addEventListener("click", undo);
+  find("search").addEventListener("input", search);
+  find("image").addEventListener("error", () => { find("broken").hidden = false; });
+  document.addEventListener("keydown", pressed);
+  await load();
+}
+
+start();

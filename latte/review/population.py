@@ -1,0 +1,99 @@
+"""The images that a review asks about, in the random order in which it asks.
+
+The order depends only on the images' contents, so it is fixed before any answer and stays the
+same for every run on these images. The same draw makes an image evidence or teaching.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+_TEACHING = 0.5
+"""Images with a draw from here to 1 teach; images below are evidence."""
+
+
+@dataclass(frozen=True)
+class ReviewImage:
+    """One image, with what the two models say."""
+
+    key: str
+    """The content key; copies of an image are one `ReviewImage`."""
+    row: int
+    """The row of the image's first copy among the training images."""
+    zero_shot: int
+    """The label by zero-shot CLIP."""
+    adapted: int
+    """The label by the adapted model, or by the candidate that was rejected."""
+    confidence: float
+    """The confidence of the adapted model."""
+
+    @property
+    def disagrees(self) -> bool:
+        """True if the two models give different labels."""
+        return self.zero_shot != self.adapted
+
+
+def draw(key: str) -> float:
+    """Return the image's random number from 0 to 1, a hash of its content key."""
+    number = hashlib.blake2b(b"latte review\0" + key.encode(), digest_size=8).digest()
+    return int.from_bytes(number, "big") / 2**64
+
+
+def teaches(key: str) -> bool:
+    """Return True if the image may teach and so is never evidence."""
+    return draw(key) >= _TEACHING
+
+
+@dataclass(frozen=True)
+class Population:
+    """The distinct images of a review in random order.
+
+    If the adapted model has learned from answers, these are the evidence images only: the gain on
+    images that it has learned from is not the gain that people want to know.
+    """
+
+    images: tuple[ReviewImage, ...]
+
+    @cached_property
+    def disagreements(self) -> tuple[ReviewImage, ...]:
+        """The images on which the models differ, in the order of asking."""
+        return tuple(one for one in self.images if one.disagrees)
+
+    @cached_property
+    def agreements(self) -> tuple[tuple[ReviewImage, ...], tuple[ReviewImage, ...]]:
+        """The other images in two strata: less confident than their median, and the rest."""
+        agreed = [one for one in self.images if not one.disagrees]
+        ranked = sorted(agreed, key=lambda one: one.confidence)
+        unsure = {one.key for one in ranked[: len(ranked) // 2]}
+        return (
+            tuple(one for one in agreed if one.key in unsure),
+            tuple(one for one in agreed if one.key not in unsure),
+        )
+
+
+def population(
+    keys: Sequence[str],
+    zero_shot: Sequence[int],
+    adapted: Sequence[int],
+    confidence: Sequence[float],
+    *,
+    learned: bool,
+) -> Population:
+    """Return the population of a run's N training images, given as columns of length N.
+
+    `learned` is true if the adapted model has learned from answers of a review.
+    """
+    rows: dict[str, int] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, row)
+    kept = sorted((key for key in rows if not (learned and teaches(key))), key=draw)
+    return Population(
+        tuple(
+            ReviewImage(key, row, zero_shot[row], adapted[row], confidence[row])
+            for key in kept
+            for row in [rows[key]]
+        )
+    )

@@ -1,0 +1,184 @@
+"""The local web server of `latte review`: one page, its questions, its images, its answers.
+
+A request names an image by its row only, never by a path. Every address begins with a secret
+token; requests for another host, or from another site's page, are refused.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from latte.interfaces import LatteError
+from latte.results.answers import Kind
+from latte.review.sentences import accuracy_sentence, gain_sentence
+from latte.review.session import QUEUES, Question, Queue, Review
+
+Picture = Callable[[int], bytes]
+"""Function from the row of a training image to its JPEG, re-encoded and small."""
+
+_FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+_LARGEST_ANSWER = 10_000
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
+    "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+class _Given(BaseModel):
+    """The body of an answer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    row: int
+    kind: Kind
+    label: int | None = None
+    queue: Queue
+
+
+def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]) -> ASGIApp:
+    """Return the application; `hosts` are the allowed values of the Host header."""
+    server = _Server(review, picture)
+    routes = [
+        *(Route(f"/{name}", server.file) for name in _FILES),
+        Route("/question", server.question),
+        Route("/classes", server.classes),
+        Route("/image/{row:int}", server.image),
+        Route("/answers", server.answer, methods=["POST"]),
+    ]
+    return _Guarded(Starlette(routes=routes), token, hosts)
+
+
+def new_token() -> str:
+    """Return a random token for the address of the page."""
+    return secrets.token_urlsafe(16)
+
+
+class _Server:
+    """The endpoints. Starlette calls them in threads, so that slow images block nobody."""
+
+    def __init__(self, review: Review, picture: Picture) -> None:
+        self._review = review
+        self._picture = picture
+        self._keys = {one.row: one.key for one in review.population.images}
+
+    def file(self, request: Request) -> Response:
+        """Return a file of the page."""
+        name = request.url.path.removeprefix("/")
+        content = files("latte.review").joinpath("page", name or "page.html").read_text("utf-8")
+        return Response(content, media_type=_FILES[name])
+
+    def question(self, request: Request) -> Response:
+        """Return the next question of `?queue=`, and what the answers so far say."""
+        queue = request.query_params.get("queue", "evidence")
+        if queue not in get_args(Queue):
+            return _refused(404, f'there is no queue "{queue}"')
+        chosen: Queue = queue  # type: ignore[assignment]  # checked in the line above
+        return JSONResponse(self._state(chosen))
+
+    def classes(self, request: Request) -> Response:
+        """Return the class names in label order, and the queues."""
+        run = self._review.run
+        return JSONResponse(
+            {"run": run.folder.path.name, "names": run.class_names, "queues": QUEUES}
+        )
+
+    def image(self, request: Request) -> Response:
+        """Return an image by its row, as a new JPEG."""
+        row = request.path_params["row"]
+        if row not in self._keys:
+            return _refused(404, "there is no such image")
+        try:
+            return Response(self._picture(row), media_type="image/jpeg")
+        except LatteError as error:
+            return _refused(404, error.what)
+
+    async def answer(self, request: Request) -> Response:
+        """Append one answer and return the next question."""
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _LARGEST_ANSWER:
+                return _refused(413, "the answer is too long")
+        try:
+            given = _Given.model_validate_json(body)
+            self._append(given)
+        except ValidationError as error:
+            return _refused(422, f"this is no answer: {error.errors()[0]['msg']}")
+        except LatteError as error:
+            return _refused(409, error.what)
+        return JSONResponse(self._state(given.queue))
+
+    def _append(self, given: _Given) -> None:
+        names, key = self._review.run.class_names, self._keys.get(given.row)
+        if key is None or (given.label is not None and given.label not in range(len(names))):
+            raise LatteError("there is no such image or class")
+        label = None if given.label is None else names[given.label]
+        self._review.answer(key, given.kind, label, given.queue)
+
+    def _state(self, queue: Queue) -> Mapping[str, Any]:
+        question, found = self._review.next(queue), self._review.estimate()
+        return {
+            "question": None if question is None else _shown(question),
+            "answered": self._review.counted(queue),
+            "left": self._review.left(queue),
+            "gain": gain_sentence(found, self._review.compared),
+            "accuracy": accuracy_sentence(found),
+            "decided": found.better,
+        }
+
+
+class _Guarded:
+    """Middleware that checks host, origin and token, and removes the token from the path."""
+
+    def __init__(self, app: ASGIApp, token: str, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._prefix = f"/{token}/"
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an allowed request on; answer any other with 403 or 404."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        origin = request.headers.get("origin")
+        host = request.headers.get("host", "")
+        path = str(scope["path"])
+        if host not in self._hosts or origin not in (None, f"http://{host}"):
+            await _refused(403, "not allowed")(scope, receive, send)
+        elif not secrets.compare_digest(path[: len(self._prefix)].encode(), self._prefix.encode()):
+            await _refused(404, "not found")(scope, receive, send)
+        else:
+            inner = {**scope, "path": "/" + path.removeprefix(self._prefix)}
+
+            async def sending(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    extra = [(k.encode(), v.encode()) for k, v in _HEADERS.items()]
+                    message = {**message, "headers": [*message["headers"], *extra]}
+                await send(message)
+
+            await self._app(inner, receive, sending)
+
+
+def _shown(question: Question) -> Mapping[str, Any]:
+    """Return what the page needs: neither model's label is marked, and no confidence is sent."""
+    return {"row": question.image.row, "options": question.options}
+
+
+def _refused(status: int, why: str) -> Response:
+    return PlainTextResponse(why, status_code=status)

@@ -1,0 +1,161 @@
+"""A run under review: the next question of each queue, the answers, and the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from latte.interfaces import LatteError
+from latte.results.answers import Answer, Kind, Use, append_answers, latest, now, read_answers
+from latte.results.finished import FinishedRun
+from latte.results.stored import same_count
+from latte.review.estimate import Estimate, estimate
+from latte.review.population import ReviewImage, draw, population, teaches
+
+_AGREED_EVERY = 4
+"""Each fourth question of the evidence is about an image on which the models agree."""
+
+Queue = Literal["evidence", "uncertain", "balanced"]
+
+QUEUES: Mapping[Queue, str] = {
+    "evidence": "Measure the gain",
+    "uncertain": "Teach: least certain images",
+    "balanced": "Teach: least certain images of each class in turn",
+}
+"""The queues of questions and their titles. Only the first measures, and it never teaches."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One image to be answered."""
+
+    image: ReviewImage
+    queue: Queue
+    options: tuple[int, ...]
+    """Labels to offer, in an order that says nothing about the models."""
+
+
+class Review:
+    """A run and the answers of its `review.jsonl`, which other processes may extend meanwhile.
+
+    Where the guard did not accept the adapted model in full, zero-shot CLIP is compared with the
+    rejected candidate: what the review finds is whether rejecting it was right.
+
+    Raises `LatteError` if a file of the run is missing or damaged.
+    """
+
+    def __init__(self, run: FinishedRun) -> None:
+        self.run = run
+        # A run that has learned from answers goes on with the same file of answers.
+        learned = run.recipe.get("corrections")
+        recipe = Path(run.source.recipe)
+        self.file = recipe.parent / learned if learned else run.folder.review
+        labels = (run.candidate if run.has_candidate else run).pseudo_labels
+        keys = run.training_keys
+        same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
+        self.population = population(
+            keys, labels.frozen, labels.adapted, labels.confidence, learned=bool(learned)
+        )
+
+    @property
+    def compared(self) -> str:
+        """The model that is compared with zero-shot CLIP, in words."""
+        return "the rejected candidate" if self.run.has_candidate else "the adapted model"
+
+    @cached_property
+    def _by_key(self) -> dict[str, ReviewImage]:
+        return {one.key: one for one in self.population.images}
+
+    @cached_property
+    def _teaching(self) -> tuple[ReviewImage, ...]:
+        """The images that may teach, least confident first."""
+        found = [one for one in self.population.images if teaches(one.key)]
+        return tuple(sorted(found, key=lambda one: one.confidence))
+
+    def answers(self) -> dict[str, Answer]:
+        """Return the answer that counts for each content key."""
+        return latest(read_answers(self.file))
+
+    def estimate(self) -> Estimate:
+        """Return the estimate from the evidence so far."""
+        return estimate(self.population, self.answers(), self.run.class_names)
+
+    def next(self, queue: Queue) -> Question | None:
+        """Return the next unanswered question of a queue; None if there is none left."""
+        answers = self.answers()
+        chosen = _CHOICES[queue](self, answers)
+        return None if chosen is None else Question(chosen, queue, self._options(chosen))
+
+    def answer(self, key: str, kind: Kind, label: str | None, queue: Queue) -> None:
+        """Append an answer about the image `key`, or undo the one that it has.
+
+        Raises `LatteError` for an unknown image, class or queue, and for an image that has been
+        answered in a queue of the other use.
+        """
+        if key not in self._by_key:
+            raise LatteError("no image of this run has this content key", where=key)
+        if queue not in QUEUES:
+            raise LatteError(f'there is no queue "{queue}"', hint=f"one of: {', '.join(QUEUES)}")
+        if (kind == "class") != (label is not None) or (
+            label is not None and label not in self.run.class_names
+        ):
+            raise LatteError(f'"{label}" is none of the class names', where=key)
+        use: Use = "evidence" if queue == "evidence" else "teaching"
+        before = self.answers().get(key)
+        if (before is not None and before.use != use) or (use == "teaching" and not teaches(key)):
+            raise LatteError("an image is evidence or teaching, never both", where=key)
+        append_answers(
+            self.file, [Answer(key, kind, label, use, queue, self.run.folder.path.name, now())]
+        )
+
+    def counted(self, queue: Queue) -> int:
+        """Return the number of answers in a queue."""
+        return sum(one.queue == queue for one in self.answers().values())
+
+    def left(self, queue: Queue) -> int:
+        """Return the number of images that a queue could still ask about."""
+        answers = self.answers()
+        images = self.population.images if queue == "evidence" else self._teaching
+        return sum(one.key not in answers for one in images)
+
+    def _options(self, image: ReviewImage) -> tuple[int, ...]:
+        """Return both models' labels, in an order drawn from the image's content."""
+        found = sorted({image.zero_shot, image.adapted})
+        return tuple(found if draw(image.key + "options") < 0.5 else reversed(found))
+
+    def _evidence(self, answers: Mapping[str, Answer]) -> ReviewImage | None:
+        """Return the next image of the disagreements, or of a stratum of the agreements."""
+        learns = any(one.use == "teaching" for one in answers.values())
+
+        def unanswered(images: Sequence[ReviewImage]) -> ReviewImage | None:
+            first = next((one for one in images if one.key not in answers), None)
+            # Once there is teaching, the teaching half cannot become evidence any more.
+            return None if first is None or (learns and teaches(first.key)) else first
+
+        asked = sum(one.use == "evidence" for one in answers.values())
+        differs = unanswered(self.population.disagreements)
+        unsure, sure = map(unanswered, self.population.agreements)
+        agreed = (sure or unsure) if asked // _AGREED_EVERY % 3 == 2 else (unsure or sure)
+        turn = asked % _AGREED_EVERY == _AGREED_EVERY - 1
+        return (agreed or differs) if turn else (differs or agreed)
+
+    def _uncertain(self, answers: Mapping[str, Answer]) -> ReviewImage | None:
+        return next((one for one in self._teaching if one.key not in answers), None)
+
+    def _balanced(self, answers: Mapping[str, Answer]) -> ReviewImage | None:
+        """Return the least certain image of the predicted class with the fewest answers."""
+        asked = dict.fromkeys((one.adapted for one in self._teaching), 0)
+        for one in self._teaching:
+            asked[one.adapted] += one.key in answers
+        left = [one for one in self._teaching if one.key not in answers]
+        return min(left, key=lambda one: (asked[one.adapted], one.confidence), default=None)
+
+
+_CHOICES: Mapping[Queue, Callable[[Review, Mapping[str, Answer]], ReviewImage | None]] = {
+    "evidence": Review._evidence,
+    "uncertain": Review._uncertain,
+    "balanced": Review._balanced,
+}

@@ -1,0 +1,132 @@
+"""The review page in a real browser: by keyboard, by touch, with hostile names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from latte.review.session import Review
+from tests.helpers.chromium import FOUND, Page, chromium
+from tests.helpers.reviews import made_up_review, served
+
+NAMES = ("cat", "dog", "<b>bird</b>", "a " + "very " * 20 + "long name", "fish")
+
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(not FOUND, reason="no Chromium or Chrome is installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with chromium(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> Review:
+    return made_up_review(tmp_path, NAMES)
+
+
+def row(page: Page) -> str:
+    return str(page.evaluate("document.getElementById('image').getAttribute('src')"))
+
+
+def ready(page: Page, url: str) -> None:
+    page.visit(url)
+    page.wait_for("document.querySelectorAll('#options button').length > 0")
+
+
+def asked_anew(page: Page, before: str) -> None:
+    page.wait_for(f"document.getElementById('image').getAttribute('src') !== {before!r}")
+
+
+def test_the_whole_way_by_keyboard(page: Page, review: Review) -> None:
+    page.show(1280)
+    with served(review) as url:
+        ready(page, url)
+        for key in ("1", "1", "0", "-"):
+            before = row(page)
+            page.press(key)
+            asked_anew(page, before)
+        kinds = [one.kind for one in review.answers().values()]
+        assert sorted(kinds) == ["class", "class", "none", "unsure"]
+        before = row(page)
+        page.press("u")
+        asked_anew(page, before)
+        assert len(review.answers()) == 3
+        page.press("/")
+        for letter in "fis":
+            page.press(letter)
+        page.wait_for("document.querySelectorAll('#found button').length === 1")
+        before = row(page)
+        page.press("Enter")
+        asked_anew(page, before)
+        assert "fish" in {one.label for one in review.answers().values()}
+        assert page.evaluate("document.getElementById('gain').textContent").startswith("After 3")
+        assert page.complaints() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_shows_all_without_scrolling_sideways(
+    page: Page, review: Review, dark: bool
+) -> None:
+    page.show(390, dark=dark)
+    with served(review) as url:
+        ready(page, url)
+        before = row(page)
+        page.tap("#options button")
+        asked_anew(page, before)
+        assert len(review.answers()) == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        small = page.evaluate(
+            "[...document.querySelectorAll('button, select, input')]"
+            ".filter(one => one.offsetHeight && one.offsetHeight < 44).length"
+        )
+        assert small == 0
+        assert page.complaints() == []
+
+
+def test_names_are_text_and_never_markup(page: Page, review: Review) -> None:
+    page.show(1280)
+    with served(review) as url:
+        ready(page, url)
+        page.evaluate("document.getElementById('search').value = 'bird'")
+        page.evaluate("document.getElementById('search').dispatchEvent(new Event('input'))")
+        assert page.evaluate("document.querySelector('#found button').textContent") == NAMES[2]
+        assert page.evaluate("document.querySelectorAll('b').length") == 0
+
+
+def test_a_reload_goes_on_and_a_second_tab_loses_nothing(page: Page, review: Review) -> None:
+    with served(review) as url:
+        ready(page, url)
+        review.answer(review.population.images[-1].key, "none", None, "evidence")
+        before = row(page)
+        page.press("1")
+        asked_anew(page, before)
+        ready(page, url)
+        assert len(review.answers()) == 2
+
+
+def test_a_server_that_is_gone_is_said_and_the_question_stays(page: Page, review: Review) -> None:
+    with served(review) as url:
+        ready(page, url)
+        before = row(page)
+    page.press("1")
+    page.wait_for("!document.getElementById('error').hidden")
+    assert row(page) == before
+
+
+def test_ten_thousand_images_are_asked_without_a_pause(page: Page, tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, NAMES, images=10_000)
+    with served(review) as url:
+        ready(page, url)
+        for _ in range(20):
+            before = row(page)
+            page.press("1")
+            page.wait_for(
+                f"document.getElementById('image').getAttribute('src') !== {before!r}", seconds=2
+            )
+    assert len(review.answers()) == 20

@@ -1,0 +1,65 @@
+"""Confidence sequences: coverage at all sample sizes, exact ends, and mirrored values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.evaluate.confidence_sequence import confidence_sequence
+
+VALUES = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=40)
+
+
+def test_95_percent_of_the_sequences_contain_the_mean_at_every_size() -> None:
+    population = np.array([1.0] * 60 + [-1.0] * 30 + [0.0] * 30)
+    random = np.random.default_rng(0)
+    covered = 0
+    for _ in range(80):
+        drawn = random.permutation(population)
+        found = [confidence_sequence(drawn[:size], 120, -1, 1) for size in range(6, 119, 16)]
+        covered += all(one.low <= 0.25 + 1e-9 and one.high >= 0.25 - 1e-9 for one in found)
+    assert covered >= 76
+
+
+def test_one_look_too_many_would_break_a_fixed_interval() -> None:
+    """The same looks at an interval for a fixed size miss the mean far too often."""
+    population = np.array([1.0] * 60 + [-1.0] * 30 + [0.0] * 30)
+    random = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        drawn = random.permutation(population)
+        sizes = range(4, 121, 8)
+        reach = [1.96 * max(drawn[:size].std(), 0.01) / size**0.5 for size in sizes]
+        covered += all(
+            abs(drawn[:size].mean() - 0.25) <= one for size, one in zip(sizes, reach, strict=True)
+        )
+    assert covered < 180
+
+
+@given(VALUES)
+def test_all_images_sampled_gives_the_exact_mean(values: list[float]) -> None:
+    found = confidence_sequence(values, len(values), -1, 1)
+    assert found.low == pytest.approx(found.value, abs=1e-9)
+    assert found.high == pytest.approx(found.value, abs=1e-9)
+
+
+@given(VALUES, st.integers(0, 200))
+def test_mirrored_values_mirror_the_interval(values: list[float], more: int) -> None:
+    one = confidence_sequence(values, len(values) + more, -1, 1)
+    other = confidence_sequence([-value for value in values], len(values) + more, -1, 1)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
+    assert one.low <= one.value <= one.high
+
+
+def test_no_answer_gives_all_that_is_possible() -> None:
+    found = confidence_sequence([], 10, -1, 1)
+    assert (found.low, found.high) == (-1, 1)
+
+
+def test_impossible_values_are_errors() -> None:
+    with pytest.raises(ValueError, match="more than 1 images"):
+        confidence_sequence([0, 0], 1, -1, 1)
+    with pytest.raises(ValueError, match="not between"):
+        confidence_sequence([2], 5, -1, 1)

@@ -1,0 +1,73 @@
+"""`review.jsonl`: answers survive kills, and an image has one use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from latte.interfaces import LatteError
+from latte.results.answers import Answer, append_answers, latest, read_answers
+
+ONE = Answer("k1", "class", "cat", "evidence", "evidence", "demo", "2026-01-01T00:00:00+00:00")
+
+
+def test_answers_are_read_back(tmp_path: Path) -> None:
+    odd = replace(ONE, key="k2", label='a "quoted"\nname \u2028')
+    append_answers(tmp_path / "review.jsonl", [ONE, odd])
+    append_answers(tmp_path / "review.jsonl", [replace(ONE, key="k3")])
+    assert [one.key for one in read_answers(tmp_path / "review.jsonl")] == ["k1", "k2", "k3"]
+    assert read_answers(tmp_path / "review.jsonl")[1] == odd
+    assert read_answers(tmp_path / "missing.jsonl") == []
+
+
+def test_half_a_line_of_a_killed_process_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "review.jsonl"
+    append_answers(path, [ONE, replace(ONE, key="k2")])
+    for size in range(1, 60):
+        path.write_bytes(path.read_bytes()[:-1])
+        append_answers(path, [replace(ONE, key=f"after {size}")])
+        assert [one.key for one in read_answers(path)][-1] == f"after {size}"
+        path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0])
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "review.jsonl"
+    append_answers(path, [ONE])
+    path.write_bytes(path.read_bytes() + b'{"key": 3}\n')
+    with pytest.raises(LatteError) as caught:
+        read_answers(path)
+    assert caught.value.where == f"{path}:2"
+
+
+def test_the_last_answer_counts_and_undo_removes_it() -> None:
+    none = replace(ONE, kind="none", label=None)
+    assert latest([ONE, none]) == {"k1": none}
+    assert latest([ONE, replace(ONE, kind="undo", label=None)]) == {}
+
+
+def test_an_image_is_evidence_or_teaching() -> None:
+    with pytest.raises(LatteError, match="both evidence and teaching"):
+        latest([ONE, replace(ONE, use="teaching")])
+
+
+@pytest.mark.thorough
+def test_processes_that_append_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "review.jsonl"
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from latte.results.answers import Answer, append_answers\n"
+        "for i in range(100):\n"
+        "    append_answers(Path(sys.argv[1]), [Answer(f'{sys.argv[2]}-{i}', 'none', None,"
+        " 'evidence', 'evidence', 'demo', '')])\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, str(path), str(number)])
+        for number in range(3)
+    ]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    keys = [one.key for one in read_answers(path)]
+    assert sorted(keys) == sorted(f"{n}-{i}" for n in range(3) for i in range(100))

@@ -1,0 +1,116 @@
+"""The estimate of the gain from answers: exact at the end, and honest on the way."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from latte.results.answers import Answer, Kind, Use
+from latte.review.estimate import Estimate, estimate
+from latte.review.population import Population, draw, population, teaches
+
+NAMES = ("cat", "dog", "bird")
+_RANDOM = random.Random(0)
+KEYS = [f"{_RANDOM.getrandbits(64):x}" for _ in range(300)]
+TRUTH = {key: _RANDOM.randrange(3) for key in KEYS}
+
+
+def answer(
+    key: str, kind: Kind = "class", label: int | None = None, use: Use = "evidence"
+) -> Answer:
+    name = NAMES[TRUTH[key] if label is None else label] if kind == "class" else None
+    return Answer(key, kind, name, use, "evidence", "demo", "")
+
+
+def models(gain: float = 0.2) -> Population:
+    """A third of the images on which the models differ; the adapted one is right more often."""
+    zero_shot, adapted = [], []
+    for number, key in enumerate(KEYS):
+        wrong = (TRUTH[key] + 1) % 3
+        differs = number % 3 == 0
+        better = number % 9 < 3 + 6 * gain
+        zero_shot.append(wrong if differs and better else TRUTH[key])
+        adapted.append(wrong if differs and not better else TRUTH[key])
+    return population(KEYS, zero_shot, adapted, [draw(key + "c") for key in KEYS], learned=False)
+
+
+def true_gain(found: Population) -> float:
+    right = [
+        (one.adapted == TRUTH[one.key]) - (one.zero_shot == TRUTH[one.key]) for one in found.images
+    ]
+    return sum(right) / len(right)
+
+
+def after(found: Population, answers: list[Answer]) -> Estimate:
+    return estimate(found, {one.key: one for one in answers}, NAMES)
+
+
+def test_all_answers_give_the_exact_gain_and_accuracies() -> None:
+    found = models()
+    full = after(found, [answer(key) for key in KEYS])
+    assert full.gain.low == pytest.approx(true_gain(found))
+    assert full.gain.high == pytest.approx(true_gain(found))
+    right = sum(one.adapted == TRUTH[one.key] for one in found.images) / len(KEYS)
+    assert (full.adapted.low, full.adapted.high) == pytest.approx((right, right))
+    assert full.better == "adapted"
+
+
+def test_the_interval_shrinks_around_the_gain() -> None:
+    found, reach = models(), []
+    for count in (0, 10, 30, 60):
+        now = after(found, [answer(one.key) for one in found.disagreements[:count]])
+        assert now.answered == count
+        assert now.gain.low - 1e-9 <= true_gain(found) <= now.gain.high + 1e-9
+        reach.append(now.gain.high - now.gain.low)
+    assert reach == sorted(reach, reverse=True)
+    assert reach[0] == pytest.approx(2 * len(found.disagreements) / len(KEYS))
+
+
+def test_only_answers_before_the_first_gap_count() -> None:
+    found = models()
+    chosen = [one.key for one in found.disagreements[:20]]
+    gap = after(found, [answer(key) for key in chosen if key != chosen[5]])
+    assert gap.answered == 5
+
+
+def test_an_answer_for_teaching_is_no_evidence() -> None:
+    found = models()
+    chosen = [one.key for one in found.disagreements[:20]]
+    mixed = after(
+        found, [answer(key, use="teaching" if key == chosen[3] else "evidence") for key in chosen]
+    )
+    assert mixed.answered == 3
+
+
+def test_none_of_these_is_wrong_for_both_and_unsure_is_bounded_both_ways() -> None:
+    found = models()
+    chosen = [one.key for one in found.disagreements[:40]]
+    none = after(found, [answer(key, "none") for key in chosen])
+    assert (none.neither, none.gain.value) == (40, 0)
+    known = after(found, [answer(key) for key in chosen])
+    unsure = after(
+        found, [answer(key, "unsure" if key in chosen[:5] else "class") for key in chosen]
+    )
+    assert unsure.unsure == 5
+    for label in range(3):
+        other = after(
+            found, [answer(key, label=label if key in chosen[:5] else None) for key in chosen]
+        )
+        assert unsure.gain.low <= other.gain.low + 1e-9
+        assert other.gain.high - 1e-9 <= unsure.gain.high
+    assert unsure.gain.high - unsure.gain.low > known.gain.high - known.gain.low
+
+
+def test_copies_are_one_image_and_the_order_belongs_to_the_content() -> None:
+    twice = population(KEYS * 2, [0] * 600, [1] * 600, [0.5] * 600, learned=False)
+    assert len(twice.images) == 300
+    other = population(KEYS[::-1], [1] * 300, [2] * 300, [0.1] * 300, learned=False)
+    assert [one.key for one in other.images] == [one.key for one in twice.images]
+
+
+def test_a_model_that_has_learned_is_measured_on_evidence_images_only() -> None:
+    found = population(KEYS, [0] * 300, [1] * 300, [0.5] * 300, learned=True)
+    assert found.images
+    assert not any(teaches(one.key) for one in found.images)
+    assert 100 < len(found.images) < 200

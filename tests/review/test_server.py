@@ -1,0 +1,131 @@
+"""The local server refuses other hosts, other sites, other paths, and impossible answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from latte.review.session import Review
+from tests.helpers.reviews import TOKEN, made_up_review, served
+
+NAMES = ("cat", "dog", "bird")
+
+
+class Client:
+    """Sends requests to one served review."""
+
+    def __init__(self, url: str) -> None:
+        self.host = urlsplit(url).netloc
+
+    def __call__(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, bytes]:
+        connection = HTTPConnection(self.host, timeout=20)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, named)
+        reply = connection.getresponse()
+        self.headers = reply.headers
+        return reply.status, reply.read()
+
+    def answer(self, **body: Any) -> tuple[int, bytes]:
+        return self("POST", f"/{TOKEN}/answers", json.dumps(body).encode())
+
+
+@pytest.fixture(scope="module")
+def review(tmp_path_factory: pytest.TempPathFactory) -> Review:
+    return made_up_review(tmp_path_factory.mktemp("review"), NAMES)
+
+
+@pytest.fixture(scope="module")
+def client(review: Review) -> Iterator[Client]:
+    with served(review) as url:
+        yield Client(url)
+
+
+def test_a_question_names_no_model_and_no_path(client: Client) -> None:
+    status, body = client("GET", f"/{TOKEN}/question?queue=evidence")
+    assert status == 200
+    assert set(json.loads(body)["question"]) == {"row", "options"}
+
+
+@pytest.mark.parametrize("path", ["/", "/question", "/wrong/question", f"/{TOKEN[:-1]}/question"])
+def test_without_the_token_nothing_is_found(client: Client, path: str) -> None:
+    assert client("GET", path)[0] == 404
+
+
+def test_other_hosts_and_other_sites_are_refused(client: Client) -> None:
+    assert client("GET", f"/{TOKEN}/question", Host="evil.example")[0] == 403
+    assert client("GET", f"/{TOKEN}/question", Origin="http://evil.example")[0] == 403
+    assert client("GET", f"/{TOKEN}/question", Origin="null")[0] == 403
+    assert client("GET", f"/{TOKEN}/question", Origin=f"http://{client.host}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "image/../page.py",
+        "image/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "image/9999",
+        "image/-1",
+        "../x",
+        "server.py",
+        "image//etc/passwd",
+        "question?queue=../x",
+    ],
+)
+def test_no_path_reaches_the_file_system(client: Client, path: str) -> None:
+    status, body = client("GET", f"/{TOKEN}/{path}")
+    assert status == 404
+    assert b"root:" not in body
+
+
+def test_pages_forbid_frames_scripts_of_others_and_caching(client: Client) -> None:
+    status, _ = client("GET", f"/{TOKEN}/")
+    assert status == 200
+    policy = client.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert client.headers["cache-control"] == "no-store"
+    assert client.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"{}", b'{"row": "1", "kind": "none", "queue": "evidence"}',
+        b'{"row": 1, "kind": "else", "queue": "evidence"}',
+        b'{"row": 1, "kind": "none", "queue": "else"}',
+        b'{"row": 1, "kind": "none", "queue": "evidence", "path": "/etc"}',
+        b'{"row": 1e99, "kind": "none", "queue": "evidence"}', b"\xff\xfe",
+    ],
+)  # fmt: skip
+def test_bodies_that_are_no_answers_are_refused(
+    client: Client, review: Review, body: bytes
+) -> None:
+    before = review.answers()
+    assert client("POST", f"/{TOKEN}/answers", body)[0] == 422
+    assert review.answers() == before
+
+
+def test_unknown_rows_and_classes_and_long_bodies_are_refused(
+    client: Client, review: Review
+) -> None:
+    before = review.answers()
+    assert client.answer(row=9999, kind="none", queue="evidence")[0] == 409
+    assert client.answer(row=1, kind="class", label=3, queue="evidence")[0] == 409
+    assert client.answer(row=1, kind="class", queue="evidence")[0] == 409
+    assert client("POST", f"/{TOKEN}/answers", b" " * 20_000)[0] == 413
+    assert review.answers() == before
+
+
+def test_an_answer_is_on_disk_before_the_reply(client: Client, review: Review) -> None:
+    row = json.loads(client("GET", f"/{TOKEN}/question?queue=evidence")[1])["question"]["row"]
+    status, body = client.answer(row=row, kind="class", label=1, queue="evidence")
+    assert status == 200
+    assert json.loads(body)["answered"] == len(review.answers())
+    assert "dog" in review.file.read_text()

@@ -1,0 +1,93 @@
+"""Answers of a review reach training only where a person chose to teach, and are marked."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from latte.cli.main import run_command_line
+from latte.interfaces import LabelStream
+from latte.results.answers import Answer, append_answers
+from latte.results.finished import open_run
+from latte.train.step import _corrected
+from tests.helpers.finished_runs import ExampleRun
+from tests.helpers.recorded import write_colour_images
+
+NAMES = ("red", "green", "blue")
+
+
+def test_given_labels_replace_those_of_a_stream_with_full_weight() -> None:
+    stream = LabelStream("current", torch.tensor([0, 1, 2]), torch.tensor([0.5, 0.0, 0.2]))
+    found = _corrected(stream, torch.tensor([-1, 2, -1]))
+    assert found.labels.tolist() == [0, 2, 2]
+    assert found.weights.tolist() == pytest.approx([0.5, 1.0, 0.2])
+
+
+@pytest.mark.thorough
+def test_only_teaching_answers_change_a_run(
+    tmp_path: Path,
+    tiny_clip_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    write_colour_images(tmp_path / "images", NAMES, 3, (40, 36))
+    recipe = tmp_path / "squares.yaml"
+    recipe.write_text(
+        f"""
+name: squares
+dataset: {{use: folder, root: images, classes: folders}}
+backbone: {{model: "local-dir:{tiny_clip_folder}"}}
+labels: [transductive]
+prototypes: from-labeler
+train: {{max_epochs: 0}}
+"""
+    )
+    run = ["run", str(recipe), "--set", f"output={tmp_path / 'runs'}", "--quiet"]
+    assert run_command_line(run) == 0
+    (plain,) = (tmp_path / "runs").iterdir()
+    before = labels(plain)
+    first, second = open_run(plain).training_keys[:2]
+    other = {name: NAMES[(NAMES.index(name) + 1) % 3] for name in NAMES}
+    answers = [
+        Answer(first, "class", other[before[0]], "teaching", "uncertain", plain.name, ""),
+        Answer(second, "class", other[before[1]], "evidence", "evidence", plain.name, ""),
+    ]
+    append_answers(tmp_path / "review.jsonl", answers[1:])
+    taught = [*run, "--set", "corrections=review.jsonl"]
+    assert run_command_line(taught) == 0
+    (folder,) = set((tmp_path / "runs").iterdir()) - {plain}
+    assert labels(folder) == before, "evidence is never learned from"
+    append_answers(tmp_path / "review.jsonl", answers[:1])
+    assert run_command_line([one for one in taught if one != "--quiet"]) == 0
+    assert labels(folder)[0] == other[before[0]]
+    assert "Corrected: labels that a person gave" in " ".join(capsys.readouterr().out.split())
+    # The run is measured on evidence images only, with the same file of answers.
+    assert run_command_line(["review", str(folder), "--show", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["images"] < 9
+
+
+def labels(folder: Path) -> list[str]:
+    with (folder / "pseudo_labels.csv").open(newline="") as file:
+        return [row["adapted"] for row in csv.DictReader(file)]
+
+
+@pytest.mark.thorough
+def test_unknown_names_and_missing_files_are_errors(
+    finished_run: ExampleRun, fixed_guard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = open_run(finished_run.folder).training_keys[0]
+    answer = Answer(key, "class", "gren", "teaching", "uncertain", "squares", "")
+    append_answers(tmp_path / "review.jsonl", [answer])
+    for file, message in (
+        (tmp_path / "none.jsonl", "no file"),
+        (tmp_path / "review.jsonl", "gren"),
+    ):
+        arguments = ["run", str(finished_run.recipe), "--set", f"corrections={file}"]
+        assert run_command_line([*arguments, "--set", f"output={tmp_path}"]) == 2
+        assert message in capsys.readouterr().err
