@@ -34,7 +34,7 @@ from latte.version import __version__
 
 GROUPS = {
     "Start here": ("adapt", "new", "run", "predict"),
-    "Results": ("report", "evaluate", "diagnose", "compare", "export"),
+    "Results": ("report", "review", "evaluate", "diagnose", "compare", "export"),
     "Recipes": ("recipes", "check", "schema"),
     "Images and texts": ("datasets", "describe", "descriptions"),
     "Research": ("sweep", "reproduce"),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli.output import echo, in_lines, print_json, relative
+from latte.cli.output import echo, print_json, relative
 from latte.cli.shared import JsonOption, RunArgument
+from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
     from latte.review.session import Review
