@@ -99,6 +99,8 @@ class RunFolder:
     """The likeliest classes of each evaluation image."""
     pseudo_labels = _Below("pseudo_labels.csv")
     """Zero-shot and adapted class of each training image, and the adapted class's confidence."""
+    uncertain = _Below("uncertain.jsonl")
+    """The two likeliest classes of the training images with the lowest confidence."""
     controls = _Below("controls")
     """Run folders of the recipe's controls."""
     shards = _Below("shards")
