@@ -42,6 +42,7 @@ COMMANDS = {
     "evaluate": "latte.cli.finished:evaluate",
     "predict": "latte.cli.predict:predict",
     "export": "latte.cli.finished:export",
+    "labels": "latte.cli.labels:labels",
     "report": "latte.cli.finished:report",
     "sweep": "latte.cli.sweep:sweep",
     "compare": "latte.cli.finished:compare",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 
 LONGEST_NAME = 200
@@ -36,13 +37,13 @@ def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[s
     number: `cat-2`.
     """
     taken = {_folded(name) for name in reserved}
+    numbers: Counter[str] = Counter()
     found = []
     for text in texts:
         base = name = safe_name(text)
-        number = 1
         while _folded(name) in taken:
-            number += 1
-            name = f"{base}-{number}"
+            numbers[_folded(base)] += 1
+            name = f"{base}-{numbers[_folded(base)] + 1}"
         taken.add(_folded(name))
         found.append(name)
     return found
