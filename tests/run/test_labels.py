@@ -135,9 +135,7 @@ def test_imagefolder_is_read_by_torchvision(run: Path, images: Path, labels: Row
 
 
 @pytest.mark.skipif(find_spec("datasets") is None, reason="the package datasets is not installed")
-def test_imagefolder_is_read_by_datasets(
-    run: Path, labels: Rows, tmp_path: Path
-) -> None:
+def test_imagefolder_is_read_by_datasets(run: Path, labels: Rows, tmp_path: Path) -> None:
     from datasets import load_dataset
 
     assert export(run, "imagefolder", "out") == 0
