@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -88,9 +89,8 @@ def _write_jsonl(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
 
 
 def _write_parquet(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
-    import pyarrow
-    from pyarrow import parquet
-
+    pyarrow: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
     types = (pyarrow.string(), pyarrow.string(), pyarrow.float64())
     schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
     rest, written = iter(rows), 0
