@@ -26,6 +26,7 @@ from latte.toolkit.descriptions import (
 
 if TYPE_CHECKING:
     from latte.report.card import model_card as model_card
+    from latte.report.page.mistakes import mistakes_page as mistakes_page
     from latte.report.page.page import run_page as run_page
     from latte.toolkit.blocks import row_blocks as row_blocks
     from latte.toolkit.blocks import rows_per_block as rows_per_block
@@ -44,6 +45,7 @@ _AT_FIRST_USE = {
     "full_stream": "latte.toolkit.streams",
     "margin_weights": "latte.toolkit.mixer",
     "mix": "latte.toolkit.mixer",
+    "mistakes_page": "latte.report.page.mistakes",
     "mix_descriptions": "latte.toolkit.mixer",
     "model_card": "latte.report.card",
     "nearest_neighbours": "latte.toolkit.neighbours",

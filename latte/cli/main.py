@@ -34,7 +34,7 @@ from latte.version import __version__
 
 GROUPS = {
     "Start here": ("adapt", "new", "run", "predict"),
-    "Results": ("report", "review", "evaluate", "diagnose", "compare", "export"),
+    "Results": ("report", "review", "evaluate", "diagnose", "compare", "export", "labels"),
     "Recipes": ("recipes", "check", "schema"),
     "Images and texts": ("datasets", "describe", "descriptions"),
     "Research": ("sweep", "reproduce"),
@@ -53,6 +53,7 @@ COMMANDS = {
     "predict": "latte.cli.predict:predict",
     "review": "latte.cli.review:review",
     "export": "latte.cli.finished:export",
+    "labels": "latte.cli.labels:labels",
     "report": "latte.cli.finished:report",
     "sweep": "latte.cli.sweep:sweep",
     "compare": "latte.cli.finished:compare",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.priors import Priors
+    from latte.predict.sorting import Sorter
 
 SOME_SKIPPED = 3
 """Exit code if some images could not be read."""
@@ -59,6 +60,27 @@ PriorsOption = Annotated[
 ]
 
 
+SortOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Also copy each image into DIR/CLASS NAME, or into DIR/unknown where the answer is "
+        "`none of them`. No file is overwritten, moved or deleted.",
+    ),
+]
+LinkOption = Annotated[
+    bool, typer.Option("--link", help="With --sort-into: make symbolic links instead of copies.")
+]
+MinConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="With --sort-into: sort into DIR/uncertain where the best class scores less.",
+    ),
+]
+
+
 def predict(
     run: RunArgument,
     images: ImagesArgument,
@@ -69,6 +91,9 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
     unknown_below: UnknownOption = None,
     priors: PriorsOption = None,
+    sort_into: SortOption = None,
+    link: LinkOption = False,
+    min_confidence: MinConfidenceOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     candidate: CandidateOption = False,
@@ -80,6 +105,7 @@ def predict(
     calibration.json. If the run's labeler decided all training images together, training images
     among IMAGES keep the labeler's answers, and a column marks their rows (source: own).
     """
+    _check_sorting(images, sort_into, link, min_confidence)
     from latte.cli.progress import make_progress
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
@@ -91,7 +117,7 @@ def predict(
     skipped = _Skipped((lambda line: echo(line, err=True)) if quiet else progress.say)
     shares: list[Tensor] = []
     rows = model.predict_iter(
-        _paths(images),
+        _paths(images, sort_into),
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
@@ -100,9 +126,13 @@ def predict(
     )
     if unknown_below is not None:
         rows = with_unknown(rows, unknown_below)
+    sorter = _sorter(sort_into, model.classes, link, min_confidence)
+    rows = sorter.sort(rows) if sorter else rows
     _write(_with_progress(rows, progress, total, skipped), output, format_, model.columns(top_k))
     if priors == AUTO and shares:
         echo(shares_line(shares[0], model.classes), err=True)
+    if sorter:
+        echo(sorter.summary(), err=True)
     if skipped.count:
         echo(f"images left out: {skipped.count}", err=True)
         raise typer.Exit(SOME_SKIPPED)
@@ -138,12 +168,41 @@ def _count(images: Sequence[str]) -> int | None:
     return total
 
 
-def _paths(images: Sequence[str]) -> Iterator[str]:
+def _paths(images: Sequence[str], sort_into: Path | None) -> Iterator[str]:
+    from latte.predict.sorting import refuse_inside
+
     for path in images:
         if path == STDIN:
-            yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+            for line in filter(None, (line.rstrip("\r\n") for line in sys.stdin)):
+                if sort_into:
+                    refuse_inside(sort_into, line)
+                yield line
         else:
             yield path
+
+
+def _check_sorting(
+    images: Sequence[str], sort_into: Path | None, link: bool, min_confidence: float | None
+) -> None:
+    """Raise `LatteError` if options need --sort-into, or if its folder is inside of IMAGES."""
+    from latte.predict.sorting import refuse_inside
+
+    if sort_into is None and (link or min_confidence is not None):
+        option = "--link" if link else "--min-confidence"
+        raise LatteError(f"{option} needs --sort-into DIR")
+    for path in images:
+        if sort_into and path != STDIN:
+            refuse_inside(sort_into, path)
+
+
+def _sorter(
+    folder: Path | None, class_names: Sequence[str], link: bool, min_confidence: float | None
+) -> Sorter | None:
+    from latte.predict.sorting import Sorter
+
+    if folder is None:
+        return None
+    return Sorter(folder, class_names, link=link, min_confidence=min_confidence or 0.0)
 
 
 def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:

@@ -40,6 +40,8 @@ class Prediction:
     classes: tuple[ClassScore, ...]
     source: Source = "classifier"
     """`own` for a training image, if a labeler of the run has a posterior."""
+    true_class: str | None = None
+    """Name of the true class; None unless a run predicts its labelled evaluation images."""
 
     @property
     def label(self) -> int:
@@ -92,6 +94,8 @@ class Columns:
     """Largest number of classes per row, for CSV; None for the number in the first row."""
     source: bool = False
     """True to write the column `source`, in runs that have a posterior."""
+    true_class: bool = False
+    """True to write the column `true_class`, for labelled images."""
 
 
 PLAIN = Columns()
@@ -117,7 +121,7 @@ def stream_predictions(
 
     `jsonl`: one object `{"image", "classes": [{"class", "score"}, ...]}` per line.
     `csv`: the columns `image,class_1,score_1,class_2,...`; unused cells of a row are empty.
-    If `columns.source` is True, `source` follows `image` in both formats.
+    If `columns` has them, `source` and `true_class` follow `image` in both formats.
     """
     if format == "jsonl":
         _stream_jsonl(stream, rows, columns)
@@ -128,8 +132,7 @@ def stream_predictions(
 def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
     for row in rows:
         classes = [{"class": one.name, "score": _rounded(one.score)} for one in row.classes]
-        source = {"source": row.source} if columns.source else {}
-        record = {"image": row.image, **source, "classes": classes}
+        record = {**_about_image(row, columns), "classes": classes}
         stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
@@ -138,13 +141,19 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
     width = columns.classes
     for number, row in enumerate(rows):
         width = len(row.classes) if width is None else width
+        start = _about_image(row, columns)
         if number == 0:
-            start = ["image", "source"] if columns.source else ["image"]
             writer.writerow([*start, *_class_columns(width)])
         scores = [field for one in row.classes for field in (one.name, _rounded(one.score))]
-        source = [row.source] if columns.source else []
         empty = [""] * (2 * (width - len(row.classes)))
-        writer.writerow([row.image, *source, *scores, *empty])
+        writer.writerow([*start.values(), *scores, *empty])
+
+
+def _about_image(row: Prediction, columns: Columns) -> dict[str, str | None]:
+    """Return the values of a row that precede its classes, by column."""
+    source = {"source": row.source} if columns.source else {}
+    true_class = {"true_class": row.true_class} if columns.true_class else {}
+    return {"image": row.image, **source, **true_class}
 
 
 class _LineFeeds:

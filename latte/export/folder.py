@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
 from latte.interfaces import Calibration, LatteError
 from latte.io.files import sync_files
-from latte.run.adapted import Adapted
+
+if TYPE_CHECKING:  # this import loads torch, which exports of labels do not need
+    from latte.run.adapted import Adapted
 
 PROTOTYPES = "prototypes.safetensors"
 

@@ -164,6 +164,28 @@ class GalleryEntry:
 
 
 @dataclass(frozen=True)
+class ClassifiedImage:
+    """Image with the likeliest classes of the run's classifier.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import ClassifiedImage, ImageReference
+        >>> image = ImageReference("1.jpg", Path("/photos/1.jpg"))
+        >>> ClassifiedImage(image, (2, 0), (0.5, 0.4), zero_shot_label=0, true_label=None).labels
+        (2, 0)
+    """
+
+    image: ImageReference
+    labels: tuple[int, ...]
+    """The predicted class, and the second likeliest class if it is known."""
+    confidences: tuple[float, ...]
+    """Probability of each class in `labels`."""
+    zero_shot_label: int
+    true_label: int | None
+    """True label of an evaluation image; None for a training image."""
+
+
+@dataclass(frozen=True)
 class Confusion:
     """Number of evaluation images of class `true` that are classified as class `predicted`.
 
@@ -261,6 +283,11 @@ class RunResults:
     evaluation split, those with most images first; empty without labels."""
     label_flows: tuple[LabelFlow, ...] = ()
     """Pairs of zero-shot and adapted label among all training images, most frequent first."""
+    mistakes: tuple[ClassifiedImage, ...] = ()
+    """Evaluation images that `predictions.csv` classifies wrongly, the most confident first."""
+    uncertain: tuple[ClassifiedImage, ...] = ()
+    """Up to 200 training images with the lowest confidence, the least certain first; empty in runs
+    of older versions."""
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
     """Prototypes of each learner, in the recipe's order; `==` does not compare them."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)

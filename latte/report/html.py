@@ -17,17 +17,19 @@ from latte.report.numbers import count, duration, mebibytes
 _STYLE = Path(__file__).parent / "page" / "templates" / "style.css"
 
 
-def filled(templates: Path, script_name: str, content: dict[str, Any]) -> str:
-    """Return `page.html` of a template folder, filled with `content`.
+def filled(
+    templates: Path, script_name: str | None, content: dict[str, Any], page: str = "page.html"
+) -> str:
+    """Return the template `page` of a folder, filled with `content`.
 
     All values are escaped. The page's content security policy allows only the style and the script
     that are inside the page.
     """
     style = _STYLE.read_text(encoding="utf-8")
-    script = (templates / script_name).read_text(encoding="utf-8")
+    script = (templates / script_name).read_text(encoding="utf-8") if script_name else ""
     text = (
         _environment(templates)
-        .get_template("page.html")
+        .get_template(page)
         .render(
             **content,
             style=Markup(style),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
 
 from latte.interfaces import Calibration, Evaluation, HeldBack, LatteError, PresentNames, Verdict
 from latte.interfaces.guard import check_verdict
@@ -40,6 +43,17 @@ class PseudoLabels:
     adapted: tuple[int, ...]
     confidence: tuple[float, ...]
     """The adapted model's probability of its label."""
+
+
+class RankedClasses(NamedTuple):
+    """Likeliest classes of one image: one class, or also the second likeliest."""
+
+    image: str
+    """ID of the image in its dataset."""
+    labels: tuple[int, ...]
+    """The likeliest class, and the second likeliest if it is stored."""
+    confidences: tuple[float, ...]
+    """Probability of each class in `labels`."""
 
 
 @dataclass(frozen=True)
@@ -183,25 +197,61 @@ class FinishedRun:
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
         """The frozen and adapted labels of the training images."""
+        labels, confidences = array("l"), array("d")
+        for frozen, answer in self.pseudo_label_rows():
+            labels.extend((frozen, answer.labels[0]))
+            confidences.append(answer.confidences[0])
+        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences))
+
+    def pseudo_label_rows(self) -> Iterator[tuple[int, RankedClasses]]:
+        """Yield the zero-shot label and the answer of each training image, in order."""
         path, label_of = self.folder.pseudo_labels, self._label_of
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(PSEUDO_LABEL_COLUMNS):
                 raise ValueError("its first line does not name its columns")
-            labels, confidences = array("l"), array("d")
-            for _, frozen, adapted, confidence in rows:
-                confidences.append(float(confidence))
-                if not 0 <= confidences[-1] <= 1:
-                    raise ValueError("a confidence is not between 0 and 1")
-                labels.extend((label_of[frozen], label_of[adapted]))
-        return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences))
+            for image, frozen, adapted, confidence in rows:
+                yield label_of[frozen], self._answer(image, [(adapted, float(confidence))])
 
     @cached_property
     def predicted_labels(self) -> tuple[int, ...]:
         """The likeliest class of each evaluation image, from `predictions.csv`."""
-        path, label_of = self.folder.predictions, self._label_of
+        return tuple(answer.labels[0] for answer in self.prediction_rows())
+
+    def prediction_rows(self) -> Iterator[RankedClasses]:
+        """Yield the answer for each evaluation image, in order, from `predictions.csv`."""
+        path = self.folder.predictions
         with explained(path), path.open(encoding="utf-8", newline="") as file:
-            return tuple(label_of[row["class_1"]] for row in csv.DictReader(file, strict=True))
+            for row in csv.DictReader(file, strict=True):
+                cells = ((row.get(f"class_{n}"), row.get(f"score_{n}")) for n in (1, 2))
+                classes = [(name, float(score)) for name, score in cells if name and score]
+                yield self._answer(row["image"], classes)
+
+    @cached_property
+    def uncertain(self) -> tuple[RankedClasses, ...]:
+        """The answers for the least certain training images, the least certain first.
+
+        Empty in runs of older versions of latte.
+        """
+        path = self.folder.uncertain
+        if not self.folder.wrote("evaluate", path):
+            return ()
+        rows = read_json_lines(path, _Row)
+        with explained(path):
+            return tuple(
+                self._answer(row.image, [(one.name, one.score) for one in row.classes])
+                for row in rows
+            )
+
+    def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
+        """Return an answer. Raises `ValueError` or `KeyError` for impossible classes."""
+        if not classes:
+            raise ValueError("a line names no class")
+        # Rounding puts some probabilities above 1.
+        if not all(0 <= score <= 1 + 1e-4 for _, score in classes):
+            raise ValueError("a confidence is not between 0 and 1")
+        labels = tuple(self._label_of[name] for name, _ in classes)
+        return RankedClasses(image, labels, tuple(score for _, score in classes))
 
     @cached_property
     def training_keys(self) -> tuple[str, ...]:
@@ -248,6 +298,22 @@ class _Image:
 
     id: str
     key: str
+
+
+@dataclass(frozen=True)
+class _Score:
+    """A class in a line of `uncertain.jsonl`."""
+
+    name: Annotated[str, Field(alias="class")]
+    score: float
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of `uncertain.jsonl`."""
+
+    image: str
+    classes: list[_Score]
 
 
 @dataclass(frozen=True)

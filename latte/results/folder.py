@@ -101,6 +101,8 @@ class RunFolder:
     """Zero-shot and adapted class of each training image, and the adapted class's confidence."""
     review = _Below("review.jsonl")
     """A person's answers about training images; see `latte review`."""
+    uncertain = _Below("uncertain.jsonl")
+    """The two likeliest classes of the training images with the lowest confidence."""
     controls = _Below("controls")
     """Run folders of the recipe's controls."""
     shards = _Below("shards")

@@ -13,6 +13,7 @@ from torch import Tensor
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import (
+    ClassifiedImage,
     Classifier,
     Confusion,
     Evaluation,
@@ -53,6 +54,7 @@ def collect_results(
     bank = load_bank(workspace, images)
     zero_shot = load_zero_shot(folder.zero_shot, images)
     classifiers = load_classifiers(run)
+    before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     done = {stage: record for stage, record in run.records.items() if stage != "report"}
     return RunResults(
         folder=folder.path,
@@ -71,7 +73,9 @@ def collect_results(
         held_back=run.held_back,
         calibration=run.calibration,
         present=run.present,
-        confusions=_confusions(run, images, zero_shot, [*classifiers.values()]),
+        confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),
+        mistakes=_mistakes(run, images, before),
+        uncertain=_uncertain(run, images, labels),
         label_flows=tuple(
             LabelFlow(*pair, number) for pair, number in _pairs(labels.frozen, labels.adapted)
         ),
@@ -128,17 +132,57 @@ def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
     return tuple((frozen[index], adapted[index]) for index in range(classes))
 
 
+def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[ClassifiedImage, ...]:
+    """Return the wrongly classified evaluation images; `before` (M,) are the zero-shot labels."""
+    if not images.labels:
+        return ()
+    found = [
+        ClassifiedImage(image, answer.labels, answer.confidences, zero_shot, true)
+        for image, answer, zero_shot, true in zip(
+            images.evaluation.images,
+            run.prediction_rows(),
+            before.tolist(),
+            images.labels,
+            strict=True,
+        )
+        if answer.labels[0] != true
+    ]
+    return tuple(sorted(found, key=lambda one: -one.confidences[0]))
+
+
+def _uncertain(
+    run: FinishedRun, images: Images, labels: PseudoLabels
+) -> tuple[ClassifiedImage, ...]:
+    """Return the least certain training images. Raises `LatteError` for unknown image IDs."""
+    wanted = {answer.image for answer in run.uncertain}
+    rows = {image.id: row for row, image in enumerate(images.training.images) if image.id in wanted}
+    with explained(run.folder.uncertain):
+        return tuple(
+            ClassifiedImage(
+                images.training.images[rows[answer.image]],
+                answer.labels,
+                answer.confidences,
+                labels.frozen[rows[answer.image]],
+                None,
+            )
+            for answer in run.uncertain
+        )
+
+
 def _confusions(
-    run: FinishedRun, images: Images, zero_shot: ZeroShot, classifiers: Sequence[Classifier]
+    run: FinishedRun,
+    images: Images,
+    zero_shot: ZeroShot,
+    before: Tensor,
+    classifiers: Sequence[Classifier],
 ) -> dict[str, tuple[Confusion, ...]]:
     """Count pairs of true and predicted class, for the zero-shot and the adapted classifier.
 
-    Both are counted on the images on which the adapted classifier is measured; see `split_rows`.
-    Without an evaluation split the result is empty.
+    `before` (M,) are the zero-shot labels. Both are counted on the images on which the adapted
+    classifier is measured; see `split_rows`. Without an evaluation split the result is empty.
     """
     if not images.labels:
         return {}
-    before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     after = torch.tensor(run.predicted_labels)
     same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
     rows, answered = split_rows(read_own_images(run), images.evaluation.keys)

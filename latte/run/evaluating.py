@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,7 +12,14 @@ from torch import Tensor
 
 from latte import distributed
 from latte.evaluate.metrics import to_json
-from latte.evaluate.predictions import Columns, Prediction, predict_rows, write_predictions
+from latte.evaluate.predictions import (
+    ClassScore,
+    Columns,
+    Prediction,
+    predict_rows,
+    stream_predictions,
+    write_predictions,
+)
 from latte.evaluate.priors import present_classes
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import PresentNames
@@ -29,6 +36,8 @@ from latte.run.posterior import read_own_images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
+LEAST_CERTAIN = 200
+"""Number of least certain training images in `uncertain.jsonl`."""
 MOST_CLASSES = 5
 """Number of likeliest classes per training image; used to estimate which classes occur."""
 
@@ -105,14 +114,16 @@ def evaluate(
         _label_training(workspace, folder.candidate, images, zero_shot, candidate)
     scale, answers = _label_training(workspace, folder, images, zero_shot, taken)
     _write_present(folder.present, answers, images.class_names)
+    _write_uncertain(folder.uncertain, answers, images)
     top_k = workspace.recipe.evaluate.top_k
     rows = _predictions(images, taken.evaluation, scale, top_k)
-    columns = Columns(min(top_k, len(images.class_names)), taken.evaluation.own is not None)
+    classes, own = min(top_k, len(images.class_names)), taken.evaluation.own is not None
+    columns = Columns(classes, own, true_class=True)
     write_predictions(folder.predictions, rows, columns=columns)
     apart = [folder.candidate.calibration, folder.candidate.pseudo_labels]
     return [
         *(folder.evaluation, folder.calibration, folder.pseudo_labels),
-        *(folder.present, folder.predictions),
+        *(folder.present, folder.uncertain, folder.predictions),
         *(apart if others else []),
     ]
 
@@ -193,6 +204,28 @@ def _write_pseudo_labels(
             writer.writerow((image.id, names[before], names[after], rounded))
 
 
+def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
+    """Write the two likeliest classes of the least certain training images as JSON lines."""
+    names = images.class_names
+    order = answers.confidences.sort(stable=True).indices[:LEAST_CERTAIN].tolist()
+    with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        rows = (
+            Prediction(
+                images.training.images[row].id,
+                tuple(
+                    ClassScore(names[label], min(1.0, score), label)
+                    for label, score in zip(
+                        answers.likeliest[row, :2].tolist(),
+                        answers.probabilities[row, :2].tolist(),
+                        strict=True,
+                    )
+                ),
+            )
+            for row in order
+        )
+        stream_predictions(file, rows, "jsonl")
+
+
 def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) -> None:
     """Estimate which classes occur among the training images, and write `present.json`."""
     # Rounding puts some probabilities above 1.
@@ -204,10 +237,12 @@ def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) ->
 def _predictions(images: Images, found: Measured, scale: float, top_k: int) -> Iterator[Prediction]:
     """Yield the rows of `predictions.csv`, with only one block of rows in memory at a time."""
     scan, names, own = images.evaluation, images.class_names, found.own
+    true_labels = iter(images.labels)
     first = 0
     for block in found.similarities:
         ids = [image.id for image in scan.images[first : first + len(block)]]
         keys = scan.keys[first : first + len(block)]
         first += len(block)
         rows = predict_rows(ids, block, names, logit_scale=scale, top_k=top_k)
-        yield from own.replace(rows, keys, names, top_k) if own else rows
+        for row in own.replace(rows, keys, names, top_k) if own else rows:
+            yield replace(row, true_class=names[next(true_labels)])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from latte.interfaces import Evaluation, LatteError, Progress, RunResults
-from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun, open_run
 from latte.run.adapted import Adapted, load_adapted
@@ -16,17 +14,14 @@ from latte.run.judging import load_outcome
 from latte.run.measuring import Measured, compare
 from latte.run.posterior import read_own_images
 from latte.run.process import keep_freed_memory
-from latte.run.workspace import Workspace, find_device, run_folder
+from latte.run.workspace import Workspace, find_device, run_folder, saved_recipe
 from latte.run.zero_shot import compute_zero_shot
 
 
 def open_workspace(path: Path, registry: Registry, progress: Progress) -> Workspace:
-    """Open the run at `path` with its saved recipe.
-
-    Relative paths still start at the folder of the recipe file that was run.
-    """
+    """Open the run at `path` with its saved recipe."""
     run = open_run(path)
-    recipe = replace(load_recipe(run.folder.recipe, registry), path=Path(run.source.recipe))
+    recipe = saved_recipe(run, registry)
     return Workspace(recipe, registry, progress, run.folder, limit=run.source.limit)
 
 

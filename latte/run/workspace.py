@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -11,8 +12,10 @@ import platformdirs
 
 from latte import distributed
 from latte.interfaces import Context, Dataset, LatteError, Progress
+from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.registry import Registry
+from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import run_hash
 from latte.run.listeners import Listeners
@@ -165,6 +168,14 @@ def find_device(wanted: str) -> str:
             hint="write `device: auto`, or see what there is: latte doctor",
         ) from error
     return wanted
+
+
+def saved_recipe(run: FinishedRun, registry: Registry) -> Recipe:
+    """Load the recipe of a finished run.
+
+    Relative paths still start at the folder of the recipe file that was run.
+    """
+    return replace(load_recipe(run.folder.recipe, registry), path=Path(run.source.recipe))
 
 
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:

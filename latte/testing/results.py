@@ -9,6 +9,7 @@ import torch
 
 from latte.interfaces import (
     ClassAccuracy,
+    ClassifiedImage,
     Classifier,
     Confusion,
     Described,
@@ -28,6 +29,7 @@ def run_results(folder: Path) -> RunResults:
     """Return results of a run that gained 10 points on 60 images; write its images to `folder`."""
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
+    gallery = _gallery(folder / "photos")
     before = _evaluation("zero-shot", (10, 8, 12), None)
     after = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
     return RunResults(
@@ -56,7 +58,7 @@ def run_results(folder: Path) -> RunResults:
             {"event": "epoch", "step": 2, "epoch": 0, "top1": 0.6},
         ),
         evaluations=(before, after),
-        gallery=_gallery(folder / "photos"),
+        gallery=gallery,
         pseudo_label_counts=((2, 3), (2, 2), (2, 1)),
         confusions={"zero-shot": _confusions(10, 8, 12), "adapted": _confusions(14, 10, 12)},
         label_flows=(
@@ -65,6 +67,8 @@ def run_results(folder: Path) -> RunResults:
             LabelFlow(2, 0, 1),
             LabelFlow(2, 2, 1),
         ),
+        mistakes=(ClassifiedImage(gallery[0].image, (1, 0), (0.8, 0.1), 2, 0),),
+        uncertain=(ClassifiedImage(gallery[1].image, (2, 1), (0.4, 0.35), 1, None),),
         prototypes=(LearnerPrototypes("main", _classifier(1), _classifier(2)),),
         peak_memory_mb={"train": 512.0},
     )
@@ -80,6 +84,8 @@ def without_evaluation(results: RunResults) -> RunResults:
         seconds={},
         confusions={},
         label_flows=(),
+        mistakes=(),
+        uncertain=(),
         prototypes=(),
         peak_memory_mb={},
     )

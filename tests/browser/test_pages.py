@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import save_file
 
 from latte.interfaces import (
+    ClassifiedImage,
     Classifier,
     Confusion,
     Described,
+    ImageReference,
     Interval,
     LabelFlow,
     LearnerPrototypes,
@@ -22,6 +24,7 @@ from latte.interfaces import (
 )
 from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.page import page as compare_page
+from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
 from latte.testing.fixtures import unit_rows
 from tests.helpers.chromium import FOUND, Page, chromium
@@ -158,11 +161,32 @@ def comparison(folder: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["10", "100", "1000", "none", "comparison"])
-def page_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return (
-        comparison(tmp_path) if request.param == "comparison" else report(tmp_path, request.param)
+def mistakes(folder: Path) -> Path:
+    """Write a page of mistakes and uncertain images with hostile file and class names."""
+    results = run_results(folder)
+    images = [
+        ClassifiedImage(
+            ImageReference(name, results.gallery[label % 3].image.path),
+            (label, 0),
+            (0.9, 0.1),
+            1,
+            2,
+        )
+        for label, name in enumerate(HOSTILE)
+    ]
+    unknown = tuple(replace(one, true_label=None) for one in images)
+    found = replace(
+        results, name=HOSTILE[1], class_names=HOSTILE, mistakes=tuple(images), uncertain=unknown
     )
+    path = folder / "mistakes.html"
+    path.write_text(mistakes_page(found), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(params=["10", "100", "1000", "none", "comparison", "mistakes"])
+def page_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    other = {"comparison": comparison, "mistakes": mistakes}.get(request.param)
+    return other(tmp_path) if other else report(tmp_path, request.param)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

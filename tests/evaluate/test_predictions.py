@@ -68,11 +68,14 @@ def test_csv_quotes_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
 
 def test_source_column_and_short_rows(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
-    short = replace(ROWS[0], classes=ROWS[0].classes[:1], source="own")
-    write_predictions(path, [short, ROWS[1]], columns=Columns(classes=2, source=True))
+    short = replace(ROWS[0], classes=ROWS[0].classes[:1], source="own", true_class="fox")
+    columns = Columns(classes=2, source=True, true_class=True)
+    write_predictions(path, [short, ROWS[1]], columns=columns)
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "source", "class_1", "score_1", "class_2", "score_2"]
+    about = ["image", "source", "true_class"]
+    assert list(rows[0]) == [*about, "class_1", "score_1", "class_2", "score_2"]
+    assert [row["true_class"] for row in rows] == ["fox", ""]
     assert [row["source"] for row in rows] == ["own", "classifier"]
     assert (rows[0]["class_1"], rows[0]["class_2"], rows[0]["score_2"]) == (NAMES[1], "", "")
     stream = io.StringIO()

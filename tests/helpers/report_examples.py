@@ -24,6 +24,21 @@ from latte.interfaces import (
     RunResults,
 )
 
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "javascript:alert(1)",
+    "</title></script><img src=x onerror=alert(1)>",
+    "\u2066\u202e\u2069 \u200f",
+    "{{ 7 * 7 }}{% raw %}",
+    "\"'><img src=x onerror=alert(1)>",
+    "</style><svg onload=alert(1)>",
+    "W" * 3000,
+    "\u202eمرحبا",
+    "🦊" * 40,
+    "a\x00b\x1b[31m\ud800",
+    "   ",
+)
+"""Texts that a page must show as text."""
 CLASSES = ("tabby cat", "red fox", "barn owl")
 COUNTS = (200, 120, 80)
 BEFORE = (100, 60, 60)

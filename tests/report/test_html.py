@@ -13,11 +13,13 @@ import pytest
 from latte.components.options import HtmlOptions
 from latte.components.reporters.html import HtmlReporter
 from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
+from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page
 from tests.helpers.describe_doubles import context
 from tests.helpers.html_document import Element, parse
 from tests.helpers.report_examples import (
     ADAPTED,
+    HOSTILE,
     ZERO_SHOT,
     evaluation,
     run_results,
@@ -39,21 +41,6 @@ SECTIONS = (
 )
 LOADING = ("src", "href", "srcset", "data", "action", "poster", "xlink:href", "background")
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "javascript:alert(1)",
-    "</title></script><img src=x onerror=alert(1)>",
-    "\u2066\u202e\u2069 \u200f",
-    "{{ 7 * 7 }}{% raw %}",
-    "\"'><img src=x onerror=alert(1)>",
-    "</style><svg onload=alert(1)>",
-    "W" * 3000,
-    "\u202eمرحبا",
-    "🦊" * 40,
-    "a\x00b\x1b[31m\ud800",
-    "   ",
-)
-
 
 def document(results: RunResults, **options: int) -> Element:
     return parse(run_page(results, **options))
@@ -67,13 +54,18 @@ def rows(table: Element) -> list[list[str]]:
     return [cells(row) for row in table.one("tbody").all("tr")]
 
 
-def test_one_file_is_written_below_the_run_folder(tmp_path: Path) -> None:
+def test_two_pages_are_written_below_the_run_folder(tmp_path: Path) -> None:
     results = run_results(tmp_path)
     files = HtmlReporter(HtmlOptions(), context(tmp_path)).report(results)
 
-    assert files == [results.folder / "report" / "index.html"]
-    assert [path.name for path in results.folder.rglob("*") if path.is_file()] == ["index.html"]
-    assert files[0].read_text(encoding="utf-8") == run_page(results)
+    names = ["index.html", "mistakes.html"]
+    assert files == [results.folder / "report" / name for name in names]
+    assert sorted(path.name for path in results.folder.rglob("*") if path.is_file()) == names
+    index, mistakes = (file.read_text(encoding="utf-8") for file in files)
+    assert index == run_page(results, mistakes="mistakes.html")
+    assert mistakes == mistakes_page(results)
+    for page, other in ((index, "mistakes.html"), (mistakes, "index.html")):
+        assert other in [one.attributes["href"] for one in parse(page).one("nav").all("a")]
 
 
 def test_every_section_has_a_heading_and_a_link_to_it(tmp_path: Path) -> None:

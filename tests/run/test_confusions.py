@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def prototypes_are_there_before_and_after(results: RunResults) -> None:
 def test_without_labels_there_are_flows_and_no_confusions(recipe: Path) -> None:
     results = finished(recipe, "dataset.evaluation=null")
     assert results.confusions == {}
+    assert results.mistakes == ()
     assert sum(flow.images for flow in results.label_flows) == results.training_images
 
 
@@ -63,9 +65,49 @@ def memory_is_known_by_stage_where_the_system_tells(results: RunResults) -> None
     assert all(value > 0 for value in results.peak_memory_mb.values())
 
 
+def mistakes_are_the_wrong_rows_of_predictions(results: RunResults) -> None:
+    with (results.folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["true_class"] for row in rows] == [row["image"].split("/")[-2] for row in rows]
+    wrong = {row["image"]: row for row in rows if row["class_1"] != row["true_class"]}
+    assert wrong, "the random CLIP makes mistakes"
+    assert {one.image.id for one in results.mistakes} == set(wrong)
+    names = results.class_names
+    for one in results.mistakes:
+        row = wrong[one.image.id]
+        assert [names[label] for label in one.labels] == [row["class_1"], row["class_2"]]
+        assert [str(share) for share in one.confidences] == [row["score_1"], row["score_2"]]
+        assert one.true_label is not None
+        assert names[one.true_label] == row["true_class"]
+    confidences = [one.confidences[0] for one in results.mistakes]
+    assert confidences == sorted(confidences, reverse=True)
+    zero_shot = results.evaluations[0]
+    right = sum(one.zero_shot_label == one.true_label for one in results.mistakes)
+    gained = len(wrong) - (zero_shot.images - sum(c.correct for c in zero_shot.classes))
+    assert gained <= right <= len(wrong)
+
+
+def uncertain_images_have_the_lowest_confidence(results: RunResults) -> None:
+    with (results.folder / "pseudo_labels.csv").open(newline="") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    assert len(results.uncertain) == len(rows)
+    names = results.class_names
+    for one in results.uncertain:
+        row = rows[one.image.id]
+        assert names[one.labels[0]] == row["adapted"]
+        assert names[one.zero_shot_label] == row["zero_shot"]
+        assert str(one.confidences[0]) == row["confidence"]
+        assert one.labels[1] != one.labels[0]
+        assert one.confidences[1] <= one.confidences[0]
+    confidences = [one.confidences[0] for one in results.uncertain]
+    assert confidences == sorted(confidences)
+
+
 def test_confusions_and_flows_agree_with_accuracies_and_pseudo_labels(recipe: Path) -> None:
     results = finished(recipe)
     confusions_are_the_accuracies_in_detail(results)
     flows_are_the_counts_of_pseudo_labels_in_detail(results)
+    mistakes_are_the_wrong_rows_of_predictions(results)
+    uncertain_images_have_the_lowest_confidence(results)
     prototypes_are_there_before_and_after(results)
     memory_is_known_by_stage_where_the_system_tells(results)

@@ -35,6 +35,7 @@ FILES = (
     "data/evaluation.jsonl",
     "pseudo_labels.csv",
     "predictions.csv",
+    "uncertain.jsonl",
     "zero_shot.safetensors",
     "prototypes.safetensors",
     "recipe.yaml",

@@ -255,6 +255,10 @@ class TestEvaluation:
         predicted = rows(folder / "predictions.csv")
         mine = [row for row in predicted if row["source"] == "own"]
         assert len(mine) == own
+        assert all(row["true_class"] == Path(row["image"]).parent.name for row in predicted)
+        assert results.mistakes
+        wrong = {row["image"] for row in predicted if row["class_1"] != row["true_class"]}
+        assert {one.image.id for one in results.mistakes} == wrong
         right = sum(row["class_1"] == Path(row["image"]).parent.name for row in mine)
         assert found["adapted, own images"].top1.value == pytest.approx(right / own)
         gain = found["adapted, own images"].gain

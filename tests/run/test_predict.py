@@ -162,3 +162,43 @@ def test_priors_are_estimated_or_given_and_go_with_other_options(
     assert {row[0]["score"] for row in rows} == {1}
     assert latte(*command, "--priors", "share.csv") == 2
     assert "Did you mean" in capsys.readouterr().err
+
+
+def test_sort_into_copies_each_image_into_a_folder_of_its_class(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("predict", model, "photos", "-o", "rows.csv", "--sort-into", "sorted")
+    assert latte(*arguments, "--min-confidence=1") == 0
+    assert "sorted into sorted: 0 by class, 0 unknown, 5 uncertain" in capsys.readouterr().err
+    assert latte(*arguments) == 0
+    with Path("rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        name = row["class_1"].replace('"', "_")
+        copy = Path("sorted", name, Path(row["image"]).name)
+        assert copy.read_bytes() == Path(row["image"]).read_bytes()
+    assert len(list(Path("sorted").glob("*/*.png"))) == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--link",), "--link needs --sort-into"),
+        (("--min-confidence=0.5",), "--min-confidence needs --sort-into"),
+        (("--sort-into", "photos/sorted"), "is inside photos"),
+    ],
+)
+def test_wrong_options_of_sorting_are_refused_before_the_model_is_loaded(
+    options: tuple[str, ...], message: str, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert latte("predict", model / "absent", "photos", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("photos/sorted").exists()
+
+
+def test_sort_into_a_folder_that_is_listed_on_standard_input_is_refused(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("photos\n"))
+    assert latte("predict", model, "-", "--sort-into", "photos/sorted") == 2
+    assert "is inside photos" in capsys.readouterr().err

@@ -33,13 +33,20 @@ from latte.report.sentences import (
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: int = 160) -> str:
+def run_page(
+    results: RunResults,
+    *,
+    gallery_images: int = 60,
+    thumbnail_size: int = 160,
+    mistakes: str | None = None,
+) -> str:
     """Return the report of a run as an HTML page.
 
     Args:
         results: the results of a run, which reporters receive.
         gallery_images: largest number of training images in the gallery.
         thumbnail_size: length of the longer side of a thumbnail in pixels.
+        mistakes: relative address of the page from `mistakes_page`, to link to.
 
     Example:
         from latte.api import run_page, write_text
@@ -49,7 +56,8 @@ def run_page(results: RunResults, *, gallery_images: int = 60, thumbnail_size: i
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    return filled(_TEMPLATES, "filter.js", _content(results, gallery_images, thumbnail_size))
+    content = _content(results, gallery_images, thumbnail_size)
+    return filled(_TEMPLATES, "filter.js", {**content, "mistakes": mistakes})
 
 
 def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> dict[str, Any]:

@@ -1,0 +1,199 @@
+"""`latte labels export`: write the labels of a run's own images for other tools.
+
+The labels are those of `pseudo_labels.csv`, column `adapted`: the answers of the run's final
+classifier, which the report calls labels. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from latte.export.folder import require, whole_folder
+from latte.export.label_studio import local_root, tasks, write_interface
+from latte.interfaces import ImageReference, LatteError, Progress
+from latte.io.files import digest, write_atomically
+from latte.io.names import distinct_names
+from latte.registry.registry import load_registry
+from latte.results.finished import FinishedRun, RankedClasses, open_run
+from latte.run.workspace import saved_recipe, unloaded_dataset
+
+LabelFormat = Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"]
+_ROWS_AT_ONCE = 10_000
+_COLUMNS = ("image", "label", "confidence")
+
+
+@dataclass(frozen=True)
+class ExportedLabels:
+    """Number of images and the files of an export."""
+
+    images: int
+    files: tuple[Path, ...]
+    note: str | None = None
+    """Settings that the other tool needs besides the files."""
+
+
+def export_labels(
+    path: Path, format_: LabelFormat, output: Path, progress: Progress, *, force: bool = False
+) -> ExportedLabels:
+    """Write the labels of the run at `path` to the file or folder `output`.
+
+    Args:
+        path: a run folder.
+        format_: `imagefolder` and `fiftyone` write a folder with copies of the images.
+        output: must not exist, except as an empty folder.
+        progress: reports the copying of images.
+        force: replace files that exist; a folder is never replaced.
+
+    Raises:
+        LatteError: if `output` exists, if a package is missing, or if the run is not finished or
+            its images are missing or have changed.
+    """
+    run = open_run(path)
+    if format_ in ("imagefolder", "fiftyone"):
+        return _export_folder(run, format_, output, progress)
+    if format_ == "label-studio":
+        return _export_tasks(run, output, force)
+    _refuse_existing(output, force)
+    if format_ == "parquet":
+        require("pyarrow", "parquet")
+    write = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}[format_]
+    with write_atomically(output) as temporary:
+        written = write(temporary, _rows(run))
+    return ExportedLabels(written, (output,))
+
+
+def _rows(run: FinishedRun) -> Iterator[tuple[str, str, float]]:
+    """Yield ID, class name and confidence of each image."""
+    for _, answer in run.pseudo_label_rows():
+        yield answer.image, run.class_names[answer.labels[0]], answer.confidences[0]
+
+
+def _write_csv(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        return sum(1 for row in rows if writer.writerow(row))
+
+
+def _write_jsonl(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
+    with path.open("w", encoding="utf-8") as file:
+        records = (dict(zip(_COLUMNS, row, strict=True)) for row in rows)
+        return sum(1 for one in records if file.write(_json(one) + "\n"))
+
+
+def _write_parquet(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
+    pyarrow: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
+    types = (pyarrow.string(), pyarrow.string(), pyarrow.float64())
+    schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
+    rest, written = iter(rows), 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        while chunk := list(islice(rest, _ROWS_AT_ONCE)):
+            columns = dict(zip(_COLUMNS, map(list, zip(*chunk, strict=True)), strict=True))
+            writer.write_table(pyarrow.table(columns, schema=schema))
+            written += len(chunk)
+    return written
+
+
+def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels:
+    """Write tasks for Label Studio, and the labelling interface that they belong to."""
+    interface = output.with_name(f"{output.stem}-interface.xml")
+    for path in (output, interface):
+        _refuse_existing(path, force)
+    answers = _answers(run)
+    images = _images(run, answers)
+    root = local_root(images)
+    with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+        found = tasks(answers, images, run.class_names, root, run.folder.path.name)
+        file.write("[\n" + ",\n".join(map(_json, found)) + "\n]\n")
+    write_interface(interface, run.class_names)
+    note = (
+        "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
+        f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}"
+    )
+    return ExportedLabels(len(answers), (output, interface), note)
+
+
+def _export_folder(
+    run: FinishedRun, format_: LabelFormat, output: Path, progress: Progress
+) -> ExportedLabels:
+    """Copy the images below `output`: by class, or beside FiftyOne's `labels.json`."""
+    with whole_folder(output, replace=False) as folder:
+        answers = _answers(run)
+        images = _images(run, answers)
+        stems = distinct_names(PurePosixPath(one.id).stem for one in images)
+        if format_ == "imagefolder":
+            names = distinct_names(run.class_names)
+            places = [folder / names[one.labels[0]] for one in answers]
+        else:
+            places = [folder / "data"] * len(answers)
+        with progress.task("copy", len(images), "images") as task:
+            for image, key, stem, place in zip(
+                images, run.training_keys, stems, places, strict=True
+            ):
+                place.mkdir(exist_ok=True)
+                suffix = PurePosixPath(image.id).suffix or image.path.suffix
+                (place / f"{stem}{suffix}").write_bytes(_content(image, key))
+                task.advance()
+        if format_ == "fiftyone":
+            labels = {
+                stem: {"label": one.labels[0], "confidence": one.confidences[0]}
+                for stem, one in zip(stems, answers, strict=True)
+            }
+            about = {"classes": run.class_names, "labels": labels}
+            (folder / "labels.json").write_text(_json(about), encoding="utf-8")
+    return ExportedLabels(len(answers), (output,))
+
+
+def _answers(run: FinishedRun) -> list[RankedClasses]:
+    return [answer for _, answer in run.pseudo_label_rows()]
+
+
+def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageReference]:
+    """Return the image of each answer. Raises `LatteError` if the dataset lacks some of them."""
+    registry = load_registry()
+    dataset = unloaded_dataset(saved_recipe(run, registry), registry)
+    there = {image.id: image for image in dataset.training_images()}
+    if missing := [one.image for one in answers if one.image not in there]:
+        raise LatteError(
+            f"{len(missing)} images of this run are not in its dataset any more",
+            where=missing[0],
+            hint="put them back, or run the recipe again",
+        )
+    return [there[one.image] for one in answers]
+
+
+def _content(image: ImageReference, key: str) -> bytes:
+    """Return the bytes of an image. Raises `LatteError` unless they have the content key `key`."""
+    try:
+        data = image.read_bytes()
+    except OSError as error:
+        what = f"the image cannot be read: {error.strerror or error}"
+        raise LatteError(what, where=str(image.path)) from error
+    if digest(data) != key:
+        raise LatteError(
+            "this image has changed since the run, so its label may be wrong",
+            where=str(image.path),
+            hint="run the recipe again",
+        )
+    return data
+
+
+def _refuse_existing(path: Path, force: bool) -> None:
+    """Raise `LatteError` if `path` is a folder, or a file that `force` does not replace."""
+    if path.is_dir():
+        raise LatteError("this is a folder, and the export is a file", where=str(path))
+    if path.exists() and not force:
+        hint = "give another --output, or replace the file with --force"
+        raise LatteError("something is here already", where=str(path), hint=hint)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

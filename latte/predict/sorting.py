@@ -1,0 +1,145 @@
+"""Sort classified images into one folder per class. Imports no torch."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latte.interfaces import LatteError
+from latte.io.files import digest
+from latte.io.names import LONGEST_NAME, distinct_names, shortened
+
+if TYPE_CHECKING:  # this import loads torch, and `refuse_inside` is called before that
+    from latte.evaluate.predictions import Prediction
+
+UNKNOWN = "unknown"
+"""Folder of the images that are predicted to show none of the classes."""
+UNCERTAIN = "uncertain"
+"""Folder of the images whose best class has too low a confidence."""
+
+
+class Sorter:
+    """Copies images, or makes links to them, in a folder with one sub-folder per class.
+
+    Files that exist are never overwritten, and images are never moved or deleted.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        class_names: Sequence[str],
+        *,
+        link: bool = False,
+        min_confidence: float = 0.0,
+    ) -> None:
+        self.folder = folder
+        self.counts: Counter[str] = Counter()
+        """Number of images per sub-folder."""
+        self.present = 0
+        """Number of images that were there already."""
+        self._names = distinct_names(class_names, reserved=(UNKNOWN, UNCERTAIN))
+        self._link = link
+        self._min_confidence = min_confidence
+
+    def sort(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Yield each row after its image was sorted. Raises `LatteError` if that fails."""
+        for row in rows:
+            name = self._name(row)
+            self.present += not self._place(Path(row.image), self._subfolder(name))
+            self.counts[name] += 1
+            yield row
+
+    def summary(self) -> str:
+        """Return the numbers of sorted images as one line."""
+        parts = [f"{self.counts.total() - self._apart} by class"]
+        parts += [f"{self.counts[name]} {name}" for name in (UNKNOWN, UNCERTAIN)]
+        there = f"; {self.present} were there already" if self.present else ""
+        return f"sorted into {self.folder}: {', '.join(parts)}{there}"
+
+    @property
+    def _apart(self) -> int:
+        return self.counts[UNKNOWN] + self.counts[UNCERTAIN]
+
+    def _name(self, row: Prediction) -> str:
+        if row.label < 0:  # the label of `none of them`
+            return UNKNOWN
+        return UNCERTAIN if row.confidence < self._min_confidence else self._names[row.label]
+
+    def _subfolder(self, name: str) -> Path:
+        found = self.folder / name
+        try:
+            found.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _failed(found, error) from error
+        if found.resolve().parent != self.folder.resolve():
+            raise LatteError(
+                "this link leads out of the folder to sort into",
+                where=str(found),
+                hint="remove it, or give another folder",
+            )
+        return found
+
+    def _place(self, image: Path, folder: Path) -> bool:
+        """Return True if the image was put into `folder`, False if the same content was there."""
+        try:
+            key = digest(image.read_bytes())
+            for name in _possible_names(image, key):
+                target = folder / name
+                if not os.path.lexists(target):
+                    self._write(image, target, folder / f".{key}.part")
+                    return True
+                if target.is_file() and filecmp.cmp(image, target, shallow=False):
+                    return False
+        except OSError as error:
+            raise _failed(folder / image.name, error) from error
+        raise LatteError("other files have all names for this image", where=str(folder / name))
+
+    def _write(self, image: Path, target: Path, temporary: Path) -> None:
+        """Put the image under the name `temporary`, then rename it.
+
+        The temporary name depends on the content only, so a later call replaces what a killed
+        process left.
+        """
+        temporary.unlink(missing_ok=True)
+        try:
+            if self._link:
+                temporary.symlink_to(image.absolute())
+            else:
+                shutil.copy2(image, temporary)
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def refuse_inside(folder: Path, images: str) -> None:
+    """Raise `LatteError` if `folder` is inside the folder `images`, or is a file."""
+    source = Path(images)
+    if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+        raise LatteError(
+            f"the folder to sort into is inside {images}, whose images are read",
+            where=str(folder),
+            hint="give a folder outside of it",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise LatteError("this is a file, not a folder", where=str(folder))
+
+
+def _possible_names(image: Path, key: str) -> Iterator[str]:
+    """Yield the image's own name, then names that end with a part of its content key."""
+    suffix = shortened(image.suffix, LONGEST_NAME // 4)
+    stem = shortened(image.stem, LONGEST_NAME - len(os.fsencode(suffix)) - len(key) - 1)
+    yield f"{stem}{suffix}"
+    for length in (8, len(key)):
+        yield f"{stem}-{key[:length]}{suffix}"
+
+
+def _failed(path: Path, error: OSError) -> LatteError:
+    where = str(error.filename or path)
+    return LatteError(f"cannot be sorted: {error.strerror or error}", where=where)

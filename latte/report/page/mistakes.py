@@ -1,0 +1,112 @@
+"""Show wrongly classified and least certain images of a run as one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latte.interfaces import ClassifiedImage, RunResults
+from latte.report.html import filled
+from latte.report.numbers import count, percent, plural
+from latte.report.page.gallery import Thumbnail, Thumbnails
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_DIGITS_OF = 100
+"""Confidence is shown with the digits of a share of this many images."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A class name on a card, with the confidence that the classifier gave it."""
+
+    title: str
+    name: str
+    confidence: str = ""
+    wrong: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """One image and its classes."""
+
+    id: str
+    picture: Thumbnail | None
+    facts: tuple[Fact, ...]
+
+
+def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int = 160) -> str:
+    """Return wrongly classified and least certain images of a run as an HTML page.
+
+    Args:
+        results: the results of a run, which reporters receive.
+        images: largest number of images in each of the two lists.
+        thumbnail_size: length of the longer side of a thumbnail in pixels.
+
+    Example:
+        from latte.api import mistakes_page, write_text
+
+        def report(self, results):
+            path = results.folder / "report" / "mistakes.html"
+            write_text(path, mistakes_page(results, images=20))
+            return [path]
+    """
+    content = {
+        "name": results.name,
+        "mistakes": _cards(results, results.mistakes[:images], thumbnail_size),
+        "mistakes_sentence": _mistakes_sentence(results, images),
+        "uncertain": _cards(results, results.uncertain[:images], thumbnail_size),
+        "uncertain_sentence": _uncertain_sentence(results, images),
+    }
+    return filled(_TEMPLATES, None, content, "mistakes.html")
+
+
+def _cards(results: RunResults, entries: Sequence[ClassifiedImage], size: int) -> list[Card]:
+    thumbnails = Thumbnails()
+    return [
+        Card(one.image.id, thumbnails.get(one.image, size), tuple(_facts(one, results.class_names)))
+        for one in entries
+    ]
+
+
+def _facts(one: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
+    """Return the true class if it is known, the likeliest classes, and the zero-shot class."""
+    known = one.true_label is not None
+    likeliest = [
+        Fact(title, names[label], percent(confidence, _DIGITS_OF), known and place == 0)
+        for place, (title, label, confidence) in enumerate(
+            zip(("Predicted", "Second"), one.labels, one.confidences, strict=False)
+        )
+    ]
+    zero_shot = Fact(
+        "Zero-shot",
+        names[one.zero_shot_label],
+        wrong=known and one.zero_shot_label != one.true_label,
+    )
+    true = [] if one.true_label is None else [Fact("True", names[one.true_label])]
+    return [*true, *likeliest, zero_shot]
+
+
+def _mistakes_sentence(results: RunResults, images: int) -> str:
+    if not results.evaluations:
+        return "This run has no labelled evaluation images, so its mistakes are unknown."
+    if not results.mistakes:
+        return "Every evaluation image is classified correctly."
+    number = len(results.mistakes)
+    verb = "is" if number == 1 else "are"
+    shown = "" if number <= images else f" The {count(images)} most confident are shown."
+    return (
+        f"{plural(number, 'evaluation image')} {verb} classified wrongly, the most confident "
+        f"first.{shown} predictions.csv has all of them."
+    )
+
+
+def _uncertain_sentence(results: RunResults, images: int) -> str:
+    if not results.uncertain:
+        return "An older version of latte wrote this run, without a list of uncertain images."
+    number = min(images, len(results.uncertain))
+    return (
+        f"The {count(number)} of {plural(results.training_images, 'training image')} with the "
+        "lowest confidence, the least certain first, with their two likeliest classes. "
+        "pseudo_labels.csv has the confidence of all of them."
+    )

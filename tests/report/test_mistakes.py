@@ -1,0 +1,106 @@
+"""The page of wrongly classified and least certain images."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from latte.interfaces import ClassifiedImage, ImageReference, RunResults
+from latte.report.page.mistakes import mistakes_page
+from tests.helpers.html_document import Element, parse
+from tests.helpers.report_examples import HOSTILE, picture, run_results
+
+pytestmark = pytest.mark.thorough
+
+
+def results(folder: Path, **changes: object) -> RunResults:
+    """Return a run with one mistake, and one uncertain image without a second class."""
+    red, green = (picture(folder / "pictures", f"{one}.png", one) for one in ("red", "green"))
+    mistakes = (ClassifiedImage(red, (1, 2), (0.934, 0.05), zero_shot_label=0, true_label=0),)
+    uncertain = (ClassifiedImage(green, (2,), (0.35,), zero_shot_label=1, true_label=None),)
+    return run_results(folder, **{"mistakes": mistakes, "uncertain": uncertain, **changes})
+
+
+def facts(card: Element) -> dict[str, str]:
+    return {one.one("dt").words: one.one("dd").words for one in card.one("dl").all("div")}
+
+
+def test_cards_name_the_true_predicted_and_zero_shot_class(tmp_path: Path) -> None:
+    found = parse(mistakes_page(results(tmp_path)))
+
+    (wrong,) = found.by_id("mistakes").all("li", "card")
+    assert facts(wrong) == {
+        "True": "tabby cat",
+        "Predicted": "red fox 93 %",
+        "Second": "barn owl 5 %",
+        "Zero-shot": "tabby cat",
+    }
+    assert wrong.one("img").attributes["alt"] == "Evaluation image red.png"
+    assert wrong.one("p", "file").words == "red.png"
+    marked = [one.one("dt").words for one in wrong.one("dl").all("div", "wrong")]
+    assert marked == ["Predicted"], "zero-shot was right"
+    (unsure,) = found.by_id("uncertain").all("li", "card")
+    assert facts(unsure) == {"Predicted": "barn owl 35 %", "Zero-shot": "red fox"}
+    assert not list(unsure.one("dl").all("div", "wrong"))
+
+
+def test_number_of_images_is_bounded_and_said(tmp_path: Path) -> None:
+    one = results(tmp_path)
+    many = replace(one, mistakes=one.mistakes * 5, uncertain=one.uncertain * 5)
+    found = parse(mistakes_page(many, images=2))
+
+    for section in ("mistakes", "uncertain"):
+        assert len(list(found.by_id(section).all("li", "card"))) == 2
+    assert "5 evaluation images are classified wrongly" in found.by_id("mistakes").words
+    assert "The 2 most confident are shown" in found.by_id("mistakes").words
+    assert "The 2 of 12 345 training images" in found.by_id("uncertain").words
+
+
+def test_without_labels_without_mistakes_and_of_an_older_version(tmp_path: Path) -> None:
+    unknown = parse(mistakes_page(results(tmp_path, evaluations=(), mistakes=(), uncertain=())))
+    assert "no labelled evaluation images" in unknown.by_id("mistakes").words
+    assert "An older version of latte" in unknown.by_id("uncertain").words
+    assert not list(unknown.all("li", "card"))
+    perfect = parse(mistakes_page(results(tmp_path, mistakes=())))
+    assert "Every evaluation image is classified correctly" in perfect.by_id("mistakes").words
+
+
+def test_page_loads_nothing_and_runs_no_script(tmp_path: Path) -> None:
+    found = parse(mistakes_page(results(tmp_path)))
+
+    assert not list(found.all("script"))
+    policy = next(
+        one.attributes["content"] for one in found.all("meta") if len(one.attributes) == 2
+    )
+    assert policy.startswith("default-src 'none'")
+    assert "script-src" not in policy
+    assert all(one.attributes["src"].startswith("data:image/jpeg") for one in found.all("img"))
+    links = [one.attributes["href"] for one in found.all("a")]
+    assert {link for link in links if not link.startswith("#")} == {"index.html"}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_file_and_class_names_stay_text(text: str, tmp_path: Path) -> None:
+    calm = results(tmp_path)
+    wrong, unsure = (
+        replace(one, image=ImageReference(text, one.image.path))
+        for one in (*calm.mistakes, *calm.uncertain)
+    )
+    hostile = replace(
+        calm,
+        name=text,
+        class_names=(text, text, text),
+        mistakes=(wrong,),
+        uncertain=(unsure,),
+    )
+    html = mistakes_page(hostile)
+    found = parse(html)
+
+    assert [one.tag for one in found.all()] == [one.tag for one in parse(mistakes_page(calm)).all()]
+    assert html.encode("utf-8")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", html)
+    expected = re.sub(r"[\x00\x1b\ud800]", "\ufffd", text)
+    assert found.by_id("mistakes").one("bdi").text == expected
