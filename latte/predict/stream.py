@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latte.data.images import UnreadableImageError, decode_image, unreadable_file, upright_rgb
+from latte.data.images import UnreadableImageError, decode_image, read_image, upright_rgb
 from latte.data.prefetch import image_threads, ordered_map
 from latte.data.scan import SkippedImage
 from latte.data.sources.walk import files_below, is_image_name
@@ -26,7 +26,7 @@ from latte.evaluate.predictions import (
     PredictionFormat,
     stream_predictions,
 )
-from latte.interfaces import LatteError, PixelFormat
+from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest
 from latte.run.adapted import Adapted
 
@@ -154,15 +154,13 @@ def _read(image: NamedImage, formats: list[PixelFormat]) -> _Views | SkippedImag
     try:
         key, picture = _picture(image.content)
         return _Views(image.name, key, tuple(evaluation_pixels(picture, one) for one in formats))
-    except OSError as error:
-        return SkippedImage(image.name, unreadable_file(error))
     except UnreadableImageError as error:
         return SkippedImage(image.name, error.reason)
 
 
 def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
     if isinstance(content, Path):
-        data = content.read_bytes()
+        data = read_image(ImageReference(str(content), content))
         return digest(data), decode_image(data)
     try:
         return None, upright_rgb(content)
