@@ -172,9 +172,7 @@ class DescriptionBank:
         rows: Tensor = torch.unique(self._samplers[label].rows if of_class is None else of_class)
         return rows[rows != ABSENT]
 
-    def described(
-        self, row: int, image: Callable[[int], ImageReference]
-    ) -> dict[str, Described]:
+    def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
         """Return the texts about training image `row` by description, without scope `class`.
 
         `image` returns a training image by its index; it is called for the members of groups.

@@ -124,7 +124,9 @@ class Plan:
 def _images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
     features = training.features[list(rows)].unbind()
     return tuple(
-        DescribedImage(key, feature, partial(training.open, CheckedImage(training.images[row], key)))
+        DescribedImage(
+            key, feature, partial(training.open, CheckedImage(training.images[row], key))
+        )
         for row, feature in zip(rows, features, strict=True)
         for key in (training.keys[row],)
     )

@@ -55,8 +55,9 @@ class ImageReference:
 
 
 def _read_regular_file(path: str, span: tuple[int, int] | None) -> bytes:
-    _refuse_special(os.stat(path), path)  # noqa: PTH116 - before it is opened: opening a device acts
-    with open(path, "rb", opener=_open_without_waiting) as file:  # noqa: PTH123 - has an opener
+    # Opening a device can have effects, so it is refused before.
+    _refuse_special(os.stat(path), path)
+    with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
         _refuse_special(status, path)
         start, length = span or (0, status.st_size)

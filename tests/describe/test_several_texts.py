@@ -267,8 +267,8 @@ class TestSharedGroups:
             for epoch in range(3):
                 texts = bank.texts(label, everyone, None, epoch, 7)
                 assert again.texts(label, everyone, None, epoch, 7) == texts
-        image = training.images.__getitem__
-        assert again.described(0, image) == bank.described(0, image)
+        of = training.images.__getitem__
+        assert again.described(0, of) == bank.described(0, of)
         again.save(folder / "again.jsonl")
         assert (folder / "again.jsonl").read_bytes() == (folder / "d.jsonl").read_bytes()
 

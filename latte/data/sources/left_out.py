@@ -57,21 +57,21 @@ class LeftOut:
             )
         if self._misnamed:
             found.append(
-                f"left out {_counted(self._misnamed)} that are images by content but not by name, "
+                f"left out {_counted(self._misnamed)} with the content but not the name of an image, "
                 f"such as {self._example['misnamed']}"
             )
         if self._others:
-            found.append(f"left out {_counted(self._others)} that are not images")
+            found.append(f"left out {_counted(self._others, 'other ')}")
         return found
 
 
-def _counted(counts: Counter[str]) -> str:
+def _counted(counts: Counter[str], kind: str = "") -> str:
     """Return the number of files, by suffix, as in `3 files (2 .cr2, 1 .psd)`."""
     shown = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
     if len(counts) > _SHOWN:
         shown.append(f"{len(counts) - _SHOWN} more kinds")
     total = counts.total()
-    return f"{total:,} file{'' if total == 1 else 's'} ({', '.join(shown)})"
+    return f"{total:,} {kind}file{'' if total == 1 else 's'} ({', '.join(shown)})"
 
 
 def _suffix_by_content(path: Path) -> str | None:
