@@ -56,7 +56,7 @@ class ImageReference:
 
 def _read_regular_file(path: str, span: tuple[int, int] | None) -> bytes:
     # Opening a device can have effects, so it is refused before.
-    _refuse_special(os.stat(path), path)
+    _refuse_special(Path(path).stat(), path)
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
         _refuse_special(status, path)

@@ -57,8 +57,8 @@ class LeftOut:
             )
         if self._misnamed:
             found.append(
-                f"left out {_counted(self._misnamed)} with the content but not the name of an image, "
-                f"such as {self._example['misnamed']}"
+                f"left out {_counted(self._misnamed)} with the content but not the name of an "
+                f"image, such as {self._example['misnamed']}"
             )
         if self._others:
             found.append(f"left out {_counted(self._others, 'other ')}")
