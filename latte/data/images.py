@@ -102,6 +102,8 @@ class CheckedImage(ImageReference):
     """Image of a scan, whose content must still be that of the scan whenever it is read."""
 
     __slots__ = ("_image", "_key")
+    _image: ImageReference
+    _key: str
 
     def __init__(self, image: ImageReference, key: str) -> None:
         """`key` is the digest of the encoded image."""
@@ -111,7 +113,7 @@ class CheckedImage(ImageReference):
 
     def read_bytes(self) -> bytes:
         """Return the encoded image. Raises `LatteError` if its content has changed."""
-        data: bytes = self._image.read_bytes()
+        data = self._image.read_bytes()
         if digest(data) != self._key:
             raise LatteError(
                 "this image was changed while the command was running",
