@@ -1,6 +1,7 @@
 """Public names for plugins and for programs that use latte as a library.
 
-Importing this module does not load torch: names that need torch are imported at their first use.
+Importing this module loads neither torch nor Pillow: names that need them are imported at their
+first use.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from latte.toolkit.descriptions import (
 )
 
 if TYPE_CHECKING:
+    from latte.data.images import open_image as open_image
     from latte.report.card import model_card as model_card
     from latte.report.page.mistakes import mistakes_page as mistakes_page
     from latte.report.page.page import run_page as run_page
@@ -49,6 +51,7 @@ _AT_FIRST_USE = {
     "mix_descriptions": "latte.toolkit.mixer",
     "model_card": "latte.report.card",
     "nearest_neighbours": "latte.toolkit.neighbours",
+    "open_image": "latte.data.images",
     "row_blocks": "latte.toolkit.blocks",
     "rows_per_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",
@@ -79,7 +82,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name that needs torch when it is first used."""
+    """Import a name that needs torch or Pillow when it is first used."""
     if name in _AT_FIRST_USE:
         return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from latte.data.source_options import CLASS_FOLDERS, ClassNames
 from latte.data.sources.base import ImageSource
 from latte.data.sources.classes import folder_class_name, read_classes
+from latte.data.sources.left_out import LeftOut
 from latte.data.sources.listed import ListedPaths, images_below, labelled_tree
 from latte.data.sources.splits import Entry, SplitDataset, Splits, read_splits
 from latte.data.sources.tables import iterate_rows
@@ -22,6 +23,7 @@ __all__ = [
     "ClassNames",
     "Entry",
     "ImageSource",
+    "LeftOut",
     "ListedPaths",
     "SplitDataset",
     "Splits",

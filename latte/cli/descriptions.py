@@ -129,13 +129,11 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show every text about an image, or about a group that contains the image."""
+    from latte.data.images import read_image
+    from latte.interfaces import ImageReference
     from latte.io.files import digest
 
-    try:
-        key = digest(image.read_bytes())
-    except OSError as error:
-        what = f"the image cannot be read: {error.strerror or error}"
-        raise LatteError(what, where=str(image)) from error
+    key = digest(read_image(ImageReference(str(image), image)))
     texts = _archive(cache).texts()
     found = [one.record for one in texts if key in one.record.images]
     if json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from latte.data.scan import SkippedImage
+    from latte.data.sources.left_out import LeftOut
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.priors import Priors
@@ -99,7 +101,10 @@ def predict(
     candidate: CandidateOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Classify IMAGES; the exit code is 3 if some of them could not be read and were left out.
+    """Classify IMAGES; the exit code is 3 if some images could not be read and were left out.
+
+    Files below folders that look like images, but are in a format that is not read or have another
+    suffix, count as images that could not be read.
 
     Scores are probabilities. They are calibrated, without labels, if the run is: see
     calibration.json. If the run's labeler decided all training images together, training images
@@ -107,6 +112,7 @@ def predict(
     """
     _check_sorting(images, sort_into, link, min_confidence)
     from latte.cli.progress import make_progress
+    from latte.data.sources.left_out import LeftOut
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
     from latte.predict.priors import shares_line
@@ -115,9 +121,10 @@ def predict(
     total = _count(images)
     model = load(run, device, progress, candidate=candidate)
     skipped = _Skipped((lambda line: echo(line, err=True)) if quiet else progress.say)
+    left_out = LeftOut()
     shares: list[Tensor] = []
     rows = model.predict_iter(
-        _paths(images, sort_into),
+        _found(images, sort_into, skipped, left_out),
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
@@ -133,8 +140,10 @@ def predict(
         echo(shares_line(shares[0], model.classes), err=True)
     if sorter:
         echo(sorter.summary(), err=True)
-    if skipped.count:
-        echo(f"images left out: {skipped.count}", err=True)
+    for warning in left_out.warnings():
+        echo(f"warning: {warning}", err=True)
+    if count := skipped.count + left_out.images:
+        echo(f"images left out: {count:,}", err=True)
         raise typer.Exit(SOME_SKIPPED)
 
 
@@ -155,6 +164,7 @@ def _count(images: Sequence[str]) -> int | None:
 
     Raises `LatteError` if a path does not exist, or if there is no image at all.
     """
+    from latte.data.sources.left_out import LeftOut
     from latte.predict.stream import named_images
 
     for path in images:
@@ -164,8 +174,25 @@ def _count(images: Sequence[str]) -> int | None:
         return None
     total = sum(1 for _ in named_images(images, unlisted=lambda error: None))
     if total == 0:
-        raise LatteError("there is no image here", where=", ".join(images))
+        left_out = LeftOut()
+        deque(named_images(images, lambda error: None, left_out), maxlen=0)
+        hint = "\n  ".join(left_out.warnings())
+        raise LatteError("there is no image here", where=", ".join(images), hint=hint or None)
     return total
+
+
+def _found(
+    images: Sequence[str], sort_into: Path | None, skipped: _Skipped, left_out: LeftOut
+) -> Iterator[Path]:
+    """Yield the paths of all images; report folders that cannot be listed."""
+    from latte.data.scan import SkippedImage
+    from latte.predict.stream import named_images
+
+    def unlisted(error: LatteError) -> None:
+        skipped(SkippedImage(error.where or "", error.what))
+
+    for one in named_images(_paths(images, sort_into), unlisted, left_out):
+        yield Path(one.name)
 
 
 def _paths(images: Sequence[str], sort_into: Path | None) -> Iterator[str]:

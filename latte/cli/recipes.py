@@ -76,6 +76,8 @@ def new(
         echo(f"labelled images: {found.labelled:,}")
     echo(in_lines(f"machine: {machine}"))
     print_reasons(found, chosen)
+    for line in found.left_out:
+        echo(in_lines(f"warning: {line}"))
     write_recipe(output, recipe_text(found, chosen, output), registry)
     look = quick_look(found.images, len(found.class_names))
     limit = f" --limit {look}" if look else ""
@@ -101,7 +103,8 @@ def check(
 ) -> None:
     """Check a recipe without loading a model, and print it with every default and its origin.
 
-    Warns if the images are on this machine but there are too few of them for the class names.
+    Warns of files that look like images and are not read, of links that leave the dataset's folder,
+    and of too few images for the class names, if the images are on this machine.
     """
     from latte.recipe.dump import dump_yaml
     from latte.recipe.load import load_recipe
@@ -115,7 +118,7 @@ def check(
         echo(dump_yaml(checked.resolved), nl=False)
     else:
         echo(annotated(checked), nl=False)
-    _warn_of_few(checked, registry)
+    _warn(checked, registry)
 
 
 def annotated(recipe: Recipe) -> str:
@@ -154,25 +157,27 @@ def _with_comment(text: str, comment: str, column: int) -> list[str]:
     return [" " * indent + comment, text]
 
 
-def _warn_of_few(recipe: Recipe, registry: Registry) -> None:
-    """Print a warning if there are too few images for the class names.
+def _warn(recipe: Recipe, registry: Registry) -> None:
+    """Print warnings about the images. Raises `LatteError` if they must not leave this machine.
 
     Only datasets that latte itself provides are checked, because listing a plugin's dataset may
     be slow. Missing datasets are skipped.
     """
     from latte.data.enough import warn_of_few
     from latte.registry.plugin import BUILTIN_DISTRIBUTION
-    from latte.run.workspace import unloaded_dataset
+    from latte.run.workspace import check_sending, unloaded_dataset
 
     if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
         return
     try:
         dataset = unloaded_dataset(recipe, registry)
-        found = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
+        few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
+        found = [*dataset.warnings(), *([few] if few else [])]
     except LatteError:
         return
-    if found:
-        echo(f"warning: {found}", err=True)
+    for warning in found:
+        echo(f"warning: {warning}", err=True)
+    check_sending(recipe, dataset)
 
 
 recipes = command_group("recipes")

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy
 from PIL import Image
 
-from latte.data.images import Pixels, open_image
+from latte.data.images import CheckedImage, Pixels, open_image
 from latte.data.views import evaluation_pixels
 from latte.interfaces import ImageReference, PixelFormat
 from latte.io.files import digest, digest_json, write_text
@@ -41,11 +41,17 @@ class ImageCache:
         return len(self.images)
 
     def get(self, index: int) -> Image.Image:
-        """Return a copy of image `index` as RGB. Raises `UnreadableImageError`."""
+        """Return a copy of image `index` as RGB.
+
+        Raises `UnreadableImageError`, and `LatteError` if the content no longer has its key.
+        """
         cached = self.store.get(self._name(index))
         if cached is not None:
             return Image.fromarray(cached)
-        image = open_image(self.images[index])
+        reference = self.images[index]
+        if self._keys is not None:
+            reference = CheckedImage(reference, self._keys[index])
+        image = open_image(reference)
         self.store.put(self._name(index), numpy.asarray(image))
         return image
 

@@ -1,4 +1,7 @@
-"""Decode untrusted bytes to RGB images, or raise `UnreadableImageError` with the reason."""
+"""Read and decode untrusted images to RGB, or raise `UnreadableImageError` with the reason.
+
+All images are read by `read_image` or `open_image`, so that the same checks hold everywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ import numpy
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from latte.data.formats import suffix_by_content
 from latte.interfaces import ImageReference, LatteError
+from latte.io.files import digest
 
 Pixels = NDArray[numpy.uint8]
 """8-bit values of an image, (H, W, 3) unless stated otherwise."""
@@ -20,7 +25,10 @@ MAX_PIXELS = 100_000_000
 """Larger images are rejected before decoding: a small file can hold gigabytes of pixels."""
 
 # Pillow's other formats start external programs or need them.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF")
+_FORMATS = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF"),
+    "HEIF",
+)
 
 _UPRIGHT = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,6 +72,8 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     _silence_pillow()
     if not data:
         raise UnreadableImageError("the file is empty")
+    if suffix_by_content(data) == ".heic":
+        _register_heif()
     try:
         formats = [name for name in _FORMATS if name in Image.OPEN]
         with Image.open(BytesIO(data), formats=formats) as image:
@@ -88,19 +98,76 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return _rgb(_upright(image))
 
 
-def open_image(image: ImageReference) -> Image.Image:
-    """Read and decode `image`. Raises `UnreadableImageError` with the id of the image."""
+class CheckedImage(ImageReference):
+    """Image of a scan, whose content must still be that of the scan whenever it is read."""
+
+    __slots__ = ("_image", "_key")
+    _image: ImageReference
+    _key: str
+
+    def __init__(self, image: ImageReference, key: str) -> None:
+        """`key` is the digest of the encoded image."""
+        super().__init__(image.id, image.path, image.span)
+        object.__setattr__(self, "_image", image)
+        object.__setattr__(self, "_key", key)
+
+    def read_bytes(self) -> bytes:
+        """Return the encoded image. Raises `LatteError` if its content has changed."""
+        data = self._image.read_bytes()
+        if digest(data) != self._key:
+            raise LatteError(
+                "this image was changed while the command was running",
+                where=self.id,
+                hint="Run the same command again: it reads all images again.",
+            )
+        return data
+
+
+def read_image(image: ImageReference) -> bytes:
+    """Return the encoded bytes of `image`. Raises `UnreadableImageError` with the id of the image.
+
+    Files that are no regular files, or have more than `LARGEST_IMAGE` bytes, are not read.
+    """
     try:
-        return decode_image(image.read_bytes())
+        return image.read_bytes()
     except OSError as error:
-        raise UnreadableImageError(unreadable_file(error), where=image.id) from error
+        reason = error.strerror or _one_line(error)
+    except ValueError as error:  # a name that no file can have
+        reason = _one_line(error)
+    raise UnreadableImageError(f"the file cannot be read: {reason}", where=image.id)
+
+
+def open_image(image: ImageReference, at_least: int | None = None) -> Image.Image:
+    """Read and decode `image`; see `decode_image`.
+
+    Raises `UnreadableImageError` with the id of the image.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from latte.api import ImageReference, open_image
+        >>> Image.new("RGB", (8, 6)).save("1.png")
+        >>> open_image(ImageReference("1.png", Path("1.png"))).size
+        (8, 6)
+    """
+    data = read_image(image)
+    try:
+        return decode_image(data, at_least)
     except UnreadableImageError as error:
         raise UnreadableImageError(error.reason, where=image.id) from error
 
 
-def unreadable_file(error: OSError) -> str:
-    """Return the reason why a file could not be read, in one line."""
-    return f"the file cannot be read: {error.strerror or _one_line(error)}"
+def _register_heif() -> None:
+    """Let Pillow decode HEIC images, which needs an optional package."""
+    if "HEIF" in Image.OPEN:
+        return
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise UnreadableImageError(
+            "HEIC images need a package: pip install 'latte-clip[heif]' (or convert them to JPEG)"
+        ) from error
+    register_heif_opener()
 
 
 def _silence_pillow() -> None:

@@ -19,7 +19,13 @@ from latte.data.cache import (
     PixelStore,
 )
 from latte.data.disk_cache import DiskStore
-from latte.data.images import Pixels, UnreadableImageError, decode_image, unreadable_file
+from latte.data.images import (
+    CheckedImage,
+    Pixels,
+    UnreadableImageError,
+    decode_image,
+    read_image,
+)
 from latte.data.prefetch import image_threads, ordered_map
 from latte.interfaces import ImageReference, Progress
 from latte.io.files import digest, write_atomically
@@ -46,6 +52,10 @@ class Scan:
     skipped: tuple[SkippedImage, ...]
     cache: ImageCache = field(compare=False, repr=False)
     """Cache of `images`, which holds as many decoded images as its budget allows."""
+
+    def image(self, index: int) -> ImageReference:
+        """Return image `index`; reading it raises `LatteError` if its content has changed."""
+        return CheckedImage(self.images[index], self.keys[index])
 
 
 def scan_images(
@@ -115,12 +125,10 @@ def _read(
 ) -> tuple[str | None, str, Pixels | None]:
     """Return key, reason and pixels of `image`; pixels that are not needed now are None."""
     try:
-        data = image.read_bytes()
+        data = read_image(image)
         key = digest(data)
         known = key in store or key in verified
         return key, "", None if known else numpy.asarray(decode_image(data))
-    except OSError as error:
-        return None, unreadable_file(error), None
     except UnreadableImageError as error:
         return None, error.reason, None
 

@@ -172,10 +172,10 @@ class DescriptionBank:
         rows: Tensor = torch.unique(self._samplers[label].rows if of_class is None else of_class)
         return rows[rows != ABSENT]
 
-    def described(self, row: int, images: Sequence[ImageReference]) -> dict[str, Described]:
+    def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
         """Return the texts about training image `row` by description, without scope `class`.
 
-        `images` are the N training images, from which the members of its groups are listed.
+        `image` returns a training image by its index; it is called for the members of groups.
         """
         found = {}
         for label, column in self.columns.items():
@@ -184,7 +184,7 @@ class DescriptionBank:
             rows = [text for text in sampler.rows[subject].tolist() if text != ABSENT]
             text, *others = (self.unique_texts[one] for one in rows)
             members = [] if column.groups is None else column.groups[subject].tolist()
-            found[label] = Described(text, tuple(images[one] for one in members), tuple(others))
+            found[label] = Described(text, tuple(map(image, members)), tuple(others))
         return found
 
     def __len__(self) -> int:

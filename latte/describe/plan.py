@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from latte.data.groups import draw_class_groups, draw_groups, draw_oracle_groups, grid
+from latte.data.images import CheckedImage
 from latte.describe.requests import Questions, Ragged, Requests
 from latte.describe.store import GRID, SEPARATE, SINGLE, request_key
 from latte.interfaces import (
@@ -123,8 +124,11 @@ class Plan:
 def _images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
     features = training.features[list(rows)].unbind()
     return tuple(
-        DescribedImage(training.keys[row], feature, partial(training.open, training.images[row]))
+        DescribedImage(
+            key, feature, partial(training.open, CheckedImage(training.images[row], key))
+        )
         for row, feature in zip(rows, features, strict=True)
+        for key in (training.keys[row],)
     )
 
 

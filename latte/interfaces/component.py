@@ -34,6 +34,14 @@ class Options(BaseModel):
     """Names of options that make a description use true labels of training images, unless they are
     None. A recipe that sets such an option must also set `oracle: true`."""
 
+    @property
+    def sends_images_to(self) -> str | None:
+        """Address of another machine that the component sends images to; None if it sends none.
+
+        The dataset may refuse to send its images: see `Dataset.check_sending`.
+        """
+        return None
+
 
 class NoOptions(Options):
     """Options of a component that has none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -47,24 +48,35 @@ class ImageReference:
     def read_bytes(self) -> bytes:
         """Return the encoded image.
 
-        Raises `OSError` if the file cannot be read, is a pipe or a device, or is larger than
-        `LARGEST_IMAGE`.
+        Raises `OSError` if the file cannot be read, is a pipe or a device, or if the image has more
+        than `LARGEST_IMAGE` bytes.
         """
-        if self.span is None:
-            _refuse_endless(self.path)
-            return self.path.read_bytes()
-        start, length = self.span
-        with self.path.open("rb") as file:
-            file.seek(start)
-            return file.read(length)
+        return _read_regular_file(self._path, self.span)
 
 
-def _refuse_endless(path: Path) -> None:
-    status = path.stat()
-    if stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):
-        raise OSError(errno.EINVAL, "it is a pipe or a device", str(path))
-    if status.st_size > LARGEST_IMAGE:
-        raise OSError(errno.EFBIG, f"it has more than {LARGEST_IMAGE:,} bytes", str(path))
+def _read_regular_file(path: str, span: tuple[int, int] | None) -> bytes:
+    # Opening a device can have effects, so it is refused before.
+    _refuse_special(Path(path).stat(), path)
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        _refuse_special(status, path)
+        start, length = span or (0, status.st_size)
+        if length > LARGEST_IMAGE:
+            raise OSError(errno.EFBIG, f"it has more than {LARGEST_IMAGE:,} bytes", path)
+        file.seek(start)
+        return file.read(length)
+
+
+def _refuse_special(status: os.stat_result, path: str) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device", path)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # A pipe that takes the file's place after the check must not make the process wait.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +140,16 @@ class Dataset(Component[OptionsT]):
         Reports show these labels. Only a recipe with `oracle: true` also uses them, to draw groups.
         """
         return {}
+
+    def warnings(self) -> Sequence[str]:
+        """Return what users should know about the files, in one sentence each.
+
+        Examples are files that look like images and are not read.
+        """
+        return ()
+
+    def check_sending(self, address: str) -> None:
+        """Raise `LatteError` if the training images must not be sent to the machine `address`.
+
+        Called before a component whose options have `sends_images_to` gets the first image.
+        """

@@ -61,11 +61,6 @@ def is_folder(path: Path) -> bool:
     return _holds(Path.is_dir, path)
 
 
-def is_broken_link(path: Path) -> bool:
-    """Return True if `path` is a link whose target does not exist or cannot be reached."""
-    return path.is_symlink() and not _holds(Path.exists, path)
-
-
 def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
     """Return the entries of `folder` that are not hidden, sorted by name.
 

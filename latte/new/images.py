@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,12 @@ from statistics import median
 from typing import Any
 
 from latte.data.enough import warn_of_few
-from latte.data.images import UnreadableImageError, decode_image, unreadable_file
+from latte.data.images import UnreadableImageError, open_image
 from latte.data.source_options import CLASS_FOLDERS
 from latte.data.sources.classes import ClassLookup, read_class_names
-from latte.data.sources.walk import list_images
-from latte.interfaces import Context, LatteError
+from latte.data.sources.left_out import LeftOut
+from latte.data.sources.walk import iterate_images, list_images
+from latte.interfaces import Context, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, some
 from latte.registry.registry import load_registry
 
@@ -50,6 +51,8 @@ class Findings:
     """Number of images in those sub-folders of `root` whose name is a class name."""
     labelled: int
     """Number of labelled images in the folder `evaluation`."""
+    left_out: tuple[str, ...]
+    """Sentences about files in both folders that are not read; a run prints them too."""
 
     @property
     def too_few(self) -> str | None:
@@ -87,7 +90,10 @@ def look_at(root: Path, classes: Path | Sequence[str] | None, evaluation: Path |
     existing_folder(root.absolute(), "--images")
     if isinstance(classes, Path):
         existing_file(classes.absolute(), "--classes")
-    paths = sorted(list_images(root.absolute(), "--images"))
+    left_out = LeftOut()
+    paths = sorted(list_images(root.absolute(), "--images", left_out))
+    if evaluation is not None:
+        deque(iterate_images(evaluation.absolute(), left_out=left_out), maxlen=0)
     context = _context()
     names = read_class_names(_as_option(classes), root.absolute(), context)
     opened = paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
@@ -103,6 +109,7 @@ def look_at(root: Path, classes: Path | Sequence[str] | None, evaluation: Path |
         class_names=names,
         in_class_folders=_in_class_folders(paths, root.absolute(), names),
         labelled=_labelled(root, classes, evaluation, context),
+        left_out=tuple(left_out.warnings()),
     )
 
 
@@ -118,9 +125,7 @@ def _open(paths: Sequence[Path], root: Path) -> tuple[list[tuple[int, int]], lis
     for path in paths:
         name = path.relative_to(root).as_posix()
         try:
-            sizes.append(decode_image(path.read_bytes()).size)
-        except OSError as error:
-            broken.append(BrokenImage(name, unreadable_file(error)))
+            sizes.append(open_image(ImageReference(name, path)).size)
         except UnreadableImageError as error:
             broken.append(BrokenImage(name, error.reason))
     return sizes, broken

@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latte.data.images import UnreadableImageError, decode_image, unreadable_file, upright_rgb
+from latte.data.images import UnreadableImageError, decode_image, read_image, upright_rgb
 from latte.data.prefetch import image_threads, ordered_map
 from latte.data.scan import SkippedImage
-from latte.data.sources.walk import files_below, is_image_name
+from latte.data.sources.left_out import LeftOut
+from latte.data.sources.walk import iterate_images
 from latte.data.views import evaluation_pixels, normalise
 from latte.evaluate.predictions import (
     PLAIN,
@@ -26,7 +27,7 @@ from latte.evaluate.predictions import (
     PredictionFormat,
     stream_predictions,
 )
-from latte.interfaces import LatteError, PixelFormat
+from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest
 from latte.run.adapted import Adapted
 
@@ -50,29 +51,33 @@ class NamedImage:
 
 
 def named_images(
-    images: Images, unlisted: Callable[[LatteError], None] | None = None
+    images: Images,
+    unlisted: Callable[[LatteError], None] | None = None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[NamedImage]:
     """Yield every image of `images`; folders are searched during the iteration.
 
     Below folders, only files with an image suffix are used; a file that was given itself is always
-    used. A path that does not exist is yielded too; reading it raises an error. `unlisted` is
-    called with a `LatteError` for each folder that cannot be listed; without it, the error is
-    raised. Raises `LatteError` for a value that is no image.
+    used; the other files are added to `left_out`. A path that does not exist is yielded too;
+    reading it raises an error. `unlisted` is called with a `LatteError` for each folder that cannot
+    be listed; without it, the error is raised. Raises `LatteError` for a value that is no image.
     """
-    for number, content in enumerate(_contents(images, unlisted)):
+    for number, content in enumerate(_contents(images, unlisted, left_out)):
         name = str(content) if isinstance(content, Path) else str(number)
         yield NamedImage(name, content)
 
 
 def _contents(
-    images: Images, unlisted: Callable[[LatteError], None] | None
+    images: Images,
+    unlisted: Callable[[LatteError], None] | None,
+    left_out: LeftOut | None,
 ) -> Iterator[Path | Image.Image]:
     if isinstance(images, Image.Image):
         yield images
     elif isinstance(images, str | os.PathLike):
         path = Path(images)
         if path.is_dir():
-            yield from filter(is_image_name, files_below(path, unlisted))
+            yield from iterate_images(path, unlisted, left_out)
         else:
             yield path
     elif (
@@ -81,7 +86,7 @@ def _contents(
         and not hasattr(images, "__array__")
     ):
         for one in images:
-            yield from _contents(one, unlisted)
+            yield from _contents(one, unlisted, left_out)
     else:
         raise LatteError(
             f"{type(images).__name__} is no image",
@@ -154,15 +159,13 @@ def _read(image: NamedImage, formats: list[PixelFormat]) -> _Views | SkippedImag
     try:
         key, picture = _picture(image.content)
         return _Views(image.name, key, tuple(evaluation_pixels(picture, one) for one in formats))
-    except OSError as error:
-        return SkippedImage(image.name, unreadable_file(error))
     except UnreadableImageError as error:
         return SkippedImage(image.name, error.reason)
 
 
 def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
     if isinstance(content, Path):
-        data = content.read_bytes()
+        data = read_image(ImageReference(str(content), content))
         return digest(data), decode_image(data)
     try:
         return None, upright_rgb(content)

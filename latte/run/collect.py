@@ -109,18 +109,18 @@ def _with_controls(
 def _gallery(
     workspace: Workspace, images: Images, labels: PseudoLabels, bank: DescriptionBank
 ) -> list[GalleryEntry]:
-    references = images.training.images
+    training = images.training
     known = workspace.dataset.audit_labels()
     rows = random.Random(workspace.seed).sample(
-        range(len(references)), min(GALLERY, len(references))
+        range(len(training.images)), min(GALLERY, len(training.images))
     )
     return [
         GalleryEntry(
-            image=references[row],
-            descriptions=bank.described(row, references),
+            image=training.image(row),
+            descriptions=bank.described(row, training.image),
             frozen_label=labels.frozen[row],
             adapted_label=labels.adapted[row],
-            true_label=known.get(references[row].id),
+            true_label=known.get(training.images[row].id),
         )
         for row in rows
     ]

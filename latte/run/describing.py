@@ -24,7 +24,7 @@ from latte.results.stored import DO_AGAIN
 from latte.run.images import Images, find_images
 from latte.run.oracle import oracle_labels, report_shortfall
 from latte.run.process import keep_freed_memory
-from latte.run.workspace import Workspace, description_folder, run_folder
+from latte.run.workspace import Workspace, check_sending, description_folder, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot
 from latte.toolkit.descriptions import with_template
 
@@ -224,6 +224,7 @@ def describe_shard(
     folder = RunFolder(whole.shards / f"{shard.index}-of-{shard.count}")
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     with folder.lock():
+        check_sending(recipe, workspace.dataset)
         images = find_images(workspace)
         zero_shot = compute_zero_shot(workspace, images)
         plans, results = _ask_all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
 from latte.data.disk_cache import DiskStore, bound_from_environment
-from latte.data.scan import Scan, scan_images_distributed, write_skipped
+from latte.data.scan import Scan, SkippedImage, scan_images_distributed, write_skipped
 from latte.interfaces import LatteError
 from latte.io.files import digest_json, write_lines
 from latte.run.workspace import Workspace
@@ -106,8 +107,17 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
     skipped = (*images.training.skipped, *images.evaluation.skipped)
     write_skipped(folder.skipped, skipped)
     if skipped:
-        workspace.progress.say(f"skipped {len(skipped):,} images; reasons: {folder.skipped}")
+        workspace.progress.say(_skipped_line(skipped, folder.skipped))
     return [folder.training_images, folder.evaluation_images, folder.skipped]
+
+
+def _skipped_line(skipped: Sequence[SkippedImage], path: Path) -> str:
+    """Return the number of skipped images by suffix, and the most frequent reason."""
+    suffixes = Counter(Path(one.id).suffix.lower() or "without suffix" for one in skipped)
+    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common())
+    reason = Counter(one.reason for one in skipped).most_common(1)[0][0]
+    example = next(one.id for one in skipped if one.reason == reason)
+    return f"skipped {len(skipped):,} images ({counts}), such as {example}: {reason}; all: {path}"
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:

@@ -30,7 +30,7 @@ from latte.run.process import (
 )
 from latte.run.profile import RunProfile, write_profile
 from latte.run.stages import DATA, ORDER, REPORT, Job, Stage, fingerprints
-from latte.run.workspace import Workspace, run_folder
+from latte.run.workspace import Workspace, check_sending, run_folder
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,9 @@ class _Runner:
         share_folder(self.folder)
         if self.last >= STAGES.index("zero-shot") and self.folder.finished("zero-shot") is None:
             self.workspace.check_model()
+        check_sending(self.workspace.recipe, self.workspace.dataset)
         images = find_images(self.workspace)
-        self._warn_of_few(images)
+        self._warn(images)
         self.workspace.listeners.run_started(
             RunStart(
                 name=self.workspace.recipe.general.name,
@@ -153,14 +154,15 @@ class _Runner:
             self._forget_changed(job)
         return job
 
-    def _warn_of_few(self, images: Images) -> None:
-        """Warn if there are too few images for the number of classes; controls do not warn."""
-        whole = (
-            None if self.workspace.limit is None else len(self.workspace.dataset.training_images())
-        )
-        found = warn_of_few(len(images.training.images), len(images.class_names), whole)
-        if found and not self.workspace.is_control:
-            self.progress.say(f"warning: {found}")
+    def _warn(self, images: Images) -> None:
+        """Print the dataset's warnings, and one if there are few images; controls do not warn."""
+        if self.workspace.is_control:
+            return
+        dataset = self.workspace.dataset
+        whole = None if self.workspace.limit is None else len(dataset.training_images())
+        few = warn_of_few(len(images.training.images), len(images.class_names), whole)
+        for warning in (*dataset.warnings(), *([few] if few else [])):
+            self.progress.say(f"warning: {warning}")
 
     def _write_recipe(self) -> None:
         """Write `recipe.yaml` and `source.json`."""

@@ -196,5 +196,12 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
     return cast("Dataset[Any]", registry.build(choice.registered, choice.options, context))
 
 
+def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
+    """Raise `LatteError` if a describer sends images to a machine that the dataset refuses."""
+    for describer in recipe.describers:
+        if address := describer.options.sends_images_to:
+            dataset.check_sending(address)
+
+
 def _no_clip() -> NoReturn:
     raise LatteError("nothing is encoded here")

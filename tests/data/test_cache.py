@@ -10,7 +10,8 @@ import pytest
 from latte.data.cache import DecodedImages, ImageCache, LayeredStore, MemoryStore
 from latte.data.images import UnreadableImageError
 from latte.data.views import evaluation_pixels
-from latte.interfaces import PixelFormat
+from latte.interfaces import LatteError, PixelFormat
+from latte.io.files import digest
 from tests.helpers.pictures import picture, references
 
 BYTES = 40 * 30 * 3
@@ -70,13 +71,24 @@ def test_cache_is_thread_safe(tmp_path: Path) -> None:
 def test_cache_uses_the_given_store_and_keys(tmp_path: Path) -> None:
     store = MemoryStore(10**6)
     images = references(tmp_path, 2)
-    cache = ImageCache(images, store=store, keys=["a", "b"])
+    first, second = (digest(image.path.read_bytes()) for image in images)
+    cache = ImageCache(images, store=store, keys=[first, second])
     cache.get(1)
-    assert "b" in store
-    assert "a" not in store
+    assert second in store
+    assert first not in store
     images[1].path.unlink()
-    other = ImageCache(images[::-1], store=store, keys=["b", "a"])
+    other = ImageCache(images[::-1], store=store, keys=[second, first])
     assert other.get(0).tobytes() == picture(1).tobytes()
+
+
+def test_content_without_its_key_is_not_cached(tmp_path: Path) -> None:
+    store = MemoryStore(10**6)
+    images = references(tmp_path, 2)
+    key = digest(images[0].path.read_bytes())
+    images[1].path.replace(images[0].path)
+    with pytest.raises(LatteError, match=r"000\.png: this image was changed while"):
+        ImageCache(images, store=store, keys=[key, ""]).get(0)
+    assert key not in store
 
 
 def test_layered_store_uses_the_first_store_with_room() -> None:

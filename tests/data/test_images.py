@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy
@@ -90,6 +91,36 @@ def test_exif_orientation_is_applied(form: str, orientation: int) -> None:
 def test_damaged_exif_leaves_the_pixels_alone(exif: bytes) -> None:
     plain = decode_image(encoded(picture(), "JPEG"))
     assert decode_image(encoded(picture(), "JPEG", exif=exif)).tobytes() == plain.tobytes()
+
+
+@pytest.mark.skipif("AVIF" not in Image.OPEN, reason="Pillow before 11.3 reads no AVIF")
+def test_avif_is_decoded() -> None:
+    decoded = decode_image(encoded(picture(), "AVIF", quality=95))
+    difference = numpy.asarray(decoded, dtype=float) - numpy.asarray(picture(), dtype=float)
+    assert numpy.abs(difference).mean() < 6
+
+
+def test_heic_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    said = reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert "pip install 'latte-clip[heif]'" in said
+
+
+def test_heic_is_decoded_with_its_package() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    buffer = BytesIO()
+    heif.from_pillow(picture(width=64, height=48)).save(buffer, quality=95)
+    decoded = decode_image(buffer.getvalue())
+    assert decoded.size == (64, 48)
+    expected = numpy.asarray(picture(width=64, height=48), dtype=float)
+    assert numpy.abs(numpy.asarray(decoded, dtype=float) - expected).mean() < 6
+    assert reason(buffer.getvalue()[:200])
+
+
+def test_name_that_no_file_can_have_is_unreadable() -> None:
+    with pytest.raises(UnreadableImageError, match="null"):
+        open_image(ImageReference("a", Path("a\0.jpg")))
 
 
 def test_cmyk_is_converted() -> None:

@@ -150,7 +150,7 @@ def test_distinct_texts_are_stored_once(labels: list[int], refused: set[int]) ->
 def test_the_gallery_shows_texts_with_the_images_they_are_about() -> None:
     training = training_set([0, 0, 0])
     bank = bank_of([0, 0, 0])
-    assert bank.described(1, training.images) == {
+    assert bank.described(1, training.images.__getitem__) == {
         "image": Described("image 1"),
         "group": Described("group 1", (training.images[1], training.images[1])),
     }
@@ -191,7 +191,7 @@ def test_a_saved_bank_comes_back_the_same(
         arguments = (everyone(bank), bank.zero_shot_labels, 3, 7)
         assert torch.equal(again.rows(label, *arguments), bank.rows(label, *arguments))
     images = training_set(labels).images
-    assert again.described(0, images) == bank.described(0, images)
+    assert again.described(0, images.__getitem__) == bank.described(0, images.__getitem__)
 
 
 def test_saved_bank_has_one_readable_line_per_image(tmp_path: Path) -> None:

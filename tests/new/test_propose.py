@@ -70,6 +70,15 @@ def test_look_at_counts_images_classes_and_broken_files(
         assert words in said, words
 
 
+def test_left_out_files_of_both_folders_are_counted(colour_images: Images) -> None:
+    root = colour_images(per_class=4)
+    labelled = colour_images(per_class=2, folder="labelled")
+    for folder in (root, labelled):
+        (folder / "red" / "raw.nef").touch()
+    (line,) = look_at(root, None, labelled).left_out
+    assert line.startswith("left out 2 files (2 .nef) in image formats that are not read")
+
+
 def test_images_in_class_folders_give_a_warning(colour_images: Images, tmp_path: Path) -> None:
     root = colour_images(classes=("red", "green", "cyan"), per_class=5)
     classes = tmp_path / "classes.txt"

@@ -109,6 +109,44 @@ def test_output_that_cannot_be_written_is_named(
     assert Path("labels.csv.partial").is_file()
 
 
+def test_files_that_look_like_images_are_named_with_code_3(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("photos/notes.txt").touch()
+    assert latte("predict", model, "photos") == 0
+    assert "warning: left out 1 other file (1 .txt)" in capsys.readouterr().err
+    Path("photos/1.cr2").touch()
+    Path("photos/2.psd").touch()
+    assert latte("predict", model, "photos") == 3
+    said = capsys.readouterr().err
+    assert "left out 2 files (1 .cr2, 1 .psd) in image formats that are not read" in said
+    assert "images left out: 2" in said
+    for image in Path("photos").glob("*.png"):
+        image.unlink()
+    assert latte("predict", model, "photos") == 2
+    assert "convert them to JPEG or PNG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("through_stdin", [True, False])
+def test_pipes_devices_and_huge_files_are_not_read(
+    model: Path,
+    through_stdin: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    os.mkfifo("pipe.jpg")
+    Path("device.jpg").symlink_to("/dev/zero")
+    with Path("sparse.jpg").open("wb") as file:
+        file.truncate(3 * 2**30)
+    names = ["pipe.jpg", "device.jpg", "sparse.jpg", "photos/000.png"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(names)))
+    assert latte("predict", model, *(["-"] if through_stdin else names)) == 3
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 2
+    assert said.err.count("it is a pipe or a device") == 2
+    assert "it has more than 1,073,741,824 bytes" in said.err
+
+
 @pytest.fixture
 def heeds_ctrl_c() -> Iterator[None]:
     """Restore Ctrl-C, which a shell disables for background processes."""

@@ -97,7 +97,16 @@ def test_unreadable_images_are_skipped_and_named(recipe: Path, tmp_path: Path) -
     assert (results.training_images, results.skipped_images) == (12, 2)
     with (folder / "data" / "skipped.csv").open() as file:
         assert [row["id"] for row in csv.DictReader(file)] == ["empty.jpg", "text.png"]
-    assert any("skipped 2 images" in line for line in progress.lines)
+    assert any(
+        line.startswith("skipped 2 images (1 .jpg, 1 .png), such as empty.jpg: the file is empty")
+        for line in progress.lines
+    )
+
+
+def test_files_that_look_like_images_are_named_once(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "images" / "1.cr2").touch()
+    _, _, progress = run(recipe, until="data")
+    assert sum("left out 1 file (1 .cr2)" in line for line in progress.lines) == 1
 
 
 def test_limit_draws_a_sample_and_runs_beside_the_whole(recipe: Path) -> None:

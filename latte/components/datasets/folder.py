@@ -20,6 +20,7 @@ from latte.api.sources import (
     CLASS_FOLDERS,
     ClassNames,
     ImageSource,
+    LeftOut,
     ListedPaths,
     existing_folder,
     folder_class_name,
@@ -45,6 +46,11 @@ class FolderOptions(SourceOptions):
         description="labelled images, outside root: a folder with one sub-folder per class, or a "
         "CSV or JSONL file with the columns path (from the file's folder, or absolute) and class",
     )
+    follow_links: bool = Field(
+        default=False,
+        description="allow a describer on another machine to get images outside root that links "
+        "in root lead to; on this machine links are always followed",
+    )
 
 
 class ImageFolderDataset(ImageSource[FolderOptions]):
@@ -53,6 +59,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")
         self._evaluation = _evaluation_path(options, context)
+        self._left_out = LeftOut()
         super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
@@ -78,9 +85,36 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
                 found[image.id] = folders[inner[0]]
         return found
 
+    def warnings(self) -> Sequence[str]:
+        """Return sentences about files that are left out, and about links that leave `root`."""
+        found = [self._links] if self._links else []
+        _ = self._evaluation_images
+        return [*self._left_out.warnings(), *found]
+
+    def check_sending(self, address: str) -> None:
+        """Raise `LatteError` if links leave `root`, unless option `follow_links` is true."""
+        if self._links and not self.options.follow_links:
+            raise LatteError(
+                f"{self._links}; the describer would send images to {address}",
+                where="dataset.root",
+                hint="Remove the links, or allow it with the dataset's option: follow_links: true",
+            )
+
+    @cached_property
+    def _links(self) -> str | None:
+        """Sentence with the number of images outside `root` and one link's target, or None."""
+        paths = ListedPaths(self._root, absolute=False)
+        outside = [one for one in self._training_images if not paths.stays_inside(one.path)]
+        if not outside:
+            return None
+        return (
+            f"{len(outside):,} of {len(self._training_images):,} images are outside {self._root}, "
+            f"where links lead, such as {outside[0].id}, which is {outside[0].path.resolve()}"
+        )
+
     @cached_property
     def _training_images(self) -> tuple[ImageReference, ...]:
-        return images_below(self._root, "dataset.root")
+        return images_below(self._root, "dataset.root", self._left_out)
 
     @cached_property
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
@@ -89,7 +123,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             return ()
         if is_folder(path):
             _refuse_nesting(path, self._root)
-            labelled = labelled_tree(path, self._root, self.lookup)
+            labelled = labelled_tree(path, self._root, self.lookup, self._left_out)
         else:
             paths = ListedPaths(path.parent, absolute=True, id_root=self._root)
             labelled = paths.labelled(path, self.lookup, "path", "class")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from latte.data.sources.classes import ClassLookup
+from latte.data.sources.left_out import LeftOut
 from latte.data.sources.tables import iterate_rows
 from latte.data.sources.walk import list_images
 from latte.interfaces import ImageReference, LabelledImage, LatteError
@@ -55,7 +56,7 @@ class ListedPaths:
         if path.anchor and not self._absolute:
             raise self._refusal(f"{entry!r} is an absolute path", where)
         full = self.root / path
-        if not path.anchor and not self._stays_inside(full):
+        if not path.anchor and not self.stays_inside(full):
             raise self._refusal(f"{entry!r} is a link that leads out of the root", where)
         return image_reference(full, self._id_root)
 
@@ -88,7 +89,11 @@ class ListedPaths:
         refuse_all_missing(unique(places), self.root, str(file))
         return labelled_by_id(labelled)
 
-    def _stays_inside(self, path: Path) -> bool:
+    def stays_inside(self, path: Path) -> bool:
+        """Return False if `path`, which is below the root, is a link that leads out of the root.
+
+        The same holds for a file in a folder that leads out of the root.
+        """
         if path.parent not in self._inside:
             self._inside[path.parent] = self._leads_inside(path.parent)
         # Each folder is checked once, although it may hold thousands of images.
@@ -146,9 +151,12 @@ def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str)
         )
 
 
-def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[LabelledImage, ...]:
+def labelled_tree(
+    folder: Path, id_root: Path, lookup: ClassLookup, left_out: LeftOut | None = None
+) -> tuple[LabelledImage, ...]:
     """Return the images of an ImageFolder tree, labelled by their subfolders and sorted by id.
 
+    Files that are not read as images are added to `left_out`.
     Raises `LatteError` for a subfolder that is not a class, and for images outside subfolders.
 
     Example:
@@ -160,7 +168,7 @@ def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[Lab
         >>> [one.label for one in labelled_tree(Path("test"), Path(), ClassLookup(["dog", "cat"]))]
         [1]
     """
-    paths = list_images(folder, str(folder))
+    paths = list_images(folder, str(folder), left_out)
     inner = [path.relative_to(folder).parts for path in paths]
     stray = [parts[0] for parts in inner if len(parts) == 1]
     if stray:
@@ -178,8 +186,12 @@ def labelled_tree(folder: Path, id_root: Path, lookup: ClassLookup) -> tuple[Lab
     )
 
 
-def images_below(root: Path, where: str) -> tuple[ImageReference, ...]:
+def images_below(
+    root: Path, where: str, left_out: LeftOut | None = None
+) -> tuple[ImageReference, ...]:
     """Return every image below `root`, sorted by id. Raises `LatteError` if there is none.
+
+    Files that are not read as images are added to `left_out`.
 
     Example:
         >>> from pathlib import Path
@@ -189,7 +201,7 @@ def images_below(root: Path, where: str) -> tuple[ImageReference, ...]:
         >>> [image.id for image in images_below(Path("photos"), "dataset.root")]
         ['cats/1.jpg']
     """
-    return by_id([image_reference(path, root) for path in list_images(root, where)])
+    return by_id([image_reference(path, root) for path in list_images(root, where, left_out)])
 
 
 def by_id(images: Iterable[ImageReference]) -> tuple[ImageReference, ...]:

@@ -8,27 +8,20 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from latte.data.formats import IMAGE_SUFFIXES, is_image_name
+from latte.data.sources.left_out import LeftOut
 from latte.interfaces import LatteError
-from latte.io.paths import is_broken_link, is_folder, some, visible_entries
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
-)
+from latte.io.paths import is_folder, visible_entries
 
 _SORTED_AT_ONCE = 10_000
 
 
-def is_image_name(path: Path) -> bool:
-    """Return True if `path` has the suffix of an image file."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def list_images(root: Path, where: str) -> list[Path]:
+def list_images(root: Path, where: str, left_out: LeftOut | None = None) -> list[Path]:
     """Return all files below `root` with an image suffix. Raises `LatteError` if there are none.
 
     They are not sorted. Hidden files and folders are left out. Links are followed, and a folder is
-    listed once even if several links lead to it. A broken link to a file is listed; reading it
-    raises an error.
+    listed once even if several links lead to it. A broken link, a pipe or a device with an image
+    suffix is listed; reading it raises an error. All other files are added to `left_out`.
 
     Example:
         >>> from pathlib import Path
@@ -38,16 +31,29 @@ def list_images(root: Path, where: str) -> list[Path]:
         >>> [path.name for path in list_images(Path("photos"), "dataset.root")]
         ['1.jpg']
     """
-    files = list(files_below(root))
-    images = [path for path in files if is_image_name(path)]
+    left_out = LeftOut() if left_out is None else left_out
+    images = list(iterate_images(root, left_out=left_out))
     if not images:
-        others = sorted({path.suffix.lower() or path.name for path in files})
         raise LatteError(
-            f"no images below {root}" + (f", only {some(others)}" if others else ""),
+            f"no images below {root}",
             where=where,
-            hint=f"Files that end in {', '.join(sorted(IMAGE_SUFFIXES))} are read.",
+            hint="\n  ".join(left_out.warnings())
+            or f"Files that end in {', '.join(sorted(IMAGE_SUFFIXES))} are read.",
         )
     return images
+
+
+def iterate_images(
+    root: Path,
+    unlisted: Callable[[LatteError], None] | None = None,
+    left_out: LeftOut | None = None,
+) -> Iterator[Path]:
+    """Yield the files of `files_below` that are read as images; add the others to `left_out`."""
+    for path in files_below(root, unlisted):
+        if is_image_name(path):
+            yield path
+        elif left_out is not None:
+            left_out.add(path)
 
 
 def list_folders(root: Path) -> list[Path]:
@@ -65,7 +71,7 @@ def list_folders(root: Path) -> list[Path]:
 
 
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
-    """Yield every visible file below `root`; folders that links lead to come last.
+    """Yield everything visible below `root` but folders; folders that links lead to come last.
 
     The entries of a folder, files and sub-folders together, are visited in name order. A folder
     with more than 10,000 entries is sorted in chunks of 10,000, to bound the memory. `unlisted` is
@@ -87,7 +93,7 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
                 open_folders.append(_entries(path, seen, unlisted))
             elif entry.is_symlink() and is_folder(path):
                 linked.append(path)
-            elif _is_file(entry) or is_broken_link(path):
+            else:
                 yield path
 
 
@@ -109,10 +115,3 @@ def _entries(
         if unlisted is None:
             raise failure from error
         unlisted(failure)
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False

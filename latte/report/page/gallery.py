@@ -10,8 +10,8 @@ from typing import Literal
 
 from PIL import Image, ImageOps
 
-from latte.data.images import UnreadableImageError, decode_image
-from latte.interfaces import Described, GalleryEntry, ImageReference, RunResults
+from latte.data.images import open_image
+from latte.interfaces import Described, GalleryEntry, ImageReference, LatteError, RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural
 from latte.results.identity import is_oracle
@@ -89,7 +89,7 @@ class Thumbnails:
     def get(self, image: ImageReference, size: int, *, square: bool = False) -> Thumbnail | None:
         """Return a thumbnail whose longer side has `size` pixels, or of the central square.
 
-        Returns None if the image cannot be read.
+        Returns None if the image cannot be read, or has changed during the run.
         """
         key = (image.id, size, square)
         if key not in self._made:
@@ -174,8 +174,8 @@ def _share(number: int, total: int) -> str:
 
 def _make(image: ImageReference, size: int, *, square: bool) -> Thumbnail | None:
     try:
-        picture = decode_image(image.read_bytes(), at_least=2 * size)
-    except (OSError, UnreadableImageError):
+        picture = open_image(image, at_least=2 * size)
+    except LatteError:
         return None
     resize = ImageOps.fit if square else ImageOps.contain
     return _encode(resize(picture, (size, size), Image.Resampling.LANCZOS))

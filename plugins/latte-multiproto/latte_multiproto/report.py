@@ -14,9 +14,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
-from latte.api import Reporter, RunResults
+from latte.api import ImageReference, LatteError, Reporter, RunResults, open_image
 from latte_multiproto.options import GalleryOptions
 from latte_multiproto.run_files import ImagePaths, RunFiles, missing_files, read_run
 from latte_multiproto.variance import class_view
@@ -96,12 +96,12 @@ class _Pages:
         path = self._paths.find(image)
         if path is None:
             return None
+        size = self._options.thumbnail
         try:
-            with Image.open(path) as opened:
-                size = self._options.thumbnail
-                picture = ImageOps.contain(opened.convert("RGB"), (size, size))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            opened = open_image(ImageReference(image, path), at_least=2 * size)
+        except LatteError:
             return None
+        picture = ImageOps.contain(opened, (size, size))
         buffer = BytesIO()
         picture.save(buffer, "JPEG", quality=80, optimize=True)
         return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -25,8 +25,8 @@ from latte_openai.errors import (
     no_server,
     raise_for_status,
 )
-from latte_openai.keys import is_loopback, masked, read_key
-from latte_openai.options import OpenAIOptions
+from latte_openai.keys import masked, read_key
+from latte_openai.options import OpenAIOptions, is_loopback
 
 _FIRST_RETRIES = 2
 """Number of retries until a first request is answered: the server is probably not running."""

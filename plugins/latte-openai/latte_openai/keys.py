@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from latte.api import LatteError
-from latte_openai.options import DEFAULT_KEY_ENV, OpenAIOptions
+from latte_openai.options import DEFAULT_KEY_ENV, OpenAIOptions, is_loopback
 
 _SHORTEST_SECRET = 12
 """Shortest key that is masked; shorter ones are placeholders such as `ollama`, not secrets."""
@@ -52,16 +51,6 @@ def masked(text: str, key: SecretStr | None) -> str:
     if key is None or len(key) < _SHORTEST_SECRET:
         return text
     return text.replace(key.get_secret_value(), "***")
-
-
-def is_loopback(base_url: str) -> bool:
-    """Return True if requests to `base_url` stay on this machine."""
-    host = urlsplit(base_url).hostname or ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_unspecified
 
 
 def _is_exposed(base_url: str) -> bool:

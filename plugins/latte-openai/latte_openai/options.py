@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -44,6 +45,16 @@ def check_base_url(url: str) -> str:
     if path.endswith("/chat/completions"):
         raise ValueError("must end before /chat/completions, which is added to it")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def is_loopback(base_url: str) -> bool:
+    """Return True if requests to `base_url` stay on this machine."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 def check_variable(name: str) -> str:
@@ -168,6 +179,11 @@ class OpenAIOptions(Options):
     _is_an_address = field_validator("base_url")(check_base_url)
     _is_a_variable = field_validator("key_env")(check_variable)
     _is_harmless = field_validator("extra_body")(check_extra_body)
+
+    @property
+    def sends_images_to(self) -> str | None:
+        """Return the server's address, or None if the server is on this machine."""
+        return None if is_loopback(self.base_url) else self.base_url
 
     @property
     def varies(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from latte_openai.errors import RequestError
-from latte_openai.keys import is_loopback
+from latte_openai.options import is_loopback
 from openai_double import Asked, Reply, chat_server, describer, questions, said, without_sleeping
 
 from latte.api import LatteError

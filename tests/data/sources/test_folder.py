@@ -43,10 +43,12 @@ def test_every_image_below_the_folder_is_listed_by_id(context: Context, photos: 
 
 
 @pytest.mark.parametrize(
-    "suffix", ["jpg", "JPG", "jpeg", "png", "webp", "bmp", "gif", "tif", "TIFF", "ppm"]
+    "suffix",
+    [*("jpg", "JPG", "jpeg", "png", "webp", "bmp", "gif", "tif", "TIFF", "ppm", "avif", "heic")],
 )
 def test_these_suffixes_are_images(context: Context, tmp_path: Path, suffix: str) -> None:
-    write_picture(tmp_path / "photos" / f"x.{suffix}")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / f"x.{suffix}").touch()
     (tmp_path / "photos" / "notes.txt").write_text("no image")
     assert ids(dataset(context)) == [f"x.{suffix}"]
 
@@ -84,9 +86,15 @@ def test_links_to_images_elsewhere_are_listed(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_that_looks_like_an_image_is_left_out(context: Context, photos: Path) -> None:
+def test_a_pipe_that_looks_like_an_image_is_listed_and_not_read(
+    context: Context, photos: Path
+) -> None:
     os.mkfifo(photos / "pipe.jpg")
-    assert "pipe.jpg" not in ids(dataset(context))
+    os.mkfifo(photos / "pipe")
+    pipe = dataset(context).training_images()[-1]
+    assert pipe.id == "pipe.jpg"
+    with pytest.raises(OSError, match="a pipe or a device"):
+        pipe.read_bytes()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs file names of any bytes")
@@ -123,9 +131,53 @@ def test_a_missing_folder_like_no_other_is_answered_with_what_there_is(
 
 def test_a_folder_without_images_says_what_it_holds(context: Context, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "x.heic").write_bytes(b"")
-    with pytest.raises(LatteError, match=r"no images below .*photos, only \.heic"):
+    (tmp_path / "photos" / "x.CR2").write_bytes(b"")
+    with pytest.raises(LatteError, match=r"no images below .*photos") as caught:
         dataset(context).training_images()
+    assert "1 file (1 .cr2) in image formats that are not read" in str(caught.value)
+
+
+def test_files_in_both_folders_that_look_like_images_are_named(
+    context: Context, photos: Path, tmp_path: Path
+) -> None:
+    write_picture(tmp_path / "test" / "cat" / "1.png").rename(tmp_path / "test" / "IMG_1")
+    write_picture(tmp_path / "test" / "cat" / "2.png")
+    (photos / "1.nef").touch()
+    (photos / "notes.txt").touch()
+    assert dataset(context).warnings() == [
+        f"left out 1 file (1 .nef) in image formats that are not read, such as {photos}/1.nef: "
+        "convert them to JPEG or PNG",
+        "left out 1 other file (1 .txt)",
+    ]
+    assert dataset(context, evaluation="test").warnings()[1] == (
+        "left out 1 file (1 without suffix) with the content but not the name of an image, "
+        f"such as {tmp_path}/test/IMG_1: name it with .png"
+    )
+
+
+@pytest.mark.parametrize("link", ["holiday", "beach.jpg"])
+def test_links_out_of_the_folder_are_named_and_not_sent(
+    context: Context, photos: Path, tmp_path: Path, link: str
+) -> None:
+    private = write_picture(tmp_path / "private" / "1.jpg")
+    (photos / link).symlink_to(private if "." in link else private.parent)
+    source = dataset(context)
+    shown = link if "." in link else f"{link}/1.jpg"
+    (warning,) = source.warnings()
+    assert warning == (
+        f"1 of 4 images are outside {photos}, where links lead, such as {shown}, which is {private}"
+    )
+    with pytest.raises(LatteError, match=r"would send images to https://a\.b") as caught:
+        source.check_sending("https://a.b")
+    assert "follow_links: true" in (caught.value.hint or "")
+    dataset(context, follow_links=True).check_sending("https://a.b")
+
+
+def test_links_within_the_folder_may_be_sent(context: Context, photos: Path) -> None:
+    (photos / "again.jpg").symlink_to("b.jpg")
+    (photos / "loop.jpg").symlink_to("loop.jpg")
+    assert dataset(context).warnings() == []
+    dataset(context).check_sending("https://a.b")
 
 
 def test_sub_folders_can_name_the_classes(context: Context, tmp_path: Path) -> None:

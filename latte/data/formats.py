@@ -1,0 +1,51 @@
+"""Image formats by file name and by content: which files are images, and which of them are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+IMAGE_SUFFIXES = frozenset(
+    {
+        *{".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".ppm"},
+        *{".tif", ".tiff", ".webp"},
+    }
+)
+"""Suffixes of the files that are read as images."""
+
+UNREAD_SUFFIXES = frozenset(
+    {
+        *{".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2"},
+        *{".eps", ".exr", ".hdr", ".ico", ".jxl", ".psd", ".svg", ".tga", ".xcf"},
+    }
+)
+"""Suffixes of image files in formats that are not read, such as camera raw formats."""
+
+HEAD_BYTES = 16
+"""Number of bytes at the start of a file that show its format."""
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"GIF8", ".gif"),
+    (b"II*\0", ".tif"),
+    (b"MM\0*", ".tif"),
+)
+_BRANDS = {  # of the ISO base media file format
+    ".avif": frozenset({b"avif", b"avis"}),
+    ".heic": frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}),
+}
+
+
+def is_image_name(path: Path) -> bool:
+    """Return True if `path` has the suffix of a file that is read as an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def suffix_by_content(head: bytes) -> str | None:
+    """Return the usual suffix of an image that starts with `head`, or None for other content."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ".webp"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        return next((suffix for suffix, brands in _BRANDS.items() if brand in brands), None)
+    return next((suffix for start, suffix in _SIGNATURES if head.startswith(start)), None)
