@@ -23,7 +23,7 @@ from latte.interfaces import (
 )
 from latte.results.finished import FinishedRun, PseudoLabels
 from latte.results.stored import explained, same_count
-from latte.run.adapted import load_classifiers, mean_similarities
+from latte.run.adapted import load_classifiers, mean_similarities, refuse_other_width
 from latte.run.describing import load_bank
 from latte.run.images import Images
 from latte.run.measuring import split_rows
@@ -53,6 +53,7 @@ def collect_results(
     bank = load_bank(workspace, images)
     zero_shot = load_zero_shot(folder.zero_shot, images)
     classifiers = load_classifiers(run)
+    refuse_other_width(run, classifiers, zero_shot.class_features.shape[1])
     done = {stage: record for stage, record in run.records.items() if stage != "report"}
     return RunResults(
         folder=folder.path,

@@ -49,7 +49,7 @@ def copies(run: Path, gains: list[int]) -> list[Path]:
         recipe.write_text(recipe.read_text().replace("seed: 0", f"seed: {number}"))
         path = folder / "evaluation.json"
         zero_shot, adapted = json.loads(path.read_text())
-        adapted["top1"]["value"] = right / 6
+        adapted["top1"] = {"value": right / 6, "low": 0, "high": 1}
         path.write_text(json.dumps([zero_shot, adapted]))
         made.append(folder)
     return made
