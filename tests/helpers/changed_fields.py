@@ -69,7 +69,7 @@ def change(path: Path, place: Place, value: object) -> None:
 def _first_row(fill: float) -> Callable[[Tensor], Tensor]:
     def changed(tensor: Tensor) -> Tensor:
         changed = tensor.clone()
-        changed[:1] = fill
+        changed[:1] = fill if changed.is_floating_point() or abs(fill) < 2 else 2**40
         return changed
 
     return changed
