@@ -196,7 +196,7 @@ def test_a_run_that_was_stopped_says_what_finishes_it(squares: Path, latte: Latt
 @pytest.mark.parametrize(
     ("name", "words", "remedy"),
     [
-        ("zero_shot.safetensors", "damaged (there is no such file)", "run the recipe again"),
+        ("zero_shot.safetensors", "damaged (there is no such file)", "latte run RECIPE"),
         ("descriptions.jsonl", "stage `describe` of this run is not finished", "latte run"),
         ("prototypes.safetensors", "stage `train` of this run", "latte run"),
     ],
