@@ -16,13 +16,19 @@ _TOKENIZER_OPTIONS = frozenset(
     {"clean", "strip_sep_token", "language", "additional_special_tokens", "reduction_mask"}
 )
 """Options of open_clip's own tokenizers; open_clip passes other options on to transformers."""
+_LARGEST_SIZE = 2**20
+_MOST_LAYERS = 1000
 
 
 def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
-    """Raise `LatteError` for a `model_cfg` that would run code or use a network."""
+    """Raise `LatteError` for a `model_cfg` that would run code, use a network or fill memory."""
     text, vision = config["text_cfg"], config["vision_cfg"]
     if not isinstance(text, Mapping) or not isinstance(vision, Mapping):
         raise LatteError(f"{name} does not describe an open_clip model", where=where)
+    if any(abs(one) > _LARGEST_SIZE for one in _numbers(config)) or any(
+        one > _MOST_LAYERS for tower in (text, vision) for one in _numbers(tower.get("layers"))
+    ):
+        raise LatteError(f"{name} describes a model that is too large", where=where)
     options = text.get("tokenizer_kwargs") or {}
     unknown = sorted({*map(str, options)} - _TOKENIZER_OPTIONS)
     if unknown:
@@ -38,6 +44,15 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
             where=where,
             hint="only towers that timm itself has are built: timm_model_name without : and /",
         )
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield all numbers in JSON data."""
+    if isinstance(value, Mapping | list):
+        for below in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(below)
+    elif isinstance(value, int | float):
+        yield value
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from latte.cli.output import echo, print_json, results
 from latte.cli.shared import (
+    ForceOption,
     JsonOption,
     LimitOption,
     QuietOption,
@@ -175,11 +176,13 @@ def export(
     describer: DescriberOption = None,
     prompt: PromptOption = None,
     cache: CacheOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Write texts and refusals to a file that another machine can import."""
-    from latte.describe.import_export import export_texts, find_format
+    from latte.describe.import_export import export_texts, find_format, refuse_other_file
 
     chosen = find_format(format_, file)
+    refuse_other_file(file, chosen, force=force)
 
     def wanted(record: StoredText) -> bool:
         return (describer or "") in record.describer and (prompt or "") in record.prompt

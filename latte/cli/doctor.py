@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -13,14 +12,13 @@ from typing import Any
 from latte.cli.output import print_json, results
 from latte.cli.shared import JsonOption
 from latte.interfaces import LatteError
+from latte.io.redaction import is_secret
 from latte.registry.discovery import discover_plugins
 from latte.report.numbers import size
 from latte.report.terminal import fitted
 from latte.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "transformers", "timm", "pydantic")
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"(sk|pk|hf|gh[a-z]|glpat)[-_]\S{8,}|[\w+=-]{32,}|.*://[^/\s]*@.*")
 
 
 def doctor(json: JsonOption = False) -> None:
@@ -109,7 +107,7 @@ def _plugins() -> dict[str, list[str]]:
 
 def _environment() -> dict[str, str]:
     return {
-        name: "(hidden)" if _SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value) else value
+        name: "(hidden)" if is_secret(name, value) else value
         for name, value in sorted(os.environ.items())
         if name.startswith("LATTE_")
     }

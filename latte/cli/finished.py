@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from latte.cli.output import echo, print_json, write_file
-from latte.cli.shared import CandidateOption, JsonOption, QuietOption, RunArgument, RunsArgument
+from latte.cli.shared import (
+    CandidateOption,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    RunsArgument,
+)
 
 if TYPE_CHECKING:
     from latte.interfaces import LatteError
+
+HTML_START = "<!doctype html>"
 
 
 def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
@@ -93,12 +102,17 @@ def compare(
         Path | None, typer.Option(metavar="FILE", help="Also write it as one HTML page.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Show finished runs in one table; runs that differ only in their seed are averaged."""
+    from latte.io.paths import refuse_other_kind
     from latte.report.comparison.comparison import compare_runs
-    from latte.report.comparison.export import as_csv, as_json
+    from latte.report.comparison.export import CSV_START, as_csv, as_json
     from latte.report.comparison.terminal import table
 
+    for file, start in ((csv, CSV_START), (html, HTML_START)):
+        if file:
+            refuse_other_kind(file, start, force=force)
     comparison = compare_runs(runs, against)
     print_skipped(comparison.skipped)
     if csv:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from latte.cli.output import echo, rows_stream
-from latte.cli.shared import CandidateOption, QuietOption, RunArgument
+from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument
 from latte.interfaces import LatteError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ SOME_SKIPPED = 3
 """Exit code if some images could not be read."""
 STDIN = "-"
 AUTO = "auto"
+_STARTS = {"csv": ("image,class_1,", "image,source,class_1,"), "jsonl": ('{"image": ',)}
+"""Begins of the files that this command writes, by format."""
 
 
 ImagesArgument = Annotated[
@@ -100,6 +102,7 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     candidate: CandidateOption = False,
     quiet: QuietOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Classify IMAGES; the exit code is 3 if some images could not be read and were left out.
 
@@ -114,9 +117,12 @@ def predict(
     from latte.cli.progress import make_progress
     from latte.data.sources.left_out import LeftOut
     from latte.evaluate.predictions import with_unknown
+    from latte.io.paths import refuse_other_kind
     from latte.predict.predictor import load
     from latte.predict.priors import shares_line
 
+    if output is not None:
+        refuse_other_kind(output, *_STARTS[format_], force=force)
     progress = make_progress(quiet)
     total = _count(images)
     model = load(run, device, progress, candidate=candidate)

@@ -9,7 +9,7 @@ import typer
 
 from latte.cli import completion
 from latte.cli.output import echo, print_json, results, write_file
-from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group
+from latte.cli.shared import ForceOption, JsonOption, RecipeArgument, SetOption, command_group
 from latte.interfaces import LatteError
 from latte.new import METHODS
 from latte.report.terminal import WIDTH, fitted, in_lines, indented
@@ -283,13 +283,17 @@ def schema(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write it there; default: print it."),
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Print a JSON Schema of recipes with every installed component, for your editor."""
     import json
 
+    from latte.io.paths import refuse_other_kind
     from latte.recipe.schema import recipe_schema
     from latte.registry.registry import load_registry
 
+    if output is not None:
+        refuse_other_kind(output, '{\n  "$schema"', force=force)
     text = json.dumps(recipe_schema(load_registry()), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         echo(text, nl=False)

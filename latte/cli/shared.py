@@ -110,6 +110,9 @@ CandidateOption = Annotated[
         "--candidate", help="Use the adapted model even if the run's guard did not fully accept it."
     ),
 ]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Overwrite a file of any kind; default: only a result.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

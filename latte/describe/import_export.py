@@ -26,6 +26,7 @@ from latte.describe.store import (
 )
 from latte.interfaces import LatteError, RecipeErrors
 from latte.io.files import write_atomically
+from latte.io.paths import refuse_other_kind
 
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -44,6 +45,11 @@ def find_format(name: str | None, path: Path) -> Format:
     raise LatteError(
         f"there is no format `{name}`", where="--format", hint=f"formats: {', '.join(FORMATS)}"
     )
+
+
+def refuse_other_file(path: Path, format_: Format, *, force: bool) -> None:
+    """Raise `LatteError` if `path` is a file that is no export in this format."""
+    refuse_other_kind(path, "PAR1" if format_ == "parquet" else '{"schema": ', force=force)
 
 
 def write_records(path: Path, format_: Format, records: Iterable[StoredText]) -> None:

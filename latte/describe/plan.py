@@ -24,6 +24,7 @@ from latte.interfaces import (
     LatteError,
 )
 from latte.io.files import digest
+from latte.io.redaction import one_line, redact
 from latte.toolkit.seeds import seed_from
 
 
@@ -152,7 +153,12 @@ class _Draft:
         self._prompts: dict[str, int] = {}
 
     def plan(self) -> Plan:
-        """Return the plan, with equal questions merged."""
+        """Return the plan, with equal questions merged.
+
+        Raises `LatteError` if a prompt, or the describer's fingerprint, contains a secret.
+        """
+        for text in (self.describer.fingerprint, *self._prompts):
+            _refuse_secrets(text)
         asked = [one for one, _ in self.descriptions.values()]
         requests = Requests(asked, [*self._prompts])
         described = {
@@ -198,6 +204,18 @@ class _Draft:
         if images == 1:
             return SINGLE
         return SEPARATE if images <= self.describer.max_images else GRID
+
+
+def _refuse_secrets(text: str) -> None:
+    """Raise `LatteError` if `text`, which is stored and exported, contains a secret."""
+    shown = redact(text)
+    if shown != text:
+        raise LatteError(
+            f"a secret would be stored with the texts, in `{one_line(shown)[:200]}`",
+            where="describer",
+            hint="prompts and fingerprints of describers are stored and exported: take the value "
+            "out of them",
+        )
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,27 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
+    """Raise `LatteError` if a result would replace a file of another kind at `path`.
+
+    A file is of the same kind if it is empty or begins with one of `starts`, as earlier results of
+    the command do. With `force`, any file may be replaced.
+    """
+    if force or not is_file(path):
+        return
+    try:
+        with path.open("rb") as file:
+            begin = file.read(max(map(len, starts)))
+    except OSError as error:
+        raise LatteError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    if begin and not begin.startswith(tuple(map(str.encode, starts))):
+        raise LatteError(
+            "this is another kind of file, and is not overwritten",
+            where=str(path),
+            hint="name another file, or overwrite it: --force",
+        )
+
+
 def some(names: Sequence[str]) -> str:
     """Return the first five names and the number of the others, for messages.
 

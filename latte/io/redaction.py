@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -14,9 +15,17 @@ MIN_SECRET_LENGTH = 8
 """Shorter values of secret variables are not redacted: any text may contain them by chance."""
 
 _SECRET_VARIABLE = re.compile(
-    r"(?i)secret|passw|passphrase|credential|cookie|token(?!iz)|key$|_pwd|(^|_)(keys?|auth(orization)?)(_|$)"
+    r"(?i)secret|passw|passphrase|credential|cookie|webhook|token(?!iz)|key\d*$|_pwd|_pass$"
+    r"|(^|_)(keys?|auth(orization)?|pass|pat|pw|jwt|dsn|sas|bearer|conn(ection)?_str(ing)?)(_|$)"
 )
-_SECRET_OPTION = re.compile(r"(?i)(api_?key|token|secret|passw|credential|authorization)")
+_SECRET_OPTION = re.compile(
+    r"(?i)(api_?key|token|secret|passw|credential|authorization|cookie|webhook)"
+)
+_ISSUED = re.compile(r"((sk|pk|glpat|xox[a-z])-|(hf|gh[a-z]|github_pat)_)\S{8,}")
+"""Values that begin with the prefix of a known service's keys."""
+_RANDOM_RUN = re.compile(r"[A-Za-z0-9]{20,}")
+_RANDOM_CHARACTERS = 10
+"""Smallest number of different characters in a run that looks random."""
 _USER_IN_URL = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
 _HIDDEN = "(hidden)"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -25,19 +34,41 @@ _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return True if `name` is that of a secret, or if `value` contains a URL with a password."""
-    return bool(_SECRET_VARIABLE.search(name) or _USER_IN_URL.search(value))
+    """Return True for the name of a secret, a URL with a password, and a value like a random key.
+
+    Paths do not count as random: folders are often named by a digest.
+    """
+    known = _SECRET_VARIABLE.search(name) or _USER_IN_URL.search(value) or _ISSUED.fullmatch(value)
+    return bool(known) or _looks_random(value)
+
+
+def _looks_random(value: str) -> bool:
+    """Return True if `value` has 20 letters and digits in a row, as keys do and names do not."""
+    if "://" not in value and re.search(r"[/\\]", value):
+        return False
+    return any(
+        len({*run}) >= _RANDOM_CHARACTERS and re.search("[0-9]", run) and re.search("[A-Za-z]", run)
+        for run in _RANDOM_RUN.findall(value)
+    )
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Replace values of secret variables by the variables' names, and hide passwords in URLs.
 
-    `environment` defaults to the environment variables of this process.
+    Values are also found as JSON and URLs escape them. `environment` defaults to the environment
+    variables of this process.
     """
     for name, value in (os.environ if environment is None else environment).items():
-        if len(value) >= MIN_SECRET_LENGTH and value in text and is_secret(name, value):
-            text = text.replace(value, f"${{{name}}}")
+        if len(value) >= MIN_SECRET_LENGTH:
+            for spelled in _spellings(value):
+                if spelled in text and is_secret(name, value):
+                    text = text.replace(spelled, f"${{{name}}}")
     return without_passwords(text)
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    escaped = json.dumps(value)[1:-1]
+    return value, escaped, escaped.replace("/", "\\/"), quote(value, "", errors="replace")
 
 
 def without_passwords(text: str) -> str:

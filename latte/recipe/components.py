@@ -17,6 +17,9 @@ from latte.registry.registry import Registry
 from latte.registry.spec import BY, NAME, USE, Kind, reserved_keys
 
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_ASKING: tuple[Kind, ...] = ("describer", "description")
+_PROMPT = "prompt"
+"""Part of the names of options that hold prompts, such as `system_prompt`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Components:
         reserved, own = reserved_keys(spec.kind), node
         for key in reserved:
             own = own.replaced(key, None)
+        if spec.kind in _ASKING:
+            self._refuse_variables_in_prompts(own, path)
         options = self._validator.validated(found.model, own, path, reserved=reserved)
         label = spec.name if name is None else label_of(name, (*path, NAME), self._mistakes)
         by = node.child(BY) if BY in reserved else None
@@ -58,6 +63,20 @@ class Components:
             return None
         registered = found.registered
         return Choice(spec, registered.distribution, registered.version, label, options, describer)
+
+    def _refuse_variables_in_prompts(self, component: Node, path: KeyPath) -> None:
+        """Report each prompt with a variable: prompts are stored and exported with the texts."""
+        for key, node in component.items():
+            prompts = [node, *(below for _, below in node.items())] if _PROMPT in str(key) else []
+            for prompt in prompts:
+                for name in prompt.origin.variables:
+                    self._mistakes.add(
+                        prompt.origin,
+                        (*path, key),
+                        f"a prompt cannot contain the variable {name}: prompts are stored and "
+                        "exported with the texts",
+                        "Write the text itself.",
+                    )
 
     def _look_up(self, path: KeyPath) -> Found | None:
         kind, node = kind_at(path), find(self._root, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,13 @@ from latte.interfaces.guard import check_verdict
 from latte.recipe.components import is_label
 from latte.recipe.data_files import read_nodes
 from latte.recipe.variables import AsWritten
+from latte.results.checks import (
+    check_calibration,
+    check_evaluations,
+    check_held_back,
+    check_present,
+    distinct_names,
+)
 from latte.results.folder import RunFolder, StageRecord
 from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
@@ -84,9 +90,13 @@ class FinishedRun:
     @cached_property
     def source(self) -> Source:
         """The recipe's path and the run's limit on the number of images."""
-        return read_stored(
-            self.folder.source, Source, "run its recipe again, which writes it again"
-        )
+        found = read_stored(self.folder.source, Source)
+        with explained(self.folder.source):
+            if "\0" in found.recipe or not found.recipe:
+                raise ValueError("its recipe is no path")
+            if found.limit is not None and found.limit < 1:
+                raise ValueError("its limit is no number of images")
+        return found
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -131,8 +141,9 @@ class FinishedRun:
             )
         with open_tensors(self.folder.prototypes, framework="np") as file:
             about = metadata(file)
-            names, learners = _distinct(about["class_names"]), _distinct(about["learners"])
-            if not learners or not all(map(is_label, learners)):
+            names = distinct_names(about["class_names"])
+            learners = distinct_names(about["learners"])
+            if not all(map(is_label, learners)):
                 raise ValueError("a learner has a name that no recipe can give it")
         return names, learners
 
@@ -141,8 +152,7 @@ class FinishedRun:
         """The accuracies that stage `evaluate` measured; empty without an evaluation split."""
         found = read_stored(self.folder.evaluation, list[Evaluation])
         with explained(self.folder.evaluation):
-            for one in found:
-                _check_evaluation(one)
+            check_evaluations(found)
         return tuple(found)
 
     @cached_property
@@ -164,7 +174,10 @@ class FinishedRun:
     def held_back(self) -> tuple[HeldBack, ...]:
         """Counts of the texts that gates held back, per description and gate."""
         path = self.folder.gates
-        return tuple(read_stored(path, list[HeldBack])) if path.exists() else ()
+        found = read_stored(path, list[HeldBack]) if path.exists() else []
+        with explained(path):
+            check_held_back(found)
+        return tuple(found)
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -174,8 +187,7 @@ class FinishedRun:
             return None
         found = read_stored(path, Calibration)
         with explained(path):
-            if not all(math.isfinite(one) and one > 0 for one in (found.scale, found.logit_scale)):
-                raise ValueError("a scale is not a positive number")
+            check_calibration(found)
         return found
 
     @cached_property
@@ -186,12 +198,7 @@ class FinishedRun:
             return None
         found = read_stored(path, PresentNames)
         with explained(path):
-            if not 0 <= found.low <= found.expected <= found.high <= len(self.class_names):
-                raise ValueError("its number of classes is not within its interval")
-            if len({*found.unsupported}) < len(found.unsupported):
-                raise ValueError("a class without an image occurs twice")
-            if unknown := {*found.unsupported} - {*self.class_names}:
-                raise ValueError(f"{min(unknown)} is none of the classes")
+            check_present(found, self.class_names)
         return found
 
     @cached_property
@@ -322,25 +329,3 @@ class _LabelledImage:
 
     key: str
     label: int
-
-
-def _distinct(value: Any) -> tuple[str, ...]:
-    """Return a list of distinct texts as a tuple. Raises `ValueError` for other values."""
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError("its names are not a list of texts")
-    if len(set(value)) < len(value):
-        raise ValueError("a name occurs twice")
-    return tuple(value)
-
-
-def _check_evaluation(found: Evaluation) -> None:
-    """Raise `ValueError` if counts or shares are impossible in an evaluation."""
-    right = [one.correct <= one.images and one.correct >= 0 for one in found.classes]
-    total = sum(one.images for one in found.classes)
-    shares = [found.top5, found.mean_per_class]
-    for interval in filter(None, (found.top1, found.gain)):
-        shares += [interval.value, interval.low, interval.high]
-    if not all(right) or total != found.images:
-        raise ValueError(f"{found.name}: its counts do not add up")
-    if not all(math.isfinite(share) and abs(share) <= 1 + 1e-9 for share in shares):
-        raise ValueError(f"{found.name}: a share is not between 0 and 1")

@@ -15,7 +15,7 @@ from typing import IO
 from latte import distributed
 from latte.interfaces import LatteError
 from latte.io.files import remove_leftovers, write_json
-from latte.results.stored import read_stored
+from latte.results.stored import explained, read_stored
 
 try:
     import fcntl
@@ -118,7 +118,9 @@ class RunFolder:
         record = self.recorded(stage)
         if record is None:
             return None
-        return record if all((self.path / name).exists() for name in record.outputs) else None
+        # Unlike `Path.exists`, this is false for a name that no file can have.
+        is_there = (os.path.exists(self.path / name) for name in record.outputs)  # noqa: PTH110
+        return record if all(is_there) else None
 
     def recorded(self, stage: str) -> StageRecord | None:
         """Return the record of `stage` even if its outputs no longer exist; None if it has none."""
@@ -255,7 +257,13 @@ class RunFolder:
 
     def _state(self) -> dict[str, StageRecord]:
         path = self.path / "state.json"
-        return read_stored(path, dict[str, StageRecord], _STATE_HINT) if path.exists() else {}
+        if not path.exists():
+            return {}
+        found = read_stored(path, dict[str, StageRecord], _STATE_HINT)
+        with explained(path, _STATE_HINT):
+            if any(min(one.seconds, one.peak_memory_mb or 0) < 0 for one in found.values()):
+                raise ValueError("a time or a memory is negative")
+        return found
 
     def _write_state(self, state: Mapping[str, StageRecord]) -> None:
         plain = {stage: asdict(record) for stage, record in state.items()}

@@ -12,10 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from latte.interfaces import LatteError
+from latte.results.checks import check_numbers
 
 LARGEST_JSON = 2**28
 """Largest JSON file in bytes; the largest that latte writes has about fifty bytes per class."""
-DO_AGAIN = "remove it and run the recipe again, which writes it again"
+DO_AGAIN = "remove it and write it again: latte run RECIPE"
 
 StoredT = TypeVar("StoredT")
 
@@ -23,7 +24,9 @@ StoredT = TypeVar("StoredT")
 def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> StoredT:
     """Return a JSON file's value as `kind`. Raises `LatteError` if it has another type."""
     with explained(path, hint):
-        return TypeAdapter(kind).validate_json(_bytes(path), strict=True)
+        data = _bytes(path)
+        check_numbers(data)
+        return TypeAdapter(kind).validate_json(data, strict=True)
 
 
 def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> list[StoredT]:

@@ -16,12 +16,13 @@ from latte.backbone.encode import encode_cached_images
 from latte.backbone.load import load_backbone
 from latte.data.cache import ImageCache
 from latte.evaluate.similarities import Similarities
-from latte.interfaces import Backbone, Classifier, Progress
+from latte.interfaces import Backbone, Classifier, LatteError, Progress
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import write_atomically
+from latte.results.checks import LARGEST_SCALE, LARGEST_WEIGHT
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.results.stored import open_tensors
+from latte.results.stored import DO_AGAIN, open_tensors, same_count
 from latte.train.learner import Learner
 
 
@@ -152,6 +153,8 @@ def load_adapted(
         Member(name, _load_model(models[name], device), classifier)
         for name, classifier in classifiers.items()
     )
+    for member in members:
+        refuse_other_width(source, classifiers, member.backbone.embedding_width)
     return Adapted(source.class_names, members)
 
 
@@ -165,6 +168,12 @@ def load_classifiers(run: FinishedRun) -> dict[str, Classifier]:
         return {name: _classifier(file, name, classes) for name in names}
 
 
+def refuse_other_width(run: FinishedRun, classifiers: Mapping[str, Classifier], width: int) -> None:
+    """Raise `LatteError` unless all prototypes are as wide as the image features, `width`."""
+    widths = [one.weights.shape[1] for one in classifiers.values()]
+    same_count(run.folder.prototypes, "numbers per prototype", [*widths, width])
+
+
 def _classifier(file: Any, learner: str, classes: int) -> Classifier:
     """Return one learner's prototypes. Raises `ValueError` unless they cover `classes` classes."""
     # Copies have the memory alignment of the saved tensors. Memory-mapped tensors do not, and
@@ -174,17 +183,27 @@ def _classifier(file: Any, learner: str, classes: int) -> Classifier:
     )
     name = f"{learner}.bias"
     bias = file.get_tensor(name).clone() if name in {*file.keys()} else None
-    if weights.ndim != 2 or not weights.is_floating_point() or not weights.isfinite().all():
-        raise ValueError(f"the prototypes of {learner} are not a matrix of finite numbers")
+    if weights.dtype != torch.float32 or weights.ndim != 2:
+        raise ValueError(f"the prototypes of {learner} are not a matrix of fp32")
+    if not _is_sane(weights):
+        raise ValueError(
+            f"the prototypes of {learner} have an entry that is not finite or too large"
+        )
+    if not bool(weights.any(dim=1).all()):
+        raise ValueError(f"a prototype of {learner} is zero")
     if owners.dtype != torch.int64 or owners.shape != weights.shape[:1]:
         raise ValueError(f"the prototypes of {learner} do not have one class each")
     if owners.unique().tolist() != [*range(classes)]:
         raise ValueError(f"the prototypes of {learner} are not those of {classes} classes")
     if bias is not None and (
-        bias.dtype != weights.dtype or bias.shape != owners.shape or not bias.isfinite().all()
+        bias.dtype != weights.dtype or bias.shape != owners.shape or not _is_sane(bias)
     ):
         raise ValueError(f"the bias of {learner} is not one finite number for each prototype")
     return Classifier(weights, owners, bias)
+
+
+def _is_sane(values: Tensor) -> bool:
+    return bool((values.abs() <= LARGEST_WEIGHT).all())  # false for NaN, too
 
 
 def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:
@@ -192,9 +211,18 @@ def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:
 
 
 def _load_model(folder: Path, device: str) -> Any:
-    return load_backbone(
+    """Load a model of the run. Raises `LatteError` if it is damaged."""
+    found = load_backbone(
         BackboneSettings(model=f"local-dir:{folder}"),
         device=device,
         base_dir=folder,
         model_folder=lambda name: folder,
     )
+    scale = float(found.logit_scale.detach())
+    if not 0 < scale <= LARGEST_SCALE:
+        raise LatteError(
+            f"this model is damaged (its logit scale is {scale:g})",
+            where=str(folder),
+            hint=DO_AGAIN,
+        )
+    return found

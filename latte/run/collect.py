@@ -24,7 +24,7 @@ from latte.interfaces import (
 )
 from latte.results.finished import FinishedRun, PseudoLabels
 from latte.results.stored import explained, same_count
-from latte.run.adapted import load_classifiers, mean_similarities
+from latte.run.adapted import load_classifiers, mean_similarities, refuse_other_width
 from latte.run.describing import load_bank
 from latte.run.images import Images
 from latte.run.measuring import split_rows
@@ -55,6 +55,7 @@ def collect_results(
     zero_shot = load_zero_shot(folder.zero_shot, images)
     classifiers = load_classifiers(run)
     before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
+    refuse_other_width(run, classifiers, zero_shot.class_features.shape[1])
     done = {stage: record for stage, record in run.records.items() if stage != "report"}
     return RunResults(
         folder=folder.path,

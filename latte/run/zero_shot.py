@@ -23,6 +23,9 @@ from latte.toolkit.blocks import row_blocks
 _SAME = 1 - 5e-6
 """Cosine similarity above which two texts count as equal, apart from rounding."""
 
+_UNIT = 1e-2
+"""Largest difference of a feature's length from 1."""
+
 
 @dataclass(frozen=True)
 class ZeroShot:
@@ -95,13 +98,17 @@ def _check(found: ZeroShot) -> None:
         raise ValueError("features are not matrices of fp32")
     if len({one.shape[1] for one in features}) > 1:
         raise ValueError("features have several widths")
-    if not all(one.isfinite().all() for one in features):
-        raise ValueError("a feature is not a finite number")
+    if not all(_is_normalised(one) for one in features):
+        raise ValueError("a feature vector is zero, not normalised, or not finite")
     labels, classes = found.zero_shot_labels, len(found.class_features)
     if labels.dtype != torch.int64 or labels.shape != found.training.shape[:1]:
         raise ValueError("it does not have one label for each training image")
     if not bool(((labels >= 0) & (labels < classes)).all()):
         raise ValueError(f"a label is none of {classes} classes")
+
+
+def _is_normalised(features: Tensor) -> bool:
+    return bool(((features.norm(dim=1) - 1).abs() < _UNIT).all())  # false for NaN, too
 
 
 def _image_features(

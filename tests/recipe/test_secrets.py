@@ -95,3 +95,38 @@ def test_error_messages_do_not_contain_secrets(
     reported = "".join(capsys.readouterr())
     assert 'expected a whole number, got the text "${HF_TOKEN}"' in reported
     assert SECRET not in reported
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        (
+            "describer: phrases\ndescriptions: [{use: image, prompt: 'by ${HERE}'}]",
+            "descriptions.0.prompt",
+        ),
+        (
+            "describer: phrases\ndescriptions: [{use: group, prompt: [x, '${NO:-y}']}]",
+            "descriptions.0.prompt",
+        ),
+        (
+            "describer: {use: openai, system_prompt: '${HF_TOKEN}'}\ndescriptions: [image]",
+            "describer.system_prompt",
+        ),
+    ],
+)
+def test_variable_in_a_prompt_is_refused(tmp_path: Path, section: str, key: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    start = "dataset: {use: folder, root: x, classes: [a]}\nbackbone: {model: plugin:tiny}\n"
+    path.write_text(f"{start}train: {{max_steps: 0}}\n{section}\n")
+    with pytest.raises(LatteError, match="a prompt cannot contain the variable") as caught:
+        load(path)
+    assert key in str(caught.value)
+
+
+def test_random_value_of_a_variable_does_not_enter_the_run_hash(path: Path) -> None:
+    first, second = (
+        load(path, {**ENVIRONMENT, "HERE": value})
+        for value in ("a8Fk2LqP0zXw7Rt5YbNc", "b9Gl3MrQ1aYx8Su6ZcOd")
+    )
+    assert "a8Fk2LqP0zXw7Rt5YbNc" not in json.dumps(first.resolved)
+    assert run_hash(first, None) == run_hash(second, None)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import html
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -18,7 +21,16 @@ pytestmark = pytest.mark.thorough
 
 CANARY = "canary-7f3a9c51e2"
 PASSWORD = "hunter2-5d21"
+OTHERS = {
+    "GITHUB_PAT": 'pat/canary-"1b44',
+    "DB_PASS": "pass-canary-93aa",
+    "SLACK_WEBHOOK": "https://hooks.example/T0/canary-c07d",
+    "NOTIFY": "canary0Zx81kQpLm27WvTyB",
+}
+"""Secrets by their names, and one by its random value; a quote is escaped in JSON and URLs."""
+SECRETS = (CANARY, PASSWORD, *OTHERS.values())
 PLUGIN = '''
+import json
 import os
 from pathlib import Path
 from latte.api import ComponentSpec, Describer, Options, Reporter, hookimpl
@@ -27,6 +39,7 @@ from latte.api import ComponentSpec, Describer, Options, Reporter, hookimpl
 class TellerOptions(Options):
     api: str
     mirror: str = ""
+    others: tuple[str, ...] = ()
 
 
 class Teller(Describer[TellerOptions]):
@@ -36,12 +49,13 @@ class Teller(Describer[TellerOptions]):
 
     @property
     def fingerprint(self):
-        return "teller"
+        return "teller" + os.environ.get("IN_FINGERPRINT", "")
 
     def describe(self, requests):
         assert self.options.api == os.environ["SERVICE_TOKEN"]
         if os.environ.get("BREAK"):
-            raise ValueError(f"401 from {self.options.mirror} with {self.options.api}")
+            others = [self.options.api, *self.options.others]
+            raise ValueError(f"401 from {self.options.mirror} with {others} {json.dumps(others)}")
         return ["a text"] * len(requests)
 
 
@@ -68,7 +82,11 @@ RECIPE = """\
 name: canary
 dataset: {{use: folder, root: images, classes: [red, green, blue], evaluation: test}}
 backbone: {{model: "local-dir:{clip}"}}
-describer: {{use: teller, api: "${{SERVICE_TOKEN}}", mirror: "${{MIRROR}}"}}
+describer:
+  use: teller
+  api: "${{SERVICE_TOKEN}}"
+  mirror: "${{MIRROR}}"
+  others: ["${{GITHUB_PAT}}", "${{DB_PASS}}", "by ${{SLACK_WEBHOOK}}", "${{NOTIFY}}"]
 descriptions: [class, image]
 trainable: visual_layer_norms
 labels: [current]
@@ -92,6 +110,8 @@ def recipe(tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(str(plugin))
     monkeypatch.setenv("SERVICE_TOKEN", CANARY)
     monkeypatch.setenv("MIRROR", f"https://me:{PASSWORD}@mirror.example/v1")
+    for name, value in OTHERS.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HEARD", str(tmp_path / "heard.txt"))
     monkeypatch.chdir(tmp_path)
@@ -112,13 +132,23 @@ def forget_plugin() -> object:
     load_registry.cache_clear()
 
 
+def is_told(text: str) -> bool:
+    """Return True if `text` contains a secret, as it is or escaped as JSON, HTML or a URL."""
+    spellings = {
+        spelled
+        for secret in SECRETS
+        for spelled in (secret, json.dumps(secret)[1:-1], html.escape(secret), quote(secret, ""))
+    }
+    return any(spelled in text for spelled in spellings)
+
+
 def found_in(folder: Path) -> list[str]:
     """Return the files below `folder` that contain a secret, also inside archives."""
     found = []
     for path in sorted(folder.rglob("*")):
         data = path.read_bytes() if path.is_file() else b""
         data = gzip.decompress(data) if path.suffix == ".gz" else data
-        if any(secret.encode() in data for secret in (CANARY, PASSWORD)):
+        if is_told(data.decode("utf-8", errors="replace")):
             found.append(str(path.relative_to(folder)))
     return found
 
@@ -144,8 +174,12 @@ def test_secret_is_in_no_file_and_no_message(
     for command in ("report", "evaluate", "diagnose"):
         latte(command, str(folder))
     latte("compare", str(folder), "--html", "page.html", "--csv", "table.csv")
-    latte("predict", str(folder), "test")
+    latte("predict", str(folder), "test", "-o", "rows.csv")
+    latte("export", str(folder), "--format", "transformers")
+    latte("describe", "canary.yaml")
+    latte("schema", "-o", "schema.json")
     latte("descriptions", "ls")
+    latte("descriptions", "stats", "--json")
     latte("descriptions", "export", "texts.jsonl")
     monkeypatch.setenv("LATTE_TOKEN", CANARY)
     latte("doctor")
@@ -153,8 +187,9 @@ def test_secret_is_in_no_file_and_no_message(
     shutil.rmtree(tmp_path / "cache")
     shutil.rmtree(folder)
     latte("run", "canary.yaml", code=2)
-    assert "${SERVICE_TOKEN}" in reported[-1]
-    assert [text for text in reported if CANARY in text or PASSWORD in text] == []
+    for name in ("SERVICE_TOKEN", *OTHERS):
+        assert f"${{{name}}}" in reported[-1]
+    assert [text for text in reported if is_told(text)] == []
     assert (tmp_path / "heard.txt").read_text().startswith("RunStart")
     assert found_in(tmp_path) == []
 
@@ -169,8 +204,32 @@ def test_secret_is_nowhere_in_a_finished_run_that_opens_again(
     kept = (folder / "recipe.yaml").read_text()
     assert 'api: "${SERVICE_TOKEN}"' in kept
     assert 'mirror: "${MIRROR}"' in kept
+    assert '["${GITHUB_PAT}", "${DB_PASS}", "by ${SLACK_WEBHOOK}", "${NOTIFY}"]' in kept
     monkeypatch.delenv("SERVICE_TOKEN")
     assert run_command_line(["report", str(folder)]) == 2
     assert "the environment variable SERVICE_TOKEN is not set" in capfd.readouterr().err
     assert run_command_line(["compare", str(folder)]) == 0
     assert os.environ["MIRROR"] not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["SERVICE_TOKEN", *OTHERS])
+def test_secret_in_a_prompt_or_a_fingerprint_is_not_stored(
+    name: str,
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    whole = recipe.read_text()
+    asked = f'{{use: image, prompt: "What? ${{{name}}}"}}'
+    recipe.write_text(whole.replace("descriptions: [class, image]", f"descriptions: [{asked}]"))
+    assert run_command_line(["run", "canary.yaml"]) == 2
+    said = capfd.readouterr()
+    assert f"a prompt cannot contain the variable {name}" in said.err
+    recipe.write_text(whole)
+    monkeypatch.setenv("IN_FINGERPRINT", os.environ[name])
+    assert run_command_line(["run", "canary.yaml"]) == 2
+    stored = capfd.readouterr()
+    assert "a secret would be stored with the texts" in stored.err
+    assert not is_told(said.out + said.err + stored.out + stored.err)
+    assert found_in(tmp_path) == []

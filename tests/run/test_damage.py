@@ -196,5 +196,5 @@ def test_error_of_a_damaged_file_names_the_file_and_the_fix(commands: Commands) 
     assert ended.err.splitlines()[-2:] == [
         f"error: {folder}/evaluation.json: this file is damaged (zero-shot: its counts do not add "
         "up)",
-        "  remove it and run the recipe again, which writes it again",
+        "  remove it and write it again: latte run RECIPE",
     ]

@@ -33,6 +33,8 @@ COLUMNS = (
     "folders",
 )
 """Columns of the CSV; accuracies, gains and deviations are fractions, missing values empty."""
+CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"
+"""Begin of each CSV of `as_csv`."""
 
 
 def as_csv(comparison: Comparison) -> str:

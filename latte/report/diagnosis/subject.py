@@ -17,7 +17,7 @@ from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.stored import same_count
 from latte.results.summary import Run
-from latte.run.adapted import load_classifiers
+from latte.run.adapted import load_classifiers, refuse_other_width
 from latte.run.describing import build_descriptions
 from latte.run.measuring import split_rows
 from latte.run.posterior import read_own_images
@@ -100,6 +100,7 @@ def read_subject(run: Run, registry: Registry, progress: Progress, clips: Frozen
     _refuse_incomplete(workspace)
     prototypes, names = load_classifiers(files), files.class_names
     zero_shot = load_zero_shot(workspace.folder.zero_shot)
+    refuse_other_width(files, prototypes, zero_shot.class_features.shape[1])
     adapted = files.pseudo_labels.adapted
     test_labels = torch.tensor(files.labelled_images.labels, dtype=torch.int64)
     _refuse_misfits(workspace.folder, len(names), zero_shot, adapted, test_labels)

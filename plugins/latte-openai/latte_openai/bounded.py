@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +14,9 @@ from pydantic import SecretStr
 MAX_REPLY_BYTES = 4 * 2**20
 """Largest body of a reply, both as sent and after decompression. A model list may have 1 MB."""
 _CONNECT_SECONDS = 10.0
+_CONTENT_TYPES = re.compile(r"application/([\w.-]+\+)?json|text/(plain|json)")
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
 class BoundedClient(httpx2.AsyncClient):
@@ -20,6 +24,7 @@ class BoundedClient(httpx2.AsyncClient):
 
     * A request ends at the latest `deadline` seconds after it began.
     * A reply larger than `max_bytes` ends the request. `httpcore2` limits headers to 100 KiB.
+    * A successful reply must be JSON or plain text, in UTF-8 or ASCII, by its content type.
     * Redirects are not followed, and `key` is sent only to the server at `base_url`.
     * The headers that the `openai` package sets are not sent: they contain the operating system,
       the Python version and the values of `OPENAI_ORG_ID` and `OPENAI_CUSTOM_HEADERS`.
@@ -32,7 +37,7 @@ class BoundedClient(httpx2.AsyncClient):
         settings: Further arguments of `httpx2.AsyncClient`.
 
     `send` raises `httpx2.ReadTimeout` past the deadline, and `httpx2.DecodingError` above the
-    size limit.
+    size limit and for another content type or charset.
     """
 
     def __init__(
@@ -54,13 +59,15 @@ class BoundedClient(httpx2.AsyncClient):
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
         """Return the complete reply to `request`, with `Retry-After` as its only header.
 
-        As the content type is removed, the body is always decoded as UTF-8, the encoding of JSON.
+        The body of a reply is always decoded as UTF-8, the encoding of JSON.
         """
         try:
             async with asyncio.timeout(self._deadline):
                 sent = self._with_own_headers(request)
                 reply = await super().send(sent, stream=True, follow_redirects=False)
                 try:
+                    if reply.is_success:
+                        _check_type(reply.headers.get("Content-Type", ""))
                     content = await self._read(reply)
                 finally:
                     await reply.aclose()
@@ -128,6 +135,16 @@ class _LimitedStream(httpx2.AsyncByteStream):
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise httpx2.DecodingError(f"the reply is larger than {limit:,} bytes")
+
+
+def _check_type(content_type: str) -> None:
+    """Raise `httpx2.DecodingError` unless the header names JSON or plain text in UTF-8 or ASCII."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind and not _CONTENT_TYPES.fullmatch(kind):
+        raise httpx2.DecodingError(f"the reply has the content type {kind!r}, not application/json")
+    charset = _CHARSET.search(content_type)
+    if charset and charset[1].lower() not in _CHARSETS:
+        raise httpx2.DecodingError(f"the reply has the charset {charset[1]!r}, not utf-8")
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

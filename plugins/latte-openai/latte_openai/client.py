@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx2
@@ -25,7 +26,7 @@ from latte_openai.errors import (
     no_server,
     raise_for_status,
 )
-from latte_openai.keys import masked, read_key
+from latte_openai.keys import masked, masked_reply, read_key
 from latte_openai.options import OpenAIOptions, is_loopback
 
 _FIRST_RETRIES = 2
@@ -78,12 +79,20 @@ class ChatClient:
         """Return the answer to a chat completion request with these fields."""
         create = self._openai.chat.completions.with_raw_response.create
         try:
-            return await self._retried(lambda: create(**fields), read_answer)
+            answer = await self._retried(lambda: create(**fields), read_answer)
         except RefusedError as refused:
             return Answer(Refusal(str(refused)))
         except NotFoundError as error:
             what = str(error)
+        else:
+            return replace(answer, text=self._masked(answer.text))
         raise no_model(self._options, fields["model"], what, await self._models_if_any())
+
+    def _masked(self, text: str | Refusal) -> str | Refusal:
+        """Mask the key again: a server can send its halves in two parts of one text."""
+        if isinstance(text, Refusal):
+            return Refusal(masked(text.reason, self._key))
+        return masked(text, self._key)
 
     async def models(self) -> tuple[str, ...]:
         """Return the names of the models that the server lists."""
@@ -125,7 +134,7 @@ class ChatClient:
         except openai.APIConnectionError as error:
             raise _transient(error.__cause__ or error) from None
         self._has_answered = True
-        text = masked(reply.text, self._key)
+        text = masked_reply(reply.text, self._key)
         if not reply.is_success:
             wait = reply.headers.get("Retry-After")
             raise_for_status(reply.status_code, text, wait, self._options, self._key is not None)

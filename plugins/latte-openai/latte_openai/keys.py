@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -51,6 +53,29 @@ def masked(text: str, key: SecretStr | None) -> str:
     if key is None or len(key) < _SHORTEST_SECRET:
         return text
     return text.replace(key.get_secret_value(), "***")
+
+
+def masked_reply(reply: str, key: SecretStr | None) -> str:
+    """Return the body `reply` with the key masked.
+
+    JSON is decoded first, because it can write each character of the key as an escape sequence.
+    """
+    if key is None:
+        return reply
+    try:
+        value = json.loads(reply)
+        plain = _masked_value(value, key)
+        return reply if plain == value else json.dumps(plain, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return masked(reply, key)
+
+
+def _masked_value(value: Any, key: SecretStr) -> Any:
+    if isinstance(value, str):
+        return masked(value, key)
+    if isinstance(value, dict):
+        return {masked(name, key): _masked_value(below, key) for name, below in value.items()}
+    return [_masked_value(below, key) for below in value] if isinstance(value, list) else value
 
 
 def _is_exposed(base_url: str) -> bool:

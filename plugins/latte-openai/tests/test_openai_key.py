@@ -138,3 +138,26 @@ def test_short_placeholder_key_is_not_masked(
     monkeypatch.setenv("OPENAI_API_KEY", "ollama")
     with chat_server(lambda _: said("an ollama")) as server, describer(tmp_path, server.url) as one:
         assert one.describe(questions(tmp_path, "a")) == ["an ollama"]
+
+
+ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_key_that_a_server_escapes_is_masked(tmp_path: Path, status: int) -> None:
+    body = f'{{"error": {{"message": "bad key {ESCAPED}", "{ESCAPED}": 1}}}}'.encode()
+    with (
+        chat_server(lambda _: Reply(body, status)) as server,
+        describer(tmp_path, server.url, retries=0) as one,
+        pytest.raises(RequestError) as error,
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert "***" in str(error.value)
+    assert KEY not in str(error.value)
+    assert ESCAPED not in str(error.value)
+
+
+def test_key_in_two_parts_of_a_text_is_masked(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": part} for part in (KEY[:9], KEY[9:])]
+    with chat_server(lambda _: said(parts)) as server, describer(tmp_path, server.url) as one:
+        assert one.describe(questions(tmp_path, "a")) == ["***"]

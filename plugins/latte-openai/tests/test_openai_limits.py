@@ -258,11 +258,37 @@ def test_only_own_headers_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert {name.lower() for name in asked.headers} == names | {"user-agent"}
 
 
-@pytest.mark.parametrize("charset", ["zlib_codec", "idna", "utf-16", "punycode", "no-such"])
-def test_text_is_utf_8_whatever_charset_the_server_claims(tmp_path: Path, charset: str) -> None:
+@pytest.mark.parametrize("charset", ["rot13", "zlib_codec", "idna", "utf-16", "no-such", "\xff"])
+def test_other_charset_than_utf_8_is_refused(tmp_path: Path, charset: str) -> None:
+    kind = f"application/json; charset={charset}"
+    with (
+        chat_server(lambda _: Reply(said("a fox").body, headers={"Content-Type": kind})) as server,
+        describer(tmp_path, server.url, retries=0) as one,
+        pytest.raises(RequestError, match=r"the reply has the charset '.*', not utf-8"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+
+
+@pytest.mark.parametrize("kind", ["text/html", "image/png", "application/x-json-seq", "nonsense"])
+def test_other_content_type_than_json_is_refused(tmp_path: Path, kind: str) -> None:
+    with (
+        chat_server(lambda _: Reply(said("a fox").body, headers={"Content-Type": kind})) as server,
+        describer(tmp_path, server.url, retries=0) as one,
+        pytest.raises(RequestError, match=r"content type '.*', not application/json"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("application/json", "APPLICATION/JSON;Charset=UTF-8", "application/problem+json", ""),
+        'text/plain; charset="us-ascii"',
+    ],
+)
+def test_json_in_utf_8_is_read(tmp_path: Path, kind: str) -> None:
     reply = Reply(
-        json.dumps(said("naïve").body, ensure_ascii=False).encode(),
-        headers={"Content-Type": f"application/json; charset={charset}"},
+        json.dumps(said("naïve").body, ensure_ascii=False).encode(), headers={"Content-Type": kind}
     )
     with chat_server(lambda _: reply) as server, describer(tmp_path, server.url) as one:
         assert one.describe(questions(tmp_path, "a")) == ["naïve"]

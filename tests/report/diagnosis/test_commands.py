@@ -49,7 +49,7 @@ def copies(run: Path, gains: list[int]) -> list[Path]:
         recipe.write_text(recipe.read_text().replace("seed: 0", f"seed: {number}"))
         path = folder / "evaluation.json"
         zero_shot, adapted = json.loads(path.read_text())
-        adapted["top1"]["value"] = right / 6
+        adapted["top1"] = {"value": right / 6, "low": 0, "high": 1}
         path.write_text(json.dumps([zero_shot, adapted]))
         made.append(folder)
     return made
@@ -196,7 +196,7 @@ def test_a_run_that_was_stopped_says_what_finishes_it(squares: Path, latte: Latt
 @pytest.mark.parametrize(
     ("name", "words", "remedy"),
     [
-        ("zero_shot.safetensors", "damaged (there is no such file)", "run the recipe again"),
+        ("zero_shot.safetensors", "damaged (there is no such file)", "latte run RECIPE"),
         ("descriptions.jsonl", "stage `describe` of this run is not finished", "latte run"),
         ("prototypes.safetensors", "stage `train` of this run", "latte run"),
     ],

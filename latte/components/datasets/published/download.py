@@ -25,11 +25,14 @@ from urllib.parse import urlsplit
 from latte.api import LatteError, Progress
 from latte.components.datasets.published.check import PART
 from latte.components.datasets.published.facts import Facts
+from latte.components.datasets.published.watched import LEAST_BYTES, STALL_SECONDS, Watch
 
 ATTEMPTS = 5
-"""Number of consecutive attempts without new bytes before a download fails."""
+"""Number of consecutive attempts, with fewer than `LEAST_BYTES` new bytes each, before a download
+fails."""
 
-_TIMEOUT = 60.0
+MAX_BYTES = 64 << 30
+"""Largest file that is downloaded; the largest published archive has 37 GiB."""
 
 _CHUNK = 1 << 20
 
@@ -143,7 +146,7 @@ def _fetch_all(
         except _CUT as error:
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
                 raise _given_up(file, f"{error.code} {error.reason}") from error
-            failures = 0 if _size(part) > before else failures + 1
+            failures = 0 if _size(part) - before >= LEAST_BYTES else failures + 1
             if failures >= ATTEMPTS:
                 raise _given_up(file, str(getattr(error, "reason", error))) from error
             progress.say(f"{file.name}: {error}; trying again")
@@ -151,13 +154,29 @@ def _fetch_all(
 
 
 def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
-    """Request the missing bytes once. Raises one of `_CUT` if bytes are still missing then."""
+    """Request the missing bytes once.
+
+    Raises one of `_CUT` if bytes are still missing then, and `LatteError` for a file that is larger
+    than `MAX_BYTES`.
+    """
+    watch = Watch()
+    with watch.watching():
+        try:
+            _fetch_watched(file, part, progress, watch)
+        except _CUT:
+            if not watch.stalled:
+                raise
+    if watch.stalled:
+        raise _CutError(f"fewer than {LEAST_BYTES:,} bytes arrived in {STALL_SECONDS:g} seconds")
+
+
+def _fetch_watched(file: RemoteFile, part: Path, progress: Progress, watch: Watch) -> None:
     have = _size(part)
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+        response = watch.open(request)
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
             raise
@@ -167,18 +186,19 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
         raise _CutError("what was there is longer than the file: starting again") from error
     with response:
         start, total = _range(response, have)
-        _append(response, part, start, total, progress, file.name)
+        _append(response, part, start, total, progress, file, watch)
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
     """Return the offset of the sent bytes, and the file's length in bytes (None: unknown)."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
-        found = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        found = re.match(
+            r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)$", response.headers.get("Content-Range", "")
+        )
         if found and int(found[1]) == have:
             return have, None if found[2] == "*" else int(found[2])
         raise _CutError("the server sent another part than the one asked for")
-    length = response.headers.get("Content-Length")
-    return 0, int(length) if length else None
+    return 0, response.length
 
 
 def _append(
@@ -187,20 +207,33 @@ def _append(
     start: int,
     total: int | None,
     progress: Progress,
-    name: str,
+    file: RemoteFile,
+    watch: Watch,
 ) -> None:
-    done = start
+    done, name = start, file.name
+    _check_size(file, total or start)
     with (
         part.open("r+b" if start else "wb") as out,
         progress.task(name, _mebibytes(total or start), "MiB", _mebibytes(start)) as task,
     ):
         out.seek(start)
-        while chunk := response.read(_CHUNK):
+        while chunk := response.read1(_CHUNK):
+            _check_size(file, done + len(chunk))
             out.write(chunk)
+            watch.received += len(chunk)
             task.advance(_mebibytes(done + len(chunk)) - _mebibytes(done))
             done += len(chunk)
     if total is not None and done < total:
         raise _CutError(f"cut after {done:,} of {total:,} bytes")
+
+
+def _check_size(file: RemoteFile, size: int) -> None:
+    if size > MAX_BYTES:
+        raise LatteError(
+            f"has more than {MAX_BYTES:,} bytes, and is not downloaded",
+            where=file.url,
+            hint=f"If that is right, put a copy of {file.name} into the dataset's folder.",
+        )
 
 
 def _verify(path: Path, file: RemoteFile) -> None:

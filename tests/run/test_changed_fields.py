@@ -1,0 +1,205 @@
+"""A run folder is untrusted input: a changed field is refused, or changes only its own meaning."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from latte.cli.main import run_command_line
+from tests.helpers.changed_fields import (
+    TENSOR_CHANGES,
+    Place,
+    change,
+    change_tensor,
+    fields,
+    other_values,
+    read,
+    tensor_names,
+    value_at,
+)
+from tests.helpers.finished_runs import ExampleRun, copied
+
+pytestmark = pytest.mark.thorough
+
+JSON_FILES = (
+    "source.json",
+    "state.json",
+    "environment.json",
+    "evaluation.json",
+    "verdict.json",
+    "gates.json",
+    "calibration.json",
+    "present.json",
+    "metrics.jsonl",
+    "descriptions.jsonl",
+    "data/training.jsonl",
+    "data/evaluation.jsonl",
+)
+TENSOR_FILES = ("prototypes.safetensors", "zero_shot.safetensors")
+COMMANDS: dict[str, list[str]] = {
+    "predict": ["RUN", "PHOTO", "--quiet", "--format", "jsonl"],
+    "compare": ["RUN", "--json", "--csv", "TABLE", "--force"],
+    "report": ["RUN", "--quiet"],
+    "diagnose": ["RUN", "--json", "--quiet"],
+    "evaluate": ["RUN", "--json", "--quiet"],
+}
+Change = Callable[[Path], None]
+
+
+class Trial:
+    """Commands on copies of a finished run in which one field is changed."""
+
+    def __init__(self, run: ExampleRun, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.run = run
+        self.place = place
+        self.capsys = capsys
+        Image.new("RGB", (40, 36), "red").save(place / "photo.png")
+
+    def __call__(self, command: str, name: str, changed: Change, what: object) -> int:
+        folder = copied(self.run, self.place)
+        try:
+            changed(folder / name)
+            return self._run(command, folder, f"{command} with {name} {what}")
+        finally:
+            shutil.rmtree(self.place / "runs")
+
+    def _run(self, command: str, folder: Path, what: str) -> int:
+        paths = {"RUN": folder, "PHOTO": self.place / "photo.png", "TABLE": self.place / "t.csv"}
+        arguments = [str(paths.get(one, one)) for one in COMMANDS[command]]
+        self.capsys.readouterr()
+        code = run_command_line([command, *arguments])
+        said = self.capsys.readouterr()
+        what = f"{what}: {said.err}"
+        assert "Traceback" not in said.err, what
+        assert code in (0, 2), what
+        if code:
+            assert str(folder) in said.err, what
+        elif "--json" in arguments:
+            json.loads(said.out, parse_constant=pytest.fail)
+        elif command == "predict":
+            scores = [one["score"] for one in json.loads(said.out)["classes"]]
+            assert sum(scores) == pytest.approx(1, abs=1e-4), what
+        else:
+            page = (folder / "report" / "index.html").read_text()
+            assert not re.search(r">\s*[-+−]?(nan|inf)\b", page), what
+        return code
+
+
+@pytest.fixture
+def trial(
+    finished_run: ExampleRun,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fixed_guard: Path,
+) -> Trial:
+    monkeypatch.setenv("LATTE_CACHE", str(finished_run.cache))
+    return Trial(finished_run, tmp_path, capsys)
+
+
+def json_changes(run: ExampleRun) -> Iterator[tuple[str, Place, Any]]:
+    for name in JSON_FILES:
+        data = read(run.folder / name)
+        for place in fields(data):
+            for value in other_values(value_at(data, place)):
+                yield name, place, value
+
+
+def try_json_changes(trial: Trial, examples: int) -> None:
+    places: dict[tuple[str, Place], list[Any]] = {}
+    for name, place, value in json_changes(trial.run):
+        places.setdefault((name, place), []).append(value)
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=[*HealthCheck],
+    )
+    @given(st.data())
+    def attempt(data: st.DataObject) -> None:
+        file = data.draw(st.sampled_from(JSON_FILES))
+        field = data.draw(st.sampled_from([one for one in places if one[0] == file]))
+        value = data.draw(st.sampled_from(places[field]))
+        command = data.draw(st.sampled_from([*COMMANDS]))
+        _, place = field
+        trial(command, file, lambda path: change(path, place, value), (place, str(value)[:40]))
+
+    attempt()
+
+
+def test_changed_field_is_refused_or_changes_its_meaning(trial: Trial) -> None:
+    try_json_changes(trial, 30)
+
+
+@pytest.mark.slow
+def test_many_changed_fields_are_refused_or_change_their_meaning(trial: Trial) -> None:
+    try_json_changes(trial, 1000)
+
+
+@pytest.mark.parametrize("file", TENSOR_FILES)
+def test_changed_tensor_is_refused_or_changes_its_meaning(trial: Trial, file: str) -> None:
+    command = "predict" if file.startswith("prototypes") else "report"
+    for tensor in tensor_names(trial.run.folder / file):
+        for what, changed in TENSOR_CHANGES.items():
+
+            def apply(path: Path, tensor: str = tensor, changed: Any = changed) -> None:
+                change_tensor(path, tensor, changed)
+
+            trial(command, file, apply, (tensor, what))
+
+
+REFUSED_TENSORS = [
+    "a zero row",
+    "a large row",
+    "a row of nan",
+    "all zero",
+    "half precision",
+    "double precision",
+    "narrower",
+    "a row less",
+]
+
+
+@pytest.mark.parametrize("command", ["predict", "diagnose"])
+@pytest.mark.parametrize("what", REFUSED_TENSORS)
+def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) -> None:
+    changed = TENSOR_CHANGES[what]
+    file, name = "prototypes.safetensors", "main.weights"
+    assert trial(command, file, lambda path: change_tensor(path, name, changed), what) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "place", "value"),
+    [
+        ("calibration.json", ("scale",), 1e308),
+        ("calibration.json", ("scale",), float("nan")),
+        ("calibration.json", ("logit_scale",), 0.0),
+        ("calibration.json", ("error",), 1.5),
+        ("evaluation.json", (1, "name"), "other"),
+        ("evaluation.json", (1, "top1", "low"), 0.99),
+        ("evaluation.json", (0, "top5"), -0.5),
+        ("gates.json", (0, "held_back"), 10**6),
+        ("state.json", ("train", "seconds"), float("inf")),
+        ("environment.json", ("threads",), float("nan")),
+        ("source.json", ("recipe",), "\0"),
+    ],
+)
+def test_impossible_value_is_an_error_that_names_file_and_command(
+    trial: Trial, file: str, place: Place, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(trial.run, trial.place)
+    change(folder / file, place, value)
+    assert run_command_line(["report", str(folder)]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[-2].startswith(f"error: {folder / file}: this file is damaged (")
+    assert "latte run" in error[-1] or "done again" in error[-1]
