@@ -12,6 +12,7 @@ import typer
 from latte.cli.output import echo, rows_stream
 from latte.cli.shared import CandidateOption, QuietOption, RunArgument
 from latte.interfaces import LatteError
+from latte.io.paths import path_from_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,8 +40,8 @@ OutputOption = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Write to this file, not to the screen. Rows are in FILE.partial until all are "
-        "written, and stay there if the command is stopped.",
+        help="Write to this file, not to the screen, when all rows are complete. If the command "
+        "is stopped, the rows so far are in FILE.partial.",
     ),
 ]
 UnknownOption = Annotated[
@@ -141,7 +142,8 @@ def _count(images: Sequence[str]) -> int | None:
 def _paths(images: Sequence[str]) -> Iterator[str]:
     for path in images:
         if path == STDIN:
-            yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+            lines = (line.rstrip("\r\n") for line in sys.stdin)
+            yield from map(path_from_text, filter(None, lines))
         else:
             yield path
 
