@@ -58,6 +58,10 @@ def _reads_run(command: Command) -> bool:
     return command.run
 
 
+def _can_succeed(command: Command) -> bool:
+    return command.arguments[0] != "reproduce"  # its datasets are not here
+
+
 def _name_without_text(folder: Path) -> None:
     (folder / ODD).rename(folder / os.fsdecode(b"images/bad\xff\xfename.png"))
     shutil.copy(folder / "images/00.png", folder / ODD)
@@ -101,7 +105,7 @@ def _other_owner(folder: Path) -> None:
 
 
 CIRCUMSTANCES = (
-    Circumstance("undisturbed", codes=frozenset({0})),
+    Circumstance("undisturbed", codes=frozenset({0}), concerns=_can_succeed),
     Circumstance("stdin closed", 'exec "$@" <&-'),
     Circumstance("stdout closed", 'exec "$@" >&-'),
     Circumstance("stderr closed", 'exec "$@" 2>&-'),

@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from faults.place import Ended
-from latte.cli.main import COMMANDS as NAMES
 from latte.testing.tiny_runs import TinyRuns
 from tests.helpers.squares import RECIPE
 from tests.helpers.whole_runs import environment
@@ -23,7 +24,6 @@ PATIENCE = 90.0
 RUN = "runs/finished"
 ODD = "images/odd.png"
 """An image of every folder, which circumstances replace by something else."""
-CLIP = "--model=local-dir:clip"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Command:
 
 
 COMMANDS = (
-    Command(f"adapt images --classes classes.txt {CLIP} --method zero-shot", images=True),
+    Command("adapt images --classes classes.txt --model local-dir:../clip -o made", images=True),
     Command("new --images images --classes classes.txt -o new.yaml", images=True),
     Command("run recipe.yaml --set output=again", images=True),
     Command("check recipe.yaml"),
@@ -59,7 +59,7 @@ COMMANDS = (
     Command("compare runs --csv table.csv --html table.html", run=True),
     Command("reproduce table-1 --dry-run"),
     Command(f"diagnose {RUN}", run=True),
-    Command("recipes copy latteclip copied.yaml"),
+    Command("recipes copy parts/latteclip copied.yaml"),
     Command("schema -o schema.json"),
     Command("datasets"),
     Command("components"),
@@ -82,41 +82,37 @@ class Prepared:
         made = tiny.run(recipe)
         made.rename(self.folder / RUN)
         (self.folder / "tmp").mkdir()
-        self._count = 0
+        self._numbers = count()
 
     def cell(self) -> Path:
         """Return a new copy of the folder."""
-        self._count += 1
-        folder = self.folder.with_name(f"cell-{self._count}")
+        folder = self.folder.with_name(f"cell-{next(self._numbers)}")
         shutil.copytree(self.folder, folder, symlinks=True)
         return folder
-
-    def missing(self) -> set[str]:
-        """Return the commands of latte that the matrix lacks."""
-        return set(NAMES) - {one.arguments[0] for one in COMMANDS}
 
 
 def start(
     command: Command, folder: Path, script: str, settings: Mapping[str, str | None]
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in `folder` through the bash `script`, in which `"$@"` is the command."""
+    """Start `command` in `folder` through the bash `script`, in which `"$@"` is the command.
+
+    Standard input has the paths of all images.
+    """
     variables = {**environment(folder), "TMPDIR": str(folder / "tmp"), **settings}
     latte = [sys.executable, "-m", "latte", *command.arguments]
-    process = subprocess.Popen(
-        ["bash", "-c", script, "bash", *latte],
-        cwd=folder,
-        env={name: value for name, value in variables.items() if value is not None},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    listed = (path for path in os.listdir(os.fsencode(folder / "images")))  # noqa: PTH208 - bytes
-    process.stdin.write(b"".join(b"images/%b\n" % name for name in sorted(listed)))
-    process.stdin.close()
-    process.stdin = None
-    return process
+    names = sorted(os.listdir(os.fsencode(folder / "images")))  # noqa: PTH208 - bytes
+    with tempfile.TemporaryFile() as listed:
+        listed.write(b"".join(b"images/%b\n" % name for name in names))
+        listed.seek(0)
+        return subprocess.Popen(
+            ["bash", "-c", script, "bash", *latte],
+            cwd=folder,
+            env={name: value for name, value in variables.items() if value is not None},
+            stdin=listed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def end(process: subprocess.Popen[bytes], signal_after: float | None = None) -> Ended:
