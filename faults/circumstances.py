@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import struct
 import zlib
 from collections import Counter
@@ -155,6 +156,7 @@ class Matrix:
 
     def __init__(self, folder: Path, together: int = 2) -> None:
         """Use `folder` for all cells, and run `together` of them at once."""
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # children of `nohup` ignore it
         self._prepared = Prepared(folder)
         self._together = together
 

@@ -19,7 +19,7 @@ from latte.testing.tiny_runs import TinyRuns
 from tests.helpers.squares import RECIPE
 from tests.helpers.whole_runs import environment
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds after which a command counts as hanging."""
 RUN = "runs/finished"
 ODD = "images/odd.png"
