@@ -182,12 +182,12 @@ class Matrix:
         ]
         wait = 0.5 + len(command.line) % 7 / 2 if circumstance.hang_up else None
         found = [end(process, wait) for process in processes]
-        complaints = [one for ended in found if (one := _complaint(ended, circumstance.codes))]
+        codes = circumstance.codes | (command.codes if 2 in circumstance.codes else frozenset())
+        complaints = [one for ended in found if (one := _complaint(ended, codes))]
         left = leftovers(folder)
         complaints += [f"left: {', '.join(left)}"] if left else []
         shutil.rmtree(folder)
-        codes = tuple(ended.code for ended in found)
-        return Cell(command.line, codes, "; ".join(complaints))
+        return Cell(command.line, tuple(one.code for one in found), "; ".join(complaints))
 
 
 def _complaint(ended: Ended, codes: frozenset[int]) -> str:

@@ -35,6 +35,8 @@ class Command:
     """True if it reads the images."""
     run: bool = False
     """True if it reads the finished run."""
+    codes: frozenset[int] = frozenset()
+    """Its own exit codes for a failure."""
 
     @property
     def arguments(self) -> list[str]:
@@ -55,7 +57,7 @@ COMMANDS = (
     Command(f"predict {RUN} - --format jsonl", images=True, run=True),
     Command(f"export {RUN} --format onnx -o exported", run=True),
     Command(f"report {RUN}", images=True, run=True),
-    Command("sweep recipe.yaml --seeds 0 --set output=again", images=True),
+    Command("sweep recipe.yaml --seeds 0 --set output=again", images=True, codes=frozenset({1})),
     Command("compare runs --csv table.csv --html table.html", run=True),
     Command("reproduce table-1 --dry-run"),
     Command(f"diagnose {RUN}", run=True),

@@ -67,7 +67,7 @@ def print_error(error: LatteError) -> None:
         _print("", f"{len(errors)} errors")
 
 
-def print_stopped(received: Sequence[int]) -> int:
+def print_stopped(received: Sequence[signal.Signals]) -> int:
     """Print the line that follows Ctrl-C or the `received` signal, and return the exit code."""
     word = _SIGNALS[received[0]] if received else "Interrupted"
     _print("", f"{word}. Start a run again to continue it where it stopped.")
@@ -150,16 +150,16 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[list[int]]:
+def ended_by_signals() -> Iterator[list[signal.Signals]]:
     """Raise `Terminated` in the block at the first SIGTERM or SIGHUP; yields received signals.
 
     A second one ends the process at once. Files are written atomically, so none is left
     incomplete. A signal that is ignored, as after `nohup`, or that has a handler is left alone.
     """
-    received: list[int] = []
+    received: list[signal.Signals] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        received.append(number)
+        received.append(signal.Signals(number))
         release()
         raise Terminated
 
