@@ -9,12 +9,13 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from faults import clocks, damage, disks, interruptions, memory, network, processes
+from faults import circumstances, clocks, damage, disks, interruptions, memory, network, processes
 from faults.outcome import NotPermittedError, Outcome, heads, skipped, table
 from faults.site import Site
 
 FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
     "kill": interruptions.killed,
+    "export": interruptions.export_killed,
     "signals": interruptions.told_to_end,
     "twice": interruptions.twice_at_once,
     "disk": disks.full,
@@ -26,6 +27,7 @@ FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
     "memory": memory.lacking,
     "network": network.gone,
     "processes": processes.one_of_two,
+    "circumstances": circumstances.every_command,
 }
 
 

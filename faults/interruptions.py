@@ -81,6 +81,22 @@ def twice_at_once(site: Site, times: int) -> list[Outcome]:
     return [outcome("two runs at once", [place], site.whole(), 1, second)]
 
 
+def export_killed(site: Site, times: int) -> list[Outcome]:
+    """Send `kill -9` while an export is written, and export again."""
+    place = site.place()
+    command = ("export", str(place.finish()), "--format=onnx", "--output=exported", "--quiet")
+    process = place.latte(*command)
+    assert place.wait_until(lambda: any(place.folder.glob(".exported.*.tmp/*")), process)
+    process.kill()
+    killed = place.end(process)
+    assert place.leftovers(), "the export was killed before it wrote"
+    again = place.end(place.latte(*command))
+    assert again.code == 0, again.output
+    assert (place.folder / "exported" / "model.onnx").is_file()
+    saw = f"Killed (exit {killed.code})"
+    return [outcome("kill -9: export", [place], site.whole(), 1, saw)]
+
+
 def interrupt(site: Site, place: Place, stage: str, random: Random, number: int) -> Ended | None:
     """Start, and send the signal at a random moment of `stage`; None if the stage ended before."""
     pause = random.uniform(0, _seconds(site, stage))

@@ -32,7 +32,7 @@ def gone(site: Site, times: int) -> list[Outcome]:
 
 def _row(fault: str, place: Place, ended: Ended) -> Outcome:
     assert ended.code == 2, ended.output
-    left = place.leftovers() if (place.folder / "runs").exists() else []
+    left = place.leftovers()
     return Outcome(fault, 1, seen(ended), f"left: {left}" if left else "nothing", "yes")
 
 

@@ -61,9 +61,15 @@ class Place:
     ) -> subprocess.Popen[str]:
         """Start `latte run` through the command `wrapped`, with further options and settings."""
         self.stages.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "latte", "run", str(self.recipe), "--quiet"]
+        recipe = ("run", str(self.recipe), "--quiet")
+        return self.latte(*recipe, *self.changes, *more, wrapped=wrapped, **settings)
+
+    def latte(
+        self, *arguments: str, wrapped: Sequence[str] = (), **settings: str
+    ) -> subprocess.Popen[str]:
+        """Start `latte ARGUMENTS` through the command `wrapped`, with further settings."""
         return subprocess.Popen(
-            [*wrapped, *command, *self.changes, *more],
+            [*wrapped, sys.executable, "-m", "latte", *arguments],
             cwd=self.folder,
             env={**self.environment(), **settings},
             stdout=subprocess.PIPE,
@@ -166,11 +172,8 @@ class Place:
         return max((int(name.removeprefix("step-")) for name in found), default=0)
 
     def leftovers(self) -> list[str]:
-        """Incomplete files below the run folder."""
-        return [
-            path.relative_to(self.folder).as_posix()
-            for path in (self.folder / "runs").rglob("*.tmp")
-        ]
+        """Temporary files in run folders, in the cache, and beside them."""
+        return [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.tmp")]
 
 
 def differences(found: Place, expected: Place) -> list[str]:

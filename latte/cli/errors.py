@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -24,7 +25,6 @@ from latte.report.terminal import in_lines
 UNEXPECTED = 1
 BROKEN_PIPE = 1
 INTERRUPTED = 130
-TERMINATED = 128 + signal.SIGTERM
 
 _SPACE = "free some space and run the same command again: finished work is kept"
 _RIGHTS = (
@@ -49,6 +49,16 @@ _HINTS = {
 _RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
+def refuse_removed_folder() -> None:
+    """Raise `LatteError` if the working directory was removed; libraries of torch abort there."""
+    try:
+        os.getcwd()  # noqa: PTH109 - the call that fails
+    except FileNotFoundError:
+        raise LatteError(
+            "the working directory does not exist any more", hint="cd to a folder that exists"
+        ) from None
+
+
 def print_error(error: LatteError) -> None:
     """Print an error, or each error of a recipe, to stderr with its place and its fix."""
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
@@ -58,22 +68,51 @@ def print_error(error: LatteError) -> None:
         _print("", f"{len(errors)} errors")
 
 
-def print_stopped(word: str) -> None:
-    """Print the line that follows Ctrl-C (`Interrupted`) or SIGTERM (`Terminated`)."""
+def print_stopped(received: Sequence[signal.Signals]) -> int:
+    """Print the line that follows Ctrl-C or the `received` signal, and return the exit code."""
+    word = _SIGNALS[received[0]] if received else "Interrupted"
     _print("", f"{word}. Start a run again to continue it where it stopped.")
+    return 128 + received[0] if received else INTERRUPTED
 
 
 def print_unexpected(error: BaseException) -> None:
     """Print the traceback of a bug, and whether the bug is in latte or in a plugin."""
-    sys.stderr.write(on_terminal(redact("".join(traceback.format_exception(error)))))
+    with suppress(OSError):
+        sys.stderr.write(on_terminal(redact("".join(traceback.format_exception(error)))))
     blamed = any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ()))
     culprit = "the plugin named above" if blamed else "latte"
     _print("error: ", f"this is a bug in {culprit}; please report it with the lines above.")
 
 
-def silence_broken_pipe() -> None:
-    """Discard further output after the reader of the pipe, such as `head`, has ended."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard_unwritten_output() -> None:
+    """Discard what stdout and stderr cannot take, as after `| head` or on a full disk.
+
+    Without this, Python would try again at its end, and print the error.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def open_standard_streams() -> None:
+    """Open those of stdin, stdout and stderr that are closed, as by `<&-`, to an empty device.
+
+    Without this, the next file that is opened gets the number of a closed one, and what is
+    printed is written into it. File names that are no text can be read and written.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
 
 
 class WarningHandler(logging.Handler):
@@ -101,38 +140,47 @@ def _print(prefix: str, message: str, style: str = "bold red") -> None:
     lines = (prefix + redact(message)).split("\n")
     shown = Text("\n".join(map(in_lines, lines) if console.is_terminal else lines))
     shown.stylize(style, 0, len(prefix))
-    console.print(shown)
+    with suppress(OSError):  # stderr may be a terminal that is gone, or on a full disk
+        console.print(shown)
 
 
 class Terminated(KeyboardInterrupt):
-    """Exception for SIGTERM, which is handled like Ctrl-C."""
+    """Exception for SIGTERM and SIGHUP, which are handled like Ctrl-C."""
+
+
+_SIGNALS = {signal.SIGTERM: "Terminated"}
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    _SIGNALS[signal.SIGHUP] = "Hung up"
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[list[int]]:
-    """Raise `Terminated` in the block at the first SIGTERM; yields a list of received signals.
+def ended_by_signals() -> Iterator[list[signal.Signals]]:
+    """Raise `Terminated` in the block at the first SIGTERM or SIGHUP; yields received signals.
 
-    A second SIGTERM ends the process at once. Files are written atomically, so none is left
-    incomplete.
+    A second one ends the process at once. Files are written atomically, so none is left
+    incomplete. A signal that is ignored, as after `nohup`, or that has a handler is left alone.
     """
-    received: list[int] = []
+    received: list[signal.Signals] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        received.append(signal.Signals(number))
+        release()
         raise Terminated
 
-    try:
-        free = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-        if free:
-            signal.signal(signal.SIGTERM, end)
-    except ValueError:  # only the main thread may set a handler
-        free = False
+    def release() -> None:
+        for one in _SIGNALS:
+            if signal.getsignal(one) is end:
+                signal.signal(one, signal.SIG_DFL)
+
+    with suppress(ValueError):  # only the main thread may set a handler
+        for one in _SIGNALS:
+            if signal.getsignal(one) == signal.SIG_DFL:
+                signal.signal(one, end)
     try:
         yield received
     finally:
-        if free and signal.getsignal(signal.SIGTERM) is end:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with suppress(ValueError):
+            release()
 
 
 def machine_error(error: BaseException) -> LatteError | None:

@@ -13,14 +13,15 @@ from typer.core import TyperGroup
 from latte.cli.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
-    TERMINATED,
     UNEXPECTED,
-    ended_by_sigterm,
+    discard_unwritten_output,
+    ended_by_signals,
     machine_error,
+    open_standard_streams,
     print_error,
     print_stopped,
     print_unexpected,
-    silence_broken_pipe,
+    refuse_removed_folder,
     warnings_shown,
 )
 from latte.cli.output import echo
@@ -192,21 +193,22 @@ def latte(
 
 def main() -> None:
     """Run the command line of this process."""
-    sys.exit(run_command_line(sys.argv[1:]))
+    open_standard_streams()
+    code = run_command_line(sys.argv[1:])
+    discard_unwritten_output()
+    sys.exit(code)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; returns the exit code. Errors are printed, not raised."""
-    with ended_by_sigterm() as signals, warnings_shown():
+    with ended_by_signals() as received, warnings_shown():
         code = _run_command_line(arguments)
-    if code != INTERRUPTED:
-        return code
-    print_stopped("Terminated" if signals else "Interrupted")
-    return TERMINATED if signals else code
+    return print_stopped(received) if code == INTERRUPTED else code
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:
     try:
+        refuse_removed_folder()
         command = typer.main.get_command(app)
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
         sys.stdout.flush()
@@ -219,7 +221,6 @@ def _run_command_line(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        silence_broken_pipe()
         return BROKEN_PIPE
     except Exception as error:
         known = machine_error(error)

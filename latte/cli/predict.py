@@ -13,6 +13,7 @@ import typer
 from latte.cli.output import echo, rows_stream
 from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument
 from latte.interfaces import LatteError
+from latte.io.paths import path_from_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,8 +45,8 @@ OutputOption = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Write to this file, not to the screen. Rows are in FILE.partial until all are "
-        "written, and stay there if the command is stopped.",
+        help="Write to this file, not to the screen, when all rows are complete. If the command "
+        "is stopped, the rows so far are in FILE.partial.",
     ),
 ]
 UnknownOption = Annotated[
@@ -198,7 +199,8 @@ def _found(
         skipped(SkippedImage(error.where or "", error.what))
 
     for one in named_images(_paths(images, sort_into), unlisted, left_out):
-        yield Path(one.name)
+        if isinstance(one.content, Path):
+            yield one.content
 
 
 def _paths(images: Sequence[str], sort_into: Path | None) -> Iterator[str]:
@@ -206,10 +208,11 @@ def _paths(images: Sequence[str], sort_into: Path | None) -> Iterator[str]:
 
     for path in images:
         if path == STDIN:
-            for line in filter(None, (line.rstrip("\r\n") for line in sys.stdin)):
+            lines = (line.rstrip("\r\n") for line in sys.stdin)
+            for given in map(path_from_text, filter(None, lines)):
                 if sort_into:
-                    refuse_inside(sort_into, line)
-                yield line
+                    refuse_inside(sort_into, given)
+                yield given
         else:
             yield path
 

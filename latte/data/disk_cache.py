@@ -33,12 +33,12 @@ from PIL import features
 
 from latte.data.images import Pixels
 from latte.interfaces import LatteError
+from latte.io.files import remove_leftovers, temporary_beside
 
 BOUND_VARIABLE = "LATTE_IMAGE_CACHE"
 DEFAULT_GIBIBYTES = 20.0
 
 _SUFFIX = ".pixels"
-_TEMPORARY_SUFFIX = ".pixels.tmp"
 _FILE_BYTES = 256 * 1024**2
 _UNUSED_SECONDS = 3600
 _TOUCH_SECONDS = 600
@@ -152,9 +152,6 @@ class DiskStore:
 
     def _open_files(self) -> None:
         with contextlib.suppress(OSError):
-            for path in sorted(self._folder.glob(f"*{_TEMPORARY_SUFFIX}")):
-                if time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
-                    path.unlink(missing_ok=True)
             for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
                 with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
                     self._add(_PixelFile(path))
@@ -180,6 +177,7 @@ class DiskStore:
     def _begin(self, needed: int) -> _PixelFileWriter | None:
         """Begin a file with room for `needed` bytes; None if there is not enough room."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self._folder)
         room = self._make_room(needed)
         if room < needed:
             return None
@@ -285,7 +283,7 @@ class _PixelFileWriter:
     def __init__(self, path: Path, room: int) -> None:
         """Allocate `room` bytes, so that other processes count them towards the limit."""
         self._path = path
-        self._temporary = path.with_suffix(_TEMPORARY_SUFFIX)
+        self._temporary = temporary_beside(path)
         self._room = room - _TRAILER.size
         self._end = 0
         self._indexed = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import Version
 
 from latte.interfaces import Calibration, LatteError
-from latte.io.files import sync_files
+from latte.io.files import sync_files, temporary_beside
 
 if TYPE_CHECKING:  # this import loads torch, which exports of labels do not need
     from latte.run.adapted import Adapted
@@ -59,16 +58,22 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
             where=str(folder),
             hint="remove it, or give another --output",
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_beside(folder)
     temporary.mkdir()
     try:
         yield temporary
         for path in (temporary, *(one for one in temporary.rglob("*") if one.is_dir())):
             sync_files(path)
         if folder.is_dir():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            temporary.replace(folder)
+        except OSError as error:
+            raise LatteError(
+                f"cannot be replaced: {error.strerror}",
+                where=str(folder),
+                hint="remove it, and write to it with one command at a time",
+            ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

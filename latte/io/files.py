@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
+import platform
+import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from latte.interfaces import LatteError
 
 
 def _read_umask() -> int:
@@ -22,18 +28,86 @@ def _read_umask() -> int:
 
 _UMASK = _read_umask()
 _ABANDONED_SECONDS = 86_400.0
-"""Age in seconds (one day) from which a temporary file counts as abandoned."""
+"""Age in seconds (one day) from which a temporary file of another machine counts as abandoned."""
+_TEMPORARY = re.compile(
+    r"\..*\.latte-(?P<machine>\w+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp", re.DOTALL
+)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return an unused temporary path beside `path`; leftovers in the folder are removed first.
+
+    The name contains this process and machine, so that `remove_leftovers` can remove the file
+    after the process was killed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
+    process = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name}.latte-{process}.tmp")
+
+
+def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
+    """Remove temporary files and folders that killed processes left directly in `folder`.
+
+    A process of this machine counts as killed if it does not exist; the temporary files of other
+    machines, which may share the folder, are removed after a day. `locked`: no other process
+    writes files in `folder`, so that all temporary files are removed.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _TEMPORARY.fullmatch(entry.name)
+            if found is None:
+                continue
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    if _is_abandoned(entry, found):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                elif locked or _is_abandoned(entry, found):
+                    Path(entry.path).unlink()
+
+
+def _is_abandoned(entry: os.DirEntry[str], name: re.Match[str]) -> bool:
+    if name["machine"] == _machine() != _UNKNOWN:
+        try:
+            os.kill(int(name["process"]), 0)
+        except (ProcessLookupError, OverflowError):
+            return True
+        except PermissionError:
+            pass
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime >= _ABANDONED_SECONDS
+
+
+_UNKNOWN = "unknown"
+
+
+@functools.cache
+def _machine() -> str:
+    """Return an id of this boot of this machine and of its process ids; `unknown` without /proc.
+
+    Two containers have different ids, because equal process ids are different processes there.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        processes = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return _UNKNOWN
+    return digest(platform.node(), boot, str(processes))[:12]
 
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[Path]:
+def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
     The content reaches the disk before the rename, so a crash leaves the old file or the new file.
+    Of several processes that write `path` at once, the last one's file stays. If the block fails,
+    what was written is renamed to `unfinished`, or removed if that is None. Raises `LatteError` if
+    `path` is a device or a pipe, which a rename would replace.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A process id is not unique: two machines that share a folder may have equal ids.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise LatteError(
+            "is a device or a pipe, not a file", where=str(path), hint="give the name of a file"
+        )
+    temporary = temporary_beside(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -41,19 +115,12 @@ def write_atomically(path: Path) -> Iterator[Path]:
         # Some libraries, such as safetensors, write files that only their owner can read.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
+    except BaseException:
+        if unfinished is not None and temporary.exists() and temporary.stat().st_size:
+            temporary.replace(unfinished)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def remove_leftovers(folder: Path, older_than: float = _ABANDONED_SECONDS) -> None:
-    """Remove temporary files that killed `write_atomically` calls left directly in `folder`.
-
-    `older_than` is in seconds; -inf removes all, which is safe only if no process is writing.
-    """
-    for path in folder.glob(".*.tmp"):
-        with suppress(OSError):
-            if path.is_file() and time.time() - path.stat().st_mtime >= older_than:
-                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
 from latte.interfaces import LatteError
+
+_ESCAPED_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 def existing_file(path: Path, where: str) -> Path:
@@ -59,6 +62,24 @@ def is_folder(path: Path) -> bool:
         True
     """
     return _holds(Path.is_dir, path)
+
+
+def path_as_text(path: str) -> str:
+    r"""Return `path` with each byte that is not UTF-8 as `\xNN`, to store the name as text."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def path_from_text(text: str, folder: Path = Path()) -> str:
+    """Return the path that `path_as_text` wrote as `text`.
+
+    A file below `folder` whose name is exactly `text` is preferred. Raises `ValueError` for text
+    that is not a file name, such as one with half of a surrogate pair.
+    """
+    os.fsencode(text)
+    if "\\x" not in text or is_file(folder / text):
+        return text
+    name = _ESCAPED_BYTE.sub(lambda found: bytes([int(found[1], 16)]), text.encode())
+    return os.fsdecode(name)
 
 
 def visible_entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import jinja2
 
 from latte.interfaces import LatteError
+from latte.io.files import temporary_beside
 from latte.registry.spec import Kind
 from latte.version import __version__
 
@@ -105,8 +105,7 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
         raise LatteError(
             "this folder exists already", where=str(folder), hint="choose another name or --output"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_beside(folder)
     try:
         for name, text in _files(names, kind):
             path = temporary / name

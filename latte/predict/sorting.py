@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from latte.interfaces import LatteError
 from latte.io.files import digest
 from latte.io.names import LONGEST_NAME, distinct_names, shortened
+from latte.io.paths import path_from_text
 
 if TYPE_CHECKING:  # this import loads torch, and `refuse_inside` is called before that
     from latte.evaluate.predictions import Prediction
@@ -50,7 +51,7 @@ class Sorter:
         """Yield each row after its image was sorted. Raises `LatteError` if that fails."""
         for row in rows:
             name = self._name(row)
-            self.present += not self._place(Path(row.image), self._subfolder(name))
+            self.present += not self._place(Path(path_from_text(row.image)), self._subfolder(name))
             self.counts[name] += 1
             yield row
 

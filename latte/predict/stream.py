@@ -28,7 +28,8 @@ from latte.evaluate.predictions import (
     stream_predictions,
 )
 from latte.interfaces import ImageReference, LatteError, PixelFormat
-from latte.io.files import digest
+from latte.io.files import digest, write_atomically
+from latte.io.paths import path_as_text
 from latte.run.adapted import Adapted
 
 Unreadable = Callable[[SkippedImage], None]
@@ -46,7 +47,7 @@ class NamedImage:
     """An image that has not been read yet."""
 
     name: str
-    """The path as it was given, or the number of a Pillow image among all images, from 0."""
+    """The path as it was given, as text (`path_as_text`); the number of a Pillow image, from 0."""
     content: Path | Image.Image
 
 
@@ -63,7 +64,7 @@ def named_images(
     be listed; without it, the error is raised. Raises `LatteError` for a value that is no image.
     """
     for number, content in enumerate(_contents(images, unlisted, left_out)):
-        name = str(content) if isinstance(content, Path) else str(number)
+        name = path_as_text(str(content)) if isinstance(content, Path) else str(number)
         yield NamedImage(name, content)
 
 
@@ -199,34 +200,29 @@ class Interrupted(LatteError):  # noqa: N818 - not an error
     exit_code = 130
 
 
-def partial_path(path: Path) -> Path:
-    """Return the path of the file that holds the rows until all are written."""
-    return path.with_name(f"{path.name}.partial")
-
-
 def write_rows(
     path: Path,
     rows: Iterable[Prediction],
     format: PredictionFormat,
     columns: Columns = PLAIN,
 ) -> None:
-    """Write each row immediately to `PATH.partial`, which replaces `path` at the end.
+    """Write each row immediately to a temporary file, which replaces `path` at the end.
 
-    If writing stops early, the rows so far stay in `PATH.partial`, and `path` does not change.
+    If writing stops early, the rows so far are in `PATH.partial`, and `path` does not change.
     Raises `Interrupted` for Ctrl-C, and `LatteError` for a file that cannot be written.
     """
-    partial = partial_path(path)
+    partial = path.with_name(f"{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with (
+            write_atomically(path, unfinished=partial) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
             stream_predictions(file, rows, format, columns)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        partial.unlink(missing_ok=True)  # of an earlier start
     except KeyboardInterrupt:
         raise Interrupted("stopped by Ctrl-C", hint=f"the rows so far are in {partial}") from None
     except OSError as error:
-        hint = "the rows so far are in it" if partial.is_file() else None
+        hint = f"the rows so far are in {partial}" if partial.is_file() else None
         raise LatteError(
-            f"cannot be written: {error.strerror}", where=str(partial), hint=hint
+            f"cannot be written: {error.strerror}", where=str(path), hint=hint
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import shutil
@@ -229,7 +228,7 @@ class RunFolder:
         """Remove temporary files of killed processes; safe, as this process holds the lock."""
         for place, folders, _ in os.walk(self.path):
             folders[:] = [name for name in folders if name != self.shards.name]
-            remove_leftovers(Path(place), older_than=-math.inf)
+            remove_leftovers(Path(place), locked=True)
 
     def sign(self) -> str:
         """Write a random token into the lock file and return it; see `shows`."""

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from latte import distributed
 from latte.interfaces import Progress
-from latte.io.files import digest, remove_leftovers, write_atomically
+from latte.io.files import digest, write_atomically
 from latte.io.tensor_files import tensor_digest
 from latte.toolkit.blocks import rows_per_block
 
@@ -123,7 +123,6 @@ class FeatureBlocks:
 
     def add(self, keys: Sequence[str], features: Tensor) -> None:
         """Store `features` (R, width) under distinct `keys`. Raises `OSError` if writing fails."""
-        remove_leftovers(self.folder)
         merged = self._small_ones()
         names = numpy.concatenate([*(block.keys for block, _ in merged), _hashed(keys)])
         rows = torch.cat([*(rows for _, rows in merged), features]) if merged else features

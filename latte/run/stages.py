@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from latte import distributed
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import Evaluation, RunResults
+from latte.interfaces import Evaluation, LatteError, RunResults
 from latte.io.files import digest, write_json
 from latte.results.finished import FinishedRun
 from latte.results.identity import CHECKPOINTS, stage_fingerprints
+from latte.results.stored import read_stored
 from latte.run.collect import collect_results
 from latte.run.corrections import read_corrections
 from latte.run.describing import describe, load_bank
@@ -120,14 +122,29 @@ def _describe(job: Job, zero_shot: ZeroShot) -> Done[DescriptionBank]:
 def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome]:
     """Write `environment.json`, train the learners, and save the classifier the guard accepts."""
     workspace, folder = job.workspace, job.workspace.folder
-    if distributed.is_main_process():
-        write_json(folder.environment, describe_environment(workspace.recipe, workspace.device))
     # Texts can change when they are generated again, but the stage's fingerprint does not.
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
+    if distributed.is_main_process():
+        _write_environment(workspace)
     candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)
     outcome, written = judge_and_save(workspace, job.images, zero_shot, candidate, posterior)
     return Done([*written, folder.metrics], outcome)
+
+
+def _write_environment(workspace: Workspace) -> None:
+    """Write `environment.json`; if training resumes with other threads than before, say so."""
+    folder, environment = workspace.folder, describe_environment(workspace.recipe, workspace.device)
+    if any(folder.checkpoints.glob("step-*")):
+        with suppress(LatteError):  # a missing or damaged file is written again
+            before = read_stored(folder.environment, dict[str, Any]).get("torch_threads")
+            now = environment["torch_threads"]
+            if before is not None and before != now:
+                workspace.progress.say(
+                    f"train: started with {before} threads and resumed with {now}, so bits may "
+                    f"differ; with OMP_NUM_THREADS={before} they do not"
+                )
+    write_json(folder.environment, environment)
 
 
 def _evaluate(job: Job, zero_shot: ZeroShot, outcome: Outcome) -> Done[None]:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from latte.cli.errors import Terminated, ended_by_sigterm, machine_error
+from latte.cli.errors import Terminated, ended_by_signals, machine_error
 from latte.cli.main import COMMANDS, run_command_line
 
 
@@ -102,11 +102,16 @@ def terminated() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def hung_up() -> None:
+    """Receive SIGHUP."""
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
 @pytest.fixture
 def latte(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[str], tuple[int, str]]:
-    for function in (on_a_full_disk, terminated):
+    for function in (on_a_full_disk, terminated, hung_up):
         monkeypatch.setitem(COMMANDS, function.__name__, f"{__name__}:{function.__name__}")
 
     def run(name: str) -> tuple[int, str]:
@@ -123,20 +128,48 @@ def test_a_full_disk_prints_no_traceback(latte: Callable[[str], tuple[int, str]]
     assert "Traceback" not in said
 
 
-def test_sigterm_prints_one_line_and_exits_with_143(
-    latte: Callable[[str], tuple[int, str]],
+@pytest.mark.parametrize(
+    ("name", "number", "word"),
+    [("terminated", signal.SIGTERM, "Terminated"), ("hung_up", signal.SIGHUP, "Hung up")],
+)
+def test_signals_print_one_line_and_give_their_exit_code(
+    name: str, number: int, word: str, latte: Callable[[str], tuple[int, str]]
 ) -> None:
-    code, said = latte("terminated")
-    assert code == 128 + signal.SIGTERM
-    assert said.splitlines()[-1].startswith("Terminated. Start a run again")
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    code, said = latte(name)
+    assert code == 128 + number
+    assert said.splitlines()[-1].startswith(f"{word}. Start a run again")
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_ignored_sighup_stays_ignored(latte: Callable[[str], tuple[int, str]]) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert latte("hung_up") == (0, "")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full"])
+def test_streams_that_cannot_be_used_give_no_traceback(closed: str) -> None:
+    command = f"{sys.executable} -m latte recipes {closed}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.returncode == (2 if "full" in closed else 0)
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.splitlines()) == (2 if "full" in closed else 0)
+
+
+def test_a_removed_working_directory_is_refused(tmp_path: Path) -> None:
+    command = f"cd {tmp_path} && rmdir {tmp_path} && {sys.executable} -m latte recipes"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: the working directory does not exist any more")
 
 
 def test_the_second_sigterm_kills_the_process() -> None:
     code = """
 import os, signal
-from latte.cli.errors import Terminated, ended_by_sigterm
-with ended_by_sigterm():
+from latte.cli.errors import Terminated, ended_by_signals
+with ended_by_signals():
     try:
         os.kill(os.getpid(), signal.SIGTERM)
     except Terminated:
@@ -151,7 +184,7 @@ def test_an_existing_sigterm_handler_stays(monkeypatch: pytest.MonkeyPatch) -> N
     came: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
     try:
-        with ended_by_sigterm() as signals:
+        with ended_by_signals() as signals:
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -162,7 +195,7 @@ def test_sigterm_handling_in_a_thread_does_nothing() -> None:
     entered: list[bool] = []
 
     def work() -> None:
-        with ended_by_sigterm():
+        with ended_by_signals():
             entered.append(True)
 
     thread = threading.Thread(target=work)

@@ -24,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(FAULTS))
+@pytest.mark.parametrize("name", sorted(FAULTS.keys() - {"circumstances"}))
 def test_nothing_is_lost_and_the_results_are_the_same(name: str, site: Site) -> None:
     try:
         check(FAULTS[name](site, 16))

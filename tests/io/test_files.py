@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import zeros
 
-from latte.io.files import digest, remove_leftovers, write_atomically, write_text
+from latte.interfaces import LatteError
+from latte.io.files import (
+    digest,
+    remove_leftovers,
+    temporary_beside,
+    write_atomically,
+    write_text,
+)
 
 
 def test_failed_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
@@ -38,15 +46,74 @@ def test_digests_differ_where_the_parts_differ(first: list[str], second: list[st
     assert (digest(*first) == digest(*second)) == (first == second)
 
 
-def test_remove_leftovers_removes_only_old_temporary_files(
-    tmp_path: Path,
+def temporary_of(process: int, path: Path) -> Path:
+    """Temporary name as process number `process` of this machine chooses it."""
+    name = temporary_beside(path).name.replace(f"-{os.getpid()}-", f"-{process}-")
+    return path.with_name(name)
+
+
+@pytest.fixture
+def ended() -> int:
+    """Number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_leftovers_of_ended_processes_are_removed_by_the_next_write(
+    tmp_path: Path, ended: int
 ) -> None:
-    for name in (".old.txt.1-aa.tmp", ".young.txt.2-bb.tmp", "own.tmp", "file.txt"):
-        (tmp_path / name).touch()
-    os.utime(tmp_path / ".old.txt.1-aa.tmp", (0, 0))
-    (tmp_path / ".folder.tmp").mkdir()
+    file, folder = temporary_of(ended, tmp_path / "a\nb"), temporary_of(ended, tmp_path / "folder")
+    file.touch()
+    (folder / "inner").mkdir(parents=True)
+    kept = [temporary_of(1, tmp_path / "a"), tmp_path / ".other.1-ab.tmp", tmp_path / "own.tmp"]
+    for path in kept:
+        path.touch()
+    write_text(tmp_path / "new.txt", "new")
+    assert set(tmp_path.iterdir()) == {*kept, tmp_path / "new.txt"}
+
+
+def test_leftovers_of_other_machines_are_removed_after_a_day(tmp_path: Path) -> None:
+    names = [f".a.txt.latte-othermachine-{number}-0123abcd.tmp" for number in (1, 99_999_999)]
+    old, young = (tmp_path / name for name in names)
+    old.touch()
+    young.touch()
+    os.utime(old, (0, 0))
     remove_leftovers(tmp_path)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {".young.txt.2-bb.tmp", "own.tmp", "file.txt", ".folder.tmp"}
-    remove_leftovers(tmp_path, older_than=-math.inf)
-    assert ".young.txt.2-bb.tmp" not in {path.name for path in tmp_path.iterdir()}
+    assert list(tmp_path.iterdir()) == [young]
+    remove_leftovers(tmp_path, locked=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_write_leaves_a_file_that_the_next_write_removes(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from latte.io.files import write_atomically
+with write_atomically(Path({str(tmp_path / "a.txt")!r})) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(tmp_path / "b.txt", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_two_writers_of_one_path_leave_one_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with write_atomically(path) as first:
+        first.write_text("first" * 1000)
+        with write_atomically(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first" * 1000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_pipes_and_devices_are_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(LatteError, match="a device or a pipe"):
+            write_text(path, "text")
+    assert not Path("/dev/null").is_file()

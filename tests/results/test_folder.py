@@ -6,8 +6,9 @@ from pathlib import Path
 
 from latte.results.folder import RunFolder
 
-LEFT = (".state.json.1-ab.tmp", "model/.weights.1-ab.tmp", "controls/plain/c-1/.x.1-ab.tmp")
-KEPT = ("state.tmp", "shards/1-of-2/.x.1-ab.tmp", "report/index.html")
+TEMPORARY = ".x.latte-elsewhere-1-0123abcd.tmp"
+LEFT = (TEMPORARY, f"model/{TEMPORARY}", f"controls/plain/c-1/{TEMPORARY}")
+KEPT = ("state.tmp", f"shards/1-of-2/{TEMPORARY}", "report/index.html")
 
 
 def test_lock_removes_temporary_files_except_those_of_shards(tmp_path: Path) -> None:

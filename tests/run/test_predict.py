@@ -105,7 +105,7 @@ def test_output_that_cannot_be_written_is_named(
     assert latte("predict", model, "photos", "--output=labels.csv") == 2
     said = capsys.readouterr().err
     assert said.count("cannot be written") == 2
-    assert "the rows so far are in it" in said
+    assert "the rows so far are in labels.csv.partial" in said
     assert Path("labels.csv.partial").is_file()
 
 
@@ -165,15 +165,16 @@ def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -
         env=environment(tmp_path),
     )  # fmt: skip
     assert process.stdin is not None
-    partial = tmp_path / "rows.jsonl.partial"
     deadline = time.monotonic() + 120
-    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
+    while not any(one.stat().st_size for one in tmp_path.glob(".rows*.tmp")):
+        assert time.monotonic() < deadline
         process.stdin.write("photos/000.png\n" * 200)
         process.stdin.flush()
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    rows = partial.read_text().splitlines()
+    rows = (tmp_path / "rows.jsonl.partial").read_text().splitlines()
+    assert list(tmp_path.glob(".rows*")) == []
     assert "stopped by Ctrl-C" in said
     assert all(json.loads(row)["image"] == "photos/000.png" for row in rows)
     assert not (tmp_path / "rows.jsonl").exists()

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from latte.interfaces import LatteError
+from latte.testing import TinyRuns
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run
 
 pytestmark = pytest.mark.thorough
@@ -200,3 +201,21 @@ def test_limit_that_causes_too_few_images_is_reported(recipe: Path) -> None:
     _, _, progress = run(recipe, until="data", limit=6)
     (line,) = [line for line in progress.lines if "per name" in line]
     assert "6 images for 3 names is 2 per name" in line
+
+
+def test_resume_with_another_number_of_threads_says_that_bits_may_differ(tmp_path: Path) -> None:
+    runs = TinyRuns(tmp_path)
+    recipe = (
+        "labels: [frozen]\nprototypes: momentum\nloss: contrastive\n"
+        "train: {batch_size: 4, checkpoint_every: 1}"
+    )
+    environment = runs.run(recipe, stop_after=2) / "environment.json"
+    before = json.loads(environment.read_text())
+    threads = before["torch_threads"]
+    environment.write_text(json.dumps({**before, "torch_threads": threads + 1}))
+    said = runs.latte("run", "recipe.yaml", "--set=output=runs")
+    assert said.code == 0, said.err
+    (line,) = [one for one in said.err.splitlines() if "bits may differ" in one]
+    assert f"started with {threads + 1} threads and resumed with {threads}" in line
+    assert f"OMP_NUM_THREADS={threads + 1}" in line
+    assert json.loads(environment.read_text()) == before

@@ -11,17 +11,16 @@ from latte.data.sources.left_out import LeftOut
 from latte.data.sources.tables import iterate_rows
 from latte.data.sources.walk import list_images
 from latte.interfaces import ImageReference, LabelledImage, LatteError
-from latte.io.paths import is_file, some
+from latte.io.paths import is_file, path_as_text, path_from_text, some
 
 
 def image_reference(path: Path, root: Path) -> ImageReference:
     """Return the image at `path` with an id relative to `root` (with `..` if it is outside).
 
-    Bytes of a name that are not UTF-8 are escaped, because ids are stored as text.
+    Bytes of a name that are not UTF-8 are escaped (`path_as_text`), as ids are stored as text.
     """
     relative = Path(os.path.relpath(path, root)).as_posix()
-    name = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return ImageReference(id=name, path=path)
+    return ImageReference(id=path_as_text(relative), path=path)
 
 
 class ListedPaths:
@@ -48,9 +47,12 @@ class ListedPaths:
 
     def reference(self, entry: str, where: str) -> ImageReference:
         """Return the image at path `entry`. Raises `LatteError` for a path that leaves the root."""
-        path = Path(entry)
-        if not entry.strip() or "\0" in entry or not _is_file_name(entry):
+        if not entry.strip() or "\0" in entry:
             raise LatteError(f"{entry!r} is not a path", where=where)
+        try:
+            path = Path(path_from_text(entry, self.root))
+        except ValueError:
+            raise LatteError(f"{entry!r} is not a path", where=where) from None
         if ".." in path.parts:
             raise self._refusal(f"{entry!r} goes up with ..", where)
         if path.anchor and not self._absolute:
@@ -111,15 +113,6 @@ class ListedPaths:
         return LatteError(
             what, where=where, hint=f"Paths start at {self.root} and must stay below it."
         )
-
-
-def _is_file_name(text: str) -> bool:
-    """Return False for text that cannot be a file name, such as a lone surrogate from JSON."""
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]:

@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from latte.api import write_text
+
 SUFFIXES = frozenset((".json", ".safetensors", ".jinja", ".model", ".txt"))
 """Suffixes of files that affect the texts: configuration, weights, chat template, tokenizer."""
 
@@ -36,15 +38,8 @@ def _known(path: Path, cache: Path) -> str:
         return entry.read_text(encoding="ascii")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    _write(entry, found)
+    write_text(entry, found)
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="ascii")
-    temporary.replace(path)
 
 
 def _hash(data: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import ImageOps
 
-from latte.api import ImageReference, LatteError, Reporter, RunResults, open_image
+from latte.api import ImageReference, LatteError, Reporter, RunResults, open_image, write_text
 from latte_multiproto.options import GalleryOptions
 from latte_multiproto.run_files import ImagePaths, RunFiles, missing_files, read_run
 from latte_multiproto.variance import class_view
@@ -47,7 +46,7 @@ class PrototypeGallery(Reporter[GalleryOptions]):
         run = None if missing else read_run(results.folder, results.class_names)
         learners = _Pages(results, run, self.options).learners() if run else []
         path = results.folder / "report" / "prototypes.html"
-        _write(path, _render(results, learners, missing))
+        write_text(path, _render(results, learners, missing))
         return [path]
 
 
@@ -125,13 +124,3 @@ def _render(results: RunResults, learners: list[dict[str, Any]], missing: list[s
         style_hash=f"sha256-{digest}",
     )
     return _UNPRINTABLE.sub("\ufffd", page)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

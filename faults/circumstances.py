@@ -1,0 +1,230 @@
+"""Every command in every bad circumstance: it is done, or ends with one line and its code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults.commands import COMMANDS, ODD, PATIENCE, RUN, Command, Prepared, end, leftovers, start
+from faults.disks import own_mounts
+from faults.outcome import NotPermittedError, Outcome, skipped
+from faults.place import Ended
+from faults.site import Site
+
+_RUN_IT = 'exec "$@"'
+_IN_4_GIB = f"ulimit -v 8000000; {_RUN_IT}"
+"""Virtual memory of a command that reads endless or huge files; torch needs half of it."""
+_NOBODY = 65534
+_CODES = frozenset({0, 2, 3, 129, 130, 143})
+
+
+def _nothing(folder: Path) -> None:
+    """Change nothing."""
+
+
+@dataclass(frozen=True)
+class Circumstance:
+    """Something bad that happens to a command."""
+
+    name: str
+    script: str = _RUN_IT
+    """Bash script that starts the command, `"$@"`."""
+    prepare: Callable[[Path], None] = _nothing
+    """Changes the folder in which the command starts."""
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    """Environment variables; None removes one."""
+    codes: frozenset[int] = _CODES
+    concerns: Callable[[Command], bool] = bool
+    """Returns False for commands that the circumstance does not reach."""
+    hang_up: bool = False
+    times: int = 1
+    """Number of processes that start the command at once."""
+    mounts: bool = False
+    """True if the script mounts, which needs a right."""
+
+
+def _reads_images(command: Command) -> bool:
+    return command.images
+
+
+def _reads_run(command: Command) -> bool:
+    return command.run
+
+
+def _can_succeed(command: Command) -> bool:
+    return command.arguments[0] != "reproduce"  # its datasets are not here
+
+
+def _name_without_text(folder: Path) -> None:
+    (folder / ODD).rename(folder / os.fsdecode(b"images/bad\xff\xfename.png"))
+    shutil.copy(folder / "images/00.png", folder / ODD)
+
+
+def _pipe(folder: Path) -> None:
+    (folder / ODD).unlink()
+    os.mkfifo(folder / ODD)
+
+
+def _device(folder: Path) -> None:
+    (folder / ODD).unlink()
+    (folder / ODD).symlink_to("/dev/zero")
+
+
+def _sparse(folder: Path) -> None:
+    with (folder / ODD).open("wb") as file:
+        file.truncate(3 * 1024**3)
+
+
+def _huge_image(folder: Path) -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)
+    checksum = struct.pack(">I", zlib.crc32(header))
+    (folder / ODD).write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + checksum)
+
+
+def _huge_header(folder: Path) -> None:
+    for path in (folder / RUN).rglob("*.safetensors"):
+        path.write_bytes(struct.pack("<Q", 2**50) + path.read_bytes()[8:])
+
+
+def _other_owner(folder: Path) -> None:
+    """Give the image, unreadable, and the folders of runs and texts to another user."""
+    if os.geteuid() != 0:
+        raise NotPermittedError("needs root, to give files to another user")
+    os.chown(folder / ODD, _NOBODY, _NOBODY)
+    (folder / ODD).chmod(0o600)
+    for part in (folder / "runs", folder / "cache"):
+        for path in (part, *part.rglob("*")):
+            os.chown(path, _NOBODY, _NOBODY)
+
+
+CIRCUMSTANCES = (
+    Circumstance("undisturbed", codes=frozenset({0}), concerns=_can_succeed),
+    Circumstance("stdin closed", 'exec "$@" <&-'),
+    Circumstance("stdout closed", 'exec "$@" >&-'),
+    Circumstance("stderr closed", 'exec "$@" 2>&-'),
+    Circumstance("all three closed", 'exec "$@" <&- >&- 2>&-'),
+    Circumstance("stdout full", 'exec "$@" >/dev/full'),
+    Circumstance("stderr full", 'exec "$@" 2>/dev/full'),
+    Circumstance("reader gone", '"$@" | true; exit ${PIPESTATUS[0]}', codes=_CODES | {1}),
+    Circumstance("SIGHUP", hang_up=True),
+    Circumstance(
+        "TMPDIR full",
+        'mount -t tmpfs -o size=4096 full tmp && head -c 4096 /dev/zero >tmp/rest; "$@"',
+        mounts=True,
+    ),
+    Circumstance("TMPDIR missing", settings={"TMPDIR": "/nowhere/tmp"}),
+    Circumstance(
+        "HOME unwritable",
+        settings={"HOME": "/proc/nowhere", "LATTE_CACHE": None, "LATTE_CONFIG": None},
+    ),
+    Circumstance("cwd deleted", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'),
+    Circumstance("ulimit -n 64", f"ulimit -n 64; {_RUN_IT}"),
+    Circumstance("LANG=C", prepare=_name_without_text, settings={"LANG": "C", "LC_ALL": "C"}),
+    Circumstance("name not UTF-8", prepare=_name_without_text, concerns=_reads_images),
+    Circumstance("image: FIFO", prepare=_pipe, concerns=_reads_images),
+    Circumstance("image: device", _IN_4_GIB, prepare=_device, concerns=_reads_images),
+    Circumstance("image: 3 GiB, sparse", _IN_4_GIB, prepare=_sparse, concerns=_reads_images),
+    Circumstance("image: huge header", prepare=_huge_image, concerns=_reads_images),
+    Circumstance("tensors: huge header", _IN_4_GIB, prepare=_huge_header, concerns=_reads_run),
+    Circumstance(
+        "another owner", 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"', _other_owner
+    ),
+    Circumstance("two at once", times=2),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Outcome of one command in one circumstance."""
+
+    command: str
+    codes: tuple[int, ...]
+    complaint: str
+    """The broken promise; empty if there is none."""
+
+
+class Matrix:
+    """Cells of all commands, by circumstance."""
+
+    def __init__(self, folder: Path, together: int = 2) -> None:
+        """Use `folder` for all cells, and run `together` of them at once."""
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # children of `nohup` ignore it
+        self._prepared = Prepared(folder)
+        self._together = together
+
+    def cells(
+        self, circumstance: Circumstance, commands: Iterable[Command] = COMMANDS
+    ) -> list[Cell]:
+        """Return the outcomes of `commands`. Raises `NotPermittedError`."""
+        if circumstance.mounts:
+            own_mounts()
+        concerned = [one for one in commands if circumstance.concerns(one)]
+        with ThreadPoolExecutor(self._together) as pool:
+            return list(pool.map(lambda one: self._cell(circumstance, one), concerned))
+
+    def _cell(self, circumstance: Circumstance, command: Command) -> Cell:
+        folder = self._prepared.cell()
+        circumstance.prepare(folder)
+        script = circumstance.script
+        if circumstance.mounts:
+            inner = script.replace("'", "'\\''")
+            script = f"exec {' '.join(own_mounts())} bash -c '{inner}' bash \"$@\""
+        processes = [
+            start(command, folder, script, circumstance.settings) for _ in range(circumstance.times)
+        ]
+        wait = 0.5 + len(command.line) % 7 / 2 if circumstance.hang_up else None
+        found = [end(process, wait) for process in processes]
+        codes = circumstance.codes | (command.codes if 2 in circumstance.codes else frozenset())
+        complaints = [one for ended in found if (one := _complaint(ended, codes))]
+        left = leftovers(folder)
+        complaints += [f"left: {', '.join(left)}"] if left else []
+        shutil.rmtree(folder)
+        return Cell(command.line, tuple(one.code for one in found), "; ".join(complaints))
+
+
+def _complaint(ended: Ended, codes: frozenset[int]) -> str:
+    """Return the broken promise of a process that ended so, or nothing."""
+    errors = [line for line in ended.output.splitlines() if line.startswith("error: ")]
+    if ended.code == 124:
+        return f"hangs for {PATIENCE:.0f} s"
+    if "Traceback" in ended.output or "Exception ignored" in ended.output:
+        return f"traceback: {ended.output.strip().splitlines()[-1]}"
+    if ended.code not in codes:
+        return f"code {ended.code}: {' '.join(ended.output.splitlines()[-2:])}"
+    if len(errors) > 1:
+        return f"{len(errors)} errors: {errors[0]}"
+    if "enough memory" in ended.output:
+        return "memory exhausted"
+    return ""
+
+
+def row(circumstance: Circumstance, cells: Iterable[Cell]) -> Outcome:
+    """Return the row of the table: the codes, and the promises that were broken."""
+    cells = list(cells)
+    counts = Counter(code for cell in cells for code in cell.codes)
+    saw = ", ".join(f"{count} x exit {code}" for code, count in sorted(counts.items()))
+    left = [f"{cell.command}: {cell.complaint}" for cell in cells if "left: " in cell.complaint]
+    bad = [f"{cell.command}: {cell.complaint}" for cell in cells if cell.complaint]
+    return Outcome(
+        circumstance.name, len(cells), saw, "; ".join(left) or "nothing", "; ".join(bad) or "yes"
+    )
+
+
+def every_command(site: Site, times: int) -> list[Outcome]:
+    """Run every command in every circumstance; `times` does not matter."""
+    matrix = Matrix(site.folder / "circumstances")
+    rows = []
+    for one in CIRCUMSTANCES:
+        try:
+            rows.append(row(one, matrix.cells(one)))
+        except NotPermittedError as error:
+            rows.append(skipped(one.name, str(error)))
+    return rows

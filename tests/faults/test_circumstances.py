@@ -1,0 +1,40 @@
+"""Every command in every bad circumstance: `docs/faults.md`."""
+
+from __future__ import annotations
+
+import pytest
+
+from faults.circumstances import CIRCUMSTANCES, Cell, Circumstance, Matrix, row
+from faults.commands import COMMANDS
+from faults.outcome import NotPermittedError
+from latte.cli.main import COMMANDS as NAMES
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
+    """Matrix whose finished run is made once."""
+    return Matrix(tmp_path_factory.mktemp("circumstances"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("circumstance", CIRCUMSTANCES, ids=lambda one: one.name)
+def test_every_command_is_done_or_ends_with_one_line(
+    circumstance: Circumstance, matrix: Matrix
+) -> None:
+    try:
+        cells = matrix.cells(circumstance)
+    except NotPermittedError as error:
+        pytest.skip(str(error))
+    assert [cell for cell in cells if cell.complaint] == []
+
+
+def test_every_command_of_latte_is_in_the_matrix() -> None:
+    assert set(NAMES) <= {command.arguments[0] for command in COMMANDS}
+
+
+def test_a_row_counts_exit_codes_and_is_bad_if_a_promise_is_broken() -> None:
+    good = Cell("doctor", (0, 2), "")
+    outcome = row(CIRCUMSTANCES[0], [good, Cell("predict", (0,), "left: .rows.csv.tmp")])
+    assert (outcome.times, outcome.saw) == (2, "2 x exit 0, 1 x exit 2")
+    assert not outcome.is_good
+    assert row(CIRCUMSTANCES[0], [good]).is_good

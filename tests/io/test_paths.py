@@ -1,0 +1,26 @@
+"""File names that are not UTF-8 are stored as text and found again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latte.io.paths import path_as_text, path_from_text
+
+
+@given(st.binary(min_size=1).filter(lambda name: b"\0" not in name and b"\\" not in name))
+def test_every_name_is_text_that_gives_the_name(name: bytes) -> None:
+    path = os.fsdecode(name)
+    text = path_as_text(path)
+    assert text.encode()
+    assert path_from_text(text) == path
+
+
+def test_a_file_whose_name_contains_an_escape_is_found(tmp_path: Path) -> None:
+    name = r"a\xff.png"
+    assert path_from_text(name, tmp_path) == "a\udcff.png"
+    (tmp_path / name).touch()
+    assert path_from_text(name, tmp_path) == name
