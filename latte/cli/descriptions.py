@@ -51,11 +51,13 @@ def describe(
     from latte.cli.progress import make_progress
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
+    from latte.run.ready import refuse_unready
 
     progress = make_progress(quiet)
     share = _share(shard, progress)
     registry = load_registry()
     loaded = load_recipe(recipe, registry, set_ or ())
+    refuse_unready(loaded, registry, until="describe", limit=limit)
     if share is not None:
         from latte.run.describing import describe_shard
 

@@ -98,9 +98,11 @@ def check(
     from latte.recipe.dump import dump_yaml
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
+    from latte.run.ready import check_models
 
     registry = load_registry()
     checked = load_recipe(recipe, registry, set_ or ())
+    check_models(checked, registry)
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
     elif plain:

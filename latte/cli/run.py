@@ -58,10 +58,12 @@ def _run(
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
     from latte.results.identity import check_stage
+    from latte.run.ready import refuse_unready
 
     last = check_stage(until)
     registry = load_registry()
     loaded = load_recipe(recipe, registry, overrides)
+    refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)
     progress = make_progress(quiet or not is_main)
     if dry_run:
         if is_main:
