@@ -20,6 +20,7 @@ from latte.cli.shared import (
     RecipeArgument,
     SetOption,
     command_group,
+    existing_files,
 )
 from latte.interfaces import LatteError
 
@@ -124,7 +125,12 @@ def list_(cache: CacheOption = None, json: JsonOption = False) -> None:
 
 @descriptions.command()
 def show(
-    image: Annotated[Path, typer.Argument(help="An image file; its content identifies it.")],
+    image: Annotated[
+        Path,
+        typer.Argument(
+            help="An image file; its content identifies it.", callback=existing_files("IMAGE")
+        ),
+    ],
     cache: CacheOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -195,7 +201,11 @@ def export(
 def import_(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="What `latte descriptions export` wrote."),
+        typer.Argument(
+            metavar="FILE...",
+            help="What `latte descriptions export` wrote.",
+            callback=existing_files("FILE"),
+        ),
     ],
     cache: CacheOption = None,
 ) -> None:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from latte.cli.output import echo, print_json, write_file
-from latte.cli.shared import CandidateOption, JsonOption, QuietOption, RunArgument, RunsArgument
+from latte.cli.shared import (
+    CandidateOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    RunsArgument,
+    naming,
+)
 
 if TYPE_CHECKING:
     from latte.interfaces import LatteError
@@ -95,10 +102,14 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Show finished runs in one table; runs that differ only in their seed are averaged."""
+    from latte.recipe.data_files import find_file
     from latte.report.comparison.comparison import compare_runs
     from latte.report.comparison.export import as_csv, as_json
     from latte.report.comparison.terminal import table
 
+    if against is not None:
+        with naming("--against"):
+            against = find_file(against)
     comparison = compare_runs(runs, against)
     print_skipped(comparison.skipped)
     if csv:

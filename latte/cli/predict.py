@@ -12,6 +12,7 @@ import typer
 from latte.cli.output import echo, rows_stream
 from latte.cli.shared import CandidateOption, QuietOption, RunArgument
 from latte.interfaces import LatteError
+from latte.io.paths import existing_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,11 +28,25 @@ STDIN = "-"
 AUTO = "auto"
 
 
+def _existing_images(images: list[str]) -> list[str]:
+    for path in images:
+        if path != STDIN and not Path(path).exists():
+            raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
+    return images
+
+
+def _existing_priors(given: str | None) -> str | None:
+    if given is not None and given != AUTO:
+        existing_file(Path(given).absolute(), "--priors")
+    return given
+
+
 ImagesArgument = Annotated[
     list[str],
     typer.Argument(
         help="Image files, and folders with everything below them; - reads paths from standard "
-        "input, one per line."
+        "input, one per line.",
+        callback=_existing_images,
     ),
 ]
 OutputOption = Annotated[
@@ -55,6 +70,7 @@ PriorsOption = Annotated[
         metavar="auto|FILE",
         help="Use how common each class is. FILE: CSV or JSON with a share or a count for each "
         "class. auto: estimate it on IMAGES, which are all read before the first row.",
+        callback=_existing_priors,
     ),
 ]
 
@@ -123,13 +139,10 @@ class _Skipped:
 def _count(images: Sequence[str]) -> int | None:
     """Return the number of images; None if paths come from standard input.
 
-    Raises `LatteError` if a path does not exist, or if there is no image at all.
+    Raises `LatteError` if there is no image at all.
     """
     from latte.predict.stream import named_images
 
-    for path in images:
-        if path != STDIN and not Path(path).exists():
-            raise LatteError("there is no such image or folder", where=path)
     if STDIN in images:
         return None
     total = sum(1 for _ in named_images(images, unlisted=lambda error: None))

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from latte.cli.output import echo, plain_table, results
-from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption
+from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, naming
 from latte.io.redaction import one_line
 
 if TYPE_CHECKING:
@@ -57,11 +57,14 @@ def reproduce(
     from latte.report.comparison.tables import changes_of, chosen_datasets, read_changes, read_table
     from latte.run.sweep import parse_seeds
 
-    registry, read = load_registry(), read_table(table)
+    registry = load_registry()
+    with naming("TABLE"):
+        read = read_table(table)
     numbers = parse_seeds(seeds) if seeds is not None else []
     changes: dict[str, str] = {}
-    for file in with_ or ():
-        changes |= read_changes(file)
+    with naming("--with"):
+        for file in with_ or ():
+            changes |= read_changes(file)
     changes |= changes_of(set_ or ())
     wanted = chosen_datasets(read, datasets)
     cells, absent = _plan(read, wanted, changes, numbers, registry, make_progress(quiet), limit)

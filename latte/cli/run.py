@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latte.cli import waited
 from latte.cli.output import echo, plain_table, relative, results
 from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption, together
 
@@ -102,7 +103,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
     from latte.report.summary import cost_line, summary_table
 
     echo(summary_table(measured, relative(folder)))
-    echo(cost_line(measured))
+    echo(cost_line(measured, waited()))
     for title, path in (
         ("report", folder / "report" / "index.html"),
         ("model", folder / "model"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from latte.distributed import EndedElsewhere, start_of
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean
 from latte.registry.spec import KINDS, Kind
 
@@ -47,6 +47,31 @@ def command_group(name: str) -> typer.Typer:
     )
 
 
+@contextmanager
+def naming(argument: str) -> Iterator[None]:
+    """Put the name of an argument, such as `RUN`, before the place of an error in its path."""
+    try:
+        yield
+    except RecipeErrors:
+        raise
+    except LatteError as error:
+        where = f"{argument} {error.where}" if error.where else argument
+        raise LatteError(error.what, where=where, hint=error.hint) from error
+
+
+def existing_files(argument: str) -> Callable[[Any], Any]:
+    """Return a callback that refuses a path, or one of several, that is not a file."""
+
+    def callback(given: Any) -> Any:
+        from latte.io.paths import existing_file
+
+        for path in given if isinstance(given, list) else [given] if given else []:
+            existing_file(path.absolute(), argument)
+        return given
+
+    return callback
+
+
 def chosen_recipe(path: Path) -> Path:
     """Return `path` if it is a file, else the shipped recipe of that name if there is one."""
     from latte.cli.output import echo
@@ -64,17 +89,49 @@ def chosen_recipes(paths: list[Path]) -> list[Path]:
     return [chosen_recipe(path) for path in paths]
 
 
+def _existing_recipe(path: Path) -> Path:
+    from latte.recipe.load import refuse_absent_file
+
+    chosen = chosen_recipe(path)
+    with naming("RECIPE"):
+        refuse_absent_file(chosen)
+    return chosen
+
+
+def _existing_run(path: Path) -> Path:
+    from latte.results.finished import open_run
+
+    with naming("RUN"):
+        open_run(path)
+    return path
+
+
+def _existing_runs(paths: list[Path]) -> list[Path]:
+    from latte.results.summary import run_folders
+
+    with naming("RUN"):
+        run_folders(paths)
+    return paths
+
+
 RecipeArgument = Annotated[
     Path,
     typer.Argument(
         help="The recipe: a YAML file, or the name of one that comes with latte.",
-        callback=chosen_recipe,
+        callback=_existing_recipe,
     ),
 ]
-RunArgument = Annotated[Path, typer.Argument(help="A run folder, as `latte run` named it.")]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(help="A run folder, as `latte run` named it.", callback=_existing_run),
+]
 RunsArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="RUN...", help="Run folders, or folders of them, such as runs/."),
+    typer.Argument(
+        metavar="RUN...",
+        help="Run folders, or folders of them, such as runs/.",
+        callback=_existing_runs,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

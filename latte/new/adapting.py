@@ -112,7 +112,7 @@ def propose(
     path = output / f"{_name(images)}.yaml"
     if model is not None:
         _check_model(model, path, registry)
-    found = look_at(images, classes, test)
+    found = look_at(images, classes, test, arguments=("PHOTOS", "--test"))
     chosen = choose(found, this_machine(), registry, method, model)
     _write(path, recipe_text(found, chosen, path), registry)
     return Proposal(path, output, found, chosen)

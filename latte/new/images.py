@@ -15,7 +15,7 @@ from latte.data.source_options import CLASS_FOLDERS
 from latte.data.sources.classes import ClassLookup, read_class_names
 from latte.data.sources.walk import list_images
 from latte.interfaces import Context, LatteError
-from latte.io.paths import existing_file, existing_folder, some
+from latte.io.paths import existing_file, existing_folder, is_file, some
 from latte.registry.registry import load_registry
 
 SAMPLE = 64
@@ -78,16 +78,26 @@ class Findings:
         yield from _warnings_about(self.class_names)
 
 
-def look_at(root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None) -> Findings:
+def look_at(
+    root: Path,
+    classes: Path | Sequence[str] | None,
+    evaluation: Path | None,
+    *,
+    arguments: tuple[str, str] = ("--images", "--evaluation"),
+) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
+
+    `arguments` are the names of `root` and `evaluation` in errors.
 
     Raises `LatteError` if no run can use them: if there are no images, if class names are
     unusable, or if the evaluation folder has other classes or contains training images.
     """
-    existing_folder(root.absolute(), "--images")
+    existing_folder(root.absolute(), arguments[0])
     if isinstance(classes, Path):
         existing_file(classes.absolute(), "--classes")
-    paths = sorted(list_images(root.absolute(), "--images"))
+    if evaluation is not None and not is_file(evaluation):
+        existing_folder(evaluation.absolute(), arguments[1])
+    paths = sorted(list_images(root.absolute(), arguments[0]))
     context = _context()
     names = read_class_names(_as_option(classes), root.absolute(), context)
     opened = paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
