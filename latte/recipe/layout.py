@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from latte.interfaces.settings import GeneralSettings
 from latte.recipe.node import KeyPath, Node
-from latte.registry.spec import USE, Kind
+from latte.registry.spec import NAME, USE, Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)
 ORACLE = "oracle"
@@ -76,3 +76,13 @@ def spelled_out(node: Node, path: KeyPath = ()) -> Node:
     if kind_at(path) and isinstance(node.value, str):
         return Node({USE: node}, node.origin)
     return node.mapped(lambda key, below: spelled_out(below, (*path, key)))
+
+
+def item_names(node: Node) -> list[str | None]:
+    """Return the name of each item of a list: its `name`, or the component that it uses."""
+    names: list[str | None] = []
+    for _, item in node.items():
+        named = item.child(NAME) or item.child(USE)
+        text = named.value if named else None
+        names.append(text.rpartition("/")[-1] if isinstance(text, str) else None)
+    return names
