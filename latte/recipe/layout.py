@@ -82,7 +82,20 @@ def item_names(node: Node) -> list[str | None]:
     """Return the name of each item of a list: its `name`, or the component that it uses."""
     names: list[str | None] = []
     for _, item in node.items():
-        named = item.child(NAME) or item.child(USE)
-        text = named.value if named else None
-        names.append(text.rpartition("/")[-1] if isinstance(text, str) else None)
+        name, use = (node.value if node else None for node in (item.child(NAME), item.child(USE)))
+        component = use.rpartition("/")[-1] if isinstance(use, str) else None
+        names.append(name if isinstance(name, str) else component)
     return names
+
+
+def with_item_names(root: Node, path: KeyPath) -> KeyPath:
+    """Return `path` with the names of list items in place of indices, where names are unique."""
+    node: Node | None = root
+    keys: list[str | int] = []
+    for key in path:
+        names = item_names(node) if node and isinstance(key, int) else []
+        name = names[key] if isinstance(key, int) and key < len(names) else None
+        is_key = name is not None and names.count(name) == 1 and "." not in name
+        keys.append(name if is_key else key)
+        node = node.child(key) if node else None
+    return tuple(keys)

@@ -86,7 +86,7 @@ def _read_variant(
     written: Node, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
     """Return a recipe, or a control's recipe, without controls; None after reporting mistakes."""
-    root = with_defaults(written)
+    root = mistakes.root = with_defaults(written)
     recipe = RecipeReader(root, registry, mistakes, path).read()
     if recipe is None:
         return None

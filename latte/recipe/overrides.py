@@ -79,7 +79,7 @@ def _index(node: Node, path: KeyPath, key: str | int) -> int:
     names = item_names(node)
     found = [key] if isinstance(key, int) else [i for i, name in enumerate(names) if name == key]
     if len(found) > 1:
-        paths = " and ".join(dotted((*path, index)) for index in found)
+        paths = " or ".join(dotted((*path, index)) for index in found)
         raise LatteError(f'{dotted(path)} has {len(found)} items "{key}"', hint=f"Write {paths}.")
     if found and found[0] < len(names):
         return found[0]

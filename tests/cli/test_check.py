@@ -93,7 +93,7 @@ def test_check_prints_all_mistakes_and_exits_with_2(
     assert printed.out == ""
     for place in (
         "r.yaml:2 dataset.use",
-        "r.yaml:5 descriptions.1.promt",
+        "r.yaml:5 descriptions.image.promt",
         "r.yaml:10 train.batch_size",
         "r.yaml:11 train.learning_rate",
         "r.yaml:12 train.warmup_steps",
