@@ -6,12 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
 
 from latte.backbone.names import pretrained
-
-if TYPE_CHECKING:
-    from huggingface_hub.file_download import HfFileMetadata
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -99,39 +95,37 @@ def cached_models(cache_dir: Path | None) -> list[str]:
     return found
 
 
-def _ask(repository: str, file: str) -> HfFileMetadata:
-    """Ask the hub for a file's metadata, once. Raises an error of the network or of the hub."""
+def _ask(repository: str, file: str) -> None:
+    """Ask the hub for a file, once. Raises an error of the network or of the hub."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     patience = float(os.environ.get(_PATIENCE_VARIABLE, _PATIENCE))
     url = hf_hub_url(repository, file)
-    return _within(patience, lambda: get_hf_file_metadata(url, timeout=patience))
+    _call_within(patience, lambda: get_hf_file_metadata(url, timeout=patience))
 
 
-def _within(seconds: float, call: Callable[[], Any]) -> Any:
-    """Return the result of `call`. Raises `TimeoutError` after `seconds`.
+def _call_within(seconds: float, call: Callable[[], object]) -> None:
+    """Call `call` in a thread, and raise its error, or `TimeoutError` after `seconds`.
 
-    A timeout of the connection holds for each address of a host, and for none of its names.
+    The timeout of a request alone is too long: it holds for each address of a host, and it does not
+    include the look-up of the host's name.
     """
-    result: list[Any] = []
-    failed: list[Exception] = []
+    errors: list[Exception] = []
 
     def run() -> None:
         try:
-            result.append(call())
+            call()
         except Exception as error:
-            failed.append(error)
+            errors.append(error)
 
     thread = Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not result:
-        raise TimeoutError(
-            f"no answer within {seconds:g} s (the variable {_PATIENCE_VARIABLE} changes this time)"
-        )
-    return result[0]
+    if thread.is_alive():
+        what = f"no answer within {seconds:g} s"
+        raise TimeoutError(f"{what} (the variable {_PATIENCE_VARIABLE} changes this time)")
+    if errors:
+        raise errors[0]
 
 
 def _first_line(error: Exception) -> str:

@@ -218,7 +218,8 @@ def _download_tag(name: str, tag: str, cache_dir: Path | None) -> Path:
             return fetch(*weights_files(place), cache_dir)
         from open_clip.pretrained import download_pretrained
 
-        return Path(download_pretrained(config, cache_dir=str(cache_dir) if cache_dir else None))
+        cache = str(cache_dir) if cache_dir else None
+        return Path(download_pretrained(dict(config), cache_dir=cache))
     except (OSError, RuntimeError) as error:
         what = f"{name} {tag} ({place or config.get('url')})"
         raise _not_downloaded(what, error, cache_dir) from error

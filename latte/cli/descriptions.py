@@ -20,7 +20,7 @@ from latte.cli.shared import (
     RecipeArgument,
     SetOption,
     command_group,
-    existing_files,
+    require_recipe,
 )
 from latte.interfaces import LatteError
 
@@ -54,6 +54,7 @@ def describe(
     from latte.registry.registry import load_registry
     from latte.run.ready import refuse_unready
 
+    require_recipe(recipe)
     progress = make_progress(quiet)
     share = _share(shard, progress)
     registry = load_registry()
@@ -125,18 +126,15 @@ def list_(cache: CacheOption = None, json: JsonOption = False) -> None:
 
 @descriptions.command()
 def show(
-    image: Annotated[
-        Path,
-        typer.Argument(
-            help="An image file; its content identifies it.", callback=existing_files("IMAGE")
-        ),
-    ],
+    image: Annotated[Path, typer.Argument(help="An image file; its content identifies it.")],
     cache: CacheOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show every text about an image, or about a group that contains the image."""
     from latte.io.files import digest
+    from latte.io.paths import existing_file
 
+    existing_file(image.absolute(), "IMAGE")
     try:
         key = digest(image.read_bytes())
     except OSError as error:
@@ -201,11 +199,7 @@ def export(
 def import_(
     files: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE...",
-            help="What `latte descriptions export` wrote.",
-            callback=existing_files("FILE"),
-        ),
+        typer.Argument(metavar="FILE...", help="What `latte descriptions export` wrote."),
     ],
     cache: CacheOption = None,
 ) -> None:
@@ -215,8 +209,11 @@ def import_(
     reported with its line.
     """
     from latte.describe.import_export import import_texts
+    from latte.io.paths import existing_file
     from latte.run.workspace import description_folder
 
+    for file in files:
+        existing_file(file.absolute(), "FILE")
     done = import_texts(description_folder(cache, must_exist=False), files)
     failed = f", {done.failed:,} without an answer left out" if done.failed else ""
     known = f"{done.kept:,} already stored"

@@ -16,6 +16,8 @@ from latte.cli.shared import (
     RunArgument,
     RunsArgument,
     naming,
+    require_run,
+    require_runs,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Compare a run's saved model with zero-shot CLIP on the run's labelled images."""
+    require_run(run)
     from latte.cli.progress import make_progress
     from latte.evaluate.metrics import to_json
     from latte.registry.registry import load_registry
@@ -63,6 +66,7 @@ def export(
     quiet: QuietOption = False,
 ) -> None:
     """Write a run's model, with its prototypes, for transformers or for ONNX runtimes."""
+    require_run(run)
     from latte.cli.progress import make_progress
     from latte.export.run import export_run
 
@@ -71,6 +75,7 @@ def export(
 
 def report(run: RunArgument, quiet: QuietOption = False) -> None:
     """Write the reports of a finished run again, and print its summary."""
+    require_run(run)
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
     from latte.report.summary import summary_table
@@ -102,6 +107,7 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Show finished runs in one table; runs that differ only in their seed are averaged."""
+    require_runs(runs)
     from latte.recipe.data_files import find_file
     from latte.report.comparison.comparison import compare_runs
     from latte.report.comparison.export import as_csv, as_json
@@ -141,6 +147,7 @@ def diagnose(
     recall. Several runs: prints them side by side, and, from five runs with a known gain, the
     correlation of each measure with the gain. Nothing is trained, and no image is read.
     """
+    require_runs(runs)
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
     from latte.report.diagnosis.diagnosis import diagnose_runs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from latte.cli.output import echo, rows_stream
-from latte.cli.shared import CandidateOption, QuietOption, RunArgument
+from latte.cli.shared import CandidateOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
 from latte.io.paths import existing_file
 
@@ -28,25 +28,11 @@ STDIN = "-"
 AUTO = "auto"
 
 
-def _existing_images(images: list[str]) -> list[str]:
-    for path in images:
-        if path != STDIN and not Path(path).exists():
-            raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
-    return images
-
-
-def _existing_priors(given: str | None) -> str | None:
-    if given is not None and given != AUTO:
-        existing_file(Path(given).absolute(), "--priors")
-    return given
-
-
 ImagesArgument = Annotated[
     list[str],
     typer.Argument(
         help="Image files, and folders with everything below them; - reads paths from standard "
         "input, one per line.",
-        callback=_existing_images,
     ),
 ]
 OutputOption = Annotated[
@@ -70,7 +56,6 @@ PriorsOption = Annotated[
         metavar="auto|FILE",
         help="Use how common each class is. FILE: CSV or JSON with a share or a count for each "
         "class. auto: estimate it on IMAGES, which are all read before the first row.",
-        callback=_existing_priors,
     ),
 ]
 
@@ -96,6 +81,8 @@ def predict(
     calibration.json. If the run's labeler decided all training images together, training images
     among IMAGES keep the labeler's answers, and a column marks their rows (source: own).
     """
+    require_run(run)
+    _require_paths(images, priors)
     from latte.cli.progress import make_progress
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
@@ -122,6 +109,14 @@ def predict(
     if skipped.count:
         echo(f"images left out: {skipped.count}", err=True)
         raise typer.Exit(SOME_SKIPPED)
+
+
+def _require_paths(images: Sequence[str], priors: str | None) -> None:
+    for path in images:
+        if path != STDIN and not Path(path).exists():
+            raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
+    if priors is not None and priors != AUTO:
+        existing_file(Path(priors).absolute(), "--priors")
 
 
 class _Skipped:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli.output import WIDTH, echo, in_lines, plain_table, print_json, results, write_file
-from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group
+from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group, require_recipe
 from latte.interfaces import LatteError
 from latte.new import METHODS
 
@@ -100,6 +100,7 @@ def check(
     from latte.registry.registry import load_registry
     from latte.run.ready import check_models
 
+    require_recipe(recipe)
     registry = load_registry()
     checked = load_recipe(recipe, registry, set_ or ())
     check_models(checked, registry)

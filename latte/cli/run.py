@@ -11,7 +11,14 @@ import typer
 
 from latte.cli import waited
 from latte.cli.output import echo, plain_table, relative, results
-from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption, together
+from latte.cli.shared import (
+    LimitOption,
+    QuietOption,
+    RecipeArgument,
+    SetOption,
+    require_recipe,
+    together,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,6 +69,7 @@ def _run(
     from latte.run.ready import refuse_unready
 
     last = check_stage(until)
+    require_recipe(recipe)
     registry = load_registry()
     loaded = load_recipe(recipe, registry, overrides)
     refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)

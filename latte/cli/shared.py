@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,19 +59,6 @@ def naming(argument: str) -> Iterator[None]:
         raise LatteError(error.what, where=where, hint=error.hint) from error
 
 
-def existing_files(argument: str) -> Callable[[Any], Any]:
-    """Return a callback that refuses a path, or one of several, that is not a file."""
-
-    def callback(given: Any) -> Any:
-        from latte.io.paths import existing_file
-
-        for path in given if isinstance(given, list) else [given] if given else []:
-            existing_file(path.absolute(), argument)
-        return given
-
-    return callback
-
-
 def chosen_recipe(path: Path) -> Path:
     """Return `path` if it is a file, else the shipped recipe of that name if there is one."""
     from latte.cli.output import echo
@@ -89,49 +76,41 @@ def chosen_recipes(paths: list[Path]) -> list[Path]:
     return [chosen_recipe(path) for path in paths]
 
 
-def _existing_recipe(path: Path) -> Path:
+def require_recipe(path: Path) -> None:
+    """Raise `LatteError` if there is no recipe `path`."""
     from latte.recipe.load import refuse_absent_file
 
-    chosen = chosen_recipe(path)
     with naming("RECIPE"):
-        refuse_absent_file(chosen)
-    return chosen
+        refuse_absent_file(path)
 
 
-def _existing_run(path: Path) -> Path:
+def require_run(path: Path) -> None:
+    """Raise `LatteError` if `path` is not a run folder."""
     from latte.results.finished import open_run
 
     with naming("RUN"):
         open_run(path)
-    return path
 
 
-def _existing_runs(paths: list[Path]) -> list[Path]:
+def require_runs(paths: list[Path]) -> None:
+    """Raise `LatteError` if there is no run folder in `paths`."""
     from latte.results.summary import run_folders
 
     with naming("RUN"):
         run_folders(paths)
-    return paths
 
 
 RecipeArgument = Annotated[
     Path,
     typer.Argument(
         help="The recipe: a YAML file, or the name of one that comes with latte.",
-        callback=_existing_recipe,
+        callback=chosen_recipe,
     ),
 ]
-RunArgument = Annotated[
-    Path,
-    typer.Argument(help="A run folder, as `latte run` named it.", callback=_existing_run),
-]
+RunArgument = Annotated[Path, typer.Argument(help="A run folder, as `latte run` named it.")]
 RunsArgument = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="RUN...",
-        help="Run folders, or folders of them, such as runs/.",
-        callback=_existing_runs,
-    ),
+    typer.Argument(metavar="RUN...", help="Run folders, or folders of them, such as runs/."),
 ]
 SetOption = Annotated[
     list[str] | None,

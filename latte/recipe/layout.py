@@ -95,7 +95,9 @@ def with_item_names(root: Node, path: KeyPath) -> KeyPath:
     for key in path:
         names = item_names(node) if node and isinstance(key, int) else []
         name = names[key] if isinstance(key, int) and key < len(names) else None
-        is_key = name is not None and names.count(name) == 1 and "." not in name
-        keys.append(name if is_key else key)
+        if name is None or names.count(name) > 1 or "." in name:
+            keys.append(key)
+        else:
+            keys.append(name)
         node = node.child(key) if node else None
     return tuple(keys)

@@ -24,7 +24,7 @@ DATA_VARIABLE = "LATTE_DATA"
 VARIANTS = "variants.txt"
 
 
-UNSET = f"{DATA_VARIABLE} is not set"
+UNSET = "LATTE_DATA is not set"
 
 
 def what_to_set(name: str) -> str:
