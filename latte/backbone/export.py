@@ -11,7 +11,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from latte.backbone.source import CONFIG_FILE, WEIGHTS_FILE
+from latte.backbone.hub import CONFIG_FILE
+from latte.backbone.source import WEIGHTS_FILE
 from latte.io.files import write_atomically, write_json
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from open_clip.factory import create_model, get_tokenizer
 
+from latte.backbone.hub import answers
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.source import ModelSource, find_model
 from latte.backbone.untrusted import brings_code, restricted
@@ -26,7 +27,7 @@ def load_backbone(
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
     Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
-    No code from a model is run, and a model folder is loaded without network access.
+    No code from a model is run. The network is used only for files that are not cached.
 
     Args:
         settings: the recipe's `backbone`.
@@ -41,7 +42,7 @@ def load_backbone(
     source = find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=cache_dir)
     cache = str(cache_dir) if cache_dir else None
     try:
-        with restricted(offline=source.is_folder):
+        with restricted(offline=_is_complete(source)):
             model = _create(source, cache)
             tokenizer = get_tokenizer(source.name, cache_dir=cache)
     except Exception as error:  # open_clip, timm and transformers raise many types
@@ -52,6 +53,11 @@ def load_backbone(
         tokenizer,
         text_in_folder=source.text_folder is not None,
     )
+
+
+def _is_complete(source: ModelSource) -> bool:
+    """Return True if the hub need not be asked for more files, or does not answer."""
+    return source.text_repository is None or not answers(source.text_repository)
 
 
 def _create(source: ModelSource, cache: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""Find the architecture and the weights that a recipe's `backbone` names."""
+"""Find the architecture and the weights that a recipe's `backbone` names. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from open_clip.factory import get_model_config, list_models
-from open_clip.pretrained import (
-    download_pretrained,
-    download_pretrained_from_hf,
-    get_pretrained_cfg,
-    list_pretrained_tags_by_model,
-)
-
+from latte.backbone.hub import CONFIG_FILE, WEIGHTS_FILES, cached_models, fetch, weights_files
+from latte.backbone.names import model_config, model_names, weight_tag, weight_tags
 from latte.backbone.untrusted import refuse_unsafe
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS, BackboneSettings
+from latte.io.paths import some
 
-CONFIG_FILE = "open_clip_config.json"
-WEIGHTS_FILE = "open_clip_model.safetensors"
+WEIGHTS_FILE = WEIGHTS_FILES[0]
 _WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
 _PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
 _WHERE = "backbone.model"
@@ -48,6 +42,13 @@ class ModelSource:
     def is_folder(self) -> bool:
         """True for a folder on this machine, which must contain all files of the model."""
         return self.name.startswith("local-dir:")
+
+    @property
+    def text_repository(self) -> str | None:
+        """Repository with other files that a model outside a folder needs for its texts."""
+        text = self.config["text_cfg"]
+        name = text.get("hf_tokenizer_name") or text.get("hf_model_name")
+        return None if self.is_folder or not name else str(name)
 
 
 def find_model(
@@ -94,7 +95,7 @@ def check_model(
     if settings.model.startswith("hf-hub:"):
         needs_download = tag is None
     else:
-        needs_download = tag is not None and bool(get_pretrained_cfg(name, tag))
+        needs_download = tag is not None and bool(weight_tag(name, tag))
     if not needs_download:
         find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=None)
 
@@ -139,18 +140,18 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _on_hub(repository: str, cache_dir: Path | None) -> ModelSource:
-    cache = str(cache_dir) if cache_dir else None
     try:
-        config = download_pretrained_from_hf(repository, CONFIG_FILE, cache_dir=cache)
-        download_pretrained_from_hf(repository, cache_dir=cache)
+        config = fetch(repository, [CONFIG_FILE], cache_dir)
+        fetch(repository, WEIGHTS_FILES, cache_dir)
     except OSError as error:
-        raise _not_downloaded(f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repository}", error) from error
-    return ModelSource(f"hf-hub:{repository}", _read_config(Path(config)))
+        what = f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repository}"
+        raise _not_downloaded(what, error, cache_dir) from error
+    return ModelSource(f"hf-hub:{repository}", _read_config(config))
 
 
 def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None) -> ModelSource:
     name = settings.model.replace("/", "-")
-    config = get_model_config(name)  # type: ignore[no-untyped-call]
+    config = model_config(name)
     if config is None:
         raise _unknown_name(settings.model, base_dir)
     if settings.pretrained is None:
@@ -159,7 +160,7 @@ def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None)
             where="backbone.pretrained",
             hint=f"set pretrained to a weights file or to {_tags(name)}",
         )
-    tag = get_pretrained_cfg(name, settings.pretrained)
+    tag = weight_tag(name, settings.pretrained)
     if not tag:
         return ModelSource(name, config, weights=_weights_file(name, settings.pretrained, base_dir))
     if tag.get("quick_gelu"):
@@ -176,7 +177,7 @@ def _unknown_name(model: str, base_dir: Path) -> LatteError:
     if (base_dir / Path(model).expanduser()).is_dir():
         hint = f"to open a folder write local-dir:{model}"
     else:
-        names = {name.lower(): name for name in list_models()}  # type: ignore[no-untyped-call]
+        names = {name.lower(): name for name in model_names()}
         near = difflib.get_close_matches(model.replace("/", "-").lower(), names, n=3)
         hint = (
             f"did you mean {' or '.join(names[name] for name in near)}?"
@@ -187,18 +188,16 @@ def _unknown_name(model: str, base_dir: Path) -> LatteError:
 
 
 def _tags(name: str) -> str:
-    tags = list_pretrained_tags_by_model(name)
+    tags = weight_tags(name)
     return f"one of {', '.join(tags)}" if tags else f"(open_clip has no weight tags for {name})"
 
 
-def _weights_file(name: str, pretrained: str, base_dir: Path) -> Path:
-    path = (base_dir / Path(pretrained).expanduser()).absolute()
+def _weights_file(name: str, tag: str, base_dir: Path) -> Path:
+    path = (base_dir / Path(tag).expanduser()).absolute()
     if not path.is_file():
-        near = difflib.get_close_matches(
-            pretrained.lower(), list_pretrained_tags_by_model(name), n=1
-        )
+        near = difflib.get_close_matches(tag.lower(), weight_tags(name), n=1)
         raise LatteError(
-            f"{pretrained} is neither a weight tag of {name} nor a file",
+            f"{tag} is neither a weight tag of {name} nor a file",
             where="backbone.pretrained",
             hint=f"did you mean {near[0]}?" if near else f"set it to {_tags(name)}",
         )
@@ -212,22 +211,32 @@ def _weights_file(name: str, pretrained: str, base_dir: Path) -> Path:
 
 
 def _download_tag(name: str, tag: str, cache_dir: Path | None) -> Path:
-    config = get_pretrained_cfg(name, tag)
+    config = weight_tag(name, tag)
+    place = config.get("hf_hub")
     try:
-        path = download_pretrained(config, cache_dir=str(cache_dir) if cache_dir else None)
+        if place:
+            return fetch(*weights_files(place), cache_dir)
+        from open_clip.pretrained import download_pretrained
+
+        cache = str(cache_dir) if cache_dir else None
+        return Path(download_pretrained(dict(config), cache_dir=cache))
     except (OSError, RuntimeError) as error:
-        place = config.get("hf_hub") or config.get("url")
-        raise _not_downloaded(f"{name} {tag} ({place})", error) from error
-    return Path(path)
+        what = f"{name} {tag} ({place or config.get('url')})"
+        raise _not_downloaded(what, error, cache_dir) from error
 
 
-def _not_downloaded(what: str, error: Exception) -> LatteError:
+def _not_downloaded(what: str, error: Exception, cache_dir: Path | None) -> LatteError:
     reason = str(error).strip().splitlines()[0]
+    cached = cached_models(cache_dir)
+    ways = [
+        f"local-dir:FOLDER, a folder with {CONFIG_FILE} and {WEIGHTS_FILE}",
+        "plugin:tiny, a tiny CLIP to try latte with",
+        *([f"in the cache of this machine: {some(cached)}"] if cached else []),
+    ]
     return LatteError(
         f"cannot download {what}: {reason}",
         where=_WHERE,
-        hint=f"without a network put {CONFIG_FILE} and {WEIGHTS_FILE} into a folder and set model "
-        "to local-dir:FOLDER",
+        hint="\n    ".join(["models that need no download:", *ways]),
     )
 
 

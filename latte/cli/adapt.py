@@ -57,13 +57,9 @@ def adapt(
     from latte.cli.progress import make_progress
     from latte.cli.recipes import print_reasons
     from latte.cli.run import print_results
-    from latte.io.paths import existing_folder
     from latte.new.adapting import propose, run_proposal
     from latte.registry.registry import load_registry
 
-    existing_folder(images.absolute(), "PHOTOS")
-    if test is not None:
-        existing_folder(test.absolute(), "--test")
     registry = load_registry()
     proposed = propose(images, _classes(classes), test, output, method, model, registry=registry)
     found = proposed.found

@@ -195,12 +195,12 @@ def print_findings(facts: Facts, root: Path, found: Sequence[Finding], fine: boo
 
 
 def _where() -> str:
-    from latte.components.datasets.published.location import DATA_VARIABLE
+    from latte.components.datasets.published.location import DATA_VARIABLE, UNSET, what_to_set
 
     data = os.environ.get(DATA_VARIABLE)
     if data:
         return f"here: below {DATA_VARIABLE}={data}; complete check: latte datasets check NAME"
-    return f"{DATA_VARIABLE} is not set, so the datasets on this machine are not known."
+    return f"{UNSET}. {what_to_set('eurosat')}"
 
 
 def _rows(facts: Facts) -> list[tuple[str, str]]:

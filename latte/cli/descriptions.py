@@ -21,6 +21,7 @@ from latte.cli.shared import (
     RecipeArgument,
     SetOption,
     command_group,
+    require_recipe,
 )
 from latte.interfaces import LatteError
 from latte.report.numbers import size
@@ -54,11 +55,14 @@ def describe(
     from latte.cli.progress import make_progress
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
+    from latte.run.ready import refuse_unready
 
+    require_recipe(recipe)
     progress = make_progress(quiet)
     share = _share(shard, progress)
     registry = load_registry()
     loaded = load_recipe(recipe, registry, set_ or ())
+    refuse_unready(loaded, registry, until="describe", limit=limit)
     if share is not None:
         from latte.run.describing import describe_shard
 
@@ -133,7 +137,9 @@ def show(
     from latte.data.images import read_image
     from latte.interfaces import ImageReference
     from latte.io.files import digest
+    from latte.io.paths import existing_file
 
+    existing_file(image.absolute(), "IMAGE")
     key = digest(read_image(ImageReference(str(image), image)))
     texts = _archive(cache).texts()
     found = [one.record for one in texts if key in one.record.images]
@@ -206,8 +212,11 @@ def import_(
     reported with its line.
     """
     from latte.describe.import_export import import_texts
+    from latte.io.paths import existing_file
     from latte.run.workspace import description_folder
 
+    for file in files:
+        existing_file(file.absolute(), "FILE")
     done = import_texts(description_folder(cache, must_exist=False), files)
     failed = f", {done.failed:,} without an answer left out" if done.failed else ""
     known = f"{done.kept:,} already stored"

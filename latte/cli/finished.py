@@ -16,6 +16,9 @@ from latte.cli.shared import (
     QuietOption,
     RunArgument,
     RunsArgument,
+    naming,
+    require_run,
+    require_runs,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ HTML_START = "<!doctype html>"
 
 def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Compare a run's saved model with zero-shot CLIP on the run's labelled images."""
+    require_run(run)
     from latte.cli.progress import make_progress
     from latte.evaluate.metrics import to_json
     from latte.registry.registry import load_registry
@@ -65,6 +69,7 @@ def export(
     quiet: QuietOption = False,
 ) -> None:
     """Write a run's model, with its prototypes, for transformers or for ONNX runtimes."""
+    require_run(run)
     from latte.cli.progress import make_progress
     from latte.export.run import export_run
 
@@ -73,6 +78,7 @@ def export(
 
 def report(run: RunArgument, quiet: QuietOption = False) -> None:
     """Write the reports of a finished run again, and print its summary."""
+    require_run(run)
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
     from latte.report.summary import summary_table
@@ -105,7 +111,9 @@ def compare(
     force: ForceOption = False,
 ) -> None:
     """Show finished runs in one table; runs that differ only in their seed are averaged."""
+    require_runs(runs)
     from latte.io.paths import refuse_other_kind
+    from latte.recipe.data_files import find_file
     from latte.report.comparison.comparison import compare_runs
     from latte.report.comparison.export import CSV_START, as_csv, as_json
     from latte.report.comparison.terminal import table
@@ -113,6 +121,9 @@ def compare(
     for file, start in ((csv, CSV_START), (html, HTML_START)):
         if file:
             refuse_other_kind(file, start, force=force)
+    if against is not None:
+        with naming("--against"):
+            against = find_file(against)
     comparison = compare_runs(runs, against)
     print_skipped(comparison.skipped)
     if csv:
@@ -144,6 +155,7 @@ def diagnose(
     recall. Several runs: prints them side by side, and, from five runs with a known gain, the
     correlation of each measure with the gain. Nothing is trained, and no image is read.
     """
+    require_runs(runs)
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
     from latte.report.diagnosis.diagnosis import diagnose_runs

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from latte.cli.output import echo
-from latte.cli.shared import QuietOption, RunArgument, command_group
+from latte.cli.shared import QuietOption, RunArgument, command_group, require_run
 
 labels = command_group("labels")
 
@@ -42,6 +42,7 @@ def export(
     The labels are the column `adapted` of pseudo_labels.csv, by the run's final classifier. They
     are predictions, not true labels.
     """
+    require_run(run)
     from latte.cli.progress import make_progress
     from latte.export.labels import export_labels
 

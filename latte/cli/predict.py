@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from latte.cli.output import echo, rows_stream
-from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument
+from latte.cli.shared import (
+    CandidateOption,
+    ForceOption,
+    QuietOption,
+    RunArgument,
+    require_run,
+)
 from latte.interfaces import LatteError
-from latte.io.paths import path_from_text
+from latte.io.paths import existing_file, path_from_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +43,7 @@ ImagesArgument = Annotated[
     list[str],
     typer.Argument(
         help="Image files, and folders with everything below them; - reads paths from standard "
-        "input, one per line."
+        "input, one per line.",
     ),
 ]
 OutputOption = Annotated[
@@ -115,6 +121,8 @@ def predict(
     among IMAGES keep the labeler's answers, and a column marks their rows (source: own).
     """
     _check_sorting(images, sort_into, link, min_confidence)
+    require_run(run)
+    _require_paths(images, priors)
     from latte.cli.progress import make_progress
     from latte.data.sources.left_out import LeftOut
     from latte.evaluate.predictions import with_unknown
@@ -154,6 +162,14 @@ def predict(
         raise typer.Exit(SOME_SKIPPED)
 
 
+def _require_paths(images: Sequence[str], priors: str | None) -> None:
+    for path in images:
+        if path != STDIN and not Path(path).exists():
+            raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
+    if priors is not None and priors != AUTO:
+        existing_file(Path(priors).absolute(), "--priors")
+
+
 class _Skipped:
     """Print and count images that cannot be read."""
 
@@ -169,14 +185,11 @@ class _Skipped:
 def _count(images: Sequence[str]) -> int | None:
     """Return the number of images; None if paths come from standard input.
 
-    Raises `LatteError` if a path does not exist, or if there is no image at all.
+    Raises `LatteError` if there is no image at all.
     """
     from latte.data.sources.left_out import LeftOut
     from latte.predict.stream import named_images
 
-    for path in images:
-        if path != STDIN and not Path(path).exists():
-            raise LatteError("there is no such image or folder", where=path)
     if STDIN in images:
         return None
     total = sum(1 for _ in named_images(images, unlisted=lambda error: None))

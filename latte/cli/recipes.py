@@ -9,7 +9,14 @@ import typer
 
 from latte.cli import completion
 from latte.cli.output import echo, print_json, results, write_file
-from latte.cli.shared import ForceOption, JsonOption, RecipeArgument, SetOption, command_group
+from latte.cli.shared import (
+    ForceOption,
+    JsonOption,
+    RecipeArgument,
+    SetOption,
+    command_group,
+    require_recipe,
+)
 from latte.interfaces import LatteError
 from latte.new import METHODS
 from latte.report.terminal import WIDTH, fitted, in_lines, indented
@@ -109,9 +116,12 @@ def check(
     from latte.recipe.dump import dump_yaml
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
+    from latte.run.ready import check_models
 
+    require_recipe(recipe)
     registry = load_registry()
     checked = load_recipe(recipe, registry, set_ or ())
+    check_models(checked, registry)
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
     elif plain:

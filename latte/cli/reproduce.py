@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from latte.cli.output import echo, results
-from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption
+from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, naming
 from latte.io.redaction import one_line
 from latte.report.terminal import fitted, paragraph
 
@@ -58,14 +58,20 @@ def reproduce(
     from latte.report.comparison.tables import changes_of, chosen_datasets, read_changes, read_table
     from latte.run.sweep import parse_seeds
 
-    registry, read = load_registry(), read_table(table)
+    registry = load_registry()
+    with naming("TABLE"):
+        read = read_table(table)
     numbers = parse_seeds(seeds) if seeds is not None else []
     changes: dict[str, str] = {}
-    for file in with_ or ():
-        changes |= read_changes(file)
+    with naming("--with"):
+        for file in with_ or ():
+            changes |= read_changes(file)
     changes |= changes_of(set_ or ())
     wanted = chosen_datasets(read, datasets)
-    cells, absent = _plan(read, wanted, changes, numbers, registry, make_progress(quiet), limit)
+    progress = make_progress(quiet)
+    cells, absent = _plan(read, wanted, changes, numbers, registry, progress, limit)
+    if not dry_run:
+        cells = _present(cells, absent)
     planned = {run.folder.path: (cell, run) for cell in cells for run in cell.runs}
     if dry_run:
         _print_plan(planned, absent)
@@ -87,7 +93,6 @@ def _plan(
     limit: int | None,
 ) -> tuple[list[Cell], dict[str, str]]:
     """Return the table's cells with their runs, and for each missing dataset the reason."""
-    from latte.interfaces import LatteError
     from latte.report.comparison.tables import plan_dataset, why_absent
 
     cells: list[Cell] = []
@@ -95,14 +100,32 @@ def _plan(
     for dataset in wanted:
         column = plan_dataset(table, dataset, changes, seeds, registry, limit)
         reason = why_absent(column[0].runs[0].recipe, registry, progress)
-        if reason is None:
-            cells += column
-        else:
+        cells += column
+        if reason is not None:
             absent[dataset] = reason
-    if not cells:
-        reasons = "\n  ".join(f"{name}: {reason}" for name, reason in absent.items())
-        raise LatteError("none of the table's datasets is on this machine", hint=reasons)
     return cells, absent
+
+
+def _present(cells: Sequence[Cell], absent: Mapping[str, str]) -> list[Cell]:
+    """Return the cells whose dataset is here. Raises `LatteError` if there are none."""
+    from latte.interfaces import LatteError
+
+    present = [cell for cell in cells if cell.dataset not in absent]
+    if not present:
+        reasons = "\n  ".join(_by_reason(absent))
+        raise LatteError("none of the table's datasets is on this machine", hint=reasons)
+    return present
+
+
+def _by_reason(absent: Mapping[str, str]) -> list[str]:
+    """Return a line for each reason, with the datasets that it concerns, and what to do."""
+    from latte.components.datasets.published.location import UNSET, what_to_set
+
+    names: dict[str, list[str]] = {}
+    for name, reason in absent.items():
+        names.setdefault(reason, []).append(name)
+    lines = [f"{', '.join(found)}: {reason}" for reason, found in names.items()]
+    return [*lines, what_to_set(names[UNSET][0])] if UNSET in names else lines
 
 
 def _print_plan(planned: Mapping[Path, tuple[Cell, PlannedRun]], absent: Mapping[str, str]) -> None:
@@ -110,8 +133,8 @@ def _print_plan(planned: Mapping[Path, tuple[Cell, PlannedRun]], absent: Mapping
 
     for path, (cell, run) in planned.items():
         echo(f"{state(run):<8}  {path.name}  {_title(cell, run)}")
-    for name, reason in absent.items():
-        echo(f"left out: {name} ({reason})", err=True)
+    if absent:
+        echo("\n  ".join(["not on this machine, so not run:", *_by_reason(absent)]), err=True)
 
 
 def _title(cell: Cell, run: PlannedRun) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli.output import echo, print_json, relative
-from latte.cli.shared import JsonOption, RunArgument
+from latte.cli.shared import JsonOption, RunArgument, require_run
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def review(
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
     Answers are kept in review.jsonl in the run folder; call it again to go on.
     """
+    require_run(run)
     from latte.results.finished import open_run
     from latte.review.session import Review
 

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latte.cli import waited
 from latte.cli.output import echo, relative, results
-from latte.cli.shared import LimitOption, QuietOption, RecipeArgument, SetOption, together
+from latte.cli.shared import (
+    LimitOption,
+    QuietOption,
+    RecipeArgument,
+    SetOption,
+    require_recipe,
+    together,
+)
 from latte.report.numbers import mebibytes
 from latte.report.terminal import fitted, in_lines
 
@@ -60,10 +68,13 @@ def _run(
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
     from latte.results.identity import check_stage
+    from latte.run.ready import refuse_unready
 
     last = check_stage(until)
+    require_recipe(recipe)
     registry = load_registry()
     loaded = load_recipe(recipe, registry, overrides)
+    refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)
     progress = make_progress(quiet or not is_main)
     if dry_run:
         if is_main:
@@ -102,7 +113,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
     from latte.report.summary import cost_line, summary_table
 
     echo(summary_table(measured, relative(folder)))
-    echo(in_lines(cost_line(measured)))
+    echo(in_lines(cost_line(measured, waited())))
     for title, path in (
         ("report", folder / "report" / "index.html"),
         ("model", folder / "model"),

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from latte.cli import completion
 from latte.distributed import EndedElsewhere, start_of
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean
 from latte.registry.spec import KINDS, Kind
 
@@ -48,6 +48,18 @@ def command_group(name: str) -> typer.Typer:
     )
 
 
+@contextmanager
+def naming(argument: str) -> Iterator[None]:
+    """Put the name of an argument, such as `RUN`, before the place of an error in its path."""
+    try:
+        yield
+    except RecipeErrors:
+        raise
+    except LatteError as error:
+        where = f"{argument} {error.where}" if error.where else argument
+        raise LatteError(error.what, where=where, hint=error.hint) from error
+
+
 def chosen_recipe(path: Path) -> Path:
     """Return `path` if it is a file, else the shipped recipe of that name if there is one."""
     from latte.cli.output import echo
@@ -63,6 +75,30 @@ def chosen_recipe(path: Path) -> Path:
 def chosen_recipes(paths: list[Path]) -> list[Path]:
     """Apply `chosen_recipe` to each path."""
     return [chosen_recipe(path) for path in paths]
+
+
+def require_recipe(path: Path) -> None:
+    """Raise `LatteError` if there is no recipe `path`."""
+    from latte.recipe.load import refuse_absent_file
+
+    with naming("RECIPE"):
+        refuse_absent_file(path)
+
+
+def require_run(path: Path) -> None:
+    """Raise `LatteError` if `path` is not a run folder."""
+    from latte.results.finished import open_run
+
+    with naming("RUN"):
+        open_run(path)
+
+
+def require_runs(paths: list[Path]) -> None:
+    """Raise `LatteError` if there is no run folder in `paths`."""
+    from latte.results.summary import run_folders
+
+    with naming("RUN"):
+        run_folders(paths)
 
 
 RecipeArgument = Annotated[

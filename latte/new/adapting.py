@@ -5,7 +5,8 @@ The command `latte adapt` and the function `latte.adapt` both call this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.progress import SilentProgress
+from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
 from latte.io.paths import read_text
 from latte.new import METHODS
 from latte.new.choices import Choices, choose, this_machine
 from latte.new.images import Findings, look_at
-from latte.new.writing import recipe_text, write_recipe
+from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
 
@@ -107,18 +109,28 @@ def propose(
     name has been edited.
     """
     check_method(method)
-    found = look_at(images, classes, test)
-    chosen = choose(found, this_machine(), registry, method, model)
     path = output / f"{_name(images)}.yaml"
+    if model is not None:
+        _check_model(model, path, registry)
+    found = look_at(images, classes, test, arguments=("PHOTOS", "--test"))
+    chosen = choose(found, this_machine(), registry, method, model)
     _write(path, recipe_text(found, chosen, path), registry)
     return Proposal(path, output, found, chosen)
 
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
-    """Run all stages of a proposal's recipe and return the results; finished stages are reused."""
-    from latte.run.runner import run_recipe
+    """Run all stages of a proposal's recipe and return the results; finished stages are reused.
+
+    Raises `LatteError` if the model is missing, before torch is imported, or if the run fails.
+    """
+    from latte.run.ready import fetch_model
+    from latte.run.workspace import run_folder
 
     recipe = load_recipe(proposed.recipe, registry)
+    with _naming_model():
+        fetch_model(recipe, registry, run_folder(recipe, None, proposed.output))
+    from latte.run.runner import run_recipe
+
     results = run_recipe(recipe, registry, progress, output=proposed.output)
     assert results is not None, "the run goes to its last stage"
     return results
@@ -130,6 +142,24 @@ def check_method(method: str) -> str:
         return method
     hint = f"{did_you_mean(method, METHODS)} All methods: {', '.join(METHODS)}".strip()
     raise LatteError(f'there is no method "{method}"', where="--method", hint=hint)
+
+
+def _check_model(model: str, file: Path, registry: Registry) -> None:
+    """Raise `LatteError` for a model that does not exist, before `file` is written."""
+    from latte.backbone.source import check_model
+
+    settings = BackboneSettings.model_validate(backbone_keys(model, file))
+    with _naming_model():
+        check_model(settings, base_dir=file.parent.absolute(), model_folder=registry.model_folder)
+
+
+@contextmanager
+def _naming_model() -> Iterator[None]:
+    """Name `--model` as the place of an error about the model."""
+    try:
+        yield
+    except LatteError as error:
+        raise LatteError(error.what, where="--model", hint=error.hint) from error
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:

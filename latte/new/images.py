@@ -16,7 +16,7 @@ from latte.data.sources.classes import ClassLookup, read_class_names
 from latte.data.sources.left_out import LeftOut
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import Context, ImageReference, LatteError
-from latte.io.paths import existing_file, existing_folder, some
+from latte.io.paths import existing_file, existing_folder, is_file, some
 from latte.registry.registry import load_registry
 
 SAMPLE = 64
@@ -81,17 +81,27 @@ class Findings:
         yield from _warnings_about(self.class_names)
 
 
-def look_at(root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None) -> Findings:
+def look_at(
+    root: Path,
+    classes: Path | Sequence[str] | None,
+    evaluation: Path | None,
+    *,
+    arguments: tuple[str, str] = ("--images", "--evaluation"),
+) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
+
+    `arguments` are the names of `root` and `evaluation` in errors.
 
     Raises `LatteError` if no run can use them: if there are no images, if class names are
     unusable, or if the evaluation folder has other classes or contains training images.
     """
-    existing_folder(root.absolute(), "--images")
+    existing_folder(root.absolute(), arguments[0])
     if isinstance(classes, Path):
         existing_file(classes.absolute(), "--classes")
+    if evaluation is not None and not is_file(evaluation):
+        existing_folder(evaluation.absolute(), arguments[1])
     left_out = LeftOut()
-    paths = sorted(list_images(root.absolute(), "--images", left_out))
+    paths = sorted(list_images(root.absolute(), arguments[0], left_out))
     if evaluation is not None:
         deque(iterate_images(evaluation.absolute(), left_out=left_out), maxlen=0)
     context = _context()

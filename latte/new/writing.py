@@ -9,6 +9,7 @@ from pathlib import Path
 from latte.data.enough import quick_look
 from latte.data.source_options import CLASS_FOLDERS
 from latte.interfaces import LatteError
+from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.files import write_atomically
 from latte.new.choices import Choices, Method
 from latte.new.images import Findings
@@ -48,7 +49,7 @@ def _lines(found: Findings, chosen: Choices, file: Path) -> Iterator[str]:
     if chosen.requires:
         yield from _entry("requires", chosen.requires)
     yield from _dataset(found, file)
-    yield from _backbone(chosen.model)
+    yield from _backbone(chosen.model, file)
     if chosen.guard:
         yield "# Keeps plain CLIP where the evidence that adapting helps is weak"
         yield from _entry("guard", chosen.guard)
@@ -70,15 +71,22 @@ def _dataset(found: Findings, file: Path) -> Iterator[str]:
         yield "  # evaluation: labelled"
 
 
-def _backbone(model: str | None) -> Iterator[str]:
+def _backbone(model: str | None, file: Path) -> Iterator[str]:
     if model is None:
         yield "# Another CLIP: any name and tag of open_clip.list_pretrained()"
         yield "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}"
         return
-    name, _, tag = model.partition(":")
-    brings_weights = name in ("plugin", "local-dir", "hf-hub")
-    settings = {"model": model} if brings_weights or not tag else {"model": name, "pretrained": tag}
-    yield from _entry("backbone", settings)
+    yield from _entry("backbone", backbone_keys(model, file))
+
+
+def backbone_keys(model: str, file: Path) -> dict[str, str]:
+    """Return the keys of `backbone` in the recipe `file` for `--model`, such as `NAME:TAG`."""
+    name, _, rest = model.partition(":")
+    if name == "local-dir":
+        return {"model": f"{name}:{_path(Path(rest).expanduser(), file)}"}
+    if model.startswith(BRING_WEIGHTS) or not rest:
+        return {"model": model}
+    return {"model": name, "pretrained": rest}
 
 
 def _zero_shot(chosen: Choices) -> Iterator[str]:

@@ -31,10 +31,10 @@ def merged(base: Node, change: Node, registry: Registry) -> Node:
 
     Mappings are merged key by key, unless they name different components; every other value is
     replaced. If two keys exclude each other, such as `learners` and `prototypes`, the one in
-    `change` is kept. Package requirements of both are kept, and controls that are null are removed.
+    `change` is kept. Package requirements of both are kept. `controls: {}` replaces all controls.
     """
     whole = _merged(_without_excluded(base, change), change, (), registry)
-    return _without_null_controls(_with_all_requirements(whole, base, change))
+    return _with_all_requirements(whole, base, change)
 
 
 def component_name(node: Node, path: KeyPath, registry: Registry) -> str | None:
@@ -50,6 +50,8 @@ def component_name(node: Node, path: KeyPath, registry: Registry) -> str | None:
 
 def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) -> Node:
     if base is None or not (isinstance(base.value, dict) and isinstance(change.value, dict)):
+        return change
+    if path == (CONTROLS,) and not change.value:
         return change
     use = component_name(change, path, registry)
     if use and use != component_name(base, path, registry):
@@ -87,18 +89,13 @@ def _with_all_requirements(whole: Node, base: Node, change: Node) -> Node:
     return whole.replaced(REQUIRES, Node([*own.value, *added], own.origin))
 
 
-def _without_null_controls(root: Node) -> Node:
-    controls = root.child(CONTROLS)
-    if controls is None or not isinstance(controls.value, dict | None):
-        return root
-    kept = {name: node for name, node in (controls.value or {}).items() if node.value is not None}
-    return root.replaced(CONTROLS, Node({**kept}, controls.origin) if kept else None)
-
-
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
-    """Return the valid controls of a recipe by name, each with the keys that it sets."""
+    """Return the valid controls of a recipe by name, each with the keys that it sets.
+
+    `controls: null` and `controls: {}` mean no controls, and `NAME: null` means no such control.
+    """
     node = root.child(CONTROLS)
-    if node is None:
+    if node is None or node.value is None:
         return {}
     if not isinstance(node.value, dict):
         mistakes.add(node.origin, (CONTROLS,), *wrong_type([EXPECTED["dict_type"]], node))
@@ -106,7 +103,7 @@ def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
     return {
         name: _without_shared_keys(control, name, mistakes)
         for name, control in node.value.items()
-        if _is_usable(control, name, mistakes)
+        if control.value is not None and _is_usable(control, name, mistakes)
     }
 
 

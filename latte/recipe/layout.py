@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from latte.interfaces.settings import GeneralSettings
 from latte.recipe.node import KeyPath, Node
-from latte.registry.spec import USE, Kind
+from latte.registry.spec import NAME, USE, Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)
 ORACLE = "oracle"
@@ -76,3 +76,28 @@ def spelled_out(node: Node, path: KeyPath = ()) -> Node:
     if kind_at(path) and isinstance(node.value, str):
         return Node({USE: node}, node.origin)
     return node.mapped(lambda key, below: spelled_out(below, (*path, key)))
+
+
+def item_names(node: Node) -> list[str | None]:
+    """Return the name of each item of a list: its `name`, or the component that it uses."""
+    names: list[str | None] = []
+    for _, item in node.items():
+        name, use = (node.value if node else None for node in (item.child(NAME), item.child(USE)))
+        component = use.rpartition("/")[-1] if isinstance(use, str) else None
+        names.append(name if isinstance(name, str) else component)
+    return names
+
+
+def with_item_names(root: Node, path: KeyPath) -> KeyPath:
+    """Return `path` with the names of list items in place of indices, where names are unique."""
+    node: Node | None = root
+    keys: list[str | int] = []
+    for key in path:
+        names = item_names(node) if node and isinstance(key, int) else []
+        name = names[key] if isinstance(key, int) and key < len(names) else None
+        if name is None or names.count(name) > 1 or "." in name:
+            keys.append(key)
+        else:
+            keys.append(name)
+        node = node.child(key) if node else None
+    return tuple(keys)

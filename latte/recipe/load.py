@@ -54,7 +54,7 @@ def load_recipe(
 def _read_tree(
     path: Path, overrides: Sequence[str], files: RecipeFiles, mistakes: Mistakes
 ) -> Node:
-    _refuse_absent_file(path)
+    refuse_absent_file(path)
     root = apply_overrides(files.read(path), overrides, files.environment, mistakes)
     files.forget_replaced(root)
     return spelled_out(root)
@@ -86,7 +86,7 @@ def _read_variant(
     written: Node, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
     """Return a recipe, or a control's recipe, without controls; None after reporting mistakes."""
-    root = with_defaults(written)
+    root = mistakes.root = with_defaults(written)
     recipe = RecipeReader(root, registry, mistakes, path).read()
     if recipe is None:
         return None
@@ -109,7 +109,8 @@ def _name_from(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
 
 
-def _refuse_absent_file(path: Path) -> None:
+def refuse_absent_file(path: Path) -> None:
+    """Raise `LatteError` with the nearest name if there is no recipe `path`."""
     if path.exists():
         return
     if not path.parent.is_dir():

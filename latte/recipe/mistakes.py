@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean
+from latte.recipe.layout import with_item_names
 from latte.recipe.node import KeyPath, Node, Origin, deepest, dotted
 from latte.recipe.yaml import resolve
 
@@ -59,6 +60,8 @@ class Mistakes:
     found: list[Mistake] = field(default_factory=list)
     prefix: KeyPath = ()
     """Prefix of every key path in messages: `("controls", NAME)` while a control is checked."""
+    root: Node | None = None
+    """The recipe or control that is checked; its list items are named in messages."""
 
     def add(self, origin: Origin, path: KeyPath, what: str, hint: str | None = None) -> None:
         """Report a mistake at `path`, written at `origin`."""
@@ -71,7 +74,8 @@ class Mistakes:
 
     def where(self, origin: Origin, path: KeyPath) -> str:
         """Return the place of a mistake for messages: `file:line key.path`."""
-        return f"{origin.position} {dotted((*self.prefix, *path))}".rstrip()
+        named = path if self.root is None else with_item_names(self.root, path)
+        return f"{origin.position} {dotted((*self.prefix, *named))}".rstrip()
 
     def within(self, *prefix: str) -> Mistakes:
         """Return an empty collection for a control; its key paths get the prefix `prefix`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from latte.interfaces import LatteError
-from latte.recipe.layout import EXTENDS, kind_at, spelled_out
-from latte.recipe.mistakes import Mistakes
+from latte.recipe.layout import EXTENDS, item_names, kind_at, spelled_out
+from latte.recipe.mistakes import Mistakes, suggestion
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder
 from latte.recipe.yaml import compose
@@ -20,6 +20,7 @@ def apply_overrides(
 ) -> Node:
     """Return `root` with each `key.path=value` set, in order.
 
+    An item of a list has its index or its name as key: `descriptions.image.prompt=...`.
     If `.use=` names another component, the options of the previous one are dropped.
     """
     for text in overrides:
@@ -60,7 +61,8 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
     if node.value is None:
         node = Node({}, _ORIGIN)
     if isinstance(node.value, list):
-        child = _item(node, path, key)
+        key = _index(node, path, key)
+        child = node.value[key]
     elif isinstance(node.value, dict):
         key = str(key)
         child = node.value.get(key, Node(None, _ORIGIN))
@@ -72,16 +74,22 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
     return node.replaced(key, _put(child, (*path, key), below, new))
 
 
-def _item(node: Node, path: KeyPath, key: str | int) -> Node:
-    child = node.child(key)
-    if child is None:
-        count = len([*node.items()])
-        known = f"its items are 0 to {count - 1}" if count else "it is empty"
-        raise LatteError(
-            f"{dotted(path)} is a list without an item {key}",
-            hint=f"Items are counted from 0; {known}.",
-        )
-    return child
+def _index(node: Node, path: KeyPath, key: str | int) -> int:
+    """Return the index of a list's item by its index or name. Raises `LatteError`."""
+    names = item_names(node)
+    found = [key] if isinstance(key, int) else [i for i, name in enumerate(names) if name == key]
+    if len(found) > 1:
+        paths = " or ".join(dotted((*path, index)) for index in found)
+        raise LatteError(f'{dotted(path)} has {len(found)} items "{key}"', hint=f"Write {paths}.")
+    if found and found[0] < len(names):
+        return found[0]
+    known = f"its items are 0 to {len(names) - 1}" if names else "it is empty"
+    named = [name for name in names if name]
+    by_name = f" {suggestion(str(key), named, 'By name')}" if named else ""
+    raise LatteError(
+        f"{dotted(path)} is a list without an item {key}",
+        hint=f"Items are counted from 0; {known}.{by_name}",
+    )
 
 
 def _refuse_index(path: KeyPath, key: str, below: KeyPath, child: Node) -> None:

@@ -41,12 +41,12 @@ def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:
     return table(_HEADINGS, map(_row, evaluations))
 
 
-def cost_line(results: RunResults) -> str:
-    """Return the run's time and peak memory, if known; empty if neither is known."""
-    parts = [f"time: {duration(sum(results.seconds.values()))}"] if results.seconds else []
-    if results.peak_memory_mb:
-        parts.append(f"peak memory: {peak_memory(results.peak_memory_mb)}")
-    return "; ".join(parts)
+def cost_line(results: RunResults, seconds: float) -> str:
+    """Return the `seconds` that a command took, and the run's peak memory if it is known."""
+    time = f"time: {duration(seconds)}"
+    if not results.peak_memory_mb:
+        return time
+    return f"{time}; peak memory: {peak_memory(results.peak_memory_mb)}"
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
 
     Each path is a run folder, or a folder of run folders. Raises `LatteError` if no run is usable.
     """
-    folders, skipped = _run_folders(paths)
+    folders, skipped = run_folders(paths)
     runs = []
     for folder in folders:
         try:
@@ -124,15 +124,15 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
         except LatteError as error:
             skipped.append(error)
     if not runs:
-        raise LatteError(
-            "there is no finished run",
-            hint="\n  ".join([*map(str, skipped), "Finish one first: latte run RECIPE"]),
-        )
+        raise _no_run(skipped)
     return runs, skipped
 
 
-def _run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """Return the distinct run folders in `paths`, and an error for each path without run folder."""
+def run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
+    """Return the distinct run folders in `paths`, and an error for each path without run folder.
+
+    Raises `LatteError` if there is no run folder.
+    """
     found: dict[Path, Path] = {}
     skipped = []
     for path in paths:
@@ -143,7 +143,14 @@ def _run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
             skipped.append(LatteError(what, where=str(path)))
         for folder in folders:
             found.setdefault(folder.resolve(), folder)
+    if not found:
+        raise _no_run(skipped)
     return list(found.values()), skipped
+
+
+def _no_run(skipped: Sequence[LatteError]) -> LatteError:
+    hint = "\n  ".join([*map(str, skipped), "Finish one first: latte run RECIPE"])
+    return LatteError("there is no finished run", hint=hint)
 
 
 def _is_run(folder: Path) -> bool:

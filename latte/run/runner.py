@@ -29,6 +29,7 @@ from latte.run.process import (
     take_device,
 )
 from latte.run.profile import RunProfile, write_profile
+from latte.run.ready import fetch_model
 from latte.run.stages import DATA, ORDER, REPORT, Job, Stage, fingerprints
 from latte.run.workspace import Workspace, check_sending, run_folder
 
@@ -132,9 +133,8 @@ class _Runner:
     def _start(self) -> Job:
         """Find the images and forget the stages whose inputs have changed; return the job."""
         share_folder(self.folder)
-        if self.last >= STAGES.index("zero-shot") and self.folder.finished("zero-shot") is None:
-            self.workspace.check_model()
         check_sending(self.workspace.recipe, self.workspace.dataset)
+        fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])
         images = find_images(self.workspace)
         self._warn(images)
         self.workspace.listeners.run_started(

@@ -121,16 +121,6 @@ class Workspace:
             model_folder=self.registry.model_folder,
         )
 
-    def check_model(self) -> None:
-        """Raise `LatteError` if the recipe's model is missing; called before any image is read."""
-        from latte.backbone.source import check_model
-
-        check_model(
-            self.recipe.backbone,
-            base_dir=self.context.base_dir,
-            model_folder=self.registry.model_folder,
-        )
-
     def _shares_clip(self, other: Workspace) -> bool:
         mine, its = self.recipe, other.recipe
         same_place = (mine.base_dir, self.device) == (its.base_dir, other.device)

@@ -9,7 +9,7 @@ from latte.cli.main import run_command_line
 from tests.helpers.recipes import FIVE_MISTAKES
 
 RECIPE = """\
-backbone: {model: ViT-B-32}
+backbone: {model: ViT-B-32, pretrained: openai}
 dataset:
   use: folder
   root: ${PHOTOS:-photos}
@@ -51,7 +51,7 @@ def test_check_prints_every_value_with_its_origin(
         "oracle: false                                 # default",
         "backbone:",
         "  model: ViT-B-32                             # line 1",
-        "  pretrained: null                            # default",
+        "  pretrained: openai                          # line 1",
         "dataset:",
         "  use: folder                                 # line 3",
         "  # line 6",
@@ -93,13 +93,31 @@ def test_check_prints_all_mistakes_and_exits_with_2(
     assert printed.out == ""
     for place in (
         "r.yaml:2 dataset.use",
-        "r.yaml:5 descriptions.1.promt",
+        "r.yaml:5 descriptions.image.promt",
         "r.yaml:10 train.batch_size",
         "r.yaml:11 train.learning_rate",
         "r.yaml:12 train.warmup_steps",
         "--set sed",
     ):
         assert f"{place}: " in printed.err
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "nearest"),
+    [
+        ("backbone.model=ViT-B32", "--set backbone.model", "ViT-B-32"),
+        ("backbone.pretrained=opnai", "--set backbone.pretrained", "openai"),
+        ("controls={one: {backbone: {model: ViT-L14}}}", "--set backbone.model", "ViT-L-14"),
+        ("controls={one: {backbone: {pretrained: opnai}}}", "--set backbone.pretrained", "openai"),
+    ],
+)
+def test_check_suggests_the_nearest_model_and_weight_tag(
+    recipe: str, capsys: pytest.CaptureFixture[str], change: str, where: str, nearest: str
+) -> None:
+    assert run_command_line(["check", recipe, "--set", change]) == 2
+    said = capsys.readouterr().err
+    assert f"error: {where}: " in said
+    assert f"did you mean {nearest}" in said
 
 
 def test_check_of_a_missing_file_suggests_the_nearest(

@@ -39,7 +39,7 @@ def test_the_list_fits_80_columns_and_has_every_dataset(call: Datasets) -> None:
     assert rows["eurosat"][1] == "https://github.com/phelber/EuroSAT"
     assert set(rows) >= {*all_facts()}
     assert "sun397         397      19,850  19,850  ?" in listed
-    assert "LATTE_DATA is not set" in listed
+    assert "LATTE_DATA is not set. Set it, or run `latte datasets get eurosat" in listed
 
 
 def test_the_list_shows_which_datasets_are_on_this_machine(

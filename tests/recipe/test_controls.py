@@ -93,6 +93,14 @@ def test_unusable_controls(complaints: Complaints, controls: str, message: str) 
     assert message in found
 
 
+@pytest.mark.parametrize("none", ["null", "{}", "{short: null}"])
+def test_null_and_an_empty_mapping_mean_no_controls(load: Load, none: str) -> None:
+    without = load(TRAINING)
+    written = load(TRAINING + f"controls: {none}\n")
+    overridden = load(TRAINING + "controls: {short: {train: {max_steps: 7}}}\n", f"controls={none}")
+    assert without.resolved == written.resolved == overridden.resolved
+
+
 def test_overrides_reach_controls(load: Load) -> None:
     text = TRAINING + "controls: {short: {train: {max_steps: 7}}}\n"
     recipe = load(text, "controls.short.train.max_steps=8", "controls.short.prototypes=templates")

@@ -61,7 +61,7 @@ def test_lists_of_prompts_load_again(load: Load) -> None:
 def test_an_unknown_describer_suggests_the_nearest(complaints: Complaints) -> None:
     (message,) = complaints(TWO.replace("BY", "lage"))
     assert message == (
-        'r.yaml:8 descriptions.2.by: no describer of this recipe is called "lage"\n'
+        'r.yaml:8 descriptions.group.by: no describer of this recipe is called "lage"\n'
         '  Did you mean "large"? Its describers: phrases, large.'
     )
 
@@ -69,12 +69,12 @@ def test_an_unknown_describer_suggests_the_nearest(complaints: Complaints) -> No
 def test_class_descriptions_cannot_name_a_describer(complaints: Complaints) -> None:
     text = MINIMAL + "describer: phrases\ndescriptions: [{use: class, by: phrases}]\n"
     (message,) = complaints(text)
-    assert 'descriptions.0.by: "class" is about classes, and asks no describer' in message
+    assert 'descriptions.class.by: "class" is about classes, and asks no describer' in message
 
 
 def test_by_is_text(complaints: Complaints) -> None:
     (message,) = complaints(TWO.replace("BY", "3"))
-    assert message.startswith("r.yaml:8 descriptions.2.by: expected text, got the number 3")
+    assert message.startswith("r.yaml:8 descriptions.group.by: expected text, got the number 3")
 
 
 def test_describer_and_describers_exclude_each_other(complaints: Complaints) -> None:
@@ -96,7 +96,7 @@ def test_describers_need_unique_names(complaints: Complaints) -> None:
 
 def test_a_wrong_describer_is_reported_once(complaints: Complaints) -> None:
     (message,) = complaints(TWO.replace("BY", "large").replace("remote", "remot"))
-    assert 'describers.1.use: no describer named "remot"' in message
+    assert 'describers.large.use: no describer named "remot"' in message
 
 
 def test_image_descriptions_need_a_describer_in_the_list(complaints: Complaints) -> None:
@@ -145,4 +145,4 @@ def test_mistakes_in_the_options_of_descriptions(
 ) -> None:
     text = MINIMAL + f"describer: phrases\ndescriptions: [{{use: group, {options}}}]\n"
     (message,) = complaints(text)
-    assert message.startswith(f"r.yaml:5 descriptions.0.{expected}")
+    assert message.startswith(f"r.yaml:5 descriptions.group.{expected}")

@@ -118,7 +118,9 @@ def test_controls_are_merged_by_name_and_null_removes_one(chain: Chain) -> None:
     assert [*recipe.controls] == ["short"]
     assert recipe.controls["short"].train.max_steps == 1
     assert recipe.controls["short"].train.warmup_steps == 2
-    assert chain("extends: base.yaml\ncontrols: null\n", base=base).controls == {}
+    for none in ("null", "{}", "{short: null, other: null}"):
+        assert chain(f"extends: base.yaml\ncontrols: {none}\n", base=base).controls == {}
+        assert chain("extends: base.yaml\n", f"controls={none}", base=base).controls == {}
 
 
 def test_base_paths_are_relative_to_the_file_that_names_them(chain: Chain) -> None:
@@ -232,7 +234,7 @@ def test_check_shows_the_file_of_each_value(
     chain: Chain, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chain("extends: [parts/zero-shot, base.yaml]\nseed: 2\n", base=MINIMAL)
-    assert run_command_line(["check", "r.yaml"]) == 0
+    assert run_command_line(["check", "r.yaml", "--set", "backbone.pretrained=openai"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:3] == ["# It extends parts/zero-shot.yaml.", "# It extends base.yaml."]
     for key, origin in [

@@ -60,7 +60,7 @@ def test_five_mistakes_are_reported_together(load: Load) -> None:
         'r.yaml:2 dataset.use: no dataset named "foldr" is installed\n'
         '  Did you mean "folder" (latte-clip 0.1)?\n'
         "  All names: latte components dataset\n"
-        'r.yaml:5 descriptions.1.promt: unknown key "promt"\n'
+        'r.yaml:5 descriptions.image.promt: unknown key "promt"\n'
         '  Did you mean "prompt"? All keys here: prompt, samples, weight, use, name, by.\n'
         'r.yaml:10 train.batch_size: expected a whole number or auto, got the text "512"\n'
         "  Remove the quotes: 512\n"

@@ -26,7 +26,7 @@ def test_a_recipe_can_be_an_oracle(load: Load) -> None:
 def test_labels_without_oracle_are_refused(complaints: Complaints) -> None:
     (message,) = complaints(ORACLE.replace("oracle: true\n", ""))
     assert message.startswith(
-        'r.yaml:4 descriptions.2.correct: "correct" uses ground-truth labels of training images'
+        'r.yaml:4 descriptions.group.correct: "correct" uses ground-truth labels of training images'
     )
     assert "oracle: true is missing\n  Add oracle: true beside" in message
 
@@ -34,19 +34,19 @@ def test_labels_without_oracle_are_refused(complaints: Complaints) -> None:
 @pytest.mark.parametrize("value", ["0", "4"])
 def test_none_or_all_correct_images_need_oracle(value: str, complaints: Complaints) -> None:
     (message,) = complaints(TRAINING, f"descriptions.2.correct={value}")
-    assert message.startswith("--set descriptions.2.correct: ")
+    assert message.startswith("--set descriptions.group.correct: ")
 
 
 def test_labels_without_oracle_are_reported_after_wrong_descriptions(
     complaints: Complaints,
 ) -> None:
     messages = complaints(TRAINING, "descriptions.0=nothing", "descriptions.2.correct=1")
-    assert any(message.startswith("--set descriptions.2.correct: ") for message in messages)
+    assert any(message.startswith("--set descriptions.group.correct: ") for message in messages)
 
 
 def test_more_correct_images_than_images_are_refused(complaints: Complaints) -> None:
     assert complaints(ORACLE.replace("correct: 3", "correct: 5")) == [
-        "r.yaml:5 descriptions.2.correct: must be at most 4, the size of the group, got 5"
+        "r.yaml:5 descriptions.group.correct: must be at most 4, the size of the group, got 5"
     ]
 
 
@@ -60,7 +60,7 @@ def test_unused_oracle_is_not_reported_beside_a_wrong_description(
     complaints: Complaints,
 ) -> None:
     messages = complaints(ORACLE, "descriptions.2.redraw=maybe")
-    assert [message.split(": ")[0] for message in messages] == ["--set descriptions.2.redraw"]
+    assert [message.split(": ")[0] for message in messages] == ["--set descriptions.group.redraw"]
 
 
 def test_an_oracle_has_its_own_run_folder(load: Load) -> None:
@@ -85,4 +85,4 @@ def test_a_control_of_an_oracle_without_labels_must_unset_oracle(complaints: Com
 
 def test_a_control_with_labels_needs_oracle(complaints: Complaints) -> None:
     (message,) = complaints(TRAINING + CONTROLS.format("").replace("group", "group, correct: 2"))
-    assert message.startswith('r.yaml:9 controls.pseudo.descriptions.1.correct: "correct" uses')
+    assert message.startswith('r.yaml:9 controls.pseudo.descriptions.group.correct: "correct" uses')

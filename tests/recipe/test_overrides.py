@@ -52,6 +52,34 @@ def test_overrides_replace_values_of_the_file(load: Load) -> None:
     assert recipe.resolved["labels"][0] == {"use": "frozen", "weight": 0.5}
 
 
+def test_items_of_lists_are_found_by_name(load: Load) -> None:
+    names = ("descriptions.group.size=8", "labels.frozen.weight=0.5")
+    indices = ("descriptions.2.size=8", "labels.0.weight=0.5")
+    assert load(TRAINING, *names).resolved == load(TRAINING, *indices).resolved
+
+
+def test_an_item_with_a_name_is_found_by_this_name_only(load: Load, complaints: Complaints) -> None:
+    renamed = ("descriptions.group.name=four", "descriptions.four.size=3")
+    assert load(TRAINING, *renamed).resolved["descriptions"][2]["size"] == 3
+    (message,) = complaints(TRAINING, *renamed, "descriptions.group.size=2")
+    assert "By name: class, image, four." in message
+
+
+def test_items_of_lists_in_controls_are_found_by_name(load: Load) -> None:
+    text = TRAINING + "controls: {one: {labels: [current, frozen]}}\n"
+    recipe = load(text, "controls.one.labels.frozen.weight=0.5")
+    assert recipe.controls["one"].resolved["labels"][1]["weight"] == 0.5
+
+
+def test_a_name_of_two_items_lists_their_index_paths(complaints: Complaints) -> None:
+    text = TRAINING + "reporters: [html, {use: html, title: x}]\n"
+    messages = complaints(text, "reporters.html.gallery=1")
+    assert messages[-1] == (
+        '--set reporters.html.gallery: reporters has 2 items "html"\n'
+        "  Write reporters.0 or reporters.1."
+    )
+
+
 def test_the_last_override_of_a_key_wins(load: Load) -> None:
     assert load(MINIMAL, "seed=1", "seed=2").general.seed == 2
 
@@ -81,6 +109,11 @@ def test_naming_the_same_component_keeps_its_options(load: Load) -> None:
         (".seed=1", "--set .seed=1: is not KEY.PATH=VALUE"),
         ("labels.7.weight=1", "--set labels.7.weight: labels is a list without an item 7"),
         ("labels.use=frozen", "--set labels.use: labels is a list without an item use"),
+        (
+            "labels.forzen.weight=1",
+            "--set labels.forzen.weight: labels is a list without an item forzen\n"
+            '  Items are counted from 0; its items are 0 to 1. Did you mean "frozen"? By name: ',
+        ),
         ("reporters.0.use=html", "--set reporters.0.use: the recipe has no list reporters"),
         ("backbone.model.x=1", "--set backbone.model.x: backbone.model holds a single value"),
         ("seed=[1", "--set seed: not valid YAML: expected ',' or ']'"),

@@ -111,13 +111,13 @@ def test_training_needs_labels_and_a_loss(complaints: Complaints) -> None:
 def test_every_trained_learner_needs_its_loss(complaints: Complaints) -> None:
     text = MINIMAL + LEARNERS.replace(", loss: latte-clip/contrastive}", "}") + "labels: [frozen]\n"
     (message,) = complaints(text, "train.max_steps=1")
-    assert message.startswith("r.yaml:9 learners.1.loss: training needs a loss")
+    assert message.startswith("r.yaml:9 learners.visual.loss: training needs a loss")
 
 
 @pytest.mark.parametrize("kind", ["image", "group", "scene"])
 def test_descriptions_of_images_need_a_describer(complaints: Complaints, kind: str) -> None:
     (message,) = complaints(MINIMAL + f"descriptions: [class, {kind}]\n")
-    assert f'r.yaml:4 descriptions.1: "{kind}" is about images' in message
+    assert f'r.yaml:4 descriptions.{kind}: "{kind}" is about images' in message
     assert "Add describer: phrases" in message
 
 

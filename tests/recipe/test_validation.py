@@ -166,7 +166,7 @@ def test_options_of_plugins_keep_their_own_defaults(load: Load) -> None:
 
 def test_a_component_without_options_takes_none(complaints: Complaints) -> None:
     (message,) = complaints(MINIMAL + "reporters: [{use: silent, loud: 1}]\n")
-    assert message.startswith('r.yaml:4 reporters.0.loud: unknown key "loud"')
+    assert message.startswith('r.yaml:4 reporters.silent.loud: unknown key "loud"')
 
 
 def test_mistakes_come_in_the_order_of_the_file_each_once(complaints: Complaints) -> None:
@@ -175,7 +175,7 @@ def test_mistakes_come_in_the_order_of_the_file_each_once(complaints: Complaints
     assert [message.split(": ")[0] for message in messages] == [
         "r.yaml:1 seed",
         "r.yaml:5 descriptions.1",
-        "r.yaml:5 descriptions.2.size",
+        "r.yaml:5 descriptions.group.size",
         "r.yaml:9 train.a",
         "r.yaml:9 train.batch_size",
         "r.yaml:10 seed",

@@ -24,6 +24,9 @@ def read_classes(
 ) -> tuple[tuple[str, ...], ...]:
     """Read all names of each class from a list, a text file, or (`folders`) subfolders of `root`.
 
+    A file has one class per line, or all names in a single line with commas between them. Lines
+    that start with `#` are comments.
+
     Raises `LatteError` for a missing file, a repeated name, or fewer than two classes.
 
     Example:
@@ -43,8 +46,7 @@ def read_classes(
         return tuple((name,) for name in names)
     if isinstance(classes, str):
         file = existing_file(context.path(classes), _WHERE)
-        lines = enumerate(read_text(file).split("\n"), start=1)
-        return _with_aliases([(line, f"{file}:{number}") for number, line in lines], str(file))
+        return _with_aliases(_entries(file), str(file))
     return _with_aliases([(name, f"{_WHERE}.{i}") for i, name in enumerate(classes)], _WHERE)
 
 
@@ -67,6 +69,20 @@ def read_class_names(
 def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return the first name of each class, which is the one that is shown."""
     return tuple(names[0] for names in classes)
+
+
+def _entries(file: Path) -> list[tuple[str, str]]:
+    """Return the text of each class in a file, with its place."""
+    lines = enumerate(read_text(file).split("\n"), start=1)
+    entries = [
+        (line, f"{file}:{number}")
+        for number, line in lines
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if len(entries) == 1:
+        (line, place), *_ = entries
+        return [(name, place) for name in line.split(",")]
+    return entries
 
 
 def _with_aliases(entries: Sequence[tuple[str, str]], where: str) -> tuple[tuple[str, ...], ...]:

@@ -15,7 +15,27 @@ def names(context: Context, content: bytes) -> tuple[str, ...]:
 
 
 def test_text_file_has_one_class_name_per_line(context: Context) -> None:
-    assert names(context, b"cat\nsea horse\n# 1 fan\nno\n") == ("cat", "sea horse", "# 1 fan", "no")
+    assert names(context, b"cat\nsea horse\nthe # 1 fan\nno, no\n") == (
+        "cat",
+        "sea horse",
+        "the # 1 fan",
+        "no, no",
+    )
+
+
+def test_lines_that_start_with_a_hash_are_comments(context: Context) -> None:
+    assert names(context, b"# my pets\ncat\n  # old: cat\n#dog\ndog\n") == ("cat", "dog")
+
+
+@pytest.mark.parametrize("content", [b"cat, sea horse,dog\n", b"# pets\n\ncat,sea horse,dog,"])
+def test_class_file_may_have_all_names_in_one_line(context: Context, content: bytes) -> None:
+    assert names(context, content) == ("cat", "sea horse", "dog")
+
+
+def test_names_in_one_line_may_have_aliases(context: Context) -> None:
+    (context.base_dir / "classes.txt").write_text("couch | sofa, table")
+    found = read_classes("classes.txt", context.base_dir, context)
+    assert found == (("couch", "sofa"), ("table",))
 
 
 def test_class_file_may_have_bom_blank_lines_and_any_line_ends(context: Context) -> None:
@@ -38,7 +58,7 @@ def test_duplicate_class_name_is_rejected_with_both_lines(context: Context) -> N
     assert "classes.txt:1" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"cat\n"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"cat\n", b"#a\n#b\n", b"cat,\n"])
 def test_fewer_than_two_classes_are_rejected(context: Context, content: bytes) -> None:
     with pytest.raises(LatteError, match="at least 2 are needed"):
         names(context, content)

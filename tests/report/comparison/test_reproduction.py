@@ -192,14 +192,29 @@ def test_a_table_is_run_and_compared_and_absent_datasets_are_named(
         line.split()[-1] for line in changed.out.splitlines() if line.startswith("  ")
     }
     planned = latte("reproduce", table, "--dry-run", "--seeds", "0,2")
-    assert [line.split()[0] for line in planned.out.splitlines()] == ["finished", "to"] * 2
-    assert "left out: absent (no such folder" in planned.err
+    states = [line.split()[0] for line in planned.out.splitlines()]
+    assert states == ["to"] * 4 + ["finished", "to"] * 2
+    assert "not run:\n  absent: no such folder" in planned.err
 
 
 def test_without_any_dataset_it_says_what_is_missing(table: Path, latte: Latte) -> None:
     said = latte("reproduce", table, "--datasets", "absent", code=2)
     assert "none of the table's datasets is on this machine" in said.err
     assert "absent: no such folder" in said.err
+
+
+def test_without_latte_data_the_runs_are_listed_with_what_to_do(
+    latte: Latte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LATTE_DATA", raising=False)
+    arguments = ("reproduce", "table-2", "--datasets", "eurosat,dtd")
+    planned = latte(*arguments, "--dry-run")
+    assert {"eurosat", "dtd"} == {
+        line.rpartition(" on ")[2].split(",")[0] for line in planned.out.splitlines()
+    }
+    way_on = "eurosat, dtd: LATTE_DATA is not set\n  Set it, or run `latte datasets get eurosat"
+    assert way_on in planned.err
+    assert way_on in latte(*arguments, code=2).err
 
 
 def test_one_value_at_a_time_is_set(table: Path, latte: Latte) -> None:

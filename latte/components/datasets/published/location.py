@@ -24,6 +24,14 @@ DATA_VARIABLE = "LATTE_DATA"
 VARIANTS = "variants.txt"
 
 
+UNSET = "LATTE_DATA is not set"
+
+
+def what_to_set(name: str) -> str:
+    """Return what to do if `LATTE_DATA` is not set, with the dataset `name` as the example."""
+    return f"Set it, or run `latte datasets get {name} --root DIR`."
+
+
 def default_root(facts: Facts) -> Path | None:
     """Return the dataset's folder below `LATTE_DATA`, or None if the variable is not set."""
     data = os.environ.get(DATA_VARIABLE)
@@ -35,10 +43,10 @@ def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
     root = chosen or default_root(facts)
     if root is None:
         raise LatteError(
-            f"the folder of {facts.name} is unknown: neither root nor {DATA_VARIABLE} is set",
+            UNSET,
             where=where,
-            hint=f"Set root, or {DATA_VARIABLE} to the folder that holds {facts.folder}/. "
-            f"To get it: latte datasets get {facts.name} --root DIR",
+            hint=f"{what_to_set(facts.name)}\n"
+            f"  It is the folder that holds {facts.folder}/; DIR is the option root.",
         )
     if not is_folder(root):
         raise LatteError(

@@ -101,7 +101,7 @@ def test_without_root_and_variable_the_error_says_what_to_do(
         opened("sun397", context)
     assert caught.value.where == "dataset.root"
     assert "latte datasets get sun397 --root DIR" in str(caught.value)
-    assert "LATTE_DATA to the folder that holds sun397/" in str(caught.value)
+    assert caught.value.what == "LATTE_DATA is not set"
 
 
 def test_a_missing_folder_and_a_missing_split_name_the_command(

@@ -1,0 +1,132 @@
+"""Find model files in the Hugging Face cache, or download them with a single try."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Thread
+
+from latte.backbone.names import pretrained
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+"""Names of open_clip's weights file in a repository; the first one is preferred."""
+_PATIENCE_VARIABLE = "HF_HUB_ETAG_TIMEOUT"
+_PATIENCE = 3.0
+"""Seconds to wait for the hub's first answer, unless the variable above is set."""
+
+
+def weights_files(place: str) -> tuple[str, Sequence[str]]:
+    """Return the repository and the possible files of open_clip's `REPOSITORY/FILE`."""
+    repository, file = os.path.split(place)
+    if file in ("", WEIGHTS_FILES[-1]):
+        return repository, WEIGHTS_FILES
+    path = Path(file)
+    safe = [path.with_suffix(".safetensors").name] if path.suffix in (".bin", ".pth") else []
+    return repository, (*safe, file)
+
+
+def cached_file(repository: str, files: Sequence[str], cache_dir: Path | None) -> Path | None:
+    """Return the first of `files` that is in the cache, or None."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in files:
+        found = try_to_load_from_cache(repository, file, cache_dir=cache_dir)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def fetch(repository: str, files: Sequence[str], cache_dir: Path | None) -> Path:
+    """Return the first of `files` that the repository has, downloaded unless it is cached.
+
+    Raises `OSError` if the hub does not answer within seconds, or does not have the file.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    cached = cached_file(repository, files, cache_dir)
+    if cached is not None:
+        return cached
+    for file in files:
+        try:
+            _ask(repository, file)
+        except EntryNotFoundError:
+            continue
+        except Exception as error:
+            raise OSError(_first_line(error)) from error
+        return Path(hf_hub_download(repository, file, cache_dir=cache_dir))
+    raise OSError(f"{repository} has no {' or '.join(files)}")
+
+
+def answers(repository: str) -> bool:
+    """Return True if the hub can be reached, whatever it answers about `repository`."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        _ask(repository, "config.json")
+    except HfHubHTTPError:
+        return True
+    except Exception:
+        return False
+    return True
+
+
+def cached_models(cache_dir: Path | None) -> list[str]:
+    """Return the cached models, as a recipe names them."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    found, named = [], set()
+    for name, tag in pretrained().list_pretrained():
+        place = pretrained().get_pretrained_cfg(name, tag).get("hf_hub")
+        if not place or name.endswith("-quickgelu"):
+            continue
+        repository, files = weights_files(place)
+        if cached_file(repository, files, cache_dir):
+            found.append(f"{name} (pretrained: {tag})")
+            named.add(repository)
+    configs = Path(cache_dir or HF_HUB_CACHE).glob(f"models--*/snapshots/*/{CONFIG_FILE}")
+    for config in sorted(configs):
+        repository = config.parts[-4].removeprefix("models--").replace("--", "/")
+        if repository not in named and cached_file(repository, WEIGHTS_FILES, cache_dir):
+            found.append(f"hf-hub:{repository}")
+            named.add(repository)
+    return found
+
+
+def _ask(repository: str, file: str) -> None:
+    """Ask the hub for a file, once. Raises an error of the network or of the hub."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    patience = float(os.environ.get(_PATIENCE_VARIABLE, _PATIENCE))
+    url = hf_hub_url(repository, file)
+    _call_within(patience, lambda: get_hf_file_metadata(url, timeout=patience))
+
+
+def _call_within(seconds: float, call: Callable[[], object]) -> None:
+    """Call `call` in a thread, and raise its error, or `TimeoutError` after `seconds`.
+
+    The timeout of a request alone is too long: it holds for each address of a host, and it does not
+    include the look-up of the host's name.
+    """
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as error:
+            errors.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        what = f"no answer within {seconds:g} s"
+        raise TimeoutError(f"{what} (the variable {_PATIENCE_VARIABLE} changes this time)")
+    if errors:
+        raise errors[0]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

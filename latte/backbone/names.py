@@ -1,0 +1,99 @@
+"""Models and weight tags that open_clip knows, read from its package without importing torch."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+_ALONE = "_latte_open_clip"
+"""Name of the stand-in for the package open_clip, whose own import takes seconds."""
+_SLOW_IMPORTS = ("huggingface_hub", "safetensors.torch")
+"""Optional imports of `open_clip.pretrained` that its tables do not need."""
+_CONFIG_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
+
+
+def model_names() -> list[str]:
+    """Return the names of all models."""
+    folder = _config_folder()
+    if folder is not None:
+        return sorted(path.stem for path in folder.glob("*.json"))
+    return [*importlib.import_module("open_clip").list_models()]
+
+
+def model_config(name: str) -> dict[str, Any] | None:
+    """Return the `model_cfg` of a model; None if there is no model of that name."""
+    folder = _config_folder()
+    if folder is None:
+        found: dict[str, Any] | None = importlib.import_module("open_clip").get_model_config(name)
+        return found
+    if name not in model_names():
+        return None
+    config = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return config if config.keys() >= _CONFIG_KEYS else None
+
+
+def weight_tag(name: str, tag: str) -> Mapping[str, Any]:
+    """Return the place and the pixel format of a model's weights; empty for an unknown tag."""
+    found: Mapping[str, Any] = pretrained().get_pretrained_cfg(name, tag)
+    return found
+
+
+def weight_tags(name: str) -> list[str]:
+    """Return the weight tags of a model."""
+    return [*pretrained().list_pretrained_tags_by_model(name)]
+
+
+def pretrained() -> ModuleType:
+    """Return the module `open_clip.pretrained`, which has the table of weight tags.
+
+    Unless open_clip is already imported, only this module is loaded. If that fails, because
+    open_clip has changed, open_clip is imported.
+    """
+    if "open_clip" not in sys.modules:
+        alone = _loaded_alone()
+        if alone is not None:
+            return alone
+    return importlib.import_module("open_clip.pretrained")
+
+
+def _config_folder() -> Path | None:
+    """Return open_clip's folder of model configurations; None if open_clip must be asked."""
+    if "open_clip" in sys.modules:
+        return None
+    folder = _package_folder() / "model_configs"
+    return folder if folder.is_dir() else None
+
+
+def _package_folder() -> Path:
+    spec = find_spec("open_clip")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("No module named 'open_clip'", name="open_clip")
+    return Path(spec.origin).parent
+
+
+@functools.cache
+def _loaded_alone() -> ModuleType | None:
+    """Return `open_clip.pretrained`, loaded without its package; None if that is impossible."""
+    package = ModuleType(_ALONE)
+    package.__path__ = [str(_package_folder())]
+    modules = cast("dict[str, Any]", sys.modules)
+    before = {name: modules[name] for name in _SLOW_IMPORTS if name in modules}
+    modules.update({_ALONE: package, **dict.fromkeys(_SLOW_IMPORTS)})
+    try:
+        module = importlib.import_module(f"{_ALONE}.pretrained")
+        return module if module.list_pretrained() else None
+    except Exception:  # open_clip itself is imported instead
+        return None
+    finally:
+        for name in [name for name in modules if name.partition(".")[0] == _ALONE]:
+            del modules[name]
+        for name in _SLOW_IMPORTS:
+            del modules[name]
+        modules.update(before)

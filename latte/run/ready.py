@@ -1,0 +1,68 @@
+"""Check the paths and the model of a recipe before a run. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from latte.backbone.source import check_model, find_model
+from latte.interfaces import LatteError
+from latte.recipe.model import Recipe
+from latte.recipe.node import DEFAULT
+from latte.registry.plugin import BUILTIN_DISTRIBUTION
+from latte.registry.registry import Registry
+from latte.results.folder import RunFolder
+from latte.results.identity import STAGES
+from latte.run.workspace import run_folder, unloaded_dataset
+
+
+def refuse_unready(
+    recipe: Recipe, registry: Registry, *, until: str = STAGES[-1], limit: int | None = None
+) -> None:
+    """Raise `LatteError` if the recipe's images are missing, or its model if the run needs it.
+
+    Datasets of plugins are not checked, because opening them may be slow.
+    """
+    if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
+        unloaded_dataset(recipe, registry)
+    fetch_model(recipe, registry, run_folder(recipe, limit), until)
+
+
+def fetch_model(
+    recipe: Recipe, registry: Registry, folder: RunFolder, until: str = STAGES[-1]
+) -> None:
+    """Download the model that a run up to the stage `until` needs, unless it is cached.
+
+    Raises `LatteError` if the model is missing.
+    """
+    needed = STAGES.index(until) >= STAGES.index("zero-shot")
+    if not needed or folder.finished("zero-shot") is not None:
+        return
+    try:
+        find_model(**_arguments(recipe, registry), cache_dir=None)
+    except LatteError as error:
+        raise _with_line(error, recipe) from error
+
+
+def check_models(recipe: Recipe, registry: Registry) -> None:
+    """Raise `LatteError` for a wrong model of the recipe or of a control, without a download."""
+    try:
+        check_model(**_arguments(recipe, registry))
+    except LatteError as error:
+        raise _with_line(error, recipe) from error
+    for control in recipe.controls.values():
+        check_models(control, registry)
+
+
+def _arguments(recipe: Recipe, registry: Registry) -> dict[str, Any]:
+    return {
+        "settings": recipe.backbone,
+        "base_dir": recipe.base_dir.absolute(),
+        "model_folder": registry.model_folder,
+    }
+
+
+def _with_line(error: LatteError, recipe: Recipe) -> LatteError:
+    """Return `error` with the file and line of the recipe's key that it names."""
+    origin = recipe.origins.get(error.where or "", DEFAULT)
+    where = error.where if origin == DEFAULT else f"{origin} {error.where}"
+    return LatteError(error.what, where=where, hint=error.hint)

@@ -1,0 +1,145 @@
+"""Models of the Hugging Face hub: cached files, a single try, and what needs no download."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+from huggingface_hub.errors import OfflineModeIsEnabled
+
+from latte.backbone import hub
+from latte.backbone.load import load_backbone
+from latte.backbone.source import ModelSource, find_model
+from latte.interfaces import LatteError
+from latte.interfaces.settings import BackboneSettings
+
+REPOSITORY = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+TAG = "laion2b_s34b_b79k"
+
+
+def add_to_cache(cache: Path, repository: str, *files: Path, name: str | None = None) -> Path:
+    """Add files to a cache of the hub, and return the folder that contains them."""
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    snapshot = folder / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    for file in files:
+        shutil.copy(file, snapshot / (name or file.name))
+    return snapshot
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each request to the hub; every one fails like a machine without a network."""
+    requests: list[str] = []
+
+    def refuse(url: str, **_: Any) -> None:
+        if constants.HF_HUB_OFFLINE:
+            raise OfflineModeIsEnabled
+        requests.append(url)
+        raise ConnectionError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", refuse)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    monkeypatch.setattr("huggingface_hub.file_download.get_hf_file_metadata", refuse)
+    return requests
+
+
+def found(model: str, tag: str | None, cache: Path) -> ModelSource:
+    return find_model(
+        BackboneSettings(model=model, pretrained=tag),
+        base_dir=cache.parent,
+        model_folder=lambda name: cache,
+        cache_dir=cache,
+    )
+
+
+def test_absent_model_is_asked_for_once_and_ways_on_are_named(
+    cache: Path, tmp_path: Path, asked: list[str]
+) -> None:
+    weights = tmp_path / "open_clip_pytorch_model.bin"
+    weights.touch()
+    add_to_cache(cache, "timm/vit_base_patch32_clip_224.openai", weights)
+    with pytest.raises(LatteError) as error:
+        found("ViT-B-32", TAG, cache)
+    assert len(asked) == 1
+    assert REPOSITORY in asked[0]
+    assert "Name or service not known" in error.value.what
+    for way in ("local-dir:FOLDER", "plugin:tiny", "ViT-B-32 (pretrained: openai)"):
+        assert way in str(error.value.hint)
+
+
+def test_silent_hub_is_given_up(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "0.2")
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url, **_: time.sleep(30))
+    began = time.monotonic()
+    with pytest.raises(LatteError, match=r"no answer within 0\.2 s"):
+        found("hf-hub:someone/clip", None, cache)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_cached_weights_need_no_network(
+    cache: Path, tiny_clip_folder: Path, asked: list[str], name: str
+) -> None:
+    weights = tiny_clip_folder / "open_clip_model.safetensors"
+    snapshot = add_to_cache(cache, REPOSITORY, weights, name=name)
+    assert found("ViT-B-32", TAG, cache).weights == snapshot / name
+    assert asked == []
+
+
+def test_cached_repository_loads_without_network(
+    cache: Path, tiny_clip_folder: Path, asked: list[str]
+) -> None:
+    add_to_cache(cache, "someone/clip", *tiny_clip_folder.iterdir())
+    backbone = load_backbone(
+        BackboneSettings(model="hf-hub:someone/clip"),
+        device="cpu",
+        base_dir=cache,
+        model_folder=lambda name: cache,
+        cache_dir=cache,
+    )
+    assert backbone.encode_texts(["a"]).shape[0] == 1
+    assert asked == []
+    assert hub.cached_models(cache) == ["hf-hub:someone/clip"]
+
+
+def test_file_that_the_repository_lacks_is_not_tried_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub.errors import EntryNotFoundError
+
+    def answer(repository: str, file: str) -> None:
+        if file.endswith(".safetensors"):
+            raise EntryNotFoundError("404")
+
+    monkeypatch.setattr(hub, "_ask", answer)
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda repository, file, cache_dir: f"{cache_dir}/{file}"
+    )
+    assert hub.fetch("a/b", hub.WEIGHTS_FILES, cache) == cache / "open_clip_pytorch_model.bin"
+
+
+@pytest.mark.parametrize(
+    ("place", "files"),
+    [
+        ("a/b/", hub.WEIGHTS_FILES),
+        ("a/b/open_clip_pytorch_model.bin", hub.WEIGHTS_FILES),
+        ("a/b/x.bin", ("x.safetensors", "x.bin")),
+        ("a/b/x.pt", ("x.pt",)),
+    ],
+)
+def test_safetensors_are_preferred(place: str, files: tuple[str, ...]) -> None:
+    assert hub.weights_files(place) == ("a/b", files)

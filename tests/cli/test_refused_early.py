@@ -1,0 +1,83 @@
+"""Wrong paths and missing models are refused before torch is imported, by every command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+RECIPE = """\
+backbone: {model: ViT-B-32, pretrained: openai}
+dataset: {use: folder, root: photos, classes: [cat, dog]}
+labels: [frozen]
+train: {max_steps: 0}
+"""
+REFUSED = {
+    "run absent.yaml": "RECIPE absent.yaml",
+    "check absent.yaml": "RECIPE absent.yaml",
+    "describe absent.yaml": "RECIPE absent.yaml",
+    "sweep absent.yaml": "absent.yaml",
+    "run r.yaml --set dataset.root=absent": "dataset.root",
+    "describe r.yaml --set dataset.root=absent": "dataset.root",
+    "run r.yaml": "r.yaml:1 backbone.model",
+    "adapt absent": "PHOTOS",
+    "adapt photos --classes absent.txt": "--classes",
+    "adapt photos --classes c.txt --test absent": "--test",
+    "adapt photos --classes c.txt --model ViT-B-33:openai": "--model",
+    "adapt photos --classes c.txt --model local-dir:absent": "--model",
+    "adapt photos --classes c.txt": "--model",
+    "new --images absent": "--images",
+    "new --images photos --classes absent.txt": "--classes",
+    "new --images photos --classes c.txt --evaluation absent": "--evaluation",
+    "predict absent photos": "RUN absent",
+    "predict made absent": "IMAGES absent",
+    "predict made photos --priors absent": "--priors",
+    "evaluate absent": "RUN absent",
+    "report absent": "RUN absent",
+    "export absent --format onnx": "RUN absent",
+    "diagnose absent": "RUN",
+    "review absent": "RUN absent",
+    "labels export absent --format csv -o labels.csv": "RUN absent",
+    "compare absent": "RUN",
+    "compare made --against absent": "--against absent",
+    "reproduce absent": "TABLE absent",
+    "reproduce table-1 --with absent": "--with absent",
+    "descriptions show absent": "IMAGE",
+    "descriptions import absent": "FILE",
+}
+RUN_ALL = """
+import contextlib, io, json, sys
+from latte.cli.main import run_command_line
+said = {}
+for line in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as errors, contextlib.redirect_stdout(errors):
+        code = run_command_line(line.split())
+    said[line] = [code, errors.getvalue(), "torch" in sys.modules]
+print(json.dumps(said))
+"""
+
+
+def test_wrong_paths_and_missing_models_need_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "1.png")
+    (tmp_path / "made").mkdir()
+    for file in (tmp_path / "r.yaml", tmp_path / "made" / "recipe.yaml"):
+        file.write_text(RECIPE)
+    (tmp_path / "c.txt").write_text("cat\ndog\n")
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_ALL, json.dumps([*REFUSED])],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line, (code, said, imported) in json.loads(done.stdout).items():
+        assert (code, imported) == (2, False), f"{line}: {said}"
+        assert f"error: {REFUSED[line]}: " in said, f"{line}: {said}"
+    assert not (tmp_path / "runs").exists()
