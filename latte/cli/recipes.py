@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli.output import WIDTH, echo, in_lines, plain_table, print_json, results, write_file
-from latte.cli.shared import JsonOption, RecipeArgument, SetOption, command_group
+from latte.cli.shared import (
+    JsonOption,
+    MethodOption,
+    ModelOption,
+    RecipeArgument,
+    SetOption,
+    command_group,
+)
 from latte.interfaces import LatteError
-from latte.new import METHODS
 
 if TYPE_CHECKING:
     from latte.new.choices import Choices
@@ -42,7 +48,8 @@ def new(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.yaml"),
-    method: Annotated[str, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = "auto",
+    method: MethodOption = "auto",
+    model: ModelOption = None,
 ) -> None:
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
     from latte.data.enough import quick_look
@@ -61,7 +68,7 @@ def new(
         )
     found, machine = look_at(images, classes, evaluation), this_machine()
     registry = load_registry()
-    chosen = choose(found, machine, registry, method)
+    chosen = choose(found, machine, registry, method, model)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
     echo(f"images: {found.images:,}{size}")
     echo(f"classes: {len(found.class_names)}")

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
+from latte.new import METHODS
 from latte.registry.spec import KINDS, Kind
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -75,6 +76,17 @@ RunArgument = Annotated[Path, typer.Argument(help="A run folder, as `latte run` 
 RunsArgument = Annotated[
     list[Path],
     typer.Argument(metavar="RUN...", help="Run folders, or folders of them, such as runs/."),
+]
+MethodOption = Annotated[
+    str, typer.Option(help=f"One of: {', '.join(METHODS)}; auto is the safe default.")
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLIP",
+        help="NAME:PRETRAINED of open_clip, plugin:NAME, local-dir:FOLDER or hf-hub:REPO. "
+        "plugin:tiny is a tiny CLIP that needs no download.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
