@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test thorough lint check slow pages matrix versions faults docs plugins processes install format clean
+.PHONY: demo test thorough lint check slow pages dist release-check versions faults docs plugins processes install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
@@ -38,8 +38,12 @@ slow: install
 pages: install
 	$(BIN)/python -m pytest -m slow tests/docs
 
-matrix: install
-	$(BIN)/python -m pytest -m "slow or not slow" tests/packages
+dist: install
+	rm -rf dist
+	set -e; for package in . $(PLUGINS); do $(BIN)/python -m build --no-isolation --outdir dist $$package; done
+
+release-check: dist
+	LATTE_DIST=dist $(BIN)/python -m pytest -m "slow or not slow" tests/packages
 
 versions: install
 	$(BIN)/python -m tests.packages.versions
@@ -60,4 +64,4 @@ install: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv docs/_build docs/reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist docs/_build docs/reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from latte.cli import completion
 from latte.cli.output import echo
-from latte.cli.shared import QuietOption
-from latte.new import METHODS
+from latte.cli.shared import MethodOption, ModelOption, QuietOption
 from latte.report.terminal import in_lines
 
 
@@ -30,20 +28,8 @@ def adapt(
             metavar="DIR", help="Labelled images by class, to measure the gain; never trained on."
         ),
     ] = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            help=f"One of: {', '.join(METHODS)}; auto is the safe default.",
-            autocompletion=completion.one_of(METHODS),
-        ),
-    ] = "auto",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLIP",
-            help="NAME:PRETRAINED of open_clip, plugin:NAME, local-dir:FOLDER or hf-hub:REPO.",
-        ),
-    ] = None,
+    method: MethodOption = "auto",
+    model: ModelOption = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of recipe and results.")
     ] = Path("adapted"),

@@ -12,12 +12,13 @@ import typer
 from pydantic.fields import FieldInfo
 
 from latte.cli import completion
-from latte.cli.output import print_json, results
+from latte.cli.output import echo, print_json, results
 from latte.cli.shared import JsonOption, known_kind
 from latte.interfaces import Options
+from latte.recipe.layout import SEVERAL, SINGLE
 from latte.registry.plugin import Registered, find_origin
 from latte.registry.registry import Registry, load_registry
-from latte.registry.spec import KINDS
+from latte.registry.spec import KINDS, Kind
 from latte.report.terminal import fitted
 
 
@@ -38,26 +39,52 @@ def components(
     chosen = None if kind is None else known_kind(kind)
     registry = load_registry()
     if chosen is None or name is None:
-        _list(registry.all(chosen), json=json)
+        _list(registry.all(chosen), chosen, json=json)
     else:
-        _show(registry, registry.get(chosen, name), json=json)
+        _show(registry, registry.get(chosen, name), name, json=json)
 
 
-def _list(found: Sequence[Registered], *, json: bool) -> None:
+def _list(found: Sequence[Registered], kind: Kind | None, *, json: bool) -> None:
     if json:
         print_json([_plain(registered) for registered in found])
         return
     rows = [(one.spec.kind, one.spec.name, one.distribution, one.spec.summary) for one in found]
     results().print(fitted(("kind", "name", "package", "summary"), rows))
+    if kind is None:
+        echo("Options, and how a recipe names a component: latte components KIND NAME")
+    else:
+        echo(f"In a recipe: {in_recipe(kind, 'NAME')}. Options: latte components {kind} NAME")
 
 
-def _show(registry: Registry, registered: Registered, *, json: bool) -> None:
+def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
+    """Return the line of a recipe that names a component: `labels: [current]`.
+
+    With options in `rows`, the line is `loss: {use: NAME, OPTION: ...}`, where the options that are
+    required follow the name.
+    """
+    if kind == "model":
+        return f"model: plugin:{name}"
+    required = "".join(f", {row.name}: ..." for row in rows if row.required and "." not in row.name)
+    written = f"{{use: {name}{required}}}" if rows else name
+    if kind in SINGLE.values():
+        return f"{_key(SINGLE, kind)}: {written}"
+    return f"{_key(SEVERAL, kind)}: [{written}]"
+
+
+def _key(keys: Mapping[str, Kind], wanted: Kind) -> str:
+    return next(key for key, kind in keys.items() if kind == wanted)
+
+
+def _show(registry: Registry, registered: Registered, name: str, *, json: bool) -> None:
     options = registry.options_model(registered) if registered.spec.kind != "model" else None
     rows = list(option_rows(options)) if options else []
+    shown = in_recipe(registered.spec.kind, name, rows)
     if json:
-        print_json({**_plain(registered), "options": [asdict(row) for row in rows]})
+        print_json(
+            {**_plain(registered), "recipe": shown, "options": [asdict(row) for row in rows]}
+        )
     else:
-        _print_page(registered, rows)
+        _print_page(registered, shown, rows)
 
 
 def _plain(registered: Registered) -> dict[str, Any]:
@@ -73,7 +100,7 @@ def _plain(registered: Registered) -> dict[str, Any]:
     }
 
 
-def _print_page(registered: Registered, rows: Sequence[OptionRow]) -> None:
+def _print_page(registered: Registered, line: str, rows: Sequence[OptionRow]) -> None:
     spec = registered.spec
     console = results()
     console.print(f"{spec.kind} {spec.name}", style="bold")
@@ -85,6 +112,7 @@ def _print_page(registered: Registered, rows: Sequence[OptionRow]) -> None:
         console.print(f"defined  {origin}", soft_wrap=True)
     else:
         console.print(f"defined  nowhere: {spec.target} does not exist", style="red")
+    console.print(f"recipe   {line}", soft_wrap=True)
     console.print()
     if not rows:
         console.print("It has no options.")

@@ -28,7 +28,14 @@ from latte.cli.output import echo
 from latte.cli.shared import HELP_OPTIONS, refuse_several_processes
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
-from latte.registry.discovery import discover_plugins, import_target, one_line
+from latte.registry.discovery import (
+    STRICT_HINT,
+    discover_plugins,
+    import_target,
+    is_strict,
+    one_line,
+    raise_plugin_error,
+)
 from latte.registry.plugin import Plugin
 from latte.registry.spec import CommandSpec
 from latte.version import __version__
@@ -156,9 +163,12 @@ def _plugin_command(name: str) -> Any:
     try:
         return _command(name, spec.target)
     except Exception as error:
+        if is_strict():
+            raise_plugin_error(plugin.package, error)
         raise LatteError(
             f'"latte {name}" of {plugin.package} cannot be used: {one_line(error)}',
-            hint="the error is in that package: upgrade it, or report it to its authors",
+            hint="the error is in that package: upgrade it, or report it to its authors\n  "
+            + STRICT_HINT,
         ) from error
 
 

@@ -86,12 +86,14 @@ def check(
     ] = False,
 ) -> None:
     """Check a plugin: imports, interface version, options, dependencies, contract tests."""
+    from latte.cli.progress import make_progress
     from latte.plugin_kit.check import Finding, check_plugin, run_contracts, run_tests
     from latte.registry.registry import Registry
 
     found = discover_plugins()
     plugin = next(one for one in found if one.distribution == _known(name))
     registry = Registry(found)
+    progress = make_progress()
     findings: list[Finding] = []
 
     def show(finding: Finding) -> None:
@@ -104,9 +106,9 @@ def check(
     for finding in check_plugin(registry, plugin):
         show(finding)
     if tests is not None:
-        show(run_tests(plugin, tests))
+        show(run_tests(plugin, tests, progress))
     elif not no_contract:
-        for finding in run_contracts(registry, plugin):
+        for finding in run_contracts(registry, plugin, progress):
             show(finding)
     failed = sum(finding.problem is not None for finding in findings)
     if failed:
@@ -150,7 +152,8 @@ def print_table(found: Sequence[Plugin]) -> None:
     console = results()
     console.print(fitted(("plugin", "version", "status", "provides"), rows))
     if any(plugin.detail for plugin in found):
-        console.print("\nTracebacks: latte plugins --json", style="dim")
+        others = "LATTE_STRICT_PLUGINS=1 with any command"
+        console.print(f"\nTracebacks: latte plugins --json, or {others}", style="dim")
 
 
 def _known(name: str) -> str:

@@ -12,13 +12,14 @@ from latte.cli.output import echo, print_json, results, write_file
 from latte.cli.shared import (
     ForceOption,
     JsonOption,
+    MethodOption,
+    ModelOption,
     RecipeArgument,
     SetOption,
     command_group,
     require_recipe,
 )
 from latte.interfaces import LatteError
-from latte.new import METHODS
 from latte.report.terminal import WIDTH, fitted, in_lines, indented
 
 if TYPE_CHECKING:
@@ -51,12 +52,8 @@ def new(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.yaml"),
-    method: Annotated[
-        str,
-        typer.Option(
-            help=f"One of: {', '.join(METHODS)}.", autocompletion=completion.one_of(METHODS)
-        ),
-    ] = "auto",
+    method: MethodOption = "auto",
+    model: ModelOption = None,
 ) -> None:
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
     from latte.data.enough import quick_look
@@ -75,7 +72,7 @@ def new(
         )
     found, machine = look_at(images, classes, evaluation), this_machine()
     registry = load_registry()
-    chosen = choose(found, machine, registry, method)
+    chosen = choose(found, machine, registry, method, model)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
     echo(in_lines(f"images: {found.images:,}{size}"))
     echo(f"classes: {len(found.class_names):,}")

@@ -17,6 +17,7 @@ from latte.cli import completion
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean
+from latte.new import METHODS
 from latte.registry.spec import KINDS, Kind
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -119,6 +120,21 @@ RunsArgument = Annotated[
         metavar="RUN...",
         help="Run folders, or folders of them, such as runs/.",
         autocompletion=completion.runs,
+    ),
+]
+MethodOption = Annotated[
+    str,
+    typer.Option(
+        help=f"One of: {', '.join(METHODS)}; auto is the safe default.",
+        autocompletion=completion.one_of(METHODS),
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLIP",
+        help="NAME:PRETRAINED of open_clip, plugin:NAME, local-dir:FOLDER or hf-hub:REPO. "
+        "plugin:tiny is a tiny CLIP that needs no download.",
     ),
 ]
 SetOption = Annotated[

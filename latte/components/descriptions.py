@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from latte.api import ClassDescription, GroupDescription, ImageDescription
+from latte.api import (
+    ClassDescription,
+    GroupDescription,
+    GroupOptions,
+    ImageDescription,
+    ImageOptions,
+)
 
 
 class ClassTemplate(ClassDescription):
     """Template in the options or, without one, of the dataset, with the class name."""
 
 
-class AboutImage(ImageDescription):
+class AboutImage(ImageDescription[ImageOptions]):
     """Description of one image."""
 
 
-class AboutGroup(GroupDescription):
+class AboutGroup(GroupDescription[GroupOptions]):
     """Common description of several images of one zero-shot label (LatteCLIP, section 3.1)."""

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
@@ -16,13 +16,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from latte.interfaces import LatteError, Options
+from latte.interfaces import LatteError, Options, Progress
 from latte.plugin_kit.write import KIND_FACTS
 from latte.registry.discovery import one_line
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
 from latte.registry.registry import Registry
 
-_OPTIONS = ("-q", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=")
+_OPTIONS = ("-v", "--color=no", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=")
+_COLLECTED = re.compile(r"collected (\d+) items?")
+_FINISHED = re.compile(r" \[ *\d+%\]$")
+"""End of the line that pytest prints after each test."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def _unbounded(requirements: Sequence[Requirement]) -> str | None:
     return None if upper else "give an upper bound, as in latte-clip>=0.1,<0.2"
 
 
-def run_contracts(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
+def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Iterator[Finding]:
     """Yield the result of the contract tests of each component.
 
     A component with required options is skipped.
@@ -117,15 +120,16 @@ def run_contracts(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
     needs_pytest()
     for one in registry.all():
         if one.distribution == plugin.distribution:
-            yield _contract(registry, one)
+            yield _contract(registry, one, progress)
 
 
-def run_tests(plugin: Plugin, folder: Path) -> Finding:
+def run_tests(plugin: Plugin, folder: Path, progress: Progress) -> Finding:
     """Run the plugin's tests in `folder`. Raises `LatteError` if there is no such folder."""
     if not folder.is_dir():
         raise LatteError("there is no such folder of tests", where=str(folder))
     needs_pytest()
-    return Finding(plugin.package, f"passes the tests in {folder}", _pytest([str(folder)]))
+    problem = _pytest([str(folder)], str(folder), progress)
+    return Finding(plugin.package, f"passes the tests in {folder}", problem)
 
 
 def needs_pytest() -> None:
@@ -134,7 +138,7 @@ def needs_pytest() -> None:
         raise LatteError("contract tests need pytest", hint="pip install pytest, or --no-contract")
 
 
-def _contract(registry: Registry, one: Registered) -> Finding:
+def _contract(registry: Registry, one: Registered, progress: Progress) -> Finding:
     subject, facts = f"{one.spec.kind} {one.spec.name}", KIND_FACTS[one.spec.kind]
     check = f"keeps the {facts.contract}"
     required = _required(registry.options_model(one)) if one.spec.kind != "model" else []
@@ -149,22 +153,36 @@ def _contract(registry: Registry, one: Registered) -> Finding:
             f"class TestComponent({facts.contract}):\n    component = {name!r}\n",
             encoding="utf-8",
         )
-        return Finding(subject, check, _pytest(["--rootdir", folder, str(file)]))
+        problem = _pytest(["--rootdir", folder, str(file)], subject, progress)
+        return Finding(subject, check, problem)
 
 
 def _required(model: type[Options]) -> list[str]:
     return [name for name, field in model.model_fields.items() if field.is_required()]
 
 
-def _pytest(arguments: Sequence[str]) -> str | None:
-    """Run pytest; returns None if all tests passed, else its first errors or last output."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", *_OPTIONS, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode == 0:
+def _pytest(arguments: Sequence[str], name: str, progress: Progress) -> str | None:
+    """Run pytest as the task `name`; return None, or its first errors, or its last output."""
+    command = [sys.executable, "-u", "-m", "pytest", *_OPTIONS, *arguments]
+    output: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        lines = _recorded(process.stdout or (), output)
+        counts = (_COLLECTED.search(line) for line in lines)
+        total = next((int(count[1]) for count in counts if count), 0)
+        with progress.task(name, total, "tests") as task:
+            for line in lines:
+                if _FINISHED.search(line):
+                    task.advance()
+    if process.returncode == 0:
         return None
-    errors = re.findall(r"^E +(.+)$", ended.stdout, flags=re.MULTILINE)
-    return "\n".join(dict.fromkeys(errors[:5])) or (ended.stdout + ended.stderr).strip()[-400:]
+    errors = re.findall(r"^E +(.+)$", "".join(output), flags=re.MULTILINE)
+    return "\n".join(dict.fromkeys(errors[:5])) or "".join(output).strip()[-400:]
+
+
+def _recorded(lines: Iterable[str], output: list[str]) -> Iterator[str]:
+    """Yield lines as they arrive, and append them to `output`."""
+    for line in lines:
+        output.append(line)
+        yield line

@@ -38,6 +38,8 @@ from latte.registry.spec import (
     Hooks,
 )
 
+_STRICT = "LATTE_STRICT_PLUGINS"
+STRICT_HINT = f"Show the traceback: set {_STRICT}=1, and start the command again."
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -65,13 +67,18 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
     setting = environment.get("LATTE_PLUGINS")
     disabled = read_disabled(environment) if setting is None else frozenset()
     allowed = _allowed(installed, setting) - disabled
-    strict = environment.get("LATTE_STRICT_PLUGINS") == "1"
+    strict = is_strict(environment)
     return tuple(
         _load(one, installed, strict=strict)
         if one.builtin or one.distribution in allowed
         else _blocked(one, disabled=one.distribution in disabled)
         for one in installed
     )
+
+
+def is_strict(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return true if errors of plugins are to be raised unchanged."""
+    return environment.get(_STRICT) == "1"
 
 
 def installed_distributions() -> tuple[str, ...]:
@@ -133,14 +140,13 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
         raise
     except BaseException as error:
         if strict or one.builtin:
-            _raise(one, error)
+            raise_plugin_error(f"{one.distribution} {one.version}", error)
         return _failed(one, error, declared)
     return Plugin(key, one.distribution, one.version, "ok", specs=specs, commands=commands)
 
 
-def _raise(one: _Installed, error: BaseException) -> NoReturn:
+def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
     """Raise `error` with its plugin's name; a `SystemExit` is raised as `RuntimeError`."""
-    package = f"{one.distribution} {one.version}"
     if isinstance(error, LatteError):
         raise LatteError(error.what, where=f"plugin {package}", hint=error.hint) from error
     if isinstance(error, Exception):

@@ -28,7 +28,14 @@ from latte.interfaces import (
     Reporter,
 )
 from latte.interfaces.errors import nearest
-from latte.registry.discovery import discover_plugins, import_target, one_line
+from latte.registry.discovery import (
+    STRICT_HINT,
+    discover_plugins,
+    import_target,
+    is_strict,
+    one_line,
+    raise_plugin_error,
+)
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
 from latte.registry.spec import KINDS, Kind
 
@@ -53,7 +60,8 @@ def load_registry() -> Registry:
     registry = Registry(discover_plugins())
     for plugin in registry.plugins:
         if plugin.failed:
-            _log.warning("plugin %s is %s: %s", plugin.package, plugin.status, plugin.error)
+            hint = f". {STRICT_HINT}" if plugin.detail else ""
+            _log.warning("plugin %s is %s: %s%s", plugin.package, plugin.status, plugin.error, hint)
     return registry
 
 
@@ -135,7 +143,7 @@ class Registry:
         except LatteError:
             raise
         except Exception as error:
-            raise broken_component(registered, one_line(error)) from error
+            raise failed_component(registered, one_line(error), error) from error
         if not folder.is_dir():
             raise broken_component(registered, f"its folder {folder} does not exist")
         return folder
@@ -149,7 +157,8 @@ def _import(registered: Registered, target: str) -> Any:
     except BaseException as error:
         if registered.distribution == BUILTIN_DISTRIBUTION:
             raise
-        raise broken_component(registered, f"{target} failed with {one_line(error)}") from error
+        cause = f"{target} failed with {one_line(error)}"
+        raise failed_component(registered, cause, error) from error
 
 
 def unknown_component(
@@ -181,6 +190,17 @@ def broken_component(registered: Registered, cause: str) -> LatteError:
         f'{spec.kind} "{spec.name}" of {registered.package} cannot be used: {cause}',
         hint=f"Upgrade the package {registered.distribution}, or report it to its authors.",
     )
+
+
+def failed_component(registered: Registered, cause: str, error: BaseException) -> LatteError:
+    """Return the error for a component whose code failed with `error`.
+
+    Raises `error` itself if `LATTE_STRICT_PLUGINS=1` asks for its traceback.
+    """
+    if is_strict():
+        raise_plugin_error(registered.package, error)
+    broken = broken_component(registered, cause)
+    return LatteError(broken.what, hint=f"{broken.hint}\n  {STRICT_HINT}")
 
 
 def _suggestion(name: str, known: Sequence[Registered]) -> list[str]:

@@ -205,7 +205,16 @@ def take_step(
     if given:
         torch.autograd.backward(torch.stack(given).sum())
     aggregator.update(supervisions)
+    _check_no_graph(aggregator)
     return supervisions
+
+
+def _check_no_graph(aggregator: PrototypeAggregator[Any]) -> None:
+    kept = [*aggregator.state().values(), aggregator.classifier().weights]
+    assert all(tensor.grad_fn is None for tensor in kept), (
+        "update() kept the gradient graph of a step, which the next step cannot use: detach the "
+        "targets before they move prototypes, as in one.targets.detach()"
+    )
 
 
 def _tensors(supervision: Supervision) -> list[Tensor | None]:

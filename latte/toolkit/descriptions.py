@@ -194,6 +194,8 @@ class GroupOptions(Options):
 
 
 AskedT = TypeVar("AskedT", bound=ImageOptions | GroupOptions)
+ImageT = TypeVar("ImageT", bound=ImageOptions)
+GroupT = TypeVar("GroupT", bound=GroupOptions)
 
 
 def fill(sentence: str, class_name: str) -> str:
@@ -249,12 +251,12 @@ class AskedDescription(DescriptionType[AskedT]):
         return tuple(fill(prompt, class_name) for prompt in written)
 
 
-class ImageDescription(AskedDescription[ImageOptions]):
-    """Description of one image.
+class ImageDescription(AskedDescription[ImageT]):
+    """Description of one image; the type parameter is the class of its options.
 
     Example:
-        >>> from latte.api import ImageDescription
-        >>> class Colours(ImageDescription):
+        >>> from latte.api import ImageDescription, ImageOptions
+        >>> class Colours(ImageDescription[ImageOptions]):
         ...     def prompts(self, class_name):
         ...         return ("Which colours are in the photo?",)
     """
@@ -262,12 +264,12 @@ class ImageDescription(AskedDescription[ImageOptions]):
     scope: ClassVar[Scope] = ImageOptions.scope
 
 
-class GroupDescription(AskedDescription[GroupOptions]):
+class GroupDescription(AskedDescription[GroupT]):
     """Common description of several images of one zero-shot label (LatteCLIP, section 3.1).
 
     Example:
-        >>> from latte.api import GroupDescription
-        >>> class Shapes(GroupDescription):
+        >>> from latte.api import GroupDescription, GroupOptions
+        >>> class Shapes(GroupDescription[GroupOptions]):
         ...     def prompts(self, class_name):
         ...         return ("Which shape do the objects share?",)
     """

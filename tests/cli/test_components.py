@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from latte.cli.components import default_in_words, option_rows
+from latte.cli.components import default_in_words, in_recipe, option_rows
 from latte.interfaces import Options
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
 from tests.helpers.command_line import LatteProcess
 
 pytestmark = pytest.mark.thorough
@@ -33,9 +35,18 @@ class TestList:
         self, latte_in_zoo: LatteProcess
     ) -> None:
         lines = latte_in_zoo("components", "loss").stderr.splitlines()
-        assert "warning: plugin latte-exits 1.0 is broken: SystemExit: 3" in lines
+        (exits,) = [line for line in lines if "latte-exits" in line]
+        assert exits.startswith("warning: plugin latte-exits 1.0 is broken: SystemExit: 3. ")
+        assert "LATTE_STRICT_PLUGINS=1" in exits
         assert len([line for line in lines if "latte-unimportable" in line]) == 1
         assert not [line for line in lines if "latte-good 1.2" in line]
+
+    def test_the_list_ends_with_the_way_to_write_a_component(
+        self, latte_in_zoo: LatteProcess
+    ) -> None:
+        last = latte_in_zoo("components", "model").stdout.splitlines()[-1]
+        assert last == "In a recipe: model: plugin:NAME. Options: latte components model NAME"
+        assert "components KIND NAME" in latte_in_zoo("components").stdout.splitlines()[-1]
 
     def test_json_lists_the_same(self, latte_in_zoo: LatteProcess) -> None:
         listed = json.loads(latte_in_zoo("components", "--json").stdout)
@@ -57,6 +68,7 @@ class TestPage:
         assert page.startswith("loss hinge\nabout hinge\n")
         assert "package  latte-good 1.2 (latte-good/hinge)\n" in page
         assert f"defined  {zoo / 'latte_good' / 'losses.py'}:5\n" in page
+        assert "\nrecipe   loss: {use: hinge, rows: ...}\n" in page
         assert "margin number ≥ 0.0 0.2 how far apart" in words(page)
         assert "rows whole number required how many" in words(page)
 
@@ -114,6 +126,30 @@ class Everything(Options):
     table: dict[str, int] = Field(default_factory=dict, description="a table")
     folder: Path = Field(description="a folder")
     inner: Inner | None = Field(default=Inner(rate=0.7), description="more")
+
+
+@pytest.mark.parametrize("name", ["current", "phrases", "image", "evidence", "tiny", "contrastive"])
+def test_a_recipe_with_the_line_of_a_component_is_valid(name: str, tmp_path: Path) -> None:
+    registry = load_registry()
+    (one,) = [one for one in registry.all() if one.spec.name == name]
+    rows = [] if name == "tiny" else list(option_rows(registry.options_model(one)))
+    line = in_recipe(one.spec.kind, name, rows)
+    lines = {
+        "dataset": "dataset: {use: folder, root: images, classes: [cup, chair]}",
+        "describer": "describer: phrases",
+        "descriptions": "descriptions: [class]",
+        "labels": "labels: [current]",
+        "prototypes": "prototypes: momentum",
+        "loss": "loss: contrastive",
+    }
+    if name == "tiny":
+        line = f"backbone:\n  {line}"
+    else:
+        lines["backbone"] = 'backbone: {model: "plugin:tiny"}'
+    lines[line.partition(":")[0]] = line
+    file = tmp_path / "mine.yaml"
+    file.write_text("\n".join(lines.values()), encoding="utf-8")
+    assert load_recipe(file, registry).resolved
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,19 @@ def test_prompts_may_name_the_frozen_label() -> None:
     assert ImageDescription(options, context()).prompt("rose") == "Describe the rose flower."
 
 
+def test_description_uses_the_options_of_its_subclass() -> None:
+    class ColourOptions(ImageOptions):
+        colour: str = "red"
+
+    class ColourDescription(ImageDescription[ColourOptions]):
+        def prompts(self, class_name: str) -> tuple[str, ...]:
+            return (f"Is the {class_name} {self.options.colour}?",)
+
+    asked = ColourDescription(ColourOptions(colour="blue"), context())
+    assert asked.prompts("cup") == ("Is the cup blue?",)
+    assert asked.scope == "image"
+
+
 def test_default_prompts_do_not_leak_the_frozen_label() -> None:
     image = ImageDescription(ImageOptions(), context())
     group = GroupDescription(GroupOptions(), context())

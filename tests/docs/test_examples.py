@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from tests.helpers.doc_pages import ROOT
 from tests.helpers.plugin_packages import write_package
@@ -20,6 +23,7 @@ SCRIPTS = {
     "use_in_python.py": ("8 classes", "with estimated priors", "with known priors"),
 }
 """Scripts, and what they print or write."""
+NOTEBOOK = EXAMPLES / "quickstart.ipynb"
 NOT_SCRIPTS = {"tiny_photos.py"}
 STEPS = ("step1", "step2", "step3")
 
@@ -65,7 +69,7 @@ def test_every_script_is_tested() -> None:
 
 def test_readme_names_every_example() -> None:
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    assert all(name in readme for name in SCRIPTS)
+    assert all(name in readme for name in (*SCRIPTS, NOTEBOOK.name))
     steps = (EXAMPLES / "plugin_in_steps" / "README.md").read_text(encoding="utf-8")
     assert all(f"[{step}]({step})" in steps for step in STEPS)
 
@@ -86,6 +90,27 @@ def test_script_runs_offline(script: str, tmp_path: Path) -> None:
         assert expected in ended.stdout + written, ended.stdout
     if script == "use_in_python.py":
         assert (tmp_path / "out/onnx/model.onnx").is_file()
+
+
+def test_notebook_has_ten_cells_without_outputs() -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert len(notebook.cells) == 10
+    assert not [cell for cell in notebook.cells if cell.get("outputs")]
+
+
+@pytest.mark.slow
+def test_notebook_runs_offline_and_shows_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    shutil.copy(EXAMPLES / "tiny_photos.py", tmp_path)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]
+    pictures = [one for one in outputs if "image/png" in one.get("data", {})]
+    assert len(pictures) == 2
+    assert "photos are predicted correctly" in outputs[-1]["data"]["text/plain"]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -1,9 +1,8 @@
-"""Build wheels of the core and of plugins, and environments to install them in."""
+"""Build the core and plugins, and environments to install them in."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,7 +12,6 @@ from collections.abc import Sequence
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
 CORE = "latte-clip"
@@ -21,7 +19,6 @@ SOURCES = {
     CORE: ROOT,
     **{path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))},
 }
-_PIP = ("--no-deps", "--disable-pip-version-check", "-q")
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -39,29 +36,35 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return ended.stdout
 
 
-def build(source: Path, wheels: Path, **environment: str) -> Path:
-    """Build the wheel of the package in `source`.
+def build(source: Path, folder: Path, **environment: str) -> Path:
+    """Write sdist and wheel of the package in `source`, as `make dist` does; returns the wheel.
 
-    Plugins are built in a copy: setuptools reuses the compiled library of an earlier build.
+    The wheel is built from the sdist, so that no compiled library of the checkout gets into it.
     """
-    before = {*wheels.glob("*.whl")}
-    command = [sys.executable, "-m", "pip", "wheel", *_PIP, "--no-build-isolation"]
-    with TemporaryDirectory() as folder:
-        if source != ROOT:
-            built = shutil.ignore_patterns("build", "*.egg-info", "*.so", "__pycache__")
-            source = shutil.copytree(source, Path(folder) / source.name, ignore=built)
-        run(*command, "-w", wheels, source, cwd=wheels, **environment)
-    (wheel,) = {*wheels.glob("*.whl")} - before
+    before = {*folder.glob("*.whl")}
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source]
+    run(*command, cwd=folder, **environment)
+    (wheel,) = {*folder.glob("*.whl")} - before
     return wheel
 
 
-def install(python: Path, wheels: Sequence[Path]) -> None:
-    """Install wheels into the environment of `python`."""
-    run(python, "-m", "pip", "install", *_PIP, "--no-index", *wheels, cwd=python.parent)
+def install(python: Path, packages: Sequence[Path | str], *options: str | Path) -> None:
+    """Install wheels, or packages by their names, into the environment of `python`.
+
+    pip gets nothing from an index, and no dependencies: the environment has them.
+    """
+    pip = ("-m", "pip", "install", "--disable-pip-version-check", "-q", "--no-index", "--no-deps")
+    run(python, *pip, *options, *packages, cwd=python.parent)
 
 
 def environment(folder: Path) -> Path:
-    """Create an environment with the third-party packages of the tests; returns its Python."""
+    """Create an environment with the third-party packages of the tests; returns its Python.
+
+    Packages are linked one by one, so that torch is not downloaded. With `--system-site-packages`,
+    or with a .pth file that names the whole folder of packages, the environment would also see
+    the editable installs of latte: their entry points would load plugins that a test has not
+    installed, and their .pth files would import the checkout instead of the wheels.
+    """
     venv.create(folder, with_pip=True)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     borrowed = folder / "borrowed"
@@ -81,7 +84,7 @@ def _third_party() -> list[Path]:
     return [
         path
         for name, path in found.items()
-        if path.suffix != ".pth" and not name.startswith(("latte", "_editable", "__pycache__"))
+        if path.suffix != ".pth" and not name.startswith(("latte", "__editable__", "__pycache__"))
     ]
 
 

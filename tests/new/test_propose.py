@@ -188,6 +188,16 @@ def test_new_prints_reasons_and_never_overwrites(
     assert 'Did you mean "mixture"?' in capsys.readouterr().err
 
 
+def test_command_writes_the_chosen_model(
+    colour_images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    colour_images()
+    command = ["new", "--images", "images", "-o", "my.yaml", "--method", "zero-shot"]
+    assert run_command_line([*command, "--model", "plugin:tiny"]) == 0
+    assert load_recipe(Path("my.yaml"), load_registry()).backbone.model == "plugin:tiny"
+
+
 def test_torch_is_imported_only_if_there_may_be_a_gpu(
     colour_images: Images, tmp_path: Path
 ) -> None:

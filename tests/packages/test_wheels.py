@@ -40,12 +40,6 @@ train: {batch_size: 4, max_epochs: 1}
 """
 
 
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("wheels")
-    return {name: build(source, folder) for name, source in SOURCES.items()}
-
-
 def module_of(name: str) -> str:
     return "latte" if name == CORE else name.replace("-", "_")
 

@@ -6,6 +6,7 @@ of these tests.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from latte.registry.spec import KINDS, Kind
 from tests.helpers.wheels import ROOT, build, environment, install, run
 
 pytestmark = pytest.mark.slow
+SEEN = ("describer", "description", "gate", "labeler", "loss", "prototypes", "reporter")
+"""Kinds whose recipe adapts the tiny CLIP to its photos, so that predictions must change."""
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +46,11 @@ def test_a_new_package_is_published_and_used(kind: Kind, python: Path, tmp_path:
         assert "FAILED" not in checked
         if kind == "dataset":
             settings["PHOTOS"] = str(photos(tmp_path))
-        ran = run(
-            latte, "run", tmp_path / name / "recipe.yaml", "--limit", "40", cwd=tmp_path, **settings
-        )
+        recipe = tmp_path / name / "recipe.yaml"
+        ran = run(latte, "run", recipe, "--limit", "100", cwd=tmp_path, **settings)
         assert "report:" in ran
+        if kind in SEEN:
+            assert not re.search(r"^adapted .* 0 \(0 to 0\)$", ran, flags=re.MULTILINE), ran
     finally:
         run(python, "-m", "pip", "uninstall", "-q", "-y", name, cwd=tmp_path)
     assert name not in run(latte, "plugins", cwd=tmp_path)

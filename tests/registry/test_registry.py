@@ -123,6 +123,18 @@ class TestLoading:
         assert cause in caught.value.what
         assert "latte-faulty" in (caught.value.hint or "")
 
+    def test_an_import_that_fails_names_the_strict_mode_which_raises_its_error(
+        self, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        missing = registry.get("loss", "no-module")
+        with pytest.raises(LatteError, match="cannot be used") as caught:
+            registry.load(missing)
+        assert "LATTE_STRICT_PLUGINS=1" in (caught.value.hint or "")
+        monkeypatch.setenv("LATTE_STRICT_PLUGINS", "1")
+        with pytest.raises(ModuleNotFoundError) as raised:
+            registry.load(missing)
+        assert raised.value.__notes__ == ["In plugin latte-faulty 1.0."]
+
     @pytest.mark.parametrize(
         ("name", "cause"),
         [
@@ -161,7 +173,8 @@ def test_the_registry_of_a_process_warns_of_each_broken_plugin_once(
             assert load_registry() is load_registry()
     finally:
         load_registry.cache_clear()
-    assert caplog.messages.count("plugin latte-exits 1.0 is broken: SystemExit: 3") == 1
+    (warning,) = [one for one in caplog.messages if one.startswith("plugin latte-exits 1.0 is")]
+    assert "is broken: SystemExit: 3. Show the traceback: set LATTE_STRICT_PLUGINS=1" in warning
     assert not any("latte-good" in message.split(" is ")[0] for message in caplog.messages)
 
 

@@ -198,6 +198,27 @@ class TestTheClassifierHasGradient(FaultyPrototypes, PrototypeAggregatorContract
     }
 
 
+class Undetached(MomentumPrototypes):
+    """Moves prototypes by targets that carry gradient."""
+
+    def update(self, supervisions: Sequence[Supervision]) -> None:
+        super().update(supervisions)
+        for one in supervisions:
+            assert one.targets is not None
+            self._prototypes = self._prototypes + 0 * one.targets.sum()
+
+
+class TestAGraphIsKept(FaultyPrototypes, PrototypeAggregatorContract):
+    broken = Undetached
+    fails: ClassVar = {
+        "steps_keep_the_classifier_whole",
+        "samples_of_weight_zero_do_no_harm",
+        "handed_out_prototypes_stay_as_they_were",
+        "steps_are_deterministic",
+        "a_stopped_run_goes_on_to_the_bit",
+    }
+
+
 class Empty(MomentumPrototypes):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
