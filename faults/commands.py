@@ -58,6 +58,8 @@ COMMANDS = (
     Command(f"export {RUN} --format onnx -o exported", run=True),
     Command(f"report {RUN}", images=True, run=True),
     Command("sweep recipe.yaml --seeds 0 --set output=again", images=True, codes=frozenset({1})),
+    Command(f"review {RUN} --show", run=True),
+    Command(f"labels export {RUN} --format csv -o labels.csv", run=True),
     Command("compare runs --csv table.csv --html table.html", run=True),
     Command("reproduce table-1 --dry-run"),
     Command(f"diagnose {RUN}", run=True),

@@ -59,7 +59,7 @@ def test_predict_commands_run(
 ) -> None:
     lines = [line for block in blocks("console") for line in block.splitlines()]
     predicting = [line for line in lines if "latte predict" in line]
-    assert len(predicting) == 3
+    assert len(predicting) == 5
     for line in predicting:
         found, _, command = line.rpartition("| ")
         if found:

@@ -102,11 +102,11 @@ def test_error_messages_do_not_contain_secrets(
     [
         (
             "describer: phrases\ndescriptions: [{use: image, prompt: 'by ${HERE}'}]",
-            "descriptions.0.prompt",
+            "descriptions.image.prompt",
         ),
         (
             "describer: phrases\ndescriptions: [{use: group, prompt: [x, '${NO:-y}']}]",
-            "descriptions.0.prompt",
+            "descriptions.group.prompt",
         ),
         (
             "describer: {use: openai, system_prompt: '${HF_TOKEN}'}\ndescriptions: [image]",
