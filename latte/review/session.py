@@ -38,6 +38,15 @@ class Question:
     """Labels to offer, in an order that says nothing about the models."""
 
 
+def answers_file(run: FinishedRun) -> Path:
+    """Return the file of answers about a run.
+
+    A run that has learned from answers goes on with the same file.
+    """
+    learned = run.recipe.get("corrections")
+    return Path(run.source.recipe).parent / learned if learned else run.folder.review
+
+
 class Review:
     """A run and the answers of its `review.jsonl`, which other processes may extend meanwhile.
 
@@ -49,15 +58,16 @@ class Review:
 
     def __init__(self, run: FinishedRun) -> None:
         self.run = run
-        # A run that has learned from answers goes on with the same file of answers.
-        learned = run.recipe.get("corrections")
-        recipe = Path(run.source.recipe)
-        self.file = recipe.parent / learned if learned else run.folder.review
+        self.file = answers_file(run)
         labels = (run.candidate if run.has_candidate else run).pseudo_labels
         keys = run.training_keys
         same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
         self.population = population(
-            keys, labels.frozen, labels.adapted, labels.confidence, learned=bool(learned)
+            keys,
+            labels.frozen,
+            labels.adapted,
+            labels.confidence,
+            learned=bool(run.recipe.get("corrections")),
         )
 
     @property
