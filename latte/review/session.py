@@ -59,15 +59,12 @@ class Review:
     def __init__(self, run: FinishedRun) -> None:
         self.run = run
         self.file = answers_file(run)
+        learned = bool(run.recipe.get("corrections"))
         labels = (run.candidate if run.has_candidate else run).pseudo_labels
         keys = run.training_keys
         same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
         self.population = population(
-            keys,
-            labels.frozen,
-            labels.adapted,
-            labels.confidence,
-            learned=bool(run.recipe.get("corrections")),
+            keys, labels.frozen, labels.adapted, labels.confidence, learned=learned
         )
 
     @property
