@@ -24,7 +24,7 @@ _COLUMNS = ("image", "label", "use")
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise `LatteError` if the folder has answers, which somebody may have filled in."""
+    """Raise `LatteError` if the folder has answers, which may be filled in."""
     path = folder / "answers.csv"
     if path.exists():
         raise LatteError(
@@ -67,7 +67,7 @@ def write_sheet(
         "run": review.run.folder.path.name,
         "cards": cards,
         "names": names,
-        "none": NONE,
+        "neither": NONE,
         "unsure": UNSURE,
     }
     write_text(page, printable(environment.get_template("sheet.html").render(content)))

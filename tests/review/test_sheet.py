@@ -73,6 +73,7 @@ def test_the_page_has_small_pictures_and_escaped_names(review: Review, tmp_path:
     assert Image.open(io.BytesIO(base64.b64decode(data))).format == "JPEG"
     assert not [*document.all("script"), *document.all("link")]
     assert [one.words for one in document.all("li")] == [*NAMES]
+    assert "the name of a class, none of these or cannot tell" in document.one("body").words
 
 
 def test_the_page_says_no_model_and_offers_both_labels_in_random_order(
