@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,6 +35,23 @@ def review(
         bool,
         typer.Option("--learn", help="Run the recipe again with the answers given for teaching."),
     ] = False,
+    import_: Annotated[
+        Path | None,
+        typer.Option(
+            "--import",
+            metavar="FILE",
+            help="Add answers from a CSV with the columns image and label, or from a JSON export "
+            "of Label Studio or FiftyOne.",
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the next questions as a page to print, and answers.csv to fill in.",
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Number of questions of --sheet.")] = 40,
     open_: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
@@ -48,13 +67,19 @@ def review(
     from latte.review.session import Review
 
     opened = Review(open_run(run))
+    if sheet is not None:
+        _write_sheet(opened, sheet, count)
+        return
+    if import_ is not None:
+        _import(opened, import_)
     if show or as_json:
         _print(opened, as_json)
         return
     if learn:
         _learn(opened)
         return
-    _serve(opened, host, port, open_)
+    if import_ is None:
+        _serve(opened, host, port, open_)
     _print(opened, as_json=False)
 
 
@@ -74,6 +99,34 @@ def _print(opened: Review, as_json: bool) -> None:
         echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
 
 
+def _import(opened: Review, file: Path) -> None:
+    from latte.report.numbers import plural
+    from latte.review.importing import import_answers
+
+    added = import_answers(opened, file)
+    echo(f"{plural(added, 'new answer')} in {relative(opened.file)}", err=True)
+
+
+def _write_sheet(opened: Review, folder: Path, count: int) -> None:
+    from latte.review.sheet import SIDE, refuse_existing, write_sheet
+
+    refuse_existing(folder)
+    page, table = write_sheet(opened, count, _picture(opened, SIDE), folder)
+    echo(f"print or open: {page}\nfill in: {table}")
+    echo(f"then: latte review {relative(opened.run.folder.path)} --import {table}")
+
+
+def _picture(opened: Review, side: int) -> Callable[[int], bytes]:
+    """Return the function from a row to its JPEG."""
+    from latte.cli.progress import make_progress
+    from latte.registry.registry import load_registry
+    from latte.review.pictures import picture_of
+    from latte.run.reopen import open_workspace
+
+    workspace = open_workspace(opened.run.folder.path, load_registry(), make_progress(True))
+    return picture_of(opened.run.training_ids, workspace.dataset.training_images(), side)
+
+
 def _learn(opened: Review) -> None:
     from latte.cli.progress import make_progress
     from latte.cli.run import print_results
@@ -86,11 +139,7 @@ def _learn(opened: Review) -> None:
 
 def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
     """Serve the page until Ctrl-C."""
-    from latte.cli.progress import make_progress
     from latte.interfaces import LatteError
-    from latte.registry.registry import load_registry
-    from latte.review.pictures import picture_of
-    from latte.run.reopen import open_workspace
 
     try:
         import uvicorn
@@ -101,8 +150,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
             "the review page needs starlette and uvicorn",
             hint='pip install "latte-clip[review]"',
         ) from error
-    workspace = open_workspace(opened.run.folder.path, load_registry(), make_progress(True))
-    picture = picture_of(opened.run.training_ids, workspace.dataset.training_images())
+    picture = _picture(opened, side=1024)
     with _listening(host, port) as listener:
         address = f"{host}:{listener.getsockname()[1]}"
         token = new_token()

@@ -110,6 +110,7 @@ def _print_plan(recipe: Recipe, registry: Registry, progress: Progress, limit: i
 
 def print_results(measured: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
+    from latte.report.evidence import read_evidence
     from latte.report.summary import cost_line, summary_table
 
     echo(summary_table(measured, relative(folder)))
@@ -121,6 +122,8 @@ def print_results(measured: RunResults, folder: Path) -> None:
     ):
         if path.exists():
             echo(f"{title}: {relative(path)}")
+    if not measured.evaluations and read_evidence(folder) is None:
+        echo(f"measure the gain: latte review {relative(folder)}")
 
 
 def print_profile(path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latte.interfaces import Calibration, Evaluation, RunResults
+from latte.report.evidence import Evidence, evidence_lines, read_evidence
 from latte.report.facts import (
     Fact,
     gate_facts,
@@ -69,10 +70,12 @@ def model_card(results: RunResults) -> str:
             write_text(path, model_card(results))
             return [path]
     """
+    evidence = read_evidence(results.folder)
     parts = (
         _header(results),
         f"# {escaped(results.name)}",
         *_notes(results),
+        " ".join(escaped(line) for line in evidence_lines(evidence, results.folder.name)),
         _summary(results),
         "## Intended use",
         _INTENDED_USE,
@@ -82,11 +85,11 @@ def model_card(results: RunResults) -> str:
         _facts([*method_facts(results.recipe), *gate_facts(results.held_back)]),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Numbers",
-        *_numbers(results),
+        *_numbers(results, evidence),
         "## Confidence",
         _confidence(results.calibration),
         "## Limits",
-        "\n".join(f"- {limit}" for limit in _limits(results)),
+        "\n".join(f"- {limit}" for limit in _limits(results, evidence)),
         "## Licence",
         _licence(results),
         "## Use",
@@ -170,8 +173,8 @@ def _facts(facts: list[Fact]) -> str:
     return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in facts)
 
 
-def _numbers(results: RunResults) -> list[str]:
-    measured = headline(results.evaluations, results.verdict)
+def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
+    measured = headline(results.evaluations, results.verdict, answered=evidence is not None)
     parts = [escaped(one) for one in (measured.sentence, measured.control) if one]
     if results.evaluations:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
@@ -216,19 +219,21 @@ def _confidence(calibration: Calibration | None) -> str:
     return f"{found} {_CALIBRATION_FAILS} {measured}"
 
 
-def _limits(results: RunResults) -> list[str]:
+def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
     return [
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
         "many images, the model has learnt the mistake.",
-        *_evaluation_limits(results),
+        *_evaluation_limits(results, evidence),
         *_unseen_classes(results),
         "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "
         "the model may have become worse at them.",
     ]
 
 
-def _evaluation_limits(results: RunResults) -> list[str]:
+def _evaluation_limits(results: RunResults, evidence: Evidence | None) -> list[str]:
     after = named(results.evaluations, ADAPTED)
+    if after is None and evidence is not None:
+        return ["Its accuracy was measured on a sample of its training images only."]
     if after is None:
         return ["Its accuracy was not measured."]
     limits = [

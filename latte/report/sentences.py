@@ -27,6 +27,10 @@ _NO_LABELS = (
     "The accuracy is unknown, because there are no labelled images to measure it on. "
     "Figures without labels show how the model changed, not whether it improved."
 )
+_ONLY_ANSWERS = (
+    "There are no labelled images to measure the accuracy on. A person's answers about training "
+    "images measure the gain."
+)
 _PLAIN_CLIP = "The answers of plain CLIP are in pseudo_labels.csv, column zero_shot."
 _WITHOUT_GUARD = "To adapt without the guard: latte run RECIPE --set guard=null."
 _SHOWN_NAMES = 3
@@ -78,11 +82,16 @@ def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     return [evaluation for evaluation in evaluations if main_name(evaluation) is None]
 
 
-def headline(evaluations: Sequence[Evaluation], verdict: Verdict | None = None) -> Headline:
-    """Return the headline of a run, from its `RunResults.evaluations` and its guard's verdict."""
+def headline(
+    evaluations: Sequence[Evaluation], verdict: Verdict | None = None, *, answered: bool = False
+) -> Headline:
+    """Return the headline of a run, from its `RunResults.evaluations` and its guard's verdict.
+
+    `answered` is true if a person's answers measure the gain.
+    """
     before, after = named(evaluations, ZERO_SHOT), named(evaluations, ADAPTED)
     if before is None:
-        return Headline("unknown", _NO_LABELS)
+        return Headline("unknown", _ONLY_ANSWERS if answered else _NO_LABELS)
     if after is None or after.gain is None:
         return Headline("unknown", f"Only zero-shot CLIP was measured: {_accuracy(before)}.")
     if verdict is not None and verdict.outcome == "kept zero-shot":

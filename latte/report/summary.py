@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import one_line
+from latte.report.evidence import read_evidence
 from latte.report.facts import peak_memory
 from latte.report.numbers import bare_percent, count, duration, points_with_range
 from latte.report.sentences import headline, oracle_note, own_note, present_sentence, verdict_words
@@ -19,13 +20,17 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
 
     Its commands use `run` as the run folder, by default only the folder's name.
     """
-    lines: list[str] = []
+    evidence = read_evidence(results.folder)
+    judged: list[str] = []
     if results.verdict is not None:
-        words = verdict_words(results, run or results.folder.name)
-        lines += [*(line for text in words.lines for line in _ascii_paragraph(text)), ""]
+        judged += verdict_words(results, run or results.folder.name).lines
+    if evidence is not None:
+        judged += evidence.lines
+    lines = [line for text in judged for line in _ascii_paragraph(text)]
+    lines += [""] if lines else []
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
-    measured = headline(results.evaluations, results.verdict)
+    measured = headline(results.evaluations, results.verdict, answered=evidence is not None)
     notes = (
         measured.sentence,
         measured.control,

@@ -17,7 +17,6 @@ from typing import IO, Literal
 
 from pydantic import TypeAdapter
 
-from latte.interfaces import LatteError
 from latte.results.stored import explained
 
 try:
@@ -81,11 +80,12 @@ def read_answers(path: Path) -> list[Answer]:
     """Return all complete lines in order; empty if there is no file.
 
     A half line of a killed process is left out. Raises `LatteError` at a line that is not an
-    answer.
+    answer, or that makes an image both evidence and teaching.
     """
     if not path.exists():
         return []
     found: list[Answer] = []
+    uses: dict[str, Use] = {}
     hint = "correct or remove this line"
     with explained(path, hint):
         lines = path.read_bytes().split(b"\n")
@@ -96,24 +96,20 @@ def read_answers(path: Path) -> list[Answer]:
             one = _ADAPTER.validate_json(line, strict=True)
             if (one.kind == "class") != (one.label is not None):
                 raise ValueError("an answer has a label if and only if its kind is class")
+            if uses.get(one.key, one.use) != one.use:
+                raise ValueError(f"the image {one.image or one.key} is both evidence and teaching")
+        if one.kind == "undo":
+            uses.pop(one.key, None)
+        else:
+            uses[one.key] = one.use
         found.append(one)
     return found
 
 
 def latest(answers: Sequence[Answer]) -> dict[str, Answer]:
-    """Return the answer that counts for each content key; undone answers are left out.
-
-    Raises `LatteError` if an image was answered both as evidence and as teaching.
-    """
+    """Return the answer that counts for each content key; undone answers are left out."""
     found: dict[str, Answer] = {}
     for one in answers:
-        before = found.get(one.key)
-        if before is not None and before.use != one.use:
-            raise LatteError(
-                f"the image {one.image or one.key} is both evidence and teaching",
-                where="review.jsonl",
-                hint="an image that was learned from cannot measure the gain; remove one line",
-            )
         if one.kind == "undo":
             found.pop(one.key, None)
         else:

@@ -8,11 +8,11 @@ from io import BytesIO
 from latte.data.images import open_image
 from latte.interfaces import ImageReference, LatteError
 
-_LARGEST_SIDE = 1024
 
-
-def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int], bytes]:
-    """Return a function from a row of `ids` to a JPEG of that image, at most 1,024 pixels wide.
+def picture_of(
+    ids: Sequence[str], images: Sequence[ImageReference], side: int
+) -> Callable[[int], bytes]:
+    """Return a function from a row of `ids` to a JPEG of that image, at most `side` pixels wide.
 
     `images` are all images that the dataset has now. The function raises `LatteError` for an image
     that the dataset no longer has, or that cannot be read.
@@ -24,7 +24,7 @@ def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable
         if reference is None:
             raise LatteError("the dataset no longer has this image", where=ids[row])
         image = open_image(reference)
-        image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+        image.thumbnail((side, side))
         # A new file has none of the original's metadata, such as the place of a photo.
         buffer = BytesIO()
         image.save(buffer, "JPEG", quality=88)

@@ -38,6 +38,21 @@ class Question:
     """Labels to offer, in an order that says nothing about the models."""
 
 
+def check_use(key: str, use: Use, before: Answer | None, where: str) -> None:
+    """Raise `LatteError` if the image `key`, answered by `before`, cannot have this use."""
+    if (before is not None and before.use != use) or (use == "teaching" and not teaches(key)):
+        raise LatteError("an image is evidence or teaching, never both", where=where)
+
+
+def answers_file(run: FinishedRun) -> Path:
+    """Return the file of answers about a run.
+
+    A run that has learned from answers goes on with the same file.
+    """
+    learned = run.recipe.get("corrections")
+    return Path(run.source.recipe).parent / learned if learned else run.folder.review
+
+
 class Review:
     """A run and the answers of its `review.jsonl`, which other processes may extend meanwhile.
 
@@ -49,15 +64,13 @@ class Review:
 
     def __init__(self, run: FinishedRun) -> None:
         self.run = run
-        # A run that has learned from answers goes on with the same file of answers.
-        learned = run.recipe.get("corrections")
-        recipe = Path(run.source.recipe)
-        self.file = recipe.parent / learned if learned else run.folder.review
+        self.file = answers_file(run)
+        learned = bool(run.recipe.get("corrections"))
         labels = (run.candidate if run.has_candidate else run).pseudo_labels
         keys = run.training_keys
         same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
         self.population = population(
-            keys, labels.frozen, labels.adapted, labels.confidence, learned=bool(learned)
+            keys, labels.frozen, labels.adapted, labels.confidence, learned=learned
         )
 
     @property
@@ -89,6 +102,14 @@ class Review:
         chosen = _CHOICES[queue](self, answers)
         return None if chosen is None else Question(chosen, queue, self._options(chosen))
 
+    def upcoming(self, count: int) -> list[Question]:
+        """Return the next `count` questions of the evidence, in the order in which it asks."""
+        answers, found = self.answers(), list[Question]()
+        while len(found) < count and (chosen := self._evidence(answers)) is not None:
+            found.append(Question(chosen, "evidence", self._options(chosen)))
+            answers[chosen.key] = Answer(chosen.key, "unsure", None, "evidence", "evidence", "", "")
+        return found
+
     def answer(self, key: str, kind: Kind, label: str | None, queue: Queue) -> None:
         """Append an answer about the image `key`, or undo the one that it has.
 
@@ -104,9 +125,7 @@ class Review:
         ):
             raise LatteError(f'"{label}" is none of the class names', where=key)
         use: Use = "evidence" if queue == "evidence" else "teaching"
-        before = self.answers().get(key)
-        if (before is not None and before.use != use) or (use == "teaching" and not teaches(key)):
-            raise LatteError("an image is evidence or teaching, never both", where=key)
+        check_use(key, use, self.answers().get(key), where=key)
         append_answers(
             self.file, [Answer(key, kind, label, use, queue, self.run.folder.path.name, now())]
         )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Literal
 
+import numpy as np
 from PIL import Image
+from safetensors.numpy import save_file
 
-from latte.results.finished import PseudoLabels
+from latte.io.files import write_text
+from latte.recipe.dump import dump_yaml
+from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.review.population import draw
 from latte.review.session import Review
@@ -25,19 +31,43 @@ def made_up_review(
     folder: Path, names: Sequence[str], images: int = 200, corrections: str | None = None
 ) -> Review:
     """Return a review of `images` images; its answers go to `folder`."""
-    keys = tuple(f"key {number}" for number in range(images))
-    zero_shot = tuple(number % len(names) for number in range(images))
-    adapted = tuple((one + (number % 4 == 0)) % len(names) for number, one in enumerate(zero_shot))
-    run = SimpleNamespace(
-        folder=RunFolder(folder),
-        class_names=tuple(names),
-        training_keys=keys,
-        pseudo_labels=PseudoLabels(zero_shot, adapted, tuple(draw(key + "c") for key in keys)),
-        has_candidate=False,
-        recipe={"corrections": corrections},
-        source=SimpleNamespace(recipe=str(folder / "recipe.yaml")),
-    )
-    return Review(cast("Any", run))
+    write_labels(folder, names, images)
+    recipe = {} if corrections is None else {"corrections": corrections}
+    write_text(folder / "recipe.yaml", dump_yaml({"name": "animals", **recipe}))
+    source = {"recipe": str(folder / "recipe.yaml"), "limit": None}
+    write_text(folder / "source.json", json.dumps(source))
+    return Review(FinishedRun(RunFolder(folder)))
+
+
+def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
+    """Write the labels of a run that zero-shot and adapted give to made-up images.
+
+    The content key of the image `3.jpg` is `key 3`.
+    """
+    count = len(names)
+    rows = [["image", "zero_shot", "adapted", "confidence"]]
+    lines = []
+    for number in range(images):
+        adapted = (number + (number % 4 == 0)) % count
+        confidence = repr(draw(f"key {number}c"))
+        rows.append([f"{number}.jpg", names[number % count], names[adapted], confidence])
+        lines.append(json.dumps({"id": f"{number}.jpg", "key": f"key {number}"}) + "\n")
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    write_text(folder / "pseudo_labels.csv", text.getvalue())
+    write_text(folder / "data" / "training.jsonl", "".join(lines))
+    about = json.dumps({"class_names": [*names], "learners": ["main"]})
+    path = folder / "prototypes.safetensors"
+    save_file({"main.owners": np.arange(count)}, path, {"latte": about})
+
+
+def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:
+    """Answer `count` questions as if this model were always right."""
+    for _ in range(count):
+        question = review.next("evidence")
+        assert question is not None
+        name = review.run.class_names[getattr(question.image, label)]
+        review.answer(question.image.key, "class", name, "evidence")
 
 
 def square(row: int) -> bytes:

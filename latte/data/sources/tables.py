@@ -66,7 +66,7 @@ def iterate_rows(file: Path) -> Iterator[Row]:
         >>> [(row.text("path"), row.where) for row in iterate_rows(Path("images.jsonl"))]
         [('1.jpg', 'images.jsonl:1')]
     """
-    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
+    readers = {".csv": csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise LatteError(
@@ -77,7 +77,8 @@ def iterate_rows(file: Path) -> Iterator[Row]:
     return reader(file)
 
 
-def _csv_rows(file: Path) -> Iterator[Row]:
+def csv_rows(file: Path) -> Iterator[Row]:
+    """Yield the rows of a CSV file with a header. Raises `LatteError` at malformed content."""
     # A StringIO would take four bytes for each character.
     lines = io.TextIOWrapper(io.BytesIO(read_text(file).encode()), encoding="utf-8", newline="")
     reader = csv.reader(lines, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from latte.io.redaction import one_line
 from latte.recipe.data_files import find_file
 from latte.report.comparison.published import Published, read_published, unmatched, with_published
 from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
+from latte.report.evidence import Evidence, read_evidence
 from latte.report.numbers import count, mean_percent, plural
-from latte.report.sentences import ORACLE_STATEMENT
+from latte.report.sentences import ORACLE_STATEMENT, verdict_label
 from latte.results.summary import read_runs
 
 
@@ -25,6 +26,8 @@ class Comparison:
     published: Published | None
     skipped: tuple[LatteError, ...]
     """An error per folder that is not in the table."""
+    evidence: Mapping[Path, Evidence]
+    """The measured gain by run folder, for the runs that a person has reviewed."""
 
     @property
     def has_verdicts(self) -> bool:
@@ -40,14 +43,16 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
         against: a file of published numbers, or `published`, which ships with latte.
 
     Raises:
-        LatteError: no run is usable, or `against` has mistakes.
+        LatteError: no run is usable, a file of answers is damaged, or `against` has mistakes.
     """
     published = read_published(find_file(against)) if against else None
     runs, skipped = read_runs(paths)
     rows, repeated = make_rows(runs)
     if published:
         rows = with_published(rows, published)
-    return Comparison(tuple(rows), published, (*skipped, *repeated))
+    found = {folder: read_evidence(folder) for row in rows for folder in row.folders}
+    evidence = {folder: one for folder, one in found.items() if one is not None}
+    return Comparison(tuple(rows), published, (*skipped, *repeated), evidence)
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
@@ -73,6 +78,7 @@ def notes(comparison: Comparison) -> list[str]:
         *_on_data(rows),
         *_on_published(comparison),
         *_on_verdicts(comparison),
+        *_on_evidence(comparison),
     ]
 
 
@@ -92,6 +98,20 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
         yield "guard: none. These recipes have no guard that estimates whether adapting helps."
     if any(row.candidate for row in comparison.rows):
         yield "Candidate: the adapted classifier, if the guard did not accept it in full."
+
+
+def _on_evidence(comparison: Comparison) -> Iterator[str]:
+    """Yield the measured gain of each reviewed run, beside its verdict."""
+    for row in comparison.rows:
+        for run in row.runs:
+            if found := comparison.evidence.get(run.folder):
+                name, verdict = one_line(run.folder.name), verdict_label(run.verdict)
+                yield f"{name}: {verdict}. {found.sentence}"
+    if comparison.evidence:
+        yield (
+            "Gains after answers are about each run's own training images and are measured run by "
+            "run, so the difference of two runs has no interval."
+        )
 
 
 def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:

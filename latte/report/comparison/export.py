@@ -50,7 +50,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return data for JSON: the rows with seconds by stage, the notes, and skipped folders."""
     published = comparison.published
     return {
-        "rows": [_row(row) for row in comparison.rows],
+        "rows": [_row(row, comparison) for row in comparison.rows],
         "published": {"source": published.source, "note": published.note} if published else None,
         "notes": notes(comparison),
         "skipped": [{"folder": one.where, "why": one.what} for one in comparison.skipped],
@@ -101,7 +101,22 @@ def _figures(result: Result | None) -> dict[str, Any]:
     return {**_accuracy(result.top1), **gain}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _reviews(row: Row, comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "folder": str(folder),
+            "compared": found.compared,
+            "answered": found.estimate.answered,
+            "gain": found.estimate.gain.value,
+            "gain_low": found.estimate.gain.low,
+            "gain_high": found.estimate.gain.high,
+        }
+        for folder in row.folders
+        if (found := comparison.evidence.get(folder))
+    ]
+
+
+def _row(row: Row, comparison: Comparison) -> dict[str, Any]:
     return {
         "method": row.method,
         "settings": list(row.labels),
@@ -111,6 +126,7 @@ def _row(row: Row) -> dict[str, Any]:
         "adapted": _figures(row.adapted) or None,
         "own_images": {"images": row.own_images, **_figures(row.own)} if row.own else None,
         "verdict": row.verdict,
+        "reviews": _reviews(row, comparison),
         "candidate": _figures(row.candidate) or None,
         "controls": {name: _figures(result) for name, result in row.controls.items()},
         "published_top1": row.published,

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from latte.interfaces import Evaluation, Interval, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
+from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import gate_rows, loading_code, method_facts, page_title, run_facts
 from latte.report.html import filled
 from latte.report.numbers import count, percent, percent_range, points, points_range
@@ -61,12 +62,14 @@ def run_page(
 
 
 def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> dict[str, Any]:
+    evidence = read_evidence(results.folder)
     return {
         "results": results,
         "title": page_title(results),
-        "headline": headline(results.evaluations, results.verdict),
+        "headline": headline(results.evaluations, results.verdict, answered=evidence is not None),
         "own": own_note(results.evaluations),
         "verdict": verdict_words(results, results.folder.name),
+        "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
         "oracle": oracle_note(results.recipe),
         "scores": [_score(evaluation) for evaluation in results.evaluations],

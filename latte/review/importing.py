@@ -1,0 +1,206 @@
+"""Read answers from a CSV, or from an export of Label Studio or FiftyOne."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import get_args
+
+from pydantic import BaseModel, TypeAdapter
+
+from latte.data.sources.tables import csv_rows
+from latte.interfaces import LatteError
+from latte.interfaces.errors import did_you_mean
+from latte.io.paths import existing_file, read_text
+from latte.results.answers import Answer, Kind, Use, append_answers, now
+from latte.results.stored import explained
+from latte.review.population import teaches
+from latte.review.session import Review, check_use
+
+NONE, UNSURE = "none of these", "cannot tell"
+"""Labels of images that show none of the classes, and of images that nobody can name."""
+
+_UNREADABLE = "give a CSV with the columns image and label, or an export as JSON"
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One answer of a file."""
+
+    where: str
+    """Place in the file, for messages."""
+    image: str
+    label: str
+    use: str | None = None
+
+
+class _Value(BaseModel):
+    choices: list[str] = []
+
+
+class _Result(BaseModel):
+    value: _Value = _Value()
+
+
+class _Annotation(BaseModel):
+    result: list[_Result]
+    was_cancelled: bool = False
+
+
+class _Data(BaseModel):
+    image: str
+    image_id: str | None = None
+    """The image's id, if `image` is an address that Label Studio reads the image from."""
+
+
+class _Task(BaseModel):
+    """A task of a Label Studio export; only these fields are read."""
+
+    data: _Data
+    annotations: list[_Annotation]
+
+
+class _Indexed(BaseModel):
+    label: int
+
+
+class _Classification(BaseModel):
+    """FiftyOne's JSON of an image-classification dataset."""
+
+    classes: list[str]
+    labels: dict[str, int | _Indexed | None]
+
+
+def import_answers(review: Review, path: Path) -> int:
+    """Append the answers of a file that are new; return their number.
+
+    Without `use`, an image is evidence or teaching by its earlier answer, or else by its draw.
+    Raises `LatteError` before anything is written if an image or a class is unknown, or an answer
+    contradicts another one of the file.
+    """
+    before, names = review.answers(), review.run.class_names
+    keys = dict(zip(review.run.training_ids, review.run.training_keys, strict=True))
+    found: dict[str, tuple[_Given, Answer]] = {}
+    for one in _read(path, keys):
+        key = _key(one, keys)
+        kind, label = _meaning(one, names)
+        use = _use(one, key, before.get(key))
+        queue = "evidence" if use == "evidence" else "import"
+        run = review.run.folder.path.name
+        answer = Answer(key, kind, label, use, queue, run, now(), one.image)
+        first, other = found.setdefault(key, (one, answer))
+        if _content(other) != _content(answer):
+            raise LatteError(f"{first.where} has another answer for this image", where=one.where)
+    new = [
+        answer
+        for key, (_, answer) in found.items()
+        if key not in before or _content(before[key]) != _content(answer)
+    ]
+    if new:
+        append_answers(review.file, new)
+    return len(new)
+
+
+def _read(path: Path, keys: Mapping[str, str]) -> Iterator[_Given]:
+    """Yield the answers of a file, whose format its first character shows."""
+    text = read_text(existing_file(path, "--import"))
+    match text.lstrip()[:1]:
+        case "[":
+            yield from _label_studio(path, text)
+        case "{":
+            yield from _fiftyone(path, text, keys)
+        case _:
+            yield from _csv(path)
+
+
+def _csv(path: Path) -> Iterator[_Given]:
+    for row in csv_rows(path):
+        if "label" not in row.values:
+            raise LatteError("no column 'label'", where=row.where, hint=_UNREADABLE)
+        label = (row.optional_text("label") or "").strip()
+        if label:
+            yield _Given(row.where, row.text("image"), label, row.optional_text("use"))
+
+
+def _label_studio(path: Path, text: str) -> Iterator[_Given]:
+    with explained(path, _UNREADABLE):
+        tasks = TypeAdapter(list[_Task]).validate_json(text)
+    for number, task in enumerate(tasks, 1):
+        where = f"{path}: task {number}"
+        results = [
+            one.value.choices
+            for annotation in task.annotations
+            if not annotation.was_cancelled
+            for one in annotation.result
+            if one.value.choices
+        ]
+        for choices in results:
+            if len(choices) > 1:
+                raise LatteError("an image has one label, not several", where=where)
+            yield _Given(where, task.data.image_id or task.data.image, choices[0])
+
+
+def _fiftyone(path: Path, text: str, keys: Mapping[str, str]) -> Iterator[_Given]:
+    """Yield the answers of FiftyOne, whose names of images have no suffix."""
+    with explained(path, _UNREADABLE):
+        found = TypeAdapter(_Classification).validate_json(text, strict=True)
+    ids = _ids_without_suffix(keys)
+    for name, label in found.labels.items():
+        index = label.label if isinstance(label, _Indexed) else label
+        where = f"{path}: labels.{name}"
+        if index is None:
+            continue
+        if index not in range(len(found.classes)):
+            raise LatteError(f"{index} is not an index of `classes`", where=where)
+        yield _Given(where, name if name in keys else ids.get(name, name), found.classes[index])
+
+
+def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
+    """Return the id by path and by file name without suffix, as far as one content has it."""
+    found: dict[str, set[str]] = {}
+    for image in keys:
+        path = PurePosixPath(image)
+        for name in {str(path.with_suffix("")), path.stem}:
+            found.setdefault(name, set()).add(image)
+    return {
+        name: min(images)
+        for name, images in found.items()
+        if len({keys[image] for image in images}) == 1
+    }
+
+
+def _key(given: _Given, keys: Mapping[str, str]) -> str:
+    if given.image not in keys:
+        hint = did_you_mean(given.image, keys) or "images are named as in pseudo_labels.csv"
+        raise LatteError(f'this run has no image "{given.image}"', where=given.where, hint=hint)
+    return keys[given.image]
+
+
+def _meaning(given: _Given, names: Sequence[str]) -> tuple[Kind, str | None]:
+    if given.label in names:
+        return "class", given.label
+    if given.label in (NONE, UNSURE):
+        return ("none" if given.label == NONE else "unsure"), None
+    hint = did_you_mean(given.label, [*names, NONE, UNSURE])
+    raise LatteError(
+        f'"{given.label}" is none of the class names',
+        where=given.where,
+        hint=f'{hint} Other labels: "{NONE}" and "{UNSURE}".'.lstrip(),
+    )
+
+
+def _use(given: _Given, key: str, before: Answer | None) -> Use:
+    if given.use is not None and given.use not in get_args(Use):
+        hint = "it is evidence, teaching or empty"
+        raise LatteError(f'there is no use "{given.use}"', where=given.where, hint=hint)
+    drawn: Use = "teaching" if teaches(key) else "evidence"
+    use: Use = drawn if before is None else before.use
+    if given.use is not None:
+        use = "evidence" if given.use == "evidence" else "teaching"
+    check_use(key, use, before, given.where)
+    return use
+
+
+def _content(answer: Answer) -> tuple[Kind, str | None, Use]:
+    return answer.kind, answer.label, answer.use

@@ -1,0 +1,92 @@
+"""A contact sheet of questions to print, and a CSV to fill in."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from latte.interfaces import LatteError
+from latte.io.files import write_text
+from latte.io.redaction import printable
+from latte.review.importing import NONE, UNSURE
+from latte.review.session import Question, Review
+
+SIDE = 320
+"""Length of the longer side of a picture in pixels."""
+
+_COLUMNS = ("image", "label", "use")
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise `LatteError` if the folder has answers, which may be filled in."""
+    path = folder / "answers.csv"
+    if path.exists():
+        raise LatteError(
+            "there is a sheet already, perhaps with answers",
+            where=str(path),
+            hint="import it first with --import and remove it, or give another folder",
+        )
+
+
+def write_sheet(
+    review: Review, count: int, picture: Callable[[int], bytes], folder: Path
+) -> tuple[Path, Path]:
+    """Write `sheet.html` and `answers.csv` with the next questions; return both paths.
+
+    `picture` returns the JPEG of a row. Call `refuse_existing` first. Raises `LatteError` if no
+    question is left.
+    """
+    questions = review.upcoming(count)
+    if not questions:
+        raise LatteError("every image is answered", where=str(review.file))
+    names, ids = review.run.class_names, review.run.training_ids
+    cards = [
+        {
+            "image": ids[one.image.row],
+            "picture": _data_uri(picture, one.image.row),
+            "options": [names[label] for label in one.options],
+        }
+        for one in questions
+    ]
+    page, table = folder / "sheet.html", folder / "answers.csv"
+    # The template reads no other file, so the page needs no network.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    content: dict[str, Any] = {
+        "run": review.run.folder.path.name,
+        "cards": cards,
+        "names": names,
+        "neither": NONE,
+        "unsure": UNSURE,
+    }
+    write_text(page, printable(environment.get_template("sheet.html").render(content)))
+    write_text(table, _table(questions, ids))
+    return page, table
+
+
+def _table(questions: Sequence[Question], ids: Sequence[str]) -> str:
+    """Return the CSV; its uses keep the questions evidence, as in the browser."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows((ids[one.image.row], "", "evidence") for one in questions)
+    return text.getvalue()
+
+
+def _data_uri(picture: Callable[[int], bytes], row: int) -> str | None:
+    """Return a picture for the page; None if the image cannot be read any more."""
+    try:
+        return f"data:image/jpeg;base64,{base64.b64encode(picture(row)).decode('ascii')}"
+    except LatteError:
+        return None

@@ -1,0 +1,196 @@
+"""Answers from files: CSV, Label Studio and FiftyOne, each refused before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.interfaces import LatteError
+from latte.results.answers import read_answers
+from latte.review.importing import import_answers
+from latte.review.population import teaches
+from latte.review.session import Review
+from tests.helpers.reviews import made_up_review
+
+NAMES = ("cat", "dog", "bird")
+EVIDENCE = [f"{number}.jpg" for number in range(200) if not teaches(f"key {number}")]
+TEACHING = [f"{number}.jpg" for number in range(200) if teaches(f"key {number}")]
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> Review:
+    return made_up_review(tmp_path / "run", NAMES)
+
+
+def csv_file(folder: Path, *rows: str, header: str = "image,label") -> Path:
+    path = folder / "answers.txt"
+    path.write_text("".join(f"{line}\n" for line in (header, *rows)), encoding="utf-8")
+    return path
+
+
+def json_file(folder: Path, content: Any) -> Path:
+    path = folder / "answers.txt"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def task(image: str, *annotations: Sequence[str], **data: str) -> dict[str, Any]:
+    """Return a task of a Label Studio export, with one annotation per list of choices."""
+    results = [
+        [{"type": "choices", "from_name": "label", "value": {"choices": [*choices]}}]
+        for choices in annotations
+    ]
+    return {
+        "id": 1,
+        "data": {"image": image, **data},
+        "annotations": [{"id": 1, "result": result} for result in results],
+    }
+
+
+def contents(review: Review) -> dict[str, tuple[str, str | None, str]]:
+    """Return kind, label and use of the answer about each image."""
+    return {one.image: (one.kind, one.label, one.use) for one in review.answers().values()}
+
+
+def test_draw_makes_a_row_evidence_or_teaching(review: Review, tmp_path: Path) -> None:
+    evidence, other, unsure, taught = *EVIDENCE[:3], TEACHING[0]
+    rows = (f"{evidence},cat", f"{other},none of these", f"{unsure},cannot tell", f"{taught}, dog ")
+    assert import_answers(review, csv_file(tmp_path, *rows, f"{TEACHING[1]},")) == 4
+    assert contents(review) == {
+        evidence: ("class", "cat", "evidence"),
+        other: ("none", None, "evidence"),
+        unsure: ("unsure", None, "evidence"),
+        taught: ("class", "dog", "teaching"),
+    }
+
+
+def test_all_three_formats_give_the_same_answers(review: Review, tmp_path: Path) -> None:
+    first, second = EVIDENCE[0], TEACHING[0]
+    import_answers(review, csv_file(tmp_path, f"{first},dog", f"{second},none of these"))
+    expected = contents(review)
+    tasks = [
+        task(first, ["dog"]),
+        task("/data/local-files/?d=a/b.jpg", ["none of these"], image_id=second),
+        task(EVIDENCE[1]),
+        {**task(EVIDENCE[2], ["cat"]), "annotations": [{"was_cancelled": True, "result": []}]},
+    ]
+    fiftyone = {
+        "classes": ["none of these", "dog"],
+        "labels": {first.removesuffix(".jpg"): 1, second: {"label": 0}, "5": None},
+    }
+    for content in (tasks, fiftyone):
+        review.file.unlink()
+        assert import_answers(review, json_file(tmp_path, content)) == 2
+        assert contents(review) == expected
+
+
+def test_importing_twice_changes_nothing(review: Review, tmp_path: Path) -> None:
+    path = csv_file(tmp_path, f"{EVIDENCE[0]},cat", f"{TEACHING[0]},dog", f"{EVIDENCE[0]},cat")
+    assert import_answers(review, path) == 2
+    before = review.file.read_bytes()
+    assert import_answers(review, path) == 0
+    assert review.file.read_bytes() == before
+    assert import_answers(review, csv_file(tmp_path, f"{EVIDENCE[0]},bird")) == 1
+    assert contents(review)[EVIDENCE[0]] == ("class", "bird", "evidence")
+    assert len(read_answers(review.file)) == 3
+
+
+def test_an_image_keeps_the_use_of_its_earlier_answer(review: Review, tmp_path: Path) -> None:
+    header = "image,label,use"
+    rows = (f"{TEACHING[0]},cat,evidence", f"{TEACHING[1]},cat,")
+    import_answers(review, csv_file(tmp_path, *rows, header=header))
+    import_answers(review, csv_file(tmp_path, f"{TEACHING[0]},dog"))
+    found = contents(review)
+    assert found[TEACHING[0]] == ("class", "dog", "evidence")
+    assert found[TEACHING[1]] == ("class", "cat", "teaching")
+
+
+GOOD = f"{EVIDENCE[0]},cat"
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "what", "hint"),
+    [
+        ((GOOD, "199.jpeg,cat"), "image,label", 'no image "199.jpeg"', '"199.jpg"'),
+        ((GOOD, f"{EVIDENCE[1]},catt"), "image,label", '"catt" is none', '"cat"'),
+        ((GOOD, f"{EVIDENCE[1]},canot tell"), "image,label", "canot", '"cannot tell"'),
+        ((GOOD, f"{EVIDENCE[0]},dog"), "image,label", ":2 has another answer", ""),
+        ((GOOD + ",", f"{EVIDENCE[1]},cat,teaching"), "image,label,use", "never both", ""),
+        ((GOOD + ",", f"{EVIDENCE[1]},cat,training"), "image,label,use", "no use", "teaching"),
+        ((GOOD, f"{EVIDENCE[1]},cat,dog"), "image,label", "3 values for 2", "quotes"),
+        ((GOOD, ",cat"), "image,label", "is empty", ""),
+    ],
+)
+def test_a_wrong_row_is_refused_with_its_line_and_nothing_is_written(
+    review: Review, tmp_path: Path, rows: Sequence[str], header: str, what: str, hint: str
+) -> None:
+    path = csv_file(tmp_path, *rows, header=header)
+    with pytest.raises(LatteError) as caught:
+        import_answers(review, path)
+    assert caught.value.where == f"{path}:3"
+    assert what in caught.value.what
+    assert hint in (caught.value.hint or "")
+    assert not review.file.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "what"),
+    [
+        ([task("0.jpg", ["cat"]), task("x.jpg", ["cat"])], ": task 2", "no image"),
+        ([task("0.jpg", ["cat"]), task("1.jpg", ["cta"])], ": task 2", '"cta"'),
+        ([task("0.jpg", ["cat"], ["dog"])], ": task 1", "another answer"),
+        ([task("0.jpg", ["cat", "dog"])], ": task 1", "not several"),
+        ([{"data": {"image": "0.jpg"}}], "", "annotations"),
+        ([{"id": 1, "label": "cat"}], "", "data"),
+        ({"classes": ["cat"], "labels": {"0": 0, "nothing": 0}}, ": labels.nothing", "no image"),
+        ({"classes": ["cat"], "labels": {"0": 1}}, ": labels.0", "not an index"),
+        ({"classes": ["cat"], "labels": {"0": True}}, "", "labels"),
+        ({"labels": {"0": 0}}, "", "classes"),
+    ],
+)
+def test_a_wrong_export_is_refused_with_its_place(
+    review: Review, tmp_path: Path, content: Any, place: str, what: str
+) -> None:
+    path = json_file(tmp_path, content)
+    with pytest.raises(LatteError) as caught:
+        import_answers(review, path)
+    assert caught.value.where == f"{path}{place}"
+    assert what in caught.value.what
+    assert not review.file.exists()
+
+
+@pytest.mark.parametrize("content", [b"[", b"{", b"[" * 100_000, b"\xff", b"a,b\n1,2\n", b'"a\n'])
+def test_other_files_are_refused_by_the_command(
+    review: Review, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "answers.txt"
+    path.write_bytes(content)
+    folder = str(review.run.folder.path)
+    assert run_command_line(["review", folder, "--import", str(path)]) == 2
+    assert str(path) in capsys.readouterr().err
+    assert run_command_line(["review", folder, "--import", f"{path}.csv"]) == 2
+    assert "answers.txt" in capsys.readouterr().err
+    assert not review.file.exists()
+
+
+def test_the_command_prints_the_estimate(
+    review: Review, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = review.population.disagreements[0]
+    path = csv_file(tmp_path, f"{first.row}.jpg,{NAMES[first.adapted]}")
+    folder = str(review.run.folder.path)
+    assert run_command_line(["review", folder, "--import", str(path)]) == 0
+    printed = capsys.readouterr()
+    assert "1 new answer in" in printed.err
+    assert printed.out.startswith("After 1 answer:")
+
+
+def test_teaching_images_of_a_run_that_has_learned_can_be_answered(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path / "run", NAMES, corrections="../review.jsonl")
+    assert import_answers(review, csv_file(tmp_path, f"{TEACHING[0]},cat")) == 1
+    assert read_answers(tmp_path / "review.jsonl")[0].use == "teaching"

@@ -1,0 +1,115 @@
+"""The contact sheet: the page's questions in the page's order, and a CSV to fill in."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from latte.interfaces import LatteError
+from latte.review.importing import import_answers
+from latte.review.session import Review
+from latte.review.sheet import refuse_existing, write_sheet
+from tests.helpers.html_document import parse
+from tests.helpers.reviews import answer_all, made_up_review, square
+
+NAMES = ("<b>cat</b>", 'a "dog", wet', "bird")
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> Review:
+    return made_up_review(tmp_path / "run", NAMES)
+
+
+def fill(path: Path, review: Review, count: int) -> None:
+    """Answer the first `count` rows with the adapted model's label."""
+    label_of = {f"{one.row}.jpg": NAMES[one.adapted] for one in review.population.images}
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    for row in rows[:count]:
+        row["label"] = label_of[row["image"]]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.parametrize("images", [200, 40])
+def test_a_filled_sheet_gives_the_estimate_of_the_browser(tmp_path: Path, images: int) -> None:
+    # With 40 images, the questions go beyond the half of the images that never teaches.
+    review = made_up_review(tmp_path / "run", NAMES, images)
+    browser = made_up_review(tmp_path / "browser", NAMES, images)
+    _, table = write_sheet(review, 40, square, tmp_path / "sheet")
+    asked = [row["image"] for row in csv.DictReader(io.StringIO(table.read_text()))]
+    assert len(asked) == 40
+    for count in (7, 40):
+        fill(table, review, count)
+        import_answers(review, table)
+        answer_all(browser, "adapted", count - len(browser.answers()))
+        assert review.estimate() == browser.estimate()
+    assert asked == [f"{browser.run.training_keys.index(key)}.jpg" for key in browser.answers()]
+
+
+def test_a_second_sheet_goes_on_after_the_first(review: Review, tmp_path: Path) -> None:
+    together = [one.image.key for one in review.upcoming(12)]
+    _, table = write_sheet(review, 5, square, tmp_path / "sheet")
+    fill(table, review, 5)
+    import_answers(review, table)
+    assert [one.image.key for one in review.upcoming(7)] == together[5:]
+
+
+def test_the_page_has_small_pictures_and_escaped_names(review: Review, tmp_path: Path) -> None:
+    page, _ = write_sheet(review, 6, square, tmp_path / "sheet")
+    text = page.read_text()
+    assert "<b>cat" not in text
+    document = parse(text)
+    pictures = [*document.all("img")]
+    assert [one.attributes["alt"] for one in pictures] == [f"Image {n}" for n in range(1, 7)]
+    start, data = str(pictures[0].attributes["src"]).split(",")
+    assert start == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).format == "JPEG"
+    assert not [*document.all("script"), *document.all("link")]
+    assert [one.words for one in document.all("li")] == [*NAMES]
+    assert "the name of a class, none of these or cannot tell" in document.one("body").words
+
+
+def test_the_page_says_no_model_and_offers_both_labels_in_random_order(
+    review: Review, tmp_path: Path
+) -> None:
+    page, table = write_sheet(review, 60, square, tmp_path / "sheet")
+    words = parse(page.read_text()).one("body").words.lower()
+    for word in ("zero-shot", "adapted", "clip", "confidence", "agree"):
+        assert word not in words
+        assert word not in table.read_text()
+    first = [
+        one.options[0] == one.image.adapted for one in review.upcoming(60) if one.image.disagrees
+    ]
+    assert 0.25 < sum(first) / len(first) < 0.75
+
+
+def test_an_unreadable_image_keeps_its_number(review: Review, tmp_path: Path) -> None:
+    def picture(row: int) -> bytes:
+        if row == review.upcoming(1)[0].image.row:
+            raise LatteError("the dataset no longer has this image")
+        return square(row)
+
+    page, table = write_sheet(review, 3, picture, tmp_path / "sheet")
+    assert "This image cannot be read." in page.read_text()
+    assert page.read_text().count("<img") == 2
+    assert len(table.read_text().splitlines()) == 4
+
+
+def test_filled_answers_are_not_overwritten_and_an_end_is_reported(
+    review: Review, tmp_path: Path
+) -> None:
+    refuse_existing(tmp_path / "sheet")
+    write_sheet(review, 2, square, tmp_path / "sheet")
+    with pytest.raises(LatteError, match="there is a sheet already"):
+        refuse_existing(tmp_path / "sheet")
+    answer_all(review, "adapted", 200)
+    with pytest.raises(LatteError, match="every image is answered"):
+        write_sheet(review, 2, square, tmp_path / "other")
+    assert not (tmp_path / "other").exists()

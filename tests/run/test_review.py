@@ -1,0 +1,104 @@
+"""A whole run, reviewed without a browser: contact sheet, answers from a file, reports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from latte.results.finished import open_run
+from tests.helpers.command_line import Latte, latte_in_process
+from tests.helpers.html_document import parse
+from tests.helpers.whole_runs import environment
+
+pytestmark = pytest.mark.thorough
+
+HINT = "measure the gain: latte review runs/squares-"
+
+
+@pytest.fixture
+def latte(capsys: pytest.CaptureFixture[str]) -> Latte:
+    """Run `latte ARGUMENTS` in this process; fail the test unless it exits with `code`."""
+    return latte_in_process(capsys)
+
+
+def run_of(recipe: Path, guard: str) -> list[str]:
+    """Return the arguments of a run without labelled images, with this guard.
+
+    A large learning rate makes the adapted model differ from zero-shot.
+    """
+    settings = ("dataset.evaluation=null", "train.optimizer.learning_rate=0.05", f"guard={guard}")
+    return ["run", str(recipe), *(word for one in settings for word in ("--set", one))]
+
+
+@pytest.mark.parametrize("strength", [0, 1])
+def test_a_filled_sheet_meets_the_verdict_in_every_report(
+    recipe: Path, latte: Latte, fixed_guard: Path, strength: int
+) -> None:
+    run = run_of(recipe, f"{{use: fixed, strength: {strength}, probability: 0.9}}")
+    assert latte(*run).out.count(HINT) == 1
+    (folder,) = Path("runs").iterdir()
+    page, card = folder / "report" / "index.html", folder / "model" / "README.md"
+    for text in (parse(page.read_text()).one("header").words, card.read_text()):
+        assert text.count(f"latte review {folder.name}") == 1
+
+    said = latte("review", folder, "--sheet", "sheet", "--count", "20")
+    assert f"--import {Path('sheet/answers.csv')}" in said.out
+    assert Path("sheet/sheet.html").read_text().count("data:image/jpeg") == 12
+    labels = (folder / "candidate" if strength == 0 else folder) / "pseudo_labels.csv"
+    with labels.open(newline="") as file:
+        adapted = {row["image"]: row["adapted"] for row in csv.DictReader(file)}
+    lines = [line.split(",") for line in Path("sheet/answers.csv").read_text().splitlines()]
+    rows = [f"{image},{adapted.get(image, label)},{use}\n" for image, label, use in lines]
+    Path("sheet/answers.csv").write_text("".join(rows))
+    assert "there is a sheet already" in latte("review", folder, "--sheet", "sheet", code=2).err
+
+    found = json.loads(latte("review", folder, "--import", "sheet/answers.csv", "--json").out)
+    assert found["answered"] == found["disagreements"] > 0
+    gain = f"{100 * found['disagreements'] / found['images']:+.1f} points"
+    compared = "the rejected candidate" if strength == 0 else "the adapted model"
+    printed = " ".join(latte("report", folder, "--quiet").out.split())
+    header = parse(page.read_text()).one("header").words
+    for text in (header, card.read_text().replace("\\", ""), printed):
+        assert f"{compared} is better by {gain}" in text
+        assert "(probability 0.90)" in text
+    assert f"{compared} is better by {gain}" in " ".join(latte("compare", folder).out.split())
+    assert HINT not in latte(*run).out
+
+
+def test_no_hint_after_a_run_with_labelled_images(recipe: Path, latte: Latte) -> None:
+    assert "measure the gain" not in latte("run", recipe).out
+
+
+def test_damaged_answers_and_a_used_folder_are_refused_without_torch(
+    recipe: Path, latte: Latte
+) -> None:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    first = open_run(folder).training_ids[0]
+    Path("given.csv").write_text(f"image,label\n{first},redd\n")
+    Path("sheet").mkdir()
+    Path("sheet/answers.csv").touch()
+    program = (
+        "import sys\n"
+        "from latte.cli.main import run_command_line as run\n"
+        f"codes = [run(['review', {str(folder)!r}, *more]) for more in (\n"
+        "    ['--import', 'given.csv'], ['--sheet', 'sheet'])]\n"
+        "sys.exit('torch was imported' if 'torch' in sys.modules else codes != [2, 2])\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(Path.cwd()),
+    )
+    assert told.returncode == 0, told.stderr
+    assert "given.csv:2" in told.stderr and 'Did you mean "red"?' in told.stderr
+    (folder / "review.jsonl").write_text("{}\n")
+    for arguments in (["report", folder], ["compare", folder], ["review", folder, "--show"]):
+        assert "review.jsonl:1: this file is damaged" in latte(*arguments, code=2).err
