@@ -51,11 +51,7 @@ class ModelSource:
 
 
 def find_model(
-    settings: BackboneSettings,
-    *,
-    base_dir: Path,
-    model_folder: Callable[[str], Path],
-    cache_dir: Path | None,
+    settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> ModelSource:
     """Return the model that `settings` names, after downloading files that are not cached.
 
@@ -77,9 +73,9 @@ def find_model(
         case "plugin":
             source = _in_folder(model_folder(rest))
         case "hf-hub":
-            source = _on_hub(rest, cache_dir)
+            source = _on_hub(rest)
         case _:
-            source = _by_name(settings, base_dir, cache_dir)
+            source = _by_name(settings, base_dir)
     if brings_weights:
         refuse_unsafe(source.config, settings.model, _WHERE)
     _require_transformers(source)
@@ -96,7 +92,7 @@ def check_model(
     else:
         needs_download = tag is not None and bool(get_pretrained_cfg(name, tag))
     if not needs_download:
-        find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=None)
+        find_model(settings, base_dir=base_dir, model_folder=model_folder)
 
 
 def _in_folder(folder: Path) -> ModelSource:
@@ -138,17 +134,16 @@ def _read_config(path: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def _on_hub(repository: str, cache_dir: Path | None) -> ModelSource:
-    cache = str(cache_dir) if cache_dir else None
+def _on_hub(repository: str) -> ModelSource:
     try:
-        config = download_pretrained_from_hf(repository, CONFIG_FILE, cache_dir=cache)
-        download_pretrained_from_hf(repository, cache_dir=cache)
+        config = download_pretrained_from_hf(repository, CONFIG_FILE)
+        download_pretrained_from_hf(repository)
     except OSError as error:
         raise _not_downloaded(f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repository}", error) from error
     return ModelSource(f"hf-hub:{repository}", _read_config(Path(config)))
 
 
-def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None) -> ModelSource:
+def _by_name(settings: BackboneSettings, base_dir: Path) -> ModelSource:
     name = settings.model.replace("/", "-")
     config = get_model_config(name)  # type: ignore[no-untyped-call]
     if config is None:
@@ -167,9 +162,7 @@ def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None)
         # such as ViT-B-32 have GELU, and open_clip only warns about the difference.
         config["quick_gelu"] = True
     preprocess = {key: tag[key] for key in _PREPROCESS_KEYS if key in tag}
-    return ModelSource(
-        name, config, _download_tag(name, settings.pretrained, cache_dir), preprocess
-    )
+    return ModelSource(name, config, _download_tag(name, settings.pretrained), preprocess)
 
 
 def _unknown_name(model: str, base_dir: Path) -> LatteError:
@@ -211,10 +204,10 @@ def _weights_file(name: str, pretrained: str, base_dir: Path) -> Path:
     return path
 
 
-def _download_tag(name: str, tag: str, cache_dir: Path | None) -> Path:
+def _download_tag(name: str, tag: str) -> Path:
     config = get_pretrained_cfg(name, tag)
     try:
-        path = download_pretrained(config, cache_dir=str(cache_dir) if cache_dir else None)
+        path = download_pretrained(config)
     except (OSError, RuntimeError) as error:
         place = config.get("hf_hub") or config.get("url")
         raise _not_downloaded(f"{name} {tag} ({place})", error) from error
