@@ -26,8 +26,8 @@ from latte.cli.errors import (
 from latte.cli.output import echo
 from latte.cli.shared import HELP_OPTIONS, refuse_several_processes
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean
-from latte.registry.discovery import discover_plugins, import_target, one_line
+from latte.interfaces.errors import did_you_mean, error_line
+from latte.registry.discovery import discover_plugins, import_target
 from latte.registry.plugin import Plugin
 from latte.registry.spec import CommandSpec
 from latte.version import __version__
@@ -144,7 +144,7 @@ def _plugin_command(name: str) -> Any:
         return _command(name, spec.target)
     except Exception as error:
         raise LatteError(
-            f'"latte {name}" of {plugin.package} cannot be used: {one_line(error)}',
+            f'"latte {name}" of {plugin.package} cannot be used: {error_line(error)}',
             hint="the error is in that package: upgrade it, or report it to its authors",
         ) from error
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from latte.interfaces import ImageReference, LatteError
+from latte.interfaces.errors import error_line
 
 Pixels = NDArray[numpy.uint8]
 """8-bit values of an image, (H, W, 3) unless stated otherwise."""
@@ -79,7 +80,9 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # decoders raise anything for a damaged file
-        raise UnreadableImageError(f"damaged or cut short: {_one_line(error)}") from error
+        raise UnreadableImageError(
+            f"damaged or cut short: {error_line(error, with_type=False)}"
+        ) from error
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -100,7 +103,7 @@ def open_image(image: ImageReference) -> Image.Image:
 
 def unreadable_file(error: OSError) -> str:
     """Return the reason why a file could not be read, in one line."""
-    return f"the file cannot be read: {error.strerror or _one_line(error)}"
+    return f"the file cannot be read: {error.strerror or error_line(error, with_type=False)}"
 
 
 def _silence_pillow() -> None:
@@ -152,7 +155,3 @@ def _value_range(image: Image.Image, low: float, high: float) -> tuple[float, fl
         if low >= 0 and high <= top:
             return 0.0, top
     return low, max(high, low + 1)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

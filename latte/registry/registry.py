@@ -27,8 +27,8 @@ from latte.interfaces import (
     PseudoLabeler,
     Reporter,
 )
-from latte.interfaces.errors import nearest
-from latte.registry.discovery import discover_plugins, import_target, one_line
+from latte.interfaces.errors import error_line, nearest
+from latte.registry.discovery import discover_plugins, import_target
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
 from latte.registry.spec import KINDS, Kind
 
@@ -135,7 +135,7 @@ class Registry:
         except LatteError:
             raise
         except Exception as error:
-            raise broken_component(registered, one_line(error)) from error
+            raise broken_component(registered, error_line(error)) from error
         if not folder.is_dir():
             raise broken_component(registered, f"its folder {folder} does not exist")
         return folder
@@ -149,7 +149,7 @@ def _import(registered: Registered, target: str) -> Any:
     except BaseException as error:
         if registered.distribution == BUILTIN_DISTRIBUTION:
             raise
-        raise broken_component(registered, f"{target} failed with {one_line(error)}") from error
+        raise broken_component(registered, f"{target} failed with {error_line(error)}") from error
 
 
 def unknown_component(
