@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from latte.toolkit.mixer import mix as mix
     from latte.toolkit.mixer import mix_descriptions as mix_descriptions
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
+    from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
     from latte.toolkit.streams import full_stream as full_stream
 
 _AT_FIRST_USE = {
@@ -51,6 +52,7 @@ _AT_FIRST_USE = {
     "rows_per_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",
     "shift_to_texts": "latte.toolkit.estimated",
+    "symmetric_graph": "latte.toolkit.neighbours",
 }
 
 __all__ = [

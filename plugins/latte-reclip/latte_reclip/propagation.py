@@ -1,4 +1,4 @@
-"""Label propagation from class nodes over the graph (ReCLIP, section 3.2)."""
+"""Label propagation over the graph of nearest neighbours (ReCLIP, section 3.2)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import nearest_neighbours
-from latte_reclip.graph import propagation_matrix
+from latte.api import nearest_neighbours, symmetric_graph
 from latte_reclip.options import LabelPropagationOptions
 from latte_reclip.projection import class_directions, project
 
@@ -35,6 +34,23 @@ def propagate(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -
     nodes = normalize(nodes, dim=1)
     matrix = propagation_matrix(*nearest_neighbours(nodes, options.neighbours))
     return highest_scores(matrix, len(texts), options)
+
+
+def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
+    """Return S = D^-1/2 W D^-1/2 as a sparse CSR matrix (n, n).
+
+    `cosines` and `indices` (n, k) are each node's nearest neighbours. A holds (cosine + 1) / 2 for
+    them, W is the mean of A and its transpose, and D is the diagonal of the row sums of W.
+    Source: ReCLIP, section 3.2, after Iscen et al. 2019.
+    """
+    # Rounding can make the cosine of opposite vectors smaller than -1.
+    matrix = symmetric_graph(((cosines + 1) / 4).clamp_min(0), indices)
+    entries = matrix.to_sparse_coo()
+    scales = torch.sparse.sum(entries, dim=1).to_dense().rsqrt()
+    scales = scales.where(scales.isfinite(), 0.0)
+    row, column = entries.indices()
+    matrix.values().copy_(scales[row] * matrix.values() * scales[column])
+    return matrix
 
 
 def highest_scores(
