@@ -83,3 +83,8 @@ def __getattr__(name: str) -> Any:
     if name in _AT_FIRST_USE:
         return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those that are not imported yet included."""
+    return [*__all__]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import latte.api
+import latte.api.sources
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
@@ -114,3 +116,7 @@ def test_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     built = run_python(ROOT, "-m", "sphinx", *options)
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "pages/reference/recipe.html").is_file(), sys.version
+    page = (tmp_path / "pages/api.html").read_text(encoding="utf-8")
+    for module in (latte.api, latte.api.sources):
+        names = [f"{module.__name__}.{name}" for name in module.__all__]
+        assert not [name for name in names if f'id="{name}"' not in page]
