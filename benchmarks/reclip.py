@@ -15,8 +15,7 @@ from statistics import median
 
 import torch
 from latte_reclip.options import LabelPropagationOptions
-from latte_reclip.projection import class_directions, project
-from latte_reclip.propagation import Propagated, propagate
+from latte_reclip.propagation import Propagated, class_directions, project, propagate
 from torch import Tensor
 from torch.nn.functional import normalize
 

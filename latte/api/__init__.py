@@ -37,12 +37,10 @@ if TYPE_CHECKING:
     from latte.toolkit.mixer import mix_descriptions as mix_descriptions
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
     from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
-    from latte.toolkit.streams import full_stream as full_stream
 
 _AT_FIRST_USE = {
     "EstimatedPrototypes": "latte.toolkit.estimated",
     "LabelerPrototypes": "latte.toolkit.labeler_prototypes",
-    "full_stream": "latte.toolkit.streams",
     "margin_weights": "latte.toolkit.mixer",
     "mix": "latte.toolkit.mixer",
     "mix_descriptions": "latte.toolkit.mixer",

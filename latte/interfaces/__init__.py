@@ -57,6 +57,7 @@ from latte.interfaces.training import (
     LabelStream,
     Posterior,
     TrainingStart,
+    full_stream,
 )
 
 __all__ = [
@@ -121,4 +122,5 @@ __all__ = [
     "TrainingStart",
     "Verdict",
     "did_you_mean",
+    "full_stream",
 ]

@@ -1,4 +1,4 @@
-"""Label propagation over the graph of nearest neighbours (ReCLIP, section 3.2)."""
+"""Projection and label propagation (ReCLIP, sections 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch.nn.functional import normalize
 
 from latte.api import nearest_neighbours, symmetric_graph
 from latte_reclip.options import LabelPropagationOptions
-from latte_reclip.projection import class_directions, project
 
 COLUMN_BYTES = 2**26
 """Largest size in bytes of a (nodes, classes) matrix; the solver holds five such matrices."""
@@ -34,6 +33,25 @@ def propagate(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -
     nodes = normalize(nodes, dim=1)
     matrix = propagation_matrix(*nearest_neighbours(nodes, options.neighbours))
     return highest_scores(matrix, len(texts), options)
+
+
+def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
+    """Return an orthonormal basis (D, R) of the directions in which the class texts (C, D) differ.
+
+    These are the left singular vectors of the class texts without the first one, which all texts
+    share, and without those after the first `cut_dim`. R = min(D, C, cut_dim) - 1.
+    """
+    left: Tensor = torch.linalg.svd(class_features.T, full_matrices=False).U
+    return left[:, 1:cut_dim]
+
+
+def project(features: Tensor, directions: Tensor) -> Tensor:
+    """Return the coordinates (N, R) of features (N, D) in an orthonormal basis (D, R).
+
+    The results have the same lengths and angles as `features @ directions @ directions.T`, at lower
+    cost. If the basis is empty (a single class), the features are returned unchanged.
+    """
+    return features @ directions if directions.shape[1] else features
 
 
 def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""Reporter `html`: the report of a run as one page."""
+"""Built-in reporters, which write files of a finished run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from latte.api import Reporter, RunResults, run_page, write_text
+from latte.api import NoOptions, Reporter, RunResults, model_card, run_page, write_text
 from latte.components.options import HtmlOptions
 
 
@@ -20,4 +20,14 @@ class HtmlReporter(Reporter[HtmlOptions]):
             thumbnail_size=self.options.thumbnail,
         )
         write_text(path, page)
+        return [path]
+
+
+class ModelCardReporter(Reporter[NoOptions]):
+    """Writes `model/README.md`: model, data, method, measurements and limits."""
+
+    def report(self, results: RunResults) -> list[Path]:
+        """Write the card and return its path."""
+        path = results.folder / "model" / "README.md"
+        write_text(path, model_card(results))
         return [path]
