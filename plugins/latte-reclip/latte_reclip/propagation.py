@@ -63,11 +63,15 @@ def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
     """
     # Rounding can make the cosine of opposite vectors smaller than -1.
     matrix = symmetric_graph(((cosines + 1) / 4).clamp_min(0), indices)
-    entries = matrix.to_sparse_coo()
+    values, column = matrix.values(), matrix.col_indices()
+    row = torch.arange(len(indices), device=column.device)
+    row = row.repeat_interleave(matrix.crow_indices().diff())
+    entries = torch.sparse_coo_tensor(
+        torch.stack([row, column]), values, matrix.shape, is_coalesced=True, check_invariants=False
+    )
     scales = torch.sparse.sum(entries, dim=1).to_dense().rsqrt()
     scales = scales.where(scales.isfinite(), 0.0)
-    row, column = entries.indices()
-    matrix.values().copy_(scales[row] * matrix.values() * scales[column])
+    values.copy_(scales[row] * values * scales[column])
     return matrix
 
 
