@@ -38,6 +38,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
+from latte.run.judging import blend_classifier
 
 LEARNER = "main"
 
@@ -87,7 +88,7 @@ class RecipeMethod:
         verdict = guard.judge(_evidence(folder, classifier, labels))
         if verdict.strength == 1:
             return Answers(labels, test, verdict, labels)
-        taken = blended(folder.texts, classifier, verdict.strength)
+        taken = blend_classifier(folder.texts, classifier, verdict.strength)
         own, test = (classify(taken, one.features) for one in (folder.own, folder.test))
         return Answers(own, test, verdict, labels)
 
@@ -179,19 +180,6 @@ def load_method(path: Path, registry: Registry) -> RecipeMethod:
     """The method that a recipe's file names; its images and CLIP are not read."""
     unread = {"IMAGES": ".", "CLASSES": "."}
     return method_of(load_recipe(path, registry, environment=unread | dict(os.environ)), registry)
-
-
-def blended(texts: Tensor, classifier: Classifier, strength: float) -> Classifier:
-    """The classifier whose logits are `1 - strength` of zero-shot's and `strength` of the other's.
-
-    Exact where both have one logit scale and the classifier has one row per class.
-    """
-    rows = torch.arange(len(texts))
-    if strength == 0:
-        return Classifier(texts, rows)
-    order = classifier.owners.argsort()
-    bias = None if classifier.bias is None else strength * classifier.bias[order]
-    return Classifier(torch.lerp(texts, classifier.weights[order], strength), rows, bias)
 
 
 def classify(classifier: Classifier, features: Tensor) -> Tensor:

@@ -14,10 +14,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 import torch
-from latte_reclip.benchmark import features
 from latte_reclip.options import LabelPropagationOptions
-from latte_reclip.projection import class_directions, project
-from latte_reclip.propagation import Propagated, propagate
+from latte_reclip.propagation import Propagated, class_directions, project, propagate
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -51,6 +49,14 @@ class Side(Timed):
     def measure(self) -> None:
         """Once by the clock."""
         self.found = self.run(lambda: self._way(self._images))
+
+
+def features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return random unit texts (C, D), and unit images (N, D) scattered around these texts."""
+    generator = torch.Generator().manual_seed(0)
+    texts = normalize(torch.randn(classes, width, generator=generator), dim=1)
+    noise = torch.randn(images, width, generator=generator).mul_(width**-0.5)
+    return texts, normalize(noise.add_(texts[torch.arange(images) % classes]), dim=1)
 
 
 def dense(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -> Propagated:

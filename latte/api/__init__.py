@@ -39,12 +39,11 @@ if TYPE_CHECKING:
     from latte.toolkit.mixer import mix as mix
     from latte.toolkit.mixer import mix_descriptions as mix_descriptions
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
-    from latte.toolkit.streams import full_stream as full_stream
+    from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
 
 _AT_FIRST_USE = {
     "EstimatedPrototypes": "latte.toolkit.estimated",
     "LabelerPrototypes": "latte.toolkit.labeler_prototypes",
-    "full_stream": "latte.toolkit.streams",
     "margin_weights": "latte.toolkit.mixer",
     "mix": "latte.toolkit.mixer",
     "mistakes_page": "latte.report.page.mistakes",
@@ -56,6 +55,7 @@ _AT_FIRST_USE = {
     "rows_per_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",
     "shift_to_texts": "latte.toolkit.estimated",
+    "symmetric_graph": "latte.toolkit.neighbours",
 }
 
 __all__ = [
@@ -86,3 +86,8 @@ def __getattr__(name: str) -> Any:
     if name in _AT_FIRST_USE:
         return getattr(importlib.import_module(_AT_FIRST_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those that are not imported yet included."""
+    return [*__all__]

@@ -27,18 +27,18 @@ def weights_files(place: str) -> tuple[str, Sequence[str]]:
     return repository, (*safe, file)
 
 
-def cached_file(repository: str, files: Sequence[str], cache_dir: Path | None) -> Path | None:
+def cached_file(repository: str, files: Sequence[str]) -> Path | None:
     """Return the first of `files` that is in the cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     for file in files:
-        found = try_to_load_from_cache(repository, file, cache_dir=cache_dir)
+        found = try_to_load_from_cache(repository, file)
         if isinstance(found, str):
             return Path(found)
     return None
 
 
-def fetch(repository: str, files: Sequence[str], cache_dir: Path | None) -> Path:
+def fetch(repository: str, files: Sequence[str]) -> Path:
     """Return the first of `files` that the repository has, downloaded unless it is cached.
 
     Raises `OSError` if the hub does not answer within seconds, or does not have the file.
@@ -46,7 +46,7 @@ def fetch(repository: str, files: Sequence[str], cache_dir: Path | None) -> Path
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    cached = cached_file(repository, files, cache_dir)
+    cached = cached_file(repository, files)
     if cached is not None:
         return cached
     for file in files:
@@ -56,7 +56,7 @@ def fetch(repository: str, files: Sequence[str], cache_dir: Path | None) -> Path
             continue
         except Exception as error:
             raise OSError(_first_line(error)) from error
-        return Path(hf_hub_download(repository, file, cache_dir=cache_dir))
+        return Path(hf_hub_download(repository, file))
     raise OSError(f"{repository} has no {' or '.join(files)}")
 
 
@@ -73,7 +73,7 @@ def answers(repository: str) -> bool:
     return True
 
 
-def cached_models(cache_dir: Path | None) -> list[str]:
+def cached_models() -> list[str]:
     """Return the cached models, as a recipe names them."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -83,13 +83,13 @@ def cached_models(cache_dir: Path | None) -> list[str]:
         if not place or name.endswith("-quickgelu"):
             continue
         repository, files = weights_files(place)
-        if cached_file(repository, files, cache_dir):
+        if cached_file(repository, files):
             found.append(f"{name} (pretrained: {tag})")
             named.add(repository)
-    configs = Path(cache_dir or HF_HUB_CACHE).glob(f"models--*/snapshots/*/{CONFIG_FILE}")
+    configs = Path(HF_HUB_CACHE).glob(f"models--*/snapshots/*/{CONFIG_FILE}")
     for config in sorted(configs):
         repository = config.parts[-4].removeprefix("models--").replace("--", "/")
-        if repository not in named and cached_file(repository, WEIGHTS_FILES, cache_dir):
+        if repository not in named and cached_file(repository, WEIGHTS_FILES):
             found.append(f"hf-hub:{repository}")
             named.add(repository)
     return found

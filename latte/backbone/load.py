@@ -22,7 +22,6 @@ def load_backbone(
     device: str,
     base_dir: Path,
     model_folder: Callable[[str], Path],
-    cache_dir: Path | None = None,
 ) -> OpenClipBackbone:
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
@@ -34,17 +33,15 @@ def load_backbone(
         device: a torch device.
         base_dir: the folder that relative paths in `settings` start from.
         model_folder: returns the folder of a plugin's model from the NAME in `plugin:NAME`.
-        cache_dir: the folder for downloads; None for the default caches of the libraries.
 
     Raises:
         LatteError: if the model does not exist, or its weights do not fit its architecture.
     """
-    source = find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=cache_dir)
-    cache = str(cache_dir) if cache_dir else None
+    source = find_model(settings, base_dir=base_dir, model_folder=model_folder)
     try:
         with restricted(offline=_is_complete(source)):
-            model = _create(source, cache)
-            tokenizer = get_tokenizer(source.name, cache_dir=cache)
+            model = _create(source)
+            tokenizer = get_tokenizer(source.name)
     except Exception as error:  # open_clip, timm and transformers raise many types
         raise _not_loaded(settings, source, error) from error
     return OpenClipBackbone(
@@ -60,7 +57,7 @@ def _is_complete(source: ModelSource) -> bool:
     return source.text_repository is None or not answers(source.text_repository)
 
 
-def _create(source: ModelSource, cache: str | None) -> Any:
+def _create(source: ModelSource) -> Any:
     overrides: dict[str, Any] = {}
     if source.text_folder is not None:
         # open_clip passes hf_model_name unchanged to transformers, which would resolve a path from
@@ -75,7 +72,6 @@ def _create(source: ModelSource, cache: str | None) -> Any:
         pretrained=str(source.weights) if source.weights else None,
         force_quick_gelu=bool(source.config.get("quick_gelu")),
         force_preprocess_cfg=dict(source.preprocess),
-        cache_dir=cache,
         require_pretrained=True,
         weights_only=True,
         **overrides,

@@ -52,11 +52,7 @@ class ModelSource:
 
 
 def find_model(
-    settings: BackboneSettings,
-    *,
-    base_dir: Path,
-    model_folder: Callable[[str], Path],
-    cache_dir: Path | None,
+    settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> ModelSource:
     """Return the model that `settings` names, after downloading files that are not cached.
 
@@ -78,9 +74,9 @@ def find_model(
         case "plugin":
             source = _in_folder(model_folder(rest))
         case "hf-hub":
-            source = _on_hub(rest, cache_dir)
+            source = _on_hub(rest)
         case _:
-            source = _by_name(settings, base_dir, cache_dir)
+            source = _by_name(settings, base_dir)
     if brings_weights:
         refuse_unsafe(source.config, settings.model, _WHERE)
     _require_transformers(source)
@@ -97,7 +93,7 @@ def check_model(
     else:
         needs_download = tag is not None and bool(weight_tag(name, tag))
     if not needs_download:
-        find_model(settings, base_dir=base_dir, model_folder=model_folder, cache_dir=None)
+        find_model(settings, base_dir=base_dir, model_folder=model_folder)
 
 
 def _in_folder(folder: Path) -> ModelSource:
@@ -139,17 +135,17 @@ def _read_config(path: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def _on_hub(repository: str, cache_dir: Path | None) -> ModelSource:
+def _on_hub(repository: str) -> ModelSource:
     try:
-        config = fetch(repository, [CONFIG_FILE], cache_dir)
-        fetch(repository, WEIGHTS_FILES, cache_dir)
+        config = fetch(repository, [CONFIG_FILE])
+        fetch(repository, WEIGHTS_FILES)
     except OSError as error:
         what = f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repository}"
-        raise _not_downloaded(what, error, cache_dir) from error
+        raise _not_downloaded(what, error) from error
     return ModelSource(f"hf-hub:{repository}", _read_config(config))
 
 
-def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None) -> ModelSource:
+def _by_name(settings: BackboneSettings, base_dir: Path) -> ModelSource:
     name = settings.model.replace("/", "-")
     config = model_config(name)
     if config is None:
@@ -168,9 +164,7 @@ def _by_name(settings: BackboneSettings, base_dir: Path, cache_dir: Path | None)
         # such as ViT-B-32 have GELU, and open_clip only warns about the difference.
         config["quick_gelu"] = True
     preprocess = {key: tag[key] for key in _PREPROCESS_KEYS if key in tag}
-    return ModelSource(
-        name, config, _download_tag(name, settings.pretrained, cache_dir), preprocess
-    )
+    return ModelSource(name, config, _download_tag(name, settings.pretrained), preprocess)
 
 
 def _unknown_name(model: str, base_dir: Path) -> LatteError:
@@ -210,24 +204,23 @@ def _weights_file(name: str, tag: str, base_dir: Path) -> Path:
     return path
 
 
-def _download_tag(name: str, tag: str, cache_dir: Path | None) -> Path:
+def _download_tag(name: str, tag: str) -> Path:
     config = weight_tag(name, tag)
     place = config.get("hf_hub")
     try:
         if place:
-            return fetch(*weights_files(place), cache_dir)
+            return fetch(*weights_files(place))
         from open_clip.pretrained import download_pretrained
 
-        cache = str(cache_dir) if cache_dir else None
-        return Path(download_pretrained(dict(config), cache_dir=cache))
+        return Path(download_pretrained(dict(config)))
     except (OSError, RuntimeError) as error:
         what = f"{name} {tag} ({place or config.get('url')})"
-        raise _not_downloaded(what, error, cache_dir) from error
+        raise _not_downloaded(what, error) from error
 
 
-def _not_downloaded(what: str, error: Exception, cache_dir: Path | None) -> LatteError:
+def _not_downloaded(what: str, error: Exception) -> LatteError:
     reason = str(error).strip().splitlines()[0]
-    cached = cached_models(cache_dir)
+    cached = cached_models()
     ways = [
         f"local-dir:FOLDER, a folder with {CONFIG_FILE} and {WEIGHTS_FILE}",
         "plugin:tiny, a tiny CLIP to try latte with",

@@ -27,13 +27,12 @@ from latte.cli.errors import (
 from latte.cli.output import echo
 from latte.cli.shared import HELP_OPTIONS, refuse_several_processes
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean
+from latte.interfaces.errors import did_you_mean, error_line
 from latte.registry.discovery import (
     STRICT_HINT,
     discover_plugins,
     import_target,
     is_strict,
-    one_line,
     raise_plugin_error,
 )
 from latte.registry.plugin import Plugin
@@ -166,7 +165,7 @@ def _plugin_command(name: str) -> Any:
         if is_strict():
             raise_plugin_error(plugin.package, error)
         raise LatteError(
-            f'"latte {name}" of {plugin.package} cannot be used: {one_line(error)}',
+            f'"latte {name}" of {plugin.package} cannot be used: {error_line(error)}',
             hint="the error is in that package: upgrade it, or report it to its authors\n  "
             + STRICT_HINT,
         ) from error

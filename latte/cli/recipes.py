@@ -56,7 +56,7 @@ def new(
     model: ModelOption = None,
 ) -> None:
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
-    from latte.data.enough import quick_look
+    from latte.data.few_images import quick_look
     from latte.new.adapting import check_method
     from latte.new.choices import choose, this_machine
     from latte.new.images import look_at
@@ -170,7 +170,7 @@ def _warn(recipe: Recipe, registry: Registry) -> None:
     Only datasets that latte itself provides are checked, because listing a plugin's dataset may
     be slow. Missing datasets are skipped.
     """
-    from latte.data.enough import warn_of_few
+    from latte.data.few_images import warn_of_few
     from latte.registry.plugin import BUILTIN_DISTRIBUTION
     from latte.run.workspace import check_sending, unloaded_dataset
 

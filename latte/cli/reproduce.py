@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from latte.interfaces import Progress
     from latte.registry.registry import Registry
     from latte.report.comparison.published import Beside, Own, Published
-    from latte.report.comparison.tables import Cell, Table
+    from latte.report.comparison.reproduction import Cell, Table
     from latte.run.sweep import PlannedRun
 
 _ABSENT = "–"
@@ -55,7 +55,12 @@ def reproduce(
     from latte.cli.progress import make_progress
     from latte.cli.sweep import end_with_failures, run_all
     from latte.registry.registry import load_registry
-    from latte.report.comparison.tables import changes_of, chosen_datasets, read_changes, read_table
+    from latte.report.comparison.reproduction import (
+        changes_of,
+        chosen_datasets,
+        read_changes,
+        read_table,
+    )
     from latte.run.sweep import parse_seeds
 
     registry = load_registry()
@@ -93,7 +98,7 @@ def _plan(
     limit: int | None,
 ) -> tuple[list[Cell], dict[str, str]]:
     """Return the table's cells with their runs, and for each missing dataset the reason."""
-    from latte.report.comparison.tables import plan_dataset, why_absent
+    from latte.report.comparison.reproduction import plan_dataset, why_absent
 
     cells: list[Cell] = []
     absent: dict[str, str] = {}

@@ -169,14 +169,14 @@ REPORTERS = (
     ComponentSpec(
         kind="reporter",
         name="html",
-        target="latte.components.reporters.html:HtmlReporter",
+        target="latte.components.reporters:HtmlReporter",
         options="latte.components.options:HtmlOptions",
         summary="one self-contained page: accuracy, curves, classes, gallery",
     ),
     ComponentSpec(
         kind="reporter",
         name="model-card",
-        target="latte.components.reporters.model_card:ModelCardReporter",
+        target="latte.components.reporters:ModelCardReporter",
         summary="README.md beside the exported model: data, method, numbers, limits",
     ),
 )

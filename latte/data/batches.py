@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 
 from latte.data.cache import ImageCache
-from latte.data.prefetch import image_threads, ordered_map
+from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map
 from latte.data.views import TrainingView, normalise
 from latte.interfaces import PixelFormat
 from latte.toolkit.seeds import seed_from
-
-_BATCHES_AHEAD = 2
 
 
 def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
@@ -83,7 +81,7 @@ def _prefetched(
     def one(indices: Tensor) -> tuple[Tensor, Tensor]:
         return indices, build(images, indices.tolist())
 
-    built = ordered_map(one, batches, threads=1, ahead=_BATCHES_AHEAD)
+    built = ordered_map(one, batches, threads=1, ahead=BATCHES_AHEAD)
     try:
         for batch in built:  # noqa: UP028 - `yield from` would close `built` first, and wait
             yield batch

@@ -20,7 +20,7 @@ from latte.data.augmentation import (
     rounded_amount,
 )
 from latte.data.cache import ImageCache
-from latte.data.prefetch import ordered_map
+from latte.data.prefetch import BATCHES_AHEAD, ordered_map
 from latte.data.views import TrainingView, normalise
 from latte.interfaces import LatteError, Progress
 from latte.interfaces.settings import TrainSettings
@@ -30,7 +30,6 @@ _MEMORY_SHARE = 0.25
 """Largest share of a GPU's total memory for images. The free memory would differ between runs."""
 _CHUNK = 64
 """Number of crops that are padded to one size and resized together."""
-_BATCHES_AHEAD = 2
 
 
 def make_device_views(
@@ -120,7 +119,7 @@ class DeviceViews:
         def sample(indices: Tensor) -> tuple[Tensor, list[Augmentation]]:
             return indices, self._augmentations(indices, epoch)
 
-        with closing(ordered_map(sample, batches, threads=1, ahead=_BATCHES_AHEAD)) as sampled:
+        with closing(ordered_map(sample, batches, threads=1, ahead=BATCHES_AHEAD)) as sampled:
             for indices, augmentations in sampled:
                 yield indices, self._views(indices, augmentations)
 

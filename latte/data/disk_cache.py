@@ -32,12 +32,11 @@ import PIL
 from PIL import features
 
 from latte.data.images import Pixels
-from latte.interfaces import LatteError
+from latte.io.environment import positive_number
 from latte.io.files import remove_leftovers, temporary_beside
 
-BOUND_VARIABLE = "LATTE_IMAGE_CACHE"
-DEFAULT_GIBIBYTES = 20.0
-
+_VARIABLE = "LATTE_IMAGE_CACHE"
+_DEFAULT_GIBIBYTES = 20.0
 _SUFFIX = ".pixels"
 _FILE_BYTES = 256 * 1024**2
 _UNUSED_SECONDS = 3600
@@ -52,17 +51,9 @@ _DECODER = f"{PIL.__version__}-{features.version('jpg')}"
 
 def bound_from_environment() -> int:
     """Return the size limit in bytes; `LATTE_IMAGE_CACHE` is in GiB. Raises `LatteError`."""
-    written = os.environ.get(BOUND_VARIABLE, str(DEFAULT_GIBIBYTES))
-    try:
-        gibibytes = float(written)
-    except ValueError:
-        gibibytes = math.nan
-    if not (math.isfinite(gibibytes) and gibibytes >= 0):
-        raise LatteError(
-            f"{BOUND_VARIABLE} is {written!r}, not a number of GiB",
-            hint=f"export {BOUND_VARIABLE}=20, or 0 to keep decoded images in memory alone",
-        )
-    return int(gibibytes * 1024**3)
+    without = "keep decoded images in memory alone"
+    found = positive_number(os.environ, _VARIABLE, _DEFAULT_GIBIBYTES, "GiB", without=without)
+    return int(found * 1024**3)
 
 
 class DiskStore:

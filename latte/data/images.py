@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from latte.data.formats import suffix_by_content
 from latte.interfaces import ImageReference, LatteError
+from latte.interfaces.errors import error_line
 from latte.io.files import digest
 
 Pixels = NDArray[numpy.uint8]
@@ -89,7 +90,9 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # decoders raise anything for a damaged file
-        raise UnreadableImageError(f"damaged or cut short: {_one_line(error)}") from error
+        raise UnreadableImageError(
+            f"damaged or cut short: {error_line(error, with_type=False)}"
+        ) from error
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -131,9 +134,9 @@ def read_image(image: ImageReference) -> bytes:
     try:
         return image.read_bytes()
     except OSError as error:
-        reason = error.strerror or _one_line(error)
+        reason = error.strerror or error_line(error, with_type=False)
     except ValueError as error:  # a name that no file can have
-        reason = _one_line(error)
+        reason = error_line(error, with_type=False)
     raise UnreadableImageError(f"the file cannot be read: {reason}", where=image.id)
 
 
@@ -219,7 +222,3 @@ def _value_range(image: Image.Image, low: float, high: float) -> tuple[float, fl
         if low >= 0 and high <= top:
             return 0.0, top
     return low, max(high, low + 1)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

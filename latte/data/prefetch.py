@@ -12,6 +12,9 @@ from typing import TypeVar
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
+BATCHES_AHEAD = 2
+"""Number of batches that are prepared in advance."""
+
 
 def image_threads(*, alone: bool = False) -> int:
     """Return the number of threads that prepare images: 2 to 4, because more slow down training.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from latte.distributed.group import barrier, entered
 from latte.distributed.watchdog import Watchdog, error_to_report
 from latte.interfaces import LatteError
+from latte.io.environment import positive_number
 
 PATIENCE_VARIABLE = "LATTE_PATIENCE"
 _DEFAULT_PATIENCE = 600.0
@@ -39,21 +39,8 @@ def start_of(environment: Mapping[str, str]) -> Start | None:
     rank, world_size = environment.get("RANK", ""), environment.get("WORLD_SIZE", "")
     if not (rank.isdecimal() and world_size.isdecimal()) or int(world_size) < 2:
         return None
-    return Start(int(rank), int(world_size), _patience(environment))
-
-
-def _patience(environment: Mapping[str, str]) -> float:
-    written = environment.get(PATIENCE_VARIABLE, str(_DEFAULT_PATIENCE))
-    try:
-        seconds = float(written)
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise LatteError(
-            f"{PATIENCE_VARIABLE} is {written!r}, not a number of seconds",
-            hint=f"export {PATIENCE_VARIABLE}={_DEFAULT_PATIENCE:g}",
-        )
-    return seconds
+    patience = positive_number(environment, PATIENCE_VARIABLE, _DEFAULT_PATIENCE, "seconds")
+    return Start(int(rank), int(world_size), patience)
 
 
 def local_device(wanted: str) -> str:

@@ -54,7 +54,7 @@ class Diagnostics:
 def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnostics:
     """Return the measures of a classifier from unscaled similarities (N, C) of N > 0 images."""
     found = in_blocks(similarities)
-    blocks = [_figures(block.detach().float(), logit_scale) for block in found]
+    blocks = [confidence_and_margin(block, logit_scale) for block in found]
     confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))
     return Diagnostics(
         confidence=confidences.mean().item(),
@@ -62,8 +62,9 @@ def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnos
     )
 
 
-def _figures(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor]:
+def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor]:
     """Return the probability of each image's top class, and the margin, each (B,)."""
+    similarities = similarities.detach().float()
     confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
     best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
     return confidences, best[:, 0] - best[:, -1]

@@ -23,7 +23,7 @@ from latte.interfaces.descriptions import (
     Refusal,
     Scope,
 )
-from latte.interfaces.errors import LatteError, RecipeErrors
+from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
 from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
@@ -58,6 +58,7 @@ from latte.interfaces.training import (
     LabelStream,
     Posterior,
     TrainingStart,
+    full_stream,
 )
 
 __all__ = [
@@ -122,4 +123,6 @@ __all__ = [
     "TrainableGroup",
     "TrainingStart",
     "Verdict",
+    "did_you_mean",
+    "full_stream",
 ]

@@ -46,6 +46,16 @@ class RecipeErrors(LatteError):  # noqa: N818 - holds several errors
         super().__init__("\n".join(str(error) for error in errors))
 
 
+def error_line(error: BaseException, *, with_type: bool = True) -> str:
+    """Return an error's type and message, such as `ImportError: no module named x`.
+
+    The result is one line of at most 200 characters. An error without a message gives its type.
+    """
+    name, message = type(error).__name__, " ".join(str(error).split())
+    line = f"{name}: {message}" if message and with_type else message or name
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return the name most similar to `name`, ignoring case; None if none is similar."""
     by_folded = {candidate.casefold(): candidate for candidate in names}
@@ -54,6 +64,12 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return `Did you mean "..."?` with the nearest name, or an empty string."""
+    """Return `Did you mean "..."?` with the nearest name, or an empty string.
+
+    Example:
+        >>> from latte.api import did_you_mean
+        >>> did_you_mean("gaurd", ["guard", "gate"])
+        'Did you mean "guard"?'
+    """
     match = nearest(name, names)
     return f'Did you mean "{match}"?' if match else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from latte.data.enough import warn_of_few
+from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
 from latte.data.source_options import CLASS_FOLDERS
 from latte.data.sources.classes import ClassLookup, read_class_names

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from latte.data.enough import quick_look
+from latte.data.few_images import quick_look
 from latte.data.source_options import CLASS_FOLDERS
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS

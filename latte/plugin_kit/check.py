@@ -17,8 +17,8 @@ from packaging.utils import canonicalize_name
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from latte.interfaces import LatteError, Options, Progress
+from latte.interfaces.errors import error_line
 from latte.plugin_kit.write import KIND_FACTS
-from latte.registry.discovery import one_line
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
 from latte.registry.registry import Registry
 
@@ -65,7 +65,7 @@ def _schema(registry: Registry, one: Registered) -> None:
     try:
         schema = model.model_json_schema()
     except PydanticInvalidForJsonSchema as error:
-        raise LatteError(one_line(error)) from error
+        raise LatteError(error_line(error)) from error
     silent = [
         name for name, field in model.model_fields.items() if not (field.description or "").strip()
     ]

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from latte.data.images import UnreadableImageError, decode_image, read_image, upright_rgb
-from latte.data.prefetch import image_threads, ordered_map
+from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map
 from latte.data.scan import SkippedImage
 from latte.data.sources.left_out import LeftOut
 from latte.data.sources.walk import iterate_images
@@ -33,9 +33,6 @@ from latte.io.paths import path_as_text
 from latte.run.adapted import Adapted
 
 Unreadable = Callable[[SkippedImage], None]
-
-_BATCHES_AHEAD = 2
-"""Number of batches of decoded images in memory."""
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", Image.Image]
 Images: TypeAlias = ImageSource | Iterable[Union[ImageSource, "Images"]]
@@ -134,7 +131,7 @@ def encode_stream(
     formats = list(dict.fromkeys(member.backbone.pixel_format for member in adapted.members))
     read = partial(_read, formats=formats)
     threads = image_threads(alone=torch.cuda.is_available())
-    ahead = max(threads, _BATCHES_AHEAD * batch_size)
+    ahead = max(threads, BATCHES_AHEAD * batch_size)
     results = ordered_map(read, images, threads=threads, ahead=ahead)
     readable = _readable(results, on_unreadable)
     try:

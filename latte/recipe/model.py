@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,23 @@ class Recipe:
         return self.path.parent
 
     @property
+    def choices(self) -> tuple[Choice, ...]:
+        """All components of all kinds, without those of controls."""
+        return tuple(_choices(getattr(self, one.name) for one in fields(self)))
+
+    @property
     def asked(self) -> dict[str, str]:
         """Label of the describer to ask, by description label; empty if there is no describer."""
         first = next((one.label for one in self.describers), None)
         asked = {choice.label: choice.by or first for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}
+
+
+def _choices(values: Iterable[object]) -> Iterator[Choice]:
+    for value in values:
+        if isinstance(value, Choice):
+            yield value
+        elif isinstance(value, LearnerChoice):
+            yield from _choices((value.prototypes, value.loss))
+        elif isinstance(value, tuple):
+            yield from _choices(value)

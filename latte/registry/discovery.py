@@ -26,7 +26,7 @@ import pluggy
 from packaging.utils import canonicalize_name
 
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean
+from latte.interfaces.errors import did_you_mean, error_line
 from latte.io.files import write_json
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.spec import (
@@ -152,7 +152,7 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
     if isinstance(error, Exception):
         error.add_note(f"In plugin {package}.")
         raise error
-    stopped = RuntimeError(f"a plugin raised {one_line(error)}")
+    stopped = RuntimeError(f"a plugin raised {error_line(error)}")
     stopped.add_note(f"In plugin {package}.")
     raise stopped from error
 
@@ -164,7 +164,7 @@ def _failed(one: _Installed, error: BaseException, declared: Sequence[object]) -
         one.distribution,
         one.version,
         "incompatible" if isinstance(error, IncompatiblePluginError) else "broken",
-        error=error.what if isinstance(error, LatteError) else one_line(error),
+        error=error.what if isinstance(error, LatteError) else error_line(error),
         detail=None if expected else "".join(traceback.format_exception(error)),
         specs=tuple(spec for spec in declared if isinstance(spec, ComponentSpec)),
     )
@@ -288,12 +288,6 @@ def import_target(target: str) -> Any:
     module, _, name = target.partition(":")
     with contextlib.redirect_stdout(sys.stderr):
         return getattr(importlib.import_module(module), name)
-
-
-def one_line(error: BaseException) -> str:
-    """Return type and first line of an error, such as `ImportError: no module named x`."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:

@@ -27,13 +27,12 @@ from latte.interfaces import (
     PseudoLabeler,
     Reporter,
 )
-from latte.interfaces.errors import nearest
+from latte.interfaces.errors import error_line, nearest
 from latte.registry.discovery import (
     STRICT_HINT,
     discover_plugins,
     import_target,
     is_strict,
-    one_line,
     raise_plugin_error,
 )
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
@@ -143,7 +142,7 @@ class Registry:
         except LatteError:
             raise
         except Exception as error:
-            raise failed_component(registered, one_line(error), error) from error
+            raise failed_component(registered, error_line(error), error) from error
         if not folder.is_dir():
             raise broken_component(registered, f"its folder {folder} does not exist")
         return folder
@@ -157,7 +156,7 @@ def _import(registered: Registered, target: str) -> Any:
     except BaseException as error:
         if registered.distribution == BUILTIN_DISTRIBUTION:
             raise
-        cause = f"{target} failed with {one_line(error)}"
+        cause = f"{target} failed with {error_line(error)}"
         raise failed_component(registered, cause, error) from error
 
 

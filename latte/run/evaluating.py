@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latte import distributed
+from latte.evaluate.calibration import calibration_error, expected_accuracy, matching_scale
 from latte.evaluate.metrics import to_json
 from latte.evaluate.predictions import (
     ClassScore,
@@ -22,12 +23,11 @@ from latte.evaluate.predictions import (
 )
 from latte.evaluate.priors import present_classes
 from latte.evaluate.similarities import Similarities
-from latte.interfaces import PresentNames
+from latte.interfaces import Calibration, PresentNames
 from latte.io.files import write_atomically, write_json
 from latte.results.finished import PSEUDO_LABEL_COLUMNS, FinishedRun
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted
-from latte.run.calibrating import calibrate, write_calibration
 from latte.run.corrections import read_corrections
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
@@ -40,6 +40,10 @@ LEAST_CERTAIN = 200
 """Number of least certain training images in `uncertain.jsonl`."""
 MOST_CLASSES = 5
 """Number of likeliest classes per training image; used to estimate which classes occur."""
+_ENOUGH = 10_000
+"""Number of training images that suffice; more images only make the estimate slower."""
+_MOST_NUMBERS = 2**25
+"""Largest number of similarities (images x classes); many classes mean fewer images."""
 
 
 @dataclass(frozen=True)
@@ -161,15 +165,44 @@ def _label_training(
     found: _Classified,
 ) -> tuple[float, _Answers]:
     """Write `calibration.json` and `pseudo_labels.csv`; return the scale and the answers."""
-    similarities = (found.training, found.evaluation.similarities)
-    calibration = calibrate(workspace, zero_shot, found.logit_scale, similarities, images.labels)
-    write_calibration(folder, calibration)
+    calibration = _calibrate(workspace, zero_shot, found, images.labels)
+    write_json(folder.calibration, asdict(calibration))
     answers = _answers(found, calibration.scale)
     given = read_corrections(workspace, images)
     if given is not None:
         answers = answers.corrected(given)
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, answers)
     return calibration.scale, answers
+
+
+def _calibrate(
+    workspace: Workspace, zero_shot: ZeroShot, found: _Classified, labels: Sequence[int]
+) -> Calibration:
+    """Find the scale on the training images.
+
+    `labels`, the true classes of the evaluation images, serve only to measure the calibration
+    error; they are empty if the images have no labels.
+    """
+    enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
+    every = -(-found.training.images // enough)
+    training = found.training.block(slice(None, None, every))
+    frozen = zero_shot.training[::every] @ zero_shot.class_features.T
+    frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
+    expected = expected_accuracy((frozen * frozen_scale).softmax(dim=1), training.argmax(dim=1))
+    scale = matching_scale(training, expected, found.logit_scale)
+    calibration = Calibration(scale, found.logit_scale, expected, len(training))
+    if not labels:
+        return calibration
+    return _with_errors(calibration, found.evaluation.similarities, torch.tensor(labels))
+
+
+def _with_errors(found: Calibration, similarities: Similarities, labels: Tensor) -> Calibration:
+    right = similarities.labels() == labels
+    errors = []
+    for scale in (found.scale, found.logit_scale):
+        confidence = [(block * scale).softmax(dim=1).amax(dim=1) for block in similarities]
+        errors.append(calibration_error(torch.cat(confidence), right))
+    return replace(found, error=errors[0], uncalibrated_error=errors[1])
 
 
 def _answers(found: _Classified, scale: float) -> _Answers:

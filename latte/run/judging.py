@@ -151,25 +151,32 @@ def _blend(
 ) -> Adapted:
     """Blend zero-shot and candidate into the run's classifier, at a strength s from 0 to below 1.
 
-    Strength 0 gives the frozen CLIP with its class texts as prototypes. Above 0 each prototype w
-    becomes (1 - s) t + s w, with the text feature t of its class, and a bias b becomes s b. This
-    mixes the similarities; it also mixes the logits, because CLIP was not trained and all
-    logits have the scale of the frozen CLIP.
+    Strength 0 gives the frozen CLIP with its class texts as prototypes. Above 0 the similarities
+    are mixed; this also mixes the logits, because CLIP was not trained and all logits have the
+    scale of the frozen CLIP.
     """
     if strength == 0:
         member = Member("zero-shot", workspace.frozen_clip, zero_shot.classifier)
         return Adapted(candidate.class_names, (member,))
-    members = []
-    for member in candidate.members:
-        own = member.classifier
-        texts = zero_shot.class_features[own.owners].to(own.weights)
-        mixed = Classifier(
-            (1 - strength) * texts + strength * own.weights,
-            own.owners,
-            None if own.bias is None else strength * own.bias,
-        )
-        members.append(Member(member.name, member.backbone, mixed))
+    texts = zero_shot.class_features
+    members = (
+        Member(one.name, one.backbone, blend_classifier(texts, one.classifier, strength))
+        for one in candidate.members
+    )
     return Adapted(candidate.class_names, tuple(members))
+
+
+def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classifier:
+    """Mix the class texts (C, D) and a classifier, at a strength s from 0 to 1.
+
+    Each prototype w becomes (1 - s) t + s w, with the text feature t of its class, and a bias b
+    becomes s b.
+    """
+    return Classifier(
+        (1 - strength) * texts[own.owners].to(own.weights) + strength * own.weights,
+        own.owners,
+        None if own.bias is None else strength * own.bias,
+    )
 
 
 def _save(

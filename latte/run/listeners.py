@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from latte.interfaces import Figures, Progress, Reporter, RunStart, StageEnd
+from latte.interfaces.errors import error_line
 
 Rows = Sequence[Mapping[str, Any]]
 _POSITIONS = ("event", "step", "epoch")
@@ -59,7 +60,7 @@ class Listeners:
             except Exception as error:
                 self._listening.remove((name, reporter))
                 self._progress.say(
-                    f"warning: reporter {name} failed in {hook} ({_one_line(error)}); "
+                    f"warning: reporter {name} failed in {hook} ({error_line(error)}); "
                     "the run goes on without telling it more"
                 )
 
@@ -67,9 +68,3 @@ class Listeners:
 def _figures(row: Mapping[str, Any]) -> Figures:
     values = {name: float(value) for name, value in row.items() if name not in _POSITIONS}
     return Figures(row["step"], row["epoch"], values)
-
-
-def _one_line(error: Exception) -> str:
-    """Return the type and message of an error, in one line of at most 200 characters."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= 200 else text[:199] + "…"

@@ -14,7 +14,7 @@ from typing import Any
 
 from latte import distributed
 from latte.interfaces import LatteError
-from latte.recipe.model import Choice, Recipe
+from latte.recipe.model import Recipe
 from latte.results.folder import RunFolder
 from latte.version import __version__
 
@@ -50,9 +50,7 @@ def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "plugins": dict(
-            sorted({one.distribution: one.version for one in _choices(recipe)}.items())
-        ),
+        "plugins": dict(sorted({one.distribution: one.version for one in recipe.choices}.items())),
         "device": device,
         "device_name": str(torch.cuda.get_device_name(device))
         if device.startswith("cuda")
@@ -62,15 +60,6 @@ def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
         "processes": distributed.world_size(),
         "seed": recipe.general.seed,
     }
-
-
-def _choices(recipe: Recipe) -> list[Choice]:
-    learners = [
-        one for learner in recipe.learners for one in (learner.prototypes, learner.loss) if one
-    ]
-    optional = [recipe.guard] if recipe.guard else []
-    texts = (*recipe.describers, *recipe.descriptions, *recipe.gates)
-    return [recipe.dataset, *optional, *texts, *recipe.labels, *recipe.reporters, *learners]
 
 
 def _version(package: str) -> str | None:

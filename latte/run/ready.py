@@ -38,7 +38,7 @@ def fetch_model(
     if not needed or folder.finished("zero-shot") is not None:
         return
     try:
-        find_model(**_arguments(recipe, registry), cache_dir=None)
+        find_model(**_arguments(recipe, registry))
     except LatteError as error:
         raise _with_line(error, recipe) from error
 

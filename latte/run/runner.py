@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latte import distributed
-from latte.data.enough import warn_of_few
+from latte.data.few_images import warn_of_few
 from latte.interfaces import Evaluation, Progress, RunResults, RunStart
 from latte.io.files import write_json, write_text
 from latte.io.redaction import without_secrets

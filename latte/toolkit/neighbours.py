@@ -1,7 +1,8 @@
-"""Nearest neighbours by cosine, in blocks of bounded memory."""
+"""Nearest neighbours by cosine in bounded memory, and the graph that they form."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -60,3 +61,39 @@ def nearest_neighbours(
         if advance is not None:
             advance(len(own))
     return cosines, indices
+
+
+def symmetric_graph(weights: Tensor, indices: Tensor) -> Tensor:
+    """Return the symmetric graph of k neighbours per row as a sparse CSR matrix (N, N).
+
+    Entry (i, j) is w_ij + w_ji. If j is the neighbour `indices[i, m]`, w_ij is `weights[i, m]`;
+    otherwise w_ij is 0.
+
+    Args:
+        weights: floating-point (N, k).
+        indices: int64 (N, k), as `nearest_neighbours` returns them.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import symmetric_graph
+        >>> symmetric_graph(torch.tensor([[1.0], [0.5]]), torch.tensor([[1], [0]])).to_dense()
+        tensor([[0.0000, 1.5000],
+                [1.5000, 0.0000]])
+    """
+    rows, kept = indices.shape
+    own = torch.arange(rows, device=indices.device).repeat_interleave(kept)
+    others = indices.flatten()
+    graph = torch.sparse_coo_tensor(
+        torch.stack([torch.cat([own, others]), torch.cat([others, own])]),
+        weights.flatten().repeat(2),
+        (rows, rows),
+        check_invariants=False,
+    ).coalesce()
+    row, column = graph.indices()
+    ends = row.bincount(minlength=rows).cumsum(0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        starts = torch.cat([ends.new_zeros(1), ends])
+        return torch.sparse_csr_tensor(
+            starts, column, graph.values(), (rows, rows), check_invariants=False
+        )

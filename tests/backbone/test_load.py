@@ -194,8 +194,9 @@ class TestNames:
 
 class TestDownloads:
     @pytest.fixture(autouse=True)
-    def offline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
 
     def refused(self, tmp_path: Path, model: str, pretrained: str | None) -> LatteError:
         with pytest.raises(LatteError) as error:
@@ -204,7 +205,6 @@ class TestDownloads:
                 device="cpu",
                 base_dir=tmp_path,
                 model_folder=lambda name: tmp_path,
-                cache_dir=tmp_path / "cache",
             )
         return error.value
 
@@ -235,7 +235,6 @@ class TestHuggingFaceTexts:
             BackboneSettings(model=f"local-dir:{folder}"),
             base_dir=folder,
             model_folder=lambda name: folder,
-            cache_dir=None,
         )
         return source.text_folder
 

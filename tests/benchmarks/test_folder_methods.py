@@ -13,7 +13,6 @@ from benchmarks.folder_cells import CELLS, Folder, draw
 from benchmarks.folder_methods import (
     Named,
     RecipeMethod,
-    blended,
     classify,
     known_methods,
     load_method,
@@ -27,6 +26,7 @@ from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions,
 from latte.registry.plugin import Registered
 from latte.registry.registry import load_registry
 from latte.registry.spec import ComponentSpec
+from latte.run.judging import blend_classifier
 from tests.helpers.labelled_sets import labelled_set
 
 REGISTRY = load_registry()
@@ -129,7 +129,7 @@ def test_blended_logits_are_the_blend_of_both_logits() -> None:
     images = FOLDER.own.features
     zero = images @ FOLDER.texts.T
     for strength in (0.0, 0.3, 1.0):
-        found = blended(FOLDER.texts, whole, strength).similarities(images)
+        found = blend_classifier(FOLDER.texts, whole, strength).similarities(images)
         expected = (1 - strength) * zero + strength * whole.similarities(images)
         torch.testing.assert_close(found, expected)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import latte.api
+import latte.api.sources
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from tests.helpers.doc_pages import PAGES, ROOT, blocks
@@ -23,19 +28,48 @@ MESSAGES = sorted(
         for part in re.findall(r"`([^`]+)`", row)
     }
 )
-SOURCES = "\n".join(
+_TEXTS = (
     path.read_text(encoding="utf-8")
     for folder in ("latte", "plugins")
     for path in (ROOT / folder).rglob("*.py")
     if "tests" not in path.parts
 )
+SOURCES = re.sub(r'"\s*\n\s*f?"', "", "\n".join(_TEXTS))
+
+
+def occurs(message: str) -> bool:
+    """Return True if the sources contain `message`, with other text in place of each `…`."""
+    parts = [re.escape(part.strip()).replace(r"\ ", r"\s+") for part in message.split("…")]
+    return re.search(".{1,60}?".join(parts), SOURCES) is not None
 
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_explained_message_exists_in_the_code(message: str) -> None:
-    joined = re.sub(r'"\s*\n\s*f?"', "", SOURCES)
-    parts = [re.escape(part.strip()).replace(r"\ ", r"\s+") for part in message.split("…")]
-    assert re.search(".{1,60}?".join(parts), joined), message
+    assert occurs(message), message
+
+
+def seen_by_users() -> Iterator[str]:
+    """Yield the sentences of the messages on the page of faults, without those of the system."""
+    page = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+    yield from re.findall(r"`([^`\n]+…)`", page)
+    _, rule, *lines = page.split("```text\n")[1].split("```")[0].splitlines()
+    cells = [slice(*found.span()) for found in re.finditer("-+", rule)]
+    # A row without a count continues the row above.
+    rows = "".join(("\n" if line[cells[1]].strip() else " ") + line[cells[2]] for line in lines)
+    system = {os.strerror(number).casefold() for number in errno.errorcode} | {"killed"}
+    for row in sorted(set(re.sub(" +", " ", rows).strip().splitlines())):
+        if row.startswith("nothing"):
+            continue
+        for sentence in re.split(r"[:.] ", row.partition(" (exit ")[0]):
+            text = re.sub(r"\S*[\d/]\S*", "…", sentence).strip(". ")
+            if text.casefold() not in system:
+                yield text
+
+
+def test_messages_of_faults_exist_in_the_code() -> None:
+    messages = [*seen_by_users()]
+    assert "another process is working on this run" in messages
+    assert not [message for message in messages if not occurs(message)]
 
 
 def test_recipe_of_the_quick_start_is_valid(tmp_path: Path) -> None:
@@ -114,3 +148,7 @@ def test_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     built = run_python(ROOT, "-m", "sphinx", *options)
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "pages/reference/recipe.html").is_file(), sys.version
+    page = (tmp_path / "pages/api.html").read_text(encoding="utf-8")
+    for module in (latte.api, latte.api.sources):
+        names = [f"{module.__name__}.{name}" for name in module.__all__]
+        assert not [name for name in names if f'id="{name}"' not in page]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from torch.nn.functional import normalize
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import Calibration, Classifier
+from latte.io.files import write_json
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted, Member, save_adapted
-from latte.run.calibrating import write_calibration
 from tests.helpers.clip_models import build_clip
 
 NAMES = ("tabby cat", 'a "quoted" owl', "red fox", "Übel")
@@ -52,7 +53,7 @@ def write_run(folder: Path, model: Adapted, scale: float | None = None) -> Path:
     run.recipe.write_text("dataset: {}\n")
     save_adapted(run, model)
     if scale is not None:
-        write_calibration(run, Calibration(scale, model.logit_scale, 0.5, 100))
+        write_json(run.calibration, asdict(Calibration(scale, model.logit_scale, 0.5, 100)))
     return folder
 
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.reporters.model_card import ModelCardReporter
+from latte.components.reporters import ModelCardReporter
 from latte.interfaces import Calibration, Interval, NoOptions
 from latte.io.redaction import one_line
 from latte.report.card import model_card

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from latte.components.options import HtmlOptions
-from latte.components.reporters.html import HtmlReporter
+from latte.components.reporters import HtmlReporter
 from latte.interfaces import Described, GalleryEntry, ImageReference, Interval, RunResults
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page

@@ -15,6 +15,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.registry.registry import load_registry
+from tests.helpers.plugin_packages import write_package
 from tests.helpers.recorded import write_colour_images
 
 pytestmark = pytest.mark.thorough
@@ -101,12 +102,8 @@ reporters: [html, model-card, {{use: hearing, api: "${{SERVICE_TOKEN}}"}}]
 @pytest.fixture
 def recipe(tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     plugin = tmp_path / "plugin"
-    plugin.mkdir()
-    (plugin / "latte_teller.py").write_text(PLUGIN)
-    info = plugin / "latte_teller-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: latte-teller\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[latte.plugins]\nlatte_teller = latte_teller\n")
+    files = {"latte_teller.py": PLUGIN}
+    write_package(plugin, "latte-teller", {"latte_teller": "latte_teller"}, files)
     monkeypatch.syspath_prepend(str(plugin))
     monkeypatch.setenv("SERVICE_TOKEN", CANARY)
     monkeypatch.setenv("MIRROR", f"https://me:{PASSWORD}@mirror.example/v1")

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from latte.interfaces import Figures, LatteError, StageEnd
-from latte.registry.registry import load_registry
 from latte.run import training
 from latte.run.listeners import Listeners
+from tests.helpers.guards import installed
+from tests.helpers.plugin_packages import write_package
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import run
 
@@ -97,16 +98,11 @@ class Diary:
 @pytest.fixture
 def diary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Diary]:
     folder = tmp_path / "plugin"
-    about = folder / "latte_diary-1.0.dist-info"
-    about.mkdir(parents=True)
-    (folder / "latte_diary.py").write_text(PLUGIN)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: latte-diary\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[latte.plugins]\nlatte_diary = latte_diary\n")
-    monkeypatch.syspath_prepend(str(folder))
+    files = {"latte_diary.py": PLUGIN}
+    write_package(folder, "latte-diary", {"latte_diary": "latte_diary"}, files)
     monkeypatch.setenv("DIARY", str(tmp_path / "diary.jsonl"))
-    load_registry.cache_clear()
-    yield Diary(tmp_path / "diary.jsonl")
-    load_registry.cache_clear()
+    with installed(folder):
+        yield Diary(tmp_path / "diary.jsonl")
 
 
 def reporters(recipe: Path, text: str) -> Path:

@@ -17,7 +17,8 @@ from latte.cli.main import run_command_line
 from latte.interfaces import Evaluation, LatteError
 from latte.registry.registry import load_registry
 from latte.run.reopen import evaluate_run
-from tests.helpers.guards import fixed
+from tests.helpers.guards import fixed, installed
+from tests.helpers.plugin_packages import write_package
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import assert_same_results, run
 
@@ -64,18 +65,11 @@ SETTINGS = (*OWN, "loss=null", "train.max_steps=0", "reporters=[html, model-card
 
 
 @pytest.fixture(autouse=True)
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    about = tmp_path / "plugin" / "reversed_labeler-1.0.dist-info"
-    about.mkdir(parents=True)
-    (tmp_path / "plugin" / "reversed_labeler.py").write_text(PLUGIN)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: reversed-labeler\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(
-        "[latte.plugins]\nreversed_labeler = reversed_labeler\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path / "plugin"))
-    load_registry.cache_clear()
-    yield
-    load_registry.cache_clear()
+def plugin(tmp_path: Path) -> Iterator[None]:
+    name, files = "reversed_labeler", {"reversed_labeler.py": PLUGIN}
+    write_package(tmp_path / "plugin", "reversed-labeler", {name: name}, files)
+    with installed(tmp_path / "plugin"):
+        yield
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.helpers.guards import fixed
+from tests.helpers.plugin_packages import write_package
 from tests.helpers.scripted_describer import Noting
 from tests.helpers.whole_runs import assert_same_results, environment, run
 
@@ -117,8 +119,22 @@ def assert_close_results(found: Path, expected: Path) -> None:
     for mine, its in zip(*rows, strict=True):
         assert mine.pop("event") == its.pop("event")
         assert mine == pytest.approx(its, rel=TOLERANCE, abs=TOLERANCE)
-    for name in ("descriptions.jsonl", "pseudo_labels.csv"):
-        assert (found / name).read_bytes() == (expected / name).read_bytes()
+    assert_close_labels(found, expected)
+    name = "descriptions.jsonl"
+    assert (found / name).read_bytes() == (expected / name).read_bytes()
+
+
+def assert_close_labels(found: Path, expected: Path) -> None:
+    """Compare the pseudo-labels of two runs: confidence may differ by rounding."""
+    rows = [_rows(each / "pseudo_labels.csv") for each in (found, expected)]
+    confidence = [[float(row.pop("confidence")) for row in each] for each in rows]
+    assert rows[0] == rows[1]
+    assert confidence[0] == pytest.approx(confidence[1], rel=0, abs=TOLERANCE)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [*csv.DictReader(file)]
 
 
 def _metrics(run: Path) -> Sequence[dict[str, Any]]:
@@ -283,15 +299,8 @@ def latte_components():
 
 def failing(recipe: Path, folder: Path, fails: str, **env: str) -> Together:
     """A run by two processes with the describer `failing`."""
-    about = folder / "plugin" / "failing_describer-1.0.dist-info"
-    about.mkdir(parents=True)
-    (folder / "plugin" / "failing_describer.py").write_text(FAILING)
-    (about / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: failing-describer\nVersion: 1.0\n"
-    )
-    (about / "entry_points.txt").write_text(
-        "[latte.plugins]\nfailing_describer = failing_describer\n"
-    )
+    name, files = "failing_describer", {"failing_describer.py": FAILING}
+    write_package(folder / "plugin", "failing-describer", {name: name}, files)
     path = f"{folder / 'plugin'}{os.pathsep}{REPOSITORY}"
     changes = {"PYTHONPATH": path, "FAILS": fails, **env}
     return Together(recipe, folder, 2, "describer=failing", **changes)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +21,7 @@ from latte.api import (
     Describer,
     DescribeRequest,
     LatteError,
+    did_you_mean,
     digest,
 )
 from latte.components.options import PhraseOptions
@@ -206,12 +206,11 @@ def _section(line: str, where: str) -> str:
     name = line.removeprefix("[").removesuffix("]").strip()
     if line == f"[{name}]" and name in SECTIONS:
         return name
-    near = get_close_matches(name, SECTIONS, n=1)
-    known = ", ".join(f"[{section}]" for section in SECTIONS)
+    known = [f"[{section}]" for section in SECTIONS]
     raise LatteError(
         f"unknown section {line}",
         where=where,
-        hint=f"did you mean [{near[0]}]?" if near else f"sections are {known}",
+        hint=did_you_mean(line, known) or f"sections are {', '.join(known)}",
     )
 
 

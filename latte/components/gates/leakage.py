@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
 
-from latte.api import Gate, GatedText, GateSubject, LatteError, Options
+from latte.api import Gate, GatedText, GateSubject, LatteError, Options, did_you_mean
 from latte.components.gates.words import words
 
 
@@ -55,11 +54,11 @@ class LeakageGate(Gate[LeakageOptions]):
 def _check(name: str, class_names: Sequence[str]) -> None:
     if name in class_names:
         return
-    near = get_close_matches(name, class_names, n=1)
     raise LatteError(
-        f"there is no class `{name}` to ignore" + (f"; did you mean `{near[0]}`?" if near else ""),
+        f"there is no class `{name}` to ignore",
         where="gates: leakage",
-        hint="write class names in `ignore` exactly as the dataset has them",
+        hint=did_you_mean(name, class_names)
+        or "write class names in `ignore` exactly as the dataset has them",
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from latte.data.source_options import CLASS_FOLDERS
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, LatteError
+from latte.interfaces.errors import nearest
 from latte.io.paths import existing_file, read_text, some
 
 _WHERE = "dataset.classes"
@@ -169,9 +169,9 @@ class ClassLookup:
         raise LatteError(f"unknown class {name!r}", where=where, hint=self._nearest(name))
 
     def _nearest(self, name: str) -> str:
-        close = get_close_matches(_loosely(name), list(self._loose), n=1)
+        close = nearest(_loosely(name), self._loose)
         if close:
-            return f"Did you mean {self._loose[close[0]][0]!r}?"
+            return f'Did you mean "{self._loose[close][0]}"?'
         return f"The classes are {some(self._names)}."
 
 

@@ -7,10 +7,9 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, did_you_mean
 from latte.io.paths import read_text, some
 
 
@@ -30,12 +29,11 @@ class Row:
     def text(self, column: str) -> str:
         """Return the text in `column`. Raises `LatteError` if it is absent, empty or not a text."""
         if column not in self.values:
-            close = get_close_matches(column, self.values, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
+            columns = f"The columns are {some(list(self.values))}."
             raise LatteError(
                 f"no column {column!r}",
                 where=self.where,
-                hint=f"{hint}The columns are {some(list(self.values))}.",
+                hint=f"{did_you_mean(column, self.values)} {columns}".lstrip(),
             )
         value = self.optional_text(column)
         if value is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from latte.evaluate.similarities import agreement
+from latte.evaluate.similarities import agreement, confidence_and_margin
 from latte.interfaces import Classifier
 from latte.report.diagnosis.measure import Measure, Measurement
 
@@ -64,15 +64,12 @@ class Confidence:
 
 def confidence(features: Tensor, classifier: Classifier, logit_scale: float) -> Confidence:
     """Classify images with unit features (N, D), N > 0, block by block."""
-    blocks = [
-        _confidence_of_block(classifier.similarities(block), logit_scale)
-        for block in torch.split(features, IMAGES_PER_BLOCK)
-    ]
-    columns = {
-        field.name: torch.cat([getattr(block, field.name) for block in blocks])
-        for field in fields(Confidence)
-    }
-    return Confidence(**columns)
+    blocks = []
+    for block in torch.split(features, IMAGES_PER_BLOCK):
+        similarities = classifier.similarities(block)
+        labels = similarities.argmax(dim=1)
+        blocks.append((labels, *confidence_and_margin(similarities, logit_scale)))
+    return Confidence(*(torch.cat(column) for column in zip(*blocks, strict=True)))
 
 
 def confidence_measures(found: Confidence) -> list[Measurement]:
@@ -107,12 +104,3 @@ def closest_classes(classifier: Classifier) -> Measurement:
         )
     )
     return Measurement(CLOSEST, largest)
-
-
-def _confidence_of_block(similarities: Tensor, logit_scale: float) -> Confidence:
-    best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
-    return Confidence(
-        labels=similarities.argmax(dim=1),
-        confidence=(similarities.float() * logit_scale).softmax(dim=1).amax(dim=1),
-        margin=best[:, 0] - best[:, -1],
-    )

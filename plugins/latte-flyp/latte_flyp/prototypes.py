@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from latte.api import (
     PrototypeAggregator,
     Supervision,
     TrainingStart,
+    did_you_mean,
 )
 from latte_flyp.options import FlypOptions
 
@@ -75,13 +75,11 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
     def _check(self, names: Sequence[str], texts: Mapping[str, Tensor]) -> None:
         for name in names:
             if name not in texts:
-                near = get_close_matches(name, texts, 1)
                 raise LatteError(
                     f"there is no description `{name}` in this recipe",
                     where="prototypes.templates",
-                    hint=f"did you mean `{near[0]}`?"
-                    if near
-                    else f"add {{use: class, name: {name}, template: ...}} to `descriptions`",
+                    hint=did_you_mean(name, texts)
+                    or f"add {{use: class, name: {name}, template: ...}} to `descriptions`",
                 )
         if not names and self.options.refresh != "step":
             raise LatteError(

@@ -127,4 +127,4 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
 def test_a_misspelt_template_gets_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(LatteError) as error:
         targets(started(tmp_path, templates=("blury",)), encoded(4))
-    assert "`blurry`" in str(error.value)
+    assert 'Did you mean "blurry"' in str(error.value)

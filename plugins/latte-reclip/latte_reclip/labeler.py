@@ -20,7 +20,6 @@ from latte.api import (
     Refresh,
     TrainingStart,
 )
-from latte_reclip.centroids import class_centroids
 from latte_reclip.options import LabelPropagationOptions
 from latte_reclip.propagation import Propagated, propagate
 
@@ -125,3 +124,14 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
 def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     named = {key.removeprefix(prefix): one for key, one in state.items() if key.startswith(prefix)}
     return {name: one.cpu() for name, one in named.items()}
+
+
+def class_centroids(nodes: Tensor, labels: Tensor, counted: Tensor, texts: Tensor) -> Tensor:
+    """Return each class's centroid (C, D): the unit mean of its nodes (section 3.3).
+
+    `nodes` (n, D) are unit vectors with `labels` (n,). Only nodes whose `counted` (n,) is True
+    enter the mean. A class without such nodes gets its text from `texts` (C, D) as centroid.
+    """
+    sums = torch.zeros_like(texts).index_add_(0, labels[counted], nodes[counted])
+    lengths = sums.norm(dim=1, keepdim=True)
+    return torch.where(lengths > 0, sums / lengths, texts)

@@ -1,4 +1,4 @@
-"""Label propagation from class nodes over the graph (ReCLIP, section 3.2)."""
+"""Projection and label propagation (ReCLIP, sections 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import nearest_neighbours
-from latte_reclip.graph import propagation_matrix
+from latte.api import nearest_neighbours, symmetric_graph
 from latte_reclip.options import LabelPropagationOptions
-from latte_reclip.projection import class_directions, project
 
 COLUMN_BYTES = 2**26
 """Largest size in bytes of a (nodes, classes) matrix; the solver holds five such matrices."""
@@ -35,6 +33,46 @@ def propagate(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -
     nodes = normalize(nodes, dim=1)
     matrix = propagation_matrix(*nearest_neighbours(nodes, options.neighbours))
     return highest_scores(matrix, len(texts), options)
+
+
+def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
+    """Return an orthonormal basis (D, R) of the directions in which the class texts (C, D) differ.
+
+    These are the left singular vectors of the class texts without the first one, which all texts
+    share, and without those after the first `cut_dim`. R = min(D, C, cut_dim) - 1.
+    """
+    left: Tensor = torch.linalg.svd(class_features.T, full_matrices=False).U
+    return left[:, 1:cut_dim]
+
+
+def project(features: Tensor, directions: Tensor) -> Tensor:
+    """Return the coordinates (N, R) of features (N, D) in an orthonormal basis (D, R).
+
+    The results have the same lengths and angles as `features @ directions @ directions.T`, at lower
+    cost. If the basis is empty (a single class), the features are returned unchanged.
+    """
+    return features @ directions if directions.shape[1] else features
+
+
+def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
+    """Return S = D^-1/2 W D^-1/2 as a sparse CSR matrix (n, n).
+
+    `cosines` and `indices` (n, k) are each node's nearest neighbours. A holds (cosine + 1) / 2 for
+    them, W is the mean of A and its transpose, and D is the diagonal of the row sums of W.
+    Source: ReCLIP, section 3.2, after Iscen et al. 2019.
+    """
+    # Rounding can make the cosine of opposite vectors smaller than -1.
+    matrix = symmetric_graph(((cosines + 1) / 4).clamp_min(0), indices)
+    values, column = matrix.values(), matrix.col_indices()
+    row = torch.arange(len(indices), device=column.device)
+    row = row.repeat_interleave(matrix.crow_indices().diff())
+    entries = torch.sparse_coo_tensor(
+        torch.stack([row, column]), values, matrix.shape, is_coalesced=True, check_invariants=False
+    )
+    scales = torch.sparse.sum(entries, dim=1).to_dense().rsqrt()
+    scales = scales.where(scales.isfinite(), 0.0)
+    values.copy_(scales[row] * values * scales[column])
+    return matrix
 
 
 def highest_scores(

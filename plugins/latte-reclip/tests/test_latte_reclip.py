@@ -9,8 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from latte_reclip.centroids import class_centroids
-from latte_reclip.labeler import LabelPropagationLabeler
+from latte_reclip.labeler import LabelPropagationLabeler, class_centroids
 from latte_reclip.loss import MaskedCrossEntropy
 from latte_reclip.options import LabelPropagationOptions, MaskedCrossEntropyOptions
 from torch import Tensor

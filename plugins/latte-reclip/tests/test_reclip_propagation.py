@@ -6,10 +6,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latte_reclip.graph import propagation_matrix
 from latte_reclip.options import LabelPropagationOptions
-from latte_reclip.projection import class_directions, project
-from latte_reclip.propagation import class_scores, highest_scores, propagate
+from latte_reclip.propagation import (
+    class_directions,
+    class_scores,
+    highest_scores,
+    project,
+    propagate,
+    propagation_matrix,
+)
 from torch import Tensor
 from torch.nn.functional import normalize
 

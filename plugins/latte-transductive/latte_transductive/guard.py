@@ -18,7 +18,8 @@ MIN_MARGIN = 0.95
 HALF = 0.5
 
 # Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
-# folders drawn from nine families of labelled sets, with two related CLIPs (README, "The verdict").
+# folders drawn from nine families of labelled sets, with two related CLIPs and the anchored mixture
+# without neighbours (README, "The verdict"). docs/results.md has the calibration with neighbours.
 _PER_STABILITY = 2.5
 _PER_MARGIN = 0.46
 _INTERCEPT = -1.4

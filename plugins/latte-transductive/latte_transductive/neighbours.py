@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import cache
 
-import torch
 from torch import Tensor
 
-from latte.api import nearest_neighbours
+from latte.api import nearest_neighbours, symmetric_graph
 
 
 @dataclass(frozen=True)
@@ -58,27 +56,5 @@ def _known() -> MutableMapping[Tensor, Neighbours]:
 
 
 def _found(rows: Tensor, kept: int) -> Neighbours:
-    images = len(rows)
     cosines, indices = nearest_neighbours(rows, kept)
-    own = torch.arange(images, device=rows.device).repeat_interleave(kept)
-    others = indices.flatten()
-    shares = cosines.flatten().clamp_min(0) / (2 * kept)
-    graph = torch.sparse_coo_tensor(
-        torch.stack([torch.cat([own, others]), torch.cat([others, own])]),
-        shares.repeat(2),
-        (images, images),
-        check_invariants=False,
-    ).coalesce()
-    return Neighbours(indices, _compressed(graph))
-
-
-def _compressed(graph: Tensor) -> Tensor:
-    """Convert a coalesced sparse COO matrix to CSR."""
-    row, column = graph.indices()
-    ends = row.bincount(minlength=len(graph)).cumsum(0)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        starts = torch.cat([ends.new_zeros(1), ends])
-        return torch.sparse_csr_tensor(
-            starts, column, graph.values(), graph.shape, check_invariants=False
-        )
+    return Neighbours(indices, symmetric_graph(cosines.clamp_min(0) / (2 * kept), indices))

@@ -31,7 +31,7 @@ def test_sections_comments_and_blank_lines() -> None:
         ("cat\n", "mine.txt:1: 'cat' stands before the first section"),
         ("[objects]\ncat\n[colors]\n", r"mine.txt:3: unknown section \[colors\]"),
         ("[objects]\ncat\n[colours\n", r"mine.txt:3: unknown section \[colours"),
-        ("\n[object]\n", r"did you mean \[objects\]"),
+        ("\n[object]\n", r'Did you mean "\[objects\]"'),
         ("[xyz]\n", r"sections are \[objects\], \[materials\]"),
         ("[colours]\nred\n", r"mine.txt: there is no phrase in \[objects\]"),
         ("[objects]\n" + "very " * LONGEST_PHRASE + "long\n", "mine.txt:2: a phrase of more than"),

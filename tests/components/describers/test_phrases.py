@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -207,3 +208,9 @@ def test_one_phrase_far_above_the_others_is_said(phrases: int) -> None:
     similarities = torch.zeros(phrases)
     similarities[0] = 0.3
     assert float(standard_scores(similarities)[0]) >= threshold_score(phrases)
+
+
+@pytest.mark.parametrize("options", [{"words": 7}, {"sections": 3}])
+def test_invalid_option_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(options))):
+        PhraseOptions.model_validate(options)

@@ -122,7 +122,7 @@ def test_ignored_classes_may_be_named() -> None:
 
 
 def test_unknown_ignored_class_names_the_nearest() -> None:
-    with pytest.raises(LatteError, match="did you mean `dog`"):
+    with pytest.raises(LatteError, match='Did you mean "dog"'):
         reason(LeakageGate, LeakageOptions(ignore=("dgo",)), "a cat")
 
 

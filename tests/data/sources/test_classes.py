@@ -9,6 +9,11 @@ from latte.data.sources.classes import ClassLookup, read_class_names, read_class
 from latte.interfaces import Context, LatteError
 
 
+@pytest.fixture
+def context(latte_context: Context) -> Context:
+    return latte_context
+
+
 def names(context: Context, content: bytes) -> tuple[str, ...]:
     (context.base_dir / "classes.txt").write_bytes(content)
     return read_class_names("classes.txt", context.base_dir, context)
@@ -113,7 +118,11 @@ def test_line_with_several_names_of_one_class(context: Context) -> None:
     (context.base_dir / "classes.txt").write_text("couch | sofa\ncat\na|b\n")
     classes = read_classes("classes.txt", context.base_dir, context)
     assert classes == (("couch", "sofa"), ("cat",), ("a|b",))
-    assert read_class_names("classes.txt", context.base_dir, context) == ("couch", "cat", "a|b")
+    assert read_class_names("classes.txt", context.base_dir, context) == (
+        "couch",
+        "cat",
+        "a|b",
+    )
 
 
 def test_an_alias_finds_its_class_in_other_spellings() -> None:
@@ -121,7 +130,9 @@ def test_an_alias_finds_its_class_in_other_spellings() -> None:
     assert [lookup.label(name, "here") for name in ("couch", "big sofa", "cat")] == [0, 0, 1]
 
 
-def test_an_alias_that_names_another_class_is_refused_with_both_lines(context: Context) -> None:
+def test_an_alias_that_names_another_class_is_refused_with_both_lines(
+    context: Context,
+) -> None:
     with pytest.raises(LatteError) as caught:
         names(context, b"couch | sofa\ncat\nsofa\n")
     assert caught.value.what == "class 'sofa' occurs twice"

@@ -19,7 +19,12 @@ from latte.report.comparison.published import (
     read_published,
     tolerance,
 )
-from latte.report.comparison.tables import chosen_datasets, plan_dataset, read_changes, read_table
+from latte.report.comparison.reproduction import (
+    chosen_datasets,
+    plan_dataset,
+    read_changes,
+    read_table,
+)
 from latte.run import runner
 from tests.helpers.command_line import Latte
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from latte.api import LatteError
+from latte.api import LatteError, did_you_mean
 
 SPLITS_PAGE = "https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md"
 """Page of CoOp's authors with links to their split files."""
@@ -104,12 +103,8 @@ def find_facts(name: str) -> Facts:
     """Return the facts of one dataset. Raises `LatteError` with the nearest name if unknown."""
     known = all_facts()
     if name not in known:
-        near = get_close_matches(name.lower().replace("_", "-"), known, n=1)
-        hint = f'Did you mean "{near[0]}"? ' if near else ""
-        raise LatteError(
-            f'no dataset is published under the name "{name}"',
-            hint=f"{hint}All names: {', '.join(known)}",
-        )
+        hint = f"{did_you_mean(name.replace('_', '-'), known)} All names: {', '.join(known)}"
+        raise LatteError(f'no dataset is published under the name "{name}"', hint=hint.lstrip())
     return known[name]
 
 

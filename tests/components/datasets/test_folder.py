@@ -220,7 +220,7 @@ def test_an_unknown_class_folder_is_answered_with_the_nearest(
         dataset(context, evaluation="test").evaluation_images()
     assert caught.value.what == "unknown class 'dogs'"
     assert caught.value.where == str(tmp_path / "test" / "dogs")
-    assert caught.value.hint == "Did you mean 'dog'?"
+    assert caught.value.hint == 'Did you mean "dog"?'
 
 
 def test_labelled_images_in_no_class_folder_are_refused(

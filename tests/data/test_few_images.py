@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latte.data.enough import quick_look, warn_of_few
+from latte.data.few_images import quick_look, warn_of_few
 
 
 def test_fewer_than_three_images_per_name_give_a_warning_with_advice() -> None:

@@ -1,10 +1,18 @@
-"""Reporter `html`: the report of a run as pages."""
+"""Built-in reporters, which write files of a finished run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from latte.api import Reporter, RunResults, mistakes_page, run_page, write_text
+from latte.api import (
+    NoOptions,
+    Reporter,
+    RunResults,
+    mistakes_page,
+    model_card,
+    run_page,
+    write_text,
+)
 from latte.components.options import HtmlOptions
 
 
@@ -25,3 +33,13 @@ class HtmlReporter(Reporter[HtmlOptions]):
         write_text(mistakes, mistakes_page(results, thumbnail_size=size))
         write_text(index, page)
         return [index, mistakes]
+
+
+class ModelCardReporter(Reporter[NoOptions]):
+    """Writes `model/README.md`: model, data, method, measurements and limits."""
+
+    def report(self, results: RunResults) -> list[Path]:
+        """Write the card and return its path."""
+        path = results.folder / "model" / "README.md"
+        write_text(path, model_card(results))
+        return [path]

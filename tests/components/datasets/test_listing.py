@@ -119,7 +119,7 @@ def test_an_unknown_class_is_answered_with_line_and_nearest(context: Context, fo
     write(folder, "path\na.png\n")
     write(folder, "path,class\nb.png,cat\nd.png,dgo\n", "test.csv")
     assert refusal(context, evaluation="test.csv") == (
-        f"{folder / 'test.csv'}:3: unknown class 'dgo'\n  Did you mean 'dog'?"
+        f"{folder / 'test.csv'}:3: unknown class 'dgo'\n  Did you mean \"dog\"?"
     )
 
 
@@ -152,14 +152,14 @@ def test_links_do_not_lead_out(context: Context, folder: Path) -> None:
         ("path\n", "names no images"),
         ("", "names no images"),
         ("path\na.png\n./a.png\n", "images.csv:3: a.png is listed twice"),
-        ("Path\na.png\n", "images.csv:2: no column 'path'\n  Did you mean 'Path'?"),
+        ("Path\na.png\n", "images.csv:2: no column 'path'\n  Did you mean \"Path\"?"),
         ("path,x\na.png\n", "images.csv:2: 1 values for 2 columns"),
         ("path\na, b.png\n", "images.csv:2: 2 values for 1 columns"),
         ('path\n"a.png\n', "images.csv:2: malformed CSV: unexpected end of data"),
         ('path\na.png\n"b"c.png\n', "images.csv:3: malformed CSV"),
         ("path,path\na.png,b.png\n", "images.csv:1: two columns have the same name"),
         ("path,class\n,cat\n", "images.csv:2: column 'path' is empty"),
-        ("path,class\na.png,cot\n", "images.csv:2: unknown class 'cot'\n  Did you mean 'cat'?"),
+        ("path,class\na.png,cot\n", "images.csv:2: unknown class 'cot'\n  Did you mean \"cat\"?"),
         ("path\n\0.png\n", "images.csv:2: '\\x00.png' is not a path"),
     ],
 )
