@@ -156,7 +156,7 @@ class World:
             descriptions=[
                 SimpleNamespace(label=name, options=one.options) for name, one in kinds.items()
             ],
-            general=SimpleNamespace(name="scale"),
+            general=SimpleNamespace(name="scale", corrections=None),
             resolved={},
         )
         return SimpleNamespace(

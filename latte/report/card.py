@@ -201,7 +201,7 @@ def _confidence(calibration: Calibration | None) -> str:
     if calibration is None:
         return _UNCALIBRATED
     found = (
-        "Confidence is calibrated without labels: scores are the softmax of "
+        "Confidence is calibrated on unlabelled images: scores are the softmax of "
         f"{calibration.scale:.3g} times the similarity, instead of the model's own logit scale of "
         f"{calibration.logit_scale:.3g} (temperature {calibration.temperature:.2f}). This scale "
         f"makes the mean confidence on {count(calibration.images)} training images equal to the "

@@ -132,7 +132,6 @@ def test_check_shows_progress_and_failures_of_tests(
         "def test_one():\n    pass\n\ndef test_two():\n    assert 1 == 2\n"
     )
     checked = latte_in_zoo("plugins", "check", "latte-good", "--tests", str(tmp_path))
-    assert f"{tmp_path}: 2 tests" in checked.stderr.splitlines()
-    assert f"{tmp_path}: 2/2 tests in " in checked.stderr
+    assert f"{tmp_path}: 2 tests in " in checked.stderr
     assert f"FAILED   latte-good 1.2: passes the tests in {tmp_path}" in checked.stdout
     assert "assert 1 == 2" in checked.stdout

@@ -56,7 +56,7 @@ def test_number_of_images_is_bounded_and_said(tmp_path: Path) -> None:
         assert len(list(found.by_id(section).all("li", "card"))) == 2
     assert "5 evaluation images are classified wrongly" in found.by_id("mistakes").words
     assert "The 2 most confident are shown" in found.by_id("mistakes").words
-    assert "The 2 of 12 345 training images" in found.by_id("uncertain").words
+    assert "The 2 of 12,345 training images" in found.by_id("uncertain").words
 
 
 def test_without_labels_without_mistakes_and_of_an_older_version(tmp_path: Path) -> None:
