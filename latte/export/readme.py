@@ -133,8 +133,8 @@ def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
 
 def _page(exported: Exported, *parts: str) -> str:
     calibrated = (
-        "Probabilities are calibrated on unlabelled images: they are closer to the accuracy than CLIP's "
-        "own, without a guarantee."
+        "Probabilities are calibrated on unlabelled images: they are closer to the accuracy than "
+        "CLIP's own, without a guarantee."
         if exported.calibration
         else "Probabilities follow CLIP's logit scale, and are often overconfident."
     )
