@@ -34,8 +34,11 @@ def add_to_cache(cache: Path, repository: str, *files: Path, name: str | None = 
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache, empty."""
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -60,7 +63,6 @@ def found(model: str, tag: str | None, cache: Path) -> ModelSource:
         BackboneSettings(model=model, pretrained=tag),
         base_dir=cache.parent,
         model_folder=lambda name: cache,
-        cache_dir=cache,
     )
 
 
@@ -109,11 +111,10 @@ def test_cached_repository_loads_without_network(
         device="cpu",
         base_dir=cache,
         model_folder=lambda name: cache,
-        cache_dir=cache,
     )
     assert backbone.encode_texts(["a"]).shape[0] == 1
     assert asked == []
-    assert hub.cached_models(cache) == ["hf-hub:someone/clip"]
+    assert hub.cached_models() == ["hf-hub:someone/clip"]
 
 
 def test_file_that_the_repository_lacks_is_not_tried_again(
@@ -126,10 +127,8 @@ def test_file_that_the_repository_lacks_is_not_tried_again(
             raise EntryNotFoundError("404")
 
     monkeypatch.setattr(hub, "_ask", answer)
-    monkeypatch.setattr(
-        "huggingface_hub.hf_hub_download", lambda repository, file, cache_dir: f"{cache_dir}/{file}"
-    )
-    assert hub.fetch("a/b", hub.WEIGHTS_FILES, cache) == cache / "open_clip_pytorch_model.bin"
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repository, file: f"got/{file}")
+    assert hub.fetch("a/b", hub.WEIGHTS_FILES) == Path("got/open_clip_pytorch_model.bin")
 
 
 @pytest.mark.parametrize(

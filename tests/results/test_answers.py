@@ -49,9 +49,11 @@ def test_the_last_answer_counts_and_undo_removes_it() -> None:
     assert latest([ONE, replace(ONE, kind="undo", label=None)]) == {}
 
 
-def test_an_image_is_evidence_or_teaching() -> None:
-    with pytest.raises(LatteError, match="both evidence and teaching"):
-        latest([ONE, replace(ONE, use="teaching")])
+def test_an_image_is_evidence_or_teaching(tmp_path: Path) -> None:
+    append_answers(tmp_path / "review.jsonl", [ONE, replace(ONE, use="teaching")])
+    with pytest.raises(LatteError, match="both evidence and teaching") as caught:
+        read_answers(tmp_path / "review.jsonl")
+    assert caught.value.where == f"{tmp_path / 'review.jsonl'}:2"
 
 
 @pytest.mark.thorough

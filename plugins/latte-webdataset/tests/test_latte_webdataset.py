@@ -157,7 +157,7 @@ def test_wrong_options_are_answered(root: Path, options: dict[str, Any], message
     ("label", "message"),
     [
         (b"3", "'3' is no class: there are 3, numbered from 0"),
-        (b"red thin", "unknown class 'red thin'\n  Did you mean 'red thing'?"),
+        (b"red thin", "unknown class 'red thin'\n  Did you mean \"red thing\"?"),
         (b"\xff", "test/0.tar 1.cls: holds no label"),
     ],
 )
