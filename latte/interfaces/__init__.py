@@ -15,14 +15,7 @@ from latte.interfaces.component import (
     PathText,
 )
 from latte.interfaces.dataset import Dataset, ImageReference, LabelledImage
-from latte.interfaces.descriptions import (
-    DescribedImage,
-    Describer,
-    DescribeRequest,
-    DescriptionType,
-    Refusal,
-    Scope,
-)
+from latte.interfaces.descriptions import Describer, DescriptionType, Scope
 from latte.interfaces.errors import LatteError, RecipeErrors
 from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
@@ -34,6 +27,13 @@ from latte.interfaces.prototypes import (
     ClassFeatureRefresh,
     PrototypeAggregator,
     Supervision,
+)
+from latte.interfaces.questions import (
+    Choice,
+    ChoiceRequest,
+    DescribedImage,
+    DescribeRequest,
+    Refusal,
 )
 from latte.interfaces.results import (
     OWN_IMAGES,
@@ -66,6 +66,8 @@ __all__ = [
     "Batch",
     "Calibration",
     "Candidate",
+    "Choice",
+    "ChoiceRequest",
     "ClassAccuracy",
     "ClassFeatureRefresh",
     "ClassifiedImage",
