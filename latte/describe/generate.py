@@ -1,16 +1,15 @@
-"""Stage that answers the requests of a plan: read stored texts, and ask for the others."""
+"""Answers to planned requests: read from the store, or asked for and stored."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, TypeVar
 
-from latte.describe.plan import Plan
 from latte.describe.shards import Shard, own_rows, wait_for_answers
 from latte.describe.store import DescriptionStore, StoredText, clean
-from latte.interfaces import Describer, DescribeRequest, LatteError, Progress, Refusal
+from latte.interfaces import Describer, LatteError, Progress, Refusal
 from latte.io.redaction import redact
 
 ATTEMPTS = 3
@@ -18,6 +17,34 @@ ATTEMPTS = 3
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
 REFUSAL = "the describer returned an empty text"
+MISTAKE = "this is a mistake of the plugin that provides the describer"
+RequestT = TypeVar("RequestT")
+
+
+class Planned(Protocol[RequestT]):
+    """Requests to one describer whose answers are stored as texts."""
+
+    noun: ClassVar[str]
+    """Plural noun for the answers in messages."""
+    needs_text: ClassVar[bool]
+    """True if it is an error that all requests are refused."""
+
+    def __len__(self) -> int:
+        """Number of distinct requests."""
+
+    def key(self, index: int) -> str:
+        """Return the key of the answer to request `index`."""
+
+    def request(self, index: int) -> RequestT:
+        """Build the request `index` for the describer."""
+
+    def record(self, index: int) -> StoredText:
+        """Return the record of request `index` without its answer."""
+
+    def send(
+        self, describer: Describer[Any], requests: Sequence[RequestT]
+    ) -> Sequence[str | Refusal]:
+        """Return the answer of `describer` to each of `requests`, as text."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +70,7 @@ class GenerateResult:
 
 def generate(
     describer: Describer[Any],
-    plan: Plan,
+    plan: Planned[Any],
     store: DescriptionStore,
     progress: Progress,
     *,
@@ -58,30 +85,30 @@ def generate(
     Failures are recorded with their reason; the next run repeats their requests. The processes of
     one run share the requests, and each process returns all answers.
 
-    Raises `LatteError` if no request got a text (for a shard: if all failed), or if too many fail
-    in a row.
+    Raises `LatteError` if no request got a text (for a shard, and for choices: if all failed), or
+    if too many fail in a row.
     """
     store.refresh()
-    rows: Sequence[int] = range(len(plan.requests))
+    rows: Sequence[int] = range(len(plan))
     if shard is not None:
-        rows = array("i", (row for row in rows if shard.holds(plan.requests.key(row))))
-    own = own_rows(rows, plan.requests.key)
+        rows = array("i", (row for row in rows if shard.holds(plan.key(row))))
+    own = own_rows(rows, plan.key)
     written = _Pass(describer, plan, store, progress, ask_again).answer(own)
     written, spent = wait_for_answers(
-        store, rows, own, plan.requests.key, written=written, spent=describer.counters
+        store, rows, own, plan.key, written=written, spent=describer.counters
     )
     result = _result(plan, rows, written, store)
-    _check_any(result, plan, rows, store, whole=shard is None)
+    _check_any(result, plan, rows, store, whole=shard is None and plan.needs_text)
     if rows:
-        progress.say(f"{_summary(result, spent)}; see {store.folder}")
+        progress.say(f"{_summary(plan.noun, result, spent)}; see {store.folder}")
     return result
 
 
 def _result(
-    plan: Plan, rows: Sequence[int], written: int, store: DescriptionStore
+    plan: Planned[Any], rows: Sequence[int], written: int, store: DescriptionStore
 ) -> GenerateResult:
-    key = plan.requests.key
-    texts = tuple(store.get(key(row)) for row in range(len(plan.requests)))
+    key = plan.key
+    texts = tuple(store.get(key(row)) for row in range(len(plan)))
     answered = sum(texts[row] is not None for row in rows)
     refused = sum(texts[row] is None and store.refusal(key(row)) is not None for row in rows)
     failed = len(rows) - answered - refused
@@ -89,21 +116,25 @@ def _result(
 
 
 def _check_any(
-    result: GenerateResult, plan: Plan, rows: Sequence[int], store: DescriptionStore, whole: bool
+    result: GenerateResult,
+    plan: Planned[Any],
+    rows: Sequence[int],
+    store: DescriptionStore,
+    whole: bool,
 ) -> None:
-    """Raise `LatteError` if no request got a text; for a shard, refusals suffice."""
+    """Raise `LatteError` if no request got a text; unless `whole`, refusals suffice."""
     if not rows or result.served or result.generated or (result.refused and not whole):
         return
     again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
     raise LatteError(
         f"the describer answered none of {len(rows):,} requests: "
-        f"{store.failure(plan.requests.key(rows[0]))}",
+        f"{store.failure(plan.key(rows[0]))}",
         where="describer",
         hint=again if result.refused else None,
     )
 
 
-def _summary(result: GenerateResult, spent: Mapping[str, int]) -> str:
+def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str:
     """Return a line such as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
     counts = [f"{result.served:,} reused", f"{result.generated:,} written"]
     if result.refused:
@@ -111,7 +142,7 @@ def _summary(result: GenerateResult, spent: Mapping[str, int]) -> str:
     if result.failed:
         counts.append(f"{result.failed:,} failed")
     cost = ", ".join(f"{value:,} {name}" for name, value in spent.items())
-    line = f"{result.requests:,} descriptions: {', '.join(counts)}"
+    line = f"{result.requests:,} {noun}: {', '.join(counts)}"
     return f"{line}; spent {cost}" if cost else line
 
 
@@ -121,7 +152,7 @@ class _Pass:
     def __init__(
         self,
         describer: Describer[Any],
-        plan: Plan,
+        plan: Planned[Any],
         store: DescriptionStore,
         progress: Progress,
         ask_again: bool,
@@ -156,7 +187,7 @@ class _Pass:
         return written
 
     def _needs_asking(self, row: int) -> bool:
-        key = self.plan.requests.key(row)
+        key = self.plan.key(row)
         if self.store.get(key) is not None:
             return False
         return self.ask_again or self.store.refusal(key) is None
@@ -165,27 +196,18 @@ class _Pass:
         if not rows:
             return []
         requests = [self.plan.request(row) for row in rows]
-        answers = ask(self.describer, requests)
+        answers = ask(self.describer, self.plan, requests)
         records = [
-            self._record(row, request, answer)
-            for row, request, answer in zip(rows, requests, answers, strict=True)
+            replace(
+                self.plan.record(row),
+                text=answer.text,
+                failure=answer.failure,
+                refused=answer.refused,
+            )
+            for row, answer in zip(rows, answers, strict=True)
         ]
         self.store.put_many(records)
         return answers
-
-    def _record(self, row: int, request: DescribeRequest, answer: Answer) -> StoredText:
-        planned = self.plan.requests[row]
-        return StoredText(
-            key=planned.key,
-            text=answer.text,
-            failure=answer.failure,
-            describer=self.plan.fingerprint,
-            prompt=planned.prompt,
-            images=tuple(self.plan.training.keys[row] for row in planned.members),
-            layout=planned.layout,
-            sample=request.sample,
-            refused=answer.refused,
-        )
 
 
 def _check_alive(answers: Sequence[Answer], in_a_row: int) -> None:
@@ -220,8 +242,10 @@ class Answer:
         return self.text is None and not self.crashed
 
 
-def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[Answer]:
-    """Return answers in the order of `requests`.
+def ask(
+    describer: Describer[Any], plan: Planned[RequestT], requests: Sequence[RequestT]
+) -> list[Answer]:
+    """Return answers in the order of `requests`, which are requests of `plan`.
 
     If a batch raises an exception, its halves are tried separately, down to single requests, which
     are tried `ATTEMPTS` times. A `LatteError` of the describer is raised, because asking again
@@ -229,7 +253,8 @@ def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return [_answer(text) for text in _checked(describer, requests)]
+            answers = plan.send(describer, requests)
+            return [_answer(text) for text in _checked(describer, requests, answers)]
         except LatteError:
             raise
         except Exception as error:  # models and networks raise anything
@@ -239,21 +264,20 @@ def ask(describer: Describer[Any], requests: Sequence[DescribeRequest]) -> list[
                 reason = clean(redact(f"{type(error).__name__}: {error}"))
                 return [Answer(None, reason, crashed=True)]
     middle = len(requests) // 2
-    return ask(describer, requests[:middle]) + ask(describer, requests[middle:])
+    return ask(describer, plan, requests[:middle]) + ask(describer, plan, requests[middle:])
 
 
 def _checked(
-    describer: Describer[Any], requests: Sequence[DescribeRequest]
+    describer: Describer[Any], requests: Sequence[Any], answers: Sequence[str | Refusal]
 ) -> Sequence[str | Refusal]:
-    texts = describer.describe(requests)
-    if len(texts) != len(requests) or not all(isinstance(text, str | Refusal) for text in texts):
+    if len(answers) != len(requests) or not all(isinstance(one, str | Refusal) for one in answers):
         raise LatteError(
-            f"{type(describer).__name__} must return one text for each of {len(requests)} "
-            f"requests, in their order, and returned {len(texts)} values",
+            f"{type(describer).__name__} must return one answer for each of {len(requests)} "
+            f"requests, in their order, and returned {len(answers)} values",
             where="describer",
-            hint="this is a mistake of the plugin that provides the describer",
+            hint=MISTAKE,
         )
-    return texts
+    return answers
 
 
 def _answer(text: str | Refusal) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -14,7 +14,7 @@ from torch import Tensor
 from latte.data.groups import draw_class_groups, draw_groups, draw_oracle_groups, grid
 from latte.data.images import CheckedImage
 from latte.describe.requests import Questions, Ragged, Requests
-from latte.describe.store import GRID, SEPARATE, SINGLE, request_key
+from latte.describe.store import GRID, SEPARATE, SINGLE, StoredText, request_key
 from latte.interfaces import (
     DescribedImage,
     Describer,
@@ -22,6 +22,7 @@ from latte.interfaces import (
     DescriptionType,
     ImageReference,
     LatteError,
+    Refusal,
 )
 from latte.io.files import digest
 from latte.io.redaction import one_line, redact
@@ -104,6 +105,35 @@ class Plan:
     """The descriptions that ask this describer, by their names in the recipe."""
     fingerprint: str
     """Fingerprint of the describer."""
+    noun: ClassVar = "descriptions"
+    needs_text: ClassVar = True
+
+    def __len__(self) -> int:
+        """Number of distinct requests."""
+        return len(self.requests)
+
+    def key(self, index: int) -> str:
+        """Return the key of the answer to request `index`."""
+        return self.requests.key(index)
+
+    def record(self, index: int) -> StoredText:
+        """Return the record of request `index` without its answer."""
+        planned = self.requests[index]
+        return StoredText(
+            key=planned.key,
+            text=None,
+            describer=self.fingerprint,
+            prompt=planned.prompt,
+            images=tuple(self.training.keys[row] for row in planned.members),
+            layout=planned.layout,
+            sample=planned.sample,
+        )
+
+    def send(
+        self, describer: Describer[Any], requests: Sequence[DescribeRequest]
+    ) -> Sequence[str | Refusal]:
+        """Return the answers of `describer` to `requests`."""
+        return describer.describe(requests)
 
     def request(self, index: int) -> DescribeRequest:
         """Build the request `index` for the describer."""
@@ -158,7 +188,7 @@ class _Draft:
         Raises `LatteError` if a prompt, or the describer's fingerprint, contains a secret.
         """
         for text in (self.describer.fingerprint, *self._prompts):
-            _refuse_secrets(text)
+            refuse_secrets(text)
         asked = [one for one, _ in self.descriptions.values()]
         requests = Requests(asked, [*self._prompts])
         described = {
@@ -206,7 +236,7 @@ class _Draft:
         return SEPARATE if images <= self.describer.max_images else GRID
 
 
-def _refuse_secrets(text: str) -> None:
+def refuse_secrets(text: str) -> None:
     """Raise `LatteError` if `text`, which is stored and exported, contains a secret."""
     shown = redact(text)
     if shown != text:

@@ -15,14 +15,7 @@ from latte.interfaces.component import (
     PathText,
 )
 from latte.interfaces.dataset import Dataset, ImageReference, LabelledImage
-from latte.interfaces.descriptions import (
-    DescribedImage,
-    Describer,
-    DescribeRequest,
-    DescriptionType,
-    Refusal,
-    Scope,
-)
+from latte.interfaces.descriptions import Describer, DescriptionType, Scope
 from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
 from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
@@ -34,6 +27,13 @@ from latte.interfaces.prototypes import (
     ClassFeatureRefresh,
     PrototypeAggregator,
     Supervision,
+)
+from latte.interfaces.questions import (
+    Choice,
+    ChoiceRequest,
+    DescribedImage,
+    DescribeRequest,
+    Refusal,
 )
 from latte.interfaces.results import (
     OWN_IMAGES,
@@ -67,6 +67,8 @@ __all__ = [
     "Batch",
     "Calibration",
     "Candidate",
+    "Choice",
+    "ChoiceRequest",
     "ClassAccuracy",
     "ClassFeatureRefresh",
     "ClassifiedImage",

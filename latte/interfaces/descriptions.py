@@ -3,68 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 from latte.interfaces.component import Component, OptionsT
-
-if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
+from latte.interfaces.questions import Choice, ChoiceRequest, DescribeRequest, Refusal
 
 Scope = Literal["class", "image", "group"]
-
-
-@dataclass(frozen=True)
-class DescribedImage:
-    """Image in a request to a describer; pixels are decoded only when the describer opens it.
-
-    Example:
-        >>> import torch
-        >>> from PIL import Image
-        >>> from latte.api import DescribedImage
-        >>> shown = DescribedImage("1f3a", torch.ones(16) / 4, lambda: Image.new("RGB", (8, 8)))
-        >>> shown.open().size
-        (8, 8)
-    """
-
-    key: str
-    """Hash of the encoded image: equal files have equal keys."""
-    features: Tensor
-    """Unit image feature (D,) from the frozen CLIP, on the CPU."""
-    open: Callable[[], Image.Image]
-    """Decodes the image and returns it in RGB."""
-
-
-@dataclass(frozen=True)
-class DescribeRequest:
-    """One question about 1 to `max_images` images, or about one grid image of several images.
-
-    Example:
-        >>> from latte.api import DescribeRequest
-        >>> DescribeRequest(images=(), prompt="What is shown?").sample
-        0
-    """
-
-    images: tuple[DescribedImage, ...]
-    prompt: str
-    sample: int = 0
-    """Index of the answer, from 0, if the recipe asks for several answers to one question."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Answer of a describer that will never write the text; the engine does not ask again.
-
-    Example:
-        >>> from latte.api import Refusal
-        >>> Refusal("content filter").reason
-        'content filter'
-    """
-
-    reason: str
-    """Reason in a few words, such as `content filter`; stored, so that people can read it."""
 
 
 class Describer(Component[OptionsT]):
@@ -113,6 +58,29 @@ class Describer(Component[OptionsT]):
 
         Raise an exception for a temporary failure: the engine asks again, in smaller batches.
         """
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:
+        """Return the probabilities of the options of each request, in order.
+
+        This implementation asks for a letter through `describe`, and gives probability 1 to its
+        option; an answer that is no letter is a refusal. Override it if the model can give
+        probabilities. The fingerprint holds for choices too. Exceptions are as for `describe`.
+
+        Example:
+            >>> from latte.api import ChoiceRequest, Describer, NoOptions
+            >>> class AlwaysB(Describer[NoOptions]):
+            ...     fingerprint = "b-1"
+            ...     def describe(self, requests):
+            ...         return ["B"] * len(requests)
+            >>> request = ChoiceRequest((), "What is it?", ("cat", "dog"))
+            >>> AlwaysB(NoOptions(), None).choose([request])
+            [Choice(probabilities=(0.0, 1.0), none=0.0)]
+        """
+        answers = self.describe([request.question() for request in requests])
+        return [
+            answer if isinstance(answer, Refusal) else request.read(answer)
+            for request, answer in zip(requests, answers, strict=True)
+        ]
 
     def close(self) -> None:
         """Free memory and connections; the describer is not used afterwards."""

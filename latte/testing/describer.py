@@ -6,17 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 from PIL import Image
 
-from latte.api import Describer, DescribeRequest, Kind, Refusal
+from latte.api import Choice, ChoiceRequest, Describer, DescribeRequest, Kind, Refusal
 from latte.testing.component import ComponentContract
 from latte.testing.fixtures import described_images
 
+OPTIONS = ("a red fox", "写真 🦊", "{class} {0}")
+RequestT = TypeVar("RequestT", DescribeRequest, ChoiceRequest)
 PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 
 
@@ -39,6 +42,15 @@ class DescriberContract(ComponentContract):
         images = described_images(folder / "asked")
         return [DescribeRequest((image,), prompt) for image in images for prompt in PROMPTS]
 
+    def choices(self, folder: Path) -> list[ChoiceRequest]:
+        """Return six requests to choose: three images, options in two orders, some with "none"."""
+        images = described_images(folder / "asked")
+        return [
+            ChoiceRequest((image,), "Which is it?", options, none_allowed=place == 1)
+            for place, image in enumerate(images)
+            for options in (OPTIONS, OPTIONS[::-1])
+        ]
+
     def test_there_is_one_text_for_each_request(self, tmp_path: Path) -> None:
         """`describe` returns a list with one `str` or `Refusal` per request."""
         requests = self.requests(tmp_path)
@@ -60,6 +72,37 @@ class DescriberContract(ComponentContract):
     def test_an_empty_batch_gets_no_texts(self, tmp_path: Path) -> None:
         """`describe([])` returns an empty list."""
         assert list(self.make(tmp_path).describe([])) == []
+
+    def test_there_is_one_choice_for_each_request(self, tmp_path: Path) -> None:
+        """`choose` returns a `Choice` or `Refusal` per request; probabilities sum to 1."""
+        requests = self.choices(tmp_path)
+        choices = self.make(tmp_path).choose(requests)
+        assert len(choices) == len(requests), f"{len(choices)} choices for {len(requests)} requests"
+        for request, choice in zip(requests, choices, strict=True):
+            assert isinstance(choice, Choice | Refusal), (
+                "every choice must be a Choice or a Refusal"
+            )
+            if isinstance(choice, Refusal):
+                continue
+            assert len(choice.probabilities) == len(request.options), "one probability per option"
+            shares = (*choice.probabilities, choice.none)
+            assert min(shares) >= 0, "a probability is negative"
+            assert sum(shares) == pytest.approx(1, abs=1e-4), "probabilities must sum to 1"
+            assert request.none_allowed or choice.none == 0, "`none` was not allowed"
+
+    def test_choices_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
+        """Probabilities are equal but for rounding, which depends on the shape of a batch."""
+        requests, describer = self.choices(tmp_path), self.make(tmp_path)
+        choices = describer.choose(requests)
+        alone = [describer.choose([request])[0] for request in requests]
+        backwards = describer.choose(requests[::-1])[::-1]
+        for one, single, reversed_ in zip(choices, alone, backwards, strict=True):
+            assert _equal(single, one), "a request asked alone must get the choice of a batch"
+            assert _equal(reversed_, one), "choices must come in the order of the requests"
+
+    def test_no_choices_are_made_for_an_empty_batch(self, tmp_path: Path) -> None:
+        """`choose([])` returns an empty list."""
+        assert list(self.make(tmp_path).choose([])) == []
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
         """Neither recipe folder nor seed changes the texts unless it changes the fingerprint."""
@@ -120,10 +163,12 @@ class DescriberContract(ComponentContract):
             raise OSError("the file is gone")
 
         broken, opened = _watched(requests[:1], fail)
-        try:
-            answers = describer.describe(broken)
-        except Exception:
-            answers = []
+        chosen, _ = _watched(self.choices(tmp_path)[:1], fail)
+        answers: list[str | Choice | Refusal] = []
+        with suppress(Exception):
+            answers += describer.describe(broken)
+        with suppress(Exception):
+            answers += describer.choose(chosen)
         written = [answer for answer in answers if not isinstance(answer, Refusal)]
         assert not (opened and written), f"it wrote {written} about an image that cannot be read"
         again = describer.describe(requests)
@@ -154,9 +199,17 @@ class DescriberContract(ComponentContract):
             describer.close()
 
 
+def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
+    """Return True for two refusals, and for probabilities that differ by rounding errors only."""
+    if isinstance(one, Refusal) or isinstance(other, Refusal):
+        return type(one) is type(other)
+    shares = [*one.probabilities, one.none]
+    return shares == pytest.approx([*other.probabilities, other.none], abs=1e-3)
+
+
 def _watched(
-    requests: Sequence[DescribeRequest], then: Callable[[Image.Image], Image.Image]
-) -> tuple[list[DescribeRequest], list[str]]:
+    requests: Sequence[RequestT], then: Callable[[Image.Image], Image.Image]
+) -> tuple[list[RequestT], list[str]]:
     """Return requests that apply `then` to each opened image, and the list of opened keys."""
     opened: list[str] = []
 

@@ -157,7 +157,7 @@ def test_describer_with_wrong_number_of_texts_is_named(tmp_path: Path, texts: li
         def describe(self, requests: object) -> list[str]:
             return texts
 
-    with pytest.raises(LatteError, match="Miscounting must return one text for each of 2"):
+    with pytest.raises(LatteError, match="Miscounting must return one answer for each of 2"):
         run(tmp_path, Miscounting(), images=2)
 
 

@@ -131,7 +131,7 @@ def _question(number: int, text: str, view: View) -> Question:
 def _seconds(replica: Replica, questions: Sequence[Question], size: int) -> float:
     replica.limit = size
     began = time.perf_counter()
-    answer_all([replica], questions, lambda tokens: None)
+    answer_all([replica], questions, Replica.answer, lambda tokens: None)
     seconds = time.perf_counter() - began
     if replica.limit < size:
         _say(f"batch {size}: memory suffices for {replica.limit} only")

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from PIL import Image
 
-from latte.api import Describer, DescribeRequest
+from latte.api import Choice, ChoiceRequest, Describer, DescribeRequest
 from latte_llava.checkpoint import Checkpoint, find_checkpoint
 from latte_llava.conversation import VERSION, Conversation
 from latte_llava.devices import choose_devices, choose_dtype
@@ -21,7 +21,7 @@ from latte_llava.memory import free_memory
 from latte_llava.options import LlavaOptions
 from latte_llava.replica import Question, Replica, Sampling
 from latte_llava.sampling import request_seed
-from latte_llava.schedule import answer_all
+from latte_llava.schedule import AnswerT, Ask, answer_all
 from latte_llava.views import View, image_cost, make_view
 
 SEVERAL_IMAGES = 16
@@ -113,12 +113,33 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
         """Return one text per request; the first call loads the weights."""
+        return self._answered(requests, Replica.answer)
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
+        """Return the probabilities of the letters as the next token, from one forward pass.
+
+        Temperature and `top_p` do not change them.
+        """
+        letters = [request.letters for request in requests]
+        weights = self._answered(
+            [request.question() for request in requests], Replica.weigh, letters
+        )
+        return [request.choice(one) for request, one in zip(requests, weights, strict=True)]
+
+    def _answered(
+        self,
+        requests: Sequence[DescribeRequest],
+        ask: Ask[AnswerT],
+        letters: Sequence[str] | None = None,
+    ) -> list[AnswerT]:
+        """Return one answer per request, in batches by `ask`; `letters` are those of choices."""
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()
+        of_each = letters or [""] * len(requests)
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            questions = list(pool.map(lambda request: _question(request, loaded), requests))
-        return answer_all(loaded.replicas, questions, self._count)
+            questions = list(pool.map(partial(_question, loaded), requests, of_each))
+        return answer_all(loaded.replicas, questions, ask, self._count)
 
     def close(self) -> None:
         """Release the models and their memory."""
@@ -146,7 +167,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         return _Loaded(replicas, view, conversation)
 
 
-def _question(request: DescribeRequest, loaded: _Loaded) -> Question:
+def _question(loaded: _Loaded, request: DescribeRequest, letters: str) -> Question:
     images: tuple[Image.Image, ...] = tuple(
         loaded.view.shown(image.open()) for image in request.images
     )
@@ -154,4 +175,4 @@ def _question(request: DescribeRequest, loaded: _Loaded) -> Question:
     pixels = sum(image_cost(image, loaded.view.processor) for image in images)
     keys = [image.key for image in request.images]
     seed = request_seed(keys, request.prompt, request.sample)
-    return Question(images, text, seed, cost=(pixels, len(text)))
+    return Question(images, text, seed, (pixels, len(text)), letters)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from string import ascii_uppercase
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from latte.api import LatteError
 from latte_llava.conversation import Conversation
 from latte_llava.library import transformers
 from latte_llava.sampling import GumbelNoise
+
+SENTENCEPIECE_SPACE, BYTE_LEVEL_SPACE = "▁", "Ġ"
+"""Characters that stand for a leading space in tokens of the two usual kinds of tokenizers."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Question:
     """Seed for sampling, a signed 64-bit integer."""
     cost: tuple[int, int]
     """Numbers of pixels and of characters; questions of similar cost are batched together."""
+    letters: str = ""
+    """Letters of the options, for a choice."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +68,61 @@ class Replica:
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
         """Return one text per question of one batch, and the number of generated tokens."""
-        inputs = self._processor(
-            text=[question.text for question in questions],
-            images=[list(question.images) for question in questions],
-            padding=True,
-            return_tensors="pt",
-            add_special_tokens=self._conversation.adds_special_tokens(questions[0].text),
-        ).to(self.model.device, dtype=self.model.dtype)
+        inputs = self._inputs(questions)
         length = inputs["input_ids"].shape[1]
         written = self.model.generate(
             **inputs, logits_processor=self._logits_processors(questions, length)
         )[:, length:].cpu()
         texts = self._processor.tokenizer.batch_decode(written, skip_special_tokens=True)
         return [text.strip() for text in texts], count_tokens(written, self._ends)
+
+    @torch.inference_mode()
+    def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
+        """Return the weight of each letter of `question.letters` as the first token of its answer.
+
+        The weights are probabilities of the next token, relative to all letters of the question. A
+        letter with and without a leading space is two tokens, whose probabilities are added. Also
+        returns the number of generated tokens, one per question.
+        """
+        step = self.model.generate(
+            **self._inputs(questions),
+            max_new_tokens=1,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        logits = step.logits[0].float().cpu()
+        return [
+            torch.stack([row[self._letters[letter]].logsumexp(0) for letter in question.letters])
+            .softmax(0)
+            .tolist()
+            for row, question in zip(logits, questions, strict=True)
+        ], len(questions)
+
+    @cached_property
+    def _letters(self) -> dict[str, list[int]]:
+        """Token ids of each letter: the letter alone, or after a space."""
+        tokenizer = self._processor.tokenizer
+        ids: dict[str, list[int]] = {letter: [] for letter in ascii_uppercase}
+        for id_, token in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))):
+            letter = str(token).removeprefix(SENTENCEPIECE_SPACE).removeprefix(BYTE_LEVEL_SPACE)
+            if letter in ids:
+                ids[letter].append(id_)
+        if missing := [letter for letter, found in ids.items() if not found]:
+            raise LatteError(
+                f"the checkpoint's tokenizer has no token for the letter {missing[0]}",
+                where="describer.model",
+                hint="choices need one token per letter: take another checkpoint",
+            )
+        return ids
+
+    def _inputs(self, questions: Sequence[Question]) -> Any:
+        return self._processor(
+            text=[question.text for question in questions],
+            images=[list(question.images) for question in questions],
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=self._conversation.adds_special_tokens(questions[0].text),
+        ).to(self.model.device, dtype=self.model.dtype)
 
     def _logits_processors(self, questions: Sequence[Question], length: int) -> Any:
         processors = transformers.LogitsProcessorList()

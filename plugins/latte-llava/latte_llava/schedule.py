@@ -5,39 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
+from typing import Generic, TypeVar
 
 from latte_llava.memory import free_memory, is_out_of_memory
 from latte_llava.replica import Question, Replica
 
+AnswerT = TypeVar("AnswerT")
+Ask = Callable[[Replica, Sequence[Question]], tuple[Sequence[AnswerT], int]]
+"""Function that answers one batch on a replica; it also returns the number of generated tokens."""
+
 
 def answer_all(
-    replicas: Sequence[Replica], questions: Sequence[Question], count: Callable[[int], None]
-) -> list[str]:
-    """Return one text per question, in the order of the questions.
+    replicas: Sequence[Replica],
+    questions: Sequence[Question],
+    ask: Ask[AnswerT],
+    count: Callable[[int], None],
+) -> list[AnswerT]:
+    """Return one answer per question, in the order of the questions.
 
     `count` is called with the number of generated tokens of each batch. A batch that does not fit
     into memory is halved, and its replica uses the smaller size from then on. Exceptions of a
     replica are raised; an out-of-memory error is raised only for a batch of one question.
     """
-    work = _Work(questions, count)
+    work = _Work(questions, ask, count)
     if len(replicas) == 1:
         work.run(replicas[0])
     else:
         with ThreadPoolExecutor(len(replicas)) as pool:
             for finished in [pool.submit(work.run, replica) for replica in replicas]:
                 finished.result()
-    return [work.texts[index] for index in range(len(questions))]
+    return [work.answers[index] for index in range(len(questions))]
 
 
-class _Work:
+class _Work(Generic[AnswerT]):
     """Queue of unanswered questions, shared by the replicas.
 
     The most expensive questions come first, so that out-of-memory errors occur early.
     """
 
-    def __init__(self, questions: Sequence[Question], count: Callable[[int], None]) -> None:
-        self.texts: dict[int, str] = {}
+    def __init__(
+        self, questions: Sequence[Question], ask: Ask[AnswerT], count: Callable[[int], None]
+    ) -> None:
+        self.answers: dict[int, AnswerT] = {}
         self._questions = questions
+        self._ask = ask
         self._count = count
         self._left = sorted(range(len(questions)), key=lambda index: questions[index].cost)
         self._lock = Lock()
@@ -60,13 +71,13 @@ class _Work:
     def _answered(self, replica: Replica, batch: Sequence[int]) -> bool:
         """Answer the questions `batch` and return True, or False if they do not fit into memory."""
         try:
-            texts, tokens = replica.answer([self._questions[index] for index in batch])
+            answers, tokens = self._ask(replica, [self._questions[index] for index in batch])
         except Exception as error:
             if len(batch) == 1 or not is_out_of_memory(error):
                 raise
             return False
         with self._lock:
-            self.texts.update(zip(batch, texts, strict=True))
+            self.answers.update(zip(batch, answers, strict=True))
             self._count(tokens)
         return True
 

@@ -55,7 +55,10 @@ class FakeReplica:
 def answered(replicas: Sequence[FakeReplica], costs: Sequence[int]) -> list[str]:
     questions = [Question((), f"text {n}", 0, (cost, 0)) for n, cost in enumerate(costs)]
     counted: list[int] = []
-    texts = answer_all(cast("list[Replica]", list(replicas)), questions, counted.append)
+    asked = cast("list[Replica]", list(replicas))
+    texts = answer_all(
+        asked, questions, lambda replica, batch: replica.answer(batch), counted.append
+    )
     assert sum(counted) == len(costs)
     return texts
 

@@ -6,13 +6,23 @@ They read the raw JSON, because the classes of the `openai` package do not valid
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from latte.api import Refusal
 from latte_openai.errors import TransientError, excerpt, read_problem
 
-_THINK, _THINK_END = "<think>", "</think>"
+_THINK, THINK_END = "<think>", "</think>"
+
+
+@dataclass(frozen=True)
+class Token:
+    """Token of a text, with log probabilities of it and of other tokens in its place."""
+
+    text: str
+    logprob: float
+    alternatives: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,8 @@ class Answer:
     text: str | Refusal
     completion_tokens: int = 0
     prompt_tokens: int = 0
+    tokens: tuple[Token, ...] = ()
+    """The tokens of the text; empty if the server sent no log probabilities."""
 
 
 def read_answer(reply: str) -> Answer:
@@ -39,7 +51,8 @@ def read_answer(reply: str) -> Answer:
         return _error_with_status_200(reply)
     usage = fields.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    return Answer(text, _count(usage, "completion_tokens"), _count(usage, "prompt_tokens"))
+    written, read = _count(usage, "completion_tokens"), _count(usage, "prompt_tokens")
+    return Answer(text, written, read, _tokens(choice.get("logprobs")))
 
 
 def read_models(reply: str) -> tuple[str, ...]:
@@ -52,8 +65,8 @@ def read_models(reply: str) -> tuple[str, ...]:
 
 def without_reasoning(text: str) -> str:
     """Return `text` without its leading reasoning; empty if the reasoning does not end."""
-    if _THINK_END in text:
-        return text.rpartition(_THINK_END)[2].strip()
+    if THINK_END in text:
+        return text.rpartition(THINK_END)[2].strip()
     return "" if text.lstrip().startswith(_THINK) else text
 
 
@@ -97,3 +110,18 @@ def _part(part: object) -> str:
 def _count(usage: dict[str, Any], name: str) -> int:
     value = usage.get(name)
     return value if isinstance(value, int) and value > 0 else 0
+
+
+def _tokens(logprobs: Any) -> tuple[Token, ...]:
+    """Return the tokens in the field `logprobs`; empty if it is missing or has another format."""
+    try:
+        return tuple(
+            Token(
+                str(one["token"]),
+                float(one["logprob"]),
+                {str(other["token"]): float(other["logprob"]) for other in one["top_logprobs"]},
+            )
+            for one in logprobs["content"]
+        )
+    except (ValueError, LookupError, TypeError, OverflowError):
+        return ()

@@ -6,11 +6,15 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from typing import Any
 
-from latte.api import Context, Describer, DescribeRequest, Refusal
+from latte.api import Choice, ChoiceRequest, Context, Describer, DescribeRequest, Refusal
+from latte_openai.answer import Answer
+from latte_openai.choice import LOGPROBS, read_choice
 from latte_openai.client import ChatClient
-from latte_openai.errors import RequestError, which_model
+from latte_openai.errors import RejectedError, RequestError, which_model
 from latte_openai.loop import LoopThread
 from latte_openai.options import OpenAIOptions
 from latte_openai.question import chat_fields, request_key
@@ -32,10 +36,11 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
         super().__init__(options, context)
-        self._answers: dict[str, str | Refusal] = {}
+        self._answers: dict[str, Answer] = {}
         self._failures: dict[str, str] = {}
         self._spent = {"tokens": 0, "prompt tokens": 0}
         self._loop: LoopThread | None = None
+        self._logprobs = LOGPROBS
 
     @property
     def max_images(self) -> int:
@@ -74,16 +79,31 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         Raises:
             RequestError: A request failed after its retries; all other requests have been sent.
         """
-        keyed = {request_key(request): request for request in requests}
+        return [answer.text for answer in self._answered(requests)]
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
+        """Return one choice per request, from log probabilities if the server sends them.
+
+        A server that rejects a request with log probabilities gets it again without them. Raises
+        `RequestError` as `describe` does.
+        """
+        answers = self._answered([one.question() for one in requests], choosing=True)
+        return [read_choice(*both) for both in zip(requests, answers, strict=True)]
+
+    def _answered(
+        self, requests: Sequence[DescribeRequest], *, choosing: bool = False
+    ) -> list[Answer]:
+        keys = [f"{request_key(request)}{' choice' * choosing}" for request in requests]
+        keyed = dict(zip(keys, requests, strict=True))
         known = self._answers.keys() | self._failures.keys()
         missing = {key: request for key, request in keyed.items() if key not in known}
         if missing:
             model = self._model
-            self._run_loop().run(self._ask_all(missing, model))
+            self._run_loop().run(self._ask_all(missing, model, choosing))
         for key in keyed:
             if key in self._failures:
                 raise RequestError(self._failures[key])
-        answers = [self._answers[request_key(request)] for request in requests]
+        answers = [self._answers[key] for key in keys]
         for key in keyed:
             del self._answers[key]
         return answers
@@ -116,10 +136,12 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
             self._loop = LoopThread()
         return self._loop
 
-    async def _ask_all(self, requests: Mapping[str, DescribeRequest], model: str) -> None:
+    async def _ask_all(
+        self, requests: Mapping[str, DescribeRequest], model: str, choosing: bool
+    ) -> None:
         slots = asyncio.Semaphore(self.options.concurrency)
         tasks = [
-            asyncio.create_task(self._ask(key, request, model, slots))
+            asyncio.create_task(self._ask(key, request, model, choosing, slots))
             for key, request in requests.items()
         ]
         try:
@@ -130,7 +152,12 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(
-        self, key: str, request: DescribeRequest, model: str, slots: asyncio.Semaphore
+        self,
+        key: str,
+        request: DescribeRequest,
+        model: str,
+        choosing: bool,
+        slots: asyncio.Semaphore,
     ) -> None:
         """Send one request and store its answer or failure under `key`.
 
@@ -139,13 +166,27 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         async with slots:
             fields = await asyncio.to_thread(chat_fields, request, model, self.options)
             try:
-                answer = await self._client.complete(fields)
+                answer = await self._complete(fields, choosing)
             except RequestError as error:
                 self._failures[key] = str(error)
                 return
-        self._answers[key] = answer.text
+        self._answers[key] = answer
         self._spent["tokens"] += answer.completion_tokens
         self._spent["prompt tokens"] += answer.prompt_tokens
+
+    async def _complete(self, fields: dict[str, Any], choosing: bool) -> Answer:
+        """Return the answer to `fields`; a choice asks for log probabilities too.
+
+        They are not asked for again after a request succeeded only without them.
+        """
+        if choosing and self._logprobs:
+            with suppress(RejectedError):
+                return await self._client.complete({**fields, **self._logprobs})
+            answer = await self._client.complete(fields)
+            if not isinstance(answer.text, Refusal):
+                self._logprobs = {}
+            return answer
+        return await self._client.complete(fields)
 
 
 def _settings(options: OpenAIOptions) -> dict[str, object]:

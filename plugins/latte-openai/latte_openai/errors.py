@@ -32,6 +32,10 @@ class RequestError(Exception):
     """Failure of one request; other requests may succeed."""
 
 
+class RejectedError(RequestError):
+    """Rejection of one request by the server, because of its fields or its size."""
+
+
 class TransientError(Exception):
     """Failure after which a retry may succeed; `wait` are the seconds that the server asked for."""
 
@@ -108,13 +112,15 @@ def raise_for_status(
         key_given: True if a key was sent.
 
     Raises:
-        RefusedError, NotFoundError, TransientError, RequestError: This request failed.
+        RefusedError, NotFoundError, TransientError, RejectedError: This request failed.
         LatteError: Every request would fail: no valid key, no credit, or a wrong address.
     """
     problem = read_problem(reply)
     what = f"{status} {_phrase(status)}: {problem.message}"
     if problem.is_content_filter:
         raise RefusedError(f"content filter: {problem.message}")
+    if "logprobs" in problem.message.lower():  # OpenAI sends 403, as for a wrong key
+        raise RejectedError(what)
     if status == HTTPStatus.PAYMENT_REQUIRED or "insufficient_quota" in problem.codes:
         raise no_credit(options, what)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -125,7 +131,7 @@ def raise_for_status(
         raise TransientError(what, retry_after(wait, datetime.now(UTC)))
     if status < HTTPStatus.BAD_REQUEST or status == HTTPStatus.METHOD_NOT_ALLOWED:
         raise no_address(options, f"{status} {_phrase(status)}")
-    raise RequestError(what)
+    raise RejectedError(what)
 
 
 def _phrase(status: int) -> str:

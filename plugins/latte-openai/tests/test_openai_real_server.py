@@ -19,7 +19,7 @@ from latte_openai.errors import RequestError
 from openai_double import describer
 from openai_tiny_llava import write_tiny_llava
 
-from latte.api import DescribeRequest
+from latte.api import ChoiceRequest, DescribeRequest
 from latte.testing.fixtures import described_images
 
 NEEDED = ("transformers", "fastapi", "uvicorn", "openai")
@@ -97,6 +97,20 @@ def test_texts_depend_on_the_image_and_not_on_the_batch(url: str, tmp_path: Path
 def test_the_only_model_is_found(url: str, tmp_path: Path) -> None:
     with describer(tmp_path, url, model=None) as one:
         assert "tiny-llava" in one.fingerprint
+
+
+def test_choices_are_the_letters_that_a_server_without_log_probabilities_writes(
+    url: str, tmp_path: Path
+) -> None:
+    images = described_images(tmp_path / "asked", 6)
+    requests = [ChoiceRequest((image,), "Which is it?", ("cat", "dog")) for image in images]
+    with describer(tmp_path, url, model="tiny-llava", max_tokens=1, format="png") as one:
+        choices = one.choose(requests)
+        texts = one.describe([request.question() for request in requests])
+    assert choices == [
+        text if isinstance(text, Refusal) else request.read(text)
+        for request, text in zip(requests, texts, strict=True)
+    ]
 
 
 def test_several_images_make_one_request(url: str, tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from latte.interfaces import Describer, DescribeRequest, NoOptions, Options
+from latte.interfaces import (
+    Choice,
+    ChoiceRequest,
+    Describer,
+    DescribeRequest,
+    NoOptions,
+    Options,
+)
 from latte.testing import DescriberContract
 from tests.testing.broken.fault import Fault
 
@@ -56,6 +63,8 @@ class TestOneTextForEachPrompt(Fault, DescriberContract):
     fails: ClassVar = {
         "there_is_one_text_for_each_request",
         "texts_do_not_depend_on_the_batch_or_its_order",
+        "there_is_one_choice_for_each_request",
+        "choices_do_not_depend_on_the_batch_or_its_order",
     }
 
 
@@ -67,7 +76,33 @@ class NeedsOne(Echo):
 
 class TestAnEmptyBatchFails(Fault, DescriberContract):
     broken = NeedsOne
-    fails: ClassVar = {"an_empty_batch_gets_no_texts"}
+    fails: ClassVar = {
+        "an_empty_batch_gets_no_texts",
+        "no_choices_are_made_for_an_empty_batch",
+    }
+
+
+class Excessive(Echo):
+    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
+        return [Choice((1.0,) * len(request.options)) for request in requests]
+
+
+class TestProbabilitiesDoNotSumTo1(Fault, DescriberContract):
+    broken = Excessive
+    fails: ClassVar = {"there_is_one_choice_for_each_request"}
+
+
+class Alternating(Echo):
+    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
+        return [
+            request.choice([float(place % 2 == at % 2) for at in range(len(request.letters))])
+            for place, request in enumerate(requests)
+        ]
+
+
+class TestChoicesDependOnTheBatch(Fault, DescriberContract):
+    broken = Alternating
+    fails: ClassVar = {"choices_do_not_depend_on_the_batch_or_its_order"}
 
 
 class Seeded(Echo):

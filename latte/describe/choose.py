@@ -1,0 +1,150 @@
+"""Choices among options: questions whose answers are stored like texts, as lists of numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from latte.describe.generate import MISTAKE, generate
+from latte.describe.plan import refuse_secrets
+from latte.describe.shards import Shard
+from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText, request_key
+from latte.interfaces import Choice, ChoiceRequest, Describer, LatteError, Progress, Refusal
+
+VERSION = "choice-1"
+"""Part of keys; increase it when the text of a question or the stored numbers change."""
+_DIGITS = 6
+"""Decimal places of stored probabilities: 26 of them fit into a stored text."""
+
+
+def choose(
+    describer: Describer[Any],
+    requests: Sequence[ChoiceRequest],
+    store: DescriptionStore,
+    progress: Progress,
+    *,
+    shard: Shard | None = None,
+    ask_again: bool = False,
+) -> list[Choice | None]:
+    """Return the choice for each of `requests`, from `store` or by asking `describer`.
+
+    None means that there is no answer: it was refused, it failed, or it named no option. Equal
+    requests are asked once. Storing, resuming, sharing among processes and `ask_again` work as in
+    `generate`.
+
+    Raises `LatteError` if all requests failed, if a request or the describer's fingerprint contains
+    a secret, or if a request has more images than the describer accepts.
+    """
+    if not requests:
+        return []
+    plan = ChoicePlan(describer, requests)
+    result = generate(describer, plan, store, progress, shard=shard, ask_again=ask_again)
+    texts = dict(zip(plan.keys, result.texts, strict=True))
+    return [_from_text(one, texts[choice_key(one, plan.fingerprint)]) for one in requests]
+
+
+def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
+    """Return the key of the answer to `request`; `fingerprint` is that of a `ChoicePlan`.
+
+    The text of the question contains the options in their order, so it is all that the key needs.
+    """
+    images = [image.key for image in request.images]
+    return request_key(images, request.question().prompt, fingerprint, _layout(request))
+
+
+class ChoicePlan:
+    """Distinct requests to choose, in the order of their first occurrence.
+
+    The fingerprint has a prefix that no description has: the same question can also be asked for a
+    text.
+    """
+
+    noun: ClassVar = "choices"
+    needs_text: ClassVar = False
+
+    def __init__(self, describer: Describer[Any], requests: Sequence[ChoiceRequest]) -> None:
+        self.fingerprint = f"{VERSION} {describer.fingerprint}"
+        refuse_secrets(self.fingerprint)
+        for prompt in {one.question().prompt for one in requests}:
+            refuse_secrets(prompt)
+        for one in requests:
+            if not 1 <= len(one.images) <= describer.max_images:
+                raise LatteError(
+                    f"a choice about {len(one.images)} images was asked of a describer that takes "
+                    f"1 to {describer.max_images}",
+                    where="describer",
+                )
+        distinct = {choice_key(one, self.fingerprint): one for one in requests}
+        self.keys = tuple(distinct)
+        self._requests = tuple(distinct.values())
+
+    def __len__(self) -> int:
+        """Number of distinct requests."""
+        return len(self.keys)
+
+    def key(self, index: int) -> str:
+        """Return the key of the answer to request `index`."""
+        return self.keys[index]
+
+    def request(self, index: int) -> ChoiceRequest:
+        """Return request `index`."""
+        return self._requests[index]
+
+    def record(self, index: int) -> StoredText:
+        """Return the record of request `index` without its answer."""
+        request = self._requests[index]
+        return StoredText(
+            key=self.keys[index],
+            text=None,
+            describer=self.fingerprint,
+            prompt=request.question().prompt,
+            images=tuple(image.key for image in request.images),
+            layout=_layout(request),
+        )
+
+    def send(
+        self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
+    ) -> Sequence[str | Refusal]:
+        """Return the choices of `describer`, as the texts that are stored."""
+        choices = describer.choose(requests)
+        if len(choices) != len(requests):
+            raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
+        answers = []
+        for request, choice in zip(requests, choices, strict=True):
+            try:
+                answers.append(choice if isinstance(choice, Refusal) else _as_text(request, choice))
+            except (AttributeError, TypeError, ValueError):
+                raise _mistake(describer, f"{choice} for {request.options}") from None
+        return answers
+
+
+def _mistake(describer: Describer[Any], what: str) -> LatteError:
+    return LatteError(
+        f"{type(describer).__name__} returned {what}; it must return one `Choice` or `Refusal` for "
+        "each request, with one probability per option",
+        where="describer",
+        hint=MISTAKE,
+    )
+
+
+def _as_text(request: ChoiceRequest, choice: Choice) -> str:
+    """Return the probabilities of the request's letters as a JSON list."""
+    none = [choice.none] if request.none_allowed or choice.none else []
+    same = request.choice([*choice.probabilities, *none])
+    shares = [*same.probabilities, same.none][: len(request.letters)]
+    return json.dumps([round(share, _DIGITS) for share in shares])
+
+
+def _from_text(request: ChoiceRequest, text: str | None) -> Choice | None:
+    """Return the stored choice; None without a text, or for a text that is no choice."""
+    if text is None:
+        return None
+    try:
+        return request.choice(json.loads(text))
+    except (TypeError, ValueError, ArithmeticError, RecursionError):
+        return None
+
+
+def _layout(request: ChoiceRequest) -> str:
+    return SINGLE if len(request.images) == 1 else SEPARATE

@@ -1,0 +1,186 @@
+"""Questions to describers, and their answers: requests, choices among options, refusals."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import TYPE_CHECKING
+
+from latte.interfaces.errors import LatteError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+NONE_OF_THESE = "none of these"
+_LETTER = re.compile(r"\(?([A-Z])(?:[.:)]{0,2}|[.:)]{1,2} (.+))", re.ASCII)
+
+
+@dataclass(frozen=True)
+class DescribedImage:
+    """Image in a request to a describer; pixels are decoded only when the describer opens it.
+
+    Example:
+        >>> import torch
+        >>> from PIL import Image
+        >>> from latte.api import DescribedImage
+        >>> shown = DescribedImage("1f3a", torch.ones(16) / 4, lambda: Image.new("RGB", (8, 8)))
+        >>> shown.open().size
+        (8, 8)
+    """
+
+    key: str
+    """Hash of the encoded image: equal files have equal keys."""
+    features: Tensor
+    """Unit image feature (D,) from the frozen CLIP, on the CPU."""
+    open: Callable[[], Image.Image]
+    """Decodes the image and returns it in RGB."""
+
+
+@dataclass(frozen=True)
+class DescribeRequest:
+    """One question about 1 to `max_images` images, or about one grid image of several images.
+
+    Example:
+        >>> from latte.api import DescribeRequest
+        >>> DescribeRequest(images=(), prompt="What is shown?").sample
+        0
+    """
+
+    images: tuple[DescribedImage, ...]
+    prompt: str
+    sample: int = 0
+    """Index of the answer, from 0, if the recipe asks for several answers to one question."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Answer of a describer that will never write the text; the engine does not ask again.
+
+    Example:
+        >>> from latte.api import Refusal
+        >>> Refusal("content filter").reason
+        'content filter'
+    """
+
+    reason: str
+    """Reason in a few words, such as `content filter`; stored, so that people can read it."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Probabilities of the options of a `ChoiceRequest`; they and `none` sum to 1.
+
+    Many LMMs prefer the first option, and some always choose it. To notice this, ask in two orders:
+    such answers name different options.
+
+    Example:
+        >>> from latte.api import Choice
+        >>> Choice((0.7, 0.2), none=0.1).none
+        0.1
+    """
+
+    probabilities: tuple[float, ...]
+    """Probability of each option, in the order of the request's options."""
+    none: float = 0.0
+    """Probability of "none of these"; 0 if the request does not allow this answer."""
+
+
+@dataclass(frozen=True)
+class ChoiceRequest:
+    """Question with 2 to 26 options about 1 to `max_images` images, or about one grid image.
+
+    Another list of options, or another order, is another question with its own answer. White space
+    in options is collapsed. Raises `LatteError` if there are too few or too many options, or if
+    options are empty or equal.
+
+    Example:
+        >>> from latte.api import ChoiceRequest
+        >>> request = ChoiceRequest((), "What is it?", ("cat", "dog"), none_allowed=True)
+        >>> print(request.question().prompt)
+        What is it?
+        A. cat
+        B. dog
+        C. none of these
+        Answer with one letter.
+        >>> request.read("B. dog").probabilities
+        (0.0, 1.0)
+    """
+
+    images: tuple[DescribedImage, ...]
+    prompt: str
+    options: tuple[str, ...]
+    """Class names or short texts, in the order shown."""
+    none_allowed: bool = False
+    """True adds the last option "none of these"."""
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        shown, most = self._shown, len(ascii_uppercase)
+        if len(self.options) < 2 or len(shown) > most:
+            raise LatteError(
+                f"a choice needs 2 to {most} options, and there are {len(self.options)}",
+                where="options",
+                hint=f"'{NONE_OF_THESE}' counts as one of {most}, but not as one of 2",
+            )
+        repeated = [text for text, count in Counter(shown).items() if count > 1 or not text]
+        if repeated:
+            problem = f"`{repeated[0]}` is there twice" if repeated[0] else "an option is empty"
+            raise LatteError(f"the options of a choice must differ: {problem}", where="options")
+
+    @property
+    def letters(self) -> str:
+        """Letters of the options, in order; the last one means "none of these" if allowed."""
+        return ascii_uppercase[: len(self._shown)]
+
+    def question(self) -> DescribeRequest:
+        """Return the question as text, with a letter for each option."""
+        lines = [
+            f"{letter}. {text}" for letter, text in zip(self.letters, self._shown, strict=True)
+        ]
+        prompt = "\n".join((self.prompt, *lines, "Answer with one letter."))
+        return DescribeRequest(self.images, prompt)
+
+    def choice(self, weights: Sequence[float]) -> Choice:
+        """Return the choice with probabilities proportional to the `weights` of the letters.
+
+        Raises `ValueError` unless there is one finite weight per letter, none of them negative, and
+        one of them above 0.
+        """
+        total = sum(weights)
+        valid = len(weights) == len(self.letters) and min(weights) >= 0
+        if not (valid and 0 < total < math.inf):
+            raise ValueError(f"{list(weights)} are no weights of the letters {self.letters}")
+        shares = tuple(weight / total for weight in weights)
+        return Choice(shares[:-1], shares[-1]) if self.none_allowed else Choice(shares)
+
+    def letter(self, text: str) -> str | None:
+        """Return the letter that `text` names, such as `B`, `(B)`, `B.` or `B. dog`, else None.
+
+        Text after the letter must be the option's own. No letter is guessed from other text.
+        """
+        found = _LETTER.fullmatch(" ".join(text.split()))
+        if found is None or found[1] not in self.letters:
+            return None
+        own = self._shown[self.letters.index(found[1])]
+        is_own = found[2] is None or found[2].rstrip(".") == own.rstrip(".")
+        return found[1] if is_own else None
+
+    def read(self, text: str) -> Choice | Refusal:
+        """Return probability 1 for the option whose letter `text` names.
+
+        A text without such a letter is a refusal, because asking again gives the same text.
+        """
+        letter = self.letter(text)
+        if letter is None:
+            return Refusal(f"the answer is no letter from A to {self.letters[-1]}: {text[:80]}")
+        return self.choice([float(letter == one) for one in self.letters])
+
+    @property
+    def _shown(self) -> tuple[str, ...]:
+        options = (*self.options, NONE_OF_THESE) if self.none_allowed else self.options
+        return tuple(" ".join(text.split()) for text in options)

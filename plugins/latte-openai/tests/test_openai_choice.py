@@ -1,0 +1,214 @@
+"""Choices: log probabilities where the server sends them, else the letter that it wrote."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from latte_openai.answer import read_answer
+from latte_openai.choice import read_choice
+from latte_openai.errors import RequestError
+from openai_double import Asked, Reply, chat_server, describer, said, without_sleeping, wrong
+
+from latte.api import Choice, ChoiceRequest, LatteError, Refusal
+from latte.testing.fixtures import described_images
+
+PETS = ChoiceRequest((), "Which?", ("cat", "dog"), none_allowed=True)
+SURE = {"B": 0.6, " B": 0.1, "A": 0.2, "C": 0.05, "The": 0.05}
+
+
+def token(text: str, shares: Mapping[str, float]) -> dict[str, Any]:
+    """Return a token in the format of OpenAI, vLLM, SGLang and llama.cpp."""
+    others = [{"token": name, "logprob": math.log(share)} for name, share in shares.items()]
+    return {"token": text, "logprob": math.log(shares.get(text, 0.9)), "top_logprobs": others}
+
+
+def with_logprobs(text: str, tokens: Sequence[dict[str, Any]]) -> Reply:
+    reply = said(text)
+    assert isinstance(reply.body, dict)
+    reply.body["choices"][0]["logprobs"] = {"content": [*tokens]}
+    return reply
+
+
+def sure(_: Asked) -> Reply:
+    return with_logprobs("B", [token("B", SURE)])
+
+
+def read(text: str, *tokens: dict[str, Any]) -> Choice | Refusal:
+    return read_choice(PETS, read_answer(json.dumps(with_logprobs(text, tokens).body)))
+
+
+def shares(choice: Choice | Refusal) -> list[float]:
+    assert isinstance(choice, Choice)
+    return [*choice.probabilities, choice.none]
+
+
+def requests(folder: Path, count: int = 4) -> list[ChoiceRequest]:
+    return [
+        ChoiceRequest((image,), f"Which in {number}?", ("cat", "dog"), none_allowed=True)
+        for number, image in enumerate(described_images(folder / "asked", count))
+    ]
+
+
+def test_probabilities_are_those_of_the_letters(tmp_path: Path) -> None:
+    with chat_server(sure) as server, describer(tmp_path, server.url) as lmm:
+        choices = lmm.choose(requests(tmp_path))
+        counters = lmm.counters
+    for choice in choices:
+        assert shares(choice) == pytest.approx([0.2 / 0.95, 0.7 / 0.95, 0.05 / 0.95])
+    assert {(one.body["logprobs"], one.body["top_logprobs"]) for one in server.asked} == {
+        (True, 20)
+    }
+    assert "A. cat\nB. dog\nC. none of these" in server.prompts[0]
+    assert counters == {"tokens": 28, "prompt tokens": 400}
+
+
+def test_descriptions_ask_for_no_log_probabilities(tmp_path: Path) -> None:
+    with chat_server(sure) as server, describer(tmp_path, server.url) as lmm:
+        question = requests(tmp_path)[0].question()
+        assert lmm.describe([question]) == ["B"]
+        assert shares(lmm.choose(requests(tmp_path)[:1])[0])[1] == pytest.approx(0.7 / 0.95)
+    assert ["logprobs" in asked.body for asked in server.asked] == [False, True]
+
+
+def test_a_server_that_drops_log_probabilities_half_way_gives_letters(tmp_path: Path) -> None:
+    def forgetful(asked: Asked) -> Reply:
+        return sure(asked) if asked.prompt[:10] < "Which in 2" else said("B. dog")
+
+    with chat_server(forgetful) as server, describer(tmp_path, server.url) as lmm:
+        choices = lmm.choose(requests(tmp_path))
+    assert [shares(choice)[1] for choice in choices] == [pytest.approx(0.7 / 0.95)] * 2 + [1, 1]
+    assert len(server.asked) == 4, "nothing is paid twice"
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "unknown field `top_logprobs`"),
+        (422, "extra fields not permitted"),
+        (403, "You are not allowed to request logprobs from this model"),
+    ],
+)
+def test_a_server_that_rejects_log_probabilities_is_asked_without(
+    tmp_path: Path, status: int, message: str
+) -> None:
+    def strict(asked: Asked) -> Reply:
+        return wrong(status, message) if "logprobs" in asked.body else said("B")
+
+    with chat_server(strict) as server, describer(tmp_path, server.url, concurrency=1) as lmm:
+        choices = lmm.choose(requests(tmp_path))
+    assert choices == [Choice((0.0, 1.0), 0.0)] * 4
+    assert ["logprobs" in one.body for one in server.asked] == [True, *[False] * 4]
+
+
+def test_a_request_that_is_rejected_twice_fails_alone(tmp_path: Path) -> None:
+    def small(asked: Asked) -> Reply:
+        return wrong(400, "too long") if asked.prompt.startswith("Which in 1") else sure(asked)
+
+    with chat_server(small) as server, describer(tmp_path, server.url) as lmm:
+        asked = requests(tmp_path)
+        with pytest.raises(RequestError, match="too long"):
+            lmm.choose(asked)
+        others = lmm.choose([asked[0], *asked[2:]])
+        assert all(0 < shares(choice)[1] < 1 for choice in others)
+    assert len(server.asked) == 4 + 1, "nothing is paid twice"
+
+
+def test_a_wrong_key_is_still_an_error_for_all(tmp_path: Path) -> None:
+    with (
+        chat_server(lambda _: wrong(403)) as server,
+        describer(tmp_path, server.url) as lmm,
+        pytest.raises(LatteError, match="403"),
+    ):
+        lmm.choose(requests(tmp_path)[:1])
+    assert len(server.asked) == 1
+
+
+def test_a_busy_server_is_asked_again_with_log_probabilities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_sleeping(monkeypatch)
+
+    def busy(asked: Asked) -> Reply:
+        return sure(asked) if asked.time else wrong(503)
+
+    with chat_server(busy) as server, describer(tmp_path, server.url) as lmm:
+        assert 0 < shares(lmm.choose(requests(tmp_path)[:1])[0])[1] < 1
+    assert ["logprobs" in one.body for one in server.asked] == [True, True]
+
+
+def test_refusals_stay_refusals(tmp_path: Path) -> None:
+    def filtered(_: Asked) -> Reply:
+        return wrong(400, "violence", code="content_filter")
+
+    with chat_server(filtered) as server, describer(tmp_path, server.url) as lmm:
+        assert lmm.choose(requests(tmp_path)[:1]) == [Refusal("content filter: violence")]
+    assert len(server.asked) == 1
+
+
+def test_an_answer_that_is_no_letter_is_a_refusal_despite_log_probabilities() -> None:
+    assert isinstance(read("The dog", token("The", SURE), token(" dog", SURE)), Refusal)
+    assert isinstance(read("D", token("D", {"D": 0.5, "A": 0.5})), Refusal)
+    assert isinstance(read("", token("", SURE)), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("B. dog", ["B", ".", " dog"]),
+        ("(B)", ["(", "B", ")"]),
+        ("B", [" B", "\n", "</s>"]),
+        ("B.", ["B."]),
+        ("<think>A or B, hm</think>B", ["<think>", "A", " or ", "B", ", hm", "</think>", "B"]),
+    ],
+)
+def test_the_letter_s_token_is_found(text: str, tokens: list[str]) -> None:
+    other = {"A": 0.9, "B": 0.1}
+    found = [index for index, one in enumerate(tokens) if "B" in one][-1]
+    written = [token(one, SURE if index == found else other) for index, one in enumerate(tokens)]
+    total = sum(SURE.values()) - SURE["The"] + (0 if tokens[found] in SURE else 0.9)
+    assert shares(read(text, *written))[0] == pytest.approx(0.2 / total)
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [None, [], {}, {"content": None}, {"content": [{}]}, {"content": [{"token": "B"}]},
+     {"content": [{"token": "B", "logprob": "x", "top_logprobs": []}]},
+     {"content": [{"token": "B", "logprob": -0.1, "top_logprobs": None}]},
+     {"content": [{"token": "B", "logprob": math.nan, "top_logprobs": []}]},
+     {"content": [{"token": "B", "logprob": -9999.0, "top_logprobs": []}]},
+     {"content": [{"token": "dog", "logprob": -0.1, "top_logprobs": []}]},
+     {"tokens": ["B"], "token_logprobs": [-0.1]}],
+)  # fmt: skip
+def test_unusable_log_probabilities_leave_the_letter(logprobs: object) -> None:
+    body = said("B").body
+    assert isinstance(body, dict)
+    body["choices"][0]["logprobs"] = logprobs
+    assert read_choice(PETS, read_answer(json.dumps(body))) == Choice((0.0, 1.0), 0.0)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["A", "B", " B", "", "</think>", "dog", "."]),
+            st.floats(),
+            st.dictionaries(st.sampled_from(["A", "B", "C", "x"]), st.floats()),
+        )
+    )
+)
+def test_any_log_probabilities_give_a_choice(written: list[Any]) -> None:
+    tokens = [
+        {
+            "token": text,
+            "logprob": logprob,
+            "top_logprobs": [{"token": one, "logprob": value} for one, value in others.items()],
+        }
+        for text, logprob, others in written
+    ]
+    assert sum(shares(read("B. dog", *tokens))) == pytest.approx(1)

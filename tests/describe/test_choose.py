@@ -1,0 +1,272 @@
+"""Choices among options: stored like texts, asked once, and refused or failed like texts."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from latte.describe.choose import choose
+from latte.describe.import_export import export_texts, import_texts
+from latte.describe.inventory import Archive
+from latte.describe.shards import Shard
+from latte.describe.store import DescriptionStore, request_key
+from latte.interfaces import (
+    Choice,
+    ChoiceRequest,
+    DescribedImage,
+    LatteError,
+    Refusal,
+)
+from tests.helpers.describe_doubles import ScriptedDescriber
+from tests.helpers.recorded import RecordedProgress
+
+OPTIONS = ("cat", "dog", "fish")
+Chosen = Sequence[Choice | Refusal]
+
+
+def shown(number: int) -> DescribedImage:
+    image = Image.new("RGB", (8, 6), (number, 0, 0))
+    return DescribedImage(f"{number:032x}", torch.ones(4) / 2, lambda: image)
+
+
+def request(
+    number: int = 0, options: tuple[str, ...] = OPTIONS, none_allowed: bool = False
+) -> ChoiceRequest:
+    return ChoiceRequest((shown(number),), "Which is it?", options, none_allowed)
+
+
+class Sure(ScriptedDescriber):
+    """Gives the option `dog` a probability of 0.8, in every order."""
+
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.chosen: list[ChoiceRequest] = []
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return {"tokens": len(self.chosen)}
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Chosen:
+        self.batches.append(len(requests))
+        self.chosen += requests
+        return [one.choice([4.0 if name == "dog" else 0.5 for name in one.options])
+                for one in requests]  # fmt: skip
+
+
+class Broken(ScriptedDescriber):
+    def __init__(self, answer: Callable[[Sequence[ChoiceRequest]], Chosen]) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Chosen:
+        return self.answer(requests)
+
+
+def ask(
+    folder: Path,
+    describer: ScriptedDescriber,
+    requests: Sequence[ChoiceRequest],
+    progress: RecordedProgress | None = None,
+    *,
+    shard: Shard | None = None,
+    ask_again: bool = False,
+) -> list[Choice | None]:
+    with DescriptionStore(folder) as store:
+        return choose(
+            describer,
+            requests,
+            store,
+            progress or RecordedProgress(),
+            shard=shard,
+            ask_again=ask_again,
+        )
+
+
+def best(choice: Choice | None) -> int | None:
+    return None if choice is None else choice.probabilities.index(max(choice.probabilities))
+
+
+def test_choices_are_asked_once_and_then_served(tmp_path: Path) -> None:
+    requests = [request(number) for number in range(6)]
+    first, again, progress = Sure(), Sure(), RecordedProgress()
+    choices = ask(tmp_path, first, [*requests, requests[0]], progress)
+    assert choices[0] == Choice((0.1, 0.8, 0.1))
+    assert first.batches == [4, 2]
+    assert progress.lines[-1].startswith("6 choices: 0 reused, 6 written; spent 6 tokens")
+    assert ask(tmp_path, again, [*requests, requests[0]]) == choices
+    assert again.chosen == []
+
+
+def test_options_and_their_order_are_part_of_the_question(tmp_path: Path) -> None:
+    describer = Sure()
+    asked = [
+        request(),
+        request(options=("dog", "cat", "fish")),
+        request(options=("cat", "dog", "bird")),
+        request(none_allowed=True, options=("cat", "dog", "bird")),
+        replace(request(), prompt="What is it?"),
+        request(1),
+    ]
+    choices = ask(tmp_path, describer, asked[:3])
+    assert [best(choice) for choice in choices] == [1, 0, 1]
+    letters = ScriptedDescriber(lambda _: "D")
+    assert ask(tmp_path, letters, asked[3:4]) == [Choice((0.0, 0.0, 0.0), 1.0)]
+    ask(tmp_path, describer, asked)
+    assert len(describer.chosen) == 3 + 2
+
+
+def test_a_choice_is_stored_with_its_question_and_under_its_own_key(tmp_path: Path) -> None:
+    ask(tmp_path, Sure(), [request()])
+    (record,) = [found.record for found in Archive(tmp_path).texts()]
+    assert record.describer == "choice-1 scripted-1"
+    assert "B. dog" in record.prompt
+    assert json.loads(record.text or "") == [0.1, 0.8, 0.1]
+    asked = request().question().prompt
+    assert record.key != request_key(record.images, asked, "scripted-1", "single")
+
+
+def test_stored_choices_can_be_exported_and_imported(tmp_path: Path) -> None:
+    choices = ask(tmp_path / "a", Sure(), [request(number) for number in range(3)])
+    exported = export_texts(Archive(tmp_path / "a"), tmp_path / "x", "jsonl", lambda _: True)
+    assert (exported.texts, exported.left_out) == (3, 0)
+    assert import_texts(tmp_path / "b", [tmp_path / "x"]).new == 3
+    again = Sure()
+    assert ask(tmp_path / "b", again, [request(number) for number in range(3)]) == choices
+    assert again.chosen == []
+
+
+@pytest.mark.parametrize("text", ["cat", "[1, 2]", "[]", "[0, 0, 0]", "[NaN, 1, 1]", '{"a": 1}',
+                                  "[1e308, 1e308, 1]", "[-1, 1, 1]", "3", "[" * 599])  # fmt: skip
+def test_a_stored_text_that_is_no_choice_is_no_answer(tmp_path: Path, text: str) -> None:
+    ask(tmp_path, Sure(), [request()])
+    (part,) = tmp_path.glob("part-*.jsonl")
+    record = json.loads(part.read_text())
+    part.write_text(json.dumps({**record, "text": text}) + "\n")
+    assert ask(tmp_path, Sure(), [request()]) == [None]
+
+
+def test_an_answer_without_a_letter_is_no_answer_and_is_not_asked_again(tmp_path: Path) -> None:
+    requests = [request(number) for number in range(3)]
+    vague = ScriptedDescriber(lambda one: "B" if one.images[0].key[-1] == "1" else "A dog, I think")
+    assert ask(tmp_path, vague, requests) == [None, Choice((0.0, 1.0, 0.0)), None]
+    with DescriptionStore(tmp_path) as store:
+        failures = [found.record.failure for found in Archive(store.folder).texts()]
+    assert "the answer is no letter from A to C: A dog, I think" in failures
+    again = ScriptedDescriber(lambda _: "A")
+    assert ask(tmp_path, again, requests)[0] is None
+    assert again.asked == []
+    assert ask(tmp_path, again, requests, ask_again=True)[0] == Choice((1.0, 0.0, 0.0))
+    assert len(again.asked) == 2
+
+
+def test_refusals_of_all_choices_are_no_error(tmp_path: Path) -> None:
+    refusing = Broken(lambda requests: [Refusal("content filter") for _ in requests])
+    progress = RecordedProgress()
+    assert ask(tmp_path, refusing, [request()], progress) == [None]
+    assert "1 choices: 0 reused, 0 written, 1 refused" in progress.lines[-1]
+
+
+def test_an_lmm_that_always_chooses_the_first_is_noticed_in_two_orders(tmp_path: Path) -> None:
+    stuck = ScriptedDescriber(lambda _: "A")
+    one, other = request(), request(options=OPTIONS[::-1])
+    assert [best(choice) for choice in ask(tmp_path, stuck, [one, other])] == [0, 0]
+    assert one.options[0] != other.options[0]
+
+
+def test_a_failed_batch_is_halved_and_failures_are_asked_in_the_next_run(tmp_path: Path) -> None:
+    def fail(asked: Sequence[ChoiceRequest]) -> Chosen:
+        if any(one.images[0].key[-1] == "1" for one in asked):
+            raise RuntimeError("down")
+        return [one.choice([1, 0, 0]) for one in asked]
+
+    requests = [request(number) for number in range(3)]
+    assert ask(tmp_path, Broken(fail), requests) == [Choice((1, 0, 0)), None, Choice((1, 0, 0))]
+    again = Sure()
+    assert ask(tmp_path, again, requests)[1] == Choice((0.1, 0.8, 0.1))
+    assert again.chosen == [requests[1]]
+    with pytest.raises(LatteError, match="answered none of 1 requests: RuntimeError: down"):
+        ask(tmp_path / "other", Broken(fail), requests[1:2])
+
+
+def test_shards_share_the_questions(tmp_path: Path) -> None:
+    requests = [request(number) for number in range(12)]
+    workers = [Sure(), Sure()]
+    for index, worker in enumerate(workers, 1):
+        ask(tmp_path, worker, requests, shard=Shard(index, 2))
+    assert sum(len(worker.chosen) for worker in workers) == 12
+    assert all(0 < len(worker.chosen) < 12 for worker in workers)
+    assert None not in ask(tmp_path, Sure(), requests)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["B"],
+        [Choice((0.5, 0.5))],
+        [Choice((0.5, 0.5, 0.0, 0.0))],
+        [Choice((0.5, 0.4, 0.0), none=0.1)],
+        [Choice((float("nan"), 0.5, 0.5))],
+        [Choice((0.0, 0.0, 0.0))],
+    ],
+)
+def test_wrong_choices_are_a_mistake_of_the_plugin(tmp_path: Path, wrong: Chosen) -> None:
+    with pytest.raises(LatteError, match="Broken returned") as error:
+        ask(tmp_path, Broken(lambda _: wrong), [request()])
+    assert "plugin" in str(error.value)
+    assert list(tmp_path.glob("part-*.jsonl")) == [] or len(DescriptionStore(tmp_path)) == 0
+
+
+def test_no_request_asks_nothing(tmp_path: Path) -> None:
+    assert ask(tmp_path, Sure(), []) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_images_than_the_describer_takes_are_refused(tmp_path: Path) -> None:
+    several = replace(request(), images=(shown(1), shown(2)))
+    with pytest.raises(LatteError, match="2 images was asked of a describer that takes 1 to 1"):
+        ask(tmp_path, Sure(), [several])
+    assert ask(tmp_path, Sure(max_images=2), [several]) == [Choice((0.1, 0.8, 0.1))]
+
+
+def test_a_secret_in_a_question_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "k3y-1f8a77d2c0b94e6e9d21")
+    describer = Sure()
+    with pytest.raises(LatteError, match="a secret would be stored") as error:
+        ask(tmp_path, describer, [request(options=("cat", "k3y-1f8a77d2c0b94e6e9d21"))])
+    assert "1f8a77d2c0b94e6e9d21" not in str(error.value)
+    assert describer.chosen == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.describe.test_choose import Sure, ask, request
+
+class Dying(Sure):
+    def choose(self, requests):
+        if self.chosen:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().choose(requests)
+
+ask(Path(sys.argv[1]), Dying(), [request(number) for number in range(6)])
+"""
+
+
+@pytest.mark.thorough
+def test_resume_after_kill_asks_only_what_is_missing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    again, requests = Sure(), [request(number) for number in range(6)]
+    choices = ask(tmp_path, again, requests)
+    assert again.chosen == requests[4:]
+    assert choices == ask(tmp_path / "whole", Sure(), requests)
