@@ -76,6 +76,10 @@ class OpenClipBackbone(Backbone):
         """open_clip's tokenizer, without latte's token cache."""
         self._tokens = TokenCache(tokenizer)
         self._text_in_folder = text_in_folder
+        self._largest_logit_scale = _LARGEST_LOGIT_SCALE
+        if self.logit_bias is not None:
+            loaded = float(model.logit_scale.detach())
+            self._largest_logit_scale = max(_LARGEST_LOGIT_SCALE, loaded)
         self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
         self._memory_format = _memory_format(model.visual)
         self._freeze()
@@ -135,11 +139,21 @@ class OpenClipBackbone(Backbone):
         """The scalar that multiplies cosine similarities, with gradient if it trains."""
         return self.model.logit_scale.exp().reshape(())  # type: ignore[no-any-return]
 
+    @property
+    def logit_bias(self) -> Tensor | None:
+        """The scalar that a sigmoid model adds to its logits; None for other models."""
+        bias = getattr(self.model, "logit_bias", None)
+        return None if bias is None else bias.reshape(())
+
     def clamp_logit_scale(self) -> None:
-        """Clamp a trained logit scale to [1, 100]; a frozen one does not change."""
+        """Clamp a trained logit scale to [1, 100]; a frozen one does not change.
+
+        Sigmoid models are trained without this limit: if one is loaded with a larger scale, that
+        scale is the limit.
+        """
         if self.model.logit_scale.requires_grad:
             with torch.no_grad():
-                self.model.logit_scale.clamp_(0.0, _LARGEST_LOGIT_SCALE)
+                self.model.logit_scale.clamp_(0.0, self._largest_logit_scale)
 
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Make `group` trainable, freeze the rest, and return the trainable parameters by name.
@@ -159,6 +173,10 @@ class OpenClipBackbone(Backbone):
             weight.requires_grad_(True)
         self._trains = bool(chosen)
         return chosen
+
+    def image_tower(self) -> nn.Module:
+        """Return open_clip's module from pixels (B, 3, S, S) to features (B, D)."""
+        return self.model.visual  # type: ignore[no-any-return]
 
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass instead of storing them; return True."""

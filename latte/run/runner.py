@@ -133,7 +133,7 @@ class _Runner:
         """Find the images and forget the stages whose inputs have changed; return the job."""
         share_folder(self.folder)
         if self.last >= STAGES.index("zero-shot") and self.folder.finished("zero-shot") is None:
-            self.workspace.check_model()
+            self.workspace.backbone.check()
         check_sending(self.workspace.recipe, self.workspace.dataset)
         images = find_images(self.workspace)
         self._warn(images)

@@ -6,12 +6,12 @@ import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import platformdirs
 
 from latte import distributed
-from latte.interfaces import Context, Dataset, LatteError, Progress
+from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.registry import Registry
@@ -19,9 +19,6 @@ from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import run_hash
 from latte.run.listeners import Listeners
-
-if TYPE_CHECKING:
-    from latte.backbone.open_clip import OpenClipBackbone
 
 
 def cache_folder() -> Path:
@@ -107,29 +104,17 @@ class Workspace:
         )
 
     @cached_property
-    def frozen_clip(self) -> OpenClipBackbone:
-        """The frozen CLIP, loaded at its first use."""
-        from latte.backbone.load import load_backbone
+    def backbone(self) -> BackboneLoader[Any]:
+        """The loader of the recipe's backbone."""
+        return cast("BackboneLoader[Any]", self.build(self.recipe.backbone))
 
+    @cached_property
+    def frozen_clip(self) -> Backbone:
+        """The frozen CLIP, loaded at its first use."""
         if self._parent and self._shares_clip(self._parent):
             return self._parent.frozen_clip
-        self.progress.say(f"loading {self.recipe.backbone.model}")
-        return load_backbone(
-            self.recipe.backbone,
-            device=self.device,
-            base_dir=self.context.base_dir,
-            model_folder=self.registry.model_folder,
-        )
-
-    def check_model(self) -> None:
-        """Raise `LatteError` if the recipe's model is missing; called before any image is read."""
-        from latte.backbone.source import check_model
-
-        check_model(
-            self.recipe.backbone,
-            base_dir=self.context.base_dir,
-            model_folder=self.registry.model_folder,
-        )
+        self.progress.say(f"loading {self.backbone.title}")
+        return self.backbone.load()
 
     def _shares_clip(self, other: Workspace) -> bool:
         mine, its = self.recipe, other.recipe
