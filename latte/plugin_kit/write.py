@@ -76,7 +76,7 @@ class KindFacts:
 
 KIND_FACTS: dict[Kind, KindFacts] = {
     "backbone": KindFacts(
-        "Backbone", "BackboneContract", "an image-text model with random weights, to be replaced"
+        "Loader", "BackboneContract", "an image-text model with random weights, to be replaced"
     ),
     "dataset": KindFacts(
         "Dataset", "DatasetContract", "photos in a folder, with a list of classes"
