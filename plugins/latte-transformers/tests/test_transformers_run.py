@@ -1,0 +1,91 @@
+"""Whole runs with backbones of transformers, and predictions and exports of their models."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers_checkpoints import transformers, write_clip, write_siglip
+
+from latte.testing import TinyRuns
+
+pytestmark = pytest.mark.thorough
+
+DATA = """\
+dataset: {use: folder, root: images, classes: [red, green, blue], evaluation: test}
+backbone: {use: transformers, model: ./model}
+"""
+LATTECLIP = (
+    DATA
+    + """\
+describer: phrases
+descriptions: [class, image, {use: group, size: 2}]
+labels: [frozen, current]
+prototypes: momentum
+loss: contrastive
+train: {batch_size: 6, max_steps: 3, optimizer: {learning_rate: 1.0e-3}}
+"""
+)
+TRANSDUCTIVE = (
+    DATA
+    + """\
+requires: ["latte-transductive>=0.1,<0.2"]
+labels: [transductive]
+prototypes: from-labeler
+guard: evidence
+train: {max_steps: 0}
+"""
+)
+Write = Callable[[Path], None]
+
+
+@pytest.fixture(params=[write_clip, write_siglip])
+def runs(tmp_path: Path, request: pytest.FixtureRequest) -> TinyRuns:
+    runs = TinyRuns(tmp_path)
+    request.param(tmp_path / "model")
+    return runs
+
+
+def test_latteclip_trains_and_its_model_predicts_again(runs: TinyRuns) -> None:
+    run = runs.run(LATTECLIP)
+    first = transformers.AutoModel.from_pretrained(runs.folder / "model")
+    model = transformers.AutoModel.from_pretrained(run / "model")
+    assert type(model) is type(first)
+    assert not torch.equal(
+        model.vision_model.embeddings.patch_embedding.weight,
+        first.vision_model.embeddings.patch_embedding.weight,
+    )
+    said = runs.latte("predict", str(run), "test", "--output", "labels.csv")
+    assert said.code == 0, said.err
+    written = (run / "predictions.csv").read_text().splitlines()
+    with (runs.folder / "labels.csv").open() as file:
+        again = list(csv.DictReader(file))
+    assert len(again) == len(written) - 1 == 6
+    exported = runs.latte("export", str(run), "--format", "transformers")
+    assert exported.code == 0, exported.err
+    assert (run / "export/transformers/README.md").read_text().count("AutoModel") == 2
+
+
+def test_transductive_recipe_runs(runs: TinyRuns) -> None:
+    assert (runs.run(TRANSDUCTIVE) / "evaluation.json").exists()
+    run = runs.run(TRANSDUCTIVE, "guard=null")
+    assert (run / "posterior.safetensors").exists()
+    assert runs.latte("predict", str(run), "test", "--output", "labels.csv").code == 0
+
+
+def test_two_equal_runs_have_equal_bits(runs: TinyRuns) -> None:
+    first, second = (runs.run(LATTECLIP, output=name) for name in ("one", "two"))
+    for name in ("prototypes.safetensors", "model/model.safetensors", "predictions.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_a_wrong_checkpoint_ends_with_code_2(runs: TinyRuns) -> None:
+    (runs.folder / "model" / "processor_config.json").unlink()
+    (runs.folder / "r.yaml").write_text(TRANSDUCTIVE)
+    said = runs.latte("run", "r.yaml")
+    assert said.code == 2
+    assert "has no processor" in said.err
+    assert "Traceback" not in said.err
