@@ -50,10 +50,14 @@ def runs(tmp_path: Path, request: pytest.FixtureRequest) -> TinyRuns:
 
 
 def test_latteclip_trains_and_its_model_predicts_again(runs: TinyRuns) -> None:
-    run = runs.run(LATTECLIP)
+    (runs.folder / "recipe.yaml").write_text(LATTECLIP)
+    trained = runs.latte("run", "recipe.yaml")
+    assert trained.code == 0, trained.err
+    run = next((runs.folder / "runs").glob("recipe-*"))
     first = transformers.AutoModel.from_pretrained(runs.folder / "model")
     model = transformers.AutoModel.from_pretrained(run / "model")
     assert type(model) is type(first)
+    assert ("pretrained with a sigmoid loss" in trained.err) == hasattr(first, "logit_bias")
     assert not torch.equal(
         model.vision_model.embeddings.patch_embedding.weight,
         first.vision_model.embeddings.patch_embedding.weight,
