@@ -222,6 +222,6 @@ def _train(backbone: Backbone) -> None:
     with torch.no_grad():
         for name, one in backbone.train_only("all").items():
             if name in gradients:
-                one -= 0.01 * gradients[name]
+                one.sub_(gradients[name], alpha=0.01)
     backbone.clamp_logit_scale()
     backbone.train_only("none")

@@ -62,6 +62,8 @@ def test_latteclip_trains_and_its_model_predicts_again(runs: TinyRuns) -> None:
         model.vision_model.embeddings.patch_embedding.weight,
         first.vision_model.embeddings.patch_embedding.weight,
     )
+    for page in ("model/README.md", "report/index.html"):
+        assert "open_clip.create" not in (run / page).read_text()
     said = runs.latte("predict", str(run), "test", "--output", "labels.csv")
     assert said.code == 0, said.err
     written = (run / "predictions.csv").read_text().splitlines()

@@ -33,7 +33,7 @@ _TEXT = {
 _WORDS = "a an photo of the red green blue cat dog house small river seen from above beside . ,"
 
 
-def write_clip(folder: Path, **changes: Any) -> None:
+def write_clip(folder: Path) -> None:
     """Write a `CLIPModel` with its processor."""
     tokenizer = _clip_tokenizer()
     text = {
@@ -43,17 +43,20 @@ def write_clip(folder: Path, **changes: Any) -> None:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    config = transformers.CLIPConfig(
-        text_config=text, vision_config=_VISION, projection_dim=12, **changes
-    )
+    config = transformers.CLIPConfig(text_config=text, vision_config=_VISION, projection_dim=12)
     images = transformers.CLIPImageProcessorPil(
         size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
     )
     _write(folder, transformers.CLIPModel, config, transformers.CLIPProcessor(images, tokenizer))
 
 
-def write_siglip(folder: Path, text: dict[str, Any] | None = None) -> None:
-    """Write a `SiglipModel` with its processor; `text` changes the configuration of texts."""
+def write_siglip(folder: Path) -> None:
+    """Write a `SiglipModel` with its processor."""
+    write_siglip_like(folder, {})
+
+
+def write_siglip_like(folder: Path, text: dict[str, Any]) -> None:
+    """Write a `SiglipModel`; `text` changes the configuration of its text tower."""
     tokenizer = _word_tokenizer()
     config = transformers.SiglipConfig(
         text_config={
@@ -62,7 +65,7 @@ def write_siglip(folder: Path, text: dict[str, Any] | None = None) -> None:
             "pad_token_id": tokenizer.pad_token_id,
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
-            **(text or {}),
+            **text,
         },
         vision_config=_VISION,
     )
