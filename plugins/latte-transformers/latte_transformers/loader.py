@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latte.api import BackboneLoader, LatteError, digest
 from latte_transformers.options import TransformersOptions
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _WHERE = "backbone.model"
 _CONFIG = "config.json"
+_LAYERS = "num_hidden_layers"
+_MOST_LAYERS = 1000
+_LARGEST = 2**20
+"""Largest number in a configuration: untrusted ones could fill the memory otherwise."""
 _WEIGHTS = "*.safetensors"
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
@@ -85,6 +89,9 @@ def _check_folder(folder: Path) -> None:
         complete = False
     if not complete:
         raise LatteError(f"{folder / _CONFIG} does not name a model_type", where=_WHERE)
+    for name, number in _numbers(config):
+        if number > (_MOST_LAYERS if name == _LAYERS else _LARGEST):
+            raise LatteError(f"{folder / _CONFIG} has an absurd {name}: {number}", where=_WHERE)
     if not any(folder.glob(_WEIGHTS)):
         raise LatteError(
             f"{folder} has no weights as safetensors; latte reads no pickled weights",
@@ -97,6 +104,15 @@ def _check_folder(folder: Path) -> None:
             where=_WHERE,
             hint="AutoProcessor.from_pretrained(MODEL).save_pretrained(FOLDER)",
         )
+
+
+def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Yield all numbers in JSON data with their keys."""
+    if isinstance(data, dict | list):
+        for name, below in data.items() if isinstance(data, dict) else ((key, x) for x in data):
+            yield from _numbers(below, name)
+    elif isinstance(data, int | float):
+        yield key, data
 
 
 def _contents(folder: Path) -> Iterator[str]:

@@ -101,6 +101,16 @@ def test_sigmoid_models_keep_scale_and_bias(tmp_path: Path) -> None:
     assert model.logit_scale.exp().item() == pytest.approx(117.919, rel=1e-4)
 
 
+def test_no_kernel_of_a_checkpoint_is_loaded(tmp_path: Path) -> None:
+    write_clip(tmp_path / "model")
+    config = tmp_path / "model" / "config.json"
+    named = '"attn_implementation": "own/kernel", "_attn_implementation": "own/kernel",'
+    text = config.read_text().replace('"text_config": {', f'{named} "text_config": {{ {named}')
+    config.write_text(text)
+    loaded = load(tmp_path).model.config
+    assert loaded._attn_implementation == loaded.text_config._attn_implementation == "sdpa"
+
+
 def no_text_tower(folder: Path) -> None:
     write_clip(folder)
     config = transformers.CLIPVisionConfig.from_pretrained(folder)
@@ -137,6 +147,24 @@ def half_the_weights(folder: Path) -> None:
     save_file(weights, path, metadata={"format": "pt"})
 
 
+def absurd_layers(folder: Path) -> None:
+    write_clip(folder)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('hidden_layers": 2', 'hidden_layers": 2000', 1))
+
+
+def only_pickled(folder: Path) -> None:
+    write_clip(folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def quantised(folder: Path) -> None:
+    write_clip(folder)
+    config = folder / "config.json"
+    entry = '{"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true},'
+    config.write_text(entry + config.read_text().lstrip()[1:])
+
+
 def own_code(folder: Path) -> None:
     write_clip(folder)
     config = folder / "config.json"
@@ -155,6 +183,9 @@ def own_code(folder: Path) -> None:
         (other_widths, "do not share one space"),
         (other_architecture, "transformers cannot load"),
         (half_the_weights, "is missing"),
+        (absurd_layers, "absurd num_hidden_layers"),
+        (only_pickled, "no weights as safetensors"),
+        (quantised, "quantised"),
         (own_code, "brings code of its own"),
     ],
 )
