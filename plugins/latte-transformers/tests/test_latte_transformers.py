@@ -16,9 +16,10 @@ from torch.nn.functional import normalize
 from transformers_checkpoints import SIDE, transformers, write_clip, write_siglip, write_siglip_like
 
 from latte.api import LatteError
-from latte.data.views import evaluation_view
 from latte.testing import BackboneContract
 from latte.testing.fixtures import make_context
+
+pytestmark = pytest.mark.thorough
 
 Write = Callable[[Path], None]
 TEXTS = ["a photo of the red cat.", "", "a dog", "the small green house beside a river . . . . . ."]
@@ -36,13 +37,11 @@ class TransformersContract(BackboneContract):
             self.write_model(folder / "model")
 
 
-@pytest.mark.thorough
 class TestClip(TransformersContract):
     def write_model(self, folder: Path) -> None:
         write_clip(folder)
 
 
-@pytest.mark.thorough
 class TestSiglip(TransformersContract):
     def write_model(self, folder: Path) -> None:
         write_siglip(folder)
@@ -75,18 +74,6 @@ def test_features_are_those_of_the_library(tmp_path: Path, write: Write) -> None
             backbone.model.get_image_features(pixel_values=pixels).pooler_output,
         )
     assert backbone.logit_scale.item() == pytest.approx(model.logit_scale.exp().item())
-
-
-@pytest.mark.parametrize("write", [write_clip, write_siglip])
-@pytest.mark.parametrize("size", [(50, 40), (32, 32), (20, 31)])
-def test_pixels_are_those_of_the_processor(
-    tmp_path: Path, write: Write, size: tuple[int, int]
-) -> None:
-    write(tmp_path / "model")
-    image = Image.effect_noise(size, 80).convert("RGB")
-    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "model", backend="pil")
-    expected = processor(images=image, return_tensors="pt")["pixel_values"][0]
-    assert torch.allclose(evaluation_view(image, load(tmp_path).pixel_format), expected, atol=1e-5)
 
 
 def test_sigmoid_models_keep_scale_and_bias(tmp_path: Path) -> None:

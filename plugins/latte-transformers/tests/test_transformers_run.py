@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import normalize
 from transformers_checkpoints import SIDE, transformers, write_clip, write_siglip
 
+import latte
 from latte.testing import TinyRuns
 
 pytestmark = pytest.mark.thorough
@@ -94,6 +96,18 @@ def test_transductive_recipe_runs(runs: TinyRuns) -> None:
     run = runs.run(TRANSDUCTIVE, "guard=null")
     assert (run / "posterior.safetensors").exists()
     assert runs.latte("predict", str(run), "test", "--output", "labels.csv").code == 0
+
+
+@pytest.mark.parametrize("size", [(50, 40), (32, 32), (20, 31)])
+def test_images_have_the_features_of_the_library(runs: TinyRuns, size: tuple[int, int]) -> None:
+    run = runs.run(TRANSDUCTIVE)
+    image = Image.effect_noise(size, 80).convert("RGB")
+    model = transformers.AutoModel.from_pretrained(run / "model").eval()
+    processor = transformers.AutoProcessor.from_pretrained(run / "model", backend="pil")
+    with torch.no_grad():
+        pixels = processor(images=image, return_tensors="pt")["pixel_values"]
+        expected = normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=1)
+    assert torch.allclose(latte.load(run).features([image]), expected, atol=1e-5)
 
 
 def test_two_equal_runs_have_equal_bits(runs: TinyRuns) -> None:
