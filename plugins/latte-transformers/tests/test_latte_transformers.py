@@ -13,7 +13,14 @@ from latte_transformers.loader import TransformersLoader
 from latte_transformers.options import TransformersOptions
 from PIL import Image
 from torch.nn.functional import normalize
-from transformers_checkpoints import SIDE, transformers, write_clip, write_siglip, write_siglip_like
+from transformers_checkpoints import (
+    SIDE,
+    transformers,
+    write_clip,
+    write_metaclip_2,
+    write_siglip,
+    write_siglip_like,
+)
 
 from latte.api import LatteError
 from latte.testing import BackboneContract
@@ -53,7 +60,7 @@ def load(folder: Path, model: str = "./model") -> TransformersBackbone:
     return loader.load()
 
 
-@pytest.mark.parametrize("write", [write_clip, write_siglip])
+@pytest.mark.parametrize("write", [write_clip, write_metaclip_2, write_siglip])
 def test_features_are_those_of_the_library(tmp_path: Path, write: Write) -> None:
     write(tmp_path / "model")
     backbone = load(tmp_path)
@@ -86,6 +93,16 @@ def test_sigmoid_models_keep_scale_and_bias(tmp_path: Path) -> None:
     model = transformers.SiglipModel.from_pretrained(tmp_path / "saved")
     assert model.logit_bias.item() == pytest.approx(-12.9)
     assert model.logit_scale.exp().item() == pytest.approx(117.919, rel=1e-4)
+
+
+def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
+    write_clip(tmp_path / "model")
+    model = transformers.CLIPModel.from_pretrained(tmp_path / "model").half()
+    model.save_pretrained(tmp_path / "model")
+    backbone = load(tmp_path)
+    assert {one.dtype for one in backbone.state().values() if one.is_floating_point()} == {
+        torch.float32
+    }
 
 
 def test_no_kernel_of_a_checkpoint_is_loaded(tmp_path: Path) -> None:

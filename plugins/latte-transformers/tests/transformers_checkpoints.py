@@ -50,6 +50,25 @@ def write_clip(folder: Path) -> None:
     _write(folder, transformers.CLIPModel, config, transformers.CLIPProcessor(images, tokenizer))
 
 
+def write_metaclip_2(folder: Path) -> None:
+    """Write a `MetaClip2Model` with its processor."""
+    tokenizer = _word_tokenizer()
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    text = {
+        **_TEXT,
+        "vocab_size": len(tokenizer),
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = transformers.MetaClip2Config(text_config=text, vision_config=_VISION)
+    images = transformers.CLIPImageProcessorPil(
+        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+    )
+    processor = transformers.CLIPProcessor(images, tokenizer)
+    _write(folder, transformers.MetaClip2Model, config, processor)
+
+
 def write_siglip(folder: Path) -> None:
     """Write a `SiglipModel` with its processor."""
     write_siglip_like(folder, {})
