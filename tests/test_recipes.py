@@ -46,7 +46,7 @@ def name_of(path: Path) -> str:
 def test_a_shipped_recipe_is_valid_and_shows_how_to_run_it(path: Path) -> None:
     recipe = loaded(path)
     used = {component.distribution for component in components(recipe)} - {BUILTIN_DISTRIBUTION}
-    if recipe.backbone.model.startswith("plugin:"):
+    if recipe.backbone.options.model.startswith("plugin:"):
         used.add("latte-tiny")
     required = {re.split(r"[<>=]", one)[0] for one in recipe.general.requires}
     assert used == required, "it names the plugins that it needs, and no others"
@@ -76,7 +76,7 @@ def test_each_dataset_has_the_paper_s_method_and_its_baselines(dataset: str) -> 
     }.items():
         assert recipe.general.name == f"{method}-{dataset}"
         assert recipe.dataset.spec.name == dataset
-        assert recipe.backbone.pretrained == "laion2b_s34b_b79k"
+        assert recipe.backbone.options.pretrained == "laion2b_s34b_b79k"
     _, image, group = (choice.options for choice in latteclip.descriptions)
     assert image.model_dump()["prompt"] == facts.image_prompt
     assert group.model_dump()["prompt"] == facts.group_prompt

@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from latte.toolkit.mixer import margin_weights as margin_weights
     from latte.toolkit.mixer import mix as mix
     from latte.toolkit.mixer import mix_descriptions as mix_descriptions
+    from latte.toolkit.module_backbone import ModuleBackbone as ModuleBackbone
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
     from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
 
 _AT_FIRST_USE = {
     "EstimatedPrototypes": "latte.toolkit.estimated",
     "LabelerPrototypes": "latte.toolkit.labeler_prototypes",
+    "ModuleBackbone": "latte.toolkit.module_backbone",
     "margin_weights": "latte.toolkit.mixer",
     "mix": "latte.toolkit.mixer",
     "mistakes_page": "latte.report.page.mistakes",

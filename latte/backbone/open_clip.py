@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from latte.backbone.export import exported_config, save_model
 from latte.backbone.groups import parameters_of
@@ -26,11 +21,10 @@ from latte.backbone.texts import (
     text_lengths,
     text_path_of,
 )
-from latte.interfaces import Backbone, LatteError, PixelFormat, TrainableGroup
-from latte.io.files import digest, digest_json
+from latte.interfaces import LatteError, PixelFormat, TrainableGroup
+from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
-_LARGEST_LOGIT_SCALE = math.log(100)
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
@@ -38,12 +32,8 @@ _NOTES: Mapping[TextPath, tuple[str, ...]] = {
 }
 
 
-class OpenClipBackbone(Backbone):
-    """Any CLIP that open_clip builds, frozen at first.
-
-    Dropout is active only while a gradient is recorded and parameters train. BatchNorm statistics
-    are constant: on small unlabelled batches they would drift away from the pretrained ones.
-    """
+class OpenClipBackbone(ModuleBackbone):
+    """Any CLIP that open_clip builds, frozen at first."""
 
     def __init__(
         self,
@@ -61,7 +51,9 @@ class OpenClipBackbone(Backbone):
             tokenizer: open_clip's tokenizer for this model.
             text_in_folder: True if a model folder configures its Hugging Face text tower.
         """
-        self.model = model
+        super().__init__(
+            model, _pixel_format(model.visual.preprocess_cfg), int(config["embed_dim"])
+        )
         self.config = config
         self.text_path = text_path_of(model)
         """Padding of texts: `packed`, `cut` or `full`; see `text_path_of`."""
@@ -70,57 +62,35 @@ class OpenClipBackbone(Backbone):
         )
         """`class token`: the last block computes only this token; `full`: all tokens."""
         self.notes = _NOTES[self.text_path]
-        self.pixel_format = _pixel_format(model.visual.preprocess_cfg)
-        self.embedding_width = int(config["embed_dim"])
         self.tokenizer = tokenizer
         """open_clip's tokenizer, without latte's token cache."""
         self._tokens = TokenCache(tokenizer)
         self._text_in_folder = text_in_folder
-        self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
         self._memory_format = _memory_format(model.visual)
-        self._freeze()
 
-    @property
-    def device(self) -> torch.device:
-        """The device of the weights; inputs are moved to it."""
-        return self.model.logit_scale.device  # type: ignore[no-any-return]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of the architecture, the pixel format and the weights as loaded."""
+    def architecture(self) -> Any:
+        """Return the configuration, without the path of a folder: a moved model is the same."""
         config = exported_config(self.config)
-        if self._text_in_folder:  # a moved folder contains the same model
+        if self._text_in_folder:
             del config["text_cfg"]["hf_model_name"]
-        return digest(
-            digest_json([config, asdict(self.pixel_format)]),
-            *(
-                digest(name, f"{weight.dtype}{tuple(weight.shape)}", _bytes(weight))
-                for name, weight in self.state().items()
-            ),
-        )
+        return config
+
+    def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
+        """Return the parameters of `group` by name; see `latte.backbone.groups`."""
+        return parameters_of(self.model, group)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Return unit features (B, D) in fp32 of pixels (B, 3, S, S)."""
-        self._choose_mode()
+        self.choose_mode()
         pixels = pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)
         if self.image_path == "class token":
             return _unit(class_token_features(self.model.visual, pixels))
         return _unit(self.model.encode_image(pixels, normalize=False))
 
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) in fp32 of M texts; each distinct text is encoded once."""
-        if not texts:
-            return torch.zeros(0, self.embedding_width, device=self.device)
-        self._choose_mode()
-        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        features = self._encode_distinct(self._tokens(list(rows)))
-        if len(rows) == len(texts):
-            return features
-        gathered = torch.tensor([rows[text] for text in texts])
-        return features.index_select(0, gathered.to(self.device, non_blocking=True))
-
-    def _encode_distinct(self, tokens: Tensor) -> Tensor:
-        """Return unit features (M, D) of tokens (M, L); texts of similar length share a pass."""
+    def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return unit features (M, D) in fp32; texts of similar length share a pass."""
+        self.choose_mode()
+        tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
         order = lengths.argsort(stable=True)
         passes = [
@@ -130,67 +100,14 @@ class OpenClipBackbone(Backbone):
         back = order.argsort().to(self.device, non_blocking=True)
         return torch.cat(passes).index_select(0, back)
 
-    @property
-    def logit_scale(self) -> Tensor:
-        """The scalar that multiplies cosine similarities, with gradient if it trains."""
-        return self.model.logit_scale.exp().reshape(())  # type: ignore[no-any-return]
-
-    def clamp_logit_scale(self) -> None:
-        """Clamp a trained logit scale to [1, 100]; a frozen one does not change."""
-        if self.model.logit_scale.requires_grad:
-            with torch.no_grad():
-                self.model.logit_scale.clamp_(0.0, _LARGEST_LOGIT_SCALE)
-
-    def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Make `group` trainable, freeze the rest, and return the trainable parameters by name.
-
-        Raises:
-            LatteError: if the model has no such parameters.
-        """
-        chosen = {
-            name: weight
-            for name, weight in parameters_of(self.model, group).items()
-            if name not in self._constants
-        }
-        if chosen:
-            _ = self.fingerprint  # computed before training changes the weights
-        self._freeze()
-        for weight in chosen.values():
-            weight.requires_grad_(True)
-        self._trains = bool(chosen)
-        return chosen
+    def image_tower(self) -> nn.Module:
+        """Return open_clip's module from pixels (B, 3, S, S) to features (B, D)."""
+        return self.model.visual  # type: ignore[no-any-return]
 
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass instead of storing them; return True."""
         self.model.set_grad_checkpointing(True)
         return True
-
-    def fork(self) -> OpenClipBackbone:
-        """Return an independent, frozen copy with the same weights and fingerprint."""
-        _ = self.fingerprint
-        twin = copy.copy(self)
-        twin.model = copy.deepcopy(self.model)
-        twin._freeze()
-        return twin
-
-    def state(self) -> dict[str, Tensor]:
-        """Return weights and buffers by name, as views that change with further training."""
-        return {name: weight.detach() for name, weight in self.model.state_dict().items()}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors that `state` returned; the fingerprint does not change.
-
-        Raises:
-            LatteError: if `state` belongs to another architecture.
-        """
-        _ = self.fingerprint
-        try:
-            self.model.load_state_dict(state)
-        except RuntimeError as error:
-            raise LatteError(
-                "these weights are not of this backbone",
-                hint=str(error).strip().splitlines()[-1].strip(),
-            ) from error
 
     def save(self, folder: Path) -> None:
         """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs."""
@@ -202,27 +119,9 @@ class OpenClipBackbone(Backbone):
             text_in_folder=self._text_in_folder,
         )
 
-    def _freeze(self) -> None:
-        self._trains = False
-        self.model.requires_grad_(False)
-        self.model.eval()
-
-    def _choose_mode(self) -> None:
-        training = self._trains and torch.is_grad_enabled()
-        if self.model.training == training:
-            return
-        self.model.train(training)
-        for module in self.model.modules():
-            if isinstance(module, _BatchNorm):
-                module.eval()
-
 
 def _unit(features: Tensor) -> Tensor:
     return functional.normalize(features.float(), dim=-1)
-
-
-def _bytes(weight: Tensor) -> bytes:
-    return weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _memory_format(visual: nn.Module) -> torch.memory_format:

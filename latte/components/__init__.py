@@ -12,6 +12,15 @@ from collections.abc import Iterable
 from latte.api import ComponentSpec, hookimpl
 from latte.components.datasets.published.facts import all_facts
 
+BACKBONES = (
+    ComponentSpec(
+        kind="backbone",
+        name="open_clip",
+        target="latte.backbone.component:OpenClip",
+        options="latte.interfaces.settings:BackboneSettings",
+        summary="a CLIP that open_clip loads; the default, so that `use` may be left out",
+    ),
+)
 DATASETS = (
     ComponentSpec(
         kind="dataset",
@@ -186,6 +195,7 @@ REPORTERS = (
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the declarations of the built-in components, without importing them."""
     return (
+        *BACKBONES,
         *DATASETS,
         *published_datasets(),
         *DESCRIBERS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +32,35 @@ def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> P
     """
     require("transformers", "transformers", _TRANSFORMERS)
     members = exported.adapted.members
-    configs = [clip_config(_open_clip(member).model) for member in members]
+    writers = [_writer(member) for member in members]
     with whole_folder(folder, replace=replace) as temporary:
-        for member, config in zip(members, configs, strict=True):
-            below = temporary if len(members) == 1 else temporary / member.name
-            _write_model(member, config, below)
+        for member, write in zip(members, writers, strict=True):
+            write(temporary if len(members) == 1 else temporary / member.name)
         write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
         write_text(temporary / "README.md", transformers_readme(exported, folder.name))
     return folder
 
 
-def _write_model(member: Member, config: dict[str, Any], folder: Path) -> None:
+def _writer(member: Member) -> Callable[[Path], None]:
+    """Return a function that writes the model. Raises `LatteError` if there is no such export."""
+    backbone = member.backbone
+    if backbone.saves_transformers:
+        return backbone.save
+    if not isinstance(backbone, OpenClipBackbone):
+        raise LatteError(f"the backbone of learner {member.name} has no export to transformers")
+    return partial(_write_clip, backbone, clip_config(backbone.model))
+
+
+def _write_clip(backbone: OpenClipBackbone, config: dict[str, Any], folder: Path) -> None:
     from transformers import CLIPConfig
 
-    backbone = _open_clip(member)
     folder.mkdir(parents=True, exist_ok=True)
     written = CLIPConfig(**config, architectures=["CLIPModel"], dtype="float32")
     written.save_pretrained(folder)
     save_file(clip_weights(backbone.model), folder / "model.safetensors", metadata={"format": "pt"})
     length = text_tower(backbone.model).positional_embedding.shape[0]
     clip_tokenizer(backbone.tokenizer, length).save_pretrained(folder)
-    _image_processor(member.backbone.pixel_format).save_pretrained(folder)
+    _image_processor(backbone.pixel_format).save_pretrained(folder)
 
 
 def _image_processor(pixels: PixelFormat) -> Any:
@@ -73,8 +83,3 @@ def _image_processor(pixels: PixelFormat) -> Any:
         image_mean=list(pixels.mean),
         image_std=list(pixels.std),
     )
-
-
-def _open_clip(member: Member) -> OpenClipBackbone:
-    assert isinstance(member.backbone, OpenClipBackbone), "runs save nothing else"
-    return member.backbone

@@ -15,7 +15,7 @@ from latte.export.folder import PROTOTYPES, Exported, require, whole_folder
 from latte.export.readme import onnx_readme
 from latte.interfaces import LatteError, PixelFormat
 from latte.io.files import write_json, write_text
-from latte.run.adapted import write_prototypes
+from latte.run.adapted import Member, write_prototypes
 
 MODEL = "model.onnx"
 METADATA = "metadata.json"
@@ -42,7 +42,7 @@ class ImageClassifier(nn.Module):
     def __init__(self, exported: Exported) -> None:
         super().__init__()
         members = exported.adapted.members
-        self.towers = nn.ModuleList([member.backbone.model.visual for member in members])  # type: ignore[attr-defined]
+        self.towers = nn.ModuleList([_image_tower(member) for member in members])
         self.scale = exported.scale
         self._classes = len(exported.adapted.class_names)
         for number, member in enumerate(members):
@@ -87,6 +87,13 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
         write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
         write_text(temporary / "README.md", onnx_readme(exported, folder.name, pixels))
     return folder
+
+
+def _image_tower(member: Member) -> nn.Module:
+    tower = member.backbone.image_tower()
+    if tower is None:
+        raise LatteError(f"the backbone of learner {member.name} has no export to ONNX")
+    return tower
 
 
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from torch.nn.functional import normalize
-from transformers import CLIPModel, CLIPProcessor
+from transformers import {classes}
 
 folder = Path({folder!r})  # the path of this folder
 photo = Image.open("photo.jpg").convert("RGB")
@@ -25,8 +25,8 @@ with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
 similarities = torch.zeros(len(about["class_names"]))
 for learner in about["learners"]:
     place = folder{below}
-    model = CLIPModel.from_pretrained(place).eval()
-    processor = CLIPProcessor.from_pretrained(place, backend="pil")
+    model = {model}.from_pretrained(place).eval()
+    processor = {processor}.from_pretrained(place, backend="pil")
     with torch.inference_mode():
         inputs = processor(images=photo, return_tensors="pt")
         feature = normalize(model.get_image_features(**inputs).pooler_output, dim=1)[0]
@@ -90,29 +90,39 @@ _LONGEST = """\
     image = canvas"""
 
 _RESIZE = {"shortest": _SHORTEST, "squash": _SQUASH, "longest": _LONGEST}
+_ANY_CLASS = ("AutoModel", "AutoProcessor")
+_CONVERTED = (
+    "Any other classes, by their texts, as zero-shot CLIP does it:",
+    f"```python\n{_TEXTS}```",
+    "## Limits",
+    '- `backend="pil"` resizes as the training did. transformers\' default for images '
+    "(torchvision) interpolates otherwise and moves pixels by a few hundredths. Both cut the "
+    "middle out one pixel beside it where three columns or rows more than a multiple of four "
+    "are cut off.\n"
+    "- Unlike open_clip's, the tokenizer does not repair texts in a wrong encoding, nor HTML "
+    "entities beyond the commonest; clean such texts with `ftfy.fix_text` and `html.unescape`.",
+)
 
 
 def transformers_readme(exported: Exported, folder: str) -> str:
     """Return the README of a folder for transformers."""
-    several = len(exported.adapted.members) > 1
+    members = exported.adapted.members
+    several = len(members) > 1
+    converted = not any(member.backbone.saves_transformers for member in members)
+    model, processor = ("CLIPModel", "CLIPProcessor") if converted else _ANY_CLASS
     where = " (a folder for each learner)" if several else ""
     code = "import json\n" + _TRANSFORMERS.format(
-        folder=folder, below=" / learner" if several else ""
+        folder=folder,
+        below=" / learner" if several else "",
+        classes=f"{model}, {processor}",
+        model=model,
+        processor=processor,
     )
-    return _page(
-        exported,
+    parts = (
         f"A CLIP for transformers{where}, and the class prototypes that belong to it.",
         f"```python\n{code}```",
-        "Any other classes, by their texts, as zero-shot CLIP does it:",
-        f"```python\n{_TEXTS}```",
-        "## Limits",
-        '- `backend="pil"` resizes as the training did. transformers\' default for images '
-        "(torchvision) interpolates otherwise and moves pixels by a few hundredths. Both cut the "
-        "middle out one pixel beside it where three columns or rows more than a multiple of four "
-        "are cut off.\n"
-        "- Unlike open_clip's, the tokenizer does not repair texts in a wrong encoding, nor HTML "
-        "entities beyond the commonest; clean such texts with `ftfy.fix_text` and `html.unescape`.",
     )
+    return _page(exported, *parts, *(_CONVERTED if converted else ()))
 
 
 def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:

@@ -4,6 +4,7 @@ This package imports nothing else of latte.
 """
 
 from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup
+from latte.interfaces.backbone_loader import BackboneLoader
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import (
     Component,
@@ -64,6 +65,7 @@ from latte.interfaces.training import (
 __all__ = [
     "OWN_IMAGES",
     "Backbone",
+    "BackboneLoader",
     "Batch",
     "Calibration",
     "Candidate",

@@ -45,6 +45,8 @@ class Backbone(ABC):
     embedding_width: int
     notes: tuple[str, ...] = ()
     """Sentences that say why this backbone is slow; printed when training starts."""
+    saves_transformers: bool = False
+    """True if `save` writes a folder that `from_pretrained` of transformers opens."""
 
     @property
     @abstractmethod
@@ -64,13 +66,28 @@ class Backbone(ABC):
     def logit_scale(self) -> Tensor:
         """Scalar factor of cosine similarities: exp of CLIP's parameter, with gradient."""
 
+    @property
+    def logit_bias(self) -> Tensor | None:
+        """Scalar that a sigmoid model (SigLIP) adds to its logits; None for a softmax model."""
+        return None
+
     @abstractmethod
     def clamp_logit_scale(self) -> None:
-        """Keep the logit scale within [1, 100], as CLIP's training does after every step."""
+        """Keep the logit scale within [1, 100], as CLIP's training does after every step.
+
+        The upper limit of a sigmoid model is its loaded logit scale, if that is above 100.
+        """
 
     @abstractmethod
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Unfreeze `group`, freeze the rest, and return the trainable parameters by name."""
+
+    def image_tower(self) -> nn.Module | None:
+        """Return a module from pixels (B, 3, S, S) to features (B, D) that torch can export.
+
+        Its features need no normalisation. None means that the model has no ONNX export.
+        """
+        return None
 
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass (gradient checkpointing) to save memory.
@@ -93,4 +110,4 @@ class Backbone(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the model; open_clip opens it as `local-dir:FOLDER`, with equal outputs."""
+        """Write the model to `folder`; `BackboneLoader.load_saved` opens it, with equal outputs."""

@@ -75,6 +75,9 @@ class KindFacts:
 
 
 KIND_FACTS: dict[Kind, KindFacts] = {
+    "backbone": KindFacts(
+        "Loader", "BackboneContract", "an image-text model with random weights, to be replaced"
+    ),
     "dataset": KindFacts(
         "Dataset", "DatasetContract", "photos in a folder, with a list of classes"
     ),

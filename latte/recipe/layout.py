@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from latte.interfaces.settings import GeneralSettings
 from latte.recipe.node import KeyPath, Node
+from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.spec import NAME, USE, Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)
@@ -16,7 +17,12 @@ EXTENDS = "extends"
 """Key that names the recipes that a file extends; merged recipes do not have this key."""
 SHARED = tuple(key for key in GENERAL if key != ORACLE)
 """Keys that controls inherit from their recipe and cannot set."""
+BACKBONE = "backbone"
+OPEN_CLIP = "open_clip"
+DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/{OPEN_CLIP}"
+"""Backbone of a recipe whose section `backbone` has no `use`."""
 SINGLE: dict[str, Kind] = {
+    BACKBONE: "backbone",
     "dataset": "dataset",
     "guard": "guard",
     "describer": "describer",
@@ -40,7 +46,7 @@ ONE_LEARNER = ("trainable", "prototypes", "loss")
 """Keys of the single learner `main`, in recipes without `learners`."""
 KEYS = (
     *GENERAL,
-    "backbone",
+    BACKBONE,
     "dataset",
     "guard",
     "describer",

@@ -14,7 +14,16 @@ from latte.interfaces.errors import nearest
 from latte.recipe.components import written_name
 from latte.recipe.controls import controls_of, varied, with_written_names
 from latte.recipe.extends import RecipeFiles
-from latte.recipe.layout import CONTROLS, DESCRIBERS, LEARNERS, ONE_DESCRIBER, spelled_out
+from latte.recipe.layout import (
+    BACKBONE,
+    CONTROLS,
+    DEFAULT_BACKBONE,
+    DESCRIBERS,
+    LEARNERS,
+    ONE_DESCRIBER,
+    OPEN_CLIP,
+    spelled_out,
+)
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import DEFAULT, Node, Origin, dotted, find, leaves
@@ -127,7 +136,11 @@ def _shipped_hint(path: Path) -> str | None:
 
 
 def with_defaults(root: Node) -> Node:
-    """Return the recipe with default reporters and default prototypes of learners, if missing."""
+    """Return the recipe with the default backbone, reporters and prototypes where it names none."""
+    backbone = root.child(BACKBONE)
+    if backbone is not None and isinstance(backbone.value, dict) and backbone.child(USE) is None:
+        use = Node(DEFAULT_BACKBONE, _DEFAULT)
+        root = root.replaced(BACKBONE, backbone.replaced(USE, use))
     if root.child("reporters") is None:
         root = root.replaced("reporters", Node([*map(_named, _REPORTERS)], _DEFAULT))
     learners = root.child(LEARNERS)
@@ -179,7 +192,7 @@ def resolved_data(
         learned = {"trainable": main.settings.trainable, **parts(main)}
     return {
         **_plain(recipe.general),
-        "backbone": _plain(recipe.backbone),
+        BACKBONE: _short_form(component(recipe.backbone)),
         "dataset": component(recipe.dataset),
         **({"guard": component(recipe.guard)} if recipe.guard else {}),
         **({DESCRIBERS: described} if lists_describers else {}),
@@ -192,6 +205,12 @@ def resolved_data(
         "evaluate": _plain(recipe.evaluate),
         "reporters": [component(choice) for choice in recipe.reporters],
     }
+
+
+def _short_form(backbone: dict[str, Any]) -> dict[str, Any]:
+    """Return the section `backbone` without the name of the default one."""
+    named = backbone.pop(USE)
+    return backbone if named in (OPEN_CLIP, DEFAULT_BACKBONE) else {USE: named, **backbone}
 
 
 def _plain(options: Options) -> dict[str, Any]:

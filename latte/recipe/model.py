@@ -9,7 +9,6 @@ from typing import Any
 
 from latte.interfaces import Options
 from latte.interfaces.settings import (
-    BackboneSettings,
     EvaluateSettings,
     GeneralSettings,
     LearnerSettings,
@@ -55,7 +54,7 @@ class Recipe:
 
     path: Path
     general: GeneralSettings
-    backbone: BackboneSettings
+    backbone: Choice
     dataset: Choice
     guard: Choice | None
     describers: tuple[Choice, ...]

@@ -25,6 +25,7 @@ from latte.recipe.checks import (
 )
 from latte.recipe.components import Components, find_component, is_label, unusable_label
 from latte.recipe.layout import (
+    BACKBONE,
     EXTENDS,
     GENERAL,
     KEYS,
@@ -54,7 +55,7 @@ class RecipeReader:
     """Reads one recipe from its root node, and fills in the default components."""
 
     def __init__(self, root: Node, registry: Registry, mistakes: Mistakes, path: Path) -> None:
-        self.root = root
+        self.root = root = _without_default_tag(root)
         self.registry = registry
         self.mistakes = mistakes
         self.path = path
@@ -121,16 +122,16 @@ class RecipeReader:
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
-    def _backbone(self) -> BackboneSettings | None:
-        if self._is_missing("backbone"):
+    def _backbone(self) -> Choice | None:
+        if self._is_missing(BACKBONE):
             return None
-        node = _without_default_tag(self.root.child("backbone") or Node({}, self.root.origin))
-        backbone = self.validator.validated(BackboneSettings, node, ("backbone",))
-        if backbone and backbone.model.startswith(_PLUGIN_MODEL):
+        backbone = self.components.choice((BACKBONE,))
+        options = backbone.options if backbone else None
+        if isinstance(options, BackboneSettings) and options.model.startswith(_PLUGIN_MODEL):
             try:
-                find_component(self.registry, "model", backbone.model.removeprefix(_PLUGIN_MODEL))
+                find_component(self.registry, "model", options.model.removeprefix(_PLUGIN_MODEL))
             except LatteError as error:
-                self.mistakes.add_at(self.root, ("backbone", "model"), error.what, error.hint)
+                self.mistakes.add_at(self.root, (BACKBONE, "model"), error.what, error.hint)
         return backbone
 
     def _dataset(self) -> Choice | None:
@@ -205,18 +206,19 @@ class RecipeReader:
         self.learners.require_losses()
 
 
-def _without_default_tag(backbone: Node) -> Node:
-    """Return the section without a default `pretrained` tag that its model cannot use.
+def _without_default_tag(root: Node) -> Node:
+    """Return the recipe without a default `pretrained` tag that its model cannot use.
 
     In `pretrained: ${NAME:-TAG}`, `TAG` is a default for models that open_clip knows by name. A
     model with its own weights needs no tag. A tag that is set explicitly stays, and is refused
     later.
     """
+    backbone = root.child(BACKBONE) or Node(None, root.origin)
     model, tag = backbone.child("model"), backbone.child(_PRETRAINED)
     is_default = tag is not None and tag.origin.variables and not tag.filled
     if model and is_default and str(model.value).startswith(BRING_WEIGHTS):
-        return backbone.replaced(_PRETRAINED, None)
-    return backbone
+        return root.replaced(BACKBONE, backbone.replaced(_PRETRAINED, None))
+    return root
 
 
 def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:

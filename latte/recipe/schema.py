@@ -14,13 +14,21 @@ from pydantic.json_schema import models_json_schema
 
 from latte.interfaces import LatteError, NoOptions, Options
 from latte.interfaces.settings import (
-    BackboneSettings,
     EvaluateSettings,
     GeneralSettings,
     LearnerSettings,
     TrainSettings,
 )
-from latte.recipe.layout import CONTROL_KEYS, CONTROLS, EXTENDS, LEARNERS, SEVERAL, SINGLE
+from latte.recipe.layout import (
+    BACKBONE,
+    CONTROL_KEYS,
+    CONTROLS,
+    DEFAULT_BACKBONE,
+    EXTENDS,
+    LEARNERS,
+    SEVERAL,
+    SINGLE,
+)
 from latte.recipe.shipped import shipped_names
 from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
@@ -31,7 +39,6 @@ Schema: TypeAlias = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "#/$defs/"
 _SECTIONS: dict[str, type[Options]] = {
-    "backbone": BackboneSettings,
     "train": TrainSettings,
     "evaluate": EvaluateSettings,
 }
@@ -109,6 +116,7 @@ def _keys(definitions: _Definitions) -> dict[str, Schema]:
         **definitions.properties(GeneralSettings),
         **{key: definitions.reference(model) for key, model in _SECTIONS.items()},
         **components,
+        BACKBONE: _refer("backbone"),
         **{key: {"type": "array", "items": _refer(kind)} for key, kind in SEVERAL.items()},
         "trainable": learner["trainable"],
         LEARNERS: {"type": "array", "items": _closed({**learner, **listed}), "minItems": 1},
@@ -139,6 +147,9 @@ def _component(
         then = {"description": one.spec.summary, **_closed({**chosen, **shared, **own})}
         test = {"required": [USE], "properties": {USE: {"enum": names[one]}}}
         alternatives.append({"if": test, "then": then})
+        if one.full_name == DEFAULT_BACKBONE:
+            short = {"if": {"not": {"required": [USE]}}, "then": _closed({**shared, **own})}
+            alternatives.append(short)
     mapping = {
         "type": "object",
         "properties": {USE: {"enum": every}},

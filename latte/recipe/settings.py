@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import nearest
-from latte.interfaces.settings import BackboneSettings, EvaluateSettings, TrainSettings
+from latte.interfaces.settings import EvaluateSettings, TrainSettings
 from latte.recipe.layout import EXTENDS, KEYS
 from latte.recipe.mistakes import EXPECTED, Mistakes, explain, suggestion, wrong_type
 from latte.recipe.node import KeyPath, Node, deepest, dotted, find
@@ -166,7 +166,6 @@ class Sections:
 
     def __init__(self) -> None:
         self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, EXTENDS)}
-        self.add(("backbone",), BackboneSettings)
         self.add(("train",), TrainSettings)
         self.add(("evaluate",), EvaluateSettings)
 

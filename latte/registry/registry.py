@@ -12,6 +12,7 @@ from typing import Any, cast
 from packaging.utils import canonicalize_name
 
 from latte.interfaces import (
+    BackboneLoader,
     Component,
     Context,
     Dataset,
@@ -41,6 +42,7 @@ from latte.registry.spec import KINDS, Kind
 _log = logging.getLogger("latte.plugins")
 
 _INTERFACES: dict[Kind, type[Component[Any]]] = {
+    "backbone": BackboneLoader,
     "dataset": Dataset,
     "guard": Guard,
     "describer": Describer,

@@ -14,6 +14,7 @@ API_VERSION = 2
 ENTRY_POINT_GROUP = "latte.plugins"
 
 Kind = Literal[
+    "backbone",
     "dataset",
     "guard",
     "describer",
@@ -103,4 +104,6 @@ class Hooks:
 
 def reserved_keys(kind: Kind) -> tuple[str, ...]:
     """Return the keys of a component in a recipe that are not its options."""
+    if kind == "backbone":
+        return (USE,)
     return (USE, NAME, BY) if kind == "description" else (USE, NAME)

@@ -10,6 +10,7 @@ from latte.report.evidence import Evidence, evidence_lines, read_evidence
 from latte.report.facts import (
     Fact,
     gate_facts,
+    is_open_clip,
     learner_names,
     loading_code,
     method_facts,
@@ -270,11 +271,14 @@ def _licence(results: RunResults) -> str:
 def _use(results: RunResults) -> list[str]:
     several = len(learner_names(results.recipe)) > 1
     shown = " Each learner has a folder of its own." if several else ""
+    alone = [
+        f"With open_clip alone.{shown}",
+        f"```python\n{loading_code(results.folder, results.recipe)}```",
+    ]
     return [
         "With latte:",
         f"```python\n{_LATTE.format(run=results.folder.name)}```",
-        f"With open_clip alone.{shown}",
-        f"```python\n{loading_code(results.folder, results.recipe)}```",
+        *(alone if is_open_clip(results.recipe) else ()),
         "For transformers (if its CLIP supports these towers) and for ONNX runtimes:",
         "```console\nlatte export RUN --format transformers\nlatte export RUN --format onnx\n```",
     ]

@@ -139,8 +139,13 @@ def learner_names(recipe: Mapping[str, Any]) -> list[str]:
     return ["main"]
 
 
+def is_open_clip(recipe: Mapping[str, Any]) -> bool:
+    """Return True if the recipe's backbone is the built-in one, so that open_clip opens models."""
+    return "use" not in _mapping(recipe.get("backbone"))
+
+
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
-    """Return Python code that classifies a photo with the model of a run.
+    """Return Python code that classifies a photo with the model of a run and open_clip.
 
     The code contains the folder's name but not its path, which may be private.
     """

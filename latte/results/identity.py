@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from latte.interfaces import LatteError
-from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest, digest_json
 from latte.recipe.model import Choice, Recipe
 from latte.version import __version__
@@ -41,7 +39,7 @@ def check_stage(name: str) -> str:
 def stage_fingerprints(
     recipe: Recipe,
     data: str,
-    model_folder: Callable[[str], Path],
+    backbone: str,
     oracle_labels: Sequence[int] | None = None,
     corrections: Sequence[int] | None = None,
 ) -> dict[str, str]:
@@ -53,11 +51,10 @@ def stage_fingerprints(
     Args:
         recipe: the run's recipe.
         data: fingerprint of the images: their ids, contents and order.
-        model_folder: returns the folder of a model that a plugin provides, by name.
+        backbone: identity of the backbone; see `BackboneLoader.identity`.
         oracle_labels: labels of the training images, if the recipe uses them.
         corrections: labels that a person gave to training images, if the recipe uses them.
     """
-    backbone = _backbone(recipe.backbone, recipe.base_dir, model_folder)
     first = digest_json([__version__, _choice(recipe.dataset), data])
     zero_shot = digest(first, backbone)
     describers = _choices(recipe.describers)
@@ -106,26 +103,6 @@ def _choice(choice: Choice) -> Mapping[str, Any]:
 
 def _choices(choices: Sequence[Choice]) -> str:
     return digest_json([_choice(choice) for choice in choices])
-
-
-def _backbone(
-    settings: BackboneSettings, base_dir: Path, model_folder: Callable[[str], Path]
-) -> str:
-    """Return a digest of the settings and, if the weights are in a folder, of its files."""
-    scheme, _, rest = settings.model.partition(":")
-    parts = [settings.model_dump_json()]
-    if scheme == "local-dir":
-        parts += _contents((base_dir / Path(rest).expanduser()).absolute())
-    elif scheme == "plugin":
-        parts = [*_contents(model_folder(rest))]
-    return digest(*parts)
-
-
-def _contents(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise LatteError(f"there is no model folder {folder}", where="backbone.model")
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
-    return [part for path in files for part in (path.name, digest(path.read_bytes()))]
 
 
 def is_oracle(recipe: Mapping[str, Any]) -> bool:

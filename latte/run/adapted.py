@@ -6,19 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
-from latte.backbone.load import load_backbone
 from latte.data.cache import ImageCache
 from latte.evaluate.similarities import Similarities
-from latte.interfaces import Backbone, Classifier, LatteError, Progress
-from latte.interfaces.settings import BackboneSettings
+from latte.interfaces import Backbone, BackboneLoader, Classifier, LatteError, Progress
 from latte.io.files import write_atomically
+from latte.recipe.layout import BACKBONE, DEFAULT_BACKBONE
+from latte.registry.registry import load_registry
+from latte.registry.spec import USE
 from latte.results.checks import LARGEST_SCALE, LARGEST_WEIGHT
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
@@ -149,8 +150,9 @@ def load_adapted(
     else:
         own = run.learners
         models = dict.fromkeys(classifiers, _model_folder(run.folder, own[0], len(own)))
+    loader = _loader(run)
     members = tuple(
-        Member(name, _load_model(models[name], device), classifier)
+        Member(name, _load_model(loader, models[name], device), classifier)
         for name, classifier in classifiers.items()
     )
     for member in members:
@@ -210,14 +212,18 @@ def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:
     return folder.model if learners == 1 else folder.model / name
 
 
-def _load_model(folder: Path, device: str) -> Any:
+def _loader(run: FinishedRun) -> type[BackboneLoader[Any]]:
+    """Return the loader of the run's backbone. Raises `LatteError` if it is not installed."""
+    section = run.recipe.get(BACKBONE)
+    use = section.get(USE) if isinstance(section, dict) else None
+    registry = load_registry()
+    found = registry.get("backbone", str(use or DEFAULT_BACKBONE), where=str(run.folder.recipe))
+    return cast("type[BackboneLoader[Any]]", registry.load(found))
+
+
+def _load_model(loader: type[BackboneLoader[Any]], folder: Path, device: str) -> Backbone:
     """Load a model of the run. Raises `LatteError` if it is damaged."""
-    found = load_backbone(
-        BackboneSettings(model=f"local-dir:{folder}"),
-        device=device,
-        base_dir=folder,
-        model_folder=lambda name: folder,
-    )
+    found = loader.load_saved(folder, device)
     scale = float(found.logit_scale.detach())
     if not 0 < scale <= LARGEST_SCALE:
         raise LatteError(

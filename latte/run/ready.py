@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from latte.backbone.source import check_model, find_model
 from latte.interfaces import LatteError
 from latte.recipe.model import Recipe
 from latte.recipe.node import DEFAULT
@@ -12,7 +9,7 @@ from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.identity import STAGES
-from latte.run.workspace import run_folder, unloaded_dataset
+from latte.run.workspace import run_folder, unloaded_backbone, unloaded_dataset
 
 
 def refuse_unready(
@@ -38,7 +35,7 @@ def fetch_model(
     if not needed or folder.finished("zero-shot") is not None:
         return
     try:
-        find_model(**_arguments(recipe, registry))
+        unloaded_backbone(recipe, registry).fetch()
     except LatteError as error:
         raise _with_line(error, recipe) from error
 
@@ -46,19 +43,11 @@ def fetch_model(
 def check_models(recipe: Recipe, registry: Registry) -> None:
     """Raise `LatteError` for a wrong model of the recipe or of a control, without a download."""
     try:
-        check_model(**_arguments(recipe, registry))
+        unloaded_backbone(recipe, registry).check()
     except LatteError as error:
         raise _with_line(error, recipe) from error
     for control in recipe.controls.values():
         check_models(control, registry)
-
-
-def _arguments(recipe: Recipe, registry: Registry) -> dict[str, Any]:
-    return {
-        "settings": recipe.backbone,
-        "base_dir": recipe.base_dir.absolute(),
-        "model_folder": registry.model_folder,
-    }
 
 
 def _with_line(error: LatteError, recipe: Recipe) -> LatteError:

@@ -92,7 +92,7 @@ def fingerprints(workspace: Workspace, images: Images) -> dict[str, str]:
     return stage_fingerprints(
         workspace.recipe,
         images.fingerprint,
-        workspace.registry.model_folder,
+        workspace.backbone.identity(),
         labels,
         corrections,
     )

@@ -6,12 +6,12 @@ import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import platformdirs
 
 from latte import distributed
-from latte.interfaces import Context, Dataset, LatteError, Progress
+from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.registry import Registry
@@ -19,9 +19,6 @@ from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import run_hash
 from latte.run.listeners import Listeners
-
-if TYPE_CHECKING:
-    from latte.backbone.open_clip import OpenClipBackbone
 
 
 def cache_folder() -> Path:
@@ -107,19 +104,17 @@ class Workspace:
         )
 
     @cached_property
-    def frozen_clip(self) -> OpenClipBackbone:
-        """The frozen CLIP, loaded at its first use."""
-        from latte.backbone.load import load_backbone
+    def backbone(self) -> BackboneLoader[Any]:
+        """The loader of the recipe's backbone."""
+        return cast("BackboneLoader[Any]", self.build(self.recipe.backbone))
 
+    @cached_property
+    def frozen_clip(self) -> Backbone:
+        """The frozen CLIP, loaded at its first use."""
         if self._parent and self._shares_clip(self._parent):
             return self._parent.frozen_clip
-        self.progress.say(f"loading {self.recipe.backbone.model}")
-        return load_backbone(
-            self.recipe.backbone,
-            device=self.device,
-            base_dir=self.context.base_dir,
-            model_folder=self.registry.model_folder,
-        )
+        self.progress.say(f"loading {self.backbone.title}")
+        return self.backbone.load()
 
     def _shares_clip(self, other: Workspace) -> bool:
         mine, its = self.recipe, other.recipe
@@ -175,15 +170,24 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
 
     Raises `LatteError` if the dataset's files are missing.
     """
-    choice = recipe.dataset
+    return cast("Dataset[Any]", _unloaded(recipe, registry, recipe.dataset))
+
+
+def unloaded_backbone(recipe: Recipe, registry: Registry) -> BackboneLoader[Any]:
+    """Build the loader of a recipe's backbone without a run; it has loaded no model."""
+    return cast("BackboneLoader[Any]", _unloaded(recipe, registry, recipe.backbone))
+
+
+def _unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
     context = Context(
         base_dir=recipe.base_dir.absolute(),
         cache_dir=cache_folder(),
         device="cpu",
         seed=recipe.general.seed,
         frozen_clip=_no_clip,
+        model_folder=registry.model_folder,
     )
-    return cast("Dataset[Any]", registry.build(choice.registered, choice.options, context))
+    return registry.build(choice.registered, choice.options, context)
 
 
 def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:

@@ -9,6 +9,7 @@ In a plugin's test file, subclass the contract of the component's kind; pytest r
         options = {"loud": True}
 """
 
+from latte.testing.backbone import BackboneContract
 from latte.testing.clip import StubClip
 from latte.testing.component import ComponentContract
 from latte.testing.dataset import DatasetContract
@@ -25,6 +26,7 @@ from latte.testing.run import RunContract
 from latte.testing.tiny_runs import TinyRuns
 
 __all__ = [
+    "BackboneContract",
     "ComponentContract",
     "DatasetContract",
     "DescriberContract",

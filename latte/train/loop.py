@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,6 +49,11 @@ Figures = dict[str, float | Tensor]
 """Numbers for the log. Tensors stay on the device until their row is written, as reading a tensor
 waits until its step is finished."""
 _SECONDS_BETWEEN_LOSSES = 1.0
+_SIGMOID = (
+    "this CLIP was pretrained with a sigmoid loss, and its weights now train with a contrastive "
+    "one. Users report difficulties with that (github.com/mlfoundations/open_clip/issues/1076): "
+    "compare with trainable: none"
+)
 
 
 def train(training: Training, progress: Progress) -> None:
@@ -65,7 +70,7 @@ def train(training: Training, progress: Progress) -> None:
     total = training.total_steps
     if step:
         progress.say(f"train: continuing after step {step} of {total}")
-    for note in dict.fromkeys(note for one in training.learners for note in one.backbone.notes):
+    for note in dict.fromkeys(note for one in training.learners for note in _notes(one)):
         progress.say(f"train: {note}")
     if total:
         with progress.task("train", total, "step", done=step) as task:
@@ -75,6 +80,13 @@ def train(training: Training, progress: Progress) -> None:
         with timed(EPOCH_STARTS):
             _start_epoch(training, 0, progress)
     _refresh_class_features(training)
+
+
+def _notes(learner: Learner) -> Iterator[str]:
+    """Yield sentences about the learner's backbone; all losses of latte are softmax losses."""
+    yield from learner.backbone.notes
+    if learner.parameters and learner.backbone.logit_bias is not None:
+        yield _SIGMOID
 
 
 def own_posterior(training: Training) -> Posterior | None:

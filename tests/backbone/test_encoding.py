@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -240,6 +242,18 @@ class TestLogitScale:
         scale.data.fill_(stored)
         tiny_backbone.clamp_logit_scale()
         assert tiny_backbone.logit_scale.item() == pytest.approx(clamped, rel=1e-5)
+
+    def test_trained_sigmoid_model_keeps_its_loaded_scale(self, tmp_path: Path) -> None:
+        config = {**clip_models.SIGLIP_LIKE, "init_logit_scale": 4.77}
+        backbone = clip_models.build_clip(config)
+        scale = backbone.train_only("all")["logit_scale"]
+        scale.data.add_(1.0)
+        backbone.clamp_logit_scale()
+        assert backbone.logit_scale.item() == pytest.approx(117.92, rel=1e-4)
+        backbone.save(tmp_path / "saved")
+        again = clip_models.open_model("local-dir:saved", tmp_path)
+        assert again.logit_bias is not None
+        assert again.logit_bias.item() == -10
 
     def test_frozen_logit_scale_is_unchanged(self, tiny_backbone: OpenClipBackbone) -> None:
         tiny_backbone.model.logit_scale.data.fill_(4.8)  # as large as SigLIP's

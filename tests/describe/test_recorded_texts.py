@@ -51,7 +51,7 @@ def test_explicit_defaults_keep_the_run_hash_and_other_values_change_it(
     def identity(options: str) -> tuple[str, str]:
         path.write_text(plain.replace("OPTIONS", options))
         recipe = load_recipe(path, registry)
-        stages = stage_fingerprints(recipe, "images", registry.model_folder)
+        stages = stage_fingerprints(recipe, "images", "backbone")
         return run_hash(recipe, None), stages["describe"]
 
     before = identity("size: 4")

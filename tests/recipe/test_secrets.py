@@ -41,7 +41,7 @@ def test_components_receive_values_of_secret_variables(path: Path) -> None:
     recipe = load(path)
     root = recipe.dataset.options.root  # type: ignore[attr-defined]
     assert root == str(Path(SECRET, "here").absolute())
-    assert recipe.backbone.pretrained == ENVIRONMENT["ADDRESS"]
+    assert recipe.backbone.options.pretrained == ENVIRONMENT["ADDRESS"]
 
 
 def test_the_resolved_recipe_names_secret_variables_only(path: Path) -> None:

@@ -186,7 +186,9 @@ def test_models_of_plugins_must_be_installed(
     (found,) = complaints(MINIMAL.replace("ViT-B-32", f'"{model}"'))
     assert found.startswith("r.yaml:1 backbone.model: ")
     assert message in found
-    assert load(MINIMAL.replace("ViT-B-32", "plugin:small")).backbone.model == "plugin:small"
+    assert (
+        load(MINIMAL.replace("ViT-B-32", "plugin:small")).backbone.options.model == "plugin:small"
+    )
 
 
 @pytest.mark.parametrize("key", ["backbone", "dataset"])

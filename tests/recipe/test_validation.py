@@ -96,11 +96,8 @@ def test_a_missing_key_is_reported_with_its_description(complaints: Complaints) 
 
 
 def test_a_section_is_a_mapping(complaints: Complaints) -> None:
-    messages = complaints(MINIMAL.replace("{max_steps: 0}", "").replace("{model: ViT-B-32}", "x"))
-    assert messages == [
-        'r.yaml:1 backbone: expected a mapping (key: value), got the text "x"',
-        "r.yaml:3 train: expected a mapping (key: value), got nothing (null)",
-    ]
+    messages = complaints(MINIMAL.replace("{max_steps: 0}", ""))
+    assert messages == ["r.yaml:3 train: expected a mapping (key: value), got nothing (null)"]
 
 
 @pytest.mark.parametrize(

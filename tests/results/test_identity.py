@@ -31,7 +31,7 @@ def recipe_path(tmp_path: Path) -> Path:
 def identity(path: Path, *overrides: str) -> tuple[str, str]:
     registry = load_registry()
     recipe = load_recipe(path, registry, overrides)
-    stages = stage_fingerprints(recipe, "images", registry.model_folder)
+    stages = stage_fingerprints(recipe, "images", "backbone")
     return run_hash(recipe, None), stages["report"]
 
 

@@ -110,7 +110,7 @@ def test_a_changed_gate_does_the_stage_again_in_the_same_folder(
 
     def fingerprints(*overrides: str) -> dict[str, str]:
         loaded = load_recipe(recipe, load_registry(), overrides)
-        return stage_fingerprints(loaded, "images", lambda name: Path(name))
+        return stage_fingerprints(loaded, "images", "backbone")
 
     none, two = fingerprints(), fingerprints(GATES)
     wider = fingerprints(GATES.replace("at_least: 3", "at_least: 2"))

@@ -133,7 +133,7 @@ def test_changed_describer_options_repeat_the_stage(recipe: Path, image: str, gr
 
     def fingerprint(*changes: str) -> str:
         loaded = load_recipe(with_two(recipe, *changes), registry)
-        return stage_fingerprints(loaded, "images", registry.model_folder)["describe"]
+        return stage_fingerprints(loaded, "images", "backbone")["describe"]
 
     assert fingerprint() == fingerprint("prompt: one", "prompt: many")
     assert fingerprint(image, group) != fingerprint()

@@ -73,7 +73,7 @@ def test_a_control_with_another_clip_loads_its_own(
     other = workspace.control(
         load_recipe(recipe, load_registry(), ["backbone.model=RN50"]), workspace.folder
     )
-    assert same.frozen_clip == workspace.recipe.backbone.model  # type: ignore[comparison-overlap]
+    assert same.frozen_clip == workspace.backbone.title  # type: ignore[comparison-overlap]
     assert other.frozen_clip == "RN50"  # type: ignore[comparison-overlap]
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import torch
 
-from latte.interfaces import Component, NoOptions, Options
+from latte.interfaces import BackboneLoader, Component, NoOptions, Options
 from latte.testing import (
+    BackboneContract,
     ComponentContract,
     DescriptionTypeContract,
     GateContract,
@@ -118,6 +120,15 @@ class TestClear(ExampleContract, PseudoLabelerContract):
 
 class TestDrift(ExampleContract, PrototypeAggregatorContract):
     module = "latte_drift"
+
+
+class TestTowers(ExampleContract, BackboneContract):
+    module = "latte_towers"
+    groups = ("all", "projections")
+
+    def loader(self, folder: Path) -> BackboneLoader[Any]:
+        torch.manual_seed(0)
+        return super().loader(folder)
 
 
 class TestPull(ExampleContract, LossContract):

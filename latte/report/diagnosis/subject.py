@@ -60,7 +60,7 @@ class FrozenClips:
     def of(self, workspace: Workspace) -> FrozenClip:
         """Return the frozen CLIP that a run started from."""
         recipe = workspace.recipe
-        key = (recipe.backbone.model_dump_json(), str(recipe.base_dir), workspace.device)
+        key = (workspace.backbone.identity(), str(recipe.base_dir), workspace.device)
         if key not in self._clips:
             self._clips[key] = FrozenClip(workspace.frozen_clip)
         return self._clips[key]

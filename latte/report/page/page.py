@@ -12,7 +12,14 @@ from latte.interfaces import Evaluation, Interval, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.evidence import evidence_lines, read_evidence
-from latte.report.facts import gate_rows, loading_code, method_facts, page_title, run_facts
+from latte.report.facts import (
+    gate_rows,
+    is_open_clip,
+    loading_code,
+    method_facts,
+    page_title,
+    run_facts,
+)
 from latte.report.html import filled
 from latte.report.numbers import count, percent, percent_range, points, points_range
 from latte.report.page.classes import MOST_CLASSES, class_changes, label_counts
@@ -86,7 +93,9 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "gates": gate_rows(results.held_back),
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": method_facts(results.recipe),
-        "loading": loading_code(results.folder, results.recipe),
+        "loading": loading_code(results.folder, results.recipe)
+        if is_open_clip(results.recipe)
+        else None,
         "recipe": as_yaml(results.recipe),
         "environment": as_yaml(results.environment),
     }

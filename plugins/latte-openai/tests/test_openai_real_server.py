@@ -19,7 +19,7 @@ from latte_openai.errors import RequestError
 from openai_double import describer
 from openai_tiny_llava import write_tiny_llava
 
-from latte.api import ChoiceRequest, DescribeRequest
+from latte.api import ChoiceRequest, DescribeRequest, Refusal
 from latte.testing.fixtures import described_images
 
 NEEDED = ("transformers", "fastapi", "uvicorn", "openai")

@@ -141,7 +141,7 @@ def test_the_tiny_changes_leave_each_method_what_it_is() -> None:
     table, changes = read_table(Path("methods")), read_changes(Path("tiny"))
     cells = plan_dataset(table, "dtd", changes, [], load_registry(), None)
     recipes = {cell.row: cell.runs[0].recipe for cell in cells}
-    assert all(recipe.backbone.model == "plugin:tiny" for recipe in recipes.values())
+    assert all(recipe.backbone.options.model == "plugin:tiny" for recipe in recipes.values())
     assert recipes["zero-shot"].train.max_steps == 0
     assert recipes["reclip"].train.augment is None
     assert recipes["latteclip"].describers[0].spec.name == "phrases"

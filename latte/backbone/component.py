@@ -1,0 +1,68 @@
+"""The built-in backbone `open_clip`; importing this module does not import torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latte.interfaces import Backbone, BackboneLoader, LatteError
+from latte.interfaces.settings import BackboneSettings
+from latte.io.files import digest
+
+
+class OpenClip(BackboneLoader[BackboneSettings]):
+    """Loads models of open_clip: by name, from a folder, from the hub, or from a plugin."""
+
+    def check(self) -> None:
+        """Raise `LatteError` for an error in the options that is found without a download."""
+        from latte.backbone.source import check_model
+
+        context = self.context
+        check_model(self.options, base_dir=context.base_dir, model_folder=context.model_folder)
+
+    def fetch(self) -> None:
+        """Download the model unless it is cached. Raises `LatteError` if it is missing."""
+        from latte.backbone.source import find_model
+
+        context = self.context
+        find_model(self.options, base_dir=context.base_dir, model_folder=context.model_folder)
+
+    def identity(self) -> str:
+        """Return a digest of the options and, if the weights are in a folder, of its files."""
+        scheme, _, rest = self.options.model.partition(":")
+        parts = [self.options.model_dump_json()]
+        if scheme == "local-dir":
+            parts += _contents(self.context.path(rest))
+        elif scheme == "plugin":
+            parts = [*_contents(self.context.model_folder(rest))]
+        return digest(*parts)
+
+    def load(self) -> Backbone:
+        """Return the model that the options name."""
+        from latte.backbone.load import load_backbone
+
+        context = self.context
+        return load_backbone(
+            self.options,
+            device=context.device,
+            base_dir=context.base_dir,
+            model_folder=context.model_folder,
+        )
+
+    @classmethod
+    def load_saved(cls, folder: Path, device: str) -> Backbone:
+        """Return the model in `folder`, which open_clip opens as `local-dir:FOLDER`."""
+        from latte.backbone.load import load_backbone
+
+        return load_backbone(
+            BackboneSettings(model=f"local-dir:{folder}"),
+            device=device,
+            base_dir=folder,
+            model_folder=lambda name: folder,
+        )
+
+
+def _contents(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise LatteError(f"there is no model folder {folder}", where="backbone.model")
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    return [part for path in files for part in (path.name, digest(path.read_bytes()))]

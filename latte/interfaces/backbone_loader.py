@@ -1,0 +1,65 @@
+"""Interface of components of kind `backbone`, which load the model that a recipe names."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+
+from latte.interfaces.backbone import Backbone
+from latte.interfaces.component import Component, OptionsT
+
+
+class BackboneLoader(Component[OptionsT]):
+    """Loads the pretrained backbone of a recipe, and the adapted ones that runs saved.
+
+    Example:
+        >>> from latte.api import BackboneLoader, NoOptions
+        >>> from latte.testing import StubClip
+        >>> class StubLoader(BackboneLoader[NoOptions]):
+        ...     def load(self):
+        ...         return StubClip()
+        ...     @classmethod
+        ...     def load_saved(cls, folder, device):
+        ...         return StubClip()
+    """
+
+    @property
+    def title(self) -> str:
+        """Name of the model in messages: the option `model`, if there is one."""
+        return str(getattr(self.options, "model", type(self).__name__))
+
+    def check(self) -> None:
+        """Raise `LatteError` for an error that can be found without a download.
+
+        It is called before any image is read.
+        """
+
+    def fetch(self) -> None:
+        """Download the files that `load` needs, unless they are cached.
+
+        Raises `LatteError` if one is missing. It is called before `load`, and should import no
+        torch, so that a run without a network ends at once. The default calls `check`.
+        """
+        self.check()
+
+    def identity(self) -> str:
+        """Return text that changes with the model; finished stages are reused while it is equal.
+
+        The default covers the options. If options name local files, add digests of their content.
+        """
+        return self.options.model_dump_json()
+
+    @abstractmethod
+    def load(self) -> Backbone:
+        """Return the pretrained backbone, frozen, in fp32, on `context.device`.
+
+        Raises `LatteError` if the model does not exist or cannot be used.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load_saved(cls, folder: Path, device: str) -> Backbone:
+        """Return the backbone that `Backbone.save` wrote to `folder`, with equal outputs.
+
+        Raises `LatteError` if the folder is damaged.
+        """

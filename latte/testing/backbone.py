@@ -1,0 +1,227 @@
+"""Contract of backbones: unit features, gradient, copies, and saved models with equal outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from latte.api import Backbone, BackboneLoader, Kind, TrainableGroup
+from latte.testing.component import ComponentContract
+
+TEXTS = ("a photo of a cat", "a dog", "the small red house beside a river, seen from above")
+
+
+class BackboneContract(ComponentContract):
+    """Tests that a backbone can be trained, copied, saved and opened again.
+
+    Example:
+        >>> from latte.testing import BackboneContract
+        >>> class TestMine(BackboneContract):
+        ...     component = "mine"
+    """
+
+    kind: ClassVar[Kind] = "backbone"
+    groups: ClassVar[tuple[TrainableGroup, ...]] = (
+        "all",
+        "visual_layer_norms",
+        "text_layer_norms",
+        "projections",
+    )
+    """Trainable groups that the backbone has; `none` is always tested."""
+
+    def loader(self, folder: Path) -> BackboneLoader[Any]:
+        """Return a new loader; its recipe's folder is `folder`."""
+        loader: BackboneLoader[Any] = self.make(folder)
+        return loader
+
+    def load(self, folder: Path) -> Backbone:
+        """Return the pretrained backbone."""
+        return self.loader(folder).load()
+
+    def test_the_model_is_found_without_loading_it(self, tmp_path: Path) -> None:
+        """`check` accepts the model; `identity` is equal for equal options."""
+        loader = self.loader(tmp_path)
+        loader.check()
+        assert loader.title
+        assert loader.identity() == self.loader(tmp_path).identity()
+
+    def test_features_are_finite_unit_rows(self, tmp_path: Path) -> None:
+        """Images and texts have unit features (M, D) in fp32; no text has features (0, D)."""
+        backbone = self.load(tmp_path)
+        for features in _outputs(backbone):
+            assert features.shape == (3, backbone.embedding_width), f"shape {features.shape}"
+            assert features.dtype == torch.float32, f"features are {features.dtype}"
+            assert bool(features.isfinite().all()), "a feature is not finite"
+            lengths = features.norm(dim=1)
+            assert torch.allclose(lengths, torch.ones(3), atol=1e-5), f"lengths are {lengths}"
+        assert backbone.encode_texts([]).shape == (0, backbone.embedding_width)
+
+    def test_features_differ(self, tmp_path: Path) -> None:
+        """Different images and different texts have different features."""
+        for features in _outputs(self.load(tmp_path)):
+            assert len({tuple(row) for row in features.tolist()}) == 3
+
+    def test_it_is_deterministic(self, tmp_path: Path) -> None:
+        """Equal inputs give the same bits, also after the model is loaded again."""
+        backbone = self.load(tmp_path)
+        first = _outputs(backbone)
+        assert _equal(first, _outputs(backbone)), "a second pass gives other bits"
+        again = self.load(tmp_path)
+        assert _equal(first, _outputs(again)), "a second load gives other bits"
+        assert backbone.fingerprint == again.fingerprint
+
+    @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
+    def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
+        """Empty, short and too long texts have the same feature in any company, up to rounding."""
+        backbone = self.load(tmp_path)
+        with torch.no_grad():
+            alone = backbone.encode_texts([text])
+            mixed = backbone.encode_texts([TEXTS[2], text, TEXTS[0], text])
+        assert torch.equal(mixed[1], mixed[3]), "equal texts have different features"
+        assert torch.allclose(alone[0], mixed[1], atol=1e-5), "other texts change the feature"
+
+    def test_an_image_feature_does_not_depend_on_other_images(self, tmp_path: Path) -> None:
+        """Images are encoded independently, up to rounding."""
+        backbone = self.load(tmp_path)
+        pixels = _pixels(backbone)
+        with torch.no_grad():
+            alone, together = backbone.encode_images(pixels[1:2]), backbone.encode_images(pixels)
+        assert torch.allclose(alone[0], together[1], atol=1e-5)
+
+    def test_it_is_frozen_when_loaded(self, tmp_path: Path) -> None:
+        """A loaded model and its copies record no gradient; `none` freezes a trainable one."""
+        backbone = self.load(tmp_path)
+        for one in (backbone, backbone.fork()):
+            assert not any(output.requires_grad for output in _outputs(one, gradient=True))
+        backbone.train_only("all")
+        assert not backbone.train_only("none")
+        assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
+
+    def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
+        """Every group is a part of `all`, and gets gradient from the features of its tower."""
+        backbone = self.load(tmp_path).fork()
+        every = {*backbone.train_only("all")}
+        for group in self.groups:
+            parameters = backbone.train_only(group)
+            assert parameters, f"the group {group} has no parameters"
+            assert {*parameters} <= every, f"the group {group} is not a part of `all`"
+            _loss(backbone).backward()  # type: ignore[no-untyped-call]
+            assert any(one.grad is not None and bool(one.grad.any()) for one in parameters.values())
+            others = {*every} - {*parameters}
+            for name, one in backbone.train_only("all").items():
+                assert name not in others or one.grad is None, f"{name} trains with {group}"
+                one.grad = None
+
+    def test_layer_norms_belong_to_their_tower(self, tmp_path: Path) -> None:
+        """Layer norms of one tower do not change features of the other."""
+        backbone = self.load(tmp_path).fork()
+        expected: Mapping[TrainableGroup, tuple[bool, bool]] = {
+            "visual_layer_norms": (True, False),
+            "text_layer_norms": (False, True),
+        }
+        for group, trains in expected.items():
+            if group in self.groups:
+                backbone.train_only(group)
+                images, texts = _outputs(backbone, gradient=True)
+                assert (images.requires_grad, texts.requires_grad) == trains
+
+    def test_the_logit_scale_is_limited(self, tmp_path: Path) -> None:
+        """The logit scale is a positive scalar, and is clamped only while it trains."""
+        backbone = self.load(tmp_path).fork()
+        before = backbone.logit_scale.detach().clone()
+        assert before.shape == ()
+        assert 0 < before.item() < float("inf")
+        backbone.clamp_logit_scale()
+        assert torch.equal(backbone.logit_scale.detach(), before), "a frozen one was clamped"
+        for one in backbone.train_only("all").values():
+            if one.numel() == 1:
+                one.data.fill_(50.0)
+        backbone.clamp_logit_scale()
+        limit = max(100.0, before.item() if backbone.logit_bias is not None else 0.0)
+        assert backbone.logit_scale.item() == pytest.approx(limit, rel=1e-4)
+
+    def test_a_copy_is_independent(self, tmp_path: Path) -> None:
+        """Training a copy changes neither the original nor the fingerprint."""
+        backbone = self.load(tmp_path)
+        before, copy = _outputs(backbone), backbone.fork()
+        assert _equal(before, _outputs(copy))
+        _train(copy)
+        assert not _equal(before, _outputs(copy)), "training changes no feature"
+        assert _equal(before, _outputs(backbone)), "training a copy changes the original"
+        assert copy.fingerprint == backbone.fingerprint
+
+    def test_its_state_restores_it(self, tmp_path: Path) -> None:
+        """`load_state` restores features and logit scale to the same bits."""
+        backbone = self.load(tmp_path)
+        trained, other = backbone.fork(), backbone.fork()
+        _train(trained)
+        other.load_state({name: one.clone() for name, one in trained.state().items()})
+        assert _equal(_outputs(trained), _outputs(other))
+        assert torch.equal(trained.logit_scale, other.logit_scale)
+
+    def test_a_saved_model_has_the_same_bits(self, tmp_path: Path) -> None:
+        """A trained model that is saved and loaded has equal outputs and an own fingerprint."""
+        loader = self.loader(tmp_path)
+        backbone = loader.load()
+        trained = backbone.fork()
+        _train(trained)
+        trained.save(tmp_path / "saved")
+        again = type(loader).load_saved(tmp_path / "saved", "cpu")
+        assert again.pixel_format == backbone.pixel_format
+        assert torch.equal(again.logit_scale.detach(), trained.logit_scale.detach())
+        assert (again.logit_bias is None) == (backbone.logit_bias is None)
+        assert _equal(_outputs(trained), _outputs(again)), "a saved model has other outputs"
+        assert again.fingerprint != backbone.fingerprint, "new weights need a new fingerprint"
+        again.save(tmp_path / "twice")
+        twice = type(loader).load_saved(tmp_path / "twice", "cpu")
+        assert twice.fingerprint == again.fingerprint
+
+    def test_recomputed_activations_give_the_same_gradient(self, tmp_path: Path) -> None:
+        """Gradient checkpointing, if supported, changes gradients by rounding only."""
+        plain, saving = self.load(tmp_path).fork(), self.load(tmp_path).fork()
+        if not saving.recompute_activations():
+            pytest.skip("the backbone does not recompute activations")
+        first, second = (_gradients(one) for one in (plain, saving))
+        for name, gradient in first.items():
+            assert torch.allclose(gradient, second[name], rtol=1e-3, atol=1e-5), name
+
+
+def _pixels(backbone: Backbone) -> Tensor:
+    side = backbone.pixel_format.size
+    return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def _outputs(backbone: Backbone, *, gradient: bool = False) -> tuple[Tensor, Tensor]:
+    with torch.set_grad_enabled(gradient):
+        return backbone.encode_images(_pixels(backbone)), backbone.encode_texts(TEXTS)
+
+
+def _equal(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def _loss(backbone: Backbone) -> Tensor:
+    images, texts = _outputs(backbone, gradient=True)
+    return nn.functional.cross_entropy(backbone.logit_scale * images @ texts.T, torch.arange(3))
+
+
+def _gradients(backbone: Backbone) -> dict[str, Tensor]:
+    parameters = backbone.train_only("all")
+    _loss(backbone).backward()  # type: ignore[no-untyped-call]
+    return {name: one.grad for name, one in parameters.items() if one.grad is not None}
+
+
+def _train(backbone: Backbone) -> None:
+    """Take one step of gradient descent with all parameters, then freeze them."""
+    gradients = _gradients(backbone)
+    with torch.no_grad():
+        for name, one in backbone.train_only("all").items():
+            if name in gradients:
+                one.sub_(gradients[name], alpha=0.01)
+    backbone.clamp_logit_scale()
+    backbone.train_only("none")

@@ -1,0 +1,178 @@
+"""Base class of backbones that hold one torch module with both towers and a logit scale."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from latte.interfaces import Backbone, LatteError, PixelFormat, TrainableGroup
+from latte.io.files import digest, digest_json
+
+_LARGEST_LOGIT_SCALE = math.log(100)
+
+
+class ModuleBackbone(Backbone):
+    """Backbone around `model`, frozen at first; subclasses encode, save, and name groups.
+
+    The module has a parameter `logit_scale`, the logarithm of the logit scale, and, if it is a
+    sigmoid model, a parameter `logit_bias`. Dropout is active only while a gradient is recorded and
+    parameters train. BatchNorm statistics are constant: on small unlabelled batches they would
+    drift away from the pretrained ones.
+
+    Example:
+        from latte.api import ModuleBackbone
+
+        class Mine(ModuleBackbone):
+            def encode_images(self, pixels):
+                self.choose_mode()
+                return normalize(self.model.image(pixels.to(self.device)), dim=-1)
+    """
+
+    def __init__(self, model: Any, pixel_format: PixelFormat, embedding_width: int) -> None:
+        """Wrap `model`, with its weights, in fp32, on its device."""
+        self.model = model
+        self.pixel_format = pixel_format
+        self.embedding_width = embedding_width
+        self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
+        self._largest_logit_scale = _LARGEST_LOGIT_SCALE
+        if self.logit_bias is not None:
+            loaded = float(model.logit_scale.detach())
+            self._largest_logit_scale = max(_LARGEST_LOGIT_SCALE, loaded)
+        self._freeze()
+
+    @abstractmethod
+    def architecture(self) -> Any:
+        """Return what determines the outputs beside weights and pixel format, as JSON data."""
+
+    @abstractmethod
+    def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
+        """Return the parameters of `group` by name, in the model's order; none for `none`.
+
+        Raises `LatteError` if the model has no such parameters.
+        """
+
+    @abstractmethod
+    def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return unit features (M, D) in fp32 of M > 0 distinct texts."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return unit features (M, D) in fp32 of M texts; each distinct text is encoded once."""
+        if not texts:
+            return torch.zeros(0, self.embedding_width, device=self.device)
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        features = self.encode_distinct_texts(list(rows))
+        if len(rows) == len(texts):
+            return features
+        gathered = torch.tensor([rows[text] for text in texts])
+        return features.index_select(0, gathered.to(self.device, non_blocking=True))
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights; inputs are moved to it."""
+        return self.model.logit_scale.device  # type: ignore[no-any-return]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the architecture, the pixel format and the weights as loaded."""
+        return digest(
+            digest_json([self.architecture(), asdict(self.pixel_format)]),
+            *(
+                digest(name, f"{weight.dtype}{tuple(weight.shape)}", _bytes(weight))
+                for name, weight in self.state().items()
+            ),
+        )
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The scalar that multiplies cosine similarities, with gradient if it trains."""
+        return self.model.logit_scale.exp().reshape(())  # type: ignore[no-any-return]
+
+    @property
+    def logit_bias(self) -> Tensor | None:
+        """The scalar that a sigmoid model adds to its logits; None for other models."""
+        bias = getattr(self.model, "logit_bias", None)
+        return None if bias is None else bias.reshape(())
+
+    def clamp_logit_scale(self) -> None:
+        """Clamp a trained logit scale to [1, 100]; a frozen one does not change.
+
+        Sigmoid models are trained without this limit: if one is loaded with a larger scale, that
+        scale is the limit.
+        """
+        if self.model.logit_scale.requires_grad:
+            with torch.no_grad():
+                self.model.logit_scale.clamp_(0.0, self._largest_logit_scale)
+
+    def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
+        """Make `group` trainable, freeze the rest, and return the trainable parameters by name.
+
+        Raises:
+            LatteError: if the model has no such parameters.
+        """
+        chosen = {
+            name: weight
+            for name, weight in self.parameters_of(group).items()
+            if name not in self._constants
+        }
+        if chosen:
+            _ = self.fingerprint  # computed before training changes the weights
+        self._freeze()
+        for weight in chosen.values():
+            weight.requires_grad_(True)
+        self._trains = bool(chosen)
+        return chosen
+
+    def fork(self) -> Self:
+        """Return an independent, frozen copy with the same weights and fingerprint."""
+        _ = self.fingerprint
+        twin = copy.copy(self)
+        twin.model = copy.deepcopy(self.model)
+        twin._freeze()
+        return twin
+
+    def state(self) -> dict[str, Tensor]:
+        """Return weights and buffers by name, as views that change with further training."""
+        return {name: weight.detach() for name, weight in self.model.state_dict().items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the tensors that `state` returned; the fingerprint does not change.
+
+        Raises:
+            LatteError: if `state` belongs to another architecture.
+        """
+        _ = self.fingerprint
+        try:
+            self.model.load_state_dict(state)
+        except RuntimeError as error:
+            raise LatteError(
+                "these weights are not of this backbone",
+                hint=str(error).strip().splitlines()[-1].strip(),
+            ) from error
+
+    def choose_mode(self) -> None:
+        """Turn dropout on while parameters train with gradient, else off; call it to encode."""
+        training = self._trains and torch.is_grad_enabled()
+        if self.model.training == training:
+            return
+        self.model.train(training)
+        for module in self.model.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+
+    def _freeze(self) -> None:
+        self._trains = False
+        self.model.requires_grad_(False)
+        self.model.eval()
+
+
+def _bytes(weight: Tensor) -> bytes:
+    return weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

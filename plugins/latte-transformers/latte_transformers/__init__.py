@@ -1,0 +1,21 @@
+"""Backbone `transformers`: image-text models of Hugging Face's transformers, for latte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """Return the backbone."""
+    return (
+        ComponentSpec(
+            kind="backbone",
+            name="transformers",
+            target="latte_transformers.loader:TransformersLoader",
+            options="latte_transformers.options:TransformersOptions",
+            summary="CLIP, SigLIP or a similar model of transformers, from a folder or the hub",
+        ),
+    )

@@ -1,0 +1,211 @@
+"""An image-text model of transformers as latte's backbone."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from latte.api import LatteError, ModuleBackbone, PixelFormat, TrainableGroup
+from latte_transformers.library import quiet
+
+_TEXTS_PER_PASS = 256
+_CUT = ("clip", "metaclip_2")
+"""Types whose text tower is causal and pools at the end-of-text token: padding has no effect."""
+_NEVER_TRAINED = ("logit_bias",)
+_PROJECTIONS = (
+    "visual_projection",
+    "text_projection",
+    "vision_model.head.mlp",
+    "text_model.head",
+)
+_NOT_ARCHITECTURE = ("_name_or_path", "architectures", "dtype", "transformers_version")
+_CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class Processor:
+    """The processor of a checkpoint, and the context length of its text tower."""
+
+    processor: Any
+    context_length: int
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the processor."""
+        return self.processor.tokenizer
+
+    def tokens(self, texts: Sequence[str], *, masked: bool) -> dict[str, Tensor]:
+        """Return the tokenizer's tensors (M, L) of M texts, padded to the context length L.
+
+        If `masked`, they include the attention mask, which other models may do without.
+        """
+        found = self.tokenizer(
+            list(texts),
+            padding="max_length",
+            truncation=True,
+            max_length=self.context_length,
+            return_tensors="pt",
+            return_attention_mask=masked or None,
+        )
+        return dict(found)
+
+
+class TransformersBackbone(ModuleBackbone):
+    """Any model of transformers with image and text features and a logit scale."""
+
+    saves_transformers = True
+
+    def __init__(
+        self, model: Any, processor: Processor, pixel_format: PixelFormat, embedding_width: int
+    ) -> None:
+        """Wrap a loaded model and the processor of its checkpoint."""
+        super().__init__(model, pixel_format, embedding_width)
+        self.processor = processor
+        self.cuts_padding = model.config.model_type in _CUT
+        """True if texts are padded to the longest of a pass, False if to the context length."""
+        if not self.cuts_padding:
+            self.notes = ("texts are padded to the full context length, as in pretraining",)
+
+    def architecture(self) -> Any:
+        """Return the configuration and the tokenizer."""
+        config = json.loads(self.model.config.to_json_string(use_diff=False))
+        return [_without(config, _NOT_ARCHITECTURE), _tokenizer_data(self.processor.tokenizer)]
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Return unit features (B, D) in fp32 of pixels (B, 3, S, S)."""
+        self.choose_mode()
+        pixels = pixels.to(self.device, non_blocking=True)
+        return _unit(self.model.get_image_features(pixel_values=pixels))
+
+    def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return unit features (M, D) in fp32; texts of similar length share a pass."""
+        self.choose_mode()
+        tokens = self.processor.tokens(texts, masked=self.cuts_padding)
+        if not self.cuts_padding:
+            return torch.cat([self._encode(part) for part in _passes(tokens, len(texts))])
+        lengths = tokens["attention_mask"].sum(dim=1)
+        order = lengths.argsort(stable=True)
+        passes = [
+            self._encode({"input_ids": tokens["input_ids"][part, : int(lengths[part[-1]])]})
+            for part in torch.split(order, _TEXTS_PER_PASS)
+        ]
+        back = order.argsort().to(self.device, non_blocking=True)
+        return torch.cat(passes).index_select(0, back)
+
+    def _encode(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        moved = {name: one.to(self.device, non_blocking=True) for name, one in tokens.items()}
+        return _unit(self.model.get_text_features(**moved))
+
+    def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
+        """Return the parameters of `group` by name; `logit_scale` belongs only to `all`.
+
+        Raises `LatteError` if the model has no such parameters.
+        """
+        if group == "none":
+            return {}
+        wanted = {*self._names(group)}
+        chosen = {
+            name: one
+            for name, one in self.model.named_parameters()
+            if name in wanted and name not in _NEVER_TRAINED
+        }
+        if not chosen:
+            raise LatteError(
+                f"a {type(self.model).__name__} has no parameters of the group {group}",
+                where="trainable",
+                hint="trainable: all",
+            )
+        return chosen
+
+    def _names(self, group: TrainableGroup) -> Iterator[str]:
+        names = [name for name, _ in self.model.named_parameters()]
+        match group:
+            case "visual_layer_norms":
+                yield from _layer_norms(self.model, "vision_model")
+            case "text_layer_norms":
+                yield from _layer_norms(self.model, "text_model")
+            case "projections":
+                yield from (one for one in names if one.startswith(_PROJECTIONS))
+            case _:
+                yield from names
+
+    def recompute_activations(self) -> bool:
+        """Turn gradient checkpointing on; return True if the model supports it."""
+        if not self.model.supports_gradient_checkpointing:
+            return False
+        # The name in transformers before 5.20 is deprecated in later versions.
+        old, new = "gradient_checkpointing_enable", "activation_checkpointing_enable"
+        enable = getattr(self.model, new, None) or getattr(self.model, old)
+        enable({"use_reentrant": False})
+        return True
+
+    def image_tower(self) -> nn.Module:
+        """Return a module from pixels (B, 3, S, S) to features (B, D)."""
+        return ImageTower(self.model)
+
+    def save(self, folder: Path) -> None:
+        """Write a folder for `from_pretrained`; the configuration is written last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            with quiet():
+                self.model.save_pretrained(scratch)
+                self.processor.processor.save_pretrained(scratch)
+            files = sorted(Path(scratch).iterdir(), key=lambda path: path.name == _CONFIG)
+            for path in files:
+                path.replace(folder / path.name)
+
+
+class ImageTower(nn.Module):
+    """Module from pixels to image features, for exports."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return features (B, D) of pixels (B, 3, S, S)."""
+        return _features(self.model.get_image_features(pixel_values=pixels))  # type: ignore[operator]
+
+
+def _features(output: Any) -> Tensor:
+    """Return the features in the output of transformers, a tensor in some classes."""
+    features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
+    return features
+
+
+def _unit(output: Any) -> Tensor:
+    return normalize(_features(output).float(), dim=-1)
+
+
+def _passes(tokens: Mapping[str, Tensor], count: int) -> Iterator[dict[str, Tensor]]:
+    for first in range(0, count, _TEXTS_PER_PASS):
+        yield {name: one[first : first + _TEXTS_PER_PASS] for name, one in tokens.items()}
+
+
+def _layer_norms(model: Any, tower: str) -> Iterator[str]:
+    for path, module in getattr(model, tower, nn.Module()).named_modules(prefix=tower):
+        if isinstance(module, nn.LayerNorm):
+            yield from (name for name, _ in module.named_parameters(path, recurse=False))
+
+
+def _without(data: Any, names: Sequence[str]) -> Any:
+    """Return JSON data without the keys `names`, at any depth."""
+    if isinstance(data, dict):
+        return {key: _without(one, names) for key, one in data.items() if key not in names}
+    return [_without(one, names) for one in data] if isinstance(data, list) else data
+
+
+def _tokenizer_data(tokenizer: Any) -> Any:
+    """Return what determines a tokenizer's output, without its state of the last call."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return tokenizer.get_vocab()
+    return _without(json.loads(backend.to_str()), ("truncation", "padding"))

@@ -1,0 +1,211 @@
+"""Open a checkpoint of transformers: model and processor, without code of the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from latte.api import LatteError, PixelFormat
+from latte_transformers.backbone import Processor, TransformersBackbone
+from latte_transformers.library import quiet, transformers
+
+_WHERE = "backbone.model"
+_RESAMPLING: Mapping[int, Any] = {2: "bilinear", 3: "bicubic"}
+"""Names of Pillow's numbers of resampling filters."""
+_TOWERS = ("get_image_features", "get_text_features")
+
+
+def open_checkpoint(
+    model: str, device: str, *, local: bool, revision: str | None = None
+) -> TransformersBackbone:
+    """Load a checkpoint, frozen, in fp32, onto `device`.
+
+    Weights are read as safetensors, never as pickle. Attention runs in torch: a configuration that
+    names a kernel to download has no effect.
+
+    Args:
+        model: a folder if `local`, else the name of a repository on the Hugging Face hub.
+        device: a torch device.
+        local: True if nothing may be downloaded.
+        revision: revision of the repository.
+
+    Raises:
+        LatteError: if files are missing, or the checkpoint is not an image-text model.
+    """
+    source = {"revision": revision, "local_files_only": local, "trust_remote_code": False}
+    try:
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(model, **source)
+            _refuse_quantised(model, config)
+            processor = transformers.AutoProcessor.from_pretrained(model, backend="pil", **source)
+            module, loaded = transformers.AutoModel.from_pretrained(
+                model,
+                config=config,
+                use_safetensors=True,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                **source,
+            )
+    except LatteError:
+        raise
+    except Exception as error:  # transformers raises many types
+        raise _not_loaded(model, error, local=local) from error
+    _refuse_other_models(model, module)
+    _refuse_random_weights(model, loaded)
+    tokenizer = getattr(processor, "tokenizer", None)
+    images = getattr(processor, "image_processor", None)
+    if tokenizer is None or images is None:
+        raise LatteError(
+            f"the processor of {model} has no {'tokenizer' if images else 'image processor'}",
+            where=_WHERE,
+        )
+    size = _image_size(module, images, model)
+    backbone = TransformersBackbone(
+        module.to(device),
+        Processor(processor, _text_length(module, tokenizer)),
+        _pixel_format(images, size, model),
+        _width(module),
+    )
+    _try(model, backbone)
+    return backbone
+
+
+def _refuse_quantised(model: str, config: Any) -> None:
+    if getattr(config, "quantization_config", None) is not None:
+        raise LatteError(
+            f"{model} has quantised weights, which cannot be trained",
+            where=_WHERE,
+            hint="use the checkpoint that it was made from",
+        )
+
+
+def _refuse_other_models(model: str, module: Any) -> None:
+    kind = type(module).__name__
+    missing = [name for name in _TOWERS if not hasattr(module, name)]
+    if missing:
+        tower = "text" if "get_text_features" in missing else "image"
+        raise LatteError(
+            f"{model} is a {kind}, which has no {tower} tower",
+            where=_WHERE,
+            hint="use an image-text model, such as a CLIPModel or a SiglipModel",
+        )
+    if not hasattr(module, "logit_scale"):
+        raise LatteError(f"{model} is a {kind}, which has no logit scale", where=_WHERE)
+
+
+def _refuse_random_weights(model: str, loaded: Mapping[str, Any]) -> None:
+    missing = sorted(loaded.get("missing_keys", ()))
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise LatteError(
+            f"the weights of {model} do not fill its architecture: {missing[0]} is missing{more}",
+            where=_WHERE,
+            hint="download the whole checkpoint again",
+        )
+
+
+def _try(model: str, backbone: TransformersBackbone) -> None:
+    """Encode an image and two texts. Raises `LatteError` if the parts do not fit each other."""
+    side = backbone.pixel_format.size
+    try:
+        with torch.no_grad():
+            images = backbone.encode_images(torch.zeros(1, 3, side, side))
+            texts = backbone.encode_texts(["a photo", "a dog"])
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise LatteError(
+            f"the towers of {model} do not accept what its processor makes: {_first_line(error)}",
+            where=_WHERE,
+        ) from error
+    if images.shape[1] != texts.shape[1]:
+        raise LatteError(
+            f"the towers of {model} do not share one space: image features have "
+            f"{images.shape[1]} numbers, and text features {texts.shape[1]}",
+            where=_WHERE,
+        )
+    if torch.equal(texts[0], texts[1]):  # transformers makes an empty tokenizer of no files
+        raise LatteError(
+            f"the tokenizer of {model} does not know common words; are its files missing?",
+            where=_WHERE,
+            hint="AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)",
+        )
+
+
+def _width(module: Any) -> int:
+    """Return the width of features that the configuration names."""
+    config = module.config
+    width = getattr(config, "projection_dim", None) or config.vision_config.hidden_size
+    return int(width)
+
+
+def _text_length(module: Any, tokenizer: Any) -> int:
+    """Return the context length of the text tower, in tokens."""
+    text = getattr(module.config, "text_config", module.config)
+    return min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
+
+
+def _image_size(module: Any, images: Any, model: str) -> int:
+    """Return the side of the square that the processor makes. Raises `LatteError` if not square."""
+    cropped = getattr(images, "do_center_crop", None)
+    size = images.crop_size if cropped else images.size
+    height, width = _side(size, "height"), _side(size, "width")
+    if height is None or height != width:
+        raise LatteError(
+            f"the processor of {model} does not make squares of one size",
+            where=_WHERE,
+            hint="use a checkpoint of fixed resolution",
+        )
+    return height
+
+
+def _side(size: Any, name: str) -> int | None:
+    value = size.get(name) if isinstance(size, Mapping) else getattr(size, name, None)
+    return None if value is None else int(value)
+
+
+def _pixel_format(images: Any, size: int, model: str) -> PixelFormat:
+    """Return the processor's resizing and normalisation. Raises `LatteError` for other steps."""
+    cropped = getattr(images, "do_center_crop", None)
+    short = _side(images.size, "shortest_edge")
+    resampling = _RESAMPLING.get(int(images.resample))
+    plain = (
+        images.do_resize
+        and images.do_normalize
+        and images.do_rescale
+        and abs(images.rescale_factor * 255 - 1) < 1e-6
+        and (short == size if cropped else short is None)
+    )
+    if not plain or resampling is None:
+        raise LatteError(
+            f"the processor of {model} prepares images in a way that latte does not",
+            where=_WHERE,
+            hint="latte resizes (bilinear or bicubic), cuts the centre out, and normalises",
+        )
+    return PixelFormat(
+        size=size,
+        mean=tuple(images.image_mean),
+        std=tuple(images.image_std),
+        interpolation=resampling,
+        resize_mode="shortest" if cropped else "squash",
+    )
+
+
+def _not_loaded(model: str, error: Exception, *, local: bool) -> LatteError:
+    text = str(error)
+    if "trust_remote_code" in text or "custom code" in text:
+        return LatteError(
+            f"{model} brings code of its own, which latte never runs",
+            where=_WHERE,
+            hint="use a model that transformers itself has",
+        )
+    hint = None if local else f"download it first: hf download {model} --local-dir FOLDER"
+    return LatteError(
+        f"transformers cannot load {model}: {_first_line(error)}", where=_WHERE, hint=hint
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

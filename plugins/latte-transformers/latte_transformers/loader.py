@@ -1,0 +1,123 @@
+"""Find the checkpoint that a recipe names; importing this module does not import torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latte.api import BackboneLoader, LatteError, digest
+from latte_transformers.options import TransformersOptions
+
+if TYPE_CHECKING:
+    from latte_transformers.backbone import TransformersBackbone
+
+_WHERE = "backbone.model"
+_CONFIG = "config.json"
+_LAYERS = "num_hidden_layers"
+_MOST_LAYERS = 1000
+_LARGEST = 2**20
+"""Largest number in a configuration: untrusted ones could fill the memory otherwise."""
+_WEIGHTS = "*.safetensors"
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+class TransformersLoader(BackboneLoader[TransformersOptions]):
+    """Loads a model that transformers' `AutoModel` opens, with the checkpoint's own processor."""
+
+    def check(self) -> None:
+        """Raise `LatteError` if files of a folder are missing; models of the hub are not read."""
+        try:
+            version("transformers")
+        except PackageNotFoundError:
+            raise LatteError(
+                "this backbone needs the package transformers",
+                where=_WHERE,
+                hint='pip install "transformers>=5.4,<6"',
+            ) from None
+        folder = self._folder()
+        if folder is not None:
+            _check_folder(folder)
+
+    def identity(self) -> str:
+        """Return a digest of the options and of the files of a folder."""
+        folder = self._folder()
+        contents = [] if folder is None else [*_contents(folder)]
+        return digest(self.options.model_dump_json(), *contents)
+
+    def load(self) -> TransformersBackbone:
+        """Return the checkpoint that the options name."""
+        from latte_transformers.checkpoint import open_checkpoint
+
+        folder, options = self._folder(), self.options
+        if folder is not None:
+            _check_folder(folder)
+            return open_checkpoint(str(folder), self.context.device, local=True)
+        return open_checkpoint(
+            options.model, self.context.device, local=False, revision=options.revision
+        )
+
+    @classmethod
+    def load_saved(cls, folder: Path, device: str) -> TransformersBackbone:
+        """Return the model that `TransformersBackbone.save` wrote to `folder`."""
+        from latte_transformers.checkpoint import open_checkpoint
+
+        _check_folder(folder)
+        return open_checkpoint(str(folder), device, local=True)
+
+    def _folder(self) -> Path | None:
+        """Return the folder that the options name; None for a model of the hub."""
+        model = self.options.model
+        path = self.context.path(model)
+        return path if model.startswith((".", "~", "/")) or path.is_dir() else None
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise `LatteError` unless `folder` has a configuration, safe weights and a processor."""
+    if not folder.is_dir():
+        raise LatteError(f"there is no folder {folder}", where=_WHERE)
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        complete = isinstance(config, dict) and "model_type" in config
+    except FileNotFoundError:
+        raise LatteError(
+            f"{folder} is no model folder of transformers: {_CONFIG} is missing", where=_WHERE
+        ) from None
+    except ValueError:
+        complete = False
+    if not complete:
+        raise LatteError(f"{folder / _CONFIG} does not name a model_type", where=_WHERE)
+    for name, number in _numbers(config):
+        if number > (_MOST_LAYERS if name == _LAYERS else _LARGEST):
+            raise LatteError(f"{folder / _CONFIG} has an absurd {name}: {number}", where=_WHERE)
+    if not any(folder.glob(_WEIGHTS)):
+        raise LatteError(
+            f"{folder} has no weights as safetensors; latte reads no pickled weights",
+            where=_WHERE,
+            hint="save the model again with a recent transformers: model.save_pretrained(FOLDER)",
+        )
+    if not any((folder / name).is_file() for name in _PROCESSORS):
+        raise LatteError(
+            f"{folder} has no processor: {' and '.join(_PROCESSORS)} are missing",
+            where=_WHERE,
+            hint="AutoProcessor.from_pretrained(MODEL).save_pretrained(FOLDER)",
+        )
+
+
+def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Yield all numbers in JSON data with their keys."""
+    if isinstance(data, dict | list):
+        for name, below in data.items() if isinstance(data, dict) else ((key, x) for x in data):
+            yield from _numbers(below, name)
+    elif isinstance(data, int | float):
+        yield key, data
+
+
+def _contents(folder: Path) -> Iterator[str]:
+    """Yield names and digests of the files that determine the model's outputs."""
+    files = [path for path in folder.glob("*") if path.suffix in (".json", ".safetensors", ".txt")]
+    for path in sorted([*files, *folder.glob("*.model")]):
+        yield path.name
+        yield digest(path.read_bytes())

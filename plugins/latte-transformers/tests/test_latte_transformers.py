@@ -1,0 +1,201 @@
+"""Backbones of transformers keep the contract, and have the features of the library itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from latte_transformers.backbone import TransformersBackbone
+from latte_transformers.loader import TransformersLoader
+from latte_transformers.options import TransformersOptions
+from PIL import Image
+from torch.nn.functional import normalize
+from transformers_checkpoints import (
+    SIDE,
+    transformers,
+    write_clip,
+    write_metaclip_2,
+    write_siglip,
+    write_siglip_like,
+)
+
+from latte.api import LatteError
+from latte.testing import BackboneContract
+from latte.testing.fixtures import make_context
+
+pytestmark = pytest.mark.thorough
+
+Write = Callable[[Path], None]
+TEXTS = ["a photo of the red cat.", "", "a dog", "the small green house beside a river . . . . . ."]
+
+
+class TransformersContract(BackboneContract):
+    component = "transformers"
+    options: ClassVar[dict[str, Any]] = {"model": "./model"}
+
+    def write_model(self, folder: Path) -> None:
+        raise NotImplementedError
+
+    def write_files(self, folder: Path) -> None:
+        if not (folder / "model").exists():
+            self.write_model(folder / "model")
+
+
+class TestClip(TransformersContract):
+    def write_model(self, folder: Path) -> None:
+        write_clip(folder)
+
+
+class TestSiglip(TransformersContract):
+    def write_model(self, folder: Path) -> None:
+        write_siglip(folder)
+
+
+def load(folder: Path, model: str = "./model") -> TransformersBackbone:
+    loader = TransformersLoader(TransformersOptions(model=model), make_context(folder))
+    loader.check()
+    return loader.load()
+
+
+@pytest.mark.parametrize("write", [write_clip, write_metaclip_2, write_siglip])
+def test_features_are_those_of_the_library(tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "model")
+    backbone = load(tmp_path)
+    model = transformers.AutoModel.from_pretrained(tmp_path / "model").eval()
+    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "model", backend="pil")
+    image = Image.effect_noise((SIDE, SIDE), 80).convert("RGB")
+    inputs = processor(
+        text=TEXTS, images=image, padding="max_length", truncation=True, return_tensors="pt"
+    )
+    pixels = inputs.pop("pixel_values")
+    with torch.no_grad():
+        images = normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=1)
+        texts = normalize(model.get_text_features(**inputs).pooler_output, dim=1)
+        assert torch.allclose(backbone.encode_images(pixels), images, atol=1e-5)
+        assert torch.allclose(backbone.encode_texts(TEXTS), texts, atol=1e-5)
+        assert torch.allclose(
+            backbone.image_tower()(pixels),
+            backbone.model.get_image_features(pixel_values=pixels).pooler_output,
+        )
+    assert backbone.logit_scale.item() == pytest.approx(model.logit_scale.exp().item())
+
+
+def test_sigmoid_models_keep_scale_and_bias(tmp_path: Path) -> None:
+    write_siglip(tmp_path / "model")
+    backbone = load(tmp_path)
+    backbone.train_only("all")
+    backbone.clamp_logit_scale()
+    assert backbone.logit_scale.item() == pytest.approx(117.919, rel=1e-4)
+    backbone.save(tmp_path / "saved")
+    model = transformers.SiglipModel.from_pretrained(tmp_path / "saved")
+    assert model.logit_bias.item() == pytest.approx(-12.9)
+    assert model.logit_scale.exp().item() == pytest.approx(117.919, rel=1e-4)
+
+
+def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
+    write_clip(tmp_path / "model")
+    model = transformers.CLIPModel.from_pretrained(tmp_path / "model").half()
+    model.save_pretrained(tmp_path / "model")
+    backbone = load(tmp_path)
+    assert {one.dtype for one in backbone.state().values() if one.is_floating_point()} == {
+        torch.float32
+    }
+
+
+def test_no_kernel_of_a_checkpoint_is_loaded(tmp_path: Path) -> None:
+    write_clip(tmp_path / "model")
+    config = tmp_path / "model" / "config.json"
+    named = '"attn_implementation": "own/kernel", "_attn_implementation": "own/kernel",'
+    text = config.read_text().replace('"text_config": {', f'{named} "text_config": {{ {named}')
+    config.write_text(text)
+    loaded = load(tmp_path).model.config
+    assert loaded._attn_implementation == loaded.text_config._attn_implementation == "sdpa"
+
+
+def no_text_tower(folder: Path) -> None:
+    write_clip(folder)
+    config = transformers.CLIPVisionConfig.from_pretrained(folder)
+    transformers.CLIPVisionModel(config).save_pretrained(folder)
+
+
+def no_processor(folder: Path) -> None:
+    write_clip(folder)
+    (folder / "processor_config.json").unlink()
+
+
+def no_tokenizer(folder: Path) -> None:
+    write_clip(folder)
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
+def other_widths(folder: Path) -> None:
+    write_siglip_like(folder, {"projection_size": 24})
+
+
+def other_architecture(folder: Path) -> None:
+    write_clip(folder)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"projection_dim": 12', '"projection_dim": 8'))
+
+
+def half_the_weights(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    write_clip(folder)
+    path = folder / "model.safetensors"
+    weights = {k: v for k, v in load_file(path).items() if not k.startswith("text_model")}
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def absurd_layers(folder: Path) -> None:
+    write_clip(folder)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('hidden_layers": 2', 'hidden_layers": 2000', 1))
+
+
+def only_pickled(folder: Path) -> None:
+    write_clip(folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def quantised(folder: Path) -> None:
+    write_clip(folder)
+    config = folder / "config.json"
+    entry = '{"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true},'
+    config.write_text(entry + config.read_text().lstrip()[1:])
+
+
+def own_code(folder: Path) -> None:
+    write_clip(folder)
+    config = folder / "config.json"
+    custom = '{"auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"},'
+    config.write_text(custom + config.read_text().replace('"clip"', '"own"', 1).lstrip()[1:])
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda folder: None, "there is no folder"),
+        (lambda folder: folder.mkdir(), "config.json is missing"),
+        (no_text_tower, "has no text tower"),
+        (no_processor, "has no processor"),
+        (no_tokenizer, "does not know common words"),
+        (other_widths, "do not share one space"),
+        (other_architecture, "transformers cannot load"),
+        (half_the_weights, "is missing"),
+        (absurd_layers, "absurd num_hidden_layers"),
+        (only_pickled, "no weights as safetensors"),
+        (quantised, "quantised"),
+        (own_code, "brings code of its own"),
+    ],
+)
+def test_a_wrong_checkpoint_is_one_clear_line(tmp_path: Path, write: Write, message: str) -> None:
+    write(tmp_path / "model")
+    with pytest.raises(LatteError, match=message) as caught:
+        load(tmp_path)
+    assert "\n" not in caught.value.what
+    assert caught.value.where == "backbone.model"

@@ -1,0 +1,125 @@
+"""Whole runs with backbones of transformers, and predictions and exports of their models."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from contextlib import chdir, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+from transformers_checkpoints import SIDE, transformers, write_clip, write_siglip
+
+import latte
+from latte.testing import TinyRuns
+
+pytestmark = pytest.mark.thorough
+
+DATA = """\
+dataset: {use: folder, root: images, classes: [red, green, blue], evaluation: test}
+backbone: {use: transformers, model: ./model}
+"""
+LATTECLIP = (
+    DATA
+    + """\
+describer: phrases
+descriptions: [class, image, {use: group, size: 2}]
+labels: [frozen, current]
+prototypes: momentum
+loss: contrastive
+train: {batch_size: 6, max_steps: 3, optimizer: {learning_rate: 1.0e-3}}
+"""
+)
+TRANSDUCTIVE = (
+    DATA
+    + """\
+requires: ["latte-transductive>=0.1,<0.2"]
+labels: [transductive]
+prototypes: from-labeler
+guard: evidence
+train: {max_steps: 0}
+"""
+)
+Write = Callable[[Path], None]
+
+
+@pytest.fixture(params=[write_clip, write_siglip])
+def runs(tmp_path: Path, request: pytest.FixtureRequest) -> TinyRuns:
+    runs = TinyRuns(tmp_path)
+    request.param(tmp_path / "model")
+    return runs
+
+
+def test_latteclip_trains_and_its_model_predicts_again(runs: TinyRuns) -> None:
+    (runs.folder / "recipe.yaml").write_text(LATTECLIP)
+    trained = runs.latte("run", "recipe.yaml")
+    assert trained.code == 0, trained.err
+    run = next((runs.folder / "runs").glob("recipe-*"))
+    first = transformers.AutoModel.from_pretrained(runs.folder / "model")
+    model = transformers.AutoModel.from_pretrained(run / "model")
+    assert type(model) is type(first)
+    assert ("pretrained with a sigmoid loss" in trained.err) == hasattr(first, "logit_bias")
+    assert not torch.equal(
+        model.vision_model.embeddings.patch_embedding.weight,
+        first.vision_model.embeddings.patch_embedding.weight,
+    )
+    for page in ("model/README.md", "report/index.html"):
+        assert "open_clip.create" not in (run / page).read_text()
+    said = runs.latte("predict", str(run), "test", "--output", "labels.csv")
+    assert said.code == 0, said.err
+    written = (run / "predictions.csv").read_text().splitlines()
+    with (runs.folder / "labels.csv").open() as file:
+        again = list(csv.DictReader(file))
+    assert len(again) == len(written) - 1 == 6
+    exported = runs.latte("export", str(run), "--format", "transformers")
+    assert exported.code == 0, exported.err
+    assert shown(run / "export/transformers") in ("red", "green", "blue")
+
+
+def shown(folder: Path) -> str:
+    """Run the code in the README of an export; return the class that it prints."""
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    Image.new("RGB", (SIDE, SIDE), "red").save(folder.parent / "photo.jpg")
+    out = StringIO()
+    with chdir(folder.parent), redirect_stdout(out):
+        exec(compile(code, "README.md", "exec"), {})
+    return out.getvalue().split()[0]
+
+
+def test_transductive_recipe_runs(runs: TinyRuns) -> None:
+    assert (runs.run(TRANSDUCTIVE) / "evaluation.json").exists()
+    run = runs.run(TRANSDUCTIVE, "guard=null")
+    assert (run / "posterior.safetensors").exists()
+    assert runs.latte("predict", str(run), "test", "--output", "labels.csv").code == 0
+
+
+@pytest.mark.parametrize("size", [(50, 40), (32, 32), (20, 31)])
+def test_images_have_the_features_of_the_library(runs: TinyRuns, size: tuple[int, int]) -> None:
+    run = runs.run(TRANSDUCTIVE)
+    image = Image.effect_noise(size, 80).convert("RGB")
+    model = transformers.AutoModel.from_pretrained(run / "model").eval()
+    processor = transformers.AutoProcessor.from_pretrained(run / "model", backend="pil")
+    with torch.no_grad():
+        pixels = processor(images=image, return_tensors="pt")["pixel_values"]
+        expected = normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=1)
+    assert torch.allclose(latte.load(run).features([image]), expected, atol=1e-5)
+
+
+def test_two_equal_runs_have_equal_bits(runs: TinyRuns) -> None:
+    first, second = (runs.run(LATTECLIP, output=name) for name in ("one", "two"))
+    for name in ("prototypes.safetensors", "model/model.safetensors", "predictions.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_a_wrong_checkpoint_ends_with_code_2(runs: TinyRuns) -> None:
+    (runs.folder / "model" / "processor_config.json").unlink()
+    (runs.folder / "r.yaml").write_text(TRANSDUCTIVE)
+    said = runs.latte("run", "r.yaml")
+    assert said.code == 2
+    assert "has no processor" in said.err
+    assert "Traceback" not in said.err
