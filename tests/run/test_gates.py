@@ -182,7 +182,7 @@ def test_unknown_class_to_ignore_is_an_error_and_loses_no_text(
     recipe: Path, asked: list[str]
 ) -> None:
     gates = "gates=[{use: leakage, ignore: [gren]}]"
-    with pytest.raises(LatteError, match="did you mean `green`"):
+    with pytest.raises(LatteError, match='Did you mean "green"'):
         run(recipe, gates)
     so_far = len(asked)
     run(recipe, gates.replace("gren", "green"))
