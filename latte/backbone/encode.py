@@ -68,7 +68,7 @@ class ClassTexts:
             return encoded
         # index_add is not used: on a GPU its order of additions differs from run to run.
         rows = torch.cat([encoded, encoded.new_zeros(1, encoded.shape[1])])
-        return normalize(rows[self._places.to(rows.device)].sum(dim=1), dim=1)
+        return normalize(rows[self._places.to(rows.device, non_blocking=True)].sum(dim=1), dim=1)
 
     @cached_property
     def _places(self) -> Tensor:

@@ -64,7 +64,8 @@ class Learner:
         `pixels` (B, 3, S, S) may be None if the image features are constant.
         """
         if self.constant_features is not None:
-            return self.constant_features[indices.to(self.constant_features.device)]
+            known = self.constant_features
+            return known[indices.to(known.device, non_blocking=True)]
         assert pixels is not None, "features that change are encoded from pixels"
         with forward_in(self.arithmetic, self.device):
             return self.backbone.encode_images(pixels)

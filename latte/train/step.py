@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -69,11 +70,11 @@ def _supervise(
         for stream in labeler.assign(batch, image_features, aggregator)
     ]
     if inputs.corrections is not None:
-        given = inputs.corrections[batch.indices].to(image_features.device)
+        given = inputs.corrections[batch.indices].to(image_features.device, non_blocking=True)
         streams = [_corrected(stream, given) for stream in streams]
     columns = [
-        (name, inputs.bank.rows(name, batch.indices, stream.labels, batch.epoch, inputs.seed))
-        for stream in streams
+        (name, inputs.bank.rows(name, batch.indices, labels, batch.epoch, inputs.seed))
+        for labels in _labels_for_texts(inputs, streams)
         for name in inputs.descriptions
     ]
     features = iter(
@@ -85,6 +86,18 @@ def _supervise(
         )
         for stream in streams
     ]
+
+
+def _labels_for_texts(
+    inputs: StepInputs, streams: Sequence[LabelStream]
+) -> Sequence[Tensor | None]:
+    """Return the labels (B,) of each stream on the CPU, if descriptions depend on labels.
+
+    All streams are copied together, because each copy waits for the image tower.
+    """
+    if not streams or inputs.bank.of_class.isdisjoint(inputs.descriptions):
+        return [None] * len(streams)
+    return torch.stack([stream.labels for stream in streams]).cpu().unbind()
 
 
 def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
