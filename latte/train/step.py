@@ -38,6 +38,8 @@ def training_step(
     """
     assert learner.loss is not None, "a recipe with steps has a loss"
     towers = towers_of(learner)
+    if learner.optimizer is not None:  # frees the memory of gradients before the forward pass
+        learner.optimizer.zero_grad(set_to_none=True)
     with timed(IMAGES):
         image_features = towers.encode_images(batch.indices, pixels)
     supervisions = _supervise(learner, towers, inputs, batch, image_features.detach())
@@ -113,7 +115,6 @@ def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
 def _update_weights(
     learner: Learner, optimizer: torch.optim.Optimizer, towers: Towers, loss: Tensor
 ) -> None:
-    optimizer.zero_grad(set_to_none=True)
     with timed(BACKWARD):
         towers.backward(learner.scaler.scaled(loss))
     with timed(OPTIMISER):
