@@ -159,7 +159,7 @@ def _views(
         if training.device_views is None
         else training.device_views.batches(own, epoch)
     )
-    with contextlib.closing(views):
+    with contextlib.closing(views), explain_out_of_memory(training.settings):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
 

@@ -112,6 +112,7 @@ def pretended_device(patch: Any) -> Iterator[Counts]:
     _register()
     _counts.reset()
     patch.setattr(functional, "scaled_dot_product_attention", _attention)
+    torch._C._set_only_lift_cpu_tensors(True)  # so that `torch.tensor(..., device=...)` is seen
     with _Device():
         yield _counts
 
