@@ -6,13 +6,14 @@ counted by operation, and operations for which the host waits by the line of lat
 
 from __future__ import annotations
 
-import traceback
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 available = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
 """False for a torch whose devices need C++."""
 
+_OURS = (f"{ROOT}/latte/", f"{ROOT}/plugins/")
+_PLACE = torch.device("privateuseone", 0)
 _aten = torch.ops.aten
 _WITHOUT_LAUNCH = ("empty", "empty_like", "empty_strided", "new_empty", "set_", "_unsafe_view")
 _INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index")
@@ -49,11 +52,11 @@ class MixedDevicesError(RuntimeError):
 
 @dataclass
 class Counts:
-    """Operations since the last `reset`."""
+    """Operations since the last `reset`, by the line of latte: `latte/train/step.py:10`."""
 
     launches: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
-    """By operation and line: `nonzero at latte/train/step.py:10`."""
+    """Operations for which the host waits, with their name."""
 
     def reset(self) -> None:
         self.launches.clear()
@@ -76,7 +79,11 @@ class Pretended(Tensor):
     @staticmethod
     def __new__(cls, held: Tensor) -> Pretended:
         made: Pretended = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, held.size(), strides=held.stride(), dtype=held.dtype, device=torch.device(DEVICE, 0)
+            cls,
+            held.size(),
+            strides=held.stride(),
+            dtype=held.dtype,
+            device=torch.device(DEVICE, 0),
         )
         made.held = held
         return made
@@ -107,11 +114,15 @@ class _Device(TorchDispatchMode):
 
 
 @contextmanager
-def pretended_device(patch: Any) -> Iterator[Counts]:
-    """Run a block in which the device `pretended` exists; `patch` is pytest's `monkeypatch`."""
+def pretended_device() -> Iterator[Counts]:
+    """Run a block in which the device `pretended` exists.
+
+    The process must not have computed a gradient before, and keeps torch's changes.
+    """
     _register()
     _counts.reset()
-    patch.setattr(functional, "scaled_dot_product_attention", _attention)
+    functional.scaled_dot_product_attention = _attention
+    torch.inference_mode = lambda mode=True: torch.no_grad()  # type: ignore[assignment, misc]
     torch._C._set_only_lift_cpu_tensors(True)  # so that `torch.tensor(..., device=...)` is seen
     with _Device():
         yield _counts
@@ -181,7 +192,7 @@ def _count(
         _wait(name)
     is_view = getattr(function, "is_view", False)
     if not is_view and name not in (*_WITHOUT_LAUNCH, "_local_scalar_dense"):
-        _counts.launches[name] += 1
+        _counts.launches[_place()] += 1
 
 
 def _allowed(function: Any, name: str, args: Sequence[Any], others: Sequence[Tensor]) -> bool:
@@ -207,11 +218,12 @@ def _wait(operation: str) -> None:
 
 def _place() -> str:
     """Return file and line of the innermost frame in latte or one of its plugins."""
-    for frame in reversed(traceback.extract_stack()):
-        path = Path(frame.filename)
-        if path.is_relative_to(ROOT / "latte") or path.is_relative_to(ROOT / "plugins"):
-            return f"{path.relative_to(ROOT)}:{frame.lineno}"
-    return "a test"
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_OURS):
+            return f"{Path(frame.f_code.co_filename).relative_to(ROOT)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "no line of latte"
 
 
 class _Attention(torch.autograd.Function):
@@ -221,13 +233,13 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, queries: Any, keys: Any, values: Any, causal: bool) -> Tensor:
         ctx.save_for_backward(queries, keys, values)
         ctx.causal = causal
-        _counts.launches["attention"] += 1
+        _counts.launches[_place()] += 1
         return Pretended(_plain_attention(*map(_held, (queries, keys, values)), is_causal=causal))
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
         inputs = [one.held.detach().requires_grad_() for one in ctx.saved_tensors]
-        _counts.launches["attention"] += 2 if inputs[0].dtype == torch.float32 else 3
+        _counts.launches[_place()] += 2 if inputs[0].dtype == torch.float32 else 3
         with torch.enable_grad():
             out = _plain_attention(*inputs, is_causal=ctx.causal)
         return *map(Pretended, torch.autograd.grad(out, inputs, gradient.held)), None
@@ -236,13 +248,14 @@ class _Attention(torch.autograd.Function):
 _plain_attention: Callable[..., Tensor] = functional.scaled_dot_product_attention
 
 
-def _attention(queries: Tensor, keys: Tensor, values: Tensor, *, is_causal: bool = False) -> Tensor:
+def _attention(queries: Tensor, keys: Tensor, values: Tensor, *rest: Any, **named: Any) -> Tensor:
     if not isinstance(queries, Pretended):
-        return _plain_attention(queries, keys, values, is_causal=is_causal)
+        return _plain_attention(queries, keys, values, *rest, **named)
     if torch.is_autocast_enabled(DEVICE):
         dtype = torch.get_autocast_dtype(DEVICE)
         queries, keys, values = (one.to(dtype) for one in (queries, keys, values))
-    return _Attention.apply(queries, keys, values, is_causal)  # type: ignore[no-any-return, no-untyped-call]
+    assert not rest, "latte's attention has no mask"
+    return _Attention.apply(queries, keys, values, named["is_causal"])  # type: ignore[no-any-return, no-untyped-call]
 
 
 @cache
@@ -253,10 +266,16 @@ def _register() -> list[Any]:
         def get_amp_supported_dtype(self) -> list[torch.dtype]:
             return [torch.bfloat16, torch.float16]
 
+        def get_rng_state(self, device: object) -> Tensor:
+            return torch.empty(0)
+
+        def set_rng_state(self, state: Tensor, device: object) -> None:
+            pass
+
     backend_registration._setup_privateuseone_for_python_backend(DEVICE, backend_module=Module())
-    rest = torch.library.Library("_", "IMPL")  # noqa: TOR901
+    rest = torch.library.Library("_", "IMPL")
     rest.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
-    casts = torch.library.Library("aten", "IMPL")  # noqa: TOR901
+    casts = torch.library.Library("aten", "IMPL")
     for function in (_aten.linear, _aten.matmul, _aten.conv2d):
         _add_cast(casts, function.default, None)
     for function in (_aten.layer_norm.default, _aten.softmax.int, _aten.log_softmax.int):
