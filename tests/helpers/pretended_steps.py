@@ -178,9 +178,8 @@ def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str
         ],
         **TRAININGS[name](),
     }
-    training = make_training(
-        clip(), folder / "images", folder / run / name, RecordedProgress(), **given
-    )
+    own, progress = folder / run / name, RecordedProgress()
+    training = make_training(clip(), folder / "images", own, progress, **given)
     if not any(labeler.needs_feature_banks for labeler in training.inputs.labelers):
         # Labelers with feature banks use sparse matrices, which the device does not have.
         features = training.start.image_features.to(DEVICE)
