@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latte.data.augmentation import Augmentation, ColourChange, rounded_amount
@@ -83,7 +85,7 @@ def _slot_tensors(
         elif change is not ColourChange.BRIGHTNESS:
             weights[row] = _GRAY
         factor[row] = amount
-    names = {
+    names: dict[str, dict[str, NDArray[Any]]] = {
         "blend": {"chosen": chosen, "factor": factor, "weights": weights},
         "hue": {"chosen": chosen, "steps": steps},
         "gray": {"chosen": chosen, "weights": weights},

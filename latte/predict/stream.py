@@ -30,7 +30,7 @@ from latte.evaluate.predictions import (
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest, write_atomically
 from latte.io.paths import path_as_text
-from latte.run.adapted import Adapted
+from latte.run.adapted import Adapted, Member
 
 Unreadable = Callable[[SkippedImage], None]
 
@@ -181,8 +181,7 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
             for index, one in enumerate(formats)
         }
         features = tuple(
-            member.backbone.encode_images(pixels[member.backbone.pixel_format]).cpu()
-            for member in adapted.members
+            _features(member, pixels[member.backbone.pixel_format]) for member in adapted.members
         )
     if not all(one.isfinite().all() for one in features):
         raise LatteError(
@@ -192,6 +191,11 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
         )
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
     return Encoded(names, keys, features)
+
+
+def _features(member: Member, pixels: Tensor) -> Tensor:
+    with member.encoding():
+        return member.backbone.encode_images(pixels).cpu()
 
 
 class Interrupted(LatteError):  # noqa: N818 - not an error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -157,7 +157,9 @@ def _blend(
     logits have the scale of the frozen CLIP.
     """
     if strength == 0:
-        member = Member("zero-shot", workspace.frozen_clip, zero_shot.classifier)
+        member = Member(
+            "zero-shot", workspace.frozen_clip, zero_shot.classifier, workspace.arithmetic
+        )
         return Adapted(candidate.class_names, (member,))
     members = []
     for member in candidate.members:
@@ -168,7 +170,7 @@ def _blend(
             own.owners,
             None if own.bias is None else strength * own.bias,
         )
-        members.append(Member(member.name, member.backbone, mixed))
+        members.append(replace(member, classifier=mixed))
     return Adapted(candidate.class_names, tuple(members))
 
 

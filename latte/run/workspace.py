@@ -21,7 +21,10 @@ from latte.results.identity import run_hash
 from latte.run.listeners import Listeners
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from latte.backbone.open_clip import OpenClipBackbone
+    from latte.train.precision import Arithmetic
 
 
 def cache_folder() -> Path:
@@ -121,6 +124,29 @@ class Workspace:
             model_folder=self.registry.model_folder,
         )
 
+    @cached_property
+    def arithmetic(self) -> Arithmetic:
+        """The arithmetic in which a GPU encodes images and texts; see `encoding_in`."""
+        import torch
+
+        from latte.train.precision import choose_arithmetic
+
+        return choose_arithmetic(self.recipe.train.precision, torch.device(self.device))
+
+    def encoding(self) -> AbstractContextManager[Any]:
+        """Return the context manager for encoding without gradient."""
+        import torch
+
+        from latte.train.precision import encoding_in
+
+        return encoding_in(self.arithmetic, torch.device(self.device))
+
+    @property
+    def feature_identity(self) -> tuple[str, ...]:
+        """Everything except content that features of the frozen CLIP depend on."""
+        own = (self.frozen_clip.fingerprint,)
+        return own if self.device == "cpu" else (*own, _device_name(self.device), self.arithmetic)
+
     def check_model(self) -> None:
         """Raise `LatteError` if the recipe's model is missing; called before any image is read."""
         from latte.backbone.source import check_model
@@ -201,6 +227,12 @@ def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
     for describer in recipe.describers:
         if address := describer.options.sends_images_to:
             dataset.check_sending(address)
+
+
+def _device_name(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def _no_clip() -> NoReturn:

@@ -28,6 +28,7 @@ from latte.train.precision import (
     LossScaler,
     backward_in,
     choose_arithmetic,
+    encoding_in,
     forward_in,
 )
 
@@ -134,17 +135,18 @@ class Learner:
                 self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
             return
         if self.aggregator.class_features_refresh == "step":
-            with torch.no_grad():
-                encode = self.backbone.encode_texts
+            encode = self.backbone.encode_texts
+            with torch.no_grad(), encoding_in(self.arithmetic, self.device):
                 self.constant_class_features = inputs.class_texts.features(encode)
         if inputs.descriptions:
-            features = (
-                encode_many_texts(
-                    self.backbone, inputs.bank.unique_texts, progress, "encode descriptions"
+            with encoding_in(self.arithmetic, self.device):
+                features = (
+                    encode_many_texts(
+                        self.backbone, inputs.bank.unique_texts, progress, "encode descriptions"
+                    )
+                    if bank_features is None
+                    else bank_features()
                 )
-                if bank_features is None
-                else bank_features()
-            )
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:

@@ -60,6 +60,14 @@ def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextM
             return torch.autocast(device.type, dtype=torch.float16)
 
 
+def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context manager for encoding without gradient.
+
+    A CPU encodes in fp32 with every setting, so the features of a model do not depend on it.
+    """
+    return nullcontext() if device.type == "cpu" else forward_in(arithmetic, device)
+
+
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
     """Return the context manager for `backward`.
 

@@ -20,6 +20,7 @@ from latte.train.precision import (
     LossScaler,
     backward_in,
     choose_arithmetic,
+    encoding_in,
     forward_in,
     fp32_products,
 )
@@ -102,6 +103,13 @@ def test_both_passes_in_fp32_round_no_convolution_to_tf32() -> None:
         with context:
             assert not torch.backends.cudnn.allow_tf32
             assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_a_gpu_encodes_in_the_runs_arithmetic_and_a_cpu_in_fp32() -> None:
+    with encoding_in("tf32", GPU):
+        assert torch.backends.cuda.matmul.allow_tf32
+    with encoding_in("bf16", CPU):
+        assert not torch.is_autocast_enabled("cpu")
 
 
 def test_modes_of_fp32_products_in_older_torch(monkeypatch: pytest.MonkeyPatch) -> None:
