@@ -127,7 +127,10 @@ def encode_cached_images(
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
-    batches = _renumbered(evaluation_batches(images, backbone.pixel_format, batch_size, own))
+    device = backbone.logit_scale.device
+    batches = _renumbered(
+        evaluation_batches(images, backbone.pixel_format, batch_size, own, device)
+    )
     features = encode_image_batches(backbone, batches, len(own), progress, name)
     distributed.barrier()
     return distributed.all_gather_rows(features, len(chosen))

@@ -19,6 +19,7 @@ from latte.data.prefetch import image_threads, ordered_map
 from latte.data.scan import SkippedImage
 from latte.data.sources.left_out import LeftOut
 from latte.data.sources.walk import iterate_images
+from latte.data.transfer import to_device
 from latte.data.views import evaluation_pixels, normalise
 from latte.evaluate.predictions import (
     PLAIN,
@@ -176,8 +177,11 @@ def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
 
 def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
     with torch.inference_mode():
+        device = adapted.members[0].backbone.logit_scale.device
         pixels = {
-            one: normalise(torch.stack([view.pixels[index] for view in views]), one)
+            one: normalise(
+                to_device(torch.stack([view.pixels[index] for view in views]), device), one
+            )
             for index, one in enumerate(formats)
         }
         features = tuple(
