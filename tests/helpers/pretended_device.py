@@ -62,10 +62,6 @@ class Counts:
         self.launches.clear()
         self.waits.clear()
 
-    @property
-    def launched(self) -> int:
-        return sum(self.launches.values())
-
 
 _counts = Counts()
 
