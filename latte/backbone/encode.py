@@ -68,7 +68,7 @@ class ClassTexts:
             return encoded
         # index_add is not used: on a GPU its order of additions differs from run to run.
         rows = torch.cat([encoded, encoded.new_zeros(1, encoded.shape[1])])
-        return normalize(rows[self._places.to(rows.device)].sum(dim=1), dim=1)
+        return normalize(rows[self._places.to(rows.device, non_blocking=True)].sum(dim=1), dim=1)
 
     @cached_property
     def _places(self) -> Tensor:
@@ -127,7 +127,10 @@ def encode_cached_images(
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
-    batches = _renumbered(evaluation_batches(images, backbone.pixel_format, batch_size, own))
+    device = backbone.logit_scale.device
+    batches = _renumbered(
+        evaluation_batches(images, backbone.pixel_format, batch_size, own, device)
+    )
     features = encode_image_batches(backbone, batches, len(own), progress, name)
     distributed.barrier()
     return distributed.all_gather_rows(features, len(chosen))

@@ -25,6 +25,8 @@ from latte.interfaces import LatteError, PixelFormat, TrainableGroup
 from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
+_PACKED_TEXTS_PER_PASS = 4096
+"""Larger on a GPU, where the time of a small pass is that of launching its kernels."""
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
@@ -95,7 +97,7 @@ class OpenClipBackbone(ModuleBackbone):
         order = lengths.argsort(stable=True)
         passes = [
             _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
-            for part in torch.split(order, _TEXTS_PER_PASS)
+            for part in torch.split(order, self._texts_per_pass)
         ]
         back = order.argsort().to(self.device, non_blocking=True)
         return torch.cat(passes).index_select(0, back)
@@ -103,6 +105,12 @@ class OpenClipBackbone(ModuleBackbone):
     def image_tower(self) -> nn.Module:
         """Return open_clip's module from pixels (B, 3, S, S) to features (B, D)."""
         return self.model.visual  # type: ignore[no-any-return]
+
+    @property
+    def _texts_per_pass(self) -> int:
+        """A pass that pads texts to the longest is small, so that it pads little."""
+        packs_on_gpu = self.text_path == "packed" and self.device.type != "cpu"
+        return _PACKED_TEXTS_PER_PASS if packs_on_gpu else _TEXTS_PER_PASS
 
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass instead of storing them; return True."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 
 import numpy
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from latte.data.cache import ImageCache
 from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map
+from latte.data.transfer import to_device
 from latte.data.views import TrainingView, normalise
 from latte.interfaces import PixelFormat
 from latte.toolkit.seeds import seed_from
@@ -36,22 +38,35 @@ def evaluation_batches(
     pixel_format: PixelFormat,
     batch_size: int,
     only: Sequence[int] | None = None,
+    device: torch.device | None = None,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32.
 
-    With `only`, yield the images with these indices.
+    With `only`, yield the images with these indices. With `device`, pixels are on this device: they
+    are copied in 8 bits, which takes a quarter of the time.
     """
+    away = None if device is None or device.type == "cpu" else device
 
     def build(images: Executor, indices: list[int]) -> Tensor:
         view = partial(cache.evaluation_pixels, pixel_format=pixel_format)
-        return normalise(
-            torch.from_numpy(numpy.stack(list(images.map(view, indices)))), pixel_format
-        )
+        pixels = torch.from_numpy(numpy.stack(list(images.map(view, indices))))
+        return normalise(pixels, pixel_format) if away is None else pixels
 
     chosen = range(len(cache)) if only is None else only
     indices = torch.tensor(chosen, dtype=torch.int64)
     batches = [indices[i : i + batch_size] for i in range(0, len(indices), batch_size)]
-    return _prefetched(batches, build, cache)
+    built = _prefetched(batches, build, cache)
+    return built if away is None else _normalised_on(away, built, pixel_format)
+
+
+def _normalised_on(
+    device: torch.device,
+    batches: Generator[tuple[Tensor, Tensor], None, None],
+    pixel_format: PixelFormat,
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    with closing(batches):
+        for indices, pixels in batches:
+            yield indices, normalise(to_device(pixels, device), pixel_format)
 
 
 def training_batches(

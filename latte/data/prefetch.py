@@ -19,9 +19,12 @@ BATCHES_AHEAD = 2
 def image_threads(*, alone: bool = False) -> int:
     """Return the number of threads that prepare images: 2 to 4, because more slow down training.
 
-    With `alone`, return up to 16: a GPU trains, and the CPU has nothing else to do.
+    With `alone`, return up to 16: a GPU trains, and the CPU has nothing else to do. Processes that
+    torchrun started on this machine share its cores.
     """
-    return min(16 if alone else 4, max(2, os.cpu_count() or 1))
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "")
+    cores = (os.cpu_count() or 1) // max(1, int(processes) if processes.isdecimal() else 1)
+    return min(16 if alone else 4, max(2, cores))
 
 
 def ordered_map(

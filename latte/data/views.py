@@ -56,8 +56,8 @@ def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
 def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
     """Normalise pixels (B, 3, S, S) from 0 to 255 to contiguous float32 of the same shape."""
     scaled = pixels.contiguous().to(torch.float32).div_(255)
-    mean = torch.tensor(pixel_format.mean, device=pixels.device).view(3, 1, 1)
-    std = torch.tensor(pixel_format.std, device=pixels.device).view(3, 1, 1)
+    moments = torch.tensor([pixel_format.mean, pixel_format.std]).view(2, 3, 1, 1)
+    mean, std = moments.to(pixels.device, non_blocking=True)
     return scaled.sub_(mean).div_(std)
 
 

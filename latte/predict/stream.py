@@ -19,6 +19,7 @@ from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map
 from latte.data.scan import SkippedImage
 from latte.data.sources.left_out import LeftOut
 from latte.data.sources.walk import iterate_images
+from latte.data.transfer import to_device
 from latte.data.views import evaluation_pixels, normalise
 from latte.evaluate.predictions import (
     PLAIN,
@@ -30,7 +31,7 @@ from latte.evaluate.predictions import (
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest, write_atomically
 from latte.io.paths import path_as_text
-from latte.run.adapted import Adapted
+from latte.run.adapted import Adapted, Member
 
 Unreadable = Callable[[SkippedImage], None]
 
@@ -173,13 +174,15 @@ def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
 
 def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
     with torch.inference_mode():
+        device = adapted.members[0].backbone.logit_scale.device
         pixels = {
-            one: normalise(torch.stack([view.pixels[index] for view in views]), one)
+            one: normalise(
+                to_device(torch.stack([view.pixels[index] for view in views]), device), one
+            )
             for index, one in enumerate(formats)
         }
         features = tuple(
-            member.backbone.encode_images(pixels[member.backbone.pixel_format]).cpu()
-            for member in adapted.members
+            _features(member, pixels[member.backbone.pixel_format]) for member in adapted.members
         )
     if not all(one.isfinite().all() for one in features):
         raise LatteError(
@@ -189,6 +192,11 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
         )
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
     return Encoded(names, keys, features)
+
+
+def _features(member: Member, pixels: Tensor) -> Tensor:
+    with member.encoding():
+        return member.backbone.encode_images(pixels).cpu()
 
 
 class Interrupted(LatteError):  # noqa: N818 - not an error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 from safetensors.torch import save_file
@@ -16,6 +17,7 @@ from latte.backbone.encode import encode_cached_images
 from latte.data.cache import ImageCache
 from latte.evaluate.similarities import Similarities
 from latte.interfaces import Backbone, BackboneLoader, Classifier, LatteError, Progress
+from latte.interfaces.settings import Precision
 from latte.io.files import write_atomically
 from latte.recipe.layout import BACKBONE, DEFAULT_BACKBONE
 from latte.registry.registry import load_registry
@@ -25,6 +27,7 @@ from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.stored import DO_AGAIN, open_tensors, same_count
 from latte.train.learner import Learner
+from latte.train.precision import Arithmetic, choose_arithmetic, encoding_in
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Member:
     backbone: Backbone
     classifier: Classifier
     """The learner's prototypes, on the CPU."""
+    arithmetic: Arithmetic = "fp32"
+    """The arithmetic in which a GPU encodes images; see `encoding_in`."""
+
+    def encoding(self) -> AbstractContextManager[Any]:
+        """Return the context manager for encoding without gradient."""
+        return encoding_in(self.arithmetic, self.backbone.logit_scale.device)
 
 
 @dataclass(frozen=True)
@@ -54,12 +63,16 @@ class Adapted:
         self, images: ImageCache, batch_size: int, progress: Progress, name: str
     ) -> tuple[Tensor, ...]:
         """Encode all images with each member's model; return unit features (N, D), on the CPU."""
-        return tuple(
-            encode_cached_images(one.backbone, images, batch_size, progress, name)
-            if len(images)
-            else torch.empty(0, one.backbone.embedding_width)
-            for one in self.members
-        )
+        found = []
+        for one in self.members:
+            features = torch.empty(0, one.backbone.embedding_width)
+            if len(images):
+                with one.encoding():
+                    features = encode_cached_images(
+                        one.backbone, images, batch_size, progress, name
+                    )
+            found.append(features)
+        return tuple(found)
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
         """Return the members' mean similarities (B, C) from each one's unit features (B, D)."""
@@ -90,7 +103,7 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
             found.owners.cpu().clone(),
             None if found.bias is None else found.bias.detach().cpu().clone(),
         )
-        members.append(Member(learner.name, learner.backbone, classifier))
+        members.append(Member(learner.name, learner.backbone, classifier, learner.arithmetic))
     return Adapted(tuple(class_names), tuple(members))
 
 
@@ -151,13 +164,25 @@ def load_adapted(
         own = run.learners
         models = dict.fromkeys(classifiers, _model_folder(run.folder, own[0], len(own)))
     loader = _loader(run)
+    arithmetic = _arithmetic(run, torch.device(device))
     members = tuple(
-        Member(name, _load_model(loader, models[name], device), classifier)
+        Member(name, _load_model(loader, models[name], device), classifier, arithmetic)
         for name, classifier in classifiers.items()
     )
     for member in members:
         refuse_other_width(source, classifiers, member.backbone.embedding_width)
     return Adapted(source.class_names, members)
+
+
+def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
+    """Return the arithmetic of the run's recipe, or that of `auto` if `device` does not have it."""
+    train = run.recipe.get("train")
+    found = train.get("precision") if isinstance(train, Mapping) else None
+    precision: Any = found if found in get_args(Precision) else "auto"
+    try:
+        return choose_arithmetic(precision, device)
+    except LatteError:
+        return choose_arithmetic("auto", device)
 
 
 def load_classifiers(run: FinishedRun) -> dict[str, Classifier]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -60,11 +60,16 @@ class FrozenTexts:
         rows = self._bank.distinct_rows(name)
         texts = [self._bank.unique_texts[row] for row in rows.tolist()]
         title = f"encode descriptions `{name}`"
+
+        def encode(missing: Sequence[int]) -> Tensor:
+            with self._workspace.encoding():
+                return encode_many_texts(clip, [texts[i] for i in missing], progress, title)
+
         features = cached_features(
             self._workspace.context.cache_dir,
-            (clip.fingerprint, "texts", *texts),
+            (*self._workspace.feature_identity, "texts", *texts),
             texts,
-            lambda missing: encode_many_texts(clip, [texts[i] for i in missing], progress, title),
+            encode,
             clip.embedding_width,
             progress,
             title,

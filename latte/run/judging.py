@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -156,11 +156,13 @@ def _blend(
     scale of the frozen CLIP.
     """
     if strength == 0:
-        member = Member("zero-shot", workspace.frozen_clip, zero_shot.classifier)
+        member = Member(
+            "zero-shot", workspace.frozen_clip, zero_shot.classifier, workspace.arithmetic
+        )
         return Adapted(candidate.class_names, (member,))
     texts = zero_shot.class_features
     members = (
-        Member(one.name, one.backbone, blend_classifier(texts, one.classifier, strength))
+        replace(one, classifier=blend_classifier(texts, one.classifier, strength))
         for one in candidate.members
     )
     return Adapted(candidate.class_names, tuple(members))

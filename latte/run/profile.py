@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from latte.io.files import write_json
 from latte.results.folder import RunFolder, StageRecord
 from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
-from latte.train.precision import Arithmetic, choose_arithmetic, tf32_matmuls
+from latte.train.precision import Arithmetic, backward_in, choose_arithmetic
 from latte.train.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
@@ -147,9 +147,8 @@ def _gflops(an_image: float, times: StepTimes, part: str | None) -> float:
 
 def _peak_throughput(profile: RunProfile, clock: Callable[[], float]) -> float:
     dtype = _DTYPES.get(profile.arithmetic, torch.float32)
-    if profile.arithmetic == "tf32":
-        return matmul_throughput(profile.device, dtype, clock=clock, inside=tf32_matmuls)
-    return matmul_throughput(profile.device, dtype, clock=clock)
+    with backward_in(profile.arithmetic):
+        return matmul_throughput(profile.device, dtype, clock=clock)
 
 
 def _rate(images: int, seconds: float) -> float | None:
@@ -169,22 +168,19 @@ def matmul_throughput(
     *,
     clock: Callable[[], float] = time.perf_counter,
     side: int | None = None,
-    inside: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> float:
     """Return the FLOPs per second of a product of two square matrices: the best of five trials.
 
-    `inside` makes a context manager for each product, for example to allow TF32. With
-    `time.process_time` as the `clock`, seconds are CPU seconds.
+    With `time.process_time` as the `clock`, seconds are CPU seconds.
     """
     kind = torch.device(device).type
     side = side or _SIDES.get(kind, _SIDES["cpu"])
     factors = torch.randn(2, side, side, device=device).to(dtype)
     seconds = []
     for _ in range(_REPEATS):
-        with inside():
-            wait_for(device)
-            start = clock()
-            factors[0] @ factors[1]
-            wait_for(device)
-            seconds.append(clock() - start)
+        wait_for(device)
+        start = clock()
+        factors[0] @ factors[1]
+        wait_for(device)
+        seconds.append(clock() - start)
     return 2 * side**3 / max(min(seconds), 1e-9)

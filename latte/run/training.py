@@ -109,14 +109,15 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
     size = workspace.recipe.evaluate.batch_size
 
     def evaluate(learners: Sequence[Learner]) -> Mapping[str, float]:
-        features = [
-            encode_cached_images(
-                learner.backbone, images.evaluation.cache, size, workspace.progress, "evaluate"
-            )
-            if learner.image_tower_trains
-            else zero_shot.evaluation
-            for learner in learners
-        ]
+        with workspace.encoding():
+            features = [
+                encode_cached_images(
+                    learner.backbone, images.evaluation.cache, size, workspace.progress, "evaluate"
+                )
+                if learner.image_tower_trains
+                else zero_shot.evaluation
+                for learner in learners
+            ]
         adapted = from_learners(learners, images.class_names)
         similarities = adapted.in_blocks(features)
         found = diagnose(similarities, adapted.logit_scale)

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import platformdirs
 
@@ -19,6 +19,11 @@ from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import run_hash
 from latte.run.listeners import Listeners
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from latte.train.precision import Arithmetic
 
 
 def cache_folder() -> Path:
@@ -116,6 +121,29 @@ class Workspace:
         self.progress.say(f"loading {self.backbone.title}")
         return self.backbone.load()
 
+    @cached_property
+    def arithmetic(self) -> Arithmetic:
+        """The arithmetic in which a GPU encodes images and texts; see `encoding_in`."""
+        import torch
+
+        from latte.train.precision import choose_arithmetic
+
+        return choose_arithmetic(self.recipe.train.precision, torch.device(self.device))
+
+    def encoding(self) -> AbstractContextManager[Any]:
+        """Return the context manager for encoding without gradient."""
+        import torch
+
+        from latte.train.precision import encoding_in
+
+        return encoding_in(self.arithmetic, torch.device(self.device))
+
+    @property
+    def feature_identity(self) -> tuple[str, ...]:
+        """Everything except content that features of the frozen CLIP depend on."""
+        own = (self.frozen_clip.fingerprint,)
+        return own if self.device == "cpu" else (*own, _device_name(self.device), self.arithmetic)
+
     def _shares_clip(self, other: Workspace) -> bool:
         mine, its = self.recipe, other.recipe
         same_place = (mine.base_dir, self.device) == (its.base_dir, other.device)
@@ -195,6 +223,12 @@ def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
     for describer in recipe.describers:
         if address := describer.options.sends_images_to:
             dataset.check_sending(address)
+
+
+def _device_name(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def _no_clip() -> NoReturn:

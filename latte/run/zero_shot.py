@@ -56,7 +56,8 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
             (images.evaluation, "encode test images"),
         )
     ]
-    class_features = encode_class_texts(clip, images.class_texts)
+    with workspace.encoding():
+        class_features = encode_class_texts(clip, images.class_texts)
     _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
     labels = zero_shot_labels(features[0], class_features)
     return ZeroShot(features[0], features[1], class_features, labels)
@@ -118,11 +119,16 @@ def _image_features(
     if not keys:
         return torch.empty(0, clip.embedding_width)
     size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
+
+    def encode(missing: Sequence[int]) -> Tensor:
+        with workspace.encoding():
+            return encode_cached_images(clip, images, size, progress, name, missing)
+
     return cached_features(
         workspace.context.cache_dir,
-        (clip.fingerprint, "images"),
+        (*workspace.feature_identity, "images"),
         keys,
-        lambda missing: encode_cached_images(clip, images, size, progress, name, missing),
+        encode,
         clip.embedding_width,
         progress,
         name,

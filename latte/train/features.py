@@ -47,7 +47,7 @@ class CachedTexts:
 
         `rows` is on the CPU; `step` is counted from 0.
         """
-        return self._features.index_select(0, rows.to(self._features.device))
+        return self._features.index_select(0, rows.to(self._features.device, non_blocking=True))
 
     def state(self) -> dict[str, Tensor]:
         """Return an empty dict: these features are constant, so a checkpoint does not need them."""
@@ -82,7 +82,7 @@ class RefreshedTexts(CachedTexts):
         if len(due):
             with torch.no_grad():
                 features = self._encode([self._texts[row] for row in due.tolist()])
-            self._features[due.to(features.device)] = features
+            self._features[due.to(features.device, non_blocking=True)] = features
             self._encoded_in[due] = step
         return super().look_up(rows, step)
 

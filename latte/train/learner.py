@@ -28,6 +28,7 @@ from latte.train.precision import (
     LossScaler,
     backward_in,
     choose_arithmetic,
+    encoding_in,
     forward_in,
 )
 
@@ -64,7 +65,8 @@ class Learner:
         `pixels` (B, 3, S, S) may be None if the image features are constant.
         """
         if self.constant_features is not None:
-            return self.constant_features[indices.to(self.constant_features.device)]
+            known = self.constant_features
+            return known[indices.to(known.device, non_blocking=True)]
         assert pixels is not None, "features that change are encoded from pixels"
         with forward_in(self.arithmetic, self.device):
             return self.backbone.encode_images(pixels)
@@ -133,17 +135,18 @@ class Learner:
                 self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
             return
         if self.aggregator.class_features_refresh == "step":
-            with torch.no_grad():
-                encode = self.backbone.encode_texts
+            encode = self.backbone.encode_texts
+            with torch.no_grad(), encoding_in(self.arithmetic, self.device):
                 self.constant_class_features = inputs.class_texts.features(encode)
         if inputs.descriptions:
-            features = (
-                encode_many_texts(
-                    self.backbone, inputs.bank.unique_texts, progress, "encode descriptions"
+            with encoding_in(self.arithmetic, self.device):
+                features = (
+                    encode_many_texts(
+                        self.backbone, inputs.bank.unique_texts, progress, "encode descriptions"
+                    )
+                    if bank_features is None
+                    else bank_features()
                 )
-                if bank_features is None
-                else bank_features()
-            )
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:

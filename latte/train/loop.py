@@ -32,6 +32,7 @@ from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import resume, save_and_broadcast
 from latte.train.learner import Learner, learning_rate_factor
 from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
+from latte.train.precision import encoding_in
 from latte.train.step import training_step
 from latte.train.timing import (
     CHECKPOINTS,
@@ -171,7 +172,7 @@ def _views(
         if training.device_views is None
         else training.device_views.batches(own, epoch)
     )
-    with contextlib.closing(views):
+    with contextlib.closing(views), explain_out_of_memory(training.settings):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
 
@@ -255,7 +256,8 @@ def _feature_bank(training: Training, learner: Learner, progress: Progress) -> F
     if training.total_steps == 0 or not learner.image_tower_trains:
         return FeatureBank(training.start.image_features)
     name, size = f"features of {learner.name}", training.evaluation_batch_size
-    features = encode_cached_images(learner.backbone, training.images, size, progress, name)
+    with encoding_in(learner.arithmetic, learner.device):
+        features = encode_cached_images(learner.backbone, training.images, size, progress, name)
     return FeatureBank(features.to(training.start.image_features.device))
 
 
@@ -263,5 +265,6 @@ def _refresh_class_features(training: Training) -> None:
     with torch.no_grad():
         for learner in training.learners:
             if learner.aggregator.class_features_refresh in ("epoch", "step"):
-                fresh = training.inputs.class_texts.features(learner.backbone.encode_texts)
+                with encoding_in(learner.arithmetic, learner.device):
+                    fresh = training.inputs.class_texts.features(learner.backbone.encode_texts)
                 learner.aggregator.refresh_class_features(fresh)

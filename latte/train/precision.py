@@ -52,48 +52,78 @@ def has_tf32(device: torch.device) -> bool:
 def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
     """Return the context manager for the forward pass of a tower."""
     match arithmetic:
-        case "fp32":
-            return nullcontext()
-        case "tf32":
-            return tf32_matmuls()
+        case "fp32" | "tf32":
+            return backward_in(arithmetic)
         case "bf16":
             return torch.autocast(device.type, dtype=torch.bfloat16)
         case "fp16":
             return torch.autocast(device.type, dtype=torch.float16)
 
 
+def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context manager for encoding without gradient.
+
+    A CPU encodes in fp32 with every setting, so the features of a model do not depend on it.
+    """
+    return nullcontext() if device.type == "cpu" else forward_in(arithmetic, device)
+
+
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
     """Return the context manager for `backward`.
 
-    It enables TF32 again; autocast needs none, as autograd has recorded its casts.
+    It selects fp32 or TF32 again; autocast needs none, as autograd has recorded its casts.
     """
-    return tf32_matmuls() if arithmetic == "tf32" else nullcontext()
+    match arithmetic:
+        case "fp32":
+            return fp32_products("ieee")
+        case "tf32":
+            return fp32_products("tf32")
+        case _:
+            return nullcontext()
 
 
 @contextmanager
-def tf32_matmuls() -> Iterator[None]:
-    """Let CUDA multiply and convolve fp32 as TF32 within the block."""
-    switches = _switches()
-    before = [getattr(module, name) for module, name, _ in switches]
+def fp32_products(mode: Literal["ieee", "tf32"]) -> Iterator[None]:
+    """Let CUDA multiply and convolve fp32 in `mode` within the block.
+
+    Without this, cuDNN convolves fp32 as TF32: this is torch's default.
+    """
+    before = _read_modes()
     try:
-        for module, name, on in switches:
-            setattr(module, name, on)
+        _write_modes((mode, mode, mode))
         yield
     finally:
-        for (module, name, _), value in zip(switches, before, strict=True):
-            setattr(module, name, value)
+        _write_modes(before)
 
 
-def _switches() -> list[tuple[Any, str, Any]]:
-    """Return torch's TF32 switches as (module, attribute, value that enables TF32).
+_Modes = tuple[str, str, str]
+"""Torch's modes of fp32 products: of matrices, of convolutions, and of recurrent layers."""
 
-    Torch 2.9 renamed them, and raises an error if both names are used.
-    """
+
+def _read_modes() -> _Modes:
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     if hasattr(matmul, "fp32_precision"):
-        return [(matmul, "fp32_precision", "tf32"), (cudnn.conv, "fp32_precision", "tf32")]
-    return [(matmul, "allow_tf32", True), (cudnn, "allow_tf32", True)]
+        conv, rnn = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
+        return matmul.fp32_precision, conv, rnn
+    others = _mode(cudnn.allow_tf32)
+    return _mode(matmul.allow_tf32), others, others
+
+
+def _write_modes(modes: _Modes) -> None:
+    """Set torch's modes by their older names too, which raise an error if they do not agree.
+
+    Torch 2.9 introduced the newer names.
+    """
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    matmul.allow_tf32, cudnn.allow_tf32 = (mode == "tf32" for mode in modes[:2])
+    if hasattr(matmul, "fp32_precision"):
+        matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = modes
+
+
+def _mode(allows_tf32: bool) -> str:
+    return "tf32" if allows_tf32 else "ieee"
 
 
 class LossScaler:

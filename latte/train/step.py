@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -37,6 +38,8 @@ def training_step(
     """
     assert learner.loss is not None, "a recipe with steps has a loss"
     towers = towers_of(learner)
+    if learner.optimizer is not None:  # frees the memory of gradients before the forward pass
+        learner.optimizer.zero_grad(set_to_none=True)
     with timed(IMAGES):
         image_features = towers.encode_images(batch.indices, pixels)
     supervisions = _supervise(learner, towers, inputs, batch, image_features.detach())
@@ -69,11 +72,11 @@ def _supervise(
         for stream in labeler.assign(batch, image_features, aggregator)
     ]
     if inputs.corrections is not None:
-        given = inputs.corrections[batch.indices].to(image_features.device)
+        given = inputs.corrections[batch.indices].to(image_features.device, non_blocking=True)
         streams = [_corrected(stream, given) for stream in streams]
     columns = [
-        (name, inputs.bank.rows(name, batch.indices, stream.labels, batch.epoch, inputs.seed))
-        for stream in streams
+        (name, inputs.bank.rows(name, batch.indices, labels, batch.epoch, inputs.seed))
+        for labels in _labels_for_texts(inputs, streams)
         for name in inputs.descriptions
     ]
     features = iter(
@@ -85,6 +88,18 @@ def _supervise(
         )
         for stream in streams
     ]
+
+
+def _labels_for_texts(
+    inputs: StepInputs, streams: Sequence[LabelStream]
+) -> Sequence[Tensor | None]:
+    """Return the labels (B,) of each stream on the CPU, if descriptions depend on labels.
+
+    All streams are copied together, because each copy waits for the image tower.
+    """
+    if not streams or inputs.bank.of_class.isdisjoint(inputs.descriptions):
+        return [None] * len(streams)
+    return torch.stack([stream.labels for stream in streams]).cpu().unbind()
 
 
 def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
@@ -100,7 +115,6 @@ def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
 def _update_weights(
     learner: Learner, optimizer: torch.optim.Optimizer, towers: Towers, loss: Tensor
 ) -> None:
-    optimizer.zero_grad(set_to_none=True)
     with timed(BACKWARD):
         towers.backward(learner.scaler.scaled(loss))
     with timed(OPTIMISER):

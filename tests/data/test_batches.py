@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from PIL import Image
 from latte.data.batches import epoch_batches, evaluation_batches, training_batches
 from latte.data.cache import ImageCache
 from latte.data.images import UnreadableImageError
+from latte.data.prefetch import image_threads
 from latte.data.views import TrainingView, evaluation_view
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
@@ -144,3 +146,12 @@ def test_few_batches_are_prefetched() -> None:
 
 def test_batches_can_be_closed_before_the_first() -> None:
     evaluation_batches(SlowCache(10), FORMAT, 5).close()
+
+
+@pytest.mark.parametrize(("processes", "threads"), [("", 16), ("1", 16), ("8", 8), ("64", 2)])
+def test_processes_of_a_machine_share_its_cores(
+    monkeypatch: pytest.MonkeyPatch, processes: str, threads: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert image_threads(alone=True) == threads

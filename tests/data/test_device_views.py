@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,14 +24,9 @@ from latte.data.augmentation import (
 )
 from latte.data.batches import training_batches
 from latte.data.cache import ImageCache
-from latte.data.device_views import (
-    DeviceViews,
-    bicubic_weights,
-    change_colours,
-    make_device_views,
-    resident_images,
-    resized_crops,
-)
+from latte.data.device_colours import change_colours, plan_changes
+from latte.data.device_crops import ResidentImages, plan_crops, resized_crops
+from latte.data.device_views import DeviceViews, make_device_views, resident_images
 from latte.data.views import TrainingView
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.settings import AugmentSettings, TrainSettings
@@ -66,10 +62,19 @@ def test_batched_crops_equal_pillow_up_to_rounding(
     images = [array(seed % 99 + at, *one, smooth=smooth) for at, one in enumerate(sizes)]
     plain = STRONG.model_copy(update={"jitter_probability": 0.0, "grayscale_probability": 0.0})
     draws = [sample_augmentation(*one, plain, Random(seed + at)) for at, one in enumerate(sizes)]
-    found = resized_crops(images, draws, size)
-    for view, image, draw in zip(found, images, draws, strict=True):
+    for view, image, draw in zip(crops(images, draws, size), images, draws, strict=True):
         assert (view - by_pillow(image, draw, size)).abs().max() <= 2
         assert torch.equal(view, view.round())
+
+
+def crops(images: list[Tensor], draws: list[Augmentation], size: int) -> list[Tensor]:
+    """Return the crops of all images, made in passes of little memory."""
+    resident = ResidentImages.of(images)
+    boxes = [one.box for one in draws]
+    made: dict[int, Tensor] = {}
+    for one in plan_crops(resident, range(len(images)), boxes, size, 2**20):
+        made |= zip(one.rows, resized_crops(resident, one, one.tensors, size), strict=True)
+    return [made[row] for row in range(len(images))]
 
 
 @pytest.mark.parametrize("change", list(ColourChange))
@@ -80,17 +85,32 @@ def test_colour_changes_have_pillows_bits(change: ColourChange) -> None:
     amounts = (-0.5, -0.1, 0.0, 0.03, 0.5) if change is ColourChange.HUE else (0.0, 0.5, 1.0, 1.7)
     draws = [Augmentation((0, 0, 70, 70), ((change, amount),)) for amount in amounts]
     views = square.permute(2, 0, 1).float().repeat(len(draws), 1, 1, 1)
-    change_colours(views, draws)
-    for view, draw in zip(views, draws, strict=True):
+    changed = change_colours(views, plan_changes(draws))
+    for view, draw in zip(changed, draws, strict=True):
         assert torch.equal(view, by_pillow(square, draw, 70))
 
 
-def test_bicubic_weights_sum_to_one_within_each_row() -> None:
-    weights = bicubic_weights([7, 300, 32], 32, CPU)
-    assert weights.shape == (3, 32, 300)
-    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 32))
-    assert not weights[0, :, 7:].any()
-    torch.testing.assert_close(weights[2, :, :32], torch.eye(32))
+def test_changes_in_every_order_have_pillows_bits() -> None:
+    amounts = {ColourChange.BRIGHTNESS: 1.2, ColourChange.CONTRAST: 0.7}
+    amounts |= {ColourChange.SATURATION: 1.4, ColourChange.HUE: -0.2}
+    gray = (ColourChange.GRAY, 0.0)
+    orders = [tuple((kind, amounts[kind]) for kind in one) for one in permutations(amounts)]
+    changes = [(), (gray,), *orders, *((*one, gray) for one in orders)]
+    draws = [Augmentation((0, 0, 31, 31), one) for one in changes]
+    image = array(5, 31, 31)
+    views = image.permute(2, 0, 1).float().repeat(len(draws), 1, 1, 1)
+    changed = change_colours(views, plan_changes(draws))
+    for view, draw in zip(changed, draws, strict=True):
+        assert torch.equal(view, by_pillow(image, draw, 31)), draw.changes
+
+
+def test_large_crops_share_no_pass() -> None:
+    images = ResidentImages.of([torch.zeros(300, 400, 3, dtype=torch.uint8)] * 9)
+    boxes = [(0, 0, 400, 300)] * 8 + [(0, 0, 20, 10)]
+    limit = 8 * 2**20
+    counts = [len(one.rows) for one in plan_crops(images, range(9), boxes, 32, limit)]
+    assert counts == [2, 2, 2, 2, 1]
+    assert [len(one.rows) for one in plan_crops(images, range(9), boxes, 32, 1)] == [1] * 9
 
 
 @pytest.fixture
@@ -137,7 +157,7 @@ def test_device_view_depends_on_seed_epoch_and_index_not_on_the_batch(cache: Ima
 def test_all_tensors_are_created_on_the_images_device() -> None:
     """Tensors on other devices cannot be combined with tensors on the device `meta`."""
     images = [torch.empty(70, 90, 3, dtype=torch.uint8, device="meta") for _ in range(3)]
-    device = DeviceViews(TrainingView(FORMAT, STRONG, seed=0), images)
+    device = DeviceViews(TrainingView(FORMAT, STRONG, seed=0), ResidentImages.of(images))
     ((_, views),) = device.batches([torch.tensor([2, 0, 1])], epoch=0)
     assert views.device.type == "meta"
     assert views.shape == (3, 3, 32, 32)

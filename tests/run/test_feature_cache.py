@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from torch import Tensor
 from faults.damage import DAMAGES
 from latte.run import feature_cache
 from latte.run.feature_cache import FeatureBlocks, cached_features
+from latte.run.workspace import Workspace
 from tests.helpers.recorded import RecordedProgress
 
 pytestmark = pytest.mark.thorough
@@ -234,3 +237,18 @@ def test_two_concurrent_writers_leave_whole_files(tmp_path: Path) -> None:
     known, out = rows_of(tmp_path, 80)
     assert known.all()
     assert_known_rows_are_right(known, out)
+
+
+def test_features_of_a_gpu_are_cached_by_its_name_and_arithmetic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
+
+    def identity(device: str, arithmetic: str) -> Any:
+        clip = SimpleNamespace(fingerprint="clip")
+        own = SimpleNamespace(frozen_clip=clip, device=device, arithmetic=arithmetic)
+        return Workspace.feature_identity.fget(own)  # type: ignore[attr-defined]
+
+    assert identity("cpu", "fp32") == identity("cpu", "bf16") == ("clip",)
+    assert identity("cuda:0", "tf32") == ("clip", "card of cuda:0", "tf32")
+    assert identity("cuda:0", "bf16") == ("clip", "card of cuda:0", "bf16")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -16,7 +16,14 @@ from latte.interfaces import LatteError
 from latte.interfaces.settings import OptimizerSettings
 from latte.interfaces.settings import Precision as Wanted
 from latte.train import loop, precision
-from latte.train.precision import LossScaler, choose_arithmetic, tf32_matmuls
+from latte.train.precision import (
+    LossScaler,
+    backward_in,
+    choose_arithmetic,
+    encoding_in,
+    forward_in,
+    fp32_products,
+)
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, make_training, with_settings
@@ -72,25 +79,49 @@ def test_bf16_on_a_gpu_without_it_raises_error_with_hint(
     assert choose_arithmetic("fp16", GPU) == "fp16"
 
 
-def test_tf32_is_enabled_and_restored() -> None:
-    def state() -> list[Any]:
-        return [getattr(module, name) for module, name, _ in precision._switches()]
+def older_names() -> tuple[bool, bool, str]:
+    allowed = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    return *allowed, torch.get_float32_matmul_precision()
 
-    before = state()
-    with pytest.raises(StoppedError), tf32_matmuls():
-        assert state() == [wanted for _, _, wanted in precision._switches()]
+
+@pytest.mark.parametrize(("mode", "allowed"), [("tf32", True), ("ieee", False)])
+def test_mode_of_fp32_products_is_set_and_restored_under_both_names(
+    mode: Literal["ieee", "tf32"], allowed: bool
+) -> None:
+    modes, names = precision._read_modes(), older_names()
+    with pytest.raises(StoppedError), fp32_products(mode):
+        assert precision._read_modes() == (mode, mode, mode)
+        assert older_names() == (allowed, allowed, "high" if allowed else "highest")
         raise StoppedError
-    assert state() == before
+    assert precision._read_modes() == modes
+    assert older_names() == names
 
 
-def test_tf32_switches_of_older_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_passes_in_fp32_round_no_convolution_to_tf32() -> None:
+    assert torch.backends.cudnn.allow_tf32
+    for context in (forward_in("fp32", GPU), backward_in("fp32")):
+        with context:
+            assert not torch.backends.cudnn.allow_tf32
+            assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_a_gpu_encodes_in_the_runs_arithmetic_and_a_cpu_in_fp32() -> None:
+    with encoding_in("tf32", GPU):
+        assert torch.backends.cuda.matmul.allow_tf32
+    with encoding_in("bf16", CPU):
+        assert not torch.is_autocast_enabled("cpu")
+
+
+def test_modes_of_fp32_products_in_older_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     old = SimpleNamespace(
         cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False)),
         cudnn=SimpleNamespace(allow_tf32=True),
     )
     monkeypatch.setattr(torch, "backends", old)
-    with tf32_matmuls():
+    with fp32_products("tf32"):
         assert old.cuda.matmul.allow_tf32
+    with fp32_products("ieee"):
+        assert not old.cudnn.allow_tf32
     assert not old.cuda.matmul.allow_tf32
     assert old.cudnn.allow_tf32
 

@@ -41,5 +41,5 @@ class FrozenLabeler(PseudoLabeler[FrozenOptions]):
         """Return the stream `frozen` with weight 1 per image, or no stream if `weight` is 0."""
         if self.options.weight == 0:
             return []
-        labels = self._labels[batch.indices].to(image_features.device)
+        labels = self._labels[batch.indices].to(image_features.device, non_blocking=True)
         return [full_stream("frozen", labels, image_features, self.options.weight)]

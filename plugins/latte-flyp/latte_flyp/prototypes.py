@@ -70,7 +70,8 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
             return self._features[stream.labels]
         encoded = torch.stack([texts[name] for name in names])
         images = torch.arange(len(stream.labels), device=encoded.device)
-        return encoded[self._draw(stream, len(names)).to(encoded.device), images]
+        drawn = self._draw(stream, len(names)).to(encoded.device, non_blocking=True)
+        return encoded[drawn, images]
 
     def _check(self, names: Sequence[str], texts: Mapping[str, Tensor]) -> None:
         for name in names:

@@ -106,8 +106,10 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
         """Return one stream, `propagated`, with the labels and weights of this epoch."""
-        labels = self._labels[batch.learner][batch.indices].to(image_features.device)
-        weights = self._weights[batch.learner][batch.indices].to(image_features)
+        labels = self._labels[batch.learner][batch.indices]
+        weights = self._weights[batch.learner][batch.indices]
+        labels = labels.to(image_features.device, non_blocking=True)
+        weights = weights.to(image_features, non_blocking=True)
         return [LabelStream("propagated", labels, weights)]
 
     def state(self) -> dict[str, Tensor]:

@@ -100,8 +100,8 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         if self.options.weight == 0:
             return []
         found = self._posteriors[batch.learner]
-        labels = found.labels[batch.indices, 0].to(image_features.device)
-        weights = found.probabilities[batch.indices, 0].to(image_features)
+        labels = found.labels[batch.indices, 0].to(image_features.device, non_blocking=True)
+        weights = found.probabilities[batch.indices, 0].to(image_features, non_blocking=True)
         if not self.options.confidence:
             weights = torch.ones_like(weights)
         return [LabelStream("transductive", labels, weights, self.options.weight)]

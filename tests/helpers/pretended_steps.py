@@ -1,0 +1,300 @@
+"""Train on the pretended device, and write the counts of each step to a JSON file.
+
+`python -m tests.helpers.pretended_steps FILE` runs in a process of its own: torch counts the
+devices when it first computes a gradient.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy
+import torch
+from latte_flyp.options import FlypOptions
+from latte_flyp.prototypes import FlypPrototypes
+from latte_reclip.labeler import LabelPropagationLabeler
+from latte_reclip.options import LabelPropagationOptions
+from latte_transductive.labeler import TransductiveLabeler
+from latte_transductive.options import TransductiveOptions
+from open_clip.tokenizer import SimpleTokenizer
+
+from benchmarks import latte_step, step_problem
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.components.labelers.current import CurrentLabeler
+from latte.components.labelers.frozen import FrozenLabeler
+from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.options import (
+    ContrastiveOptions,
+    CurrentOptions,
+    FrozenOptions,
+    MomentumOptions,
+)
+from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.data import device_crops
+from latte.data.device_crops import ResidentImages
+from latte.data.device_views import DeviceViews
+from latte.data.views import TrainingView
+from latte.interfaces import Batch, NoOptions, PixelFormat
+from latte.interfaces.settings import AugmentSettings, Precision
+from latte.toolkit.labeler_prototypes import LabelerPrototypes
+from latte.train import loop
+from latte.train.step import training_step
+from tests.helpers.clip_models import TINY_CLIP, build_clip
+from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
+from tests.helpers.pretended_device import (
+    DEVICE,
+    Counts,
+    MixedDevicesError,
+    pretended_device,
+    to_device,
+)
+from tests.helpers.recorded import RecordedProgress, write_colour_images
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import SETTINGS, Part, make_training, with_settings
+
+
+@cache
+def clip() -> OpenClipBackbone:
+    """Return the frozen CLIP, on the device."""
+    frozen = build_clip(TINY_CLIP)
+    to_device(frozen.model)
+    return frozen
+
+
+ON_DEVICE = replace(CONTEXT, device=DEVICE, frozen_clip=clip)
+BATCH = 512
+LAYERS = 12
+FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
+
+
+def part(trainable: Any = "all") -> Part:
+    prototypes = MomentumPrototypes(MomentumOptions(momentum=0.9), ON_DEVICE)
+    return Part("main", trainable, prototypes, ContrastiveLoss(ContrastiveOptions(), ON_DEVICE))
+
+
+def class_texts() -> dict[str, Any]:
+    prototypes = StepTemplates(NoOptions(), ON_DEVICE)
+    loss = ContrastiveLoss(ContrastiveOptions(), ON_DEVICE)
+    return {"parts": [Part("main", "all", prototypes, loss)], "described": False}
+
+
+def flyp() -> dict[str, Any]:
+    prototypes = FlypPrototypes(FlypOptions(), ON_DEVICE)
+    loss = ContrastiveLoss(ContrastiveOptions(), ON_DEVICE)
+    return {"parts": [Part("main", "all", prototypes, loss)]}
+
+
+def transductive() -> dict[str, Any]:
+    labeler = TransductiveLabeler(TransductiveOptions(neighbours=2), ON_DEVICE)
+    prototypes = LabelerPrototypes(NoOptions(), ON_DEVICE)
+    loss = ContrastiveLoss(ContrastiveOptions(), ON_DEVICE)
+    return {"parts": [Part("main", "all", prototypes, loss)], "labelers": [labeler]}
+
+
+def reclip() -> dict[str, Any]:
+    loss = MaskedCrossEntropy(NoOptions(), ON_DEVICE)
+    texts = StepTemplates(NoOptions(), ON_DEVICE)
+    images = LabelerPrototypes(NoOptions(), ON_DEVICE)
+    options = LabelPropagationOptions(neighbours=3)
+    return {
+        "parts": [
+            Part("text", "text_layer_norms", texts, loss),
+            Part("visual", "visual_layer_norms", images, loss),
+        ],
+        "labelers": [LabelPropagationLabeler(options, ON_DEVICE)],
+    }
+
+
+def with_train(**changes: Any) -> dict[str, Any]:
+    return {"settings": with_settings(SETTINGS, **changes)}
+
+
+TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "published": dict,
+    "bf16": partial(with_train, precision="bf16"),
+    "micro-batches": partial(with_train, micro_batch_size=2),
+    "refreshed captions": partial(with_train, refresh_captions=3),
+    "frozen texts": lambda: {"parts": [part("visual_layer_norms")]},
+    "frozen images": lambda: {"parts": [part("text_layer_norms")]} | with_train(augment=None),
+    "class texts": class_texts,
+    "flyp": flyp,
+    "reclip": reclip,
+    "transductive": transductive,
+}
+MUTANTS: Mapping[str, tuple[Any, str, str, str]] = {
+    "tensor on the wrong device in a loss": (
+        ContrastiveLoss,
+        "_pairs",
+        ", device=removed.device",
+        "",
+    ),
+    "class features left on the CPU": (
+        MomentumPrototypes,
+        "start",
+        ".to(self.context.device)",
+        ".cpu()",
+    ),
+    "labels left on the CPU": (
+        FrozenLabeler,
+        "assign",
+        ".to(image_features.device, non_blocking=True)",
+        "",
+    ),
+    "tensor read in a loss": (
+        ContrastiveLoss,
+        "_pairs",
+        "removed = stream.weights == 0",
+        "removed = stream.weights == 0; bool(removed.any())",
+    ),
+    "copy that waits in a labeler": (FrozenLabeler, "assign", ", non_blocking=True", ""),
+    "tensor read in views": (
+        device_crops,
+        "_cubic",
+        "before = u - 1",
+        "before = u - 1; bool(u.any())",
+    ),
+}
+"""Owner and name of a function, and the text that replaces another in it."""
+
+
+def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str, Any]:
+    """Run a training with views on the device; return the counts of its steps and batches."""
+    given = {
+        "parts": [part()],
+        "labelers": [
+            CurrentLabeler(CurrentOptions(), ON_DEVICE),
+            FrozenLabeler(FrozenOptions(), ON_DEVICE),
+        ],
+        **TRAININGS[name](),
+    }
+    own, progress = folder / run / name, RecordedProgress()
+    training = make_training(clip(), folder / "images", own, progress, **given)
+    if not any(labeler.needs_feature_banks for labeler in training.inputs.labelers):
+        # Labelers with feature banks use sparse matrices, which the device does not have.
+        features = training.start.image_features.to(DEVICE)
+        training = replace(training, start=replace(training.start, image_features=features))
+    if training.settings.augment is not None:
+        pixels = [
+            torch.tensor(training.images.pixels(index), device=DEVICE)
+            for index in range(len(training.images))
+        ]
+        training = replace(
+            training, device_views=DeviceViews(training.view, ResidentImages.of(pixels))
+        )
+    found: dict[str, list[Any]] = {"steps": [], "views": []}
+    with (
+        counted(found["steps"], counts, loop, "_step"),
+        counted(found["views"], counts, DeviceViews, "_views"),
+    ):
+        loop.train(training, progress)
+    return found
+
+
+@contextmanager
+def counted(found: list[Any], counts: Counts, owner: Any, name: str) -> Iterator[None]:
+    """Add the counts of each call of a function to `found`."""
+    plain = getattr(owner, name)
+
+    def watched(*given: Any) -> Any:
+        counts.reset()
+        result = plain(*given)
+        found.append(summary(counts))
+        return result
+
+    with mock.patch.object(owner, name, watched):
+        yield
+
+
+def summary(counts: Counts) -> dict[str, Any]:
+    return {
+        "launches": sum(counts.launches.values()),
+        "most launches": counts.launches.most_common(8),
+        "waits": sum(counts.waits.values()),
+        "lines": dict(counts.waits),
+    }
+
+
+def large_step(counts: Counts, precision: Precision) -> dict[str, Any]:
+    """Return the counts of a published step at batch 512 with narrow towers of twelve layers."""
+    problem = step_problem.make_problem("tiny", BATCH)
+    to_device(problem.model)
+    step = latte_step.LatteStep(problem, SimpleTokenizer(context_length=77), precision, 1e-7)
+    pixels = problem.pixels.to(DEVICE)
+    for number in range(2):
+        counts.reset()
+        batch = Batch("main", step.indices, 0, number)
+        training_step(step.learner, step.inputs, batch, pixels)
+    return summary(counts)
+
+
+def large_views(counts: Counts) -> dict[str, Any]:
+    """Return the counts of the second batch of 512 views, and their difference from the CPU's."""
+    draw = numpy.random.default_rng(0)
+    images = [
+        torch.from_numpy(draw.integers(0, 256, (60 + n % 7, 80 + n % 5, 3), numpy.uint8))
+        for n in range(BATCH)
+    ]
+    view, batch = TrainingView(FORMAT, AugmentSettings(), 0), torch.arange(BATCH)
+    on_device = DeviceViews(view, ResidentImages.of([image.to(DEVICE) for image in images]))
+    for epoch in range(2):
+        counts.reset()
+        ((_, found),) = on_device.batches([batch], epoch)
+    ours = summary(counts)
+    ((_, expected),) = DeviceViews(view, ResidentImages.of(images)).batches([batch], 1)
+    return ours | {"difference": (found.cpu() - expected).abs().max().item()}
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    """Replace a function by its mutant."""
+    owner, function, old, new = MUTANTS[name]
+    plain = getattr(owner, function)
+    source = textwrap.dedent(inspect.getsource(plain))
+    assert old in source, f"the mutant {name!r} has no place"
+    names = dict(vars(sys.modules[plain.__module__]))
+    exec("from __future__ import annotations\n" + source.replace(old, new), names)
+    with mock.patch.object(owner, function, names[function]):
+        yield
+
+
+def mutant(folder: Path, counts: Counts, name: str) -> dict[str, Any]:
+    """Return the mixed devices of a published training with a mutant, or its counts."""
+    with mutated(name):
+        try:
+            return train(folder, counts, "published", name)
+        except MixedDevicesError as error:
+            return {"error": str(error)}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    towers = step_problem._TINY
+    for tower in ("vision_cfg", "text_cfg"):
+        towers[tower] |= {"layers": LAYERS, "width": 16}
+    towers["vision_cfg"]["head_width"] = 8
+    latte_step._CONTEXT = ON_DEVICE
+    with tempfile.TemporaryDirectory() as temporary, pretended_device() as counts:
+        folder = Path(temporary)
+        write_colour_images(folder / "images", ("red", "green", "blue"), 5, (40, 36))
+        found: dict[str, Any] = {
+            "trainings": {name: train(folder, counts, name) for name in TRAININGS},
+            "large": {name: large_step(counts, name) for name in ("fp32", "bf16")},
+            "views": large_views(counts),
+        }
+        found["mutants"] = {name: mutant(folder, counts, name) for name in MUTANTS}
+    Path(sys.argv[1]).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
