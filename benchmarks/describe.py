@@ -48,7 +48,7 @@ class Side(Timed):
 
     def _answer(self) -> list[str]:
         self._replica.limit = self.size
-        return answer_all([self._replica], self._questions, lambda tokens: None)
+        return answer_all([self._replica], self._questions, Replica.answer, lambda tokens: None)
 
     def _count(self, module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
         self.tokens += given[0].numel()
