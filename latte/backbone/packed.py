@@ -130,7 +130,7 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
 def _attention_of_read(
     attention: nn.MultiheadAttention, states: Tensor, packing: Packing
 ) -> Tensor:
-    """Return the attention output (N, W) of the rows `packing.read` over their sequences."""
+    """Return the attention output (N, W) of the rows in `packing.read`, each over its sequence."""
     width, heads = states.shape[1], attention.num_heads
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     assert bias is not None, "see `can_run`"

@@ -260,7 +260,7 @@ class Subjects:
     """(N,) int64 subject of each training image; None means that image i has subject i."""
 
     def labels(self, zero_shot_labels: Tensor) -> Tensor:
-        """Return the zero-shot label (S,) of each subject, from those of the images (N,)."""
+        """Return the zero-shot label (S,) of each image or group, from all images' labels (N,)."""
         return zero_shot_labels if self.own is None else subject_labels(self.own, zero_shot_labels)
 
 

@@ -88,7 +88,7 @@ class PrototypeAggregator(Component[OptionsT]):
         """
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Update the prototypes from all streams; called once per step, after `backward`."""
+        """Update the prototypes from all label streams; called once per step, after `backward`."""
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
         """Use the classifier that labelers return for `learner` at an epoch's start, if any."""

@@ -34,7 +34,7 @@ _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return True for the name of a secret, a URL with a password, and a value like a random key.
+    """Return True if `name` sounds secret, or `value` has a password in a URL or looks random.
 
     Paths do not count as random: folders are often named by a digest.
     """

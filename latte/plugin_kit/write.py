@@ -42,7 +42,7 @@ class Names:
 
     @property
     def camel(self) -> str:
-        """Prefix of the component's class names: `WarmColours`."""
+        """Prefix of the component's class names, for example `WarmColours`."""
         return "".join(word.capitalize() for word in self.component.split("-"))
 
 

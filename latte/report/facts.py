@@ -159,7 +159,7 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
 
 
 def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
-    """Return a table row per gate and description, in the recipe's order."""
+    """Return a row per gate and description: the texts held back, in the recipe's order."""
     return [
         GateRow(
             record.description,

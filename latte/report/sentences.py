@@ -171,9 +171,9 @@ def _stronger_control(
 ) -> str | None:
     """Return a sentence on the best control if it is at least as accurate as `after`, or None.
 
-    `after` is the adapted model or the candidate. Controls inherit the guard. A control whose guard
-    kept zero-shot is ignored: it classifies like zero-shot, so its accuracy says nothing about its
-    recipe.
+    `after` is the evaluation of the adapted model or of the candidate. The run's guard also judges
+    each control. If `guarded`, a control whose guard kept zero-shot is ignored: it classifies like
+    zero-shot, so its accuracy says nothing about its recipe.
     """
     before = named(evaluations, ZERO_SHOT)
     rivals = [

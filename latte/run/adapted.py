@@ -88,7 +88,7 @@ class Adapted:
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
-    """Return the learners' mean similarities (B, C) from each learner's unit features (B, D)."""
+    """Return similarities (B, C), averaged over learners with unit features (B, D) each."""
     found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 

@@ -64,7 +64,7 @@ class ReporterContract(ComponentContract):
         self.report(tmp_path, results, monkeypatch)
 
     def test_labels_may_be_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A run without evaluation split, gallery and training steps can be reported."""
+        """A run can be reported without evaluations, gallery images and training steps."""
         self.report(tmp_path, without_evaluation(run_results(tmp_path)), monkeypatch)
 
     def test_names_may_be_hostile(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

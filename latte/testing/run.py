@@ -82,7 +82,7 @@ class RunContract:
 
 
 def assert_same(found: dict[str, bytes], expected: dict[str, bytes], when: str) -> None:
-    """Raise an `AssertionError` that names the files with different content."""
+    """Raise an `AssertionError` that names the files whose content differs."""
     assert found.keys() == expected.keys(), f"{when} there are other files"
     different = [name for name in found if found[name] != expected[name]]
     assert not different, f"{when} these differ: {', '.join(different)}"

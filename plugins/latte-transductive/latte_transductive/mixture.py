@@ -127,7 +127,7 @@ class _Fixed:
 
 @dataclass(frozen=True)
 class _NeighbourTerm:
-    """Neighbour term of the logits: the graph of neighbours and its weight v."""
+    """Neighbour term v sum_j g_ij z_jc of the logits: the graph g and its weight v."""
 
     neighbours: Neighbours | None
     weight: float
