@@ -102,7 +102,7 @@ def test_names_are_text_and_never_markup(page: Page, review: Review) -> None:
 def test_a_reload_goes_on_and_a_second_tab_loses_nothing(page: Page, review: Review) -> None:
     with served(review) as url:
         ready(page, url)
-        review.answer(review.population.images[-1].key, "none", None, "evidence")
+        review.answer([review.population.images[-1].key], "none", None, "evidence")
         before = row(page)
         page.press("1")
         asked_anew(page, before)

@@ -27,8 +27,8 @@ def answered(review: Review, count: int) -> list[str]:
     for _ in range(count):
         question = review.next("evidence")
         assert question is not None
-        asked.append(question.image.key)
-        review.answer(question.image.key, "class", NAMES[question.options[0]], "evidence")
+        asked.append(question.images[0].key)
+        review.answer([question.images[0].key], "class", NAMES[question.options[0]], "evidence")
     return asked
 
 
@@ -54,25 +54,28 @@ def test_options_do_not_reveal_the_model(review: Review) -> None:
         question = review.next("evidence")
         assert question is not None
         found.append(question)
-        if question.image.disagrees:
-            assert set(question.options) == {question.image.zero_shot, question.image.adapted}
-            first.append(question.options[0] == question.image.adapted)
-        review.answer(question.image.key, "none", None, "evidence")
+        if question.images[0].disagrees:
+            assert set(question.options) == {
+                question.images[0].zero_shot,
+                question.images[0].adapted,
+            }
+            first.append(question.options[0] == question.images[0].adapted)
+        review.answer([question.images[0].key], "none", None, "evidence")
     assert 0.25 < sum(first) / len(first) < 0.75
 
 
 def test_teaching_images_are_never_evidence(review: Review) -> None:
     question = review.next("uncertain")
     assert question is not None
-    assert teaches(question.image.key)
-    review.answer(question.image.key, "class", "cat", "uncertain")
+    assert teaches(question.images[0].key)
+    review.answer([question.images[0].key], "class", "cat", "uncertain")
     asked = answered(review, 90)
     assert not any(teaches(key) for key in asked)
     with pytest.raises(LatteError, match="never both"):
-        review.answer(question.image.key, "class", "cat", "evidence")
+        review.answer([question.images[0].key], "class", "cat", "evidence")
     evidence = next(one.key for one in review.population.images if not teaches(one.key))
     with pytest.raises(LatteError, match="never both"):
-        review.answer(evidence, "class", "cat", "uncertain")
+        review.answer([evidence], "class", "cat", "uncertain")
 
 
 def test_the_least_certain_images_come_first_and_classes_in_turn(review: Review) -> None:
@@ -80,12 +83,12 @@ def test_the_least_certain_images_come_first_and_classes_in_turn(review: Review)
     for _ in range(6):
         question = review.next("balanced")
         assert question is not None
-        asked.append(question.image)
-        review.answer(question.image.key, "unsure", None, "balanced")
+        asked.append(question.images[0])
+        review.answer([question.images[0].key], "unsure", None, "balanced")
     assert sorted(one.adapted for one in asked[:3]) == [0, 1, 2]
     left = review.next("uncertain")
     assert left is not None
-    assert left.image.confidence <= min(
+    assert left.images[0].confidence <= min(
         one.confidence
         for one in review.population.images
         if teaches(one.key) and one.key not in review.answers()
@@ -94,10 +97,10 @@ def test_the_least_certain_images_come_first_and_classes_in_turn(review: Review)
 
 def test_undo_asks_again(review: Review) -> None:
     (first, second) = answered(review, 2)
-    review.answer(second, "undo", None, "evidence")
+    review.answer([second], "undo", None, "evidence")
     question = review.next("evidence")
     assert question is not None
-    assert question.image.key == second
+    assert question.images[0].key == second
     assert [*review.answers()] == [first]
 
 
@@ -115,5 +118,5 @@ def test_impossible_answers_are_refused(
     review: Review, key: str, kind: Any, label: str | None, queue: Any
 ) -> None:
     with pytest.raises(LatteError):
-        review.answer(key, kind, label, queue)
+        review.answer([key], kind, label, queue)
     assert not review.file.exists()
