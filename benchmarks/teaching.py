@@ -37,7 +37,7 @@ from latte.review.session import Queue, Review
 _COUNTS = (5, 10, 20, 40)
 _QUEUES: tuple[Queue, ...] = ("clusters", "uncertain", "balanced")
 _ARMS = (*_QUEUES, "clusters, all images", "random")
-_MIXED = 0.5
+_MIXED = 0.25
 """A simulated reviewer calls a sheet mixed if no class has so large a share of its images."""
 
 
