@@ -73,7 +73,8 @@ def fit_mixture(
     names occur, or if zero-shot CLIP gives the images of the class another label.
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere. Such an image keeps
-    its class throughout, and counts as ten images in its class's mean and as a neighbour.
+    its class throughout, and counts as ten images in its class's mean, in the variances and as a
+    neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -81,6 +82,8 @@ def fit_mixture(
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
     fixed = None if given is None else _Fixed.of(given, len(texts), images)
+    # Given images count in the variances as often as they do in the means.
+    counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
     term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
     posteriors = text.softmax(dim=1) if fixed is None else fixed.put(text.softmax(dim=1))
     assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
@@ -90,7 +93,7 @@ def fit_mixture(
         evenness = assigned.evenness
         means = normalize(assigned.features + _anchoring(assigned, options) * anchors, dim=1)
         if iteration:
-            variances = _variances(moments, assigned, means)
+            variances = _variances(counted, assigned, means)
         rows = means / variances
         bias = -0.5 * (means * rows).sum(dim=1)
         own = moments.spread(rows, bias)
@@ -196,7 +199,8 @@ class _Assigned:
     """(C,): number of images of which this is the most probable class."""
     support: Tensor
     """(C,) in (0, 1]: how many images labelled with the class also have it as zero-shot label,
-    divided by the count of their commonest zero-shot label; 1 for a class without images."""
+    divided by the count of their commonest zero-shot label; 1 for a class without images, and for
+    a class that a person gave to an image."""
 
     @classmethod
     def of(
@@ -208,6 +212,8 @@ class _Assigned:
             posteriors = fixed.weights * posteriors
         total = labels.bincount(minlength=posteriors.shape[1]).to(images)
         support = _support(labels, zero_shot, total)
+        if fixed is not None:
+            support = support.masked_fill(fixed.classes.sum(dim=0) > 0, 1)
         return cls(posteriors.sum(dim=0), posteriors.T @ images, total, support)
 
     @property
