@@ -129,3 +129,16 @@ def test_an_answer_is_on_disk_before_the_reply(client: Client, review: Review) -
     assert status == 200
     assert json.loads(body)["answered"] == len(review.answers())
     assert "dog" in review.file.read_text()
+
+
+def test_an_answer_about_a_sheet_is_one_line_per_image(client: Client, review: Review) -> None:
+    question = json.loads(client("GET", f"/{TOKEN}/question?queue=clusters")[1])["question"]
+    rows = question["rows"]
+    assert len(rows) == 12
+    before = len(review.file.read_text().splitlines()) if review.file.exists() else 0
+    body = {"rows": rows[2:], "others": rows[:2], "kind": "class", "label": 2}
+    status, _ = client.answer(**body, queue="clusters")
+    assert status == 200
+    lines = [json.loads(line) for line in review.file.read_text().splitlines()[before:]]
+    assert [line["label"] for line in lines] == ["bird"] * 10 + [None] * 2
+    assert client.answer(**body | {"others": [9999]}, queue="clusters")[0] == 409

@@ -74,7 +74,8 @@ def fit_mixture(
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere. Such an image keeps
     its class throughout, and counts as ten images in its class's mean, in the variances and as a
-    neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels.
+    neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels. Its
+    class's logits gain (1 - r) times what its images lack, on average, to their largest text logit.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -82,6 +83,7 @@ def fit_mixture(
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
     fixed = None if given is None else _Fixed.of(given, len(texts), images)
+    lift = torch.zeros_like(middle) if fixed is None else fixed.lift(text)
     # Given images count in the variances as often as they do in the means.
     counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
     term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
@@ -100,6 +102,8 @@ def fit_mixture(
         weight = options.image_weight * spread / own if own > 0 else 0.0
         rows = weight * rows
         bias = weight * bias - evenness**2 * options.debias * (middle - middle.mean())
+        if fixed is not None:
+            bias = bias + (1 - evenness) * lift
         posteriors = term.posteriors(torch.addmm(text + bias, images, rows.T), fixed)
         assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     return Mixture(posteriors, rows, bias)
@@ -126,6 +130,12 @@ class _Fixed:
     def put(self, posteriors: Tensor) -> Tensor:
         """Return class probabilities (N, C) in which these images have their given class."""
         return posteriors.index_copy(0, self.rows, self.classes)
+
+    def lift(self, text: Tensor) -> Tensor:
+        """Return what the given images lack to their largest text logit, a mean per class (C,)."""
+        given, classes = text[self.rows], self.classes
+        lacks = given.amax(dim=1) - (given * classes).sum(dim=1)
+        return classes.T @ lacks / classes.sum(dim=0).clamp_min(1)
 
 
 @dataclass(frozen=True)

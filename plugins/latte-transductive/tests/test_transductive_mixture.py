@@ -68,6 +68,17 @@ def test_names_that_a_person_gives_move_clusters_with_other_zero_shot_labels() -
     assert accuracy(found.posteriors, truth) == 1
 
 
+def test_names_that_a_person_gives_win_against_nearer_names_that_do_not_occur() -> None:
+    texts, images = clustered(150, 3, seed=3)
+    nearer = normalize(texts + 0.8 * images[:3], dim=1)
+    texts = torch.cat([texts, nearer, unit(14, seed=9)])
+    truth = torch.arange(150) % 3
+    found = fitted_with(images, texts, torch.where(torch.arange(150) < 6, truth, -1))
+    assert accuracy(fitted(images, texts).posteriors, truth) == 0
+    assert accuracy(found.posteriors, truth) > 0.9
+    assert accuracy(logits(images, texts, found), truth) > 0.9
+
+
 def test_given_images_count_alike_in_means_and_variances() -> None:
     texts, images = clustered(60, 3, seed=5)
     truth = torch.arange(60) % 3
