@@ -107,6 +107,8 @@ class Folder:
     """Unseen images of the set, at most `TEST_IMAGES_PER_CLASS` of each class."""
     mix: Tensor
     """(C,) float64: the share of each class among the own images that show one."""
+    corrections: Tensor | None = None
+    """(N,) int64: classes that a person gave to own images, -1 elsewhere."""
 
 
 def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet]) -> Folder:

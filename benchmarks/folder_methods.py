@@ -54,6 +54,8 @@ class Answers:
     verdict: Verdict | None = None
     full: Tensor | None = None
     """(N,) the own images by the whole candidate, where a guard may have taken less of it."""
+    confidence: Tensor | None = None
+    """(N,) the confidence of `own`, of a method without a guard."""
 
 
 Method = Callable[[Folder], Answers]
@@ -80,10 +82,10 @@ class RecipeMethod:
     def __call__(self, folder: Folder) -> Answers:
         """Fit the folder's own images; answer them and the unseen ones."""
         context = _context(folder)
-        classifier, labels = self._fit(folder, context)
+        classifier, labels, confidence = self._fit(folder, context)
         test = classify(classifier, folder.test.features)
         if self.guard is None:
-            return Answers(labels, test)
+            return Answers(labels, test, confidence=confidence)
         guard = cast("Guard[Any]", self._build(self.guard, context))
         verdict = guard.judge(_evidence(folder, classifier, labels))
         if verdict.strength == 1:
@@ -92,8 +94,11 @@ class RecipeMethod:
         own, test = (classify(taken, one.features) for one in (folder.own, folder.test))
         return Answers(own, test, verdict, labels)
 
-    def _fit(self, folder: Folder, context: Context) -> tuple[Classifier, Tensor]:
-        """The classifier, and the classes (N,) of the own images: of the last posterior, if any."""
+    def _fit(self, folder: Folder, context: Context) -> tuple[Classifier, Tensor, Tensor]:
+        """The classifier, and the own images' classes (N,) and confidences (N,).
+
+        These are of the last posterior, if there is one.
+        """
         aggregator = cast("PrototypeAggregator[Any]", self._build(self.prototypes, context))
         labelers = [cast("PseudoLabeler[Any]", self._build(one, context)) for one in self.labelers]
         start = TrainingStart(
@@ -102,6 +107,7 @@ class RecipeMethod:
             folder.own.features,
             (folder.own.features @ folder.texts.T).argmax(dim=1),
             _no_descriptions,
+            corrections=folder.corrections,
         )
         aggregator.start(start)
         for labeler in labelers:
@@ -115,8 +121,10 @@ class RecipeMethod:
         classifier = aggregator.classifier()
         for labeler in reversed(labelers):
             if (posterior := labeler.posterior(LEARNER)) is not None:
-                return classifier, posterior.labels[:, 0]
-        return classifier, classify(classifier, folder.own.features)
+                return classifier, posterior.labels[:, 0], posterior.probabilities[:, 0]
+        logits = folder.logit_scale * classifier.similarities(folder.own.features)
+        best = logits.softmax(dim=1).max(dim=1)
+        return classifier, best.indices, best.values
 
     def _build(self, one: Named, context: Context) -> Any:
         return self.registry.build(one.component, one.options, context)

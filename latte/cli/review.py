@@ -108,7 +108,7 @@ def _import(opened: Review, file: Path) -> None:
 
 
 def _write_sheet(opened: Review, folder: Path, count: int) -> None:
-    from latte.review.sheet import SIDE, refuse_existing, write_sheet
+    from latte.review.contact_sheet import SIDE, refuse_existing, write_sheet
 
     refuse_existing(folder)
     page, table = write_sheet(opened, count, _picture(opened, SIDE), folder)

@@ -44,7 +44,9 @@ class _Given(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    row: int
+    rows: list[int]
+    others: list[int] = []
+    """Rows of the same sheet that the answer is not about."""
     kind: Kind
     label: int | None = None
     queue: Queue
@@ -108,7 +110,7 @@ class _Server:
             return _refused(404, error.what)
 
     async def answer(self, request: Request) -> Response:
-        """Append one answer and return the next question."""
+        """Append the answers about one question and return the next question."""
         body = b""
         async for part in request.stream():
             body += part
@@ -124,11 +126,13 @@ class _Server:
         return JSONResponse(self._state(given.queue))
 
     def _append(self, given: _Given) -> None:
-        names, key = self._review.run.class_names, self._keys.get(given.row)
-        if key is None or (given.label is not None and given.label not in range(len(names))):
+        names = self._review.run.class_names
+        unknown = not {*given.rows, *given.others} <= self._keys.keys()
+        if unknown or (given.label is not None and given.label not in range(len(names))):
             raise LatteError("there is no such image or class")
         label = None if given.label is None else names[given.label]
-        self._review.answer(key, given.kind, label, given.queue)
+        keys, others = ([self._keys[row] for row in rows] for rows in (given.rows, given.others))
+        self._review.answer(keys, given.kind, label, given.queue, others)
 
     def _state(self, queue: Queue) -> Mapping[str, Any]:
         question, found = self._review.next(queue), self._review.estimate()
@@ -177,7 +181,7 @@ class _Guarded:
 
 def _shown(question: Question) -> Mapping[str, Any]:
     """Return what the page needs: neither model's label is marked, and no confidence is sent."""
-    return {"row": question.image.row, "options": question.options}
+    return {"rows": [one.row for one in question.images], "options": question.options}
 
 
 def _refused(status: int, why: str) -> Response:

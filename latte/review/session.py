@@ -12,16 +12,18 @@ from latte.interfaces import LatteError
 from latte.results.answers import Answer, Kind, Use, append_answers, latest, now, read_answers
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
+from latte.review.clusters import Cluster, clusters, sheet
 from latte.review.estimate import Estimate, estimate
 from latte.review.population import ReviewImage, draw, population, teaches
 
 _AGREED_EVERY = 4
 """Each fourth question of the evidence is about an image on which the models agree."""
 
-Queue = Literal["evidence", "uncertain", "balanced"]
+Queue = Literal["evidence", "clusters", "uncertain", "balanced"]
 
 QUEUES: Mapping[Queue, str] = {
     "evidence": "Measure the gain",
+    "clusters": "Teach: name groups of images",
     "uncertain": "Teach: least certain images",
     "balanced": "Teach: least certain images of each class in turn",
 }
@@ -30,9 +32,9 @@ QUEUES: Mapping[Queue, str] = {
 
 @dataclass(frozen=True)
 class Question:
-    """One image to be answered."""
+    """One image to be answered, or a sheet of images that may show the same class."""
 
-    image: ReviewImage
+    images: tuple[ReviewImage, ...]
     queue: Queue
     options: tuple[int, ...]
     """Labels to offer, in an order that says nothing about the models."""
@@ -83,6 +85,10 @@ class Review:
         return {one.key: one for one in self.population.images}
 
     @cached_property
+    def _clusters(self) -> tuple[Cluster, ...]:
+        return clusters(self._teaching)
+
+    @cached_property
     def _teaching(self) -> tuple[ReviewImage, ...]:
         """The images that may teach, least confident first."""
         found = [one for one in self.population.images if teaches(one.key)]
@@ -99,46 +105,84 @@ class Review:
     def next(self, queue: Queue) -> Question | None:
         """Return the next unanswered question of a queue; None if there is none left."""
         answers = self.answers()
+        if queue == "clusters":
+            left = self._clusters_left(answers)
+            if not left:
+                return None
+            images = [one for one in left[0].images if _is_open(answers, one)]
+            return Question(sheet(images), queue, left[0].options)
         chosen = _CHOICES[queue](self, answers)
-        return None if chosen is None else Question(chosen, queue, self._options(chosen))
+        return None if chosen is None else Question((chosen,), queue, self._options(chosen))
 
     def upcoming(self, count: int) -> list[Question]:
         """Return the next `count` questions of the evidence, in the order in which it asks."""
         answers, found = self.answers(), list[Question]()
         while len(found) < count and (chosen := self._evidence(answers)) is not None:
-            found.append(Question(chosen, "evidence", self._options(chosen)))
+            found.append(Question((chosen,), "evidence", self._options(chosen)))
             answers[chosen.key] = Answer(chosen.key, "unsure", None, "evidence", "evidence", "", "")
         return found
 
-    def answer(self, key: str, kind: Kind, label: str | None, queue: Queue) -> None:
-        """Append an answer about the image `key`, or undo the one that it has.
+    def answer(
+        self,
+        keys: Sequence[str],
+        kind: Kind,
+        label: str | None,
+        queue: Queue,
+        others: Sequence[str] = (),
+    ) -> None:
+        """Append the same answer about each of the images `keys`, or undo the ones that they have.
+
+        `others` are images of the same sheet that the answer is not about: they stay open. Undoing
+        leaves images alone that another queue has asked about since.
 
         Raises `LatteError` for an unknown image, class or queue, and for an image that has been
-        answered in a queue of the other use.
+        answered in a queue of the other use. Then nothing is appended.
         """
-        if key not in self._by_key:
-            raise LatteError("no image of this run has this content key", where=key)
         if queue not in QUEUES:
             raise LatteError(f'there is no queue "{queue}"', hint=f"one of: {', '.join(QUEUES)}")
         if (kind == "class") != (label is not None) or (
             label is not None and label not in self.run.class_names
         ):
-            raise LatteError(f'"{label}" is none of the class names', where=key)
+            raise LatteError(f'"{label}" is none of the class names', where=queue)
         use: Use = "evidence" if queue == "evidence" else "teaching"
-        check_use(key, use, self.answers().get(key), where=key)
-        append_answers(
-            self.file, [Answer(key, kind, label, use, queue, self.run.folder.path.name, now())]
-        )
+        answers, run, time = self.answers(), self.run.folder.path.name, now()
+        for key in (*keys, *others):
+            self._check(key, use, answers)
+        if kind == "undo":
+            keys = [key for key in keys if key in answers and answers[key].queue == queue]
+        given = [Answer(key, kind, label, use, queue, run, time) for key in keys]
+        left = [Answer(key, "unsure", None, use, queue, run, time) for key in others]
+        append_answers(self.file, [*given, *left])
+
+    def _check(self, key: str, use: Use, answers: Mapping[str, Answer]) -> None:
+        """Raise `LatteError` for an unknown image or one of the other use."""
+        if key not in self._by_key:
+            raise LatteError("no image of this run has this content key", where=key)
+        check_use(key, use, answers.get(key), where=key)
 
     def counted(self, queue: Queue) -> int:
         """Return the number of answers in a queue."""
-        return sum(one.queue == queue for one in self.answers().values())
+        answers = self.answers()
+        if queue == "clusters":
+            return sum(_is_asked(answers, one) for one in self._clusters)
+        return sum(one.queue == queue for one in answers.values())
 
     def left(self, queue: Queue) -> int:
-        """Return the number of images that a queue could still ask about."""
+        """Return the number of questions that a queue could still ask."""
         answers = self.answers()
-        images = self.population.images if queue == "evidence" else self._teaching
-        return sum(one.key not in answers for one in images)
+        if queue == "clusters":
+            return len(self._clusters_left(answers))
+        if queue == "evidence":
+            return sum(one.key not in answers for one in self.population.images)
+        return sum(_is_open(answers, one) for one in self._teaching)
+
+    def _clusters_left(self, answers: Mapping[str, Answer]) -> list[Cluster]:
+        """Return the clusters to ask about, the largest first."""
+        return [
+            one
+            for one in self._clusters
+            if not _is_asked(answers, one) and any(_is_open(answers, image) for image in one.images)
+        ]
 
     def _options(self, image: ReviewImage) -> tuple[int, ...]:
         """Return both models' labels, in an order drawn from the image's content."""
@@ -162,15 +206,29 @@ class Review:
         return (agreed or differs) if turn else (differs or agreed)
 
     def _uncertain(self, answers: Mapping[str, Answer]) -> ReviewImage | None:
-        return next((one for one in self._teaching if one.key not in answers), None)
+        return next((one for one in self._teaching if _is_open(answers, one)), None)
 
     def _balanced(self, answers: Mapping[str, Answer]) -> ReviewImage | None:
         """Return the least certain image of the predicted class with the fewest answers."""
         asked = dict.fromkeys((one.adapted for one in self._teaching), 0)
         for one in self._teaching:
-            asked[one.adapted] += one.key in answers
-        left = [one for one in self._teaching if one.key not in answers]
+            asked[one.adapted] += not _is_open(answers, one)
+        left = [one for one in self._teaching if _is_open(answers, one)]
         return min(left, key=lambda one: (asked[one.adapted], one.confidence), default=None)
+
+
+def _is_open(answers: Mapping[str, Answer], image: ReviewImage) -> bool:
+    """Return True without an answer, or if a sheet with the image says nothing about it."""
+    found = answers.get(image.key)
+    return found is None or (found.kind == "unsure" and found.queue == "clusters")
+
+
+def _is_asked(answers: Mapping[str, Answer], cluster: Cluster) -> bool:
+    """Return True if a sheet of the cluster has been answered."""
+    return any(
+        found is not None and found.queue == "clusters"
+        for found in (answers.get(one.key) for one in cluster.images)
+    )
 
 
 _CHOICES: Mapping[Queue, Callable[[Review, Mapping[str, Answer]], ReviewImage | None]] = {

@@ -29,8 +29,8 @@ def test_batches_are_measured_against_single_images(capsys: pytest.CaptureFixtur
 def test_other_texts_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     original: Callable[..., list[str]] = describe.answer_all
 
-    def wrong(replicas: Sequence[Any], questions: Sequence[Any], count: Any) -> list[str]:
-        texts = original(replicas, questions, count)
+    def wrong(replicas: Sequence[Any], questions: Sequence[Any], *rest: Any) -> list[str]:
+        texts = original(replicas, questions, *rest)
         return texts if replicas[0].limit == 1 else [*texts[:-1], "something else"]
 
     monkeypatch.setattr(describe, "answer_all", wrong)

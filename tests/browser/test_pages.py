@@ -26,7 +26,7 @@ from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.page import page as compare_page
 from latte.report.page.mistakes import mistakes_page
 from latte.report.page.page import run_page as report_page
-from latte.review.sheet import write_sheet
+from latte.review.contact_sheet import write_sheet
 from latte.testing.fixtures import unit_rows
 from tests.helpers.chromium import FOUND, Page, chromium
 from tests.helpers.comparison_folders import run_folder, write

@@ -89,6 +89,84 @@ def test_a_phone_shows_all_without_scrolling_sideways(
         assert page.complaints() == []
 
 
+def sheet_ready(page: Page, url: str) -> None:
+    ready(page, url)
+    page.evaluate("document.getElementById('queue').value = 'clusters'")
+    page.evaluate("document.getElementById('queue').dispatchEvent(new Event('change'))")
+    page.wait_for("document.querySelectorAll('#sheet button').length === 12")
+    page.wait_for("[...document.querySelectorAll('#sheet img')].every(one => one.naturalWidth)")
+
+
+def sheet(page: Page) -> list[str]:
+    rows = "[...document.querySelectorAll('#sheet button')].map(one => one.dataset.row)"
+    return [str(one) for one in page.evaluate(rows)]
+
+
+def other_sheet(page: Page, before: list[str]) -> None:
+    first = "(document.querySelector('#sheet button') || {dataset: {}}).dataset.row"
+    page.wait_for(f"{first} !== {before[0]!r}")
+
+
+def test_a_sheet_is_named_mixed_and_undone_by_keyboard(page: Page, review: Review) -> None:
+    page.show(1280)
+    with served(review) as url:
+        sheet_ready(page, url)
+        assert page.evaluate("document.getElementById('image').offsetHeight") == 0
+        first = sheet(page)
+        for key in ("b", "c", "c"):
+            page.press(key)
+        page.press("1")
+        other_sheet(page, first)
+        kinds = [one.kind for one in review.answers().values()]
+        assert sorted(kinds) == ["class"] * 11 + ["unsure"]
+        second = sheet(page)
+        page.press("-")
+        other_sheet(page, second)
+        assert sum(one.kind == "unsure" for one in review.answers().values()) == 13
+        third = sheet(page)
+        page.press("u")
+        other_sheet(page, third)
+        assert sheet(page) == second
+        page.press("0")
+        other_sheet(page, second)
+        assert sum(one.kind == "none" for one in review.answers().values()) == 12
+        assert page.evaluate("document.getElementById('progress').textContent").startswith("2 ")
+        assert page.complaints() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_shows_a_sheet_and_deselects_by_touch(
+    page: Page, review: Review, dark: bool
+) -> None:
+    page.show(390, dark=dark)
+    with served(review) as url:
+        sheet_ready(page, url)
+        first = sheet(page)
+        page.tap("#sheet button:nth-child(3)")
+        page.wait_for("document.querySelectorAll('#sheet [aria-pressed=false]').length === 1")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.tap("#options button")
+        other_sheet(page, first)
+        left = [one.key for one in review.answers().values() if one.kind == "unsure"]
+        assert left == [f"key {first[2]}"]
+        assert page.complaints() == []
+
+
+def test_single_images_return_after_a_sheet(page: Page, review: Review) -> None:
+    page.show(1280)
+    with served(review) as url:
+        sheet_ready(page, url)
+        page.evaluate("document.getElementById('queue').value = 'uncertain'")
+        page.evaluate("document.getElementById('queue').dispatchEvent(new Event('change'))")
+        page.wait_for("document.getElementById('image').offsetHeight > 0")
+        assert sheet(page) == []
+        before = row(page)
+        page.press("1")
+        asked_anew(page, before)
+        (one,) = review.answers().values()
+        assert one.queue == "uncertain"
+
+
 def test_names_are_text_and_never_markup(page: Page, review: Review) -> None:
     page.show(1280)
     with served(review) as url:
@@ -102,7 +180,7 @@ def test_names_are_text_and_never_markup(page: Page, review: Review) -> None:
 def test_a_reload_goes_on_and_a_second_tab_loses_nothing(page: Page, review: Review) -> None:
     with served(review) as url:
         ready(page, url)
-        review.answer(review.population.images[-1].key, "none", None, "evidence")
+        review.answer([review.population.images[-1].key], "none", None, "evidence")
         before = row(page)
         page.press("1")
         asked_anew(page, before)

@@ -66,8 +66,8 @@ def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: in
     for _ in range(count):
         question = review.next("evidence")
         assert question is not None
-        name = review.run.class_names[getattr(question.image, label)]
-        review.answer(question.image.key, "class", name, "evidence")
+        name = review.run.class_names[getattr(question.images[0], label)]
+        review.answer([question.images[0].key], "class", name, "evidence")
 
 
 def square(row: int) -> bytes:

@@ -51,7 +51,7 @@ def test_page_and_card_without_answers_show_one_line(tmp_path: Path, review: Rev
     assert "latte review" not in summary_table(results)
     # An answer about an image on which the models agree measures no gain.
     agreed = review.population.agreements[0][0]
-    review.answer(agreed.key, "none", None, "evidence")
+    review.answer([agreed.key], "none", None, "evidence")
     assert HINT in model_card(results)
 
 

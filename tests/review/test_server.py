@@ -50,7 +50,7 @@ def client(review: Review) -> Iterator[Client]:
 def test_a_question_names_no_model_and_no_path(client: Client) -> None:
     status, body = client("GET", f"/{TOKEN}/question?queue=evidence")
     assert status == 200
-    assert set(json.loads(body)["question"]) == {"row", "options"}
+    assert set(json.loads(body)["question"]) == {"rows", "options"}
 
 
 @pytest.mark.parametrize("path", ["/", "/question", "/wrong/question", f"/{TOKEN[:-1]}/question"])
@@ -97,11 +97,11 @@ def test_pages_forbid_frames_scripts_of_others_and_caching(client: Client) -> No
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"[]", b"{}", b'{"row": "1", "kind": "none", "queue": "evidence"}',
-        b'{"row": 1, "kind": "else", "queue": "evidence"}',
-        b'{"row": 1, "kind": "none", "queue": "else"}',
-        b'{"row": 1, "kind": "none", "queue": "evidence", "path": "/etc"}',
-        b'{"row": 1e99, "kind": "none", "queue": "evidence"}', b"\xff\xfe",
+        b"", b"[]", b"{}", b'{"rows": "1", "kind": "none", "queue": "evidence"}',
+        b'{"rows": [1], "kind": "else", "queue": "evidence"}',
+        b'{"rows": [1], "kind": "none", "queue": "else"}',
+        b'{"rows": [1], "kind": "none", "queue": "evidence", "path": "/etc"}',
+        b'{"rows": [1e99], "kind": "none", "queue": "evidence"}', b"\xff\xfe",
     ],
 )  # fmt: skip
 def test_bodies_that_are_no_answers_are_refused(
@@ -116,16 +116,29 @@ def test_unknown_rows_and_classes_and_long_bodies_are_refused(
     client: Client, review: Review
 ) -> None:
     before = review.answers()
-    assert client.answer(row=9999, kind="none", queue="evidence")[0] == 409
-    assert client.answer(row=1, kind="class", label=3, queue="evidence")[0] == 409
-    assert client.answer(row=1, kind="class", queue="evidence")[0] == 409
+    assert client.answer(rows=[9999], kind="none", queue="evidence")[0] == 409
+    assert client.answer(rows=[1], kind="class", label=3, queue="evidence")[0] == 409
+    assert client.answer(rows=[1], kind="class", queue="evidence")[0] == 409
     assert client("POST", f"/{TOKEN}/answers", b" " * 20_000)[0] == 413
     assert review.answers() == before
 
 
 def test_an_answer_is_on_disk_before_the_reply(client: Client, review: Review) -> None:
-    row = json.loads(client("GET", f"/{TOKEN}/question?queue=evidence")[1])["question"]["row"]
-    status, body = client.answer(row=row, kind="class", label=1, queue="evidence")
+    row = json.loads(client("GET", f"/{TOKEN}/question?queue=evidence")[1])["question"]["rows"][0]
+    status, body = client.answer(rows=[row], kind="class", label=1, queue="evidence")
     assert status == 200
     assert json.loads(body)["answered"] == len(review.answers())
     assert "dog" in review.file.read_text()
+
+
+def test_an_answer_about_a_sheet_is_one_line_per_image(client: Client, review: Review) -> None:
+    question = json.loads(client("GET", f"/{TOKEN}/question?queue=clusters")[1])["question"]
+    rows = question["rows"]
+    assert len(rows) == 12
+    before = len(review.file.read_text().splitlines()) if review.file.exists() else 0
+    body = {"rows": rows[2:], "others": rows[:2], "kind": "class", "label": 2}
+    status, _ = client.answer(**body, queue="clusters")
+    assert status == 200
+    lines = [json.loads(line) for line in review.file.read_text().splitlines()[before:]]
+    assert [line["label"] for line in lines] == ["bird"] * 10 + [None] * 2
+    assert client.answer(**body | {"others": [9999]}, queue="clusters")[0] == 409

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from latte.interfaces import LatteError
-from latte.review.population import teaches
-from latte.review.session import Review
+from latte.review.population import ReviewImage, teaches
+from latte.review.session import Question, Review
 from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
@@ -27,9 +27,17 @@ def answered(review: Review, count: int) -> list[str]:
     for _ in range(count):
         question = review.next("evidence")
         assert question is not None
-        asked.append(question.image.key)
-        review.answer(question.image.key, "class", NAMES[question.options[0]], "evidence")
+        asked.append(question.images[0].key)
+        review.answer([question.images[0].key], "class", NAMES[question.options[0]], "evidence")
     return asked
+
+
+def everything(review: Review) -> tuple[ReviewImage, ...]:
+    return review.population.images
+
+
+def keys(question: Question) -> list[str]:
+    return [one.key for one in question.images]
 
 
 def test_three_of_four_questions_are_about_disagreements(review: Review) -> None:
@@ -54,25 +62,28 @@ def test_options_do_not_reveal_the_model(review: Review) -> None:
         question = review.next("evidence")
         assert question is not None
         found.append(question)
-        if question.image.disagrees:
-            assert set(question.options) == {question.image.zero_shot, question.image.adapted}
-            first.append(question.options[0] == question.image.adapted)
-        review.answer(question.image.key, "none", None, "evidence")
+        if question.images[0].disagrees:
+            assert set(question.options) == {
+                question.images[0].zero_shot,
+                question.images[0].adapted,
+            }
+            first.append(question.options[0] == question.images[0].adapted)
+        review.answer([question.images[0].key], "none", None, "evidence")
     assert 0.25 < sum(first) / len(first) < 0.75
 
 
 def test_teaching_images_are_never_evidence(review: Review) -> None:
     question = review.next("uncertain")
     assert question is not None
-    assert teaches(question.image.key)
-    review.answer(question.image.key, "class", "cat", "uncertain")
+    assert teaches(question.images[0].key)
+    review.answer([question.images[0].key], "class", "cat", "uncertain")
     asked = answered(review, 90)
     assert not any(teaches(key) for key in asked)
     with pytest.raises(LatteError, match="never both"):
-        review.answer(question.image.key, "class", "cat", "evidence")
+        review.answer([question.images[0].key], "class", "cat", "evidence")
     evidence = next(one.key for one in review.population.images if not teaches(one.key))
     with pytest.raises(LatteError, match="never both"):
-        review.answer(evidence, "class", "cat", "uncertain")
+        review.answer([evidence], "class", "cat", "uncertain")
 
 
 def test_the_least_certain_images_come_first_and_classes_in_turn(review: Review) -> None:
@@ -80,12 +91,12 @@ def test_the_least_certain_images_come_first_and_classes_in_turn(review: Review)
     for _ in range(6):
         question = review.next("balanced")
         assert question is not None
-        asked.append(question.image)
-        review.answer(question.image.key, "unsure", None, "balanced")
+        asked.append(question.images[0])
+        review.answer([question.images[0].key], "unsure", None, "balanced")
     assert sorted(one.adapted for one in asked[:3]) == [0, 1, 2]
     left = review.next("uncertain")
     assert left is not None
-    assert left.image.confidence <= min(
+    assert left.images[0].confidence <= min(
         one.confidence
         for one in review.population.images
         if teaches(one.key) and one.key not in review.answers()
@@ -94,11 +105,87 @@ def test_the_least_certain_images_come_first_and_classes_in_turn(review: Review)
 
 def test_undo_asks_again(review: Review) -> None:
     (first, second) = answered(review, 2)
-    review.answer(second, "undo", None, "evidence")
+    review.answer([second], "undo", None, "evidence")
     question = review.next("evidence")
     assert question is not None
-    assert question.image.key == second
+    assert question.images[0].key == second
     assert [*review.answers()] == [first]
+
+
+def test_clusters_are_asked_once_and_the_largest_first(review: Review) -> None:
+    sizes = []
+    while (question := review.next("clusters")) is not None:
+        (label,) = {one.adapted for one in question.images}
+        assert label in question.options
+        assert all(teaches(one.key) for one in question.images)
+        sizes.append(sum(teaches(one.key) and one.adapted == label for one in everything(review)))
+        assert review.left("clusters") == len(NAMES) - len(sizes) + 1
+        review.answer(keys(question), "class", "dog", "clusters")
+    assert len(sizes) == review.counted("clusters") == len(NAMES)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_sheet_has_typical_and_doubtful_images(review: Review) -> None:
+    question = review.next("clusters")
+    assert question is not None
+    label = question.images[0].adapted
+    cluster = [one for one in everything(review) if teaches(one.key) and one.adapted == label]
+    ranked = sorted((one.confidence for one in cluster), reverse=True)
+    assert [one.confidence for one in question.images] == [*ranked[:9], *ranked[-3:]]
+
+
+def test_only_selected_images_of_a_sheet_get_the_class(review: Review) -> None:
+    question = review.next("clusters")
+    assert question is not None
+    named, others = keys(question)[:10], keys(question)[10:]
+    review.answer(named, "class", "bird", "clusters", others)
+    answers = review.answers()
+    assert [answers[key].label for key in named] == ["bird"] * 10
+    assert [answers[key].label for key in others] == [None, None]
+    asked = review.next("uncertain")
+    assert asked is not None
+    assert asked.images[0].key not in named
+    assert review.left("uncertain") == sum(teaches(one.key) for one in everything(review)) - 10
+
+
+def test_images_of_a_mixed_sheet_are_asked_again_one_by_one(review: Review) -> None:
+    least = review.next("uncertain")
+    assert least is not None
+    while (question := review.next("clusters")) is not None:
+        review.answer([], "unsure", None, "clusters", keys(question))
+    assert review.next("uncertain") == least
+    assert review.counted("clusters") == len(NAMES)
+
+
+def test_undo_of_a_sheet_keeps_answers_that_single_images_got_since(review: Review) -> None:
+    question = review.next("clusters")
+    assert question is not None
+    review.answer([], "unsure", None, "clusters", keys(question))
+    last = keys(question)[-1]
+    review.answer([last], "class", "cat", "uncertain")
+    review.answer(keys(question), "undo", None, "clusters")
+    assert [*review.answers()] == [last]
+    asked = review.next("clusters")
+    assert asked is not None
+    assert asked.images[0] == question.images[0]
+
+
+def test_sheets_with_an_evidence_image_are_refused_and_leave_no_line(review: Review) -> None:
+    question = review.next("clusters")
+    assert question is not None
+    evidence = next(one.key for one in everything(review) if not teaches(one.key))
+    for named, others in ([evidence], []), ([], [evidence]), (["no image"], []):
+        with pytest.raises(LatteError):
+            review.answer([*keys(question), *named], "class", "cat", "clusters", others)
+    assert not review.file.exists()
+
+
+def test_sheets_do_not_change_the_evidence(review: Review) -> None:
+    answered(review, 12)
+    before = review.estimate()
+    while (question := review.next("clusters")) is not None:
+        review.answer(keys(question), "class", "cat", "clusters")
+    assert review.estimate() == before
 
 
 @pytest.mark.parametrize(
@@ -115,5 +202,5 @@ def test_impossible_answers_are_refused(
     review: Review, key: str, kind: Any, label: str | None, queue: Any
 ) -> None:
     with pytest.raises(LatteError):
-        review.answer(key, kind, label, queue)
+        review.answer([key], kind, label, queue)
     assert not review.file.exists()

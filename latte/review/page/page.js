@@ -3,6 +3,7 @@
 
 const find = (id) => document.getElementById(id);
 const SHOWN = 12;
+const TILE_KEYS = "abcdefghijkl";
 let names = [];
 let state = null;
 let busy = false;
@@ -31,19 +32,40 @@ async function guarded(work) {
   }
 }
 
-function button(label, key) {
+function keyed(key) {
   const made = document.createElement("button");
   made.type = "button";
-  made.dataset.label = label;
   if (key) {
     const sign = document.createElement("kbd");
     sign.textContent = key;
     made.append(sign, " ");
   }
+  return made;
+}
+
+function button(label, key) {
+  const made = keyed(key);
+  made.dataset.label = label;
   made.append(names[label]);
   made.addEventListener("click", () => answer("class", label));
   return made;
 }
+
+function tile(row, at) {
+  const made = keyed(TILE_KEYS[at]);
+  made.dataset.row = row;
+  made.setAttribute("aria-pressed", "true");
+  const picture = document.createElement("img");
+  picture.alt = `Image ${at + 1}`;
+  picture.src = `image/${row}`;
+  made.append(picture);
+  made.addEventListener("click", () => {
+    made.setAttribute("aria-pressed", String(made.getAttribute("aria-pressed") === "false"));
+  });
+  return made;
+}
+
+const tiles = (pressed) => [...find("sheet").querySelectorAll(`[aria-pressed="${pressed}"]`)].map((one) => Number(one.dataset.row));
 
 function show(next) {
   state = next;
@@ -57,31 +79,39 @@ function show(next) {
   find("search").value = "";
   find("found").replaceChildren();
   if (asked === null) return;
+  const grouped = sheet();
+  for (const one of ["prompt", "image", "unsure"]) find(one).hidden = grouped;
+  for (const one of ["group", "sheet", "mixed"]) find(one).hidden = !grouped;
   find("broken").hidden = true;
-  find("image").src = `image/${asked.row}`;
+  if (!grouped) find("image").src = `image/${asked.rows[0]}`;
+  find("sheet").replaceChildren(...(grouped ? asked.rows.map(tile) : []));
   find("options").replaceChildren(...asked.options.map((label, at) => button(label, String(at + 1))));
 }
 
 const queue = () => find("queue").value;
+const sheet = () => queue() === "clusters";
 const load = () => guarded(async () => show(await call(`question?queue=${encodeURIComponent(queue())}`)));
 
 function answer(kind, label = null) {
   return guarded(async () => {
     if (!state || !state.question) return;
-    const row = state.question.row;
-    const next = await call("answers", { row, kind, label, queue: queue() });
-    (past[queue()] ||= []).push(row);
+    const shown = state.question.rows;
+    // Of a mixed group, no image gets an answer.
+    const others = !sheet() ? [] : kind === "unsure" ? shown : tiles(false);
+    const rows = shown.filter((row) => !others.includes(row));
+    const next = await call("answers", { rows, others, kind, label, queue: queue() });
+    (past[queue()] ||= []).push(shown);
     show(next);
   });
 }
 
 function undo() {
   return guarded(async () => {
-    const rows = past[queue()] || [];
-    if (!rows.length) return;
-    const row = rows[rows.length - 1];
-    const next = await call("answers", { row, kind: "undo", label: null, queue: queue() });
-    rows.pop();
+    const asked = past[queue()] || [];
+    if (!asked.length) return;
+    const rows = asked[asked.length - 1];
+    const next = await call("answers", { rows, kind: "undo", label: null, queue: queue() });
+    asked.pop();
     show(next);
   });
 }
@@ -92,6 +122,8 @@ function search() {
   const labels = all.filter((label) => names[label].toLowerCase().includes(wanted));
   find("found").replaceChildren(...labels.slice(0, SHOWN).map((label) => button(label)));
 }
+
+const tileAt = (key) => find("sheet").children[TILE_KEYS.indexOf(key)];
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -107,6 +139,7 @@ function pressed(event) {
   else if (event.key === "0") answer("none");
   else if (event.key === "-") answer("unsure");
   else if (event.key === "u") undo();
+  else if (tileAt(event.key)) tileAt(event.key).click();
   else if (event.key === "/") find("search").focus();
   else return;
   event.preventDefault();
@@ -120,7 +153,7 @@ async function start() {
   for (const [name, title] of Object.entries(about.queues)) find("queue").add(new Option(title, name));
   find("queue").addEventListener("change", load);
   find("none").addEventListener("click", () => answer("none"));
-  find("unsure").addEventListener("click", () => answer("unsure"));
+  for (const one of ["unsure", "mixed"]) find(one).addEventListener("click", () => answer("unsure"));
   find("undo").addEventListener("click", undo);
   find("search").addEventListener("input", search);
   find("image").addEventListener("error", () => { find("broken").hidden = false; });

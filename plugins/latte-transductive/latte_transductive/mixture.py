@@ -73,7 +73,9 @@ def fit_mixture(
     names occur, or if zero-shot CLIP gives the images of the class another label.
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere. Such an image keeps
-    its class throughout, and counts as ten images in its class's mean and as a neighbour.
+    its class throughout, and counts as ten images in its class's mean, in the variances and as a
+    neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels. Its
+    class's logits gain (1 - r) times what its images lack, on average, to their largest text logit.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -81,6 +83,9 @@ def fit_mixture(
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
     fixed = None if given is None else _Fixed.of(given, len(texts), images)
+    lift = torch.zeros_like(middle) if fixed is None else fixed.lift(text)
+    # Given images count in the variances as often as they do in the means.
+    counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
     term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
     posteriors = text.softmax(dim=1) if fixed is None else fixed.put(text.softmax(dim=1))
     assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
@@ -90,13 +95,15 @@ def fit_mixture(
         evenness = assigned.evenness
         means = normalize(assigned.features + _anchoring(assigned, options) * anchors, dim=1)
         if iteration:
-            variances = _variances(moments, assigned, means)
+            variances = _variances(counted, assigned, means)
         rows = means / variances
         bias = -0.5 * (means * rows).sum(dim=1)
         own = moments.spread(rows, bias)
         weight = options.image_weight * spread / own if own > 0 else 0.0
         rows = weight * rows
         bias = weight * bias - evenness**2 * options.debias * (middle - middle.mean())
+        if fixed is not None:
+            bias = bias + (1 - evenness) * lift
         posteriors = term.posteriors(torch.addmm(text + bias, images, rows.T), fixed)
         assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     return Mixture(posteriors, rows, bias)
@@ -123,6 +130,12 @@ class _Fixed:
     def put(self, posteriors: Tensor) -> Tensor:
         """Return class probabilities (N, C) in which these images have their given class."""
         return posteriors.index_copy(0, self.rows, self.classes)
+
+    def lift(self, text: Tensor) -> Tensor:
+        """Return what the given images lack to their largest text logit, a mean per class (C,)."""
+        given, classes = text[self.rows], self.classes
+        lacks = given.amax(dim=1) - (given * classes).sum(dim=1)
+        return classes.T @ lacks / classes.sum(dim=0).clamp_min(1)
 
 
 @dataclass(frozen=True)
@@ -196,7 +209,8 @@ class _Assigned:
     """(C,): number of images of which this is the most probable class."""
     support: Tensor
     """(C,) in (0, 1]: how many images labelled with the class also have it as zero-shot label,
-    divided by the count of their commonest zero-shot label; 1 for a class without images."""
+    divided by the count of their commonest zero-shot label; 1 for a class without images, and for
+    a class that a person gave to an image."""
 
     @classmethod
     def of(
@@ -208,6 +222,8 @@ class _Assigned:
             posteriors = fixed.weights * posteriors
         total = labels.bincount(minlength=posteriors.shape[1]).to(images)
         support = _support(labels, zero_shot, total)
+        if fixed is not None:
+            support = support.masked_fill(fixed.classes.sum(dim=0) > 0, 1)
         return cls(posteriors.sum(dim=0), posteriors.T @ images, total, support)
 
     @property

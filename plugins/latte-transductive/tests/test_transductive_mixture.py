@@ -42,33 +42,57 @@ def fitted(images: Tensor, texts: Tensor, **options: Any) -> Mixture:
     )
 
 
+def fitted_with(images: Tensor, texts: Tensor, given: Tensor, **options: Any) -> Mixture:
+    return fit_mixture(
+        images, texts, lambda block: SCALE * block @ texts.T, MixtureOptions(**options), given
+    )
+
+
 def test_given_classes_are_kept_and_help_the_images_around_them() -> None:
     texts, images = clustered(200, 5, seed=3)
     texts = texts[[1, 0, 2, 3, 4]]  # two names are swapped
-    truth, scale = torch.arange(200) % 5, MixtureOptions()
+    truth = torch.arange(200) % 5
     given = torch.full((200,), -1)
     given[:25] = truth[:25]
-
-    def fit(known: Tensor | None) -> Tensor:
-        found = fit_mixture(images, texts, lambda block: SCALE * block @ texts.T, scale, known)
-        return found.posteriors
-
-    plain, taught = fit(None), fit(given)
+    plain, taught = fitted(images, texts).posteriors, fitted_with(images, texts, given).posteriors
     assert torch.equal(taught[:25].argmax(dim=1), truth[:25])
     assert torch.equal(taught[:25].amax(dim=1), torch.ones(25, dtype=torch.float64))
     assert accuracy(taught[25:], truth[25:]) > accuracy(plain[25:], truth[25:]) + 0.05
 
 
+def test_names_that_a_person_gives_move_clusters_with_other_zero_shot_labels() -> None:
+    texts, images = clustered(200, 5, seed=3)
+    texts = texts[[1, 0, 2, 3, 4]]  # two names are swapped
+    truth = torch.arange(200) % 5
+    found = fitted_with(images, texts, torch.where(torch.arange(200) < 25, truth, -1))
+    assert accuracy(found.posteriors, truth) == 1
+
+
+def test_names_that_a_person_gives_win_against_nearer_names_that_do_not_occur() -> None:
+    texts, images = clustered(150, 3, seed=3)
+    nearer = normalize(texts + 0.8 * images[:3], dim=1)
+    texts = torch.cat([texts, nearer, unit(14, seed=9)])
+    truth = torch.arange(150) % 3
+    found = fitted_with(images, texts, torch.where(torch.arange(150) < 6, truth, -1))
+    assert accuracy(fitted(images, texts).posteriors, truth) == 0
+    assert accuracy(found.posteriors, truth) > 0.9
+    assert accuracy(logits(images, texts, found), truth) > 0.9
+
+
+def test_given_images_count_alike_in_means_and_variances() -> None:
+    texts, images = clustered(60, 3, seed=5)
+    truth = torch.arange(60) % 3
+    found = fitted_with(images, texts, truth, anchor_images=(0.0, 0.0))
+    means = normalize(torch.stack([images[truth == one].sum(dim=0) for one in range(3)]), dim=1)
+    variances = (images - means[truth]).square().mean(dim=0)
+    expected = means / variances
+    assert torch.allclose(found.rows / found.rows.norm(), expected / expected.norm())
+
+
 def test_no_given_class_changes_nothing() -> None:
     texts, images = clustered(60, 4, seed=5)
     plain = fitted(images, texts)
-    none = fit_mixture(
-        images,
-        texts,
-        lambda block: SCALE * block @ texts.T,
-        MixtureOptions(),
-        torch.full((60,), -1),
-    )
+    none = fitted_with(images, texts, torch.full((60,), -1))
     assert torch.equal(plain.posteriors, none.posteriors)
 
 

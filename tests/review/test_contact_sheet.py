@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from latte.interfaces import LatteError
+from latte.review.contact_sheet import refuse_existing, write_sheet
 from latte.review.importing import import_answers
 from latte.review.session import Review
-from latte.review.sheet import refuse_existing, write_sheet
 from tests.helpers.html_document import parse
 from tests.helpers.reviews import answer_all, made_up_review, square
 
@@ -54,11 +54,11 @@ def test_a_filled_sheet_gives_the_estimate_of_the_browser(tmp_path: Path, images
 
 
 def test_a_second_sheet_goes_on_after_the_first(review: Review, tmp_path: Path) -> None:
-    together = [one.image.key for one in review.upcoming(12)]
+    together = [one.images[0].key for one in review.upcoming(12)]
     _, table = write_sheet(review, 5, square, tmp_path / "sheet")
     fill(table, review, 5)
     import_answers(review, table)
-    assert [one.image.key for one in review.upcoming(7)] == together[5:]
+    assert [one.images[0].key for one in review.upcoming(7)] == together[5:]
 
 
 def test_the_page_has_small_pictures_and_escaped_names(review: Review, tmp_path: Path) -> None:
@@ -85,14 +85,16 @@ def test_the_page_says_no_model_and_offers_both_labels_in_random_order(
         assert word not in words
         assert word not in table.read_text()
     first = [
-        one.options[0] == one.image.adapted for one in review.upcoming(60) if one.image.disagrees
+        one.options[0] == one.images[0].adapted
+        for one in review.upcoming(60)
+        if one.images[0].disagrees
     ]
     assert 0.25 < sum(first) / len(first) < 0.75
 
 
 def test_an_unreadable_image_keeps_its_number(review: Review, tmp_path: Path) -> None:
     def picture(row: int) -> bytes:
-        if row == review.upcoming(1)[0].image.row:
+        if row == review.upcoming(1)[0].images[0].row:
             raise LatteError("the dataset no longer has this image")
         return square(row)
 

@@ -48,8 +48,8 @@ def write_sheet(
     names, ids = review.run.class_names, review.run.training_ids
     cards = [
         {
-            "image": ids[one.image.row],
-            "picture": _data_uri(picture, one.image.row),
+            "image": ids[one.images[0].row],
+            "picture": _data_uri(picture, one.images[0].row),
             "options": [names[label] for label in one.options],
         }
         for one in questions
@@ -80,7 +80,7 @@ def _table(questions: Sequence[Question], ids: Sequence[str]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows((ids[one.image.row], "", "evidence") for one in questions)
+    writer.writerows((ids[one.images[0].row], "", "evidence") for one in questions)
     return text.getvalue()
 
 

@@ -1,0 +1,55 @@
+"""Learning curves: simulated reviewers give true labels, and only to teaching images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.folder_cells import CELLS, draw
+from benchmarks.folder_methods import Answers, method_called
+from benchmarks.teaching import Case, _answer_next, _labels, curves
+from latte.registry.registry import load_registry
+from latte.review.population import teaches
+from latte.review.session import Queue
+from tests.helpers.labelled_sets import labelled_set
+
+CELL = {cell.name: cell for cell in CELLS}
+
+pytestmark = pytest.mark.thorough
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    folder = draw(labelled_set("birds"), CELL["all names"], 0, [])
+    method = method_called("transductive", load_registry())
+    keys = tuple(map(str, range(len(folder.own))))
+    return Case(folder, keys, method(folder), method)
+
+
+@pytest.mark.parametrize("queue", ["clusters", "uncertain"])
+def test_reviewers_give_true_labels_to_teaching_images(
+    case: Case, tmp_path: Path, queue: Queue
+) -> None:
+    review = case.review(tmp_path)
+    truth = dict(zip(case.keys, case.folder.own.labels.tolist(), strict=True))
+    for _ in range(3):
+        _answer_next(review, queue, truth)
+    found = _labels(review)
+    assert len(found) >= 3
+    assert all(teaches(key) and truth[key] == label for key, label in found.items())
+
+
+def test_swapped_names_are_bounded_by_majorities_and_found_by_sheets(case: Case) -> None:
+    names = torch.arange(len(case.folder.names)).roll(1)
+    wrong = Answers(names[case.fitted.own], names[case.fitted.test])
+    swapped = Case(case.folder, case.keys, wrong, case.method)
+    assert swapped.bound() == case.bound()
+    assert swapped.accuracy(wrong).own < case.bound().own
+
+
+def test_every_arm_has_a_value_for_each_number_of_answers(case: Case) -> None:
+    found = curves(case)
+    assert {len(values) for values in found.values()} == {4}
+    assert all(0 <= one.own <= 1 for values in found.values() for one in values)
