@@ -195,7 +195,7 @@ def test_command_writes_the_chosen_model(
     colour_images()
     command = ["new", "--images", "images", "-o", "my.yaml", "--method", "zero-shot"]
     assert run_command_line([*command, "--model", "plugin:tiny"]) == 0
-    assert load_recipe(Path("my.yaml"), load_registry()).backbone.model == "plugin:tiny"
+    assert load_recipe(Path("my.yaml"), load_registry()).backbone.options.model == "plugin:tiny"
 
 
 def test_torch_is_imported_only_if_there_may_be_a_gpu(

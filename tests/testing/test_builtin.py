@@ -14,6 +14,7 @@ from latte.components import latte_components
 from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import Component, NoOptions
 from latte.testing import (
+    BackboneContract,
     ComponentContract,
     DatasetContract,
     DescriberContract,
@@ -25,6 +26,7 @@ from latte.testing import (
     ReporterContract,
 )
 from latte.testing.fixtures import tiny_images
+from latte.testing.tiny_runs import write_tiny_clip
 from latte.toolkit.descriptions import with_template
 from tests.helpers.dataset_trees import write_tree
 from tests.helpers.method_doubles import (
@@ -241,6 +243,15 @@ class TestHtml(ReporterContract):
 
 class TestModelCard(ReporterContract):
     component = "model-card"
+
+
+class TestOpenClip(BackboneContract):
+    component = "open_clip"
+    options: ClassVar[dict[str, Any]] = {"model": "local-dir:clip"}
+
+    def write_files(self, folder: Path) -> None:
+        if not (folder / "clip").exists():
+            write_tiny_clip(folder / "clip")
 
 
 def test_every_component_has_a_contract_test() -> None:

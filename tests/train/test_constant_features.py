@@ -13,6 +13,7 @@ import torch
 from latte.backbone.encode import encode_many_texts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions, TrainableGroup
+from latte.toolkit.module_backbone import ModuleBackbone
 from latte.train.training import Training
 from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
 from tests.helpers.recorded import RecordedProgress
@@ -111,7 +112,7 @@ def test_given_bank_features_are_not_encoded_again(
     training = make("visual_layer_norms", "kept")
     backbone, texts = training.learners[0].backbone, training.inputs.bank.unique_texts
     features = encode_many_texts(backbone, texts, RecordedProgress(), "encode")
-    monkeypatch.delattr(OpenClipBackbone, "encode_texts")
+    monkeypatch.delattr(ModuleBackbone, "encode_texts")
     training.learners[0].text_tower_trains = False
     assert_same_bits(
         outcome(plain), outcome(run(replace(training, bank_features=lambda: features)))
@@ -133,6 +134,6 @@ def test_run_without_steps_encodes_no_text(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = make("none", settings=with_settings(SETTINGS, max_steps=0))
-    monkeypatch.delattr(OpenClipBackbone, "encode_texts")
+    monkeypatch.delattr(ModuleBackbone, "encode_texts")
     run(training)
     assert training.learners[0].cached_texts is None
