@@ -92,8 +92,9 @@ def _print(opened: Review, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(found), "better": found.better})
         return
-    echo(in_lines(gain_sentence(found, opened.compared)))
-    echo(in_lines(accuracy_sentence(found)))
+    for words in (gain_sentence, accuracy_sentence):
+        if line := words(found, opened.compared):
+            echo(in_lines(line))
     if opened.run.has_candidate and found.better == "adapted":
         folder = relative(opened.run.folder.path)
         echo(f"use the candidate: latte predict {folder} IMAGES --candidate")

@@ -28,7 +28,7 @@ class Evidence:
     @property
     def lines(self) -> tuple[str, ...]:
         """Sentences on the gain and on both accuracies."""
-        return (self.sentence, accuracy_sentence(self.estimate))
+        return (self.sentence, accuracy_sentence(self.estimate, self.compared))
 
 
 def read_evidence(folder: Path) -> Evidence | None:

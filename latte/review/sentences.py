@@ -29,12 +29,14 @@ def gain_sentence(found: Estimate, adapted: str = "the adapted model") -> str:
     return f"After {answers}: not decided yet; {adapted} changes accuracy by {interval}."
 
 
-def accuracy_sentence(found: Estimate) -> str:
-    """Return the accuracies of both models with their intervals, in percent."""
+def accuracy_sentence(found: Estimate, adapted: str = "the adapted model") -> str:
+    """Return both accuracies with their intervals, in percent; empty if nothing is known."""
     one, other = found.zero_shot, found.adapted
+    if one.high - one.low == 1:
+        return ""
     return (
-        f"Accuracy: zero-shot {100 * one.low:.0f} to {100 * one.high:.0f} %, "
-        f"adapted {100 * other.low:.0f} to {100 * other.high:.0f} %."
+        f"Accuracy: zero-shot CLIP {100 * one.low:.0f} to {100 * one.high:.0f} %, "
+        f"{adapted} {100 * other.low:.0f} to {100 * other.high:.0f} %."
     )
 
 

@@ -141,7 +141,7 @@ class _Server:
             "answered": self._review.counted(queue),
             "left": self._review.left(queue),
             "gain": gain_sentence(found, self._review.compared),
-            "accuracy": accuracy_sentence(found),
+            "accuracy": accuracy_sentence(found, self._review.compared),
             "decided": found.better,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -108,7 +109,8 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         if not outside:
             return None
         return (
-            f"{len(outside):,} of {len(self._training_images):,} images are outside {self._root}, "
+            f"{len(outside):,} of {len(self._training_images):,} images are outside "
+            f"{os.path.normpath(self._root)}, "
             f"where links lead, such as {outside[0].id}, which is {outside[0].path.resolve()}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -35,10 +36,12 @@ class LeftOut:
         suffix = path.suffix.lower() or "without suffix"
         if suffix in UNREAD_SUFFIXES:
             self._unread[suffix] += 1
-            self._example["unread"] = self._example["unread"] or str(path)
+            self._example["unread"] = self._example["unread"] or os.path.normpath(path)
         elif right := _suffix_by_content(path):
             self._misnamed[suffix] += 1
-            self._example["misnamed"] = self._example["misnamed"] or f"{path}: name it with {right}"
+            self._example["misnamed"] = self._example["misnamed"] or (
+                f"{os.path.normpath(path)}: name it with {right}"
+            )
         else:
             self._others[suffix] += 1
 
