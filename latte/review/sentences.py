@@ -20,6 +20,11 @@ def gain_sentence(found: Estimate, adapted: str = "the adapted model") -> str:
             f"Zero-shot CLIP and {adapted} disagree on {found.disagreements:,} of "
             f"{found.images:,} images. No answer yet."
         )
+    if found.answered == found.disagreements and not found.unsure:
+        return (
+            f"All {found.disagreements:,} disagreements are answered: {adapted} changes accuracy "
+            f"by {_points(found.gain.value)} points on these images."
+        )
     answers = "1 answer" if found.answered == 1 else f"{found.answered:,} answers"
     interval = f"{_points(found.gain.value)} points (95 %: {_range(found.gain)})"
     if found.better == "adapted":

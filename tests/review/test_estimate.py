@@ -9,6 +9,7 @@ import pytest
 from latte.results.answers import Answer, Kind, Use
 from latte.review.estimate import Estimate, estimate
 from latte.review.population import Population, draw, population, teaches
+from latte.review.sentences import gain_sentence
 
 NAMES = ("cat", "dog", "bird")
 _RANDOM = random.Random(0)
@@ -54,6 +55,11 @@ def test_all_answers_give_the_exact_gain_and_accuracies() -> None:
     right = sum(one.adapted == TRUTH[one.key] for one in found.images) / len(KEYS)
     assert (full.adapted.low, full.adapted.high) == pytest.approx((right, right))
     assert full.better == "adapted"
+    points = f"{100 * true_gain(found):+.1f} points"
+    assert gain_sentence(full) == (
+        f"All {len(found.disagreements)} disagreements are answered: the adapted model changes "
+        f"accuracy by {points} on these images."
+    )
 
 
 def test_the_interval_shrinks_around_the_gain() -> None:
