@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test thorough lint check slow pages dist release-check versions faults docs plugins processes install format clean
+.PHONY: demo test thorough lint check slow pages browser dist release-check versions faults docs plugins processes install format clean
 
 demo: install
 	$(BIN)/latte run recipes/demo.yaml
@@ -37,6 +37,9 @@ slow: install
 
 pages: install
 	$(BIN)/python -m pytest -m slow tests/docs
+
+browser: install
+	$(BIN)/python -m pytest -m slow tests/browser
 
 dist: install
 	rm -rf dist

@@ -14,7 +14,7 @@ from tests.helpers.reviews import made_up_review, served
 NAMES = ("cat", "dog", "<b>bird</b>", "a " + "very " * 20 + "long name", "fish")
 
 pytestmark = [
-    pytest.mark.thorough,
+    pytest.mark.slow,
     pytest.mark.skipif(not FOUND, reason="no Chromium or Chrome is installed"),
 ]
 
