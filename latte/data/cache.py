@@ -43,7 +43,8 @@ class ImageCache:
     def get(self, index: int) -> Image.Image:
         """Return a copy of image `index` as RGB.
 
-        Raises `UnreadableImageError`, and `LatteError` if the content no longer has its key.
+        Raises `UnreadableImageError`, and `LatteError` if the image has changed since it got its
+        key.
         """
         cached = self.store.get(self._name(index))
         if cached is not None:

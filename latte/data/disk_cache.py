@@ -60,9 +60,9 @@ class DiskStore:
     """A `PixelStore` in a folder that several processes may use at once."""
 
     def __init__(self, folder: Path, max_bytes: int, say: Callable[[str], None]) -> None:
-        """Use at most `max_bytes`, and at most half of the space that is free without the cache.
+        """Use at most `max_bytes`, and at most half of the free space.
 
-        `say` is called with one line if the folder cannot be written. Processes that begin a file
+        The space that the cache takes counts as free here. `say` is called with one line if the folder cannot be written. Processes that begin a file
         at the same instant may exceed the limit by one file each.
         """
         self._folder = folder

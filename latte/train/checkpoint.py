@@ -95,7 +95,7 @@ def load_checkpoint(
 ) -> int:
     """Restore the newest undamaged checkpoint, and return its step; 0 if there is none.
 
-    If `only` is given, no checkpoint of another step is restored.
+    If `only` is given, only the checkpoint of that step may be restored.
     """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:

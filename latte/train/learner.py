@@ -176,7 +176,7 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner with a copy of the frozen CLIP, of which the group `trainable` trains."""
+    """Return a learner with a copy of the frozen CLIP, whose group `trainable` is unfrozen."""
     backbone = frozen.fork()
     parameters = backbone.train_only(trainable)
     return Learner(
