@@ -62,8 +62,9 @@ class DiskStore:
     def __init__(self, folder: Path, max_bytes: int, say: Callable[[str], None]) -> None:
         """Use at most `max_bytes`, and at most half of the free space.
 
-        The space that the cache takes counts as free here. `say` is called with one line if the folder cannot be written. Processes that begin a file
-        at the same instant may exceed the limit by one file each.
+        The space that the cache itself takes counts as free. `say` is called with one line if the
+        folder cannot be written. Processes that begin a file at the same instant may exceed the
+        limit by one file each.
         """
         self._folder = folder
         self._max_bytes = max_bytes

@@ -94,7 +94,7 @@ class BackboneContract(ComponentContract):
         assert torch.allclose(alone[0], together[1], atol=1e-5)
 
     def test_it_is_frozen_when_loaded(self, tmp_path: Path) -> None:
-        """A loaded model and its copies record no gradient; `train_only("none")` freezes it again."""
+        """A loaded model and its copies record no gradient; `train_only("none")` freezes it."""
         backbone = self.load(tmp_path)
         for one in (backbone, backbone.fork()):
             assert not any(output.requires_grad for output in _outputs(one, gradient=True))

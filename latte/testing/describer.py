@@ -43,7 +43,7 @@ class DescriberContract(ComponentContract):
         return [DescribeRequest((image,), prompt) for image in images for prompt in PROMPTS]
 
     def choices(self, folder: Path) -> list[ChoiceRequest]:
-        """Return six requests to choose: three images, two orders of options, "none" for one image."""
+        """Return six requests to choose: three images, two orders of options, one with "none"."""
         images = described_images(folder / "asked")
         return [
             ChoiceRequest((image,), "Which is it?", options, none_allowed=place == 1)
