@@ -1,4 +1,4 @@
-"""Find model files in the Hugging Face cache, or download them with a single try."""
+"""Find model files in the Hugging Face cache, or download them without retries."""
 
 from __future__ import annotations
 

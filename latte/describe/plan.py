@@ -274,7 +274,7 @@ def subject_labels(own: Tensor, zero_shot_labels: Tensor) -> Tensor:
 def draw_subjects(
     training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
 ) -> Subjects:
-    """Return the subjects of the description `label`.
+    """Return the images or groups that the texts of the description `label` are about.
 
     Raises `LatteError` if its options exclude each other, or if it needs true labels that the run
     may not use.

@@ -44,7 +44,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         self._steps = 0
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Replace the class texts (C, D) by newly encoded ones, which may have a gradient."""
+        """Use newly encoded features (C, D) of the class texts, which may have a gradient."""
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:

@@ -50,7 +50,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Label every learner's images and return its class centroids as its classifier.
+        """Label all images per learner; return each learner's class centroids as its classifier.
 
         A centroid is the unit mean of all nodes with the label, images and texts. It is computed
         from the features before projection. Raises `LatteError` if the texts reach no image.

@@ -82,7 +82,7 @@ def squeeze(
 
 
 def with_people(opinions: Tensor, shares: Tensor) -> Tensor:
-    """Return probabilities (N, 1001), the last one of people, from (N, 1000) and shares (N,)."""
+    """Return probabilities (N, 1001): `opinions` (N, 1000), rescaled, then people's (N,)."""
     return torch.cat([opinions * (1 - shares[:, None]), shares[:, None]], 1)
 
 
