@@ -91,7 +91,7 @@ class PixelStore(Protocol):
         """Return True if pixels are stored as `name`."""
 
     def get(self, name: str) -> Pixels | None:
-        """Return the pixels that are stored as `name`, read-only, or None."""
+        """Return the read-only pixels that are stored as `name`, or None."""
 
     def put(self, name: str, pixels: Pixels) -> bool:
         """Store `pixels`, which must not change afterwards. Returns False if there is no room."""

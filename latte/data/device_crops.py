@@ -120,7 +120,7 @@ def _parts(
 
 
 def _bytes(side: int, size: int) -> int:
-    """Return the bytes that a crop with this longer side takes, with its weights."""
+    """Return the bytes of a crop and its resizing weights; `side` is the crop's longer side."""
     weights = 2 * 4 * size * side
     taps = 2 * 5 * 8 * size * _most_taps(side, size)
     return _BYTES_PER_PIXEL * side * side + 12 * size * side + weights + taps

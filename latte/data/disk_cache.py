@@ -85,7 +85,7 @@ class DiskStore:
         return self._writer is not None and name in self._writer.entries
 
     def get(self, name: str) -> Pixels | None:
-        """Return the pixels that were stored as `name`, read-only, or None."""
+        """Return the read-only pixels that are stored as `name`, or None."""
         name = _versioned(name)
         file = self._file_of.get(name)
         if file is None:

@@ -24,7 +24,7 @@ PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 
 
 class DescriberContract(ComponentContract):
-    """Tests that texts are valid, and equal if fingerprints are equal, because texts are stored.
+    """Tests that texts are valid, and that equal fingerprints mean equal texts: texts are stored.
 
     Example:
         >>> from latte.testing import DescriberContract

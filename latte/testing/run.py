@@ -59,7 +59,7 @@ class RunContract:
     def test_resume_after_each_stage_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """Stages exchange data through files only."""
+        """A run that stops after any stage can be continued, as stages exchange files only."""
         for stage in ("zero-shot", "describe", "train", "report"):
             found = runs.run(self.recipe, output="stages", until=stage)
         assert_same(results(found), results(whole), "stage by stage")

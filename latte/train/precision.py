@@ -176,7 +176,7 @@ class LossScaler:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors of `state`; raises `KeyError` for those of another arithmetic."""
+        """Restore the tensors of `state`; raise `KeyError` if they are of another arithmetic."""
         if not self.enabled:
             return
         restored = self._scaler.state_dict()

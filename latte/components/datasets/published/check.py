@@ -38,7 +38,7 @@ class Finding:
 
 
 def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
-    """Check the folder `root`, without opening images; return findings in the order to fix them."""
+    """Check the folder `root` without opening images; return findings, the first to fix first."""
     if not is_folder(root):
         return [Finding("error", f"no such folder: {root}", _how_to_get(facts, root))]
     absent = missing(facts, root, split)

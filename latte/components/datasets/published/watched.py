@@ -16,7 +16,7 @@ LEAST_BYTES = 1 << 16
 
 
 class Watch:
-    """Watch over one request: closes its connection when too few bytes arrive."""
+    """Watcher of one request, which closes the connection if too few bytes arrive."""
 
     def __init__(self) -> None:
         self.received = 0
