@@ -23,7 +23,7 @@ VERSION = 1
 """Part of the fingerprint; increase it when equal options lead to other requests or texts."""
 
 _BATCHES = 4
-"""Batch size divided by concurrency; larger values leave fewer slots idle as a batch ends."""
+"""Batch size divided by concurrency; with larger values, fewer slots are idle between batches."""
 
 
 class OpenAIDescriber(Describer[OpenAIOptions]):
