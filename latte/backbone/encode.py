@@ -1,6 +1,6 @@
 """Encode image sets, texts and classes without gradient, and return the features on the CPU.
 
-`ClassTexts` holds the sentences of each class, and averages features if a class has several.
+`ClassTexts` holds the sentences of each class; a class with several sentences gets their mean.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def save_model(
     *,
     text_in_folder: bool,
 ) -> None:
-    """Write weights (fp32 safetensors), Hugging Face files if there are any, and the config last.
+    """Write fp32 weights as safetensors, then Hugging Face files if there are any, then the config.
 
     If the Hugging Face text tower came from a folder, the config contains the absolute path of the
     new folder, as open_clip does not resolve relative paths. If the new folder is moved, only latte

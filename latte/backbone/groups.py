@@ -22,7 +22,7 @@ _NEVER_TRAINED = ("logit_bias", "text_decoder")
 
 
 def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Parameter]:
-    """Return the parameters of `group` by name, in the model's order; none for `none`.
+    """Return the parameters of `group` by name, in the model's order; empty for `none`.
 
     `logit_scale` belongs only to the group `all`.
 
@@ -88,7 +88,7 @@ def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
 
 
 def _classifier(visual: Any) -> list[str]:
-    """Return the parameter names of timm's classifier, the projection if open_clip adds no head."""
+    """Return names of timm's classifier parameters: the projection if open_clip adds no head."""
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

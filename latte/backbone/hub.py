@@ -1,4 +1,4 @@
-"""Find model files in the Hugging Face cache, or download them with a single try."""
+"""Find model files in the Hugging Face cache, or download them without retries."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def answers(repository: str) -> bool:
 
 
 def cached_models() -> list[str]:
-    """Return the cached models, as a recipe names them."""
+    """Return the names of the cached models, as a recipe names models."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     found, named = [], set()
@@ -107,8 +107,8 @@ def _ask(repository: str, file: str) -> None:
 def _call_within(seconds: float, call: Callable[[], object]) -> None:
     """Call `call` in a thread, and raise its error, or `TimeoutError` after `seconds`.
 
-    The timeout of a request alone is too long: it holds for each address of a host, and it does not
-    include the look-up of the host's name.
+    The timeout of a request is not enough: it starts again for each address of a host, and it does
+    not cover the look-up of the host's name.
     """
     errors: list[Exception] = []
 

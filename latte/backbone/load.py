@@ -53,7 +53,7 @@ def load_backbone(
 
 
 def _is_complete(source: ModelSource) -> bool:
-    """Return True if the hub need not be asked for more files, or does not answer."""
+    """Return True if no more files are needed from the hub, or if it does not answer."""
     return source.text_repository is None or not answers(source.text_repository)
 
 

@@ -64,7 +64,7 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations; None if open_clip must be asked."""
+    """Return open_clip's folder of model configurations, or None if open_clip must list them."""
     if "open_clip" in sys.modules:
         return None
     folder = _package_folder() / "model_configs"

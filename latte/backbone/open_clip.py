@@ -26,7 +26,7 @@ from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
 _PACKED_TEXTS_PER_PASS = 4096
-"""Larger on a GPU, where the time of a small pass is that of launching its kernels."""
+"""Texts per pass of packed texts on a GPU, where a small pass takes as long as kernel launches."""
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
@@ -71,7 +71,7 @@ class OpenClipBackbone(ModuleBackbone):
         self._memory_format = _memory_format(model.visual)
 
     def architecture(self) -> Any:
-        """Return the configuration, without the path of a folder: a moved model is the same."""
+        """Return the configuration without folder paths, so that a moved model stays the same."""
         config = exported_config(self.config)
         if self._text_in_folder:
             del config["text_cfg"]["hf_model_name"]
@@ -108,7 +108,7 @@ class OpenClipBackbone(ModuleBackbone):
 
     @property
     def _texts_per_pass(self) -> int:
-        """A pass that pads texts to the longest is small, so that it pads little."""
+        """Number of texts per pass; small if a pass pads texts, so that it pads little."""
         packs_on_gpu = self.text_path == "packed" and self.device.type != "cpu"
         return _PACKED_TEXTS_PER_PASS if packs_on_gpu else _TEXTS_PER_PASS
 

@@ -46,7 +46,7 @@ class Packing:
     """The positions of N sequences in a matrix of T rows."""
 
     groups: Sequence[tuple[int, int]]
-    """(count, length) per group of adjacent, equally long sequences; T is the sum of products."""
+    """(count, length) per group of adjacent, equally long sequences; T sums count * length."""
     read: Tensor
     """Row indices (N,): for each sequence, the row that is read after the last block."""
     causal: bool
@@ -63,7 +63,7 @@ def can_run(transformer: nn.Module) -> bool:
 
 
 def run_blocks(transformer: Any, states: Tensor, packing: Packing) -> Tensor:
-    """Run rows (T, W) through all blocks, and return the output (N, W) of the rows `packing.read`.
+    """Run rows (T, W) through all blocks; return the outputs (N, W) of the rows in `packing.read`.
 
     With `grad_checkpointing`, a block stores only its input, and runs again in the backward pass.
     """
@@ -170,10 +170,10 @@ def reads_class_token(visual: Any) -> bool:
 
 
 def class_token_features(visual: Any, pixels: Tensor) -> Tensor:
-    """Return features (B, D) of pixels (B, 3, S, S), not normalised, equal to `visual(pixels)`.
+    """Return `visual(pixels)`: features (B, D), not normalised, of pixels (B, 3, S, S).
 
-    It supports towers for which `reads_class_token` is True. The last block computes only the class
-    token.
+    Only towers for which `reads_class_token` is True are supported. The last block computes only
+    the class token.
     """
     states = visual._embeds(pixels)
     count, length, width = states.shape

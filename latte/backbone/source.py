@@ -45,7 +45,7 @@ class ModelSource:
 
     @property
     def text_repository(self) -> str | None:
-        """Repository with other files that a model outside a folder needs for its texts."""
+        """Repository of the Hugging Face tokenizer or text tower; None for a model in a folder."""
         text = self.config["text_cfg"]
         name = text.get("hf_tokenizer_name") or text.get("hf_model_name")
         return None if self.is_folder or not name else str(name)

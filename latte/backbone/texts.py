@@ -61,7 +61,7 @@ def text_path_of(model: nn.Module) -> TextPath:
 
 
 def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Return the length (M,) of each text in tokens (M, L); always L if its path is `full`."""
+    """Return the length (M,) of each text in tokens (M, L); always L if its text path is `full`."""
     text = _tower(model)
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)

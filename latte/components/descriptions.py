@@ -20,4 +20,4 @@ class AboutImage(ImageDescription[ImageOptions]):
 
 
 class AboutGroup(GroupDescription[GroupOptions]):
-    """Common description of several images of one zero-shot label (LatteCLIP, section 3.1)."""
+    """Description of what several images of one zero-shot label share (LatteCLIP, section 3.1)."""

@@ -49,12 +49,12 @@ class MomentumOptions(Options):
         default=0.99,
         ge=0.0,
         le=1.0,
-        description="share of the prototype that a target keeps (1 - alpha of the paper)",
+        description="weight of the old prototype in a target (1 - alpha in the paper)",
     )
     mixer: Literal["dynamic", "mean"] = Field(
         default="dynamic",
-        description="weights of descriptions. dynamic: their weight times their margin between the "
-        "two nearest classes; mean: their weight alone",
+        description="how texts are averaged. dynamic: by the description's weight times the text's "
+        "margin between its two nearest classes; mean: by the description's weight alone",
     )
     margins: Literal["current", "epoch_start"] = Field(
         default="current",
@@ -96,13 +96,13 @@ class ReEstimatedOptions(Options):
         default=0.5,
         ge=0.0,
         le=1.0,
-        description="share of the prototype that a target keeps per update; it changes how fast "
-        "prototypes move, not the fixed point",
+        description="weight of the old prototype in a target; it changes how fast prototypes "
+        "move, but not the fixed point",
     )
     mixer: Literal["dynamic", "mean"] = Field(
         default="dynamic",
-        description="weights of descriptions. dynamic: their weight times their margin between the "
-        "two nearest classes; mean: their weight alone",
+        description="how texts are averaged. dynamic: by the description's weight times the text's "
+        "margin between its two nearest classes; mean: by the description's weight alone",
     )
     image_weight: float = Field(
         default=0.4,
@@ -119,8 +119,8 @@ class ContrastiveOptions(Options):
     positives: Literal["diagonal", "multi", "ignore"] = Field(
         default="diagonal",
         description="positives of an image. diagonal: its own target, as published; multi: the "
-        "targets of all images with the same label, in equal shares; ignore: its own target, and "
-        "the other targets of the same label are no negatives",
+        "targets of all images with the same label, in equal shares; ignore: its own target; other "
+        "targets of the same label are neither positives nor negatives",
     )
     logit_scale: float | None = Field(
         default=None,

@@ -90,7 +90,7 @@ def _sample_jitter(
 
 
 def rounded_amount(change: ColourChange, amount: float) -> float:
-    """Return `amount` as torchvision applies it: hue in steps of 1/255, rounded towards zero."""
+    """Return `amount` as torchvision applies it: for hue, a whole number of 256ths of a turn."""
     return int(amount * 255) % 256 if change is ColourChange.HUE else amount
 
 

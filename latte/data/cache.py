@@ -43,7 +43,8 @@ class ImageCache:
     def get(self, index: int) -> Image.Image:
         """Return a copy of image `index` as RGB.
 
-        Raises `UnreadableImageError`, and `LatteError` if the content no longer has its key.
+        Raises `UnreadableImageError`, and `LatteError` if the image has changed since it got its
+        key.
         """
         cached = self.store.get(self._name(index))
         if cached is not None:
@@ -90,7 +91,7 @@ class PixelStore(Protocol):
         """Return True if pixels are stored as `name`."""
 
     def get(self, name: str) -> Pixels | None:
-        """Return the pixels that are stored as `name`, read-only, or None."""
+        """Return the read-only pixels that are stored as `name`, or None."""
 
     def put(self, name: str, pixels: Pixels) -> bool:
         """Store `pixels`, which must not change afterwards. Returns False if there is no room."""

@@ -51,7 +51,7 @@ class ViewWriter(Protocol):
         *,
         tall_first: bool,
     ) -> bool:
-        """Write the view to `out` and return True, or return False; see `latte_views`."""
+        """Write the view to `out`, or return False if Pillow must make it; see `latte_views`."""
 
 
 class CompiledViews:

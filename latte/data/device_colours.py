@@ -1,4 +1,4 @@
-"""Colour changes of a batch of views on a device, with the bits of Pillow's.
+"""Colour changes of a batch of views on a device, bit-identical to Pillow's.
 
 All images of a batch go through the same slots: blends, hue shifts, and conversion to gray. An
 image that has no change in a slot leaves it unchanged. So the number of operations does not depend
@@ -19,7 +19,7 @@ from torch import Tensor
 from latte.data.augmentation import Augmentation, ColourChange, rounded_amount
 
 _SLOTS = ("blend", "hue", "blend", "blend", "hue", "blend", "gray")
-"""Every order of three blends, a hue shift and a final conversion to gray fits into these."""
+"""Slots for every order of three blends and a hue shift, with a final conversion to gray."""
 _OF_CHANGE = {ColourChange.HUE: "hue", ColourChange.GRAY: "gray"}
 _GRAY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Pillow's weights of red, green and blue; fp32 holds their products and sums exactly."""
@@ -70,8 +70,8 @@ def _slot_tensors(
 ) -> dict[str, Tensor]:
     """Return tensors of one slot for B = `count` views.
 
-    `steps` (B, 1) shift the hue by 256ths of a turn, times 65,536.
-    `chosen` (B, 1, 1) is True for views that change, in blends for those that change the contrast.
+    `steps` (B, 1) are hue shifts in 256ths of a turn, multiplied by 65,536. `chosen` (B, 1, 1) is
+    True for views that change in this slot; in a blend slot, only for views whose contrast changes.
     Brightness blends with black, contrast with the mean gray, saturation with gray.
     """
     chosen = numpy.zeros((count, 1, 1), numpy.bool_)

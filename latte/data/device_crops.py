@@ -1,4 +1,4 @@
-"""Crop and resize images that stay in a device's memory, many of different sizes together.
+"""Crop and resize many images of different sizes together; they stay in a device's memory.
 
 Resizing is bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded after
 each step. Tall crops are resized in the other order if Pillow does so. The order changes results,
@@ -17,7 +17,7 @@ from torch import Tensor
 from latte.data.augmentation import Box, pillow_resizes_tall_crops_first
 
 _BYTES_PER_PIXEL = 18
-"""A crop in 8 bits, again in 8 bits with its channels in front, and in fp32."""
+"""Bytes per pixel of a crop: 3 in 8 bits, 3 for a copy with channels first, 12 in fp32."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ResidentImages:
     """N images on one device, one after the other."""
 
     pixels: Tensor
-    """(3 P,) uint8: the pixels of all images, then zeros, so that no padded crop exceeds it."""
+    """(3 P,) uint8: pixels of all images, then zeros, so that every padded crop ends within it."""
     starts: Sequence[int]
     """Number of pixels before each image."""
     sizes: Sequence[tuple[int, int]]
@@ -80,7 +80,7 @@ def resized_crops(
 ) -> Tensor:
     """Crop and resize the B crops of a pass: (B, 3, size, size), whole numbers from 0 to 255.
 
-    `tensors` are those of the pass, on the device.
+    `tensors` are the tensors of the pass, on the device.
     """
     count, side, wide = len(one.rows), one.side, len(one.rows) - one.tall
     start, stride = tensors["start"][:, None], tensors["stride"][:, None]
@@ -107,7 +107,7 @@ def _resizes_columns_first(box: Box, size: int) -> bool:
 def _parts(
     order: Sequence[int], boxes: Sequence[Box], size: int, most_bytes: int
 ) -> Iterator[list[int]]:
-    """Yield rows of `order`, which is sorted by the longer side, in parts of limited memory."""
+    """Split `order`, crops sorted by their longer side, into parts that take limited memory."""
     part: list[int] = []
     for row in order:
         side = max(boxes[row][2:])
@@ -120,7 +120,7 @@ def _parts(
 
 
 def _bytes(side: int, size: int) -> int:
-    """Return the bytes that a crop with this longer side takes, with its weights."""
+    """Return the bytes of a crop and its resizing weights; `side` is the crop's longer side."""
     weights = 2 * 4 * size * side
     taps = 2 * 5 * 8 * size * _most_taps(side, size)
     return _BYTES_PER_PIXEL * side * side + 12 * size * side + weights + taps
@@ -160,12 +160,12 @@ def _plan(
 
 
 def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Tensor]:
-    """Return where the taps of each resized pixel are, for rows of M `lengths`.
+    """Return the positions of the taps of each resized pixel, for rows of M `lengths`.
 
-    A tap is a pixel that a resized pixel depends on: `first` (M, size) is the first tap, `there`
-    (M, size) the number of pixels from there to the end of the row. `distance` (M, size, 1) is the
-    first tap's distance from the centre, and `step` (M, 1, 1) that between taps, both in units of
-    the cubic's argument.
+    A tap is a pixel of the row that a resized pixel depends on. `first` (M, size, 1) is the index
+    of the first tap, and `there` (M, size, 1) the number of pixels from the first tap to the end of
+    the row. `distance` (M, size, 1) is the first tap's distance from the centre, and `step`
+    (M, 1, 1) the distance between adjacent taps, both in units of the cubic's argument.
     """
     scale = (lengths / size)[:, None]
     wider = numpy.maximum(scale, 1.0)

@@ -108,7 +108,7 @@ def _budget(device: torch.device) -> int | None:
 
 
 def _most_bytes(device: torch.device) -> int:
-    """Return the memory for crops that are resized together; large photos take several passes."""
+    """Return the most bytes of crops that are resized together; large photos need more passes."""
     if device.type != "cuda":
         return _PASS_BYTES
     return int(_PASS_SHARE * torch.cuda.get_device_properties(device).total_memory)

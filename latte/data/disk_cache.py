@@ -60,10 +60,11 @@ class DiskStore:
     """A `PixelStore` in a folder that several processes may use at once."""
 
     def __init__(self, folder: Path, max_bytes: int, say: Callable[[str], None]) -> None:
-        """Use at most `max_bytes`, and at most half of the space that is free without the cache.
+        """Use at most `max_bytes`, and at most half of the free space.
 
-        `say` is called with one line if the folder cannot be written. Processes that begin a file
-        at the same instant may exceed the limit by one file each.
+        The space that the cache itself takes counts as free. `say` is called with one line if the
+        folder cannot be written. Processes that begin a file at the same instant may exceed the
+        limit by one file each.
         """
         self._folder = folder
         self._max_bytes = max_bytes
@@ -84,7 +85,7 @@ class DiskStore:
         return self._writer is not None and name in self._writer.entries
 
     def get(self, name: str) -> Pixels | None:
-        """Return the pixels that were stored as `name`, read-only, or None."""
+        """Return the read-only pixels that are stored as `name`, or None."""
         name = _versioned(name)
         file = self._file_of.get(name)
         if file is None:

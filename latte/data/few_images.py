@@ -30,7 +30,7 @@ def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None
 
 
 def quick_look(images: int, names: int) -> int | None:
-    """Return a `--limit` for a quick look, or None if it would leave no image out."""
+    """Return a `--limit` for a quick look, or None if the folder has no more images than that."""
     limit = max(_QUICK_LOOK, _rounded_up(names))
     return limit if limit < images else None
 

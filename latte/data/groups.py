@@ -22,8 +22,8 @@ def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
     """Draw a group for each image: labels (N,) int64 -> image indices (N, size).
 
     The `size` images of a group have the label of its image. They are drawn without replacement,
-    unless fewer than `size` images have the label. An image is in its own group only by chance.
-    Source: LatteCLIP's released group captioning, which draws without a seed.
+    unless fewer than `size` images have the label. The group need not contain the image for which
+    it is drawn. Source: LatteCLIP's released group captioning, which draws without a seed.
     """
     return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
 
@@ -137,7 +137,7 @@ def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
-    """Choose members (R, n) of `pool` by uniform draws (R, n); `pool` may be empty if n is 0."""
+    """Choose items (R, n) of `pool` by uniform draws (R, n); `pool` may be empty if n is 0."""
     available = torch.full((len(uniform),), len(pool), dtype=torch.int64)
     return pool[distinct_ranks(available, uniform)]
 

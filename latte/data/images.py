@@ -102,7 +102,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 class CheckedImage(ImageReference):
-    """Image of a scan, whose content must still be that of the scan whenever it is read."""
+    """Scanned image that cannot be read if its content has changed since the scan."""
 
     __slots__ = ("_image", "_key")
     _image: ImageReference

@@ -40,7 +40,7 @@ class SkippedImage:
 
 
 _Outcome = tuple[str | None, str]
-"""The key of an image and "", or None and the reason why it is skipped; sent as JSON."""
+"""(key, "") of a usable image, or (None, reason) of a skipped image; sent as JSON."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def scan_images_distributed(
 ) -> Scan:
     """Scan images in parallel: each process of a run reads its share; see `scan_images`.
 
-    Each process returns the scan of all images, and can read the pixels that the others stored in
-    `disk`.
+    Each process returns the scan of all images, and can read the pixels that the other processes
+    stored in `disk`.
     """
     share = distributed.share(images)
     scan = scan_images(share, progress, name, verified=verified, disk=disk)

@@ -35,8 +35,9 @@ class SourceOptions(Options):
 
     template: str | tuple[str, ...] = Field(
         default="a photo of a {class}.",
-        description="sentence that stands for a class; {class} becomes its name, all else stays. "
-        "Of a list, a class is the mean of all; where a text is wanted, the first is taken",
+        description="sentence that stands for a class; only {class} is replaced, by the name. With "
+        "a list, a class is the mean feature of all sentences; if one text is needed, it is the "
+        "first",
     )
 
     @property

@@ -66,7 +66,7 @@ class TrainingView:
 
     Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant).
     The augmentation depends on (seed, epoch, index) alone, so a view does not depend on the order
-    of images, the batch, the number of threads, or whether the run was resumed.
+    of images, the batch, the number of threads, or on whether the run was resumed.
     """
 
     def __init__(

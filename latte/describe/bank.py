@@ -154,7 +154,7 @@ class DescriptionBank:
         return [self.unique_texts[row] for row in rows.tolist()]
 
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
-        """Return indices (N, V) into `unique_texts` of all texts about each image; none is random.
+        """Return indices (N, V) into `unique_texts` of all texts about each image, without draws.
 
         V is the largest number of texts about an image; images with fewer texts (at least one) are
         padded with `ABSENT`. For scope `class`, V is 1: the text of the image's label in
@@ -175,7 +175,7 @@ class DescriptionBank:
     def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
         """Return the texts about training image `row` by description, without scope `class`.
 
-        `image` returns a training image by its index; it is called for the members of groups.
+        `image` returns a training image by its index; it is called for the images of groups.
         """
         found = {}
         for label, column in self.columns.items():

@@ -47,7 +47,7 @@ def choose(
 def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
     """Return the key of the answer to `request`; `fingerprint` is that of a `ChoicePlan`.
 
-    The text of the question contains the options in their order, so it is all that the key needs.
+    The key need not contain the options: the text of the question lists them in their order.
     """
     images = [image.key for image in request.images]
     return request_key(images, request.question().prompt, fingerprint, _layout(request))
@@ -56,8 +56,8 @@ def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
 class ChoicePlan:
     """Distinct requests to choose, in the order of their first occurrence.
 
-    The fingerprint has a prefix that no description has: the same question can also be asked for a
-    text.
+    The fingerprint has a prefix that descriptions do not have, because the same question can also
+    be asked for a text.
     """
 
     noun: ClassVar = "choices"

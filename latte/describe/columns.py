@@ -41,7 +41,7 @@ class Column:
         return torch.arange(len(self.texts)) if self.own is None else self.own
 
     def answered(self) -> Tensor:
-        """Return (N,) bool: True for each training image with any text about its subject."""
+        """Return (N,) bool: True for each training image with any text about it or its group."""
         has_text = [any(text is not None for text in texts) for texts in self.texts]
         return torch.tensor(has_text, dtype=torch.bool)[self.subjects()]
 
@@ -153,7 +153,7 @@ class _ColumnBuilder:
         self._members = array("i")
         self._own = array("i")
         self._place: dict[int, int] = {}
-        """Index of the texts about each group that images share, by group number."""
+        """Index of the texts about each shared group, by group number."""
 
     def add(self, row: DescribedRow, numbers: dict[str, int]) -> None:
         """Add the texts about one image; a shared group is read from its first image."""

@@ -1,4 +1,4 @@
-"""Apply gates to the answers of a plan; a text that a gate holds back counts as unwritten."""
+"""Apply gates to the answers of a plan; requests whose text is held back count as unanswered."""
 
 from __future__ import annotations
 

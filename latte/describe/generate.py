@@ -85,8 +85,8 @@ def generate(
     Failures are recorded with their reason; the next run repeats their requests. The processes of
     one run share the requests, and each process returns all answers.
 
-    Raises `LatteError` if no request got a text (for a shard, and for choices: if all failed), or
-    if too many fail in a row.
+    Raises `LatteError` if no request got a text, or if too many requests fail in a row. For a shard
+    and for choices, refusals suffice, so the first error is raised only if all requests failed.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -122,7 +122,7 @@ def _check_any(
     store: DescriptionStore,
     whole: bool,
 ) -> None:
-    """Raise `LatteError` if no request got a text; unless `whole`, refusals suffice."""
+    """Raise `LatteError` if no request got a text; if not `whole`, refusals suffice."""
     if not rows or result.served or result.generated or (result.refused and not whole):
         return
     again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"

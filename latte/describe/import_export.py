@@ -297,7 +297,7 @@ def _record(row: Any) -> StoredText:
 
 
 def _with_layout(record: StoredText) -> StoredText:
-    """Return `record` with its layout, which older versions did not store, found by its key.
+    """Return `record` with its layout; if an older version did not store it, the key shows it.
 
     Raises `ValueError` if the key does not follow from the other fields.
     """

@@ -82,7 +82,7 @@ def stored_text(fields: dict[str, Any]) -> StoredText:
 
 
 def _rank(fields: dict[str, Any]) -> int:
-    """Return the precedence of a record: a text before a refusal before a failure."""
+    """Return the rank of a record: texts come first, then refusals, then failures."""
     if fields["text"] is not None:
         return _TEXT
     return _REFUSED if fields.get("refused") is True else _FAILED

@@ -61,8 +61,8 @@ def plan_requests(
     `asked` maps names of descriptions to names of describers; other descriptions use the first
     describer. Returns the plans of all describers that get requests, in order. A group with more
     images than its describer accepts is shown as one grid. Raises `LatteError` if a description
-    has no describer, or one that cannot give it several samples, if its options exclude each other,
-    or if groups need true labels and there are none.
+    has no describer, if its describer cannot give the several samples that it asks for, if its
+    options exclude each other, or if its groups need true labels and there are none.
     """
     drafts = {name: _Draft(training, one) for name, one in describers.items()}
     for label, kind in descriptions.items():
@@ -91,7 +91,7 @@ class PlannedDescription:
     groups: Tensor | None
     """(S, size) int64 indices of training images; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64 subject of each training image, which has the image's zero-shot label; None means
+    """(N,) int64 subject of each training image; both have the same zero-shot label. None means
     that image i has subject i."""
 
 
@@ -144,7 +144,7 @@ class Plan:
         return DescribeRequest(images, planned.prompt, planned.sample)
 
     def classes(self, label: str) -> dict[int, int]:
-        """Map the requests of the description `label`, by index, to their zero-shot labels."""
+        """Return, by request index, the zero-shot label of each request of description `label`."""
         planned, labels = self.descriptions[label], self.training.zero_shot_labels
         if planned.own is not None:
             labels = subject_labels(planned.own, labels)
@@ -274,7 +274,7 @@ def subject_labels(own: Tensor, zero_shot_labels: Tensor) -> Tensor:
 def draw_subjects(
     training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
 ) -> Subjects:
-    """Return the subjects of the description `label`.
+    """Return the images or groups that the texts of the description `label` are about.
 
     Raises `LatteError` if its options exclude each other, or if it needs true labels that the run
     may not use.

@@ -43,7 +43,7 @@ class Questions:
         self.prompts, self.samples, self.counts = array("i"), array("B"), array("i")
 
     def add(self, key: str, prompt: int, sample: int) -> None:
-        """Add a question about the current subject; `prompt` is the number of a prompt."""
+        """Add a question about the current subject; `prompt` is an index of a prompt."""
         self.keys += bytes.fromhex(key)
         self.prompts.append(prompt)
         self.samples.append(sample)

@@ -54,7 +54,7 @@ Key = Callable[[int], str]
 
 
 def own_rows(rows: Sequence[int], key: Key) -> Sequence[int]:
-    """Return the indices of `rows` whose requests this process sends; processes share them."""
+    """Return this process's share of the request indices `rows`, which all processes divide."""
     if distributed.world_size() == 1:
         return rows
     shard = Shard(distributed.rank() + 1, distributed.world_size())

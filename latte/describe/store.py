@@ -196,8 +196,8 @@ class DescriptionStore:
     def put_many(self, records: Sequence[StoredText]) -> None:
         """Append `records` durably: they are on the disk when this returns.
 
-        A record is dropped if its key has a text, or if it has no text and its key was refused.
-        Raises `LatteError` if the records cannot be written.
+        A record is dropped if a text is stored under its key, or if the record has no text and a
+        refusal is stored under its key. Raises `LatteError` if the records cannot be written.
         """
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:

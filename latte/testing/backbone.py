@@ -51,7 +51,7 @@ class BackboneContract(ComponentContract):
         assert loader.identity() == self.loader(tmp_path).identity()
 
     def test_features_are_finite_unit_rows(self, tmp_path: Path) -> None:
-        """Images and texts have unit features (M, D) in fp32; no text has features (0, D)."""
+        """Images and texts have unit features (M, D) in fp32; an empty list of texts has (0, D)."""
         backbone = self.load(tmp_path)
         for features in _outputs(backbone):
             assert features.shape == (3, backbone.embedding_width), f"shape {features.shape}"
@@ -77,7 +77,7 @@ class BackboneContract(ComponentContract):
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
-        """Empty, short and too long texts have the same feature in any company, up to rounding."""
+        """Other texts in a call change the feature of a text, of any length, by rounding only."""
         backbone = self.load(tmp_path)
         with torch.no_grad():
             alone = backbone.encode_texts([text])
@@ -94,7 +94,7 @@ class BackboneContract(ComponentContract):
         assert torch.allclose(alone[0], together[1], atol=1e-5)
 
     def test_it_is_frozen_when_loaded(self, tmp_path: Path) -> None:
-        """A loaded model and its copies record no gradient; `none` freezes a trainable one."""
+        """A loaded model and its copies record no gradient; `train_only("none")` freezes it."""
         backbone = self.load(tmp_path)
         for one in (backbone, backbone.fork()):
             assert not any(output.requires_grad for output in _outputs(one, gradient=True))
@@ -165,7 +165,7 @@ class BackboneContract(ComponentContract):
         assert torch.equal(trained.logit_scale, other.logit_scale)
 
     def test_a_saved_model_has_the_same_bits(self, tmp_path: Path) -> None:
-        """A trained model that is saved and loaded has equal outputs and an own fingerprint."""
+        """A trained model that is saved and loaded has equal outputs and a new fingerprint."""
         loader = self.loader(tmp_path)
         backbone = loader.load()
         trained = backbone.fork()

@@ -75,7 +75,7 @@ class ComponentContract:
         assert not culprit, f"{culprit} imports torch: keep options in a module that does not"
 
     def test_an_unknown_option_is_refused(self) -> None:
-        """A misspelt option in a recipe must be an error."""
+        """A misspelt option in a recipe raises an error."""
         _, options = self.build()
         model, unknown = type(options), {**options.model_dump(), "no_such_option": 1}
         try:

@@ -24,7 +24,7 @@ PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 
 
 class DescriberContract(ComponentContract):
-    """Tests that texts are valid, and equal if fingerprints are equal, because texts are stored.
+    """Tests that texts are valid, and that equal fingerprints mean equal texts: texts are stored.
 
     Example:
         >>> from latte.testing import DescriberContract
@@ -35,7 +35,7 @@ class DescriberContract(ComponentContract):
 
     kind: ClassVar[Kind] = "describer"
     changes: ClassVar[Mapping[str, Any]] = {}
-    """Options that change texts, each with a value that is not its default: `{"model": "b"}`."""
+    """Options that change texts, with values that are not defaults, such as `{"model": "b"}`."""
 
     def requests(self, folder: Path) -> list[DescribeRequest]:
         """Return six requests: two questions about each of three images."""
@@ -43,7 +43,7 @@ class DescriberContract(ComponentContract):
         return [DescribeRequest((image,), prompt) for image in images for prompt in PROMPTS]
 
     def choices(self, folder: Path) -> list[ChoiceRequest]:
-        """Return six requests to choose: three images, options in two orders, some with "none"."""
+        """Return six requests to choose: three images, two orders of options, one with "none"."""
         images = described_images(folder / "asked")
         return [
             ChoiceRequest((image,), "Which is it?", options, none_allowed=place == 1)

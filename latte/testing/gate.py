@@ -68,7 +68,7 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """The gate also judges no text or one text, as when the describer refused all others."""
+        """The gate accepts an empty list and a single text; the describer may refuse the rest."""
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 

@@ -49,7 +49,7 @@ class PseudoLabelerContract(ComponentContract):
         return labeler
 
     def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> EpochInfo:
-        """Call `on_epoch_start` as the engine does, with banks only if the labeler needs them."""
+        """Call `on_epoch_start` as the engine does; feature banks are passed only if needed."""
         banks = _feature_banks(start) if labeler.needs_feature_banks else {}
         return labeler.on_epoch_start(banks, _aggregators(labeler, start), epoch)
 

@@ -92,7 +92,7 @@ def without_evaluation(results: RunResults) -> RunResults:
 
 
 def _confusions(*right: int) -> tuple[Confusion, ...]:
-    """Return confusions of 20 images per class: `right` are correct, the rest go to the next."""
+    """Return confusions of 20 images per class: `right` correct, the rest with the next label."""
     own = [Confusion(label, label, images) for label, images in enumerate(right)]
     wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
     return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))

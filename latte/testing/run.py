@@ -31,7 +31,7 @@ class RunContract:
     """Recipe without `dataset` and `backbone`, which `latte.testing.tiny_runs.SQUARES` adds. Use
     batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
-    """Numbers of training steps, counted over all learners, after which runs are stopped."""
+    """Numbers of training steps after which runs are stopped; each learner's steps count."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -59,7 +59,7 @@ class RunContract:
     def test_resume_after_each_stage_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """Stages exchange data through files only."""
+        """A run that stops after any stage can be continued, as stages exchange files only."""
         for stage in ("zero-shot", "describe", "train", "report"):
             found = runs.run(self.recipe, output="stages", until=stage)
         assert_same(results(found), results(whole), "stage by stage")

@@ -53,7 +53,7 @@ def _weight() -> Any:
         default=1.0,
         gt=0,
         allow_inf_nan=False,
-        description="how much its texts count where prototypes mix descriptions",
+        description="weight of its texts if prototypes mix several descriptions",
     )
 
 
@@ -62,8 +62,8 @@ def _samples() -> Any:
         default=1,
         ge=1,
         le=16,
-        description="answers to each prompt; each step draws one of all texts. More than 1 needs a "
-        "describer whose answers vary",
+        description="answers to each prompt; each step draws one of the texts about an image or "
+        "group. More than 1 needs a describer whose answers vary",
     )
 
 
@@ -119,8 +119,8 @@ class ImageOptions(Options):
 
     prompt: str | tuple[str, ...] = Field(
         default="Describe the object in the photo concisely, less than 20 words.",
-        description="what the describer is asked, or a list of questions that are all asked; "
-        "{class} is the image's frozen pseudo-label",
+        description="question to the describer, or a list of questions that are all asked; "
+        "{class} is the image's zero-shot label",
     )
     samples: int = _samples()
     weight: float = _weight()
@@ -140,36 +140,37 @@ class GroupOptions(Options):
     scope: ClassVar[Scope] = "group"
     oracle_options: ClassVar[tuple[str, ...]] = ("correct",)
 
-    size: int = Field(default=4, ge=2, le=16, description="images a group")
+    size: int = Field(default=4, ge=2, le=16, description="images per group")
     prompt: str | tuple[str, ...] = Field(
         default=(
             "Describe which visual attributes the objects in all the photos share, "
             "concisely, less than 20 words."
         ),
-        description="what the describer is asked, or a list of questions that are all asked; "
-        "{class} is the group's frozen pseudo-label",
+        description="question to the describer, or a list of questions that are all asked; "
+        "{class} is the group's zero-shot label",
     )
     redraw: bool = Field(
         default=True,
         description=(
-            "true: at each step the text of a random image of the same frozen label (LatteCLIP); "
-            "false: always the text of the group drawn for this image"
+            "true: each step uses the text of a random group with the image's zero-shot label "
+            "(LatteCLIP); false: always the text of the group drawn for this image"
         ),
     )
     correct: int | None = Field(
         default=None,
         ge=0,
         description=(
-            "so many images of a group are truly of its class, the others are not: reads labels of "
-            "training images, so the recipe needs oracle: true; none: groups by frozen pseudo-label"
+            "number of images in a group that truly belong to its class; all other images do not. "
+            "This reads labels of training images, so the recipe needs oracle: true; none: groups "
+            "by zero-shot label"
         ),
     )
     groups_per_class: int | None = Field(
         default=None,
         ge=1,
         description=(
-            "groups drawn of each class, which its images share: so many texts a class; none: a "
-            "group for each image (LatteCLIP)"
+            "number of groups per class, which the images of the class share; none: one group per "
+            "image (LatteCLIP)"
         ),
     )
     samples: int = _samples()
@@ -265,7 +266,7 @@ class ImageDescription(AskedDescription[ImageT]):
 
 
 class GroupDescription(AskedDescription[GroupT]):
-    """Common description of several images of one zero-shot label (LatteCLIP, section 3.1).
+    """Description of what several images of one zero-shot label share (LatteCLIP, section 3.1).
 
     Example:
         >>> from latte.api import GroupDescription, GroupOptions

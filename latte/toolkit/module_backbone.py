@@ -21,10 +21,10 @@ _LARGEST_LOGIT_SCALE = math.log(100)
 
 
 class ModuleBackbone(Backbone):
-    """Backbone around `model`, frozen at first; subclasses encode, save, and name groups.
+    """Backbone around one torch module, frozen at first; subclasses encode, save and list groups.
 
-    The module has a parameter `logit_scale`, the logarithm of the logit scale, and, if it is a
-    sigmoid model, a parameter `logit_bias`. Dropout is active only while a gradient is recorded and
+    The module has a parameter `logit_scale`, which is the logarithm of the logit scale. A sigmoid
+    model also has a parameter `logit_bias`. Dropout is active only while a gradient is recorded and
     parameters train. BatchNorm statistics are constant: on small unlabelled batches they would
     drift away from the pretrained ones.
 
@@ -51,11 +51,11 @@ class ModuleBackbone(Backbone):
 
     @abstractmethod
     def architecture(self) -> Any:
-        """Return what determines the outputs beside weights and pixel format, as JSON data."""
+        """Return JSON data that determine the outputs together with weights and pixel format."""
 
     @abstractmethod
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Return the parameters of `group` by name, in the model's order; none for `none`.
+        """Return the parameters of `group` by name, in the model's order; empty for `none`.
 
         Raises `LatteError` if the model has no such parameters.
         """
@@ -159,7 +159,7 @@ class ModuleBackbone(Backbone):
             ) from error
 
     def choose_mode(self) -> None:
-        """Turn dropout on while parameters train with gradient, else off; call it to encode."""
+        """Turn dropout on if parameters train with gradient, else off; call it before encoding."""
         training = self._trains and torch.is_grad_enabled()
         if self.model.training == training:
             return

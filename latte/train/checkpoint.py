@@ -30,7 +30,7 @@ _FILE = "state.safetensors"
 def save_and_broadcast(
     folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> None:
-    """Save a checkpoint in the main process, and send its prototypes and labelers to all others.
+    """Save a checkpoint in the main process; copy prototypes and labelers to all processes.
 
     GPUs add in no fixed order, so the last bits of prototypes differ between processes. After this
     call they are equal, so a resumed run has the same bits as a run that never stopped.
@@ -48,7 +48,7 @@ def save_and_broadcast(
 def resume(
     folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> int:
-    """Load the newest checkpoint that the main process can read, in all processes.
+    """Load, in all processes, the newest checkpoint that the main process can read.
 
     The step of the checkpoint is returned, or 0 if there is none.
     """
@@ -95,7 +95,7 @@ def load_checkpoint(
 ) -> int:
     """Restore the newest undamaged checkpoint, and return its step; 0 if there is none.
 
-    If `only` is given, no checkpoint of another step is restored.
+    If `only` is given, only the checkpoint of that step may be restored.
     """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:

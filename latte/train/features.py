@@ -87,7 +87,7 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the features to save for later steps, as new weights cannot compute them again."""
+        """Return the features that later steps use; changed weights cannot compute them again."""
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]
@@ -131,7 +131,7 @@ def description_features(
     cached: CachedTexts | None,
     step: int,
 ) -> list[Tensor]:
-    """Return unit features (B, D) for each column, a description's name with B text indices.
+    """Return unit features (B, D) for each column: a description's name and B text indices.
 
     The indices (B,) refer to the unique texts of `bank`. All columns that are encoded in this step
     are encoded together by `texts`. All other columns are looked up together in `cached`.

@@ -176,7 +176,7 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner with a copy of the frozen CLIP, of which the group `trainable` trains."""
+    """Return a learner: a copy of the frozen CLIP, in which the group `trainable` is trained."""
     backbone = frozen.fork()
     parameters = backbone.train_only(trainable)
     return Learner(

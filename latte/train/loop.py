@@ -84,7 +84,7 @@ def train(training: Training, progress: Progress) -> None:
 
 
 def _notes(learner: Learner) -> Iterator[str]:
-    """Yield sentences about the learner's backbone; all losses of latte are softmax losses."""
+    """Yield the backbone's notes, and a warning if a sigmoid model trains with a softmax loss."""
     yield from learner.backbone.notes
     if learner.parameters and learner.backbone.logit_bias is not None:
         yield _SIGMOID

@@ -63,7 +63,7 @@ def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextM
 def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
     """Return the context manager for encoding without gradient.
 
-    A CPU encodes in fp32 with every setting, so the features of a model do not depend on it.
+    A CPU encodes in fp32 with every setting, so a model's features do not depend on the setting.
     """
     return nullcontext() if device.type == "cpu" else forward_in(arithmetic, device)
 
@@ -71,7 +71,7 @@ def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContext
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
     """Return the context manager for `backward`.
 
-    It selects fp32 or TF32 again; autocast needs none, as autograd has recorded its casts.
+    It selects fp32 or TF32 again. Autocast is not entered again: autograd has recorded its casts.
     """
     match arithmetic:
         case "fp32":
@@ -111,9 +111,9 @@ def _read_modes() -> _Modes:
 
 
 def _write_modes(modes: _Modes) -> None:
-    """Set torch's modes by their older names too, which raise an error if they do not agree.
+    """Set torch's modes by their old names and, since torch 2.9, by their new names.
 
-    Torch 2.9 introduced the newer names.
+    Torch raises an error if the two do not agree.
     """
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
@@ -176,7 +176,7 @@ class LossScaler:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors of `state`; raises `KeyError` for those of another arithmetic."""
+        """Restore the tensors of `state`; raise `KeyError` if they are of another arithmetic."""
         if not self.enabled:
             return
         restored = self._scaler.state_dict()

@@ -24,7 +24,7 @@ class CoopOptions(SourceOptions):
 
 
 class CoopDataset(SplitDataset[CoopOptions]):
-    """Dataset of the images in a split file, below a folder; the recipe names both."""
+    """Dataset of images below a folder that a split file lists; the recipe names both."""
 
     def __init__(self, options: CoopOptions, context: Context) -> None:
         file = existing_file(context.path(options.split), "dataset.split")

@@ -49,8 +49,8 @@ class FolderOptions(SourceOptions):
     )
     follow_links: bool = Field(
         default=False,
-        description="allow a describer on another machine to get images outside root that links "
-        "in root lead to; on this machine links are always followed",
+        description="true: images outside root, to which links in root lead, may be sent to a "
+        "describer on another machine; on this machine links are always followed",
     )
 
 

@@ -25,7 +25,7 @@ class ListOptions(SourceOptions):
 
     images: PathText = Field(description="CSV or JSONL file that names the training images")
     root: PathText | None = Field(
-        default=None, description="where relative paths start; default: the folder of each file"
+        default=None, description="folder of relative paths; default: the folder of each file"
     )
     classes: ClassNames
     evaluation: PathText | None = Field(
@@ -34,8 +34,8 @@ class ListOptions(SourceOptions):
     path_column: str = Field(default="path", description="column that holds an image's path")
     class_column: str = Field(
         default="class",
-        description="column with the true class: needed in evaluation; in images, where present, "
-        "only shown in reports",
+        description="column with the true class. The file evaluation must have it; in the file "
+        "images it is optional and only shown in reports",
     )
 
 

@@ -1,4 +1,4 @@
-"""Describer `phrases`: a sentence of the phrases in a bank that the frozen CLIP ranks first.
+"""Describer `phrases`: makes a sentence of a bank's phrases that the frozen CLIP ranks first.
 
 A bank is a text file with sections and one phrase per line.
 """
@@ -242,7 +242,8 @@ _DROPPED_FIRST = (
 def sentence(found: Mapping[str, Sequence[str]], words: int) -> str:
     """Return a sentence of at most `words` words from each section's phrases, the best first.
 
-    "a red metal guitar, like a violin or a cello, smooth and glossy, in a concert hall."
+    For example: "a red metal guitar, like a violin or a cello, smooth and glossy, in a concert
+    hall."
     """
     chosen = {section: list(phrases) for section, phrases in found.items()}
     text = _render(chosen)

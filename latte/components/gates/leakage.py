@@ -87,7 +87,7 @@ class NameFinder:
             if head:
                 lengths[head[0]].add(len(head) + 1)
         self._lengths = {word: sorted(found, reverse=True) for word, found in lengths.items()}
-        """Lengths, in words, of names of several words, by first word, longest first."""
+        """Lengths in words of the names with several words, by first word, longest first."""
         self._single: dict[str, frozenset[str]] = {}
         """Cache of classes by word, because texts share most of their words."""
 

@@ -9,7 +9,7 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 def folded(text: str) -> str:
-    """Return `text` for comparisons: case-folded, without compatibility forms or curly quotes."""
+    """Return `text` for comparisons: case-folded, in Unicode form NFKC, with plain apostrophes."""
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

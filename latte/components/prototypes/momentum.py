@@ -60,7 +60,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         return Supervision(stream, targets, self.classifier())
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """Return mixed descriptions u (B, D), in the prototypes' dtype to keep small changes."""
+        """Return mixed descriptions u (B, D), in the dtype of prototypes to keep small changes."""
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)

@@ -108,7 +108,7 @@ def folder_class_name(folder: Path) -> str:
 
 
 def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
-    """Return the stripped names without blank ones; `names` are pairs of a name and its place.
+    """Return the names that are not blank, stripped; `names` are pairs of a name and its place.
 
     Raises `LatteError` for a repeated name, or fewer than two names.
     """

@@ -1,4 +1,4 @@
-"""Files of folders that are not read as images, counted for messages to users."""
+"""Counts of files in image folders that are not read as images, for messages to users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 6
 
 
 class LeftOut:
-    """Files that are not read as images: some look like images, by suffix or content.
+    """Counts of files that are not read as images, some of which look like images.
 
     Example:
         >>> from pathlib import Path
@@ -32,7 +32,7 @@ class LeftOut:
         self._example = {"unread": "", "misnamed": ""}
 
     def add(self, path: Path) -> None:
-        """Add a file without an image suffix that is read; its content is looked at."""
+        """Count a file that its suffix excludes; its first bytes may show that it is an image."""
         suffix = path.suffix.lower() or "without suffix"
         if suffix in UNREAD_SUFFIXES:
             self._unread[suffix] += 1

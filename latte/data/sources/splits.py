@@ -143,7 +143,7 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         root: Path,
         spell: Callable[[str], str],
     ) -> None:
-        """Read `splits` of `file`, which messages name; `spell` converts their class names."""
+        """Use the `splits` of `file`, whose name messages show; `spell` converts class names."""
         self._file, self._root = file, root
         self._train, self._test = splits["train"] + splits["val"], splits["test"]
         names = splits.names_by_label()

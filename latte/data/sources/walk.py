@@ -48,7 +48,7 @@ def iterate_images(
     unlisted: Callable[[LatteError], None] | None = None,
     left_out: LeftOut | None = None,
 ) -> Iterator[Path]:
-    """Yield the files of `files_below` that are read as images; add the others to `left_out`."""
+    """Yield files of `files_below` that are read as images; add all other files to `left_out`."""
     for path in files_below(root, unlisted):
         if is_image_name(path):
             yield path
@@ -71,7 +71,7 @@ def list_folders(root: Path) -> list[Path]:
 
 
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
-    """Yield everything visible below `root` but folders; folders that links lead to come last.
+    """Yield all entries below `root` that are neither hidden nor folders; linked folders come last.
 
     The entries of a folder, files and sub-folders together, are visited in name order. A folder
     with more than 10,000 entries is sorted in chunks of 10,000, to bound the memory. `unlisted` is

@@ -14,11 +14,11 @@ class FlypOptions(Options):
 
     templates: tuple[str, ...] = Field(
         default=(),
-        description="names of the descriptions to draw from; none: every description of the "
-        "recipe, and without any the dataset's template",
+        description="names of the descriptions from which texts are drawn; none: all descriptions "
+        "of the recipe or, if it has none, the dataset's template",
     )
     refresh: Literal["epoch", "step"] = Field(
         default="step",
-        description="when the classifier, which gives `current` labels and is evaluated, is "
-        "encoded again; epoch saves encoding every class in every step",
+        description="when the classifier is encoded again; it gives `current` labels and is "
+        "evaluated. epoch: not every step encodes every class",
     )

@@ -44,7 +44,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         self._steps = 0
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Replace the class texts (C, D) by newly encoded ones, which may have a gradient."""
+        """Use newly encoded features (C, D) of the class texts, which may have a gradient."""
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
@@ -90,7 +90,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
             )
 
     def _draw(self, stream: LabelStream, templates: int) -> Tensor:
-        """Return one random template index per image (B,), by the seed, the step and the stream."""
+        """Return one random template index per image (B,), drawn by seed, step and label stream."""
         purpose = f"flyp {self.context.seed} {self._steps} {stream.name}".encode()
         seed = int.from_bytes(hashlib.blake2b(purpose, digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed)

@@ -22,7 +22,7 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """Return the names in `classes` or of the label column, with spaces in place of `_`."""
+        """Return the names in `classes`, or else those of the label column with `_` as space."""
         names = self.options.classes
         if names is None:
             table = self._train if self._evaluation is None else self._evaluation
@@ -48,7 +48,7 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
         return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
-        """Return the images of the split `train`, in the order of rows and ids."""
+        """Return the images of the split `train`, in the order of rows, which is that of ids."""
         return self._training
 
     def evaluation_images(self) -> Sequence[LabelledImage]:

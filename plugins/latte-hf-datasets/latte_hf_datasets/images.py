@@ -17,7 +17,7 @@ _SIGNATURES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF
 def references(
     table: Any, column: str, split: str, folder: Path, allowed: Sequence[Path]
 ) -> list[ImageReference]:
-    """Return one image reference per row, whose id is the split and the row number.
+    """Return one image reference per row; its id consists of the split and the row number.
 
     No label is read. An embedded image is copied once to `folder`; the hash of its content is the
     file name. A path in the table must be below one of the folders `allowed`: the table is

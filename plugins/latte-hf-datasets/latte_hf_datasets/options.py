@@ -21,21 +21,21 @@ class HuggingFaceOptions(SourceOptions):
     revision: str | None = Field(
         default=None, description="with repository: the commit (or tag) on the hub; needed"
     )
-    config: str | None = Field(default=None, description="the configuration, where there are some")
+    config: str | None = Field(default=None, description="the configuration, if there are several")
     train: str = Field(default="train", description="the split to adapt to")
     evaluation: str | None = Field(default="test", description="the labelled split, or none")
     image: str = Field(default="image", description="the column with images")
     label: str = Field(
-        default="label", description="the column with labels; of train it is only reported"
+        default="label", description="the column with labels; in train, for reports only"
     )
     files: PathText | None = Field(
         default=None,
-        description="folder in which images may lie that rows name by path; without it, those "
-        "below path and in the library's cache",
+        description="folder of images that rows name by path; without it, such images must be "
+        "below path or in the library's cache",
     )
     classes: tuple[str, ...] | None = Field(
         default=None,
-        description="class names in label order; without them, those that the label column knows",
+        description="class names in label order; without them, the label column's own names",
     )
 
     @model_validator(mode="after")

@@ -36,7 +36,7 @@ SIZES = ((500, 375), (375, 500), (640, 480), (400, 400))
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Time all batch sizes in each repetition, so that other load slows all of them alike."""
+    """Time all batch sizes in each repetition, so that other programs slow all of them alike."""
     arguments = parse(given)
     sizes = [int(size) for size in arguments.batch_sizes.split(",")]
     replica, questions = prepare(arguments)

@@ -132,7 +132,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         ask: Ask[AnswerT],
         letters: Sequence[str] | None = None,
     ) -> list[AnswerT]:
-        """Return one answer per request, in batches by `ask`; `letters` are those of choices."""
+        """Return one answer per request, asked in batches; `letters` has each choice's letters."""
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()

@@ -124,7 +124,7 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
 
 
 def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]:
-    """Return the loading arguments for quantised weights or weights on all GPUs, else none."""
+    """Return extra loading arguments for quantised weights and for weights on all GPUs."""
     placed: dict[str, Any] = {}
     if options.placement == "spread":
         _require("accelerate", "placement: spread", "spread")

@@ -29,7 +29,7 @@ class LlavaOptions(Options):
     revision: str | None = Field(
         default=None, description="branch, tag or commit of a model of the hub; null: its newest"
     )
-    max_new_tokens: int = Field(default=77, ge=1, description="tokens that a text has at most")
+    max_new_tokens: int = Field(default=77, ge=1, description="largest number of tokens of a text")
     temperature: float = Field(
         default=0.0, ge=0.0, description="0: the likeliest token each time; above: texts vary"
     )
@@ -37,7 +37,8 @@ class LlavaOptions(Options):
         default=1.0,
         gt=0.0,
         le=1.0,
-        description="with a temperature: sample among the likeliest tokens of this joint share",
+        description="above temperature 0: sample among the likeliest tokens whose probabilities "
+        "add up to this value",
     )
     resolution: Resolution = Field(
         default="thumbnail",
@@ -54,11 +55,11 @@ class LlavaOptions(Options):
         description="4bit or 8bit: quantise the weights with bitsandbytes, to save GPU memory",
     )
     batch_size: int = Field(
-        default=16, ge=1, description="questions in one pass; halved when memory does not suffice"
+        default=16, ge=1, description="questions per batch; halved if memory does not suffice"
     )
     devices: Literal["auto"] | list[str] = Field(
         default="auto",
-        description="auto: all GPUs where the run uses one, else the run's device; or a list such "
+        description="auto: all GPUs if the run uses a GPU, else the run's device; or a list such "
         'as ["cuda:0", "cuda:1"]',
     )
     placement: Placement = Field(
@@ -71,6 +72,6 @@ class LlavaOptions(Options):
     )
     images: GroupImages = Field(
         default="auto",
-        description="how a group is shown; grid: as one image; separate: as so many images; "
-        "auto: separate for models that were made for several images",
+        description="how a group is shown. grid: all images in one; separate: each image by "
+        "itself; auto: separate for models that were trained on several images",
     )

@@ -78,7 +78,7 @@ class Replica:
 
     @torch.inference_mode()
     def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
-        """Return the weight of each letter of `question.letters` as the first token of its answer.
+        """Return, per question, the weight of each of its letters as first token of the answer.
 
         The weights are probabilities of the next token, relative to all letters of the question. A
         letter with and without a leading space is two tokens, whose probabilities are added. Also
@@ -100,7 +100,7 @@ class Replica:
 
     @cached_property
     def _letters(self) -> dict[str, list[int]]:
-        """Token ids of each letter: the letter alone, or after a space."""
+        """Token ids of each letter: of the letter alone, and of the letter after a space."""
         tokenizer = self._processor.tokenizer
         ids: dict[str, list[int]] = {letter: [] for letter in ascii_uppercase}
         for id_, token in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))):

@@ -16,20 +16,20 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="tensorboard",
             target="latte_loggers.tensorboard:TensorBoardReporter",
             options="latte_loggers.options:TensorBoardOptions",
-            summary="figures of training and evaluation as TensorBoard event files",
+            summary="metrics of training and evaluation as TensorBoard event files",
         ),
         ComponentSpec(
             kind="reporter",
             name="wandb",
             target="latte_loggers.wandb:WandbReporter",
             options="latte_loggers.options:WandbOptions",
-            summary="the same to Weights & Biases; offline unless the recipe says otherwise",
+            summary="the same metrics for Weights & Biases; offline by default",
         ),
         ComponentSpec(
             kind="reporter",
             name="trackio",
             target="latte_loggers.trackio:TrackioReporter",
             options="latte_loggers.options:TrackioOptions",
-            summary="the same to Trackio's database on this machine",
+            summary="the same metrics in Trackio's database on this machine",
         ),
     )

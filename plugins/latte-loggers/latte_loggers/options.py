@@ -13,7 +13,7 @@ class TensorBoardOptions(Options):
     """Options of `tensorboard`, which writes event files to `tensorboard/` of the run folder."""
 
     flush_seconds: int = Field(
-        default=30, ge=1, description="figures reach the disk after so many seconds at the latest"
+        default=30, ge=1, description="largest number of seconds before metrics are written to disk"
     )
 
 
@@ -25,7 +25,7 @@ class WandbOptions(Options):
     mode: Literal["offline", "online"] = Field(
         default="offline",
         description="offline: files in the run folder that `wandb sync` uploads when you like; "
-        "online: figures and recipe leave this machine while the run goes on",
+        "online: metrics and recipe are sent to W&B during the run",
     )
     tags: tuple[str, ...] = Field(default=(), description="tags of the run")
 

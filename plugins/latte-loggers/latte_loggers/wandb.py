@@ -59,7 +59,7 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         wandb.teardown()
 
     def files(self, folder: Path) -> list[Path]:
-        """Return the folders that `wandb sync` reads, or online W&B's local copies."""
+        """Return the files that `wandb sync` reads; online, W&B's local copies."""
         return sorted((folder / "wandb").glob("*run-*/*.wandb"))
 
 

@@ -23,6 +23,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="prototype-gallery",
             target="latte_multiproto.report:PrototypeGallery",
             options="latte_multiproto.options:GalleryOptions",
-            summary="one page: each class's prototypes, what is near them, how the class varies",
+            summary="one page: each class's prototypes, their nearest images, the class's variance",
         ),
     )

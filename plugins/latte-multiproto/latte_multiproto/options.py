@@ -19,17 +19,17 @@ class MultiMomentumOptions(Options):
         default=0.99,
         ge=0.0,
         le=1.0,
-        description="share of the prototype that a target keeps (1 - alpha of the paper)",
+        description="weight of the old prototype in a target (1 - alpha in the paper)",
     )
     mixer: Literal["dynamic", "mean"] = Field(
         default="dynamic",
-        description="dynamic: descriptions count by their weight times their margin between the "
-        "two nearest classes; mean: by their weight alone",
+        description="how texts are averaged. dynamic: by the description's weight times the text's "
+        "margin between its two nearest classes; mean: by the description's weight alone",
     )
     margins: Literal["current", "epoch_start"] = Field(
         default="current",
-        description="prototypes that margins are measured against: those of now, or those at "
-        "the start of the epoch as in the released code",
+        description="prototypes for the margins: the current ones, or those at the start of the "
+        "epoch as in the released code",
     )
     normalize_targets: bool = Field(
         default=False,
@@ -37,8 +37,8 @@ class MultiMomentumOptions(Options):
     )
     initialise: Literal["descriptions", "groups", "template"] = Field(
         default="descriptions",
-        description="descriptions, groups: the template moved towards clusters of what was "
-        "written about the class's images or groups; template: moved in random directions",
+        description="descriptions, groups: the template is moved towards clusters of the texts "
+        "about the class's images or groups; template: it is moved in random directions",
     )
     description: str | None = Field(
         default=None,
@@ -48,22 +48,22 @@ class MultiMomentumOptions(Options):
     weight: float = Field(
         default=0.5,
         ge=0.0,
-        description="how far the first prototypes are from the template: template + weight x "
+        description="weight of the cluster centre in the first prototypes: template + weight x "
         "cluster centre, both of unit length",
     )
     spread: float = Field(
         default=0.1,
         gt=0.0,
         le=1.0,
-        description="length of the random step by which a prototype parts from the one that it "
-        "is made from",
+        description="length of the random step between a prototype and the vector from which it "
+        "is made",
     )
     floor: float = Field(
         default=0.1,
         ge=0.0,
         le=0.5,
-        description="a prototype that images choose less often than this share of an even share "
-        "is placed beside the class's most used one before the next epoch; 0: never",
+        description="smallest use of a prototype, relative to equal use of all; a less used one "
+        "is placed beside the class's most used prototype before the next epoch; 0: never",
     )
 
 

@@ -151,7 +151,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     @torch.no_grad()
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Re-seed rarely chosen prototypes and store all prototypes, from which margins follow."""
+        """Re-seed rarely chosen prototypes; then store all, for `margins: epoch_start`."""
         self._reseed()
         self._usage = self._usage / 2
         self._rounds += 1

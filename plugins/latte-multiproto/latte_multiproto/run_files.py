@@ -81,7 +81,7 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def _said(described: Mapping[str, Any]) -> Sequence[str | None]:
-    """Return the texts of one description: several for several prompts or samples, else one."""
+    """Return one description's texts as a list, also if the file has a single text."""
     return described["texts"] if "texts" in described else [described["text"]]
 
 

@@ -1,4 +1,4 @@
-"""Choices from replies: the probabilities of the letters where a server sends log probabilities."""
+"""Read choices from replies: probabilities of letters, if the server sends log probabilities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AROUND = " \t\n(.:)"
 
 
 def read_choice(request: ChoiceRequest, answer: Answer) -> Choice | Refusal:
-    """Return the probabilities of the letters, or 1 for the written letter if there are none.
+    """Return the letters' probabilities; without log probabilities, 1 for the written letter.
 
     A letter that is not among the server's most probable tokens gets probability 0. An answer that
     is no letter is a refusal, even if a letter was among the probable tokens.
@@ -51,7 +51,7 @@ def _token(letter: str, text: str, tokens: tuple[Token, ...]) -> Token | None:
 
 
 def _alternatives(token: Token) -> Iterator[tuple[str, float]]:
-    """Yield letter and probability of each token that could have stood there."""
+    """Yield the stripped text and the probability of `token` and of each alternative to it."""
     for text, logprob in {token.text: token.logprob, **token.alternatives}.items():
         if not math.isnan(logprob):
             yield text.strip(_AROUND), math.exp(min(logprob, 0.0))

@@ -30,7 +30,7 @@ from latte_openai.keys import masked, masked_reply, read_key
 from latte_openai.options import OpenAIOptions, is_loopback
 
 _FIRST_RETRIES = 2
-"""Number of retries until a first request is answered: the server is probably not running."""
+"""Number of retries if the server has never answered: it is probably not running."""
 ReplyT = TypeVar("ReplyT")
 
 

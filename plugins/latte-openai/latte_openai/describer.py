@@ -23,7 +23,7 @@ VERSION = 1
 """Part of the fingerprint; increase it when equal options lead to other requests or texts."""
 
 _BATCHES = 4
-"""Batch size divided by concurrency; larger values leave fewer slots idle as a batch ends."""
+"""Batch size divided by concurrency; with larger values, fewer slots are idle between batches."""
 
 
 class OpenAIDescriber(Describer[OpenAIOptions]):
@@ -66,8 +66,8 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     def fingerprint(self) -> str:
         """Return a hash of the model and all options that change texts.
 
-        The address and the retries do not enter. If the options name no model, the server is asked
-        for the one that it serves.
+        The address and the retries are not part of the hash. If the options name no model, the
+        server is asked for the one that it serves.
         """
         settings = _settings(self.options)
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
@@ -177,7 +177,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _complete(self, fields: dict[str, Any], choosing: bool) -> Answer:
         """Return the answer to `fields`; a choice asks for log probabilities too.
 
-        They are not asked for again after a request succeeded only without them.
+        If a request succeeded only without log probabilities, later choices do not ask for them.
         """
         if choosing and self._logprobs:
             with suppress(RejectedError):

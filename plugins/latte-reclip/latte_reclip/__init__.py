@@ -23,6 +23,6 @@ def latte_components() -> Iterable[ComponentSpec]:
             name="masked-cross-entropy",
             target="latte_reclip.loss:MaskedCrossEntropy",
             options="latte_reclip.options:MaskedCrossEntropyOptions",
-            summary="cross-entropy over all classes; samples count by their weight",
+            summary="cross-entropy over all classes, weighted per image",
         ),
     )

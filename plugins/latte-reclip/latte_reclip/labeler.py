@@ -50,7 +50,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Label every learner's images and return its class centroids as its classifier.
+        """Label all images per learner; return each learner's class centroids as its classifier.
 
         A centroid is the unit mean of all nodes with the label, images and texts. It is computed
         from the features before projection. Raises `LatteError` if the texts reach no image.
@@ -95,7 +95,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return found.labels[classes:].cpu(), reached
 
     def _counted(self, reached: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return each learner's weights (N,): 1 for the images that count, otherwise 0."""
+        """Return each learner's weights (N,): 1 for images that training uses, otherwise 0."""
         if not self.options.agreement:
             return {name: one.float() for name, one in reached.items()}
         opinions = torch.stack(list(self._labels.values()))

@@ -12,17 +12,18 @@ from latte.api import Options
 class LabelPropagationOptions(Options):
     """Options of label propagation; the defaults are those of ReCLIP."""
 
-    neighbours: int = Field(default=20, ge=1, description="nearest neighbours a node is linked to")
+    neighbours: int = Field(default=20, ge=1, description="nearest neighbours per node")
     alpha: float = Field(
-        default=0.99, ge=0.0, lt=1.0, description="share of a node's score that its neighbours give"
+        default=0.99, ge=0.0, lt=1.0, description="share of a node's score from its neighbours"
     )
     iterations: int = Field(
         default=20,
         ge=1,
-        description="steps of conjugate gradients at most; also how many links a class can reach",
+        description="largest number of conjugate gradient steps, and of links over which a class "
+        "spreads",
     )
     tolerance: float = Field(
-        default=1e-6, ge=0.0, description="length of the residual at which a class is solved"
+        default=1e-6, ge=0.0, description="length of the residual at which the solver stops"
     )
     projection: bool = Field(
         default=True, description="leave out the direction that all class texts share"
@@ -30,13 +31,13 @@ class LabelPropagationOptions(Options):
     cut_dim: int = Field(
         default=768,
         ge=2,
-        description="directions of the class texts that count, the shared one included; "
-        "ReCLIP's authors use 250 for more than 500 classes",
+        description="number of directions of the class texts that are used, including the shared "
+        "one; ReCLIP's authors use 250 for more than 500 classes",
     )
     agreement: bool = Field(
         default=True,
-        description="only images that all learners label alike count; false: each learner "
-        "trusts its own labels",
+        description="true: images that learners label differently have weight 0; false: each "
+        "learner uses its own labels",
     )
 
 
@@ -50,7 +51,7 @@ class MaskedCrossEntropyOptions(Options):
     )
     normalization: Literal["weights", "published"] = Field(
         default="weights",
-        description="weights: the mean over what counts; published: the mean over the batch "
-        "divided by the sum of weights again, as the released code does for its visual learner, "
-        "which makes its gradient smaller by the batch size",
+        description="weights: the mean, weighted by image; published: the mean over the batch, "
+        "divided again by the sum of weights, as in the released code for the visual learner; "
+        "its gradient is then smaller by the batch size",
     )

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from latte.api import GroupOptions, ImageOptions
 
-ASKED = "what the describer is asked, or a list of questions; {class} is the frozen pseudo-label"
-COUNTS = "how much its texts count where prototypes mix descriptions"
+ASKED = "question to the describer, or a list of questions; {class} is the zero-shot label"
+COUNTS = "weight of its texts if prototypes mix several descriptions"
 
 
 class SceneOptions(ImageOptions):
@@ -22,7 +22,7 @@ class SceneOptions(ImageOptions):
 
 
 class ObjectsOptions(ImageOptions):
-    """Options of `objects`, which asks for all objects, as the class may be a smaller one."""
+    """Options of `objects`, which asks for all objects, as the class may be a small object."""
 
     prompt: str | tuple[str, ...] = Field(
         default="List the objects in the photo, the largest first, less than 20 words.",

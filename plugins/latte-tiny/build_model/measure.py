@@ -89,7 +89,7 @@ def zero_shot(model: Model, split: Path, root: Path, template: str, part: str) -
 
 
 def retrieval(model: Model, captions: Path, images: Path, part: str) -> None:
-    """Print Flickr8k retrieval with each image's first caption, both ways, for 1,000 images."""
+    """Print recall in both directions, for 1,000 images of Flickr8k and their first captions."""
     from .corpus import caption_split, read_captions
 
     table = read_captions(captions)

@@ -31,7 +31,7 @@ class Stamp:
 
 
 def find_stamps(folder: Path) -> list[Stamp]:
-    """Return all stamps with an English name, which starts the text file beside the picture."""
+    """Return all stamps with a name, with which the text file beside the picture starts."""
     stamps = []
     for path in sorted(folder.rglob("*.png")):
         text = path.with_suffix(".txt")

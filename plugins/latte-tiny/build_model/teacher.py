@@ -53,7 +53,7 @@ def encode(texts: list[str], batch: int = 256) -> Tensor:
 
 
 def cached(texts: list[str], path: Path) -> Tensor:
-    """Return `encode(texts)`, cached in `path`; raise an error if the cache is of other texts."""
+    """Return `encode(texts)`, cached in `path`; raise an error if `path` is for other texts."""
     if path.exists():
         kept = torch.load(path, weights_only=True)
         if kept["texts"] != texts:

@@ -28,12 +28,12 @@ _BELOW_MIN_MARGIN = 0.55
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
-    """Guard that accepts the candidate fully, half or not at all, by two signals without labels.
+    """Guard that accepts the adapted classifier fully, half or not at all, without labels.
 
-    The signals are the stability of the anchored mixture on the frozen features, and the relative
-    margin of the best class. In addition, the candidate's labels must agree with the mixture's
-    more than the zero-shot labels do. This checks recipes that train against the structure of the
-    frozen features.
+    Two signals decide: the stability of the anchored mixture on the frozen features, and the
+    relative margin of the best class. In addition, the adapted classifier's labels must agree with
+    the mixture's labels more than the zero-shot labels do. For recipes that train, this compares
+    the adapted labels with clusters of the frozen features.
     """
 
     @torch.no_grad()

@@ -28,7 +28,7 @@ _LEAST_VARIANCE = 0.01
 _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; a larger number would change nothing."""
 _CORRECTION = 10.0
-"""Number of images that an image counts as whose class a person gave."""
+"""Number of images that an image counts as if a person gave its class."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ def fit_mixture(
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere. Such an image keeps
     its class throughout, and counts as ten images in its class's mean, in the variances and as a
-    neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels. Its
-    class's logits gain (1 - r) times what its images lack, on average, to their largest text logit.
+    neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels. The
+    logits of this class are raised by (1 - r) times the mean gap, over its given images, between
+    an image's largest text logit and its text logit of this class.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -132,7 +133,7 @@ class _Fixed:
         return posteriors.index_copy(0, self.rows, self.classes)
 
     def lift(self, text: Tensor) -> Tensor:
-        """Return what the given images lack to their largest text logit, a mean per class (C,)."""
+        """Return per class (C,) the mean gap of given images: largest text logit minus own one."""
         given, classes = text[self.rows], self.classes
         lacks = given.amax(dim=1) - (given * classes).sum(dim=1)
         return classes.T @ lacks / classes.sum(dim=0).clamp_min(1)

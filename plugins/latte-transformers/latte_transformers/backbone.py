@@ -45,7 +45,7 @@ class Processor:
     def tokens(self, texts: Sequence[str], *, masked: bool) -> dict[str, Tensor]:
         """Return the tokenizer's tensors (M, L) of M texts, padded to the context length L.
 
-        If `masked`, they include the attention mask, which other models may do without.
+        If `masked`, they always include the attention mask, else only if the tokenizer returns it.
         """
         found = self.tokenizer(
             list(texts),
@@ -204,7 +204,7 @@ def _without(data: Any, names: Sequence[str]) -> Any:
 
 
 def _tokenizer_data(tokenizer: Any) -> Any:
-    """Return what determines a tokenizer's output, without its state of the last call."""
+    """Return what determines a tokenizer's output, without the state of its last call."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return tokenizer.get_vocab()

@@ -19,7 +19,7 @@ _CONFIG = "config.json"
 _LAYERS = "num_hidden_layers"
 _MOST_LAYERS = 1000
 _LARGEST = 2**20
-"""Largest number in a configuration: untrusted ones could fill the memory otherwise."""
+"""Largest number in a configuration; larger ones from untrusted files could fill the memory."""
 _WEIGHTS = "*.safetensors"
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 

@@ -10,7 +10,7 @@ from latte.api import IsPath, Options
 
 
 class TransformersOptions(Options):
-    """The checkpoint."""
+    """Options of the backbone `transformers`: the checkpoint and its revision."""
 
     model: Annotated[str, IsPath(r"(?P<path>[.~/].*)")] = Field(
         min_length=1,

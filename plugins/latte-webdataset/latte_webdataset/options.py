@@ -23,7 +23,7 @@ class WebDatasetOptions(SourceOptions):
         default="test", description=f"shards of the labelled images, or none: {_SHARDS}"
     )
     classes: str = Field(
-        default="classnames.txt", description="text file below root with one class name a line"
+        default="classnames.txt", description="text file below root with one class name per line"
     )
     images: tuple[str, ...] = Field(
         default=("jpg", "jpeg", "png", "webp"),

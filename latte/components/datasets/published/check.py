@@ -38,7 +38,7 @@ class Finding:
 
 
 def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
-    """Check the folder `root` and return findings in the order of their fixes; open no image."""
+    """Check the folder `root` without opening images; return findings, the first to fix first."""
     if not is_folder(root):
         return [Finding("error", f"no such folder: {root}", _how_to_get(facts, root))]
     absent = missing(facts, root, split)
@@ -212,7 +212,7 @@ PART = ".part"
 
 
 def leftovers(root: Path, *, needed: bool) -> Iterator[Finding]:
-    """Yield findings about archives in `root`; if `needed`, also about those to unpack."""
+    """Yield findings about incomplete and damaged archives; if `needed`, also those to unpack."""
     for entry in visible_entries(root):
         path = root / entry.name
         if entry.name.endswith(PART):
@@ -229,7 +229,7 @@ def _archive(path: Path, *, needed: bool) -> Iterator[Finding]:
 
 
 def readable_archive(path: Path) -> bool:
-    """Return True if a ZIP's end record or a TAR's first member is valid; read no more."""
+    """Return True if a ZIP's end record or a TAR's first member is valid, reading nothing else."""
     if path.suffix == ".zip":
         return zipfile.is_zipfile(path)
     try:

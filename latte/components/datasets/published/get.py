@@ -37,7 +37,7 @@ _DAMAGED = (
 _MOST_TIMES = 100
 
 _ALWAYS_FINE = 1 << 30
-"""Size in bytes; an archive is refused if it unpacks to more, and to over 100 times its size."""
+"""Size in bytes; larger unpacked content is refused if it exceeds 100 times the archive's size."""
 
 _UNPACKING = ".unpacking"
 """Folder for unpacking, inside the dataset's folder, so that moving a file is a rename."""

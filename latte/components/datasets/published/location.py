@@ -85,7 +85,7 @@ def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits
 
 
 def variant_lists(root: Path) -> list[Path]:
-    """Return FGVC-Aircraft's lists: class names; per split, image ids with class names."""
+    """Return FGVC-Aircraft's list files: one of class names, then one per split with image ids."""
     return [root / VARIANTS, *(_list_of(root, split) for split in Splits.NAMES)]
 
 

@@ -113,7 +113,7 @@ def image_folders(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def flowers(facts: Facts, root: Path) -> list[Labelled]:
-    """Read labels, from 1, in `imagelabels.mat` and class names in `cat_to_name.json`.
+    """Read labels, counted from 1, in `imagelabels.mat`, and class names in `cat_to_name.json`.
 
     If `cat_to_name.json` is missing, use torchvision's class names, which are the same.
     """
@@ -128,9 +128,9 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def pets(root: Path) -> Official:
-    """Read `annotations/trainval.txt` and `test.txt`: image, label from 1, species, breed.
+    """Read the files `trainval.txt` and `test.txt` in `annotations/`.
 
-    A line holds these four values for one image.
+    A line has four values of one image: its name, its label counted from 1, species and breed.
     """
 
     def read(file: str) -> list[Labelled]:
@@ -207,7 +207,7 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Return each line with its groups of `pattern`; every line but comments must match."""
+    """Return the groups of `pattern` in each line; comments are skipped, other lines must match."""
     found = []
     for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):

@@ -1,4 +1,4 @@
-"""HTTP requests that end if the server sends nothing, or a few bytes at a time, without end."""
+"""HTTP requests that are ended if the server sends nothing, or too few bytes, for a minute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_BYTES = 1 << 16
 
 
 class Watch:
-    """Watch over one request: closes its connection when too few bytes arrive."""
+    """Watcher of one request, which closes the connection if too few bytes arrive."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -67,7 +67,7 @@ class Watch:
                 self.stalled = True
                 if self._socket is not None:
                     with suppress(OSError):
-                        # That of an SSL socket would change the socket under its reader.
+                        # An SSL socket's own `shutdown` would change it while another thread reads.
                         socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             before = self.received
 

@@ -31,7 +31,7 @@ GROUND = re.compile(r"on an? (plain )?(\w+) background")
 
 @dataclass(frozen=True)
 class Said:
-    """Content of a sentence: the index of the class, or None, and the words for its appearance."""
+    """Class that a sentence names, by index (None if unknown), and its words for the appearance."""
 
     label: int | None
     colours: tuple[str, ...]

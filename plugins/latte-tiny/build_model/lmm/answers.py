@@ -27,7 +27,7 @@ SCENE_PROMPTS = (
     "Describe the scene in the photo and what surrounds the object, concisely, less than 20 words.",
 )
 SURE = 0.35
-"""Probability of the head's best class from which captions that mention people are ignored."""
+"""If the head's best class has at least this probability, captions about people are ignored."""
 PEOPLE = re.compile(
     r"\b(man|men|woman|women|person|people|boy|girl|child|children|kid|baby|player|toddler)s?\b"
 )

@@ -82,7 +82,7 @@ def _set_projector(projector: Any, projection: Projection) -> None:
 def _set_embeddings(
     embedding: Tensor, processor: Any, projection: Projection, meanings: Tensor
 ) -> None:
-    """Set the embeddings: of text tokens, the meaning; of classes, a row of the low-rank head.
+    """Embed text tokens by their meaning, and class tokens by their row of the low-rank head.
 
     All embeddings contain the large constant.
     """

@@ -15,7 +15,7 @@ POOLED = slice(0, 384)
 TEXT = slice(347, 444)
 """Meaning of a text token, from sentence features."""
 CONST, IMAGE, BIAS, SPEAK = 444, 445, 446, 447
-"""Dimensions of a large constant, image tokens' mark, a one for biases, and class output."""
+"""Dimensions: a large constant, a mark of image tokens, a 1 for biases, output of classes."""
 
 LARGE = 128.0
 """Value of the constant, so large that RMSNorm divides all tokens by nearly the same number."""

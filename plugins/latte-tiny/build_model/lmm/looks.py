@@ -15,9 +15,11 @@ COLOURS = COLOURS_TEXT.split()
 SMALL = 48
 """Side in pixels to which images are scaled; few pixels are enough for colours and fast."""
 PLAIN_DEVIATION = 14.0
-"""Largest median distance of border pixels from their median colour, of 255, that is plain."""
+"""A background is plain if the median distance of border pixels from their median colour is below
+this number; channels are from 0 to 255."""
 STANDS_OFF = 45.0
-"""Colour distance from a plain background, of 255, from which a pixel is part of the object."""
+"""A pixel is part of the object if its colour distance from a plain background is above this
+number; channels are from 0 to 255."""
 
 
 @dataclass(frozen=True)

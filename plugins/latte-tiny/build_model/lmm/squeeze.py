@@ -17,7 +17,7 @@ from torch import Tensor
 RIDGE = 1e-3
 RATE = 0.02
 MIXED, MOST = 0.7, 0.6
-"""Share of pictures that are mixed with another one, and the largest weight of that one."""
+"""Share of pictures that are mixed with another picture, and the other's largest weight."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ def squeeze(
 
 
 def with_people(opinions: Tensor, shares: Tensor) -> Tensor:
-    """Return probabilities (N, 1001), the last one of people, from (N, 1000) and shares (N,)."""
+    """Return probabilities (N, 1001): `opinions` (N, 1000), rescaled, then people's (N,)."""
     return torch.cat([opinions * (1 - shares[:, None]), shares[:, None]], 1)
 
 
 def _mixtures(groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
-    """Return features and shares of people of a batch, mostly of mixtures of two pictures."""
+    """Return a batch's features and shares of people; most are mixtures of two pictures."""
     drawn = [torch.randint(len(group.pooled), (group.size,)) for group in groups]
     pooled = torch.cat([group.pooled[rows] for group, rows in zip(groups, drawn, strict=True)])
     people = torch.cat([group.people[rows] for group, rows in zip(groups, drawn, strict=True)])
