@@ -20,6 +20,8 @@ from latte.results.summary import INPUTS, Data, Run, Score
 Over = Literal["seeds", "images"]
 
 ORACLE = "oracle"
+CORRECTED = "corrected"
+"""Mark of runs that used labels which a person gave on purpose."""
 """Mark of results that used ground-truth labels of their training images."""
 
 _LONGEST_VALUE = 40
@@ -201,6 +203,12 @@ def _family_rows(family: Sequence[_Group]) -> list[Row]:
     return [_row(group, labels(group.first.settings, keys)) for group in ordered]
 
 
+def _marks(run: Run) -> tuple[str, ...]:
+    """Return how a run that used labels of its training images is marked."""
+    corrected = run.settings.get("corrections") is not None
+    return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
+
+
 def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
     runs = [group.runs[seed] for seed in sorted(group.runs)]
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
@@ -210,7 +218,7 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
     return Row(
         method=group.first.method,
-        labels=(ORACLE, *row_labels) if group.first.oracle else row_labels,
+        labels=(*_marks(group.first), *row_labels),
         data=group.first.data,
         seeds=tuple(run.seed for run in runs),
         zero_shot=spread(zero_shot) if zero_shot else None,
