@@ -155,6 +155,11 @@ def predict(
         echo(shares_line(shares[0], model.classes), err=True)
     if sorter:
         echo(sorter.summary(), err=True)
+    _end(skipped, left_out)
+
+
+def _end(skipped: _Skipped, left_out: LeftOut) -> None:
+    """Name the files that were left out; exit with `SOME_SKIPPED` if some look like images."""
     for warning in left_out.warnings():
         echo(f"warning: {warning}", err=True)
     if count := skipped.count + left_out.images:

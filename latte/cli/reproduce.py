@@ -26,8 +26,7 @@ _ABSENT = "–"
 
 def reproduce(
     table: Annotated[
-        Path,
-        typer.Argument(help="methods, table-1, table-2, or the file of another table."),
+        Path, typer.Argument(help="methods, table-1, table-2, or the file of another table.")
     ],
     datasets: Annotated[
         str | None,
@@ -41,8 +40,7 @@ def reproduce(
         ),
     ] = None,
     set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY.PATH=VALUE", help="A value for every run."),
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value for every run.")
     ] = None,
     dry_run: DryRunOption = False,
     limit: LimitOption = None,

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from latte.review.session import Review
 
 
+HostOption = Annotated[
+    str,
+    typer.Option(
+        help="Address to listen on. Other than 127.0.0.1, anybody who can reach it and has the "
+        "page's address sees the images."
+    ),
+]
+
+
 def review(
     run: RunArgument,
     port: Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")] = 0,
-    host: Annotated[
-        str,
-        typer.Option(
-            help="Address to listen on. Other than 127.0.0.1, anybody who can reach it and has the "
-            "page's address sees the images."
-        ),
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     show: Annotated[
         bool, typer.Option("--show", help="Print what the answers so far say, and open no page.")
     ] = False,
