@@ -41,12 +41,12 @@ VerdictTone = Literal["better", "unknown", "kept", "none"]
 
 @dataclass(frozen=True)
 class Headline:
-    """Sentence on the measured result of a run, with claims that its 95 % intervals support."""
+    """Sentence on the measured result of a run; it claims only what the 95 % intervals support."""
 
     tone: Tone
     sentence: str
     control: str | None = None
-    """Sentence on a control that is at least as accurate as the adapted model or candidate."""
+    """Sentence on a control run that is at least as accurate as the adapted model or candidate."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def headline(
 
 
 def own_note(evaluations: Sequence[Evaluation]) -> str | None:
-    """Return a note on test images that are training images with a posterior; None if none are."""
+    """Return a note on test images that are training images with a posterior, if there are any."""
     for name in (ADAPTED, CANDIDATE):
         after, own = named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}")
         if after and own:

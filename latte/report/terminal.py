@@ -56,7 +56,7 @@ def indented(text: str) -> RenderableType:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> list[str]:
-    """Return the lines of a table with names in the first column and numbers in the others.
+    """Return the lines of a table with names in the first column, and numbers in other columns.
 
     Names are wrapped to the width that the numbers leave. A row may have fewer cells than there
     are columns.
