@@ -58,7 +58,7 @@ class VerdictWords:
     reason: str | None = None
     """The guard's reason as a full sentence; None without a guard."""
     advice: str | None = None
-    """Sentences on how to get the whole candidate or plain CLIP instead; None without either."""
+    """Sentences on how to use the full candidate or plain CLIP instead; None if neither applies."""
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ WIDTH = 80
 GAP = 2
 """Number of spaces between columns, and before indented text."""
 NARROWEST = 16
-"""Smallest width of a column for a longer word: a table may break words that are longer."""
+"""Width at which a table may break a longer word, if the columns need more room than there is."""
 
 
 def width() -> int:

@@ -1,7 +1,7 @@
 """The images that a review asks about, in the random order in which it asks.
 
 The order depends only on the images' contents, so it is fixed before any answer and stays the
-same for every run on these images. The same draw makes an image evidence or teaching.
+same for every run on these images. An image's random number also makes it evidence or teaching.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Population:
 
     @cached_property
     def agreements(self) -> tuple[tuple[ReviewImage, ...], tuple[ReviewImage, ...]]:
-        """The images on which the models agree: those below their median confidence, and the rest."""
+        """The images on which the models agree: those below the median confidence, and the rest."""
         agreed = [one for one in self.images if not one.disagrees]
         ranked = sorted(agreed, key=lambda one: one.confidence)
         unsure = {one.key for one in ranked[: len(ranked) // 2]}

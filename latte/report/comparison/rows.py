@@ -232,7 +232,7 @@ def _result(scores: Sequence[Score]) -> Result:
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:
-    """Return results by control name; runs of controls with equal name and settings are averaged."""
+    """Return results by control name, averaged over runs with equal control name and settings."""
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
         for name, control in run.controls.items():
