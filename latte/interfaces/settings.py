@@ -110,7 +110,7 @@ class TrainSettings(Options):
         default="auto",
         description=(
             "arithmetic of the two towers; weights, labels, prototypes and losses stay fp32. tf32: "
-            "fp32 with rounded matrix products on Nvidia GPUs since Ampere, fp32 elsewhere. bf16, "
+            "fp32 with less precise products on Nvidia GPUs since Ampere, fp32 elsewhere. bf16, "
             "fp16: autocast; fp16 scales the loss and skips steps that overflow. auto: tf32, as "
             "bf16 rounds features by more than the published learning rate changes them"
         ),

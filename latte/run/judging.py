@@ -184,7 +184,7 @@ def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classif
 def _save(
     folder: RunFolder, outcome: Outcome, posterior: Posterior | None, trained: bool
 ) -> list[Path]:
-    """Save the run's model and classifier; save a rejected candidate in `candidate/`."""
+    """Save the run's classifier; save a candidate that was not accepted in full separately."""
     apart = folder.candidate
     shutil.rmtree(apart.path, ignore_errors=True)
     if outcome.rejected is None:
