@@ -72,7 +72,7 @@ def _below(incomplete: str, wanted: Callable[[Path], bool]) -> Iterator[str]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return at most `_LONGEST_LIST` entries of a folder; empty if it cannot be listed."""
+    """Return at most `_LONGEST_LIST` entries of a folder, sorted; empty if it cannot be listed."""
     try:
         return sorted(islice(folder.iterdir(), _LONGEST_LIST))
     except OSError:

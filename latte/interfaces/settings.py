@@ -87,7 +87,7 @@ class TrainSettings(Options):
     max_steps: int = Field(
         default=2000,
         ge=0,
-        description="largest number of steps; 0: no training, labelers and prototypes alone decide",
+        description="stop after this many steps; 0: no training, labelers and prototypes alone decide",
     )
     max_epochs: int = Field(default=50, ge=0, description="stop after so many epochs")
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")

@@ -61,7 +61,7 @@ def now() -> str:
 
 
 def append_answers(path: Path, answers: Sequence[Answer]) -> None:
-    """Append answers and flush them to the disk; several processes may append at once.
+    """Append answers and flush them to the disk; processes can append at once without loss.
 
     If a killed process left half a line at the end, the new line starts after it, and readers
     ignore the half line.

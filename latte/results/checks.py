@@ -20,7 +20,7 @@ _ROUNDING = 1e-9
 
 
 def check_numbers(data: bytes) -> None:
-    """Check that all numbers of a JSON text are finite, and that its integers fit into floats."""
+    """Check that all numbers of a JSON text are finite, and its integers exact as floats."""
     json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
 
 

@@ -81,7 +81,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int], hint: str = DO_AGAIN) -> None:
-    """Raise `LatteError` that names `path` and the items `what`, unless all `counts` are equal."""
+    """Raise `LatteError` about the file `path` unless all `counts` of its `what` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), hint)

@@ -45,6 +45,6 @@ def clusters(images: Sequence[ReviewImage]) -> tuple[Cluster, ...]:
 
 
 def sheet(images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
-    """Return the first (typical) and last (doubtful) of `images`, most confident first."""
+    """Return the first and the last of `images`, which are ordered by falling confidence."""
     rest = images[_TYPICAL:]
     return (*images[:_TYPICAL], *rest[max(0, len(rest) - _DOUBTFUL) :])

@@ -15,7 +15,7 @@ UNCORRECTED = -1
 
 
 def read_corrections(workspace: Workspace, images: Images) -> Tensor | None:
-    """Return labels (N,) int64 from a review, `UNCORRECTED` for images without; None if unused.
+    """Return a person's labels (N,) int64, `UNCORRECTED` without one; None without `corrections`.
 
     Only answers from the teaching queues are used, never evidence. An image is found by its
     content, so all copies of an image get its label.

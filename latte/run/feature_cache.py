@@ -82,7 +82,7 @@ def cached_features(
 
 
 def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
-    """Return the first index of each of U distinct keys, and the number of each key in them.
+    """Return the index of each distinct key's first occurrence, and each key's number.
 
     Distinct keys are numbered from 0 by first occurrence. The second result (N,) holds the number
     of each of the N keys; it is None if all keys are distinct.
