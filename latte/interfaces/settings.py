@@ -87,9 +87,9 @@ class TrainSettings(Options):
     max_steps: int = Field(
         default=2000,
         ge=0,
-        description="stop after this many steps; 0: no training, labelers and prototypes alone decide",
+        description="stop after this many steps; 0: no training, only labelers and prototypes",
     )
-    max_epochs: int = Field(default=50, ge=0, description="stop after so many epochs")
+    max_epochs: int = Field(default=50, ge=0, description="stop after this many epochs")
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
     schedule: Literal["cosine", "constant"] = Field(
         default="cosine", description="learning rate after the warm-up"
@@ -142,7 +142,7 @@ class TrainSettings(Options):
     )
     checkpoint_every: PositiveInt = Field(default=50, description="steps between checkpoints")
     evaluate_every: int = Field(
-        default=1, ge=0, description="epochs between evaluations where labels exist; 0: at the end"
+        default=1, ge=0, description="epochs between evaluations on labels; 0: only at the end"
     )
 
     @property
@@ -170,15 +170,15 @@ class TrainSettings(Options):
 class EvaluateSettings(Options):
     """Settings of feature extraction and classification."""
 
-    batch_size: PositiveInt = Field(default=64, description="images a forward pass")
-    top_k: PositiveInt = Field(default=5, description="classes kept for each prediction")
+    batch_size: PositiveInt = Field(default=64, description="images per forward pass")
+    top_k: PositiveInt = Field(default=5, description="number of classes per prediction")
 
 
 class LearnerSettings(Options):
     """Settings of one learner, an adapted copy of the backbone, without its components."""
 
     name: str = Field(default="main", description="used in metrics and file names")
-    trainable: TrainableGroup = Field(default="all", description="which parameters train")
+    trainable: TrainableGroup = Field(default="all", description="group of parameters to train")
     optimizer: OptimizerSettings | None = Field(
         default=None, description="in place of train.optimizer"
     )
@@ -189,7 +189,7 @@ class GeneralSettings(Options):
 
     name: str = Field(
         default="",
-        description="names the run folder; default: the recipe's file name",
+        description="name of the run, part of its folder's name; default: the recipe's file name",
         pattern=r"^[A-Za-z0-9._-]*$",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for everything random")
@@ -201,7 +201,7 @@ class GeneralSettings(Options):
         default=False,
         description=(
             "bit-identical results on a GPU by torch's deterministic algorithms, which are slower. "
-            "An operation without one raises an error. CPU runs are bit-identical anyway"
+            "Operations without such an algorithm raise an error. CPU runs are always bit-identical"
         ),
     )
     requires: tuple[str, ...] = Field(

@@ -95,7 +95,10 @@ class Texts:
         return torch.cat([margin_weights(block, self.classifier) for block in blocks])
 
     def named(self, description: str, labels: Tensor) -> Tensor:
-        """Return (N,): 1 if an image's text is nearest to its class, else 0; NaN if refused."""
+        """Return (N,): 1 if an image's text is nearest to its class in `labels`, else 0.
+
+        Images whose text was refused get NaN.
+        """
         same = (self.nearest[self.rows[description]] == labels).double()
         return same.where(self.answered[description], torch.nan)
 
