@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,9 @@ def find_model(
         )
     match schema:
         case "local-dir":
-            source = _in_folder((base_dir / Path(rest).expanduser()).absolute())
+            # `new/../clip` is found even before a command has made the folder `new`.
+            folder = (base_dir / Path(rest).expanduser()).absolute()
+            source = _in_folder(Path(os.path.normpath(folder)))
         case "plugin":
             source = _in_folder(model_folder(rest))
         case "hf-hub":

@@ -13,7 +13,7 @@ from latte.registry.discovery import discover_plugins
 from latte.registry.spec import KINDS
 
 _LONGEST_LIST = 1000
-"""Largest number of entries of a folder that are looked at."""
+"""Largest number of a folder's entries that completion reads."""
 
 
 def one_of(choices: Collection[str]) -> Callable[[str], list[str]]:
@@ -72,7 +72,7 @@ def _below(incomplete: str, wanted: Callable[[Path], bool]) -> Iterator[str]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return entries of a folder by name, not all of a large one; empty if it cannot be listed."""
+    """Return at most `_LONGEST_LIST` entries of a folder, sorted; empty if it cannot be listed."""
     try:
         return sorted(islice(folder.iterdir(), _LONGEST_LIST))
     except OSError:

@@ -57,10 +57,10 @@ def _list(found: Sequence[Registered], kind: Kind | None, *, json: bool) -> None
 
 
 def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
-    """Return the line of a recipe that names a component: `labels: [current]`.
+    """Return the line of a recipe that names a component, for example `labels: [current]`.
 
-    With options in `rows`, the line is `loss: {use: NAME, OPTION: ...}`, where the options that are
-    required follow the name.
+    With options in `rows`, the line is `loss: {use: NAME, OPTION: ...}`, with the required options
+    after the name.
     """
     if kind == "model":
         return f"model: plugin:{name}"

@@ -50,7 +50,7 @@ _RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def refuse_removed_folder() -> None:
-    """Raise `LatteError` if the working directory was removed; libraries of torch abort there."""
+    """Raise `LatteError` if the working directory was removed; torch's libraries would abort."""
     try:
         os.getcwd()  # noqa: PTH109 - the call that fails
     except FileNotFoundError:
@@ -85,9 +85,9 @@ def print_unexpected(error: BaseException) -> None:
 
 
 def discard_unwritten_output() -> None:
-    """Discard what stdout and stderr cannot take, as after `| head` or on a full disk.
+    """Discard buffered output that cannot be written, as after `| head` or on a full disk.
 
-    Without this, Python would try again at its end, and print the error.
+    Otherwise Python would try to write it again at exit, and print the error.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -97,10 +97,10 @@ def discard_unwritten_output() -> None:
 
 
 def open_standard_streams() -> None:
-    """Open those of stdin, stdout and stderr that are closed, as by `<&-`, to an empty device.
+    """Open each of stdin, stdout and stderr that is closed, as by `<&-`, on the null device.
 
-    Without this, the next file that is opened gets the number of a closed one, and what is
-    printed is written into it. File names that are no text can be read and written.
+    Otherwise the next file that is opened gets the number of a closed stream, and printed text is
+    written into the file. File names that are not valid text can then be read and printed.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
@@ -140,7 +140,7 @@ def _print(prefix: str, message: str, style: str = "bold red") -> None:
     lines = (prefix + redact(message)).split("\n")
     shown = Text("\n".join(map(in_lines, lines) if console.is_terminal else lines))
     shown.stylize(style, 0, len(prefix))
-    with suppress(OSError):  # stderr may be a terminal that is gone, or on a full disk
+    with suppress(OSError):  # stderr may be a closed terminal, or a file on a full disk
         console.print(shown)
 
 
@@ -157,8 +157,9 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 def ended_by_signals() -> Iterator[list[signal.Signals]]:
     """Raise `Terminated` in the block at the first SIGTERM or SIGHUP; yields received signals.
 
-    A second one ends the process at once. Files are written atomically, so none is left
-    incomplete. A signal that is ignored, as after `nohup`, or that has a handler is left alone.
+    A second signal ends the process at once. Files are written atomically, so none is left
+    incomplete. A signal that is ignored, as after `nohup`, stays ignored; a signal that already has
+    a handler keeps it.
     """
     received: list[signal.Signals] = []
 

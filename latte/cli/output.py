@@ -80,7 +80,7 @@ def relative(path: Path) -> str:
 def write_file(path: Path, text: str) -> None:
     """Write `text` to a path that the user gave. Raises `LatteError` if that fails.
 
-    Call `refuse_other_kind` first, before the work that gives the text.
+    Call `refuse_other_kind` before computing `text`, so that no work is lost.
     """
     from latte.io.files import write_text
 

@@ -36,7 +36,7 @@ SOME_SKIPPED = 3
 STDIN = "-"
 AUTO = "auto"
 _STARTS = {"csv": ("image,class_1,", "image,source,class_1,"), "jsonl": ('{"image": ',)}
-"""Begins of the files that this command writes, by format."""
+"""First characters of the files that this command writes, by format."""
 
 
 ImagesArgument = Annotated[

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _WIDEST = 44
 """Largest column at which `latte check` aligns its comments.
 
-A longer line has its comment directly after it, or on the line above."""
+The comment of a longer line follows the line directly, or is on the line above."""
 
 
 def new(
@@ -89,7 +89,7 @@ def new(
 
 
 def print_reasons(found: Findings, chosen: Choices) -> None:
-    """Print why the recipe is as it is, then warnings, wrapped."""
+    """Print the reasons for the chosen settings, then warnings, with long lines wrapped."""
     warnings = [f"warning: {warning}" for warning in found.warnings()]
     for line in [*chosen.reasons, *warnings]:
         echo(in_lines(line))
@@ -143,7 +143,7 @@ def annotated(recipe: Recipe) -> str:
 
 
 def _comment(recipe: Recipe, line: Line) -> str:
-    """Return a comment with the origin of a line's value: `# line 3` in the recipe's own file."""
+    """Return a comment with the origin of a line's value, such as `# line 3` of the recipe."""
     from latte.recipe.node import dotted
     from latte.recipe.shipped import shown
 

@@ -156,7 +156,7 @@ def print_table(
 ) -> None:
     """Print measured numbers beside published ones: per dataset, then averages, then notes.
 
-    If `changed`, the runs differ from the published ones, so that no verdict is printed.
+    `changed` says that the runs differ from the published ones; no verdict is then printed.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.results.summary import read_run

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HostOption = Annotated[
     str,
     typer.Option(
-        help="Address to listen on. Other than 127.0.0.1, anybody who can reach it and has the "
+        help="Address to listen on. If it is not 127.0.0.1, anybody who can reach it and has the "
         "page's address sees the images."
     ),
 ]
@@ -32,7 +32,7 @@ def review(
     port: Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")] = 0,
     host: HostOption = "127.0.0.1",
     show: Annotated[
-        bool, typer.Option("--show", help="Print what the answers so far say, and open no page.")
+        bool, typer.Option("--show", help="Print the result of the answers so far; open no page.")
     ] = False,
     learn: Annotated[
         bool,
@@ -63,7 +63,7 @@ def review(
     """Answer what some images show, to measure whether adapting helped and to correct labels.
 
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
-    Answers are kept in review.jsonl in the run folder; call it again to go on.
+    Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
     """
     require_run(run)
     from latte.results.finished import open_run

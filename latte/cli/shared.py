@@ -51,7 +51,7 @@ def command_group(name: str) -> typer.Typer:
 
 @contextmanager
 def naming(argument: str) -> Iterator[None]:
-    """Put the name of an argument, such as `RUN`, before the place of an error in its path."""
+    """Put the name of an argument, such as `RUN`, before the place that its error names."""
     try:
         yield
     except RecipeErrors:

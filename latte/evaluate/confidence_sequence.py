@@ -22,8 +22,8 @@ from latte.interfaces import Interval
 _FRACTIONS = np.array([0.1, 0.2, 0.35, 0.5, 0.65])
 """Shares of the largest possible bet; the stake is divided equally among them.
 
-Of the divisions compared, this one needs the fewest answers to tell the sign of a gain of 5 to 8
-points. The intervals are valid with any fixed division.
+Of the divisions that were compared, this one needs the fewest answers to determine the sign of a
+gain of 5 to 8 points. The intervals are valid with any fixed division.
 """
 _HALVINGS = 25
 

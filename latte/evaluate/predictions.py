@@ -157,7 +157,7 @@ def _about_image(row: Prediction, columns: Columns) -> dict[str, str | None]:
 
 
 class _LineFeeds:
-    """Stream that ends rows with LF: with csv's `lineterminator`, CR in cells would be unquoted."""
+    """Stream that ends rows with LF; csv's `lineterminator` would leave CR in cells unquoted."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

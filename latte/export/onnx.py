@@ -32,7 +32,7 @@ _EXAMPLES = 2
 
 
 class ImageClassifier(nn.Module):
-    """Module from pixels (B, 3, S, S) to probabilities (B, C) and unit features (B, D).
+    """Module that maps pixels (B, 3, S, S) to probabilities (B, C) and unit features (B, D).
 
     Similarities of several learners are averaged; their features are concatenated and divided by
     the square root of the number of learners. The score of a class is that of its most similar

@@ -92,15 +92,15 @@ _LONGEST = """\
 _RESIZE = {"shortest": _SHORTEST, "squash": _SQUASH, "longest": _LONGEST}
 _ANY_CLASS = ("AutoModel", "AutoProcessor")
 _CONVERTED = (
-    "Any other classes, by their texts, as zero-shot CLIP does it:",
+    "To classify into any other classes by their texts, as zero-shot CLIP does:",
     f"```python\n{_TEXTS}```",
     "## Limits",
-    '- `backend="pil"` resizes as the training did. transformers\' default for images '
-    "(torchvision) interpolates otherwise and moves pixels by a few hundredths. Both cut the "
-    "middle out one pixel beside it where three columns or rows more than a multiple of four "
-    "are cut off.\n"
-    "- Unlike open_clip's, the tokenizer does not repair texts in a wrong encoding, nor HTML "
-    "entities beyond the commonest; clean such texts with `ftfy.fix_text` and `html.unescape`.",
+    '- `backend="pil"` resizes as in training. The default of transformers (torchvision) '
+    "interpolates differently, which changes pixels by a few hundredths. With both, the centre "
+    "crop is one pixel off if the number of columns or rows to cut off is three more than a "
+    "multiple of four.\n"
+    "- Unlike open_clip's tokenizer, this one does not repair wrongly encoded texts, and replaces "
+    "only common HTML entities; clean such texts with `ftfy.fix_text` and `html.unescape`.",
 )
 
 

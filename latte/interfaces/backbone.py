@@ -83,9 +83,9 @@ class Backbone(ABC):
         """Unfreeze `group`, freeze the rest, and return the trainable parameters by name."""
 
     def image_tower(self) -> nn.Module | None:
-        """Return a module from pixels (B, 3, S, S) to features (B, D) that torch can export.
+        """Return a module that maps pixels (B, 3, S, S) to features (B, D) and can be exported.
 
-        Its features need no normalisation. None means that the model has no ONNX export.
+        The features need not be normalised. None means that the model has no ONNX export.
         """
         return None
 

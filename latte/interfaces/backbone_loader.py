@@ -10,7 +10,7 @@ from latte.interfaces.component import Component, OptionsT
 
 
 class BackboneLoader(Component[OptionsT]):
-    """Loads the pretrained backbone of a recipe, and the adapted ones that runs saved.
+    """Loads the pretrained backbone of a recipe, and adapted backbones that runs saved.
 
     Example:
         >>> from latte.api import BackboneLoader, NoOptions
@@ -43,9 +43,10 @@ class BackboneLoader(Component[OptionsT]):
         self.check()
 
     def identity(self) -> str:
-        """Return text that changes with the model; finished stages are reused while it is equal.
+        """Return a text that identifies the model; if it changes, finished stages run again.
 
-        The default covers the options. If options name local files, add digests of their content.
+        The default text contains the options. If options name local files, add digests of their
+        content.
         """
         return self.options.model_dump_json()
 

@@ -31,8 +31,8 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     oracle_options: ClassVar[tuple[str, ...]] = ()
-    """Names of options that make a description use true labels of training images, unless they are
-    None. A recipe that sets such an option must also set `oracle: true`."""
+    """Names of options that, if not None, make a description use true labels of training images. A
+    recipe that sets such an option must also set `oracle: true`."""
 
     @property
     def sends_images_to(self) -> str | None:
@@ -111,8 +111,9 @@ class Context:
     that accept `plugin:NAME`. Raises `LatteError` for a name that no plugin registered."""
 
     def path(self, path: str | Path) -> Path:
-        """Return the absolute path of `path`, which starts at the recipe's folder; expand `~`.
+        """Return `path` as an absolute path, with `~` expanded.
 
+        A relative path starts at the recipe's folder.
         Declare the option as `PathText`, so that a path from an environment variable is relative to
         the folder where the command runs.
         """

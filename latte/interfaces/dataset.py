@@ -55,7 +55,7 @@ class ImageReference:
 
 
 def _read_regular_file(path: str, span: tuple[int, int] | None) -> bytes:
-    # Opening a device can have effects, so it is refused before.
+    # Opening a device can have side effects, so refuse it before opening.
     _refuse_special(Path(path).stat(), path)
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
@@ -75,7 +75,7 @@ def _refuse_special(status: os.stat_result, path: str) -> None:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # A pipe that takes the file's place after the check must not make the process wait.
+    # If a pipe replaces the file after the check, opening it must not block.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -142,9 +142,9 @@ class Dataset(Component[OptionsT]):
         return {}
 
     def warnings(self) -> Sequence[str]:
-        """Return what users should know about the files, in one sentence each.
+        """Return warnings about the dataset's files, one sentence each.
 
-        Examples are files that look like images and are not read.
+        A warning may say, for example, that some files look like images but are not read.
         """
         return ()
 

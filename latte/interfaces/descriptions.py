@@ -63,8 +63,9 @@ class Describer(Component[OptionsT]):
         """Return the probabilities of the options of each request, in order.
 
         This implementation asks for a letter through `describe`, and gives probability 1 to its
-        option; an answer that is no letter is a refusal. Override it if the model can give
-        probabilities. The fingerprint holds for choices too. Exceptions are as for `describe`.
+        option; an answer that is no letter is a refusal. Override this method if the model can give
+        probabilities. Equal fingerprints must guarantee equal choices, too. Exceptions are handled
+        as in `describe`.
 
         Example:
             >>> from latte.api import ChoiceRequest, Describer, NoOptions

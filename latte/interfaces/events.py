@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunStart:
-    """Start of a run, also when a stopped run continues.
+    """Event at the start of a run; also sent when a stopped run continues.
 
     Example:
         >>> from pathlib import Path

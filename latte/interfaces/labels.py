@@ -59,10 +59,11 @@ class PseudoLabeler(Component[OptionsT]):
     def posterior(self, learner: str) -> Posterior | None:
         """Return the class probabilities of all training images, or None if there are none.
 
-        Only a labeler that labels all images jointly has a posterior. Valid after `on_epoch_start`,
-        for the named learner. The engine calls this method only in runs without a training step,
-        because training changes the features. All learners then have equal features, so the engine
-        asks for the first learner only. If several labelers return a posterior, the last counts.
+        Only a labeler that labels all images jointly has a posterior. The result is valid after
+        `on_epoch_start`, for the named learner. The engine calls this method only in runs without a
+        training step, because training changes the features. All learners then have equal features,
+        so the engine asks for the first learner only. If several labelers return a posterior, the
+        engine uses the last one.
         """
         return None
 

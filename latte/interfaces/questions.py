@@ -75,8 +75,8 @@ class Refusal:
 class Choice:
     """Probabilities of the options of a `ChoiceRequest`; they and `none` sum to 1.
 
-    Many LMMs prefer the first option, and some always choose it. To notice this, ask in two orders:
-    such answers name different options.
+    Many LMMs prefer the first option, and some always choose it. To notice this, ask twice, with
+    the options in different orders: such an LMM then chooses different options.
 
     Example:
         >>> from latte.api import Choice
@@ -94,9 +94,9 @@ class Choice:
 class ChoiceRequest:
     """Question with 2 to 26 options about 1 to `max_images` images, or about one grid image.
 
-    Another list of options, or another order, is another question with its own answer. White space
-    in options is collapsed. Raises `LatteError` if there are too few or too many options, or if
-    options are empty or equal.
+    If the options or their order change, the question is asked again and the answer is stored
+    separately. White space in options is collapsed. Raises `LatteError` if there are too few or too
+    many options, or if options are empty or equal.
 
     Example:
         >>> from latte.api import ChoiceRequest

@@ -25,8 +25,8 @@ class BackboneSettings(Options):
     )
     pretrained: Annotated[str, IsPath(r"(?!\w+://)(?P<path>.*[/.].*)")] | None = Field(
         default=None,
-        description="open_clip weight tag or file, for a model given by name; `${NAME:-TAG}` is "
-        "left out for others, where NAME is not set",
+        description="open_clip weight tag or file, if `model` is an open_clip name; for other "
+        "models, `${NAME:-TAG}` is ignored unless NAME is set",
     )
 
 
@@ -80,69 +80,69 @@ class TrainSettings(Options):
     batch_size: PositiveInt | Literal["auto"] = Field(
         default=PUBLISHED_BATCH_SIZE,
         description=(
-            "images a step; all images where there are fewer. auto: the published 512, in parts "
+            "images per step, or all images if there are fewer. auto: the published 512, in parts "
             "that fit into memory, as with `micro_batch_size: auto`"
         ),
     )
     max_steps: int = Field(
         default=2000,
         ge=0,
-        description="stop after so many steps; 0: no step, labelers and prototypes alone decide",
+        description="stop after this many steps; 0: no training, only labelers and prototypes",
     )
-    max_epochs: int = Field(default=50, ge=0, description="stop after so many epochs")
+    max_epochs: int = Field(default=50, ge=0, description="stop after this many epochs")
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
     schedule: Literal["cosine", "constant"] = Field(
         default="cosine", description="learning rate after the warm-up"
     )
     optimizer: OptimizerSettings = Field(default=OptimizerSettings(), description="optimizer")
     augment: AugmentSettings | None = Field(
-        default=AugmentSettings(), description="random views; none: the evaluation view"
+        default=AugmentSettings(), description="random augmentation; none: the evaluation transform"
     )
     augment_on: Literal["auto", "device", "cpu"] = Field(
         default="auto",
         description=(
-            "where random views are made. cpu: by Pillow or to its bits. device: from images that "
-            "stay there, a batch at once, equal up to rounding. auto: device on a CUDA GPU whose "
-            "memory takes the images, else cpu"
+            "processor that augments images. cpu: by Pillow, or bit-identical to it. device: in "
+            "batches, from images kept in the memory of `device`, equal up to rounding. auto: "
+            "device if it is a CUDA GPU whose memory holds the images, else cpu"
         ),
     )
     precision: Precision = Field(
         default="auto",
         description=(
             "arithmetic of the two towers; weights, labels, prototypes and losses stay fp32. tf32: "
-            "fp32 with shortened products, on Nvidia GPUs since Ampere, fp32 elsewhere. bf16, "
+            "fp32 with less precise products on Nvidia GPUs since Ampere, fp32 elsewhere. bf16, "
             "fp16: autocast; fp16 scales the loss and skips steps that overflow. auto: tf32, as "
-            "bf16 blurs features more than the published learning rate moves them"
+            "bf16 rounds features by more than the published learning rate changes them"
         ),
     )
     micro_batch_size: PositiveInt | Literal["auto"] | None = Field(
         default=None,
         description=(
-            "images or texts that pass through a tower at once, for a batch that does not fit into "
-            "memory: labels, loss and prototypes still see all of it, and each tower runs forward "
-            "twice. none: the whole batch. auto: the whole batch if it fits, else the largest of "
-            "half, quarter and so on that does, found by trying before the first step"
+            "images or texts that pass through a tower at once, if a batch does not fit into "
+            "memory. Labels, loss and prototypes still use the whole batch, and each tower runs "
+            "forward twice. none: the whole batch. auto: the whole batch if it fits, else the "
+            "largest of half, quarter and so on that fits, found by trying before the first step"
         ),
     )
     gradient_checkpointing: bool | Literal["auto"] = Field(
         default="auto",
         description=(
-            "keep what goes into a block and compute the rest again on the way back: less memory, "
-            "one more forward pass. auto: only where parts are found by trying, and one image at a "
-            "time does not fit"
+            "keep only the inputs of each block, and recompute its activations in the backward "
+            "pass: less memory, one more forward pass. auto: only if the micro-batch size is found "
+            "by trying, and one image at a time does not fit"
         ),
     )
     refresh_captions: PositiveInt | None = Field(
         default=None,
         description=(
-            "what is written about an image or a group is encoded without gradient and used for so "
-            "many steps; class texts keep their gradient. none: encoded in each step, with "
-            "gradient, as published"
+            "number of steps for which features of texts about images and groups are used. These "
+            "texts are encoded without gradient; class texts keep their gradient. none: all texts "
+            "are encoded in each step, with gradient, as published"
         ),
     )
     checkpoint_every: PositiveInt = Field(default=50, description="steps between checkpoints")
     evaluate_every: int = Field(
-        default=1, ge=0, description="epochs between evaluations where labels exist; 0: at the end"
+        default=1, ge=0, description="epochs between evaluations on labels; 0: only at the end"
     )
 
     @property
@@ -170,15 +170,15 @@ class TrainSettings(Options):
 class EvaluateSettings(Options):
     """Settings of feature extraction and classification."""
 
-    batch_size: PositiveInt = Field(default=64, description="images a forward pass")
-    top_k: PositiveInt = Field(default=5, description="classes kept for each prediction")
+    batch_size: PositiveInt = Field(default=64, description="images per forward pass")
+    top_k: PositiveInt = Field(default=5, description="number of classes per prediction")
 
 
 class LearnerSettings(Options):
     """Settings of one learner, an adapted copy of the backbone, without its components."""
 
     name: str = Field(default="main", description="used in metrics and file names")
-    trainable: TrainableGroup = Field(default="all", description="which parameters train")
+    trainable: TrainableGroup = Field(default="all", description="group of parameters to train")
     optimizer: OptimizerSettings | None = Field(
         default=None, description="in place of train.optimizer"
     )
@@ -189,17 +189,19 @@ class GeneralSettings(Options):
 
     name: str = Field(
         default="",
-        description="names the run folder; default: the recipe's file name",
+        description="name of the run, part of its folder's name; default: the recipe's file name",
         pattern=r"^[A-Za-z0-9._-]*$",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for everything random")
-    output: str = Field(default="runs", description="where run folders go, from the current folder")
+    output: str = Field(
+        default="runs", description="parent of run folders, from the current folder"
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
     deterministic: bool = Field(
         default=False,
         description=(
-            "the same bits again on a GPU, too: torch's deterministic algorithms, which are slower "
-            "or missing for some operations (an error then). On a CPU runs repeat to the bit anyway"
+            "bit-identical results on a GPU by torch's deterministic algorithms, which are slower. "
+            "Operations without such an algorithm raise an error. CPU runs are always bit-identical"
         ),
     )
     requires: tuple[str, ...] = Field(

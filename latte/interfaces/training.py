@@ -63,13 +63,14 @@ class TrainingStart:
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
     """Returns the argument `texts` of `PrototypeAggregator.supervise` for labels (N,) of all
     training images: frozen features (N, D) by description name, in the recipe's order. Texts of
-    scope `class` follow the labels; the others equal `description_features`. Texts are encoded at
-    the first call."""
+    scope `class` follow the labels; features of other scopes equal `description_features`. Texts
+    are encoded at the first call."""
     description_weights: Mapping[str, float] = field(default_factory=dict)
     """Weight of each description when an aggregator mixes texts, by name; absent names have 1."""
     corrections: Tensor | None = None
-    """(N,) int64: classes that a person gave to images, and -1 elsewhere; None if a recipe uses
-    none. Label streams get them from the engine; a labeler may use them for other images too."""
+    """(N,) int64: classes that a person gave to images, and -1 elsewhere; None if the recipe has no
+    corrections. The engine puts them into all label streams. A labeler may also use them to label
+    other images."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ def positive_number(
 ) -> float:
     """Return the value of `variable`, a finite number above 0; `default` if it is not set.
 
-    `without` says what 0 means, if 0 is allowed. Raises `LatteError` for all other values.
+    0 is allowed only if `without` is given, a text that completes the hint "or 0 to ...". Raises
+    `LatteError` for all other values.
     """
     written = environment.get(variable, str(default))
     try:

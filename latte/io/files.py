@@ -50,8 +50,8 @@ def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """Remove temporary files and folders that killed processes left directly in `folder`.
 
     A process of this machine counts as killed if it does not exist; the temporary files of other
-    machines, which may share the folder, are removed after a day. `locked`: no other process
-    writes files in `folder`, so that all temporary files are removed.
+    machines, which may share the folder, are removed after a day. `locked` says that no other
+    process writes files in `folder`; all temporary files are then removed.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -82,9 +82,9 @@ _UNKNOWN = "unknown"
 
 @functools.cache
 def _machine() -> str:
-    """Return an id of this boot of this machine and of its process ids; `unknown` without /proc.
+    """Return an id of this machine's boot and of the process namespace; `unknown` without /proc.
 
-    Two containers have different ids, because equal process ids are different processes there.
+    Two containers have different ids, because the same process id is another process in each.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
@@ -99,9 +99,9 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
     The content reaches the disk before the rename, so a crash leaves the old file or the new file.
-    Of several processes that write `path` at once, the last one's file stays. If the block fails,
-    what was written is renamed to `unfinished`, or removed if that is None. Raises `LatteError` if
-    `path` is a device or a pipe, which a rename would replace.
+    If several processes write `path` at once, the last one's file stays. If the block fails, the
+    temporary file is renamed to `unfinished`, or removed if `unfinished` is None. Raises
+    `LatteError` if `path` is a device or a pipe, which a rename would replace.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise LatteError(

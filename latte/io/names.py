@@ -34,7 +34,7 @@ def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[s
     """Return a `safe_name` of each text, all different and different from `reserved`.
 
     Names that differ only in case count as equal. A name that is taken by an earlier text gets a
-    number: `cat-2`.
+    number, for example `cat-2`.
     """
     taken = {_folded(name) for name in reserved}
     numbers: Counter[str] = Counter()
@@ -50,7 +50,7 @@ def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[s
 
 
 def shortened(name: str, most: int) -> str:
-    """Return the beginning of `name` that has at most `most` bytes."""
+    """Return `name`, cut off after at most `most` bytes."""
     name = name[:most]
     while len(name.encode("utf-8", "surrogateescape")) > most:
         name = name[:-1]

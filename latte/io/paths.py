@@ -41,7 +41,7 @@ def existing_folder(path: Path, where: str) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Return True if `path` is a file, and False, without an error, for an impossible name.
+    """Return True if `path` is a file; an impossible name gives False, not an error.
 
     Example:
         >>> from pathlib import Path
@@ -105,7 +105,7 @@ def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
 def read_text(path: Path) -> str:
     """Return the text of a UTF-8 file without its byte order mark.
 
-    Raises `LatteError` if the file cannot be read, or with the number of the first malformed line.
+    Raises `LatteError` if the file cannot be read, or is not UTF-8: the error then names the line.
 
     Example:
         >>> from pathlib import Path
@@ -149,7 +149,7 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
 
 
 def some(names: Sequence[str]) -> str:
-    """Return the first five names and the number of the others, for messages.
+    """Return the first five names and the number of further names, for messages.
 
     Example:
         >>> from latte.api.sources import some

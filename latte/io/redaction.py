@@ -25,12 +25,12 @@ _ISSUED = re.compile(r"((sk|pk|glpat|xox[a-z])-|(hf|gh[a-z]|github_pat)_)\S{8,}"
 """Values that begin with the prefix of a known service's keys."""
 _RANDOM_RUN = re.compile(r"[A-Za-z0-9]{20,}")
 _RANDOM_CHARACTERS = 10
-"""Smallest number of different characters in a run that looks random."""
+"""Smallest number of different characters in a sequence that looks random."""
 _USER_IN_URL = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
 _HIDDEN = "(hidden)"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters that change the writing direction, in a terminal even of the text after them."""
+"""Characters that change the writing direction; on a terminal, also that of the text after them."""
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -43,7 +43,7 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def _looks_random(value: str) -> bool:
-    """Return True if `value` has 20 letters and digits in a row, as keys do and names do not."""
+    """Return True if `value`, unless it is a path, has 20 letters and digits in a row."""
     if "://" not in value and re.search(r"[/\\]", value):
         return False
     return any(
@@ -55,8 +55,8 @@ def _looks_random(value: str) -> bool:
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Replace values of secret variables by the variables' names, and hide passwords in URLs.
 
-    Values are also found as JSON and URLs escape them. `environment` defaults to the environment
-    variables of this process.
+    Values are also found with the escapes of JSON and URLs. `environment` defaults to the
+    environment variables of this process.
     """
     for name, value in (os.environ if environment is None else environment).items():
         if len(value) >= MIN_SECRET_LENGTH:
@@ -109,7 +109,7 @@ def one_line(text: str) -> str:
 
 
 def on_terminal(text: str) -> str:
-    """Return `text` with U+FFFD for unprintable characters and changes of writing direction."""
+    """Return `text` with U+FFFD for characters that are unprintable or change the direction."""
     return _BIDIRECTIONAL.sub("\ufffd", printable(text))
 
 

@@ -97,7 +97,7 @@ def _zero_shot(chosen: Choices) -> Iterator[str]:
 
 
 def _mixture(chosen: Choices) -> Iterator[str]:
-    yield "# All images decide together; nothing is trained"
+    yield "# All images are labelled jointly; nothing is trained"
     yield "labels: [transductive]"
     yield "prototypes: from-labeler"
     yield "train: {max_steps: 0}"
@@ -125,7 +125,7 @@ def _latteclip(chosen: Choices) -> Iterator[str]:
     yield f"  max_epochs: {chosen.max_epochs}"
     rate = dump_yaml(chosen.learning_rate).strip()
     yield f"  optimizer: {{learning_rate: {rate}}}"
-    yield "# What adaptation gives without any text about images"
+    yield "# For comparison: the same training without any text about images"
     yield "controls:"
     yield "  without-descriptions: {descriptions: [class], describer: null}"
 

@@ -84,7 +84,7 @@ def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
 
 
 def _dependencies(name: str) -> Iterator[Finding]:
-    """Yield whether dependencies are installed, and whether the version of latte is bounded."""
+    """Yield findings: dependencies are installed, and the version of latte has an upper bound."""
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
     wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     problems = [problem for one in wanted if (problem := _conflict(one))]
@@ -162,7 +162,7 @@ def _required(model: type[Options]) -> list[str]:
 
 
 def _pytest(arguments: Sequence[str], name: str, progress: Progress) -> str | None:
-    """Run pytest as the task `name`; return None, or its first errors, or its last output."""
+    """Run pytest as the task `name`; return None if it passes, else its first errors or output."""
     command = [sys.executable, "-u", "-m", "pytest", *_OPTIONS, *arguments]
     output: list[str] = []
     with subprocess.Popen(

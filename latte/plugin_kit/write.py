@@ -28,16 +28,16 @@ class Names:
     """Names of a plugin's package, module and component, as for `latte-warm-colours`."""
 
     distribution: str
-    """Name of the pip package: `latte-warm-colours`."""
+    """Name of the pip package, for example `latte-warm-colours`."""
 
     @property
     def module(self) -> str:
-        """Name of the import package and entry point: `latte_warm_colours`."""
+        """Name of the import package and entry point, for example `latte_warm_colours`."""
         return self.distribution.replace("-", "_")
 
     @property
     def component(self) -> str:
-        """Name of the component in recipes: `warm-colours`."""
+        """Name of the component in recipes, for example `warm-colours`."""
         return self.distribution.removeprefix(_PREFIX)
 
     @property

@@ -90,8 +90,8 @@ class Predictor:
 
         Memory does not grow with the number of images, except with `priors="auto"`. In runs with a
         posterior, a file with the same content as a training image gets the posterior's classes
-        (`Prediction.source` is `own`), at most as many as the posterior names for this image. All
-        other images get the classifier's classes.
+        (`Prediction.source` is `own`), at most as many as the posterior stores per image. All other
+        images get the classifier's classes.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or

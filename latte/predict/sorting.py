@@ -42,7 +42,7 @@ class Sorter:
         self.counts: Counter[str] = Counter()
         """Number of images per sub-folder."""
         self.present = 0
-        """Number of images that were there already."""
+        """Number of images that were already in their sub-folder."""
         self._names = distinct_names(class_names, reserved=(UNKNOWN, UNCERTAIN))
         self._link = link
         self._min_confidence = min_confidence

@@ -56,8 +56,8 @@ def named_images(
 ) -> Iterator[NamedImage]:
     """Yield every image of `images`; folders are searched during the iteration.
 
-    Below folders, only files with an image suffix are used; a file that was given itself is always
-    used; the other files are added to `left_out`. A path that does not exist is yielded too;
+    Below folders, only files with an image suffix are used; other files are added to `left_out`. A
+    file that is named in `images` is always used. A path that does not exist is yielded too;
     reading it raises an error. `unlisted` is called with a `LatteError` for each folder that cannot
     be listed; without it, the error is raised. Raises `LatteError` for a value that is no image.
     """

@@ -87,7 +87,7 @@ def resolve_describers(
 ) -> list[Listed]:
     """Return `descriptions`, each with `by` set to None if it names the first of `describers`.
 
-    Reports a description that needs a describer if the recipe has none, or names an unknown one.
+    Reports a description that names an unknown describer, or needs one in a recipe without any.
     """
     _refuse_both(root, mistakes)
     if _are_incomplete(root, describers):

@@ -1,4 +1,4 @@
-"""Merge one recipe over another: a control over its recipe, a recipe over the one it extends.
+"""Merge a control into its recipe, or a recipe into the recipe that it extends.
 
 Controls are variants of a recipe, which run for comparison. A control lists only the keys in which
 it differs from its recipe.

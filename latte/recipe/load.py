@@ -136,7 +136,7 @@ def _shipped_hint(path: Path) -> str | None:
 
 
 def with_defaults(root: Node) -> Node:
-    """Return the recipe with the default backbone, reporters and prototypes where it names none."""
+    """Return the recipe, with defaults for a missing backbone, reporters or prototypes."""
     backbone = root.child(BACKBONE)
     if backbone is not None and isinstance(backbone.value, dict) and backbone.child(USE) is None:
         use = Node(DEFAULT_BACKBONE, _DEFAULT)

@@ -73,8 +73,8 @@ class Recipe:
     resolved: Mapping[str, Any] = field(default_factory=dict)
     """The complete recipe as plain data with every default, loadable as a recipe."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Origin of each value by dotted key path: `file:line` (with each `${VAR}` expanded in it),
-    `--set` or `default`."""
+    """Origin of each value by dotted key path: `file:line`, `--set` or `default`. Each `${VAR}`
+    that was expanded in the value follows."""
     bases: tuple[Path, ...] = ()
     """Files that the recipe extends, directly or through another file."""
 

@@ -42,7 +42,7 @@ class Node:
     value: Scalar | dict[str, Node] | list[Node]
     origin: Origin
     broken: bool = False
-    """True if a mistake in this value is already reported."""
+    """True if a mistake in this value has been reported already."""
     written: str | None = None
     """The text before expansion, if one of its variables holds a secret."""
     filled: tuple[tuple[int, int], ...] = ()

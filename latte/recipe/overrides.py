@@ -20,7 +20,7 @@ def apply_overrides(
 ) -> Node:
     """Return `root` with each `key.path=value` set, in order.
 
-    An item of a list has its index or its name as key: `descriptions.image.prompt=...`.
+    The key of a list item is its index or its name, for example `descriptions.image.prompt=...`.
     If `.use=` names another component, the options of the previous one are dropped.
     """
     for text in overrides:

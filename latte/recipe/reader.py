@@ -178,9 +178,10 @@ class RecipeReader:
     def _check_oracle(
         self, general: GeneralSettings | None, descriptions: Sequence[Listed]
     ) -> None:
-        """Report missing or needless `oracle: true`: only descriptions may use ground-truth labels.
+        """Report a missing or needless `oracle: true`.
 
-        A needless one is reported only if all descriptions are valid.
+        Only descriptions may use ground-truth labels. A needless `oracle: true` is reported only if
+        all descriptions are valid.
         """
         if general is None:
             return

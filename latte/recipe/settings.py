@@ -95,8 +95,8 @@ class Validator:
 def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[ErrorDetails]:
     """Return the errors of `values` under pydantic's strict rules for JSON.
 
-    A list is accepted as a tuple and text as a path, but not text as a number or `true` as 1.
-    Errors in defaults are ignored, because defaults are Python values, which these rules refuse.
+    These rules accept a list as a tuple and text as a path, but not text as a number or `true` as
+    1. Errors in defaults are ignored, because defaults are Python values, which the rules refuse.
     """
     try:
         model.model_validate_json(json.dumps(values), strict=True)
@@ -125,7 +125,7 @@ def _by_place(
 ) -> dict[KeyPath, list[ErrorDetails]]:
     """Group errors by key path, because a union reports one error for each of its members.
 
-    If a member reports an error deeper in the value, wrong types above it are left out.
+    If a union member reports an error deeper in the value, wrong types above it are left out.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:

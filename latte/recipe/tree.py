@@ -30,7 +30,7 @@ class TreeBuilder:
         self.mistakes = mistakes
         self.values = 0
         self.open: set[int] = set()
-        """IDs of collections that are being expanded; one that occurs again contains itself."""
+        """IDs of collections that are being expanded; if one occurs again, it contains itself."""
 
     def build(self, yaml_node: YamlNode, path: KeyPath = (), mark: Mark | None = None) -> Node:
         """Return `yaml_node` as a node with all its children; `mark` is the position of its key.
@@ -54,7 +54,7 @@ class TreeBuilder:
         return Node(self._entries(yaml_node, path), origin)
 
     def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
-        """Return the mapping's entries; its own take precedence over those merged with `<<`."""
+        """Return the mapping's entries; own entries take precedence over those merged by `<<`."""
         own: dict[str, Node] = {}
         merged: dict[str, Node] = {}
         for key, value, mark in self._pairs(mapping, path):

@@ -59,8 +59,8 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
     """Return every installed plugin: latte itself first, then the others by package name.
 
     `LATTE_PLUGINS` restricts loading to the packages that it lists (separated by commas; an empty
-    value loads only the built-in components). If it is not set, all plugins are loaded that are
-    not disabled. With `LATTE_STRICT_PLUGINS=1` the error of a broken plugin is raised; errors in
+    value loads only the built-in components). If it is not set, all plugins are loaded except
+    disabled ones. With `LATTE_STRICT_PLUGINS=1` the error of a broken plugin is raised; errors in
     latte's own components are always raised.
     """
     installed = _installed()

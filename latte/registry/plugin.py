@@ -1,4 +1,4 @@
-"""Plugins and their state, the components that they provide, and the source lines of these."""
+"""Plugins with their state and components, and the source lines that define components."""
 
 from __future__ import annotations
 

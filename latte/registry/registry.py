@@ -126,7 +126,7 @@ class Registry:
         return loaded
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
-        """Build the component. Errors of its constructor are raised with the package in a note."""
+        """Build the component; if its constructor fails, add the package's name to the error."""
         component = self.load(registered)
         try:
             return component(options, context)
@@ -136,7 +136,7 @@ class Registry:
             raise
 
     def model_folder(self, name: str, where: str | None = None) -> Path:
-        """Return the model folder that recipes name `plugin:NAME`. Raises `LatteError`."""
+        """Return the folder of the model `plugin:NAME`. Raises `LatteError` if there is none."""
         registered = self.get("model", name, where)
         find_folder = _import(registered, registered.spec.target)
         try:
@@ -212,7 +212,7 @@ def _suggestion(name: str, known: Sequence[Registered]) -> list[str]:
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return hints that name the unloaded plugins that declare the component, or else may do so."""
+    """Return hints: the unloaded plugins that declare the component, else those that may do so."""
     missing = [plugin for plugin in plugins if plugin.status != "ok"]
     certain = [plugin for plugin in missing if _declares(plugin, kind, name)]
     if certain:

@@ -34,7 +34,7 @@ _FRAME = (58, 12, 12, 40)
 
 @dataclass(frozen=True)
 class Sample:
-    """One figure at one step, or its mean and range over several neighbouring steps."""
+    """One recorded number at one step, or its mean and range over several neighbouring steps."""
 
     step: float
     value: float
@@ -44,7 +44,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Series:
-    """A figure over steps."""
+    """A recorded number, such as the loss, over steps."""
 
     samples: tuple[Sample, ...]
     """At most `LONGEST` samples, in the order of steps."""
@@ -75,7 +75,7 @@ class Reference:
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """Return the names of the numeric figures in rows with this event, in order of appearance."""
+    """Return the names of the numbers in rows with this event, in order of appearance."""
     names = (
         name
         for row in rows
@@ -87,7 +87,7 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
 
 
 def series(rows: Sequence[Row], event: str, figure: str) -> Series:
-    """Return a figure over steps, from the rows with this event.
+    """Return the recorded number called `figure` over steps, from the rows with this event.
 
     If a step has several rows, as after a resume, the last row is used.
     """
@@ -122,7 +122,7 @@ def interval_chart(
 def line_chart(
     series: Series, label: str, tick: Format, reference: Reference | None = None
 ) -> Markup:
-    """Draw a figure over steps; a thinned series gets a band from smallest to largest value."""
+    """Draw a number over steps; a thinned series gets a band from smallest to largest value."""
     drawing, x, y = _framed(series.samples, label, tick, reference)
     _draw_curve(drawing, series, x, y)
     return drawing.markup()
@@ -134,7 +134,7 @@ def lines_chart(
     tick: Format,
     reference: Reference | None = None,
 ) -> Markup:
-    """Draw one figure of several runs, with one line per (style class, series) in `lines`."""
+    """Draw one number of several runs, with one line per (style class, series) in `lines`."""
     samples = [sample for _, series in lines for sample in series.samples]
     drawing, x, y = _framed(samples, label, tick, reference)
     for css_class, series in lines:

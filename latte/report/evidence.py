@@ -45,7 +45,7 @@ def read_evidence(folder: Path) -> Evidence | None:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return the sentences of the evidence; without any, the command that measures the gain."""
+    """Return the sentences of the evidence; if it is None, the command that measures the gain."""
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)
     return found.lines

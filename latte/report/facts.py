@@ -140,7 +140,7 @@ def learner_names(recipe: Mapping[str, Any]) -> list[str]:
 
 
 def is_open_clip(recipe: Mapping[str, Any]) -> bool:
-    """Return True if the recipe's backbone is the built-in one, so that open_clip opens models."""
+    """Return True if the recipe's backbone is the built-in one, whose models open_clip opens."""
     return "use" not in _mapping(recipe.get("backbone"))
 
 

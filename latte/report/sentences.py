@@ -41,12 +41,12 @@ VerdictTone = Literal["better", "unknown", "kept", "none"]
 
 @dataclass(frozen=True)
 class Headline:
-    """Sentence on the measured result of a run, with claims that its 95 % intervals support."""
+    """Sentence on the measured result of a run; it claims only what the 95 % intervals support."""
 
     tone: Tone
     sentence: str
     control: str | None = None
-    """Sentence on a control that is at least as accurate as the adapted model or candidate."""
+    """Sentence on a control run that is at least as accurate as the adapted model or candidate."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class VerdictWords:
     reason: str | None = None
     """The guard's reason as a full sentence; None without a guard."""
     advice: str | None = None
-    """Sentences on how to get the whole candidate or plain CLIP instead; None without either."""
+    """Sentences on how to use the full candidate or plain CLIP instead; None if neither applies."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def headline(
 
 
 def own_note(evaluations: Sequence[Evaluation]) -> str | None:
-    """Return a note on test images that are training images with a posterior; None if none are."""
+    """Return a note on test images that are training images with a posterior, if there are any."""
     for name in (ADAPTED, CANDIDATE):
         after, own = named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}")
         if after and own:

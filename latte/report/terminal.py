@@ -21,7 +21,7 @@ WIDTH = 80
 GAP = 2
 """Number of spaces between columns, and before indented text."""
 NARROWEST = 16
-"""Smallest width of a column for a longer word: a table may break words that are longer."""
+"""Width at which a table may break a longer word, if the columns need more room than there is."""
 
 
 def width() -> int:
@@ -56,7 +56,7 @@ def indented(text: str) -> RenderableType:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> list[str]:
-    """Return the lines of a table with names in the first column and numbers in the others.
+    """Return the lines of a table with names in the first column, and numbers in other columns.
 
     Names are wrapped to the width that the numbers leave. A row may have fewer cells than there
     are columns.

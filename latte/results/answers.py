@@ -1,4 +1,4 @@
-"""The file `review.jsonl`: what a person said that images show, one line per answer.
+"""The file `review.jsonl`: a person's answers about what images show, one per line.
 
 Each answer is flushed to the disk before the next question. A later answer about the same image
 replaces the earlier one; an undone answer leaves the image unanswered.
@@ -25,10 +25,11 @@ except ImportError:  # Windows has no advisory locks: one reviewer at a time
     fcntl = None  # type: ignore[assignment]
 
 Kind = Literal["class", "none", "unsure", "undo"]
-"""The image shows a class; shows none of the classes; the person cannot tell; no answer."""
+"""`class`: the image shows a class; `none`: it shows no class of the recipe; `unsure`: the person
+cannot tell; `undo`: withdraws the earlier answer."""
 
 Use = Literal["evidence", "teaching"]
-"""Evidence measures the gain and is never learned from; teaching is learned from."""
+"""`evidence`: the answer measures the gain and never trains; `teaching`: it is a training label."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def now() -> str:
 
 
 def append_answers(path: Path, answers: Sequence[Answer]) -> None:
-    """Append answers and flush them to the disk; processes that append together lose nothing.
+    """Append answers and flush them to the disk; processes can append at once without loss.
 
     If a killed process left half a line at the end, the new line starts after it, and readers
     ignore the half line.
@@ -80,7 +81,7 @@ def read_answers(path: Path) -> list[Answer]:
     """Return all complete lines in order; empty if there is no file.
 
     A half line of a killed process is left out. Raises `LatteError` at a line that is not an
-    answer, or that makes an image both evidence and teaching.
+    answer, or that uses an image for teaching after it was evidence, or the reverse.
     """
     if not path.exists():
         return []
@@ -107,7 +108,7 @@ def read_answers(path: Path) -> list[Answer]:
 
 
 def latest(answers: Sequence[Answer]) -> dict[str, Answer]:
-    """Return the answer that counts for each content key; undone answers are left out."""
+    """Return the newest answer for each content key, without answers that were undone."""
     found: dict[str, Answer] = {}
     for one in answers:
         if one.kind == "undo":

@@ -10,15 +10,17 @@ from typing import Any
 from latte.interfaces import OWN_IMAGES, Calibration, Evaluation, HeldBack, Interval, PresentNames
 
 LARGEST_SCALE = 1e6
-"""Largest sane factor of similarities; CLIP's own is at most 100, calibration may add 100 times."""
+"""Largest plausible scale of similarities.
+
+CLIP's own scale is at most 100, and calibration may multiply it by 100."""
 LARGEST_WEIGHT = 1e6
-"""Largest sane entry of a prototype or a bias; the prototypes of CLIP have unit length."""
+"""Largest plausible entry of a prototype or bias; the prototypes of CLIP have unit length."""
 _LARGEST_NUMBER = 2**53
 _ROUNDING = 1e-9
 
 
 def check_numbers(data: bytes) -> None:
-    """Check that all numbers of JSON text are finite, and whole numbers exact as floats."""
+    """Check that all numbers of a JSON text are finite, and its integers exact as floats."""
     json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
 
 

@@ -117,7 +117,7 @@ class RunFolder:
         record = self.recorded(stage)
         if record is None:
             return None
-        # Unlike `Path.exists`, this is false for a name that no file can have.
+        # Unlike `Path.exists`, `os.path.exists` returns False for a name that no file can have.
         is_there = (os.path.exists(self.path / name) for name in record.outputs)  # noqa: PTH110
         return record if all(is_there) else None
 
@@ -152,7 +152,7 @@ class RunFolder:
         return path.relative_to(self.path).as_posix()
 
     def keep_checkpoints_of(self, fingerprint: str) -> None:
-        """Remove checkpoints unless they belong to the inputs with this fingerprint.
+        """Remove the checkpoints unless they were trained on inputs with this fingerprint.
 
         Does nothing outside the main process.
         """
@@ -238,7 +238,7 @@ class RunFolder:
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Return True if this process reads the token `sign` in the lock file."""
+        """Return True if the lock file, as this process sees it, contains the token `sign`."""
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:

@@ -15,14 +15,14 @@ STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
 CHECKPOINTS = "checkpoints"
 
 NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
-"""Recipe keys that change where or how fast a run works, or its reports, but not its results."""
+"""Recipe keys that change the place, speed or reports of a run, but not its model."""
 
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Return the run ID: eight hex digits that change with all settings that affect the model."""
     keys = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
-    # These keys are left out where they change nothing, so that folders older than them keep
-    # their names.
+    # These keys are left out if they have no effect, so that folders of versions without these keys
+    # keep their names.
     for name in ("deterministic", "corrections"):
         if not keys.get(name):
             keys.pop(name, None)

@@ -46,8 +46,8 @@ def open_tensors(
 ) -> Iterator[Any]:
     """Open a safetensors file for reading; the framework `np` needs no torch.
 
-    Raises `LatteError` if the file is missing or damaged, and in place of errors that the block
-    raises about its content; see `explained`.
+    Raises `LatteError` if the file is missing or damaged, or if the block raises an error about
+    its content; see `explained`.
     """
     with explained(path, hint):
         if not path.is_file():
@@ -81,7 +81,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int], hint: str = DO_AGAIN) -> None:
-    """Raise `LatteError` for the file `path` unless all `counts` of `what` are equal."""
+    """Raise `LatteError` about the file `path` unless all `counts` of its `what` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), hint)

@@ -42,7 +42,7 @@ class Data:
     """The dataset component's name, without its package."""
     images: int
     digest: str
-    """A digest of ids, contents and labels, whatever their order, and of the number of classes."""
+    """A digest of ids, contents and labels in any order, and of the number of classes."""
 
 
 @dataclass(frozen=True)
@@ -202,8 +202,8 @@ def _data(files: FinishedRun, scores: Mapping[str, Evaluation]) -> Data:
     main, own = scores["zero-shot"], scores.get(f"zero-shot{OWN_IMAGES}")
     if len(lines) not in (main.images, main.images + (own.images if own else 0)):
         raise ValueError(f"{path.name} is about {len(lines)} images")
-    # If training images are left out, a run is measured on a part of the split only. The digest
-    # then differs from that of the whole split, so that these runs are not compared.
+    # A run that leaves out training images is measured on a part of the split only. Its digest then
+    # differs from that of a run on the whole split, so the two are not compared.
     part = [] if len(lines) == main.images else [main.images]
     return Data(name, main.images, digest_json([lines, len(main.classes), *part]))
 

@@ -1,7 +1,7 @@
 """Clusters of teaching images, and the sheets that ask for their names.
 
 A cluster is the set of teaching images to which the compared model gives the same class. One
-answer about a sheet names several images, and images are never evidence.
+answer about a sheet labels several images, and these images are never evidence.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from latte.review.population import ReviewImage, draw
 
 _TYPICAL, _DOUBTFUL = 9, 3
-"""Images of a sheet: the most confident ones and the least confident ones."""
+"""Numbers of the most confident and of the least confident images on a sheet."""
 _OPTIONS = 5
-"""Classes to offer, at most: the cluster's class and the commonest zero-shot classes."""
+"""Largest number of classes to offer: the cluster's class and common zero-shot classes."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Teaching images of one class by the compared model, the most confident first."""
+    """Teaching images to which the compared model gives one class, the most confident first."""
 
     label: int
     images: tuple[ReviewImage, ...]
@@ -45,6 +45,6 @@ def clusters(images: Sequence[ReviewImage]) -> tuple[Cluster, ...]:
 
 
 def sheet(images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
-    """Return typical images and doubtful ones of `images`, which are ordered by confidence."""
+    """Return the first and the last of `images`, which are ordered by falling confidence."""
     rest = images[_TYPICAL:]
     return (*images[:_TYPICAL], *rest[max(0, len(rest) - _DOUBTFUL) :])

@@ -24,7 +24,7 @@ _COLUMNS = ("image", "label", "use")
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise `LatteError` if the folder has answers, which may be filled in."""
+    """Raise `LatteError` if the folder has an `answers.csv`, which may be filled in."""
     path = folder / "answers.csv"
     if path.exists():
         raise LatteError(
@@ -76,7 +76,7 @@ def write_sheet(
 
 
 def _table(questions: Sequence[Question], ids: Sequence[str]) -> str:
-    """Return the CSV; its uses keep the questions evidence, as in the browser."""
+    """Return the CSV to fill in; its column `use` marks each question as evidence."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)

@@ -33,7 +33,7 @@ class Estimate:
     answered: int
     """m: the disagreements that are answered, `unsure` included."""
     unsure: int
-    """Answers that the person could not give; the interval holds whatever the images show."""
+    """Images whose class the person could not tell; the interval holds whatever they show."""
     neither: int
     """Disagreements on which neither model is right."""
     gain: Interval
@@ -45,7 +45,7 @@ class Estimate:
 
     @property
     def better(self) -> Literal["adapted", "zero-shot"] | None:
-        """The model that is better, as far as the interval of the gain excludes 0; else None."""
+        """The better model if the interval of the gain excludes 0, else None."""
         if self.gain.low > 0:
             return "adapted"
         return "zero-shot" if self.gain.high < 0 else None
@@ -56,8 +56,8 @@ def estimate(
 ) -> Estimate:
     """Return the estimate from the evidence among `answers`, given by content key.
 
-    In each stratum, only answers before the first unanswered image count: these are a random
-    sample without replacement. Images whose content was answered as teaching are no evidence.
+    In each stratum, only answers before the first unanswered image are used, because these are a
+    random sample without replacement. Images that were answered for teaching are not used.
     """
     asked = _Asked(answers, class_names)
     disagreed = asked.first(population.disagreements)
@@ -81,7 +81,7 @@ def estimate(
 
 
 class _Asked:
-    """The answers, with labels in place of names."""
+    """The answers by content key, with class labels in place of class names."""
 
     def __init__(self, answers: Mapping[str, Answer], class_names: Sequence[str]) -> None:
         self._answers = answers
@@ -101,7 +101,7 @@ class _Asked:
         return self._answers[image.key].kind == "unsure"
 
     def label(self, image: ReviewImage) -> int | None:
-        """Return the true label; None if the image shows none of the classes, or nobody knows."""
+        """Return the label of the answer; None for "none of the classes" and "cannot tell"."""
         name = self._answers[image.key].label
         return None if name is None else self._labels.get(name)
 
@@ -128,7 +128,7 @@ def _accuracy(
     sizes: Sequence[int],
     label: Callable[[ReviewImage], int],
 ) -> Interval:
-    """Return a model's accuracy over all strata; their intervals hold together (Bonferroni)."""
+    """Return a model's accuracy over all strata, whose intervals hold together (Bonferroni)."""
     level, found = 1 - (1 - _LEVEL) / len(strata), []
     for images, size in zip(strata, sizes, strict=True):
         bounds = [

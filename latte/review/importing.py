@@ -75,9 +75,9 @@ class _Classification(BaseModel):
 def import_answers(review: Review, path: Path) -> int:
     """Append the answers of a file that are new; return their number.
 
-    Without `use`, an image is evidence or teaching by its earlier answer, or else by its draw.
-    Raises `LatteError` before anything is written if an image or a class is unknown, or an answer
-    contradicts another one of the file.
+    An answer without `use` gets the use of the image's earlier answer, or else of its random draw.
+    Raises `LatteError` before anything is written if an image or a class is unknown, or if two
+    answers of the file contradict each other.
     """
     before, names = review.answers(), review.run.class_names
     keys = dict(zip(review.run.training_ids, review.run.training_keys, strict=True))
@@ -103,7 +103,7 @@ def import_answers(review: Review, path: Path) -> int:
 
 
 def _read(path: Path, keys: Mapping[str, str]) -> Iterator[_Given]:
-    """Yield the answers of a file, whose format its first character shows."""
+    """Yield the answers of a file; its first character decides the format."""
     text = read_text(existing_file(path, "--import"))
     match text.lstrip()[:1]:
         case "[":
@@ -142,7 +142,7 @@ def _label_studio(path: Path, text: str) -> Iterator[_Given]:
 
 
 def _fiftyone(path: Path, text: str, keys: Mapping[str, str]) -> Iterator[_Given]:
-    """Yield the answers of FiftyOne, whose names of images have no suffix."""
+    """Yield the answers of a FiftyOne export, in which image names have no suffix."""
     with explained(path, _UNREADABLE):
         found = TypeAdapter(_Classification).validate_json(text, strict=True)
     ids = _ids_without_suffix(keys)
@@ -157,7 +157,7 @@ def _fiftyone(path: Path, text: str, keys: Mapping[str, str]) -> Iterator[_Given
 
 
 def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
-    """Return the id by path and by file name without suffix, as far as one content has it."""
+    """Return ids by path and by file name, both without suffix; ambiguous names are left out."""
     found: dict[str, set[str]] = {}
     for image in keys:
         path = PurePosixPath(image)

@@ -1,7 +1,7 @@
 """The images that a review asks about, in the random order in which it asks.
 
 The order depends only on the images' contents, so it is fixed before any answer and stays the
-same for every run on these images. The same draw makes an image evidence or teaching.
+same for every run on these images. An image's random number also makes it evidence or teaching.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 _TEACHING = 0.5
-"""Images with a draw from here to 1 teach; images below are evidence."""
+"""Images whose `draw` is at least this number teach; all other images are evidence."""
 
 
 @dataclass(frozen=True)
 class ReviewImage:
-    """One image, with what the two models say."""
+    """One image, with the labels that the two models give it."""
 
     key: str
     """The content key; copies of an image are one `ReviewImage`."""
@@ -51,8 +51,8 @@ def teaches(key: str) -> bool:
 class Population:
     """The distinct images of a review in random order.
 
-    If the adapted model has learned from answers, these are the evidence images only: the gain on
-    images that it has learned from is not the gain that people want to know.
+    If the adapted model has learned from answers, these are the evidence images only, because the
+    gain on images that it has learned from is not the gain on other images.
     """
 
     images: tuple[ReviewImage, ...]
@@ -64,7 +64,7 @@ class Population:
 
     @cached_property
     def agreements(self) -> tuple[tuple[ReviewImage, ...], tuple[ReviewImage, ...]]:
-        """The other images in two strata: less confident than their median, and the rest."""
+        """The images on which the models agree: those below the median confidence, and the rest."""
         agreed = [one for one in self.images if not one.disagrees]
         ranked = sorted(agreed, key=lambda one: one.confidence)
         unsure = {one.key for one in ranked[: len(ranked) // 2]}

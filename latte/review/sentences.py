@@ -7,7 +7,7 @@ from latte.review.estimate import Estimate
 
 
 def gain_sentence(found: Estimate, adapted: str = "the adapted model") -> str:
-    """Return what the answers say about the gain so far.
+    """Return a sentence on the gain that the answers so far measure.
 
     Example:
         >>> gain_sentence(found)  # doctest: +SKIP

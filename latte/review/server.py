@@ -46,7 +46,7 @@ class _Given(BaseModel):
 
     rows: list[int]
     others: list[int] = []
-    """Rows of the same sheet that the answer is not about."""
+    """Rows of images on the same sheet to which the answer does not apply."""
     kind: Kind
     label: int | None = None
     queue: Queue
@@ -71,7 +71,7 @@ def new_token() -> str:
 
 
 class _Server:
-    """The endpoints. Starlette calls them in threads, so that slow images block nobody."""
+    """The endpoints. Starlette calls them in threads, so a slow image blocks no other request."""
 
     def __init__(self, review: Review, picture: Picture) -> None:
         self._review = review
@@ -85,7 +85,7 @@ class _Server:
         return Response(content, media_type=_FILES[name])
 
     def question(self, request: Request) -> Response:
-        """Return the next question of `?queue=`, and what the answers so far say."""
+        """Return the next question of the queue `?queue=`, and the result of the answers so far."""
         queue = request.query_params.get("queue", "evidence")
         if queue not in get_args(Queue):
             return _refused(404, f'there is no queue "{queue}"')
@@ -180,7 +180,7 @@ class _Guarded:
 
 
 def _shown(question: Question) -> Mapping[str, Any]:
-    """Return what the page needs: neither model's label is marked, and no confidence is sent."""
+    """Return a question's data for the page, without confidences or which model chose a label."""
     return {"rows": [one.row for one in question.images], "options": question.options}
 
 

@@ -17,7 +17,7 @@ from latte.review.estimate import Estimate, estimate
 from latte.review.population import ReviewImage, draw, population, teaches
 
 _AGREED_EVERY = 4
-"""Each fourth question of the evidence is about an image on which the models agree."""
+"""One in this many evidence questions is about an image on which the models agree."""
 
 Queue = Literal["evidence", "clusters", "uncertain", "balanced"]
 
@@ -27,12 +27,12 @@ QUEUES: Mapping[Queue, str] = {
     "uncertain": "Teach: least certain images",
     "balanced": "Teach: least certain images of each class in turn",
 }
-"""The queues of questions and their titles. Only the first measures, and it never teaches."""
+"""The queues of questions and their titles. Only the first queue measures; it never teaches."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One image to be answered, or a sheet of images that may show the same class."""
+    """A question about one image, or about a sheet of images that may show the same class."""
 
     images: tuple[ReviewImage, ...]
     queue: Queue
@@ -49,7 +49,7 @@ def check_use(key: str, use: Use, before: Answer | None, where: str) -> None:
 def answers_file(run: FinishedRun) -> Path:
     """Return the file of answers about a run.
 
-    A run that has learned from answers goes on with the same file.
+    A run that has learned from the answers of a file uses the same file.
     """
     learned = run.recipe.get("corrections")
     return Path(run.source.recipe).parent / learned if learned else run.folder.review
@@ -58,8 +58,8 @@ def answers_file(run: FinishedRun) -> Path:
 class Review:
     """A run and the answers of its `review.jsonl`, which other processes may extend meanwhile.
 
-    Where the guard did not accept the adapted model in full, zero-shot CLIP is compared with the
-    rejected candidate: what the review finds is whether rejecting it was right.
+    If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
+    the rejected candidate, to find out whether rejecting it was right.
 
     Raises `LatteError` if a file of the run is missing or damaged.
     """
@@ -95,7 +95,7 @@ class Review:
         return tuple(sorted(found, key=lambda one: one.confidence))
 
     def answers(self) -> dict[str, Answer]:
-        """Return the answer that counts for each content key."""
+        """Return the newest answer for each content key, without answers that were undone."""
         return latest(read_answers(self.file))
 
     def estimate(self) -> Estimate:
@@ -115,7 +115,7 @@ class Review:
         return None if chosen is None else Question((chosen,), queue, self._options(chosen))
 
     def upcoming(self, count: int) -> list[Question]:
-        """Return the next `count` questions of the evidence, in the order in which it asks."""
+        """Return the next `count` evidence questions, in the order in which they are asked."""
         answers, found = self.answers(), list[Question]()
         while len(found) < count and (chosen := self._evidence(answers)) is not None:
             found.append(Question((chosen,), "evidence", self._options(chosen)))
@@ -130,13 +130,13 @@ class Review:
         queue: Queue,
         others: Sequence[str] = (),
     ) -> None:
-        """Append the same answer about each of the images `keys`, or undo the ones that they have.
+        """Append the same answer for each of the images `keys`, or undo their answers.
 
-        `others` are images of the same sheet that the answer is not about: they stay open. Undoing
-        leaves images alone that another queue has asked about since.
+        `others` are images of the same sheet to which the answer does not apply; they stay
+        unanswered. Undoing does not change images that another queue has asked about since.
 
-        Raises `LatteError` for an unknown image, class or queue, and for an image that has been
-        answered in a queue of the other use. Then nothing is appended.
+        Raises `LatteError` for an unknown image, class or queue, and for teaching with an image
+        that is evidence, or the reverse. Then nothing is appended.
         """
         if queue not in QUEUES:
             raise LatteError(f'there is no queue "{queue}"', hint=f"one of: {', '.join(QUEUES)}")
@@ -155,7 +155,7 @@ class Review:
         append_answers(self.file, [*given, *left])
 
     def _check(self, key: str, use: Use, answers: Mapping[str, Answer]) -> None:
-        """Raise `LatteError` for an unknown image or one of the other use."""
+        """Raise `LatteError` for an unknown image, or one that was answered for the other use."""
         if key not in self._by_key:
             raise LatteError("no image of this run has this content key", where=key)
         check_use(key, use, answers.get(key), where=key)
@@ -195,7 +195,7 @@ class Review:
 
         def unanswered(images: Sequence[ReviewImage]) -> ReviewImage | None:
             first = next((one for one in images if one.key not in answers), None)
-            # Once there is teaching, the teaching half cannot become evidence any more.
+            # After the first teaching answer, the teaching half can no longer become evidence.
             return None if first is None or (learns and teaches(first.key)) else first
 
         asked = sum(one.use == "evidence" for one in answers.values())
@@ -218,7 +218,7 @@ class Review:
 
 
 def _is_open(answers: Mapping[str, Answer], image: ReviewImage) -> bool:
-    """Return True without an answer, or if a sheet with the image says nothing about it."""
+    """Return True if the image has no answer, or only that of a sheet that does not apply to it."""
     found = answers.get(image.key)
     return found is None or (found.kind == "unsure" and found.queue == "clusters")
 

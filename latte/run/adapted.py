@@ -62,7 +62,7 @@ class Adapted:
     def encode(
         self, images: ImageCache, batch_size: int, progress: Progress, name: str
     ) -> tuple[Tensor, ...]:
-        """Encode all images with each member's model; return unit features (N, D), on the CPU."""
+        """Encode all images with each learner's model; return unit features (N, D), on the CPU."""
         found = []
         for one in self.members:
             features = torch.empty(0, one.backbone.embedding_width)
@@ -75,11 +75,11 @@ class Adapted:
         return tuple(found)
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
-        """Return the members' mean similarities (B, C) from each one's unit features (B, D)."""
+        """Return the learners' mean similarities (B, C); `features` has (B, D) of each learner."""
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return the similarities of all images, in blocks, from each member's features (N, D)."""
+        """Return the similarities of all images, in blocks, from each learner's features (N, D)."""
         return Similarities(
             len(features[0]),
             len(self.class_names),
@@ -88,7 +88,7 @@ class Adapted:
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
-    """Return similarities (B, C), averaged over learners with unit features (B, D) each."""
+    """Return similarities (B, C), averaged over learners; each learner has unit features (B, D)."""
     found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
@@ -136,7 +136,7 @@ def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> 
         tensors[f"{member.name}.owners"] = found.owners.contiguous()
         if found.bias is not None:
             tensors[f"{member.name}.bias"] = found.bias.contiguous()
-    # One key only: safetensors writes several keys in an order that differs between processes.
+    # Use one key, because safetensors writes several keys in an order that differs by process.
     metadata = {"latte": json.dumps(about, ensure_ascii=False)}
     with write_atomically(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
@@ -175,7 +175,7 @@ def load_adapted(
 
 
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
-    """Return the arithmetic of the run's recipe, or that of `auto` if `device` does not have it."""
+    """Return the arithmetic of the run's recipe, or that of `auto` if `device` lacks it."""
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None
     precision: Any = found if found in get_args(Precision) else "auto"

@@ -179,8 +179,9 @@ def _confusions(
 ) -> dict[str, tuple[Confusion, ...]]:
     """Count pairs of true and predicted class, for the zero-shot and the adapted classifier.
 
-    `before` (M,) are the zero-shot labels. Both are counted on the images on which the adapted
-    classifier is measured; see `split_rows`. Without an evaluation split the result is empty.
+    `before` (M,) are the zero-shot labels. Pairs of both classifiers are counted on the images on
+    which the adapted classifier is measured; see `split_rows`. Without an evaluation split the
+    result is empty.
     """
     if not images.labels:
         return {}

@@ -15,10 +15,10 @@ UNCORRECTED = -1
 
 
 def read_corrections(workspace: Workspace, images: Images) -> Tensor | None:
-    """Return the labels (N,) int64 of a review, `UNCORRECTED` elsewhere; None without the key.
+    """Return a person's labels (N,) int64, `UNCORRECTED` without one; None without `corrections`.
 
-    Only answers of the teaching queues count; evidence is never learned from. An image is found
-    by its content, so all copies of an image get its label.
+    Only answers from the teaching queues are used, never evidence. An image is found by its
+    content, so all copies of an image get its label.
 
     Raises `LatteError` if there is no such file, or an answer names no class of this recipe.
     """

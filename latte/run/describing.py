@@ -35,8 +35,8 @@ def describe(
     """Read texts from the store, generate missing texts, and write the run's description bank.
 
     Texts that the recipe's gates hold back stay in the store, but the returned bank leaves them
-    out. Several processes generate a share of the texts each; the main process returns the bank,
-    the others return None.
+    out. With several processes, each one generates a share of the texts. The main process returns
+    the bank, all other processes return None.
 
     Args:
         workspace: the workspace of the run.

@@ -41,9 +41,9 @@ LEAST_CERTAIN = 200
 MOST_CLASSES = 5
 """Number of likeliest classes per training image; used to estimate which classes occur."""
 _ENOUGH = 10_000
-"""Number of training images that suffice; more images only make the estimate slower."""
+"""Number of training images that suffice for calibration; more images only make it slower."""
 _MOST_NUMBERS = 2**25
-"""Largest number of similarities (images x classes); many classes mean fewer images."""
+"""Largest number of similarities for calibration; many classes therefore mean fewer images."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class _Answers:
     """(N, K): the probabilities of the likeliest classes."""
 
     def corrected(self, given: Tensor) -> _Answers:
-        """Return answers in which a person's classes (N,) replace others; -1 replaces none."""
+        """Return answers with the predictions replaced by `given` classes (N,); -1 keeps them."""
         known = given >= 0
         first = torch.zeros_like(self.probabilities)
         first[:, 0] = 1
@@ -178,7 +178,7 @@ def _label_training(
 def _calibrate(
     workspace: Workspace, zero_shot: ZeroShot, found: _Classified, labels: Sequence[int]
 ) -> Calibration:
-    """Find the scale on the training images.
+    """Find the calibrated scale of the similarities on the training images.
 
     `labels`, the true classes of the evaluation images, serve only to measure the calibration
     error; they are empty if the images have no labels.

@@ -82,10 +82,10 @@ def cached_features(
 
 
 def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
-    """Return the first index of each of U distinct keys, and for each of N keys its distinct key.
+    """Return the index of each distinct key's first occurrence, and each key's number.
 
-    Distinct keys are numbered from 0 by first occurrence. The second result has these numbers
-    (N,); None if all keys are distinct.
+    Distinct keys are numbered from 0 by first occurrence. The second result (N,) holds the number
+    of each of the N keys; it is None if all keys are distinct.
     """
     numbers: dict[str, int] = {}
     inverse = [numbers.setdefault(key, len(numbers)) for key in keys]

@@ -1,4 +1,4 @@
-"""End of stage `train`: a guard judges the adapted classifier, and what it accepts is saved."""
+"""End of stage `train`: a guard judges the adapted classifier, and the result is saved."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Outcome:
 def trains_clip(workspace: Workspace) -> bool:
     """Return True if the run can change CLIP, and so the image features.
 
-    It cannot without training steps, or if it trains only prototypes.
+    A run without training steps cannot, nor can one that trains only prototypes.
     """
     recipe = workspace.recipe
     trains = any(learner.settings.trainable != "none" for learner in recipe.learners)
@@ -184,7 +184,7 @@ def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classif
 def _save(
     folder: RunFolder, outcome: Outcome, posterior: Posterior | None, trained: bool
 ) -> list[Path]:
-    """Save the run's model and classifier, and in `candidate/` a candidate not accepted in full."""
+    """Save the run's classifier; save a candidate that was not accepted in full separately."""
     apart = folder.candidate
     shutil.rmtree(apart.path, ignore_errors=True)
     if outcome.rejected is None:

@@ -15,7 +15,7 @@ from latte.run.workspace import run_folder, unloaded_backbone, unloaded_dataset
 def refuse_unready(
     recipe: Recipe, registry: Registry, *, until: str = STAGES[-1], limit: int | None = None
 ) -> None:
-    """Raise `LatteError` if the recipe's images are missing, or its model if the run needs it.
+    """Raise `LatteError` if the recipe's images, or a model that the run needs, are missing.
 
     Datasets of plugins are not checked, because opening them may be slow.
     """

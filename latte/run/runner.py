@@ -155,7 +155,7 @@ class _Runner:
         return job
 
     def _warn(self, images: Images) -> None:
-        """Print the dataset's warnings, and one if there are few images; not in control runs."""
+        """Print the dataset's warnings, and a warning about few images; nothing in control runs."""
         if self.workspace.is_control:
             return
         dataset = self.workspace.dataset

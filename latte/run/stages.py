@@ -133,7 +133,7 @@ def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome
 
 
 def _write_environment(workspace: Workspace) -> None:
-    """Write `environment.json`; if training resumes with other threads than before, say so."""
+    """Write `environment.json`; print a message if training resumes with fewer or more threads."""
     folder, environment = workspace.folder, describe_environment(workspace.recipe, workspace.device)
     if any(folder.checkpoints.glob("step-*")):
         with suppress(LatteError):  # a missing or damaged file is written again

@@ -156,7 +156,7 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters; none in a control, and none outside the main process."""
+        """The recipe's reporters; empty in a control run and outside the main process."""
         silent = self._parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
@@ -167,7 +167,7 @@ class Workspace:
 
 
 def find_device(wanted: str) -> str:
-    """Return the torch device called `wanted`. Raises `LatteError` if this machine has none."""
+    """Return the torch device called `wanted`. Raises `LatteError` if this machine lacks it."""
     import torch
 
     if wanted == "auto":

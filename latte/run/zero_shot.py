@@ -24,7 +24,7 @@ _SAME = 1 - 5e-6
 """Cosine similarity above which two texts count as equal, apart from rounding."""
 
 _UNIT = 1e-2
-"""Largest difference of a feature's length from 1."""
+"""Largest difference of a unit feature's length from 1."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
 def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
     """Load the features and labels that `save_zero_shot` wrote.
 
-    Raises `LatteError` if the file is damaged, or does not match the numbers of `images`.
+    Raises `LatteError` if the file is damaged, or is not about as many images and classes as
+    `images`.
     """
     with explained(path):
         found = ZeroShot(**load_tensors(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,6 +48,12 @@ def test_one_command_writes_recipe_run_report_and_labels(
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
     assert run_command_line(command) == 0
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")} == before
+
+
+def test_a_model_folder_starts_at_the_current_folder(photos: Path, tiny_clip_folder: Path) -> None:
+    shutil.copytree(tiny_clip_folder, "clip")
+    command = ["adapt", str(photos), "--model", "local-dir:clip", "--quiet", "-o", "not/yet/made"]
+    assert run_command_line(command) == 0
 
 
 def test_one_call_returns_what_load_returns(photos: Path) -> None:

@@ -152,7 +152,7 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_data(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a note if one dataset name has several tables, which explains why."""
+    """Yield a note with the reason if one dataset name has several tables."""
     digests: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)

@@ -34,7 +34,7 @@ COLUMNS = (
 )
 """Columns of the CSV; accuracies, gains and deviations are fractions, missing values empty."""
 CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"
-"""Begin of each CSV of `as_csv`."""
+"""First characters of each CSV that `as_csv` returns."""
 
 
 def as_csv(comparison: Comparison) -> str:

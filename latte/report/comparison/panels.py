@@ -50,7 +50,7 @@ class ClassLine:
 
 @dataclass(frozen=True)
 class Differences:
-    """Accuracy per class of every classifier, and the two that the page compares at first."""
+    """Accuracy per class of each classifier, and the two classifiers that are compared at first."""
 
     data: dict[str, Any]
     """Data for the page's script: class names, images per class, and accuracies per classifier."""
@@ -63,7 +63,7 @@ class Differences:
 
 @dataclass(frozen=True)
 class TrainingCurves:
-    """Charts of the runs on one dataset, with one figure per chart and one line per run."""
+    """Charts of the runs on one dataset, with one recorded number per chart and a line per run."""
 
     legend: tuple[tuple[str, str], ...]
     """Style class and name of each row that is drawn."""
@@ -113,7 +113,7 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
 
 
 def _default(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return the indices of the two best methods, best last, or of zero-shot and the only one."""
+    """Return the indices of the two best methods, best last; or of zero-shot and the one method."""
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
     ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
     return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
@@ -190,7 +190,7 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _curves(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
 ) -> dict[str, list[tuple[str, Series]]]:
-    """Return the lines of a figure by its recorded name, which may begin with a learner's name."""
+    """Return the curves of `figure` by recorded name, which may begin with a learner's name."""
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:
         for event, name in recorded(metrics, figure):
@@ -203,7 +203,7 @@ def _curves(
 def _charts(
     figure: str, curves: Mapping[str, Sequence[tuple[str, Series]]], rows: Sequence[Row]
 ) -> list[tuple[str, Markup]]:
-    """Return (title, chart) of a figure; one per learner if each learner records it."""
+    """Return (title, chart) of `figure`; one per learner if each learner records it."""
     title, tick = _FIGURES[figure]
     reference = _zero_shot(rows) if figure == "top1" else None
     return [

@@ -19,7 +19,7 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerance of top-1, as a fraction, as another run gets other texts from the LMM."""
+"""Smallest tolerance of top-1, as a fraction, because each run gets other texts from the LMM."""
 _DEVIATIONS = 2
 
 _KEYS = ("source", "note", "averages", "rows")

@@ -82,7 +82,7 @@ def read_changes(path: Path) -> dict[str, str]:
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:
-    """Return values by key path of `KEY=VALUE` texts. Raises `LatteError` for several values."""
+    """Return values by key path from `KEY=VALUE` texts. Raises `LatteError` for `KEY=A,B`."""
     found = {}
     for text in texts:
         key, _, value = text.partition("=")

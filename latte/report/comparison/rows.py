@@ -36,7 +36,7 @@ class Result:
     top1: Spread
     gain: Interval
     gain_over: Over
-    """The variation that the gain's 95 % interval covers: that of seeds or that of images."""
+    """`seeds` or `images`: the gain's 95 % interval covers the variation over these."""
 
     @property
     def mark(self) -> str:
@@ -44,7 +44,7 @@ class Result:
         return "*" if self.gain_over == "images" and self.top1.runs > 1 else ""
 
     def gain_text(self, images: int) -> str:
-        """Return the gain in percentage points, its interval and `mark`: `+4.7 (+4.1 to +5.4)`."""
+        """Return the gain in points, its interval and `mark`, for example `+4.7 (+4.1 to +5.4)`."""
         return points_with_range(self.gain, images) + self.mark
 
 
@@ -240,7 +240,7 @@ def _result(scores: Sequence[Score]) -> Result:
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:
-    """Return the results of controls by name; equal name and settings are averaged over runs."""
+    """Return results by control name, averaged over runs with equal control name and settings."""
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
         for name, control in run.controls.items():

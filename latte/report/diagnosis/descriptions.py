@@ -80,7 +80,7 @@ class Texts:
     """Descriptions whose prompt contains the zero-shot label."""
     classifier: Classifier
     weights: Mapping[str, float] = field(default_factory=dict)
-    """The recipe's weight of each description in the mix; 1 for descriptions not listed."""
+    """The recipe's weight of each description when texts are mixed; 1 for those not listed."""
 
     @cached_property
     def nearest(self) -> Tensor:
@@ -95,7 +95,10 @@ class Texts:
         return torch.cat([margin_weights(block, self.classifier) for block in blocks])
 
     def named(self, description: str, labels: Tensor) -> Tensor:
-        """Return (N,): 1 if an image's text is nearest to its label, else 0; NaN if refused."""
+        """Return (N,): 1 if an image's text is nearest to its class in `labels`, else 0.
+
+        Images whose text was refused get NaN.
+        """
         same = (self.nearest[self.rows[description]] == labels).double()
         return same.where(self.answered[description], torch.nan)
 
@@ -122,13 +125,13 @@ def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
 
 
 def mix_shares(margins: list[Tensor]) -> list[float]:
-    """Return each description's mean share of the mix, from positive weighted margins (N,)."""
+    """Return each description's mean share when texts are mixed by positive `margins` (N,)."""
     stacked = torch.stack(margins).double()
     return (stacked / stacked.sum(dim=0)).mean(dim=1).tolist()
 
 
 def agreement_by_chance(labels: Tensor, other: Tensor, classes: int) -> float:
-    """Return the expected agreement of unrelated labellings (N,) with these class counts."""
+    """Return the expected agreement of random labellings with the class counts of these (N,)."""
     counts = [one.bincount(minlength=classes).double() for one in (labels, other)]
     return float((counts[0] * counts[1]).sum()) / len(labels) ** 2
 

@@ -11,7 +11,7 @@ from latte.interfaces import Interval
 Unit = Literal["share", "points", "cosine", "index", "count"]
 """`share`: a fraction, shown in percent. `points`: a difference of fractions, shown in percentage
 points. `cosine`: a cosine or a difference of cosines. `index`: a plain number, mostly from 0 to 1.
-`count`: a number, such as of images, and not always a whole number."""
+`count`: a number of things, such as images; it may have decimals."""
 
 
 @dataclass(frozen=True)

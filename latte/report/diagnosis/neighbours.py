@@ -63,10 +63,11 @@ def choose_queries(images: int, seed: int) -> Tensor:
 
 
 def purity(labels: Tensor, near: Neighbours) -> Tensor:
-    """Return (Q,): the share of each query's nearest images with its label, given labels (N,).
+    """Return (Q,): the share of each query's nearest images with the query's label.
 
-    The number of neighbours that count is limited to the number of other images with the label, so
-    that small classes can reach 1 too. An image that is the only one with its label has NaN.
+    `labels` (N,) are those of all images. The number of nearest images is limited to the number of
+    other images with the label, so that small classes can reach 1 too. An image that is the only
+    one with its label has NaN.
     """
     own = labels[near.queries]
     same = labels[near.nearest] == own[:, None]

@@ -52,7 +52,7 @@ class FrozenClip:
 
 
 class FrozenClips:
-    """The frozen CLIPs of several runs; equal backbone, recipe folder and device share one CLIP."""
+    """The frozen CLIPs of runs; runs with equal backbone, recipe folder and device share one."""
 
     def __init__(self) -> None:
         self._clips: dict[tuple[str, str, str], FrozenClip] = {}

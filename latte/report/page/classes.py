@@ -47,7 +47,7 @@ class ClassChanges:
 
 @dataclass(frozen=True)
 class LabelRow:
-    """Numbers of training images with one class as frozen and as adapted pseudo-label."""
+    """Number of training images with this frozen pseudo-label, and number with this adapted one."""
 
     name: str
     frozen: int

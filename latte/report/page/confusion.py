@@ -18,7 +18,7 @@ from latte.report.svg import Drawing, shortened, text_width
 DRAWN = 30
 """Largest number of classes in a heat map.
 
-If there are more, the classes with most errors are shown, and all others as one group.
+If there are more, the classes with most errors are shown, and all other classes as one group.
 """
 _LONGEST_NAME = 19
 _FAINTEST = 0.15
@@ -29,7 +29,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """A pair of true and predicted class, with its number of errors by both models."""
+    """A pair of true and predicted class, with the number of such errors of each model."""
 
     true: str
     predicted: str

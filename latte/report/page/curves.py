@@ -1,4 +1,4 @@
-"""Draw training curves: charts of a run's figures over steps."""
+"""Draw training curves: charts of a run's recorded numbers over steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from latte.report.numbers import percent, plural
 from latte.report.sentences import ZERO_SHOT, named
 
 _EVENTS = ("epoch", "step")
-"""Events of rows with figures; figures of epochs are preferred to figures of steps."""
+"""Events of rows with numbers; numbers of epochs are preferred to numbers of steps."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def curves(results: RunResults) -> Curves:
 
 
 def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
-    """Return (event, name) of each recorded figure called `figure` or `LEARNER.figure`."""
+    """Return (event, name) of each recorded number that is called `figure` or `LEARNER.figure`."""
     for event in _EVENTS:
         names = [name for name in figures(rows, event) if name.rpartition(".")[2] == figure]
         if names:
@@ -109,7 +109,7 @@ def _curve(results: RunResults, figure: _Figure, event: str, name: str, found: S
 
 
 def _words(name: str) -> str:
-    """Return a figure's name in words, such as `text.learning_rate` as `Learning rate`."""
+    """Return a recorded number's name in words, such as `text.learning_rate` as `Learning rate`."""
     return name.rpartition(".")[2].replace("_", " ").capitalize()
 
 

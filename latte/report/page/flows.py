@@ -153,7 +153,7 @@ def _draw_ribbons(
     right: Sequence[str],
     unit: float,
 ) -> None:
-    """Draw the ribbons; at each class they have the order of the classes at their other ends."""
+    """Draw the ribbons; at each class, they are sorted by the classes at their other ends."""
     starts, ends = dict(tops[0]), dict(tops[1])
     below = {name: place for place, name in enumerate(right)}
     leaving = sorted(flows, key=lambda flow: (left[flow.start], below[flow.end]))

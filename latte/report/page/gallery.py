@@ -87,7 +87,9 @@ class Thumbnails:
         self._made: dict[tuple[str, int, bool], Thumbnail | None] = {}
 
     def get(self, image: ImageReference, size: int, *, square: bool = False) -> Thumbnail | None:
-        """Return a thumbnail whose longer side has `size` pixels, or of the central square.
+        """Return a thumbnail of the image, or of its central square if `square`.
+
+        Its longer side has `size` pixels.
 
         Returns None if the image cannot be read, or has changed during the run.
         """

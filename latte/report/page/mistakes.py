@@ -13,7 +13,7 @@ from latte.report.page.gallery import Thumbnail, Thumbnails
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DIGITS_OF = 100
-"""Confidence is shown with the digits of a share of this many images."""
+"""Confidence is shown with as many digits as a share of this many images."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Show how class prototypes moved: a map of all, and a list of those that moved most."""
+"""Show how class prototypes moved: a map of all classes, and a list of those that moved most."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ function answer(kind, label = null) {
   return guarded(async () => {
     if (!state || !state.question) return;
     const shown = state.question.rows;
-    // Of a mixed group, no image gets an answer.
+    // No image of a mixed group gets an answer.
     const others = !sheet() ? [] : kind === "unsure" ? shown : tiles(false);
     const rows = shown.filter((row) => !others.includes(row));
     const next = await call("answers", { rows, others, kind, label, queue: queue() });

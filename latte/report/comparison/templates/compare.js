@@ -18,7 +18,7 @@ const bar = (before, after) => {
   );
   return picture;
 };
-// The page came with halves rounded to the even digit; toFixed rounds them up. Only these are halves.
+// Python, which wrote the page, rounds halves to the even digit, and toFixed rounds them up.
 const rounded = (value, digits) => {
   const scaled = value * 10 ** digits;
   const below = Math.floor(scaled);
