@@ -66,7 +66,9 @@ def test_a_filled_sheet_meets_the_verdict_in_every_report(
     for text in (header, card.read_text().replace("\\", ""), printed):
         assert f"{compared} changes accuracy by {gain}" in text
         assert "(probability 0.90)" in text
-    assert f"{compared} changes accuracy by {gain}" in " ".join(latte("compare", folder).out.split())
+    assert f"{compared} changes accuracy by {gain}" in " ".join(
+        latte("compare", folder).out.split()
+    )
     assert HINT not in latte(*run).out
 
 
