@@ -26,7 +26,7 @@ _WHERE = "backbone.model"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Arguments with which open_clip builds an existing CLIP."""
+    """The model that a recipe names, as arguments for open_clip."""
 
     name: str
     """Name of the model in open_clip, with a schema if it has one, such as `local-dir:FOLDER`."""

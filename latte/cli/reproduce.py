@@ -110,7 +110,7 @@ def _plan(
 
 
 def _present(cells: Sequence[Cell], absent: Mapping[str, str]) -> list[Cell]:
-    """Return the cells whose dataset is here. Raises `LatteError` if there are none."""
+    """Return the table's cells whose dataset is on this machine; raise `LatteError` if none is."""
     from latte.interfaces import LatteError
 
     present = [cell for cell in cells if cell.dataset not in absent]

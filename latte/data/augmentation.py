@@ -122,8 +122,8 @@ def augmented_pixels(image: Image.Image, augmentation: Augmentation, size: int) 
 def pillow_resizes_tall_crops_first() -> bool:
     """Return True if the installed Pillow resizes the height of tall crops before their width.
 
-    Tall crops are those whose height shrinks by more than twice as many pixels as their width. The
-    order can change the last bit, because Pillow rounds between the two steps.
+    A crop is tall if resizing removes more than twice as many pixels of its height as of its width.
+    The order can change the last bit, because Pillow rounds between the two steps.
     """
     noise = numpy.random.default_rng(0).integers(0, 256, (90, 30, 3), dtype=numpy.uint8)
     image, bicubic = Image.fromarray(noise), Image.Resampling.BICUBIC

@@ -75,7 +75,10 @@ class Reference:
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """Return the names of the numbers in rows with this event, in order of appearance."""
+    """Return the names of the numeric fields of this event's rows, in order of appearance.
+
+    Steps and epochs are left out.
+    """
     names = (
         name
         for row in rows

@@ -1,4 +1,4 @@
-"""Class names: read them, check that they are distinct, and look up labels by spelling."""
+"""Class names: read and check them; find a name's label despite other case or `_`."""
 
 from __future__ import annotations
 

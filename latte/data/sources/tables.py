@@ -23,7 +23,7 @@ class Row:
 
     @property
     def where(self) -> str:
-        """Place of the row for messages, `FILE:LINE`."""
+        """Where the row is, as `FILE:LINE`, for messages."""
         return f"{self.file}:{self.line}"
 
     def text(self, column: str) -> str:

@@ -101,7 +101,7 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:
-    """Yield the measured gain of each reviewed run, beside its verdict."""
+    """Yield a line for each reviewed run: its verdict, then the gain that the answers measure."""
     for row in comparison.rows:
         for run in row.runs:
             if found := comparison.evidence.get(run.folder):

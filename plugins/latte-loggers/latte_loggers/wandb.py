@@ -59,7 +59,7 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         wandb.teardown()
 
     def files(self, folder: Path) -> list[Path]:
-        """Return the files that `wandb sync` reads; online, W&B's local copies."""
+        """Return the run's `.wandb` files: input of `wandb sync`, or local copies if online."""
         return sorted((folder / "wandb").glob("*run-*/*.wandb"))
 
 

@@ -29,8 +29,8 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
 
     If a learner's aggregator re-encodes the class texts (`templates` with `refresh: step` or
     `epoch`), propagation starts from its adapted texts. For any other learner it starts from the
-    zero-shot texts in all epochs. The published text learner and visual learner do the same. An
-    image that no class reaches has weight 0.
+    zero-shot texts in all epochs. So the text learner starts from its adapted texts, and the visual
+    learner from the zero-shot texts, as published. An image that no class reaches has weight 0.
     """
 
     refresh: Refresh = "epoch"

@@ -74,7 +74,7 @@ def photo_pixels(
 def stamp_pixels(
     found: list[stamps.Stamp], drawn: int, draw: random.Random
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yield `(row, pixels)` of each stamp on white, then on random backgrounds."""
+    """Yield `(row, pixels)` of each cut-out: once on white, then on random backgrounds."""
     for row, stamp in enumerate(found):
         for view in range(1 + drawn):
             yield row, square(stamps.on_ground(stamp, draw, plain=view == 0))
