@@ -23,7 +23,7 @@ class Row:
 
     @property
     def where(self) -> str:
-        """Where the row is, as `FILE:LINE`, for messages."""
+        """`FILE:LINE` of the row, for messages."""
         return f"{self.file}:{self.line}"
 
     def text(self, column: str) -> str:
