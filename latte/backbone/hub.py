@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 from latte.backbone.names import pretrained
+from latte.interfaces.errors import error_line
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -55,8 +56,11 @@ def fetch(repository: str, files: Sequence[str]) -> Path:
         except EntryNotFoundError:
             continue
         except Exception as error:
-            raise OSError(_first_line(error)) from error
-        return Path(hf_hub_download(repository, file))
+            raise OSError(error_line(error, with_type=False)) from error
+        try:
+            return Path(hf_hub_download(repository, file))
+        except Exception as error:  # errors of the HTTP client need not be OSError
+            raise OSError(error_line(error, with_type=False)) from error
     raise OSError(f"{repository} has no {' or '.join(files)}")
 
 
@@ -126,7 +130,3 @@ def _call_within(seconds: float, call: Callable[[], object]) -> None:
         raise TimeoutError(f"{what} (the variable {_PATIENCE_VARIABLE} changes this time)")
     if errors:
         raise errors[0]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

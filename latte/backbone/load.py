@@ -26,7 +26,8 @@ def load_backbone(
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
     Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
-    No code from a model is run. The network is used only for files that are not cached.
+    No code from a model is run. Cached files are not downloaded again. If a model needs a tokenizer
+    from the hub, the hub is asked once whether it answers.
 
     Args:
         settings: the recipe's `backbone`.

@@ -15,6 +15,7 @@ from latte.backbone.hub import CONFIG_FILE, WEIGHTS_FILES, cached_models, fetch,
 from latte.backbone.names import model_config, model_names, weight_tag, weight_tags
 from latte.backbone.untrusted import refuse_unsafe
 from latte.interfaces import LatteError
+from latte.interfaces.errors import error_line
 from latte.interfaces.settings import BRING_WEIGHTS, BackboneSettings
 from latte.io.paths import some
 
@@ -222,7 +223,7 @@ def _download_tag(name: str, tag: str) -> Path:
 
 
 def _not_downloaded(what: str, error: Exception) -> LatteError:
-    reason = str(error).strip().splitlines()[0]
+    reason = error_line(error, with_type=False)
     cached = cached_models()
     ways = [
         f"local-dir:FOLDER, a folder with {CONFIG_FILE} and {WEIGHTS_FILE}",

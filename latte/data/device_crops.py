@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy
 import torch
@@ -39,7 +40,7 @@ class ResidentImages:
         longest = max(max(size) for size in sizes)
         rest = images[0].new_zeros(3 * longest * (longest + 1))
         pixels = torch.cat([*(image.reshape(-1) for image in images), rest])
-        return cls(pixels, [sum(counts[:n]) for n in range(len(counts))], sizes)
+        return cls(pixels, list(accumulate(counts[:-1], initial=0)), sizes)
 
     def __len__(self) -> int:
         """Number N of images."""

@@ -169,8 +169,7 @@ class DeviceViews:
         tensors = all_to_device(plan.tensors, self._device)
         parts = []
         for number, one in enumerate(plan.passes):
-            prefix = f"{number} "
-            own = {key.removeprefix(prefix): value for key, value in tensors.items()}
+            own = {name: tensors[f"{number} {name}"] for name in one.tensors}
             parts.append(resized_crops(self._images, one, own, size))
         views = parts[0] if len(parts) == 1 else torch.cat(parts)
         views = change_colours(views, tensors)

@@ -154,13 +154,13 @@ class Plan:
 
 def _images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
     features = training.features[list(rows)].unbind()
-    return tuple(
-        DescribedImage(
-            key, feature, partial(training.open, CheckedImage(training.images[row], key))
-        )
-        for row, feature in zip(rows, features, strict=True)
-        for key in (training.keys[row],)
-    )
+    return tuple(_image(training, row, one) for row, one in zip(rows, features, strict=True))
+
+
+def _image(training: TrainingSet, row: int, features: Tensor) -> DescribedImage:
+    key = training.keys[row]
+    image = CheckedImage(training.images[row], key)
+    return DescribedImage(key, features, partial(training.open, image))
 
 
 def _grid(images: Sequence[DescribedImage]) -> DescribedImage:

@@ -68,9 +68,9 @@ class TrainingStart:
     description_weights: Mapping[str, float] = field(default_factory=dict)
     """Weight of each description when an aggregator mixes texts, by name; absent names have 1."""
     corrections: Tensor | None = None
-    """(N,) int64: classes that a person gave to images, and -1 elsewhere; None if the recipe has no
-    corrections. The engine puts them into all label streams. A labeler may also use them to label
-    other images."""
+    """(N,) int64, on the run's device: classes that a person gave to images, and -1 elsewhere; None
+    if the recipe has no corrections. The engine puts them into all label streams. A labeler may
+    also use them to label other images."""
 
 
 @dataclass(frozen=True)

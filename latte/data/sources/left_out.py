@@ -45,6 +45,13 @@ class LeftOut:
         else:
             self._others[suffix] += 1
 
+    def update(self, other: LeftOut) -> None:
+        """Add the files of `other`."""
+        self._unread.update(other._unread)
+        self._misnamed.update(other._misnamed)
+        self._others.update(other._others)
+        self._example = {kind: one or other._example[kind] for kind, one in self._example.items()}
+
     @property
     def images(self) -> int:
         """Number of files that look like images."""

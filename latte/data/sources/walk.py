@@ -31,15 +31,17 @@ def list_images(root: Path, where: str, left_out: LeftOut | None = None) -> list
         >>> [path.name for path in list_images(Path("photos"), "dataset.root")]
         ['1.jpg']
     """
-    left_out = LeftOut() if left_out is None else left_out
-    images = list(iterate_images(root, left_out=left_out))
+    found = LeftOut()
+    images = list(iterate_images(root, left_out=found))
     if not images:
         raise LatteError(
             f"no images below {root}",
             where=where,
-            hint="\n  ".join(left_out.warnings())
+            hint="\n  ".join(found.warnings())
             or f"Files that end in {', '.join(sorted(IMAGE_SUFFIXES))} are read.",
         )
+    if left_out is not None:
+        left_out.update(found)
     return images
 
 

@@ -86,7 +86,7 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_image_features(pixel_values=pixels))
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) in fp32; texts of similar length share a pass."""
+        """Return unit features (M, D) in fp32; if padding is cut, similar lengths share a pass."""
         self.choose_mode()
         tokens = self.processor.tokens(texts, masked=self.cuts_padding)
         if not self.cuts_padding:

@@ -62,13 +62,18 @@ def open_checkpoint(
             f"the processor of {model} has no {'tokenizer' if images else 'image processor'}",
             where=_WHERE,
         )
-    size = _image_size(module, images, model)
-    backbone = TransformersBackbone(
-        module.to(device),
-        Processor(processor, _text_length(module, tokenizer)),
-        _pixel_format(images, size, model),
-        _width(module),
-    )
+    try:
+        size = _image_size(module, images, model)
+        backbone = TransformersBackbone(
+            module.to(device),
+            Processor(processor, _text_length(module, tokenizer)),
+            _pixel_format(images, size, model),
+            _width(module),
+        )
+    except (AttributeError, TypeError) as error:
+        raise LatteError(
+            f"the configuration of {model} lacks what latte reads ({error})", where=_WHERE
+        ) from error
     _try(model, backbone)
     return backbone
 
@@ -169,7 +174,7 @@ def _pixel_format(images: Any, size: int, model: str) -> PixelFormat:
     """Return the processor's resizing and normalisation. Raises `LatteError` for other steps."""
     cropped = getattr(images, "do_center_crop", None)
     short = _side(images.size, "shortest_edge")
-    resampling = _RESAMPLING.get(int(images.resample))
+    resampling = _RESAMPLING.get(images.resample)
     plain = (
         images.do_resize
         and images.do_normalize

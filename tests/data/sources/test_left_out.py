@@ -8,6 +8,8 @@ import pytest
 
 from latte.data.formats import suffix_by_content
 from latte.data.sources.left_out import LeftOut
+from latte.data.sources.walk import list_images
+from latte.interfaces import LatteError
 from tests.helpers.pictures import encoded, picture
 
 
@@ -48,3 +50,23 @@ def test_content_shows_the_format(form: str, suffix: str) -> None:
 @pytest.mark.parametrize("content", [b"", b"BM is a text", b"\0\0\0\x18ftypmp42", b"RIFF1234WAVE"])
 def test_other_content_is_no_image(content: bytes) -> None:
     assert suffix_by_content(content) is None
+
+
+def test_a_container_that_lists_avif_is_no_heic() -> None:
+    head = b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf"
+    assert suffix_by_content(head) == ".avif"
+    assert suffix_by_content(head.replace(b"avif", b"heic")) == ".heic"
+
+
+def test_an_empty_folder_is_not_explained_by_another_ones_files(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "raw.cr2").touch()
+    (tmp_path / "two").mkdir()
+    left_out = LeftOut()
+    with pytest.raises(LatteError) as first:
+        list_images(tmp_path / "one", "root", left_out)
+    left_out.add(tmp_path / "one" / "raw.cr2")
+    with pytest.raises(LatteError) as second:
+        list_images(tmp_path / "two", "evaluation", left_out)
+    assert "raw.cr2" in str(first.value.hint)
+    assert "raw.cr2" not in str(second.value.hint)
