@@ -79,13 +79,18 @@ def _write_csv(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
-        return sum(1 for row in rows if writer.writerow(row))
+        written = 0
+        for written, row in enumerate(rows, 1):  # noqa: B007 - the last number is the count
+            writer.writerow(row)
+        return written
 
 
 def _write_jsonl(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
     with path.open("w", encoding="utf-8") as file:
-        records = (dict(zip(_COLUMNS, row, strict=True)) for row in rows)
-        return sum(1 for one in records if file.write(_json(one) + "\n"))
+        written = 0
+        for written, row in enumerate(rows, 1):  # noqa: B007 - the last number is the count
+            file.write(_json(dict(zip(_COLUMNS, row, strict=True))) + "\n")
+        return written
 
 
 def _write_parquet(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:

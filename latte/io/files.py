@@ -27,6 +27,7 @@ def _read_umask() -> int:
 
 
 _UMASK = _read_umask()
+_UNKNOWN = "unknown"
 _ABANDONED_SECONDS = 86_400.0
 """Age in seconds (one day) from which a temporary file of another machine counts as abandoned."""
 _TEMPORARY = re.compile(
@@ -73,11 +74,9 @@ def _is_abandoned(entry: os.DirEntry[str], name: re.Match[str]) -> bool:
         except (ProcessLookupError, OverflowError):
             return True
         except PermissionError:
-            pass
+            return False
+        return False
     return time.time() - entry.stat(follow_symlinks=False).st_mtime >= _ABANDONED_SECONDS
-
-
-_UNKNOWN = "unknown"
 
 
 @functools.cache

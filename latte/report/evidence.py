@@ -28,7 +28,8 @@ class Evidence:
     @property
     def lines(self) -> tuple[str, ...]:
         """Sentences on the gain and on both accuracies."""
-        return (self.sentence, accuracy_sentence(self.estimate, self.compared))
+        accuracy = accuracy_sentence(self.estimate, self.compared)
+        return (self.sentence, accuracy) if accuracy else (self.sentence,)
 
 
 def read_evidence(folder: Path) -> Evidence | None:

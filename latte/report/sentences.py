@@ -199,9 +199,10 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
     The line names these models if other models of the run used no labels. Labels that a person
     gave on purpose are marked too.
     """
+    notes = []
     if recipe.get("corrections"):
         file = one_line(str(recipe["corrections"]))
-        return f"Corrected: labels that a person gave were used, from {file}"
+        notes.append(f"Corrected: labels that a person gave were used, from {file}.")
     written = recipe.get("controls")
     own = is_oracle(recipe)
     uses_labels = {ADAPTED: own} | {
@@ -209,10 +210,10 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
         for name, control in (written.items() if isinstance(written, Mapping) else ())
     }
     oracles = [name for name, oracle in uses_labels.items() if oracle]
-    if not oracles:
-        return None
-    which = "" if len(oracles) == len(uses_labels) else f" ({', '.join(oracles)})"
-    return f"Oracle{which}: {ORACLE_STATEMENT}"
+    if oracles:
+        which = "" if len(oracles) == len(uses_labels) else f" ({', '.join(oracles)})"
+        notes.append(f"Oracle{which}: {ORACLE_STATEMENT}")
+    return " ".join(notes) or None
 
 
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:

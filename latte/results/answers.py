@@ -118,6 +118,15 @@ def latest(answers: Sequence[Answer]) -> dict[str, Answer]:
     return found
 
 
+def teaching_labels(path: Path) -> dict[str, str]:
+    """Return class names by content key, from the answers that training may use."""
+    return {
+        key: one.label
+        for key, one in latest(read_answers(path)).items()
+        if one.use == "teaching" and one.label is not None
+    }
+
+
 def _is_half(line: bytes) -> bool:
     return line.startswith(b"{") and not line.rstrip().endswith(b"}")
 

@@ -101,7 +101,7 @@ def check_present(found: PresentNames, class_names: Sequence[str]) -> None:
         raise ValueError(f"{min(unknown)} is none of the classes")
 
 
-def distinct_names(value: Any) -> tuple[str, ...]:
+def checked_names(value: Any) -> tuple[str, ...]:
     """Return a list of distinct texts as a tuple."""
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         raise ValueError("its names are not a list of texts")

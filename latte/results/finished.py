@@ -22,7 +22,7 @@ from latte.results.checks import (
     check_evaluations,
     check_held_back,
     check_present,
-    distinct_names,
+    checked_names,
 )
 from latte.results.folder import RunFolder, StageRecord
 from latte.results.identity import STAGES
@@ -141,8 +141,8 @@ class FinishedRun:
             )
         with open_tensors(self.folder.prototypes, framework="np") as file:
             about = metadata(file)
-            names = distinct_names(about["class_names"])
-            learners = distinct_names(about["learners"])
+            names = checked_names(about["class_names"])
+            learners = checked_names(about["learners"])
             if not all(map(is_label, learners)):
                 raise ValueError("a learner has a name that no recipe can give it")
         return names, learners

@@ -138,13 +138,11 @@ def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[Classif
     if not images.labels:
         return ()
     found = [
-        ClassifiedImage(image, answer.labels, answer.confidences, zero_shot, true)
-        for image, answer, zero_shot, true in zip(
-            images.evaluation.images,
-            run.prediction_rows(),
-            before.tolist(),
-            images.labels,
-            strict=True,
+        ClassifiedImage(
+            images.evaluation.image(row), answer.labels, answer.confidences, zero_shot, true
+        )
+        for row, (answer, zero_shot, true) in enumerate(
+            zip(run.prediction_rows(), before.tolist(), images.labels, strict=True)
         )
         if answer.labels[0] != true
     ]
@@ -160,7 +158,7 @@ def _uncertain(
     with explained(run.folder.uncertain):
         return tuple(
             ClassifiedImage(
-                images.training.images[rows[answer.image]],
+                images.training.image(rows[answer.image]),
                 answer.labels,
                 answer.confidences,
                 labels.frozen[rows[answer.image]],

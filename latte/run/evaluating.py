@@ -28,7 +28,6 @@ from latte.io.files import write_atomically, write_json
 from latte.results.finished import PSEUDO_LABEL_COLUMNS, FinishedRun
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted
-from latte.run.corrections import read_corrections
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
 from latte.run.measuring import Measured, compare
@@ -70,7 +69,10 @@ class _Answers:
     """(N, K): the probabilities of the likeliest classes."""
 
     def corrected(self, given: Tensor) -> _Answers:
-        """Return answers with the predictions replaced by `given` classes (N,); -1 keeps them."""
+        """Return answers with the predictions replaced by `given` classes (N,); -1 keeps them.
+
+        All K classes of a corrected image are then the given one.
+        """
         known = given >= 0
         first = torch.zeros_like(self.probabilities)
         first[:, 0] = 1
@@ -168,9 +170,8 @@ def _label_training(
     calibration = _calibrate(workspace, zero_shot, found, images.labels)
     write_json(folder.calibration, asdict(calibration))
     answers = _answers(found, calibration.scale)
-    given = read_corrections(workspace, images)
-    if given is not None:
-        answers = answers.corrected(given)
+    if images.corrections is not None:
+        answers = answers.corrected(torch.tensor(images.corrections))
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, answers)
     return calibration.scale, answers
 
@@ -247,11 +248,14 @@ def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
                 images.training.images[row].id,
                 tuple(
                     ClassScore(names[label], min(1.0, score), label)
-                    for label, score in zip(
-                        answers.likeliest[row, :2].tolist(),
-                        answers.probabilities[row, :2].tolist(),
-                        strict=True,
+                    for place, (label, score) in enumerate(
+                        zip(
+                            answers.likeliest[row, :2].tolist(),
+                            answers.probabilities[row, :2].tolist(),
+                            strict=True,
+                        )
                     )
+                    if place == 0 or label != answers.labels[row]
                 ),
             )
             for row in order

@@ -36,6 +36,9 @@ class Images:
     """All templates if there are several; otherwise empty."""
     aliases: tuple[tuple[str, ...], ...] = ()
     """All names of each class if a class has several; otherwise empty."""
+    corrections: tuple[int, ...] | None = None
+    """Labels (N,) that a person gave to training images, -1 elsewhere; None if the recipe uses
+    none."""
 
     @property
     def class_texts(self) -> ClassTexts:

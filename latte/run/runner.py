@@ -19,6 +19,7 @@ from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun
 from latte.results.folder import StageRecord
 from latte.results.identity import STAGES
+from latte.run.corrections import with_corrections
 from latte.run.images import Images, find_images
 from latte.run.process import (
     deterministic,
@@ -91,7 +92,7 @@ def plan_run(
     """Return the run folder and the planned stages, without writing to the run folder."""
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
-    wanted = fingerprints(workspace, find_images(workspace))
+    wanted = fingerprints(workspace, with_corrections(workspace, find_images(workspace)))
     planned = []
     for stage in STAGES:
         record = folder.finished(stage)
@@ -135,7 +136,7 @@ class _Runner:
         share_folder(self.folder)
         check_sending(self.workspace.recipe, self.workspace.dataset)
         fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])
-        images = find_images(self.workspace)
+        images = with_corrections(self.workspace, find_images(self.workspace))
         self._warn(images)
         self.workspace.listeners.run_started(
             RunStart(

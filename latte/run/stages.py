@@ -16,7 +16,6 @@ from latte.results.finished import FinishedRun
 from latte.results.identity import CHECKPOINTS, stage_fingerprints
 from latte.results.stored import read_stored
 from latte.run.collect import collect_results
-from latte.run.corrections import read_corrections
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
@@ -85,16 +84,13 @@ def fingerprints(workspace: Workspace, images: Images) -> dict[str, str]:
 
     Raises `LatteError` for an oracle recipe whose training images have no labels.
     """
-    labels, corrections = (
-        None if found is None else found.tolist()
-        for found in (oracle_labels(workspace, images), read_corrections(workspace, images))
-    )
+    labels = oracle_labels(workspace, images)
     return stage_fingerprints(
         workspace.recipe,
         images.fingerprint,
         workspace.backbone.identity(),
-        labels,
-        corrections,
+        None if labels is None else labels.tolist(),
+        images.corrections,
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.data.device_views import make_device_views
@@ -14,7 +14,6 @@ from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import diagnose
 from latte.interfaces import Posterior, TrainingStart
 from latte.run.adapted import Adapted, from_learners
-from latte.run.corrections import read_corrections
 from latte.run.describing import build_descriptions
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
@@ -50,7 +49,7 @@ def train_learners(
         for choice in recipe.learners
     ]
     texts = FrozenTexts(workspace, bank)
-    corrections = read_corrections(workspace, images)
+    corrections = None if images.corrections is None else torch.tensor(images.corrections)
     inputs = StepInputs(
         labelers=[workspace.build(choice) for choice in recipe.labels],
         bank=bank,
@@ -63,10 +62,7 @@ def train_learners(
     training = Training(
         settings=recipe.train,
         inputs=inputs,
-        start=replace(
-            _start(workspace, images, zero_shot, texts),
-            corrections=None if corrections is None else corrections.to(workspace.device),
-        ),
+        start=_start(workspace, images, zero_shot, texts, corrections),
         images=images.training.cache,
         view=view,
         learners=learners,
@@ -86,7 +82,11 @@ def train_learners(
 
 
 def _start(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, texts: FrozenTexts
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    texts: FrozenTexts,
+    corrections: Tensor | None,
 ) -> TrainingStart:
     device = workspace.device
     return TrainingStart(
@@ -100,6 +100,7 @@ def _start(
             label: kind.weight
             for label, kind in build_descriptions(workspace, images.template).items()
         },
+        corrections=None if corrections is None else corrections.to(device),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,12 @@ def test_pipes_and_devices_are_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(LatteError, match="a device or a pipe"):
             write_text(path, "text")
     assert not Path("/dev/null").is_file()
+
+
+def test_a_temporary_file_of_a_living_process_is_never_removed(tmp_path: Path) -> None:
+    temporary = temporary_beside(tmp_path / "rows.csv")
+    temporary.write_text("kept")
+    old = time.time() - 3 * 86_400
+    os.utime(temporary, (old, old))
+    remove_leftovers(tmp_path)
+    assert temporary.read_text() == "kept"

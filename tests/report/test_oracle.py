@@ -48,3 +48,10 @@ def test_the_gallery_does_not_say_that_labels_reached_nothing(tmp_path: Path) ->
     ]
     assert "true labels reach no training: of" in said[0]
     assert "true labels chose groups and nothing else here: of" in said[1]
+
+
+def test_corrections_do_not_hide_the_mark_of_an_oracle() -> None:
+    note = oracle_note({"oracle": True, "corrections": "review.jsonl"})
+    assert note is not None
+    assert "Corrected: " in note
+    assert ORACLE_STATEMENT in note

@@ -70,6 +70,10 @@ train: {{max_epochs: 0}}
     assert run_command_line(["review", str(folder), "--show", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["images"] < 9
+    # The corrected image is certain, and has no second class.
+    uncertain = [json.loads(line) for line in (folder / "uncertain.jsonl").open()]
+    corrected = next(one for one in uncertain if one["image"] == open_run(folder).training_ids[0])
+    assert len(corrected["classes"]) == 1
 
 
 def labels(folder: Path) -> list[str]:

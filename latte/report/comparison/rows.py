@@ -20,9 +20,9 @@ from latte.results.summary import INPUTS, Data, Run, Score
 Over = Literal["seeds", "images"]
 
 ORACLE = "oracle"
+"""Mark of results that used ground-truth labels of their training images."""
 CORRECTED = "corrected"
 """Mark of runs that used labels which a person gave on purpose."""
-"""Mark of results that used ground-truth labels of their training images."""
 
 _LONGEST_VALUE = 40
 _DIGEST_DIGITS = 6
