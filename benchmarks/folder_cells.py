@@ -15,6 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latte.interfaces import LatteError
+from latte.interfaces.errors import did_you_mean
+
 MOST_IMAGES = 2000
 """Images of a folder, at most."""
 USUAL_IMAGES = 1000
@@ -266,3 +269,13 @@ def _foreign(whole: LabelledSet, others: Sequence[LabelledSet]) -> list[Labelled
 def _spelled(names: Sequence[str]) -> list[str]:
     """Names as they are compared."""
     return [name.replace("_", " ").casefold() for name in names]
+
+
+def cells_called(names: Sequence[str] | None) -> list[Cell]:
+    """Return the cells called `names`, or all. Raises `LatteError` for an unknown name."""
+    known = {cell.name: cell for cell in CELLS}
+    for name in names or ():
+        if name not in known:
+            hint = f"{did_you_mean(name, [*known])} All: {', '.join(known)}".strip()
+            raise LatteError(f'there is no cell "{name}"', where="--cells", hint=hint)
+    return [known[name] for name in names or known]

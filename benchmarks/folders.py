@@ -14,7 +14,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.folder_cells import CELLS, Cell, Folder, LabelledSet, can_draw, draw
+from benchmarks.folder_cells import (
+    CELLS,
+    Cell,
+    Folder,
+    LabelledSet,
+    can_draw,
+    cells_called,
+    draw,
+)
 from benchmarks.folder_methods import (
     Answers,
     Method,
@@ -29,7 +37,6 @@ from benchmarks.folder_summary import summary
 from benchmarks.measuring import say
 from latte.cli.progress import make_progress
 from latte.interfaces import LatteError, Progress
-from latte.interfaces.errors import did_you_mean
 from latte.io.files import write_text
 from latte.registry.registry import Registry, load_registry
 
@@ -73,7 +80,7 @@ def rows_of(
 def _measure(options: argparse.Namespace, registry: Registry, progress: Progress) -> None:
     sets = read_plans(options.set, options.subset, options.images_per_class)
     methods = _methods(options, registry, progress)
-    cells = _cells(options.cells)
+    cells = cells_called(options.cells)
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     file = RowFile(out, settings(sets))
@@ -178,15 +185,6 @@ def _methods(
             raise LatteError(f'"{text}" is not NAME=RECIPE', where="--method")
         found[name] = load_method(Path(path), registry)
     return found
-
-
-def _cells(names: Sequence[str] | None) -> list[Cell]:
-    known = {cell.name: cell for cell in CELLS}
-    for name in names or ():
-        if name not in known:
-            hint = f"{did_you_mean(name, [*known])} All: {', '.join(known)}".strip()
-            raise LatteError(f'there is no cell "{name}"', where="--cells", hint=hint)
-    return [known[name] for name in names or known]
 
 
 def _listed(text: str) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.folder_cells import CELLS, Folder, can_draw, draw
+from benchmarks.folder_cells import Folder, can_draw, cells_called, draw
 from benchmarks.folder_methods import load_method, method_called, zero_shot
 from benchmarks.folder_sets import read_plans
 from benchmarks.measuring import say
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str]) -> None:
     loaded = read_plans(options.set, options.subset, options.images_per_class).load(
         options.model, registry, progress
     )
-    cells = [cell for cell in CELLS if cell.name in (options.cells or ["all names"])]
+    cells = cells_called(options.cells or ["all names"])
     cases = []
     for whole in loaded:
         for cell in cells:

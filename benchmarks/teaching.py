@@ -21,7 +21,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from benchmarks.folder_cells import CELLS, NO_CLASS, Folder, draw
+from benchmarks.folder_cells import NO_CLASS, Folder, can_draw, cells_called, draw
 from benchmarks.folder_methods import Answers, Method, method_called, zero_shot
 from benchmarks.folder_sets import read_plans
 from benchmarks.measuring import say
@@ -32,10 +32,11 @@ from latte.results.finished import FinishedRun, PseudoLabels
 from latte.results.folder import RunFolder
 from latte.review.population import draw as draw_image
 from latte.review.population import teaches
-from latte.review.session import Queue, Review
+from latte.review.queues import QueueName
+from latte.review.session import Review
 
 _COUNTS = (5, 10, 20, 40)
-_QUEUES: tuple[Queue, ...] = ("clusters", "uncertain", "balanced")
+_QUEUES: tuple[QueueName, ...] = ("clusters", "uncertain", "balanced")
 _ARMS = (*_QUEUES, "clusters, all images", "random")
 _MIXED = 0.25
 """A simulated reviewer calls a sheet mixed if no class has so large a share of its images."""
@@ -92,6 +93,7 @@ class Case:
             folder=RunFolder(path),
             class_names=tuple(map(str, range(len(self.folder.names)))),
             training_keys=self.keys,
+            training_ids=self.keys,
             pseudo_labels=PseudoLabels(*(tuple(one.tolist()) for one in columns)),
             has_candidate=False,
             recipe={},
@@ -122,7 +124,7 @@ def curves(case: Case) -> dict[str, list[Accuracy]]:
     return found
 
 
-def _answer_next(review: Review, queue: Queue, truth: Mapping[str, int]) -> None:
+def _answer_next(review: Review, queue: QueueName, truth: Mapping[str, int]) -> None:
     """Answer one question as a person does who makes no mistakes; nothing if none is left."""
     question = review.next(queue)
     if question is None:
@@ -167,10 +169,12 @@ def main(arguments: Sequence[str]) -> None:
     loaded = read_plans(options.set, options.subset, options.images_per_class).load(
         options.model, registry, progress
     )
-    for cell in (one for one in CELLS if one.name in options.cells):
+    for cell in cells_called(options.cells):
         say(f"\n{cell.name}: own / unseen\n\n{_head()}")
         rows: dict[str, list[list[Accuracy]]] = {}
         for whole in loaded:
+            if not can_draw(whole, cell, loaded):
+                continue
             drawn = [
                 _case(draw(whole, cell, seed, loaded), seed, method)
                 for seed in range(options.seeds)

@@ -173,12 +173,18 @@ def _listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises `LatteError` if the address cannot be used."""
     from latte.interfaces import LatteError
 
+    if host in ("", "0.0.0.0", "::"):
+        raise LatteError(
+            "no browser can open this address",
+            where="--host",
+            hint="give this machine's own address in the network",
+        )
     try:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise LatteError(
             f"cannot listen on {host}:{port}: {reason}",
-            where="--port",
-            hint="leave --port out, which chooses a free port",
+            where="--host, --port",
+            hint="check --host; leave --port out, which chooses a free port",
         ) from error

@@ -15,7 +15,8 @@ from latte.interfaces import LatteError
 from latte.io.files import write_text
 from latte.io.redaction import printable
 from latte.review.importing import NONE, UNSURE
-from latte.review.session import Question, Review
+from latte.review.queues import Question
+from latte.review.session import Review
 
 SIDE = 320
 """Length of the longer side of a picture in pixels."""

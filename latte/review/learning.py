@@ -10,6 +10,7 @@ from pathlib import Path
 from latte.interfaces import LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
+from latte.results.answers import teaching_labels
 from latte.review.session import Review
 from latte.run.runner import run_recipe
 
@@ -21,7 +22,7 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     file of answers. Raises `LatteError` if there is no answer to learn from.
     """
     run = review.run
-    if not any(one.use == "teaching" for one in review.answers().values()):
+    if not teaching_labels(review.file):
         raise LatteError(
             "there is no answer to learn from",
             where=str(review.file),

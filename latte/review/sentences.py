@@ -37,7 +37,7 @@ def gain_sentence(found: Estimate, adapted: str = "the adapted model") -> str:
 def accuracy_sentence(found: Estimate, adapted: str = "the adapted model") -> str:
     """Return both accuracies with their intervals, in percent; empty if nothing is known."""
     one, other = found.zero_shot, found.adapted
-    if one.high - one.low == 1:
+    if one.high - one.low > 1 - 1e-9:  # no answer yet
         return ""
     return (
         f"Accuracy: zero-shot CLIP {100 * one.low:.0f} to {100 * one.high:.0f} %, "

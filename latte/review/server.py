@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from importlib.resources import files
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
@@ -20,8 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
 from latte.results.answers import Kind
+from latte.review.queues import Question, QueueName
 from latte.review.sentences import accuracy_sentence, gain_sentence
-from latte.review.session import QUEUES, Question, Queue, Review
+from latte.review.session import Review
 
 Picture = Callable[[int], bytes]
 """Function from the row of a training image to its JPEG, re-encoded and small."""
@@ -49,7 +50,7 @@ class _Given(BaseModel):
     """Rows of images on the same sheet to which the answer does not apply."""
     kind: Kind
     label: int | None = None
-    queue: Queue
+    queue: QueueName
 
 
 def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]) -> ASGIApp:
@@ -87,16 +88,16 @@ class _Server:
     def question(self, request: Request) -> Response:
         """Return the next question of the queue `?queue=`, and the result of the answers so far."""
         queue = request.query_params.get("queue", "evidence")
-        if queue not in get_args(Queue):
+        if queue not in self._review.queues:
             return _refused(404, f'there is no queue "{queue}"')
-        chosen: Queue = queue  # type: ignore[assignment]  # checked in the line above
-        return JSONResponse(self._state(chosen))
+        return JSONResponse(self._state(self._review.queues[queue].name))
 
     def classes(self, request: Request) -> Response:
         """Return the class names in label order, and the queues."""
         run = self._review.run
+        titles = {name: queue.title for name, queue in self._review.queues.items()}
         return JSONResponse(
-            {"run": run.folder.path.name, "names": run.class_names, "queues": QUEUES}
+            {"run": run.folder.path.name, "names": run.class_names, "queues": titles}
         )
 
     def image(self, request: Request) -> Response:
@@ -134,15 +135,15 @@ class _Server:
         keys, others = ([self._keys[row] for row in rows] for rows in (given.rows, given.others))
         self._review.answer(keys, given.kind, label, given.queue, others)
 
-    def _state(self, queue: Queue) -> Mapping[str, Any]:
-        question, found = self._review.next(queue), self._review.estimate()
+    def _state(self, queue: QueueName) -> Mapping[str, Any]:
+        now, compared = self._review.standing(queue), self._review.compared
         return {
-            "question": None if question is None else _shown(question),
-            "answered": self._review.counted(queue),
-            "left": self._review.left(queue),
-            "gain": gain_sentence(found, self._review.compared),
-            "accuracy": accuracy_sentence(found, self._review.compared),
-            "decided": found.better,
+            "question": None if now.question is None else _shown(now.question),
+            "answered": now.answered,
+            "left": now.left,
+            "gain": gain_sentence(now.estimate, compared),
+            "accuracy": accuracy_sentence(now.estimate, compared),
+            "decided": now.estimate.better,
         }
 
 

@@ -12,7 +12,7 @@ from benchmarks.folder_methods import Answers, method_called
 from benchmarks.teaching import Case, _answer_next, _labels, curves
 from latte.registry.registry import load_registry
 from latte.review.population import teaches
-from latte.review.session import Queue
+from latte.review.queues import QueueName
 from tests.helpers.labelled_sets import labelled_set
 
 CELL = {cell.name: cell for cell in CELLS}
@@ -30,7 +30,7 @@ def case() -> Case:
 
 @pytest.mark.parametrize("queue", ["clusters", "uncertain"])
 def test_reviewers_give_true_labels_to_teaching_images(
-    case: Case, tmp_path: Path, queue: Queue
+    case: Case, tmp_path: Path, queue: QueueName
 ) -> None:
     review = case.review(tmp_path)
     truth = dict(zip(case.keys, case.folder.own.labels.tolist(), strict=True))

@@ -9,7 +9,7 @@ import pytest
 from latte.results.answers import Answer, Kind, Use
 from latte.review.estimate import Estimate, estimate
 from latte.review.population import Population, draw, population, teaches
-from latte.review.sentences import gain_sentence
+from latte.review.sentences import accuracy_sentence, gain_sentence
 
 NAMES = ("cat", "dog", "bird")
 _RANDOM = random.Random(0)
@@ -120,3 +120,10 @@ def test_a_model_that_has_learned_is_measured_on_evidence_images_only() -> None:
     assert found.images
     assert not any(teaches(one.key) for one in found.images)
     assert 100 < len(found.images) < 200
+
+
+def test_no_accuracy_is_claimed_before_the_first_answer() -> None:
+    for count in range(2, 60):
+        adapted = [int(number % 3 == 0) for number in range(count)]
+        found = population(KEYS[:count], [0] * count, adapted, [0.5] * count, learned=False)
+        assert accuracy_sentence(after(found, [])) == ""

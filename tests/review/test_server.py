@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from latte.cli.review import _listening
+from latte.interfaces import LatteError
 from latte.review.session import Review
 from tests.helpers.reviews import TOKEN, made_up_review, served
 
@@ -142,3 +144,9 @@ def test_an_answer_about_a_sheet_is_one_line_per_image(client: Client, review: R
     lines = [json.loads(line) for line in review.file.read_text().splitlines()[before:]]
     assert [line["label"] for line in lines] == ["bird"] * 10 + [None] * 2
     assert client.answer(**body | {"others": [9999]}, queue="clusters")[0] == 409
+
+
+def test_an_address_that_no_browser_can_open_is_refused() -> None:
+    with pytest.raises(LatteError) as caught:
+        _listening("0.0.0.0", 0)
+    assert caught.value.where == "--host"

@@ -9,7 +9,8 @@ import pytest
 
 from latte.interfaces import LatteError
 from latte.review.population import ReviewImage, teaches
-from latte.review.session import Question, Review
+from latte.review.queues import Question
+from latte.review.session import Review
 from tests.helpers.reviews import made_up_review
 
 NAMES = ("cat", "dog", "bird")
@@ -119,9 +120,9 @@ def test_clusters_are_asked_once_and_the_largest_first(review: Review) -> None:
         assert label in question.options
         assert all(teaches(one.key) for one in question.images)
         sizes.append(sum(teaches(one.key) and one.adapted == label for one in everything(review)))
-        assert review.left("clusters") == len(NAMES) - len(sizes) + 1
+        assert review.standing("clusters").left == len(NAMES) - len(sizes) + 1
         review.answer(keys(question), "class", "dog", "clusters")
-    assert len(sizes) == review.counted("clusters") == len(NAMES)
+    assert len(sizes) == review.standing("clusters").answered == len(NAMES)
     assert sizes == sorted(sizes, reverse=True)
 
 
@@ -145,7 +146,10 @@ def test_only_selected_images_of_a_sheet_get_the_class(review: Review) -> None:
     asked = review.next("uncertain")
     assert asked is not None
     assert asked.images[0].key not in named
-    assert review.left("uncertain") == sum(teaches(one.key) for one in everything(review)) - 10
+    assert (
+        review.standing("uncertain").left
+        == sum(teaches(one.key) for one in everything(review)) - 10
+    )
 
 
 def test_images_of_a_mixed_sheet_are_asked_again_one_by_one(review: Review) -> None:
@@ -154,7 +158,7 @@ def test_images_of_a_mixed_sheet_are_asked_again_one_by_one(review: Review) -> N
     while (question := review.next("clusters")) is not None:
         review.answer([], "unsure", None, "clusters", keys(question))
     assert review.next("uncertain") == least
-    assert review.counted("clusters") == len(NAMES)
+    assert review.standing("clusters").answered == len(NAMES)
 
 
 def test_undo_of_a_sheet_keeps_answers_that_single_images_got_since(review: Review) -> None:
