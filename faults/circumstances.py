@@ -20,8 +20,8 @@ from faults.place import Ended
 from faults.site import Site
 
 _RUN_IT = 'exec "$@"'
-_IN_4_GIB = f"ulimit -v 8000000; {_RUN_IT}"
-"""Virtual memory of a command that reads endless or huge files; torch needs half of it."""
+_IN_8_GB = f"ulimit -v 8000000; {_RUN_IT}"
+"""Limits the virtual memory of a command that reads endless or huge files."""
 _NOBODY = 65534
 _CODES = frozenset({0, 2, 3, 129, 130, 143})
 
@@ -130,10 +130,10 @@ CIRCUMSTANCES = (
     Circumstance("LANG=C", prepare=_name_without_text, settings={"LANG": "C", "LC_ALL": "C"}),
     Circumstance("name not UTF-8", prepare=_name_without_text, concerns=_reads_images),
     Circumstance("image: FIFO", prepare=_pipe, concerns=_reads_images),
-    Circumstance("image: device", _IN_4_GIB, prepare=_device, concerns=_reads_images),
-    Circumstance("image: 3 GiB, sparse", _IN_4_GIB, prepare=_sparse, concerns=_reads_images),
+    Circumstance("image: device", _IN_8_GB, prepare=_device, concerns=_reads_images),
+    Circumstance("image: 3 GiB, sparse", _IN_8_GB, prepare=_sparse, concerns=_reads_images),
     Circumstance("image: huge header", prepare=_huge_image, concerns=_reads_images),
-    Circumstance("tensors: huge header", _IN_4_GIB, prepare=_huge_header, concerns=_reads_run),
+    Circumstance("tensors: huge header", _IN_8_GB, prepare=_huge_header, concerns=_reads_run),
     Circumstance(
         "another owner", 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"', _other_owner
     ),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -142,7 +142,7 @@ def _send(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def leftovers(folder: Path, known: Sequence[str] = ()) -> list[str]:
+def leftovers(folder: Path) -> list[str]:
     """Temporary files below `folder`: in the run folders, the cache, beside outputs, in TMPDIR."""
     found = [*folder.rglob("*.tmp"), *(folder / "tmp").glob("*")]
-    return sorted({path.relative_to(folder).as_posix() for path in found} - set(known))
+    return sorted({path.relative_to(folder).as_posix() for path in found})

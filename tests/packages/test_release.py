@@ -23,7 +23,7 @@ FORMS = {"wheel": ("--only-binary=:all:",), "sdist": ("--no-binary=:all:", "--no
 
 def sdist_files(name: str, dist: Path) -> dict[str, str]:
     """Return the names of the files in an sdist, below its folder, and the text of PKG-INFO."""
-    path = dist / f"{name.replace('-', '_')}-{__version__}.tar.gz"
+    (path,) = dist.glob(f"{name.replace('-', '_')}-*.tar.gz")
     with tarfile.open(path) as file:
         members = [one for one in file.getmembers() if one.isfile()]
         found = {one.name.partition("/")[2]: "" for one in members}
