@@ -50,14 +50,14 @@ class Case:
         return np.asarray(self.zero_shot != self.adapted)
 
     def values(self, answers: Rows) -> Numbers:
-        """What each image adds to the gain, if `answers` (N,) are its labels."""
+        """Return each image's part of the gain (N,), with `answers` (N,) as true labels."""
         right = [(one == answers).astype(np.float64) for one in (self.adapted, self.zero_shot)]
         return np.asarray(right[0] - right[1])
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What simulated reviewers of one folder found."""
+    """Result of all simulated reviewers of one folder."""
 
     case: str
     images: int

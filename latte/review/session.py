@@ -18,7 +18,7 @@ from latte.review.queues import Question, Queue, QueueName, queues_of
 
 @dataclass(frozen=True)
 class Standing:
-    """What the answers so far say, and the next question of a queue."""
+    """State of a queue, and the estimate from all answers."""
 
     question: Question | None
     answered: int

@@ -92,15 +92,15 @@ def test_damaged_answers_and_a_used_folder_are_refused_without_torch(
         "    ['--import', 'given.csv'], ['--sheet', 'sheet'])]\n"
         "sys.exit('torch was imported' if 'torch' in sys.modules else codes != [2, 2])\n"
     )
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         check=False,
         env=environment(Path.cwd()),
     )
-    assert told.returncode == 0, told.stderr
-    assert "given.csv:2" in told.stderr and 'Did you mean "red"?' in told.stderr
+    assert ended.returncode == 0, ended.stderr
+    assert "given.csv:2" in ended.stderr and 'Did you mean "red"?' in ended.stderr
     (folder / "review.jsonl").write_text("{}\n")
     for arguments in (["report", folder], ["compare", folder], ["review", folder, "--show"]):
         assert "review.jsonl:1: this file is damaged" in latte(*arguments, code=2).err
