@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from latte.components import prototypes as module
 from latte.components.options import AnchoredOptions
-from latte.components.prototypes import anchored as module
-from latte.components.prototypes.anchored import AnchoredPrototypes, anchored_prototypes
+from latte.components.prototypes import AnchoredPrototypes, anchored_prototypes
 from latte.testing.fixtures import stub_clip
 from tests.helpers.property_inputs import QUICKLY
 from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows

@@ -31,16 +31,15 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from benchmarks import latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
 )
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.data import device_crops
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
