@@ -60,7 +60,7 @@ COMMANDS = {
     "predict": "latte.cli.predict:predict",
     "review": "latte.cli.review:review",
     "export": "latte.cli.finished:export",
-    "labels": "latte.cli.labels:labels",
+    "labels": "latte.cli.finished:labels",
     "report": "latte.cli.finished:report",
     "sweep": "latte.cli.sweep:sweep",
     "compare": "latte.cli.finished:compare",

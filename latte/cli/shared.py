@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from latte.cli import completion
+from latte.cli.output import echo
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean
@@ -37,9 +38,9 @@ class SubcommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def command_group(name: str) -> typer.Typer:
-    """Return an empty group of commands, `latte NAME ...`."""
-    return typer.Typer(
+def command_group(name: str, summary: str = "") -> typer.Typer:
+    """Return an empty group of commands, `latte NAME ...`, which prints its help by default."""
+    group = typer.Typer(
         name=name,
         cls=SubcommandGroup,
         invoke_without_command=True,
@@ -47,6 +48,13 @@ def command_group(name: str) -> typer.Typer:
         rich_markup_mode=None,
         context_settings=HELP_OPTIONS,
     )
+
+    @group.callback(help=summary)
+    def overview(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            echo(context.get_help())
+
+    return group
 
 
 @contextmanager
@@ -63,7 +71,6 @@ def naming(argument: str) -> Iterator[None]:
 
 def chosen_recipe(path: Path) -> Path:
     """Return `path` if it is a file, else the shipped recipe of that name if there is one."""
-    from latte.cli.output import echo
     from latte.recipe.shipped import shipped_path
 
     shipped = None if path.is_file() else shipped_path(path.as_posix())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -156,8 +154,3 @@ def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
     centre = gained - given
     reach = _Z * math.sqrt((gained + given - centre**2) / (images + 2))
     return Interval(value, max(-1.0, centre - reach), min(1.0, centre + reach))
-
-
-def to_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the evaluation as plain data for `json.dump`."""
-    return asdict(evaluation)

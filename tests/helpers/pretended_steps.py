@@ -46,7 +46,7 @@ from latte.data.device_views import DeviceViews
 from latte.data.views import TrainingView
 from latte.interfaces import Batch, NoOptions, PixelFormat
 from latte.interfaces.settings import AugmentSettings, Precision
-from latte.toolkit.labeler_prototypes import LabelerPrototypes
+from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train import loop
 from latte.train.step import training_step
 from tests.helpers.clip_models import TINY_CLIP, build_clip

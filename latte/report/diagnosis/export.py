@@ -12,7 +12,7 @@ from latte.interfaces import Verdict
 from latte.io.redaction import one_line
 from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis
 from latte.report.diagnosis.labelled import Labelled
-from latte.report.diagnosis.measure import Measure, Measurement, Section
+from latte.report.diagnosis.measures import Measure, Measurement, Section
 from latte.report.numbers import plural
 
 _BY_CHANCE = (
