@@ -318,8 +318,8 @@ def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]
     return frozenset(str(name) for name in names)
 
 
-def write_disabled(names: frozenset[str], environment: Mapping[str, str] = os.environ) -> Path:
+def write_disabled(names: frozenset[str]) -> Path:
     """Store `names` as the names of all disabled packages; returns the file's path."""
-    path = disabled_file(environment)
+    path = disabled_file()
     write_json(path, {"disabled": sorted(names)})
     return path

@@ -141,27 +141,25 @@ def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> Stored
         return TypeAdapter(kind).validate_json(data, strict=True)
 
 
-def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> list[StoredT]:
+def read_json_lines(path: Path, kind: type[StoredT]) -> list[StoredT]:
     """Return each line's JSON value as `kind`. Raises `LatteError` at the first invalid line."""
     found: list[StoredT] = []
     adapter = TypeAdapter(kind)
-    with explained(path, hint), path.open("rb") as file:
+    with explained(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            with explained(path, hint, number):
+            with explained(path, line=number):
                 found.append(adapter.validate_json(line, strict=True))
     return found
 
 
 @contextmanager
-def open_tensors(
-    path: Path, hint: str = DO_AGAIN, framework: Literal["pt", "np"] = "pt"
-) -> Iterator[Any]:
+def open_tensors(path: Path, framework: Literal["pt", "np"] = "pt") -> Iterator[Any]:
     """Open a safetensors file for reading; the framework `np` needs no torch.
 
     Raises `LatteError` if the file is missing or damaged, or if the block raises an error about
     its content; see `explained`.
     """
-    with explained(path, hint):
+    with explained(path):
         if not path.is_file():
             raise ValueError("there is no such file")
         with safe_open(path, framework=framework) as file:
@@ -192,11 +190,11 @@ def metadata(file: Any) -> Any:
     return json.loads(found["latte"])
 
 
-def same_count(path: Path, what: str, counts: Sequence[int], hint: str = DO_AGAIN) -> None:
+def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
     """Raise `LatteError` about the file `path` unless all `counts` of its `what` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
-        raise _damaged(f"it is about {numbers} {what}", str(path), hint)
+        raise _damaged(f"it is about {numbers} {what}", str(path), DO_AGAIN)
 
 
 def _damaged(why: str, where: str, hint: str) -> LatteError:

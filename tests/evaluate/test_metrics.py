@@ -13,8 +13,9 @@ from hypothesis.strategies import DrawFn
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from latte.evaluate.metrics import accuracy_interval, evaluate_predictions, is_correct
+from latte.evaluate.metrics import accuracy_interval
 from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
+from tests.helpers.evaluated import evaluate_predictions, is_correct
 
 pytestmark = pytest.mark.thorough
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -116,13 +117,7 @@ def _run(one: Diagnosis) -> dict[str, Any]:
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "outcome": verdict.outcome,
-        "probability": verdict.probability,
-        "strength": verdict.strength,
-        "reason": verdict.reason,
-        "signals": dict(verdict.signals),
-    }
+    return {"outcome": verdict.outcome, **asdict(verdict)}
 
 
 def _values(sections: Iterable[Section]) -> dict[str, Any]:
