@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean
+from latte.interfaces.errors import did_you_mean, suggestion
 
 SUFFIXES = (".yaml", ".yml")
 PARTS = "parts"
@@ -111,6 +111,6 @@ def find_file(path: Path) -> Path:
     shipped = {one.stem: one for one in (folder / DATA).glob("*.yaml")} if folder else {}
     name = path.name.removesuffix(".yaml") if path.parent == Path() else ""
     if name not in shipped:
-        hint = f"{did_you_mean(path.name, shipped)} Tables of latte: {', '.join(sorted(shipped))}."
-        raise LatteError("there is no such file", where=str(path), hint=hint.strip())
+        hint = suggestion(path.name, sorted(shipped), "Tables of latte")
+        raise LatteError("there is no such file", where=str(path), hint=hint)
     return shipped[name]

@@ -10,7 +10,8 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from latte.evaluate.statistics import mean_interval
-from latte.recipe.mistakes import Mistakes, suggestion
+from latte.interfaces.errors import suggestion
+from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import KeyPath, Node
 from latte.recipe.tree import read_nodes
 from latte.report.comparison.rows import Row

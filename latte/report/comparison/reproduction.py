@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from latte.interfaces import LatteError, Options, Progress
-from latte.recipe.mistakes import Mistakes, suggestion
+from latte.interfaces.errors import suggestion
+from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Recipe
 from latte.recipe.settings import Sections, Validator
 from latte.recipe.shipped import SUFFIXES, find_file, shipped_path, unknown_recipe
