@@ -10,11 +10,11 @@ In a plugin's test file, subclass the contract of the component's kind; pytest r
 """
 
 from latte.testing.backbone import BackboneContract, ModelContract
-from latte.testing.clip import StubClip
 from latte.testing.component import ComponentContract
 from latte.testing.dataset import DatasetContract
 from latte.testing.describer import DescriberContract
 from latte.testing.description import DescriptionTypeContract
+from latte.testing.fixtures import StubClip
 from latte.testing.gate import GateContract
 from latte.testing.guard import GuardContract
 from latte.testing.labeler import PseudoLabelerContract
