@@ -13,16 +13,15 @@ from benchmarks.step_problem import TEMPLATE, Problem
 from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.texts import Tokenizer
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
 )
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import Batch, Context, EpochInfo, TrainingStart

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from benchmarks.measuring import no_clip, say
 from latte.components.datasets.listing import ListDataset, ListOptions
 from latte.components.options import MomentumOptions
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.data.batches import epoch_batches
 from latte.data.cache import DecodedImages
 from latte.data.images import open_image

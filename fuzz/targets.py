@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz import seeds
-from latte.components.datasets.published.location import VARIANTS, read_variants
+from latte.components.datasets.published.dataset import VARIANTS, read_variants
 from latte.data.images import MAX_PIXELS, decode_image
 from latte.data.sources.listed import ListedPaths
 from latte.data.sources.splits import Splits, read_splits

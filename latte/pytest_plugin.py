@@ -21,9 +21,9 @@ pytest.register_assert_rewrite("latte.testing")
 @pytest.fixture
 def latte_clip() -> StubClip:
     """Return a small deterministic CLIP: a complete `Backbone` that can be forked and trained."""
-    from latte.testing.fixtures import stub_clip
+    from latte.testing import StubClip
 
-    return stub_clip()
+    return StubClip()
 
 
 @pytest.fixture

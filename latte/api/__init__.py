@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from latte.report.page.page import run_page as run_page
     from latte.toolkit.blocks import row_blocks as row_blocks
     from latte.toolkit.blocks import rows_per_block as rows_per_block
-    from latte.toolkit.estimated import EstimatedPrototypes as EstimatedPrototypes
-    from latte.toolkit.estimated import shift_to_texts as shift_to_texts
-    from latte.toolkit.labeler_prototypes import LabelerPrototypes as LabelerPrototypes
     from latte.toolkit.mixer import margin_weights as margin_weights
     from latte.toolkit.mixer import mix as mix
     from latte.toolkit.mixer import mix_descriptions as mix_descriptions
     from latte.toolkit.module_backbone import ModuleBackbone as ModuleBackbone
     from latte.toolkit.neighbours import nearest_neighbours as nearest_neighbours
     from latte.toolkit.neighbours import symmetric_graph as symmetric_graph
+    from latte.toolkit.prototypes import EstimatedPrototypes as EstimatedPrototypes
+    from latte.toolkit.prototypes import LabelerPrototypes as LabelerPrototypes
+    from latte.toolkit.prototypes import shift_to_texts as shift_to_texts
 
 _AT_FIRST_USE = {
-    "EstimatedPrototypes": "latte.toolkit.estimated",
-    "LabelerPrototypes": "latte.toolkit.labeler_prototypes",
+    "EstimatedPrototypes": "latte.toolkit.prototypes",
+    "LabelerPrototypes": "latte.toolkit.prototypes",
     "ModuleBackbone": "latte.toolkit.module_backbone",
     "margin_weights": "latte.toolkit.mixer",
     "mix": "latte.toolkit.mixer",
@@ -56,7 +56,7 @@ _AT_FIRST_USE = {
     "row_blocks": "latte.toolkit.blocks",
     "rows_per_block": "latte.toolkit.blocks",
     "run_page": "latte.report.page.page",
-    "shift_to_texts": "latte.toolkit.estimated",
+    "shift_to_texts": "latte.toolkit.prototypes",
     "symmetric_graph": "latte.toolkit.neighbours",
 }
 

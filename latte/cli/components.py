@@ -88,7 +88,6 @@ def _show(registry: Registry, registered: Registered, name: str, *, json: bool) 
 
 
 def _plain(registered: Registered) -> dict[str, Any]:
-    origin = find_origin(registered.spec.target)
     return {
         "kind": registered.spec.kind,
         "name": registered.spec.name,
@@ -96,7 +95,7 @@ def _plain(registered: Registered) -> dict[str, Any]:
         "package": registered.distribution,
         "version": registered.version,
         "summary": registered.spec.summary,
-        "defined": str(origin) if origin else None,
+        "defined": find_origin(registered.spec.target),
     }
 
 
@@ -107,8 +106,7 @@ def _print_page(registered: Registered, line: str, rows: Sequence[OptionRow]) ->
     console.print(spec.summary)
     console.print()
     console.print(f"package  {registered.package} ({registered.full_name})", soft_wrap=True)
-    origin = find_origin(spec.target)
-    if origin:
+    if origin := find_origin(spec.target):
         console.print(f"defined  {origin}", soft_wrap=True)
     else:
         console.print(f"defined  nowhere: {spec.target} does not exist", style="red")

@@ -118,7 +118,7 @@ def _report(facts: Facts, root: Path, split: str | None, *, json: bool) -> None:
 
 
 def _folder(facts: Facts, root: Path | None) -> Path:
-    from latte.components.datasets.published.location import default_root
+    from latte.components.datasets.published.dataset import default_root
 
     chosen = root.expanduser().absolute() if root else default_root(facts)
     if chosen is None:
@@ -130,7 +130,7 @@ def _folder(facts: Facts, root: Path | None) -> Path:
 
 
 def _plain(facts: Facts) -> dict[str, Any]:
-    from latte.components.datasets.published.location import default_root, missing
+    from latte.components.datasets.published.dataset import default_root, missing
 
     root = default_root(facts)
     absent = None if root is None else missing(facts, root)
@@ -165,7 +165,7 @@ def presence(facts: Facts) -> str:
 
     Only the folders and the split file are looked for, not each image.
     """
-    from latte.components.datasets.published.location import default_root, missing
+    from latte.components.datasets.published.dataset import default_root, missing
     from latte.io.paths import is_folder
 
     root = default_root(facts)
@@ -195,7 +195,7 @@ def print_findings(facts: Facts, root: Path, found: Sequence[Finding], fine: boo
 
 
 def _where() -> str:
-    from latte.components.datasets.published.location import DATA_VARIABLE, UNSET, what_to_set
+    from latte.components.datasets.published.dataset import DATA_VARIABLE, UNSET, what_to_set
 
     data = os.environ.get(DATA_VARIABLE)
     if data:
@@ -204,8 +204,8 @@ def _where() -> str:
 
 
 def _rows(facts: Facts) -> list[tuple[str, str]]:
+    from latte.components.datasets.published.dataset import DATA_VARIABLE, split_files
     from latte.components.datasets.published.facts import SPLITS_PAGE
-    from latte.components.datasets.published.location import DATA_VARIABLE, split_files
 
     needed = [f"{name}/" for name in facts.needed_folders]
     needed += [path.as_posix() for path in split_files(facts, Path())]

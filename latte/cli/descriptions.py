@@ -89,7 +89,9 @@ def _share(chosen: str | None, progress: Progress) -> Shard | None:
     return share
 
 
-descriptions = command_group("descriptions")
+descriptions = command_group(
+    "descriptions", "List, show, export and import the texts that describers wrote."
+)
 
 CacheOption = Annotated[
     Path | None,
@@ -103,13 +105,6 @@ PromptOption = Annotated[
     str | None,
     typer.Option("--prompt", metavar="TEXT", help="Only prompts that contain it."),
 ]
-
-
-@descriptions.callback()
-def overview(context: typer.Context) -> None:
-    """List, show, export and import the texts that describers wrote."""
-    if context.invoked_subcommand is None:
-        echo(context.get_help())
 
 
 @descriptions.command("ls")

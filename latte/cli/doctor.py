@@ -33,13 +33,16 @@ def doctor(json: JsonOption = False) -> None:
 
 def examine() -> dict[str, Any]:
     """Return facts about machine and installation as plain data; imports torch for its devices."""
+    from latte.new.choices import main_memory, usable_cpus
+
+    memory = main_memory()
     return {
         "latte": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
         **{name: _installed_version(name) for name in _PACKAGES},
-        "cpus": _usable_cpus(),
-        "memory": _memory(),
+        "cpus": usable_cpus(),
+        "memory": size(memory * 2**30) if memory else "unknown",
         "devices": _devices(),
         **_cache(),
         **_plugins(),
@@ -52,19 +55,6 @@ def _installed_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _memory() -> str:
-    try:
-        return size(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return "unknown"
 
 
 def _devices() -> list[str]:

@@ -1,8 +1,9 @@
-"""Commands on finished runs: `latte evaluate`, `export`, `report`, `compare`, `diagnose`."""
+"""Commands on finished runs: evaluate, export, labels, report, compare, diagnose."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +17,7 @@ from latte.cli.shared import (
     QuietOption,
     RunArgument,
     RunsArgument,
+    command_group,
     naming,
     require_run,
     require_runs,
@@ -31,7 +33,6 @@ def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption =
     """Compare a run's saved model with zero-shot CLIP on the run's labelled images."""
     require_run(run)
     from latte.cli.progress import make_progress
-    from latte.evaluate.metrics import to_json
     from latte.registry.registry import load_registry
     from latte.report.sentences import oracle_note
     from latte.report.summary import evaluation_lines
@@ -40,7 +41,7 @@ def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption =
     registry, progress = load_registry(), make_progress(quiet)
     evaluations = evaluate_run(run, registry, progress)
     if as_json:
-        print_json([to_json(one) for one in evaluations])
+        print_json([asdict(one) for one in evaluations])
     else:
         echo("\n".join(evaluation_lines(evaluations)))
     recipe = dict(open_workspace(run, registry, progress).recipe.resolved)
@@ -113,7 +114,7 @@ def compare(
     """Show finished runs in one table; runs that differ only in their seed are averaged."""
     require_runs(runs)
     from latte.io.paths import refuse_other_kind
-    from latte.recipe.data_files import find_file
+    from latte.recipe.shipped import find_file
     from latte.report.comparison.comparison import compare_runs
     from latte.report.comparison.export import CSV_START, as_csv, as_json
     from latte.report.comparison.terminal import table
@@ -174,3 +175,38 @@ def print_skipped(skipped: Sequence[LatteError]) -> None:
     """Print the skipped runs and the reasons to stderr."""
     for error in skipped:
         echo(f"skipped {error}", err=True)
+
+
+labels = command_group("labels", "Export the labels that a run gave to its own images.")
+
+
+@labels.command("export")
+def export_own_labels(
+    run: RunArgument,
+    format_: Annotated[
+        Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"],
+        typer.Option(
+            "--format",
+            help="imagefolder and fiftyone: a folder with copies of the images. label-studio: "
+            "tasks as JSON, and a labelling interface beside them. parquet needs pyarrow.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file or folder to write.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that exists; folders are kept.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write class and confidence of each of a run's own images, for other tools.
+
+    The labels are the column `adapted` of pseudo_labels.csv, by the run's final classifier. They
+    are predictions, not true labels.
+    """
+    require_run(run)
+    from latte.cli.progress import make_progress
+    from latte.export.labels import export_labels
+
+    done = export_labels(run, format_, output, make_progress(quiet), force=force)
+    echo(f"labels of {done.images:,} images: {', '.join(map(str, done.files))}")
+    if done.note:
+        echo(done.note, err=True)

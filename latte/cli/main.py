@@ -25,9 +25,9 @@ from latte.cli.errors import (
     warnings_shown,
 )
 from latte.cli.output import echo
-from latte.cli.shared import HELP_OPTIONS, refuse_several_processes
+from latte.cli.shared import HELP_OPTIONS, refuse_several_processes, unknown_command
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean, error_line
+from latte.interfaces.errors import error_line
 from latte.registry.discovery import (
     STRICT_HINT,
     discover_plugins,
@@ -60,7 +60,7 @@ COMMANDS = {
     "predict": "latte.cli.predict:predict",
     "review": "latte.cli.review:review",
     "export": "latte.cli.finished:export",
-    "labels": "latte.cli.labels:labels",
+    "labels": "latte.cli.finished:labels",
     "report": "latte.cli.finished:report",
     "sweep": "latte.cli.sweep:sweep",
     "compare": "latte.cli.finished:compare",
@@ -109,9 +109,7 @@ class CommandGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
         if args[0] not in COMMANDS and args[0] not in self.list_commands(ctx):
-            suggestion = did_you_mean(args[0], self.list_commands(ctx))
-            hint = f"{suggestion} All commands: latte --help".strip()
-            raise LatteError(f'there is no command "{args[0]}"', hint=hint)
+            raise unknown_command(args[0], self.list_commands(ctx), "latte")
         refuse_several_processes(args[0])
         return super().resolve_command(ctx, args)
 

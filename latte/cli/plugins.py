@@ -15,7 +15,7 @@ from latte.cli import completion
 from latte.cli.output import echo, print_json, results
 from latte.cli.shared import command_group, known_kind
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean
+from latte.interfaces.errors import suggestion
 from latte.registry.discovery import (
     discover_plugins,
     installed_distributions,
@@ -130,8 +130,8 @@ def enable(name: NameArgument) -> None:
     """Use a disabled plugin again."""
     disabled, distribution = read_disabled(), canonicalize_name(name)
     if distribution not in disabled:
-        hint = f"{did_you_mean(distribution, disabled)} Disabled: {', '.join(sorted(disabled))}"
-        raise LatteError(f"{distribution} is not disabled", hint=hint.strip() if disabled else None)
+        hint = suggestion(distribution, sorted(disabled), "Disabled") if disabled else None
+        raise LatteError(f"{distribution} is not disabled", hint=hint)
     write_disabled(disabled - {distribution})
     echo(f"{distribution} is used from now on")
 
@@ -161,7 +161,7 @@ def _known(name: str) -> str:
     installed, wanted = installed_distributions(), canonicalize_name(name)
     if wanted in installed:
         return wanted
-    hint = f"{did_you_mean(wanted, installed)} Installed: {', '.join(installed)}".strip()
+    hint = suggestion(wanted, installed, "Installed")
     raise LatteError(f'no installed plugin is called "{name}"', hint=hint)
 
 

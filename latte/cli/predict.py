@@ -19,7 +19,7 @@ from latte.cli.shared import (
     require_run,
 )
 from latte.interfaces import LatteError
-from latte.io.paths import existing_file, path_from_text
+from latte.io.paths import existing_file, path_from_text, refuse_other_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,15 +123,14 @@ def predict(
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)
     _require_paths(images, priors)
+    if output is not None:
+        refuse_other_kind(output, *_STARTS[format_], force=force)
     from latte.cli.progress import make_progress
     from latte.data.sources.left_out import LeftOut
     from latte.evaluate.predictions import with_unknown
-    from latte.io.paths import refuse_other_kind
     from latte.predict.predictor import load
     from latte.predict.priors import shares_line
 
-    if output is not None:
-        refuse_other_kind(output, *_STARTS[format_], force=force)
     progress = make_progress(quiet)
     total = _count(images)
     model = load(run, device, progress, candidate=candidate)
@@ -146,20 +145,19 @@ def predict(
         priors=_priors(priors, model.classes),
         on_priors=shares.append,
     )
-    if unknown_below is not None:
-        rows = with_unknown(rows, unknown_below)
+    rows = with_unknown(rows, unknown_below or 0.0)
     sorter = _sorter(sort_into, model.classes, link, min_confidence)
     rows = sorter.sort(rows) if sorter else rows
     _write(_with_progress(rows, progress, total, skipped), output, format_, model.columns(top_k))
     if priors == AUTO and shares:
         echo(shares_line(shares[0], model.classes), err=True)
+    _end(sorter, skipped, left_out)
+
+
+def _end(sorter: Sorter | None, skipped: _Skipped, left_out: LeftOut) -> None:
+    """Print what was sorted and left out; exit with `SOME_SKIPPED` if images were left out."""
     if sorter:
         echo(sorter.summary(), err=True)
-    _end(skipped, left_out)
-
-
-def _end(skipped: _Skipped, left_out: LeftOut) -> None:
-    """Name the files that were left out; exit with `SOME_SKIPPED` if some look like images."""
     for warning in left_out.warnings():
         echo(f"warning: {warning}", err=True)
     if count := skipped.count + left_out.images:

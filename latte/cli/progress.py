@@ -19,6 +19,7 @@ from latte.cli.output import SafeConsole
 from latte.interfaces import Progress, ProgressTask
 from latte.interfaces.progress import SilentProgress, SilentTask
 from latte.io.redaction import on_terminal, redact
+from latte.report.numbers import duration
 from latte.report.terminal import in_lines
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -183,16 +184,6 @@ class _Rate(ProgressColumn):
         """Return units per second: recent while the task runs, overall when it has ended."""
         speed = task.finished_speed or task.speed
         return Text(f"{three_digits(speed)} {task.fields['unit']}/s" if speed else "")
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as `4.2 s`, `3 min 20 s` or `5 h 7 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def three_digits(value: float) -> str:

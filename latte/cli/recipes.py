@@ -187,7 +187,9 @@ def _warn(recipe: Recipe, registry: Registry) -> None:
     check_sending(recipe, dataset)
 
 
-recipes = command_group("recipes")
+recipes = command_group(
+    "recipes", "List, show and copy the recipes that come with latte; `latte run NAME` runs one."
+)
 
 NameArgument = Annotated[
     str,
@@ -195,13 +197,6 @@ NameArgument = Annotated[
         help="A recipe's name, as in `flyp/sun397`.", autocompletion=completion.shipped_recipes
     ),
 ]
-
-
-@recipes.callback()
-def overview(context: typer.Context) -> None:
-    """List, show and copy the recipes that come with latte; `latte run NAME` runs one."""
-    if context.invoked_subcommand is None:
-        echo(context.get_help())
 
 
 @recipes.command("ls")

@@ -12,6 +12,7 @@ from rich.text import Text
 from latte.cli.output import echo, results
 from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, naming
 from latte.io.redaction import one_line
+from latte.report.numbers import ABSENT, published_percent
 from latte.report.terminal import fitted, paragraph
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from latte.report.comparison.published import Beside, Own, Published
     from latte.report.comparison.reproduction import Cell, Table
     from latte.run.sweep import PlannedRun
-
-_ABSENT = "–"
 
 
 def reproduce(
@@ -122,7 +121,7 @@ def _present(cells: Sequence[Cell], absent: Mapping[str, str]) -> list[Cell]:
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
     """Return a line for each reason, with the datasets that it concerns, and what to do."""
-    from latte.components.datasets.published.location import UNSET, what_to_set
+    from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}
     for name, reason in absent.items():
@@ -198,11 +197,11 @@ def _print_rows(title: str, rows: Sequence[Beside], *, judged: bool) -> None:
 
 def _cells(row: Beside) -> tuple[str, ...]:
     if row.published is None or row.difference is None:
-        return (f"  {row.row}", _number(row.own), _ABSENT, "", "")
+        return (f"  {row.row}", _number(row.own), ABSENT, "", "")
     return (
         f"  {row.row}",
         _number(row.own),
-        f"{100 * row.published:.2f}",
+        published_percent(row.published),
         f"{100 * row.difference:+.2f}",
         f"{100 * row.tolerance:.1f}",
     )
@@ -210,7 +209,7 @@ def _cells(row: Beside) -> tuple[str, ...]:
 
 def _number(own: Own) -> str:
     reach = "" if own.reach is None else f" ± {100 * own.reach:.2f}"
-    return f"{100 * own.mean:.2f}{reach}"
+    return published_percent(own.mean) + reach
 
 
 def _notes(

@@ -19,7 +19,7 @@ from latte.cli.shared import (
     require_recipe,
     together,
 )
-from latte.report.numbers import mebibytes
+from latte.report.numbers import duration, mebibytes
 from latte.report.terminal import fitted, in_lines
 
 if TYPE_CHECKING:
@@ -128,8 +128,6 @@ def print_results(measured: RunResults, folder: Path) -> None:
 
 def print_profile(path: Path) -> None:
     """Print `profile.json`: the time of each stage, and of each part of a training step."""
-    from latte.cli.progress import duration
-
     profile = json.loads(path.read_text(encoding="utf-8"))
     console = results()
     console.print()
@@ -148,7 +146,7 @@ def print_profile(path: Path) -> None:
 
 
 def _stage_table(stages: Sequence[Mapping[str, Any]]) -> RenderableType:
-    from latte.cli.progress import duration, three_digits
+    from latte.cli.progress import three_digits
 
     rows = []
     for stage in stages:

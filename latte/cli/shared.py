@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 from latte.cli import completion
+from latte.cli.output import echo
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError, RecipeErrors
-from latte.interfaces.errors import did_you_mean
+from latte.interfaces.errors import did_you_mean, suggestion
 from latte.new import METHODS
 from latte.registry.spec import KINDS, Kind
 
@@ -31,15 +32,20 @@ class SubcommandGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
         if args[0] not in self.commands:
-            suggestion = did_you_mean(args[0], self.commands)
-            hint = f"{suggestion} All commands: {ctx.command_path} --help".strip()
-            raise LatteError(f'there is no command "{ctx.command_path} {args[0]}"', hint=hint)
+            raise unknown_command(args[0], self.commands, ctx.command_path)
         return super().resolve_command(ctx, args)
 
 
-def command_group(name: str) -> typer.Typer:
-    """Return an empty group of commands, `latte NAME ...`."""
-    return typer.Typer(
+def unknown_command(name: str, names: Iterable[str], group: str) -> LatteError:
+    """Return the error for a command that `group`, such as `latte plugins`, does not have."""
+    what = name if group == "latte" else f"{group} {name}"
+    hint = f"{did_you_mean(name, names)} All commands: {group} --help".strip()
+    return LatteError(f'there is no command "{what}"', hint=hint)
+
+
+def command_group(name: str, summary: str = "") -> typer.Typer:
+    """Return an empty group of commands, `latte NAME ...`, which prints its help by default."""
+    group = typer.Typer(
         name=name,
         cls=SubcommandGroup,
         invoke_without_command=True,
@@ -47,6 +53,13 @@ def command_group(name: str) -> typer.Typer:
         rich_markup_mode=None,
         context_settings=HELP_OPTIONS,
     )
+
+    @group.callback(help=summary)
+    def overview(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            echo(context.get_help())
+
+    return group
 
 
 @contextmanager
@@ -63,7 +76,6 @@ def naming(argument: str) -> Iterator[None]:
 
 def chosen_recipe(path: Path) -> Path:
     """Return `path` if it is a file, else the shipped recipe of that name if there is one."""
-    from latte.cli.output import echo
     from latte.recipe.shipped import shipped_path
 
     shipped = None if path.is_file() else shipped_path(path.as_posix())
@@ -173,11 +185,8 @@ def known_kind(kind: str) -> Kind:
     """Return `kind` if it is a kind of component, else raise `LatteError` with a suggestion."""
     if kind in KINDS:
         return kind
-    suggestion = did_you_mean(kind, KINDS)
-    raise LatteError(
-        f'there is no kind of component called "{kind}"',
-        hint=f"{suggestion} All kinds: {', '.join(KINDS)}".strip(),
-    )
+    hint = suggestion(kind, KINDS, "All kinds")
+    raise LatteError(f'there is no kind of component called "{kind}"', hint=hint)
 
 
 def refuse_several_processes(command: str) -> None:

@@ -12,6 +12,7 @@ import typer
 from latte.cli import completion
 from latte.cli.output import echo, relative
 from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, chosen_recipes
+from latte.report.numbers import plural
 
 if TYPE_CHECKING:
     from latte.registry.registry import Registry
@@ -67,9 +68,8 @@ def sweep(
 
 def _summary(planned: Sequence[PlannedRun]) -> str:
     finished = sum(run.finished for run in planned)
-    runs = f"{len(planned)} run{'' if len(planned) == 1 else 's'}"
     reused = f", {finished} of them finished before and reused: their recipes are the same"
-    return runs + (reused if finished else "")
+    return plural(len(planned), "run") + (reused if finished else "")
 
 
 def _command(

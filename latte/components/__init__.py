@@ -1,8 +1,8 @@
 """Built-in components, declared and written exactly as in a plugin.
 
 Every module here imports only `latte.api`, `latte.api.sources` and this package. The engine finds
-components by name and never imports them. To write your own component, copy one of these modules
-into a plugin; `labelers/frozen.py` is a good first one to read.
+components by name and never imports them. To write your own component, copy one of these classes
+into a plugin; `FrozenLabeler` in `labelers.py` is a good first one to read.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ DATASETS = (
     ComponentSpec(
         kind="dataset",
         name="coop",
-        target="latte.components.datasets.coop:CoopDataset",
-        options="latte.components.datasets.coop:CoopOptions",
+        target="latte.components.datasets.listing:CoopDataset",
+        options="latte.components.datasets.listing:CoopOptions",
         summary="images and splits of a CoOp split_zhou_*.json file",
     ),
 )
@@ -48,7 +48,7 @@ DESCRIBERS = (
     ComponentSpec(
         kind="describer",
         name="phrases",
-        target="latte.components.describers.phrases:PhraseDescriber",
+        target="latte.components.phrases:PhraseDescriber",
         options="latte.components.options:PhraseOptions",
         summary="one sentence from phrases ranked by the frozen CLIP; needs no LMM",
     ),
@@ -80,15 +80,15 @@ GATES = (
     ComponentSpec(
         kind="gate",
         name="refusal",
-        target="latte.components.gates.refusal:RefusalGate",
-        options="latte.components.gates.refusal:RefusalOptions",
+        target="latte.components.gates.wording:RefusalGate",
+        options="latte.components.gates.wording:RefusalOptions",
         summary="holds back answers such as `I'm sorry, I cannot see the image`",
     ),
     ComponentSpec(
         kind="gate",
         name="length",
-        target="latte.components.gates.length:LengthGate",
-        options="latte.components.gates.length:LengthOptions",
+        target="latte.components.gates.wording:LengthGate",
+        options="latte.components.gates.wording:LengthOptions",
         summary="holds back texts of too few or too many words",
     ),
     ComponentSpec(
@@ -101,8 +101,8 @@ GATES = (
     ComponentSpec(
         kind="gate",
         name="repetition",
-        target="latte.components.gates.repetition:RepetitionGate",
-        options="latte.components.gates.repetition:RepetitionOptions",
+        target="latte.components.gates.wording:RepetitionGate",
+        options="latte.components.gates.wording:RepetitionOptions",
         summary="holds back texts that loop, and one text for too many images",
     ),
     ComponentSpec(
@@ -117,14 +117,14 @@ LABELERS = (
     ComponentSpec(
         kind="labeler",
         name="frozen",
-        target="latte.components.labelers.frozen:FrozenLabeler",
+        target="latte.components.labelers:FrozenLabeler",
         options="latte.components.options:FrozenOptions",
         summary="the zero-shot class of each image, constant",
     ),
     ComponentSpec(
         kind="labeler",
         name="current",
-        target="latte.components.labelers.current:CurrentLabeler",
+        target="latte.components.labelers:CurrentLabeler",
         options="latte.components.options:CurrentOptions",
         summary="the class of the nearest prototype in each step",
     ),
@@ -133,34 +133,34 @@ PROTOTYPES = (
     ComponentSpec(
         kind="prototypes",
         name="templates",
-        target="latte.components.prototypes.templates:TemplatePrototypes",
+        target="latte.components.prototypes:TemplatePrototypes",
         options="latte.components.options:TemplateOptions",
         summary="text features of the class templates",
     ),
     ComponentSpec(
         kind="prototypes",
         name="momentum",
-        target="latte.components.prototypes.momentum:MomentumPrototypes",
+        target="latte.components.prototypes:MomentumPrototypes",
         options="latte.components.options:MomentumOptions",
         summary="LatteCLIP: prototypes that follow mixed descriptions with momentum",
     ),
     ComponentSpec(
         kind="prototypes",
         name="from-labeler",
-        target="latte.components.prototypes.from_labeler:FromLabelerPrototypes",
+        target="latte.components.prototypes:FromLabelerPrototypes",
         summary="the classifier that a labeler returns in each epoch",
     ),
     ComponentSpec(
         kind="prototypes",
         name="re-estimated",
-        target="latte.components.prototypes.re_estimated:ReEstimatedPrototypes",
+        target="latte.components.prototypes:ReEstimatedPrototypes",
         options="latte.components.options:ReEstimatedOptions",
         summary="from descriptions and frozen image features; needs no training",
     ),
     ComponentSpec(
         kind="prototypes",
         name="anchored",
-        target="latte.components.prototypes.anchored:AnchoredPrototypes",
+        target="latte.components.prototypes:AnchoredPrototypes",
         options="latte.components.options:AnchoredOptions",
         summary="between a class's text and the centre of its images; needs no training",
     ),
@@ -169,7 +169,7 @@ LOSSES = (
     ComponentSpec(
         kind="loss",
         name="contrastive",
-        target="latte.components.losses.contrastive:ContrastiveLoss",
+        target="latte.components.losses:ContrastiveLoss",
         options="latte.components.options:ContrastiveOptions",
         summary="symmetric contrastive loss between images and their targets",
     ),

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from latte.data.cache import ImageCache
-from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map
-from latte.data.transfer import to_device
+from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_device
 from latte.data.views import TrainingView, normalise
 from latte.interfaces import PixelFormat
 from latte.toolkit.seeds import seed_from

@@ -26,19 +26,14 @@ _EXTREME_ASPECT = 16
 """Long side / short side above which resizing the short side first would take gigabytes."""
 
 
-def evaluation_view(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
-    """Return the normalised evaluation view of `image` (RGB): (3, S, S) float32.
+def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
+    """Return the evaluation view of `image` (RGB) before normalisation: (3, S, S) uint8.
 
     It equals that of open_clip's `image_transform(is_train=False)`, except for images that
     open_clip cannot resize. With `shortest`, an image with one side more than 16 times the other
     would take gigabytes, and is cropped and resized in one step. With `longest`, a side that would
     have 0 pixels gets 1.
     """
-    return normalise(evaluation_pixels(image, pixel_format)[None], pixel_format)[0]
-
-
-def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
-    """Return the evaluation view before normalisation: (3, S, S) uint8."""
     size = pixel_format.size
     mode = InterpolationMode(pixel_format.interpolation)
     if pixel_format.resize_mode == "squash":

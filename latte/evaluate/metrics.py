@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,61 +14,18 @@ _Z = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
 
-def evaluate_predictions(
-    name: str, similarities: Tensor | Similarities, labels: Tensor, baseline: Tensor | None
-) -> Evaluation:
-    """Score one classifier on the evaluation split.
+def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
+    """Return (M,) int64 on the CPU: the number of classes ranked above the true class.
 
     If two classes are equally similar, the first counts as the more similar one.
 
     Args:
-        name: `zero-shot`, `adapted`, or a control's name.
+        name: the classifier, for errors.
         similarities: (M, C), higher means more likely; any positive scale. Read in blocks.
         labels: (M,) int64 true classes.
-        baseline: (M,) bool, True where the zero-shot classifier is right (see `is_correct`);
-            None for zero-shot itself.
 
     Raises:
         LatteError: if there are no images, a similarity is not finite, or a label is not a class.
-    """
-    found = in_blocks(similarities)
-    return evaluate_ranks(name, label_ranks(name, found, labels), labels, found.classes, baseline)
-
-
-def evaluate_ranks(
-    name: str, ranks: Tensor, labels: Tensor, number_of_classes: int, baseline: Tensor | None
-) -> Evaluation:
-    """Score one classifier from `ranks` (M,), the number of classes ranked above the true class.
-
-    The other arguments are those of `evaluate_predictions`.
-    """
-    correct = ranks == 0
-    classes = _class_accuracies(correct, labels, number_of_classes)
-    shares = [one.correct / one.images for one in classes if one.images]
-    return Evaluation(
-        name=name,
-        images=len(labels),
-        top1=accuracy_interval(int(correct.sum()), len(labels)),
-        top5=(ranks < 5).double().mean().item(),
-        mean_per_class=sum(shares) / len(shares),
-        classes=classes,
-        gain=None if baseline is None else _gain(correct, baseline),
-    )
-
-
-def is_correct(similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
-    """Return (M,) bool on the CPU: True where the most similar class is the true class.
-
-    Raises:
-        LatteError: as `evaluate_predictions` does.
-    """
-    return label_ranks("zero-shot", similarities, labels) == 0
-
-
-def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
-    """Return (M,) int64 on the CPU: the number of classes ranked above the true class.
-
-    Arguments and errors are those of `evaluate_predictions`.
     """
     found = in_blocks(similarities)
     labels = labels.cpu()
@@ -88,6 +43,32 @@ def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) 
             hint="if this is a trained model, training diverged: lower the learning rate",
         )
     return ranks
+
+
+def evaluate_ranks(
+    name: str, ranks: Tensor, labels: Tensor, number_of_classes: int, baseline: Tensor | None
+) -> Evaluation:
+    """Score one classifier on the evaluation split.
+
+    Args:
+        name: `zero-shot`, `adapted`, or a control's name.
+        ranks: (M,), from `label_ranks`.
+        labels: (M,) int64 true classes.
+        number_of_classes: C.
+        baseline: (M,) bool, True where the zero-shot classifier is right; None for zero-shot.
+    """
+    correct = ranks == 0
+    classes = _class_accuracies(correct, labels, number_of_classes)
+    shares = [one.correct / one.images for one in classes if one.images]
+    return Evaluation(
+        name=name,
+        images=len(labels),
+        top1=accuracy_interval(int(correct.sum()), len(labels)),
+        top5=(ranks < 5).double().mean().item(),
+        mean_per_class=sum(shares) / len(shares),
+        classes=classes,
+        gain=None if baseline is None else _gain(correct, baseline),
+    )
 
 
 def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
@@ -156,8 +137,3 @@ def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
     centre = gained - given
     reach = _Z * math.sqrt((gained + given - centre**2) / (images + 2))
     return Interval(value, max(-1.0, centre - reach), min(1.0, centre + reach))
-
-
-def to_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the evaluation as plain data for `json.dump`."""
-    return asdict(evaluation)

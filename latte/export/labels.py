@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
 
 from latte.export.folder import require, whole_folder
-from latte.export.label_studio import local_root, tasks, write_interface
 from latte.interfaces import ImageReference, LatteError, Progress
-from latte.io.files import digest, write_atomically
-from latte.io.names import distinct_names
+from latte.io.files import digest, write_atomically, write_text
+from latte.io.paths import distinct_names
+from latte.io.redaction import printable
 from latte.registry.registry import load_registry
 from latte.results.finished import FinishedRun, RankedClasses, open_run
 from latte.run.workspace import saved_recipe, unloaded_dataset
@@ -27,6 +30,8 @@ from latte.run.workspace import saved_recipe, unloaded_dataset
 LabelFormat = Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"]
 _ROWS_AT_ONCE = 10_000
 _COLUMNS = ("image", "label", "confidence")
+_IMAGE, _CHOICES = "image", "label"
+"""Names of the tags `Image` and `Choices` in the labelling interface."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +119,11 @@ def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels
         _refuse_existing(path, force)
     answers = _answers(run)
     images = _images(run, answers)
-    root = local_root(images)
+    root = _local_root(images)
     with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
-        found = tasks(answers, images, run.class_names, root, run.folder.path.name)
+        found = _tasks(answers, images, run.class_names, root, run.folder.path.name)
         file.write("[\n" + ",\n".join(map(_json, found)) + "\n]\n")
-    write_interface(interface, run.class_names)
+    _write_interface(interface, run.class_names)
     note = (
         "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}"
@@ -202,3 +207,60 @@ def _refuse_existing(path: Path, force: bool) -> None:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _tasks(
+    answers: Sequence[RankedClasses],
+    images: Sequence[ImageReference],
+    class_names: Sequence[str],
+    root: Path,
+    model: str,
+) -> Iterator[dict[str, Any]]:
+    """Yield one task per image, with the run's label as a prediction of `model`.
+
+    `root` is the folder that Label Studio serves files from.
+    """
+    for answer, image in zip(answers, images, strict=True):
+        path = image.path.resolve().relative_to(root)
+        result = {
+            "from_name": _CHOICES,
+            "to_name": _IMAGE,
+            "type": "choices",
+            "value": {"choices": [printable(class_names[answer.labels[0]])]},
+        }
+        confidence = answer.confidences[0]
+        yield {
+            "data": {"image": _address(path), "image_id": answer.image},
+            "predictions": [{"model_version": model, "score": confidence, "result": [result]}],
+        }
+
+
+def _local_root(images: Sequence[ImageReference]) -> Path:
+    """Return the parent of the folder that contains all images.
+
+    It is the document root for Label Studio, which requires the images to be in a sub-folder.
+    Raises `LatteError` for images in archives, which Label Studio cannot read.
+    """
+    for image in images:
+        if image.span is not None:
+            raise LatteError(
+                "Label Studio cannot read images in archives",
+                where=str(image.path),
+                hint="write the images to a folder first: --format imagefolder",
+            )
+    return Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
+
+
+def _write_interface(path: Path, class_names: Sequence[str]) -> None:
+    """Write the labelling interface: an image and a choice of one class."""
+    choices = "".join(f"    <Choice value={quoteattr(printable(name))}/>\n" for name in class_names)
+    write_text(
+        path,
+        f'<View>\n  <Image name="{_IMAGE}" value="$image"/>\n'
+        f'  <Choices name="{_CHOICES}" toName="{_IMAGE}" choice="single">\n'
+        f"{choices}  </Choices>\n</View>\n",
+    )
+
+
+def _address(path: Path) -> str:
+    return f"/data/local-files/?d={quote(os.fsencode(path.as_posix()))}"

@@ -73,3 +73,9 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     """
     match = nearest(name, names)
     return f'Did you mean "{match}"?' if match else ""
+
+
+def suggestion(name: str, names: Iterable[str], title: str) -> str:
+    """Return a hint: the most similar of `names`, then all of them, introduced by `title`."""
+    candidates = [*names]
+    return f"{did_you_mean(name, candidates)} {title}: {', '.join(candidates)}.".lstrip()

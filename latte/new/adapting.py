@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError, Progress, RunResults
-from latte.interfaces.errors import did_you_mean
+from latte.interfaces.errors import suggestion
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
@@ -140,7 +140,7 @@ def check_method(method: str) -> str:
     """Return `method` if it exists, else raise `LatteError` with the most similar name."""
     if method in METHODS:
         return method
-    hint = f"{did_you_mean(method, METHODS)} All methods: {', '.join(METHODS)}".strip()
+    hint = suggestion(method, METHODS, "All methods")
     raise LatteError(f'there is no method "{method}"', where="--method", hint=hint)
 
 

@@ -246,8 +246,15 @@ def this_machine() -> Machine:
         gpu = _nvidia()
         if gpu is not None:
             return gpu
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Machine("cpu", f"{cpus} CPU core{'' if cpus == 1 else 's'}, no GPU", _main_memory())
+    cpus = usable_cpus()
+    return Machine("cpu", f"{cpus} CPU core{'' if cpus == 1 else 's'}, no GPU", main_memory())
+
+
+def usable_cpus() -> int:
+    """Return the number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _may_have_nvidia() -> bool:
@@ -267,7 +274,8 @@ def _nvidia() -> Machine | None:
     return Machine("cuda", found.name, found.total_memory / 2**30)
 
 
-def _main_memory() -> float | None:
+def main_memory() -> float | None:
+    """Return the size of the main memory in GiB; None if unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (AttributeError, ValueError, OSError):

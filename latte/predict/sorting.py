@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError
 from latte.io.files import digest
-from latte.io.names import LONGEST_NAME, distinct_names, shortened
-from latte.io.paths import path_from_text
+from latte.io.paths import LONGEST_NAME, distinct_names, path_from_text, shortened
 
 if TYPE_CHECKING:  # this import loads torch, and `refuse_inside` is called before that
     from latte.evaluate.predictions import Prediction

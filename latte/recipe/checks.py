@@ -10,8 +10,9 @@ from typing import TypeAlias
 from packaging.requirements import InvalidRequirement, Requirement
 
 from latte.interfaces import LatteError
+from latte.interfaces.errors import suggestion
 from latte.recipe.layout import DESCRIBERS, ONE_DESCRIBER, ORACLE
-from latte.recipe.mistakes import Mistakes, suggestion
+from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice
 from latte.recipe.node import KeyPath, Node
 from latte.registry.spec import BY

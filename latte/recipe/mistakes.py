@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,12 +93,6 @@ class Mistakes:
         if self.found:
             ordered = sorted(self.found, key=lambda mistake: mistake.order)
             raise RecipeErrors([mistake.error for mistake in ordered])
-
-
-def suggestion(name: str, names: Iterable[str], all_names: str) -> str:
-    """Return a hint: the most similar of `names`, then all of them, introduced by `all_names`."""
-    candidates = [*names]
-    return f"{did_you_mean(name, candidates)} {all_names}: {', '.join(candidates)}.".lstrip()
 
 
 def in_words(value: Any) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from latte.interfaces import LatteError
+from latte.interfaces.errors import suggestion
 from latte.recipe.layout import EXTENDS, item_names, kind_at, spelled_out
-from latte.recipe.mistakes import Mistakes, suggestion
+from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder
 from latte.recipe.yaml import compose

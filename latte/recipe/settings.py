@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from latte.interfaces import LatteError, Options
-from latte.interfaces.errors import nearest
+from latte.interfaces.errors import nearest, suggestion
 from latte.interfaces.settings import EvaluateSettings, TrainSettings
 from latte.recipe.layout import EXTENDS, KEYS
-from latte.recipe.mistakes import EXPECTED, Mistakes, explain, suggestion, wrong_type
+from latte.recipe.mistakes import EXPECTED, Mistakes, explain, wrong_type
 from latte.recipe.node import KeyPath, Node, deepest, dotted, find
 from latte.recipe.variables import with_shell_paths
 

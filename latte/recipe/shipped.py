@@ -1,4 +1,4 @@
-"""Recipes that come with latte, by name, such as `demo` or `flyp/sun397`."""
+"""Recipes and tables that come with latte, by name, such as `demo` or `flyp/sun397`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean
+from latte.interfaces.errors import did_you_mean, suggestion
 
 SUFFIXES = (".yaml", ".yml")
 PARTS = "parts"
@@ -98,3 +98,19 @@ def _summary(path: Path) -> str:
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     sentence = first.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
     return sentence.strip().rstrip(":.")
+
+
+def find_file(path: Path) -> Path:
+    """Return `path` if it is a file, else the shipped file of that name with published numbers.
+
+    Raises `LatteError` with the most similar name if there is neither.
+    """
+    if path.is_file():
+        return path
+    folder = recipe_folder()
+    shipped = {one.stem: one for one in (folder / DATA).glob("*.yaml")} if folder else {}
+    name = path.name.removesuffix(".yaml") if path.parent == Path() else ""
+    if name not in shipped:
+        hint = suggestion(path.name, sorted(shipped), "Tables of latte")
+        raise LatteError("there is no such file", where=str(path), hint=hint)
+    return shipped[name]

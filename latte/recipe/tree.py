@@ -1,9 +1,11 @@
-"""Build a recipe's nodes from YAML: resolve scalars, and expand variables and aliases."""
+"""Build nodes from YAML: resolve scalars, and expand variables and aliases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
 
 from yaml.error import Mark
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode
@@ -13,7 +15,7 @@ from latte.interfaces import LatteError
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, Scalar
 from latte.recipe.variables import expand
-from latte.recipe.yaml import position, resolve
+from latte.recipe.yaml import compose, position, read_text, resolve
 
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
@@ -179,3 +181,17 @@ class TreeBuilder:
 
 def _is_merge(key_node: YamlNode) -> bool:
     return isinstance(key_node, ScalarNode) and key_node.style is None and key_node.value == _MERGE
+
+
+def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Node:
+    """Read a YAML file as a recipe is read; each node has its line. Raises `LatteError`.
+
+    `environment` holds the values of `${VAR}`.
+    """
+    document = compose(read_text(path), str(path))
+    if document is None:
+        return Node({}, Origin(str(path), 1))
+    mistakes = Mistakes()
+    root = TreeBuilder(str(path), environment, mistakes).build(document)
+    mistakes.raise_if_any()
+    return root

@@ -26,7 +26,7 @@ import pluggy
 from packaging.utils import canonicalize_name
 
 from latte.interfaces import LatteError
-from latte.interfaces.errors import did_you_mean, error_line
+from latte.interfaces.errors import did_you_mean, error_line, suggestion
 from latte.io.files import write_json
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.spec import (
@@ -112,7 +112,7 @@ def _allowed(installed: Sequence[_Installed], setting: str | None) -> set[str]:
         raise LatteError(
             f'no installed plugin is called "{missing}"',
             where="LATTE_PLUGINS",
-            hint=f"{did_you_mean(missing, names)} Installed: {', '.join(sorted(names))}".strip(),
+            hint=suggestion(missing, sorted(names), "Installed"),
         )
     return wanted | {BUILTIN_DISTRIBUTION}
 
@@ -318,8 +318,8 @@ def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]
     return frozenset(str(name) for name in names)
 
 
-def write_disabled(names: frozenset[str], environment: Mapping[str, str] = os.environ) -> Path:
+def write_disabled(names: frozenset[str]) -> Path:
     """Store `names` as the names of all disabled packages; returns the file's path."""
-    path = disabled_file(environment)
+    path = disabled_file()
     write_json(path, {"disabled": sorted(names)})
     return path

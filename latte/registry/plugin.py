@@ -69,26 +69,15 @@ class Registered:
         return f"{self.distribution} {self.version}"
 
 
-@dataclass(frozen=True)
-class SourceLine:
-    """Line of a source file."""
-
-    file: Path
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
-
-
-def find_origin(target: str) -> SourceLine | None:
-    """Return the line that defines `"package.module:Name"`, or None, without importing it."""
+def find_origin(target: str) -> str | None:
+    """Return `file:line` of the definition of `"package.module:Name"`, or None; imports nothing."""
     module, _, name = target.partition(":")
     file = _source_file(module)
     if file is None:
         return None
     for statement in ast.parse(file.read_bytes()).body:
         if name in _names(statement):
-            return SourceLine(file, statement.lineno)
+            return f"{file}:{statement.lineno}"
     return None
 
 

@@ -135,9 +135,9 @@ class Registry:
                 error.add_note(f"In plugin {registered.package}.")
             raise
 
-    def model_folder(self, name: str, where: str | None = None) -> Path:
+    def model_folder(self, name: str) -> Path:
         """Return the folder of the model `plugin:NAME`. Raises `LatteError` if there is none."""
-        registered = self.get("model", name, where)
+        registered = self.get("model", name)
         find_folder = _import(registered, registered.spec.target)
         try:
             folder = Path(find_folder())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from latte.interfaces import Calibration, Evaluation, RunResults
+from latte.interfaces import Calibration, RunResults
 from latte.report.evidence import Evidence, evidence_lines, read_evidence
 from latte.report.facts import (
     Fact,
@@ -15,10 +15,11 @@ from latte.report.facts import (
     loading_code,
     method_facts,
     run_facts,
+    score_cells,
     steps,
 )
 from latte.report.markdown import escaped, quoted, table
-from latte.report.numbers import count, percent, percent_range, plural, points, points_range
+from latte.report.numbers import count, plural
 from latte.report.sentences import (
     ADAPTED,
     ALL_OCCUR,
@@ -179,23 +180,13 @@ def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
     parts = [escaped(one) for one in (measured.sentence, measured.control) if one]
     if results.evaluations:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
-        rows = [_row(evaluation) for evaluation in results.evaluations]
+        columns = ("top1", "interval", "images", "gain", "gain_interval")
+        cells = [score_cells(evaluation) for evaluation in results.evaluations]
+        rows = [[escaped(one["name"]), *(one[key] for key in columns)] for one in cells]
         parts += [table(header, rows), "The gain is over zero-shot, on the same images."]
         if note := own_note(results.evaluations):
             parts.append(escaped(note))
     return parts
-
-
-def _row(evaluation: Evaluation) -> list[str]:
-    images, gain = evaluation.images, evaluation.gain
-    return [
-        escaped(evaluation.name),
-        percent(evaluation.top1.value, images),
-        percent_range(evaluation.top1, images),
-        count(images),
-        points(gain.value, images) if gain else "",
-        points_range(gain, images) if gain else "",
-    ]
 
 
 def _confidence(calibration: Calibration | None) -> str:

@@ -8,10 +8,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import HeldBack, RunResults
+from latte.interfaces import Evaluation, HeldBack, RunResults
 from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import one_line
-from latte.report.numbers import count, duration, mebibytes, percent, plural
+from latte.report.numbers import (
+    count,
+    duration,
+    mebibytes,
+    percent,
+    percent_range,
+    plural,
+    points,
+    points_range,
+)
+from latte.report.sentences import main_name
 
 Fact = tuple[str, str]
 
@@ -156,6 +166,22 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
     name = learners[0]
     parts = {part: f"{name}.{part}" for part in ("weights", "owners", "bias")}
     return start + "\n" + _ONE_LEARNER.format(**parts)
+
+
+def score_cells(evaluation: Evaluation) -> dict[str, str]:
+    """Return a row of the accuracy table, as text by column."""
+    images, gain = evaluation.images, evaluation.gain
+    return {
+        "name": evaluation.name,
+        "kind": main_name(evaluation) or "control",
+        "top1": percent(evaluation.top1.value, images),
+        "interval": percent_range(evaluation.top1, images),
+        "images": count(images),
+        "gain": points(gain.value, images) if gain else "",
+        "gain_interval": points_range(gain, images) if gain else "",
+        "top5": percent(evaluation.top5, images),
+        "mean_per_class": percent(evaluation.mean_per_class, images),
+    }
 
 
 def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:

@@ -15,19 +15,23 @@ from pydantic import Field
 from latte.interfaces import Calibration, Evaluation, HeldBack, LatteError, PresentNames, Verdict
 from latte.interfaces.guard import check_verdict
 from latte.recipe.components import is_label
-from latte.recipe.data_files import read_nodes
+from latte.recipe.tree import read_nodes
 from latte.recipe.variables import AsWritten
-from latte.results.checks import (
+from latte.results.folder import RunFolder, StageRecord
+from latte.results.identity import STAGES
+from latte.results.metrics_log import read_metrics
+from latte.results.stored import (
     check_calibration,
     check_evaluations,
     check_held_back,
     check_present,
     checked_names,
+    explained,
+    metadata,
+    open_tensors,
+    read_json_lines,
+    read_stored,
 )
-from latte.results.folder import RunFolder, StageRecord
-from latte.results.identity import STAGES
-from latte.results.metrics_log import read_metrics
-from latte.results.stored import explained, metadata, open_tensors, read_json_lines, read_stored
 
 PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
 

@@ -1,8 +1,12 @@
-"""Read files of run folders, which may be untrusted: return checked values or a clear error."""
+"""Read files of run folders, which may be untrusted: return checked values or a clear error.
+
+Checks of values raise `ValueError` with the reason; `explained` names the file.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +15,116 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from latte.interfaces import LatteError
-from latte.results.checks import check_numbers
+from latte.interfaces import (
+    OWN_IMAGES,
+    Calibration,
+    Evaluation,
+    HeldBack,
+    Interval,
+    LatteError,
+    PresentNames,
+)
+
+LARGEST_SCALE = 1e6
+"""Largest plausible scale of similarities.
+
+CLIP's own scale is at most 100, and calibration may multiply it by 100."""
+LARGEST_WEIGHT = 1e6
+"""Largest plausible entry of a prototype or bias; the prototypes of CLIP have unit length."""
+_LARGEST_NUMBER = 2**53
+_ROUNDING = 1e-9
+
+
+def check_numbers(data: bytes) -> None:
+    """Check that all numbers of a JSON text are finite, and its integers exact as floats."""
+    json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def _whole(text: str) -> int:
+    if abs(float(text)) > _LARGEST_NUMBER:
+        raise ValueError(f"{text[:20]} is too large")
+    return int(text)
+
+
+def check_evaluations(found: Sequence[Evaluation]) -> None:
+    """Check names, counts and shares of the evaluations of a run."""
+    by_name = {one.name: one for one in found}
+    if len(by_name) < len(found):
+        raise ValueError("a classifier occurs twice")
+    if found and not {"zero-shot", "adapted"} <= by_name.keys():
+        raise ValueError("zero-shot or adapted is missing")
+    for one in found:
+        _check_evaluation(one)
+        is_compared = one.name.removesuffix(OWN_IMAGES) != "zero-shot"
+        if is_compared and one.gain is None:
+            raise ValueError(f"{one.name}: the gain is missing")
+        if len(one.classes) != len(found[0].classes):
+            raise ValueError(f"{one.name}: it is about {len(one.classes)} classes")
+
+
+def _check_evaluation(found: Evaluation) -> None:
+    right = [0 <= one.correct <= one.images for one in found.classes]
+    total = sum(one.images for one in found.classes)
+    if not all(right) or total != found.images or found.images < 1:
+        raise ValueError(f"{found.name}: its counts do not add up")
+    shares = [found.top5, found.mean_per_class, found.top1.value, found.top1.low, found.top1.high]
+    gain = found.gain or Interval(0, 0, 0)
+    if not all(_is_share(one) for one in shares):
+        raise ValueError(f"{found.name}: a share is not between 0 and 1")
+    if not all(_is_share(abs(one)) for one in (gain.value, gain.low, gain.high)):
+        raise ValueError(f"{found.name}: a gain is not between -1 and 1")
+    for one in (found.top1, gain):
+        if not one.low - _ROUNDING <= one.value <= one.high + _ROUNDING:
+            raise ValueError(f"{found.name}: a value is outside its interval")
+
+
+def _is_share(value: float) -> bool:
+    return -_ROUNDING <= value <= 1 + _ROUNDING
+
+
+def check_calibration(found: Calibration) -> None:
+    """Check the scales and shares of a calibration."""
+    for scale in (found.scale, found.logit_scale):
+        if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
+            raise ValueError(f"the scale {scale:g} is not between 1e-6 and 1e6")
+    shares = [found.expected_accuracy, found.error, found.uncalibrated_error]
+    if not all(one is None or _is_share(one) for one in shares):
+        raise ValueError("a share is not between 0 and 1")
+    if found.images < 1:
+        raise ValueError("it is about no image")
+
+
+def check_held_back(found: Sequence[HeldBack]) -> None:
+    """Check the counts of the texts that gates held back."""
+    if not all(0 <= one.held_back <= one.texts for one in found):
+        raise ValueError("a gate held back more texts than there are")
+
+
+def check_present(found: PresentNames, class_names: Sequence[str]) -> None:
+    """Check the estimate of the classes that occur."""
+    if not 0 <= found.low <= found.expected <= found.high <= len(class_names):
+        raise ValueError("its number of classes is not within its interval")
+    if len({*found.unsupported}) < len(found.unsupported):
+        raise ValueError("a class without an image occurs twice")
+    if unknown := {*found.unsupported} - {*class_names}:
+        raise ValueError(f"{min(unknown)} is none of the classes")
+
+
+def checked_names(value: Any) -> tuple[str, ...]:
+    """Return a list of distinct texts as a tuple."""
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise ValueError("its names are not a list of texts")
+    if len(set(value)) < len(value):
+        raise ValueError("a name occurs twice")
+    return tuple(value)
+
 
 LARGEST_JSON = 2**28
 """Largest JSON file in bytes; the largest that latte writes has about fifty bytes per class."""
@@ -29,27 +141,25 @@ def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> Stored
         return TypeAdapter(kind).validate_json(data, strict=True)
 
 
-def read_json_lines(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> list[StoredT]:
+def read_json_lines(path: Path, kind: type[StoredT]) -> list[StoredT]:
     """Return each line's JSON value as `kind`. Raises `LatteError` at the first invalid line."""
     found: list[StoredT] = []
     adapter = TypeAdapter(kind)
-    with explained(path, hint), path.open("rb") as file:
+    with explained(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            with explained(path, hint, number):
+            with explained(path, line=number):
                 found.append(adapter.validate_json(line, strict=True))
     return found
 
 
 @contextmanager
-def open_tensors(
-    path: Path, hint: str = DO_AGAIN, framework: Literal["pt", "np"] = "pt"
-) -> Iterator[Any]:
+def open_tensors(path: Path, framework: Literal["pt", "np"] = "pt") -> Iterator[Any]:
     """Open a safetensors file for reading; the framework `np` needs no torch.
 
     Raises `LatteError` if the file is missing or damaged, or if the block raises an error about
     its content; see `explained`.
     """
-    with explained(path, hint):
+    with explained(path):
         if not path.is_file():
             raise ValueError("there is no such file")
         with safe_open(path, framework=framework) as file:
@@ -80,11 +190,11 @@ def metadata(file: Any) -> Any:
     return json.loads(found["latte"])
 
 
-def same_count(path: Path, what: str, counts: Sequence[int], hint: str = DO_AGAIN) -> None:
+def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
     """Raise `LatteError` about the file `path` unless all `counts` of its `what` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
-        raise _damaged(f"it is about {numbers} {what}", str(path), hint)
+        raise _damaged(f"it is about {numbers} {what}", str(path), DO_AGAIN)
 
 
 def _damaged(why: str, where: str, hint: str) -> LatteError:

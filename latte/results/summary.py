@@ -18,7 +18,6 @@ from latte.interfaces import (
 from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
 from latte.recipe.components import is_label
-from latte.recipe.data_files import flattened, read_json
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
@@ -103,7 +102,7 @@ def read_run(path: Path) -> Run:
     """Read the run in the folder `path`. Raises `LatteError` if it is unfinished or broken."""
     files = FinishedRun(RunFolder(path))
     try:
-        _refuse_unfinished(files.folder)
+        _refuse_unfinished(files)
         return _summary(files)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise LatteError(
@@ -157,9 +156,10 @@ def _is_run(folder: Path) -> bool:
     return (folder / "recipe.yaml").is_file()
 
 
-def _refuse_unfinished(folder: RunFolder) -> None:
+def _refuse_unfinished(files: FinishedRun) -> None:
+    folder = files.folder
     if folder.finished("evaluate") is None:
-        recipe = read_json(folder.source)["recipe"] if folder.source.exists() else "RECIPE"
+        recipe = files.source.recipe if folder.source.exists() else "RECIPE"
         raise LatteError(
             "this run is not finished",
             where=str(folder.path),
@@ -217,10 +217,10 @@ def _score(found: Evaluation) -> Score:
 def _settings(files: FinishedRun) -> dict[str, Any]:
     compared = {key: value for key, value in files.recipe.items() if key not in NOT_COMPARED}
     return {
-        **flattened(without_secrets(compared)),
+        **_flattened(without_secrets(compared)),
         "limit": files.source.limit,
         "latte": files.environment["latte"],
-        **flattened(files.environment["plugins"], "plugins"),
+        **_flattened(files.environment["plugins"], "plugins"),
         # This fingerprint covers images, labels and weights by their content.
         INPUTS: files.records["zero-shot"].fingerprint,
     }
@@ -243,3 +243,17 @@ def _newest_run(folder: Path) -> Run | None:
         return read_run(recipes[-1].parent) if recipes else None
     except LatteError:
         return None
+
+
+def _flattened(value: Any, path: str = "") -> dict[str, Any]:
+    """Flatten `{"a": {"b": 1}}` to `{"a.b": 1}`; a list without mappings stays one value."""
+    if isinstance(value, Mapping) and value:
+        inner = [(str(key), child) for key, child in value.items()]
+    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        inner = [(str(index), child) for index, child in enumerate(value)]
+    else:
+        return {path: value}
+    found: dict[str, Any] = {}
+    for key, child in inner:
+        found |= _flattened(child, f"{path}.{key}" if path else key)
+    return found

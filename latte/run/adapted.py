@@ -22,10 +22,9 @@ from latte.io.files import write_atomically
 from latte.recipe.layout import BACKBONE, DEFAULT_BACKBONE
 from latte.registry.registry import load_registry
 from latte.registry.spec import USE
-from latte.results.checks import LARGEST_SCALE, LARGEST_WEIGHT
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.results.stored import DO_AGAIN, open_tensors, same_count
+from latte.results.stored import DO_AGAIN, LARGEST_SCALE, LARGEST_WEIGHT, open_tensors, same_count
 from latte.train.learner import Learner
 from latte.train.precision import Arithmetic, choose_arithmetic, encoding_in
 

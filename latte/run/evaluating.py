@@ -12,7 +12,6 @@ from torch import Tensor
 
 from latte import distributed
 from latte.evaluate.calibration import calibration_error, expected_accuracy, matching_scale
-from latte.evaluate.metrics import to_json
 from latte.evaluate.predictions import (
     ClassScore,
     Columns,
@@ -115,7 +114,7 @@ def evaluate(
         if images.labels
         else []
     )
-    write_json(folder.evaluation, [to_json(one) for one in evaluations])
+    write_json(folder.evaluation, [asdict(one) for one in evaluations])
     for candidate in others:
         _label_training(workspace, folder.candidate, images, zero_shot, candidate)
     scale, answers = _label_training(workspace, folder, images, zero_shot, taken)

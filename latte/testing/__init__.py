@@ -9,21 +9,19 @@ In a plugin's test file, subclass the contract of the component's kind; pytest r
         options = {"loud": True}
 """
 
-from latte.testing.backbone import BackboneContract
-from latte.testing.clip import StubClip
+from latte.testing.backbone import BackboneContract, ModelContract
 from latte.testing.component import ComponentContract
 from latte.testing.dataset import DatasetContract
 from latte.testing.describer import DescriberContract
 from latte.testing.description import DescriptionTypeContract
+from latte.testing.fixtures import StubClip
 from latte.testing.gate import GateContract
 from latte.testing.guard import GuardContract
 from latte.testing.labeler import PseudoLabelerContract
 from latte.testing.loss import LossContract
-from latte.testing.model import ModelContract
 from latte.testing.prototypes import PrototypeAggregatorContract
 from latte.testing.reporter import ReporterContract
-from latte.testing.run import RunContract
-from latte.testing.tiny_runs import TinyRuns
+from latte.testing.tiny_runs import RunContract, TinyRuns
 
 __all__ = [
     "BackboneContract",

@@ -21,7 +21,7 @@ from benchmarks.folder_methods import (
 )
 from benchmarks.folder_rivals import RIVALS
 from latte.components.options import AnchoredOptions
-from latte.components.prototypes.anchored import anchored_prototypes
+from latte.components.prototypes import anchored_prototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
 from latte.registry.plugin import Registered
 from latte.registry.registry import load_registry

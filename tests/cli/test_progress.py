@@ -10,7 +10,6 @@ from rich.console import Console
 from latte.cli.progress import (
     PlainProgress,
     RichProgress,
-    duration,
     make_progress,
     three_digits,
 )
@@ -55,8 +54,8 @@ class TestPlain:
                 clock.now += 1
                 task.advance(loss=2.0 / (step + 1), phase="warm")
         assert stream.getvalue().splitlines()[:-1] == [
-            "train: 10/30 steps, 1 steps/s, 20.0 s left, loss=0.2, phase=warm",
-            "train: 20/30 steps, 1 steps/s, 10.0 s left, loss=0.1, phase=warm",
+            "train: 10/30 steps, 1 steps/s, 20 s left, loss=0.2, phase=warm",
+            "train: 20/30 steps, 1 steps/s, 10 s left, loss=0.1, phase=warm",
         ]
 
     def test_counts_such_as_tokens_are_shown_beside_rate_and_time_left(
@@ -66,7 +65,7 @@ class TestPlain:
             clock.now += 20
             task.advance(40, tokens=1_234_567, refused=2)
         assert stream.getvalue().splitlines()[0] == (
-            "describe: 40/100 texts, 2 texts/s, 30.0 s left, tokens=1,234,567, refused=2"
+            "describe: 40/100 texts, 2 texts/s, 30 s left, tokens=1,234,567, refused=2"
         )
 
     def test_what_was_done_earlier_counts_in_the_total_but_not_in_the_rate(
@@ -174,11 +173,3 @@ class TestChoice:
 )
 def test_rates_have_three_digits_and_no_exponent(rate: float, words: str) -> None:
     assert three_digits(rate) == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.04, "0.0 s"), (59.4, "59.4 s"), (200, "3 min 20 s"), (18420, "5 h 7 min")],
-)
-def test_durations_in_words(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from latte.components import prototypes as module
 from latte.components.options import AnchoredOptions
-from latte.components.prototypes import anchored as module
-from latte.components.prototypes.anchored import AnchoredPrototypes, anchored_prototypes
-from latte.testing.fixtures import stub_clip
+from latte.components.prototypes import AnchoredPrototypes, anchored_prototypes
+from latte.testing.fixtures import StubClip
 from tests.helpers.property_inputs import QUICKLY
 from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows
 
@@ -133,14 +133,14 @@ def test_they_classify_better_than_texts_that_point_roughly_at_classes() -> None
 
 
 def started(options: AnchoredOptions) -> AnchoredPrototypes:
-    context = replace(CONTEXT, frozen_clip=stub_clip)
+    context = replace(CONTEXT, frozen_clip=StubClip)
     aggregator = AnchoredPrototypes(options, context)
     aggregator.start(training_start(unit_rows(4, 8, 1), unit_rows(12, 8, 2)))
     return aggregator
 
 
 def test_the_component_uses_the_clips_own_logit_scale() -> None:
-    scale = float(stub_clip().logit_scale)
+    scale = float(StubClip().logit_scale)
     expected = anchored_prototypes(
         unit_rows(12, 8, 2), unit_rows(4, 8, 1), scale, AnchoredOptions()
     )

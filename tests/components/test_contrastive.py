@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import ContrastiveOptions
 from latte.interfaces import Classifier, LatteError, Supervision
 from tests.helpers.property_inputs import QUICKLY, drawn_labels

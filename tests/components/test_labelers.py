@@ -7,10 +7,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.options import CurrentOptions, FrozenOptions, MomentumOptions
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.interfaces import Batch
 from tests.helpers.training_driver import CONTEXT, training_start, unit_rows
 

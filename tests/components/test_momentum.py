@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.components.options import MomentumOptions
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.interfaces import EpochInfo, LabelStream, Supervision
 from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows

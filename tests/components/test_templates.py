@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.labelers import CurrentLabeler
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import ContrastiveOptions, CurrentOptions, TemplateOptions
-from latte.components.prototypes.templates import TemplatePrototypes
+from latte.components.prototypes import TemplatePrototypes
 from latte.interfaces import Batch, ClassFeatureRefresh
 from tests.helpers.training_driver import CONTEXT, stream, take_step, training_start, unit_rows
 

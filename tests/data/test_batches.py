@@ -17,9 +17,10 @@ from latte.data.batches import epoch_batches, evaluation_batches, training_batch
 from latte.data.cache import ImageCache
 from latte.data.images import UnreadableImageError
 from latte.data.prefetch import image_threads
-from latte.data.views import TrainingView, evaluation_view
+from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
+from tests.helpers.evaluated import evaluation_view
 from tests.helpers.pictures import picture, references
 
 FORMAT = PixelFormat(size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

@@ -15,10 +15,11 @@ from torchvision.transforms import ColorJitter, RandomResizedCrop
 from torchvision.transforms import functional as vision
 
 from latte.data.augmentation import CROP_RATIO, sample_crop
-from latte.data.views import TrainingView, evaluation_view, normalise
+from latte.data.views import TrainingView, normalise
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from latte.toolkit.seeds import seed_from
+from tests.helpers.evaluated import evaluation_view
 from tests.helpers.pictures import picture
 
 MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from hypothesis.strategies import DrawFn
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from latte.evaluate.metrics import accuracy_interval, evaluate_predictions, is_correct, to_json
+from latte.evaluate.metrics import accuracy_interval
 from latte.interfaces import ClassAccuracy, Evaluation, Interval, LatteError
+from tests.helpers.evaluated import evaluate_predictions, is_correct
 
 pytestmark = pytest.mark.thorough
 
@@ -131,7 +133,7 @@ class TestMistakes:
 def test_json_restores_an_evaluation_exactly(case: tuple[Tensor, Tensor], paired: bool) -> None:
     baseline = torch.zeros(len(case[1]), dtype=torch.bool) if paired else None
     evaluation = evaluate_predictions("adapted", *case, baseline)
-    assert _restored(json.dumps(to_json(evaluation))) == evaluation
+    assert _restored(json.dumps(asdict(evaluation))) == evaluation
 
 
 def _restored(text: str) -> Evaluation:

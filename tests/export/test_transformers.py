@@ -14,8 +14,7 @@ from torch.nn.functional import normalize
 
 import latte
 from latte.data.images import decode_image
-from latte.data.views import evaluation_view
-from latte.export.clip_weights import clip_config, clip_weights
+from latte.export.hugging_face import clip_config, clip_weights
 from latte.export.run import export_run
 from latte.interfaces import LatteError
 from tests.helpers.clip_models import (
@@ -33,6 +32,7 @@ from tests.helpers.clip_models import (
     pixels,
     with_parts,
 )
+from tests.helpers.evaluated import evaluation_view
 from tests.helpers.exported_runs import NAMES, TWO_EACH, adapted, backbone, photos, write_run
 from tests.helpers.recorded import RecordedProgress
 

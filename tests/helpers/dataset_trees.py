@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from latte.components.datasets.published.dataset import VARIANTS
 from latte.components.datasets.published.facts import Facts, find_facts
-from latte.components.datasets.published.location import VARIANTS
 from tests.helpers.pictures import encoded, picture
 
 PICTURE = encoded(picture(), "JPEG")

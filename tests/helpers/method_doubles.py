@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from latte.components.options import TemplateOptions
-from latte.components.prototypes.templates import TemplatePrototypes
+from latte.components.prototypes import TemplatePrototypes
 from latte.interfaces import (
     Batch,
     Classifier,

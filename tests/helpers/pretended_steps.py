@@ -31,23 +31,22 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from benchmarks import latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
 )
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.data import device_crops
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
 from latte.data.views import TrainingView
 from latte.interfaces import Batch, NoOptions, PixelFormat
 from latte.interfaces.settings import AugmentSettings, Precision
-from latte.toolkit.labeler_prototypes import LabelerPrototypes
+from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train import loop
 from latte.train.step import training_step
 from tests.helpers.clip_models import TINY_CLIP, build_clip

@@ -10,16 +10,15 @@ from typing import Any
 import torch
 
 from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_batches
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
 )
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.data.batches import evaluation_batches
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView

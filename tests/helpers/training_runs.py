@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions
-from latte.toolkit.labeler_prototypes import LabelerPrototypes
+from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train import loop
 from latte.train.loop import train
 from latte.train.training import Training

@@ -11,8 +11,7 @@ from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
-from latte.testing.run import assert_same
-from latte.testing.tiny_runs import results
+from latte.testing.tiny_runs import assert_same, results
 from tests.helpers.recorded import RecordedProgress
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latte.io.names import LONGEST_NAME, distinct_names, safe_name
+from latte.io.paths import LONGEST_NAME, distinct_names, safe_name
 
 
 @pytest.mark.parametrize(

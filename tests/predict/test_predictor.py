@@ -16,11 +16,11 @@ from PIL import Image
 import latte
 from latte.data.images import open_image
 from latte.data.scan import SkippedImage
-from latte.data.views import evaluation_view
 from latte.evaluate.predictions import Prediction
 from latte.interfaces import ImageReference, LatteError
 from latte.predict.predictor import Predictor
 from tests.helpers.clip_models import QUICK_GELU, TINY_CLIP, with_parts
+from tests.helpers.evaluated import evaluation_view
 from tests.helpers.exported_runs import NAMES, UNEVEN, adapted, backbone, photos, write_run
 
 pytestmark = pytest.mark.thorough

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from latte.components.describers.phrases import PhraseDescriber
+from latte.components.phrases import PhraseDescriber
 from latte.describe.store import DescriptionStore
 from latte.interfaces import DescribeRequest, LatteError
 from latte.run.workspace import description_folder

@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from latte.testing.fixtures import make_context, stub_clip, training_start
+from latte.testing.fixtures import StubClip, make_context, training_start
 
 PIXELS = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 def test_features_are_distinct_unit_rows() -> None:
-    clip = stub_clip()
+    clip = StubClip()
     for features in (clip.encode_images(PIXELS), clip.encode_texts(["a", "b", "ü 🦊"])):
         assert features.shape == (3, clip.embedding_width)
         assert torch.allclose(features.norm(dim=1), torch.ones(3))
         assert (features @ features.T).fill_diagonal_(0).max() < 0.999
-    assert torch.equal(clip.encode_texts(["a"]), stub_clip().encode_texts(["a", "b"])[:1])
+    assert torch.equal(clip.encode_texts(["a"]), StubClip().encode_texts(["a", "b"])[:1])
     assert clip.encode_texts([]).shape == (0, clip.embedding_width)
 
 
 def test_fork_is_independent_and_state_restores_it() -> None:
-    clip = stub_clip()
+    clip = StubClip()
     fork = clip.fork()
     parameters = fork.train_only("all")
     loss = (fork.encode_images(PIXELS) @ fork.encode_texts(["a"]).T).sum() * fork.logit_scale
@@ -40,7 +40,7 @@ def test_fork_is_independent_and_state_restores_it() -> None:
 
 
 def test_train_only_unfreezes_the_group() -> None:
-    clip = stub_clip()
+    clip = StubClip()
     clip.train_only("all")
     assert [*clip.train_only("projections")] == ["image", "text"]
     assert not clip.logit_scale.requires_grad
@@ -49,13 +49,13 @@ def test_train_only_unfreezes_the_group() -> None:
 
 def test_saving_a_stub_raises(tmp_path: Path) -> None:
     with pytest.raises(NotImplementedError):
-        stub_clip().save(tmp_path)
+        StubClip().save(tmp_path)
 
 
 def test_a_context_starts_at_the_folder(tmp_path: Path) -> None:
     context = make_context(tmp_path)
     assert context.path("a.txt") == tmp_path / "a.txt"
-    assert context.frozen_clip().fingerprint == stub_clip().fingerprint
+    assert context.frozen_clip().fingerprint == StubClip().fingerprint
 
 
 def test_the_last_of_several_classes_has_no_image() -> None:

@@ -10,7 +10,7 @@ import pytest
 from torch import Tensor
 
 from latte.api import TrainingStart
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.testing import RunContract, TinyRuns
 
 pytestmark = pytest.mark.thorough

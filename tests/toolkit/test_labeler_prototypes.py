@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latte.interfaces import Classifier, EpochInfo, NoOptions
-from latte.toolkit.labeler_prototypes import LabelerPrototypes
+from latte.toolkit.prototypes import LabelerPrototypes
 from tests.helpers.training_driver import CONTEXT, stream, training_start, unit_rows
 
 CLASSES = torch.eye(3, dtype=torch.float64)

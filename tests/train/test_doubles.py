@@ -18,7 +18,7 @@ from latte.interfaces import (
     PrototypeAggregator,
     Supervision,
 )
-from latte.toolkit.labeler_prototypes import LabelerPrototypes
+from latte.toolkit.prototypes import LabelerPrototypes
 from tests.helpers.method_doubles import (
     AgreementLabeler,
     MaskedCrossEntropy,

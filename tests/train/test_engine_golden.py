@@ -11,16 +11,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
 )
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import Backbone, Batch, PixelFormat, TrainableGroup

@@ -10,16 +10,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
 )
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.interfaces import Batch, EpochInfo
 from tests.helpers.reference_training import latteclip_step
 from tests.helpers.training_driver import CONTEXT, relative_error, take_step, training_start

@@ -11,16 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
     MomentumOptions,
 )
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.interfaces import Batch, EpochInfo, PseudoLabeler
 from tests.helpers.property_inputs import QUICKLY, drawn_labels
 from tests.helpers.reference_training import latteclip_step

@@ -22,7 +22,7 @@ from latte.interfaces import (
     TrainableGroup,
     TrainingStart,
 )
-from latte.toolkit.labeler_prototypes import LabelerPrototypes
+from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train import loop
 from latte.train.loop import train
 from latte.train.training import Training

@@ -1,4 +1,4 @@
-"""Dataset `list`: images named in a CSV or JSONL file."""
+"""Datasets `list` and `coop`: images that a CSV, JSONL or CoOp split file names."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from latte.api.sources import (
     ClassNames,
     ImageSource,
     ListedPaths,
+    SplitDataset,
     existing_file,
     existing_folder,
     iterate_rows,
     read_classes,
+    read_splits,
 )
 
 
@@ -98,3 +100,31 @@ def _evaluation_file(options: ListOptions, context: Context) -> Path | None:
     if options.evaluation is None:
         return None
     return existing_file(context.path(options.evaluation), "dataset.evaluation")
+
+
+class CoopOptions(SourceOptions):
+    """Options of dataset `coop`: train and val are for training, test is for evaluation."""
+
+    split: PathText = Field(description="split_zhou_*.json")
+    root: PathText = Field(description="folder at which the paths of the split start")
+    lower: bool = Field(
+        default=True, description="lower-case the class names (`_` is always read as a space)"
+    )
+
+
+class CoopDataset(SplitDataset[CoopOptions]):
+    """Dataset of images below a folder that a split file lists; the recipe names both."""
+
+    def __init__(self, options: CoopOptions, context: Context) -> None:
+        file = existing_file(context.path(options.split), "dataset.split")
+        root = existing_folder(context.path(options.root), "dataset.root")
+        spell = _lowered if options.lower else _spaced
+        super().__init__(options, context, read_splits(file), file=file, root=root, spell=spell)
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _lowered(name: str) -> str:
+    return _spaced(name).lower()

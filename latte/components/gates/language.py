@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from latte.api import Gate, GatedText, GateSubject, Options
-from latte.components.gates.words import words
+from latte.components.gates.wording import words
 
 Language = Literal[
     "english",

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from latte.api import Gate, GatedText, GateSubject, LatteError, Options, did_you_mean
-from latte.components.gates.words import words
+from latte.components.gates.wording import words
 
 
 class LeakageOptions(Options):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
-from latte.recipe.data_files import find_file
+from latte.recipe.shipped import find_file
 from latte.report.comparison.published import Published, read_published, unmatched, with_published
 from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
 from latte.report.evidence import Evidence, read_evidence

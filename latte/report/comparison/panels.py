@@ -9,31 +9,24 @@ from typing import Any
 from markupsafe import Markup
 
 from latte.interfaces import LatteError
-from latte.io.redaction import one_line, printable
+from latte.io.redaction import one_line
 from latte.report.charts import (
-    Format,
     Reference,
     Series,
     change_bar,
     lines_chart,
-    percent_tick,
-    plain_tick,
     series,
 )
 from latte.report.charts import Row as MetricsRow
 from latte.report.comparison.rows import Row
 from latte.report.numbers import bare_percent, points
-from latte.report.page.curves import recorded
+from latte.report.page.curves import MAIN, recorded
 from latte.results.summary import Run
 
 COLOURS = 6
 """Number of line colours; if there are more rows, only the best rows are drawn."""
 
-_FIGURES: dict[str, tuple[str, Format]] = {
-    "top1": ("Top-1 accuracy", percent_tick),
-    "loss": ("Loss", plain_tick),
-    "agreement": ("Label agreement", percent_tick),
-}
+_FIGURES = ("top1", "loss", "agreement")
 
 
 @dataclass(frozen=True)
@@ -204,20 +197,13 @@ def _charts(
     figure: str, curves: Mapping[str, Sequence[tuple[str, Series]]], rows: Sequence[Row]
 ) -> list[tuple[str, Markup]]:
     """Return (title, chart) of `figure`; one per learner if each learner records it."""
-    title, tick = _FIGURES[figure]
+    words = MAIN[figure]
     reference = _zero_shot(rows) if figure == "top1" else None
+    titled = [(words.title_of(name), own) for name, own in curves.items()]
     return [
-        (
-            _title(title, name),
-            lines_chart(own, f"{printable(_title(title, name))} over steps", tick, reference),
-        )
-        for name, own in curves.items()
+        (title, lines_chart(own, f"{title} over steps", words.tick, reference))
+        for title, own in titled
     ]
-
-
-def _title(title: str, name: str) -> str:
-    learner = name.rpartition(".")[0]
-    return f"{title}, {one_line(learner)}" if learner else title
 
 
 def _zero_shot(rows: Sequence[Row]) -> Reference | None:

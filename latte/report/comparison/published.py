@@ -10,9 +10,10 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from latte.evaluate.statistics import mean_interval
-from latte.recipe.data_files import read_nodes
-from latte.recipe.mistakes import Mistakes, suggestion
+from latte.interfaces.errors import suggestion
+from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import KeyPath, Node
+from latte.recipe.tree import read_nodes
 from latte.report.comparison.rows import Row
 from latte.results.summary import Run
 

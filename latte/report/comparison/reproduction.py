@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from latte.interfaces import LatteError, Options, Progress
-from latte.recipe.data_files import find_file, read_nodes
-from latte.recipe.mistakes import Mistakes, suggestion
+from latte.interfaces.errors import suggestion
+from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Recipe
 from latte.recipe.settings import Sections, Validator
-from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
+from latte.recipe.shipped import SUFFIXES, find_file, shipped_path, unknown_recipe
+from latte.recipe.tree import read_nodes
 from latte.registry.registry import Registry
 from latte.report.comparison.published import Published, read_published
 from latte.run.sweep import PlannedRun, plan_sweep, split_values

@@ -212,9 +212,6 @@ def _marks(run: Run) -> tuple[str, ...]:
 def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
     runs = [group.runs[seed] for seed in sorted(group.runs)]
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
-    adapted = [run.adapted for run in runs if run.adapted]
-    own = [run.own for run in runs if run.own]
-    candidates = [run.candidate for run in runs if run.candidate]
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
     return Row(
         method=group.first.method,
@@ -222,21 +219,25 @@ def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
         data=group.first.data,
         seeds=tuple(run.seed for run in runs),
         zero_shot=spread(zero_shot) if zero_shot else None,
-        adapted=_result(adapted) if adapted else None,
+        adapted=_result([run.adapted for run in runs]),
         controls=_controls(runs),
         seconds=_mean_seconds(runs),
         peak_memory_mb=max(memory, default=None),
         folders=tuple(run.folder for run in runs),
         has_oracle=any(one.oracle for run in runs for one in (run, *run.controls.values())),
         runs=tuple(runs),
-        own=_result(own) if own else None,
-        candidate=_result(candidates) if candidates else None,
+        own=_result([run.own for run in runs]),
+        candidate=_result([run.candidate for run in runs]),
     )
 
 
-def _result(scores: Sequence[Score]) -> Result:
-    gain, over = gain_of(scores)
-    return Result(spread([score.top1 for score in scores]), gain, over)
+def _result(scores: Sequence[Score | None]) -> Result | None:
+    """Return the result over the runs that have a score; None if no run has one."""
+    known = [score for score in scores if score]
+    if not known:
+        return None
+    gain, over = gain_of(known)
+    return Result(spread([score.top1 for score in known]), gain, over)
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:
@@ -250,8 +251,9 @@ def _controls(runs: Sequence[Run]) -> dict[str, Result]:
                 scores.setdefault(key, []).append(control.adapted)
     names = [name for name, _ in scores]
     return {
-        f"{name} ({digest[:_DIGEST_DIGITS]})" if names.count(name) > 1 else name: _result(own)
+        f"{name} ({digest[:_DIGEST_DIGITS]})" if names.count(name) > 1 else name: result
         for (name, digest), own in scores.items()
+        if (result := _result(own))
     }
 
 

@@ -13,8 +13,13 @@ from torch import Tensor
 from latte.evaluate.mutual_information import adjusted_mutual_information
 from latte.evaluate.similarities import agreement
 from latte.interfaces import Classifier
-from latte.report.diagnosis.classifier import IMAGES_PER_BLOCK
-from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
+from latte.report.diagnosis.measures import (
+    IMAGES_PER_BLOCK,
+    Measure,
+    Measurement,
+    Section,
+    make_section,
+)
 from latte.toolkit.mixer import margin_weights
 
 _MIXER = "LatteCLIP (Cao et al. 2025, WACV), dynamic feature mixer"

@@ -11,18 +11,23 @@ from latte.evaluate.rank_correlation import Correlation, correlate
 from latte.interfaces import LatteError, Progress, Verdict
 from latte.io.redaction import one_line
 from latte.registry.registry import Registry
-from latte.report.diagnosis.classifier import (
+from latte.report.diagnosis.descriptions import description_sections
+from latte.report.diagnosis.labelled import Labelled, measure_labelled
+from latte.report.diagnosis.measures import (
     Confidence,
+    Measure,
+    Measurement,
+    Neighbours,
+    Section,
     change_measure,
     closest_classes,
     confidence,
     confidence_measures,
+    find_neighbours,
+    make_section,
+    purity_measure,
     usage_measure,
 )
-from latte.report.diagnosis.descriptions import description_sections
-from latte.report.diagnosis.labelled import Labelled, measure_labelled
-from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
-from latte.report.diagnosis.neighbours import Neighbours, find_neighbours, purity_measure
 from latte.report.diagnosis.subject import FrozenClips, Subject, read_subject
 from latte.report.sentences import NO_GUARD, verdict_label
 from latte.results.summary import Run, read_runs

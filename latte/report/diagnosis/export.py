@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -12,7 +13,7 @@ from latte.interfaces import Verdict
 from latte.io.redaction import one_line
 from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis
 from latte.report.diagnosis.labelled import Labelled
-from latte.report.diagnosis.measure import Measure, Measurement, Section
+from latte.report.diagnosis.measures import Measure, Measurement, Section
 from latte.report.numbers import plural
 
 _BY_CHANCE = (
@@ -116,13 +117,7 @@ def _run(one: Diagnosis) -> dict[str, Any]:
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "outcome": verdict.outcome,
-        "probability": verdict.probability,
-        "strength": verdict.strength,
-        "reason": verdict.reason,
-        "signals": dict(verdict.signals),
-    }
+    return {"outcome": verdict.outcome, **asdict(verdict)}
 
 
 def _values(sections: Iterable[Section]) -> dict[str, Any]:

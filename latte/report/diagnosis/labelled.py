@@ -12,9 +12,16 @@ from torch import Tensor
 from latte.evaluate.calibration import BINS, calibration_error
 from latte.evaluate.rank_correlation import Correlation, correlate
 from latte.interfaces import Evaluation
-from latte.report.diagnosis.classifier import Confidence, confidence
-from latte.report.diagnosis.measure import Measure, Measurement, Section, make_section
-from latte.report.diagnosis.neighbours import Neighbours, purity
+from latte.report.diagnosis.measures import (
+    Confidence,
+    Measure,
+    Measurement,
+    Neighbours,
+    Section,
+    confidence,
+    make_section,
+    purity,
+)
 from latte.report.diagnosis.subject import Subject
 
 ZERO_SHOT = Measure(

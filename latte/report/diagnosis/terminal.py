@@ -13,7 +13,7 @@ from latte.io.redaction import one_line
 from latte.report.diagnosis.diagnosis import Aligned, Diagnoses, Diagnosis, align, verdict_line
 from latte.report.diagnosis.export import notes
 from latte.report.diagnosis.labelled import Labelled
-from latte.report.diagnosis.measure import Measure, Measurement, Section
+from latte.report.diagnosis.measures import Measure, Measurement, Section
 from latte.report.numbers import ABSENT, bare_percent, plural, points, rho, rho_by_chance
 from latte.report.terminal import drawn, fitted, indented, paragraph, plain, table
 

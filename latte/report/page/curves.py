@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from latte.interfaces import RunResults
+from latte.io.redaction import one_line
 from latte.report.charts import (
     Format,
     Reference,
@@ -44,29 +45,36 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class _Figure:
+class Figure:
+    """A recorded number in words."""
+
     title: str
     note: str = ""
     tick: Format = plain_tick
 
+    def title_of(self, name: str) -> str:
+        """Return the title, with the learner if the recorded name begins with one."""
+        learner = name.rpartition(".")[0]
+        return f"{self.title}, {one_line(learner)}" if learner else self.title
 
-_MAIN = {
-    "top1": _Figure("Top-1 accuracy", "On the evaluation split.", percent_tick),
-    "loss": _Figure("Loss"),
-    "agreement": _Figure(
+
+MAIN = {
+    "top1": Figure("Top-1 accuracy", "On the evaluation split.", percent_tick),
+    "loss": Figure("Loss"),
+    "agreement": Figure(
         "Label agreement",
         "Training images whose frozen and current pseudo-labels are the same.",
         percent_tick,
     ),
-    "confidence": _Figure("Confidence", "Mean probability of the top class."),
-    "margin": _Figure("Margin", "Mean similarity of the top class minus that of the second."),
+    "confidence": Figure("Confidence", "Mean probability of the top class."),
+    "margin": Figure("Margin", "Mean similarity of the top class minus that of the second."),
 }
 
 
 def curves(results: RunResults) -> Curves:
     """Return the charts of a run's metrics."""
     rows = results.metrics
-    main = [(figure, *where) for figure in _MAIN for where in recorded(rows, figure)]
+    main = [(figure, *where) for figure in MAIN for where in recorded(rows, figure)]
     shown = {(event, name) for _, event, name in main}
     others = [
         (event, name)
@@ -75,8 +83,8 @@ def curves(results: RunResults) -> Curves:
         if (event, name) not in shown
     ]
     return Curves(
-        main=_drawn(results, [(_MAIN[figure], event, name) for figure, event, name in main]),
-        others=_drawn(results, [(_Figure(_words(name)), event, name) for event, name in others]),
+        main=_drawn(results, [(MAIN[figure], event, name) for figure, event, name in main]),
+        others=_drawn(results, [(Figure(_words(name)), event, name) for event, name in others]),
     )
 
 
@@ -89,7 +97,7 @@ def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
     return []
 
 
-def _drawn(results: RunResults, wanted: Sequence[tuple[_Figure, str, str]]) -> tuple[Curve, ...]:
+def _drawn(results: RunResults, wanted: Sequence[tuple[Figure, str, str]]) -> tuple[Curve, ...]:
     found = (
         (one, event, name, series(results.metrics, event, name)) for one, event, name in wanted
     )
@@ -100,9 +108,8 @@ def _drawn(results: RunResults, wanted: Sequence[tuple[_Figure, str, str]]) -> t
     )
 
 
-def _curve(results: RunResults, figure: _Figure, event: str, name: str, found: Series) -> Curve:
-    learner = name.rpartition(".")[0]
-    title = f"{figure.title}, {learner}" if learner else figure.title
+def _curve(results: RunResults, figure: Figure, event: str, name: str, found: Series) -> Curve:
+    title = figure.title_of(name)
     reference = _zero_shot_line(results) if name == "top1" else None
     chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
     return Curve(title, " ".join((figure.note, *_caveats(found, event))).strip(), chart)

@@ -27,8 +27,8 @@ _LABEL = "Pseudo-labels that changed, from zero-shot to adapted; the table has t
 
 
 @dataclass(frozen=True)
-class FlowRow:
-    """Table row for the training images whose label changed from `start` to `end`."""
+class Flow:
+    """The training images whose label changed from the class `start` to the class `end`."""
 
     start: str
     end: str
@@ -42,22 +42,13 @@ class Flows:
     """Changed pseudo-labels of a run."""
 
     sentence: str
-    rows: tuple[FlowRow, ...]
+    rows: tuple[Flow, ...]
     """The largest changes."""
     pairs: int
     """Number of distinct pairs of zero-shot and adapted label that differ."""
     covered: str
     """Share of all changed images that are in `rows`."""
     chart: Markup | None
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Number of images whose label changed from the class `start` to the class `end`."""
-
-    start: str
-    end: str
-    images: int
 
 
 def flows(results: RunResults) -> Flows | None:
@@ -73,7 +64,7 @@ def flows(results: RunResults) -> Flows | None:
     changed = [one for one in recorded if one.frozen != one.adapted]
     moved = sum(one.images for one in changed)
     rows = tuple(
-        FlowRow(
+        Flow(
             names[one.frozen],
             names[one.adapted],
             one.images,
@@ -90,9 +81,7 @@ def flows(results: RunResults) -> Flows | None:
         rows=rows,
         pairs=len(changed),
         covered=percent(shown / moved, moved) if moved else "",
-        chart=flow_chart([Flow(row.start, row.end, row.images) for row in rows], _LABEL)
-        if rows
-        else None,
+        chart=flow_chart(rows, _LABEL) if rows else None,
     )
 
 

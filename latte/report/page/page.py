@@ -19,9 +19,10 @@ from latte.report.facts import (
     method_facts,
     page_title,
     run_facts,
+    score_cells,
 )
 from latte.report.html import filled
-from latte.report.numbers import count, percent, percent_range, points, points_range
+from latte.report.numbers import percent, points
 from latte.report.page.classes import MOST_CLASSES, class_changes, label_counts
 from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
@@ -79,7 +80,7 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
         "oracle": oracle_note(results.recipe),
-        "scores": [_score(evaluation) for evaluation in results.evaluations],
+        "scores": [score_cells(evaluation) for evaluation in results.evaluations],
         "accuracy_chart": _accuracy_chart(results.evaluations),
         "gain_chart": _gain_chart(results.evaluations),
         "facts": run_facts(results),
@@ -107,22 +108,6 @@ def _present(results: RunResults) -> dict[str, Any] | None:
         return None
     sentence = present_sentence(results.present, len(results.class_names))
     return {"sentence": sentence or ALL_OCCUR, "unsupported": results.present.unsupported}
-
-
-def _score(evaluation: Evaluation) -> dict[str, str]:
-    """Return one row of the accuracy table, as text by column."""
-    images, gain = evaluation.images, evaluation.gain
-    return {
-        "name": evaluation.name,
-        "kind": main_name(evaluation) or "control",
-        "top1": percent(evaluation.top1.value, images),
-        "interval": percent_range(evaluation.top1, images),
-        "images": count(images),
-        "gain": points(gain.value, images) if gain else "",
-        "gain_interval": points_range(gain, images) if gain else "",
-        "top5": percent(evaluation.top5, images),
-        "mean_per_class": percent(evaluation.mean_per_class, images),
-    }
 
 
 def _accuracy_chart(evaluations: Sequence[Evaluation]) -> Markup | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.components.describers.phrases import (
+from latte.components.phrases import (
     LONGEST_PHRASE,
     SECTIONS,
     built_in_bank,
@@ -78,8 +78,6 @@ def test_the_built_in_bank_is_broad_and_without_repetition() -> None:
     assert sizes["objects"] >= 1000
     assert sizes["scenes"] >= 150
     assert sum(sizes.values()) >= 1400
-    lines = (Path(__file__).parents[3] / "latte/components/describers/phrase_bank.txt").read_text(
-        "utf-8"
-    )
+    lines = (Path(__file__).parents[3] / "latte/components/phrase_bank.txt").read_text("utf-8")
     written = [line for line in lines.splitlines() if line and line[0] not in "#["]
     assert len(written) == sum(sizes.values())

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.components.describers.phrases import (
+from latte.components.phrases import (
     STANDS_OUT,
     PhraseDescriber,
     PhraseOptions,

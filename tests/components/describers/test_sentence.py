@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.describers.phrases import (
+from latte.components.phrases import (
     LONGEST_PHRASE,
     SECTIONS,
     built_in_bank,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.length import LengthGate, LengthOptions
+from latte.components.gates.wording import LengthGate, LengthOptions
 from tests.helpers.gate_judging import ANY_TEXT, reason
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.refusal import RefusalGate, RefusalOptions
+from latte.components.gates.wording import RefusalGate, RefusalOptions
 from tests.helpers.gate_judging import ANY_TEXT, reason
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.components.gates.repetition import RepetitionGate, RepetitionOptions, repeated_share
+from latte.components.gates.wording import RepetitionGate, RepetitionOptions, repeated_share
 from tests.helpers.gate_judging import ANY_TEXT, reason, reasons
 
 LOOPS = RepetitionOptions(across=1.0)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from latte.evaluate.similarities import diagnose
 from latte.interfaces import Classifier
-from latte.report.diagnosis import classifier as module
-from latte.report.diagnosis.classifier import (
+from latte.report.diagnosis import measures as module
+from latte.report.diagnosis.measures import (
     change_measure,
     closest_classes,
     confidence,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces.progress import SilentProgress
-from latte.report.diagnosis import neighbours as module
-from latte.report.diagnosis.neighbours import (
+from latte.report.diagnosis import measures as module
+from latte.report.diagnosis.measures import (
     Neighbours,
     choose_queries,
     find_neighbours,

@@ -15,7 +15,7 @@ from latte.interfaces import Interval, Verdict
 from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis, relate, verdict_section
 from latte.report.diagnosis.export import as_json, notes
 from latte.report.diagnosis.labelled import CLASS_CONFIDENCE, CLASS_IMAGES, ClassRelation, Labelled
-from latte.report.diagnosis.measure import Measure, Measurement, Section
+from latte.report.diagnosis.measures import Measure, Measurement, Section
 from latte.report.diagnosis.terminal import text
 from latte.report.sentences import NO_GUARD
 from latte.results.summary import read_run

@@ -18,7 +18,7 @@ from latte.report.diagnosis.labelled import (
     recall_gains,
     relate_classes,
 )
-from latte.report.diagnosis.measure import Measure, Measurement, Section
+from latte.report.diagnosis.measures import Measure, Measurement, Section
 from tests.helpers.property_inputs import QUICKLY, drawn_labels
 
 SURE = Measure("sure", "sure", "share", "how sure")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.losses import ContrastiveLoss
 from latte.interfaces import Options
 from latte.testing import ComponentContract
 from tests.testing.broken.fault import Fault

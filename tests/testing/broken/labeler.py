@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from latte.components.labelers.current import CurrentLabeler
-from latte.components.labelers.frozen import FrozenLabeler
+from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.options import CurrentOptions, FrozenOptions
 from latte.interfaces import (
     Batch,

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latte.components.losses.contrastive import ContrastiveLoss
+from latte.components.losses import ContrastiveLoss
 from latte.components.options import ContrastiveOptions
 from latte.interfaces import Supervision
 from latte.testing import LossContract

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.components.options import MomentumOptions
-from latte.components.prototypes.momentum import MomentumPrototypes
+from latte.components.prototypes import MomentumPrototypes
 from latte.interfaces import Classifier, EpochInfo, LabelStream, Supervision, TrainingStart
 from latte.testing import PrototypeAggregatorContract
 from tests.testing.broken.fault import Fault

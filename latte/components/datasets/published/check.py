@@ -20,8 +20,8 @@ from latte.api.sources import (
     read_text,
     visible_entries,
 )
+from latte.components.datasets.published.dataset import missing, read_published, split_files
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts, all_facts
-from latte.components.datasets.published.location import missing, read_published, split_files
 
 _DEPTH = 3
 

@@ -1,15 +1,123 @@
-"""Published datasets: one class per dataset, created from `table.toml`."""
+"""Published datasets: folder, files and splits, and one class per dataset."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from latte.api import Context, PathText, SourceOptions
-from latte.api.sources import SplitDataset
+from latte.api import Context, LatteError, PathText, SourceOptions
+from latte.api.sources import (
+    Entry,
+    SplitDataset,
+    Splits,
+    existing_file,
+    is_file,
+    is_folder,
+    read_splits,
+    read_text,
+    some,
+)
 from latte.components.datasets.published.facts import Facts, find_facts
-from latte.components.datasets.published.location import find_root, read_published, split_files
+
+DATA_VARIABLE = "LATTE_DATA"
+VARIANTS = "variants.txt"
+UNSET = "LATTE_DATA is not set"
+
+
+def what_to_set(name: str) -> str:
+    """Return what to do if `LATTE_DATA` is not set, with the dataset `name` as the example."""
+    return f"Set it, or run `latte datasets get {name} --root DIR`."
+
+
+def default_root(facts: Facts) -> Path | None:
+    """Return the dataset's folder below `LATTE_DATA`, or None if the variable is not set."""
+    data = os.environ.get(DATA_VARIABLE)
+    return (Path(data).expanduser() / facts.folder).absolute() if data else None
+
+
+def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
+    """Return `chosen` or, if None, the default folder. Raises `LatteError` if it is missing."""
+    root = chosen or default_root(facts)
+    if root is None:
+        raise LatteError(
+            UNSET,
+            where=where,
+            hint=f"{what_to_set(facts.name)}\n"
+            f"  It is the folder that holds {facts.folder}/; DIR is the option root.",
+        )
+    if not is_folder(root):
+        raise LatteError(
+            f"no such folder: {root}",
+            where=where,
+            hint=f"To get the dataset: latte datasets get {facts.name} --root {root}\n"
+            f"  What the folder holds: latte datasets show {facts.name}",
+        )
+    return root
+
+
+def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
+    """Return the folders (ending in `/`) and files missing in `root`; images are not checked."""
+    folders = [f"{name}/" for name in facts.needed_folders if not is_folder(root / name)]
+    files = [path.relative_to(root) for path in split_files(facts, root, split)]
+    return [*folders, *(path.as_posix() for path in files if not is_file(root / path))]
+
+
+def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
+    """Return the files that list the images: `split`, CoOp's split, or FGVC-Aircraft's lists."""
+    name = split or facts.split
+    return [root / name] if name else variant_lists(root)
+
+
+def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits:
+    """Read the dataset's splits. Raises `LatteError` for missing or malformed files."""
+    absent = missing(facts, root, split)
+    if absent:
+        raise LatteError(
+            f"{facts.name} lacks {', '.join(absent)}",
+            where=str(root),
+            hint=f"What is wrong: latte datasets check {facts.name} --root {root}",
+        )
+    name = split or facts.split
+    return read_splits(root / name) if name else read_variants(root)
+
+
+def variant_lists(root: Path) -> list[Path]:
+    """Return FGVC-Aircraft's list files: one of class names, then one per split with image ids."""
+    return [root / VARIANTS, *(_list_of(root, split) for split in Splits.NAMES)]
+
+
+def read_variants(root: Path) -> Splits:
+    """Read FGVC-Aircraft's splits; a label is the index of a class name in `variants.txt`.
+
+    Paths are relative to `images/`. Raises `LatteError`, with file and line, for a class name that
+    is not in `variants.txt`.
+    """
+    names = read_text(existing_file(root / VARIANTS, "dataset.root")).split("\n")
+    labels = {name: label for label, name in enumerate(filter(None, map(str.strip, names)))}
+    return Splits({split: list(_entries(_list_of(root, split), labels)) for split in Splits.NAMES})
+
+
+def _list_of(root: Path, split: str) -> Path:
+    return root / f"images_variant_{split}.txt"
+
+
+def _entries(file: Path, labels: Mapping[str, int]) -> Iterator[Entry]:
+    lines = read_text(existing_file(file, "dataset.root")).split("\n")
+    for number, line in enumerate(lines, start=1):
+        image, _, name = line.strip().partition(" ")
+        if not image:
+            continue
+        if name not in labels:
+            raise LatteError(
+                f"{name!r} is no variant",
+                where=f"{file}:{number}",
+                hint=f"{VARIANTS} names {some([*labels])}.",
+            )
+        yield Entry(f"{file}:{number}", f"{image}.jpg", labels[name], name)
 
 
 class PublishedOptions(SourceOptions):

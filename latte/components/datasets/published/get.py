@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from latte.api import LatteError, Progress
 from latte.components.datasets.published.check import ARCHIVES
+from latte.components.datasets.published.dataset import missing
 from latte.components.datasets.published.download import RemoteFile, download, remote_files
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
-from latte.components.datasets.published.location import missing
 from latte.components.datasets.published.make_split import make_split
 
 _MEBIBYTE = 1 << 20
@@ -129,7 +129,8 @@ def unpack(archive: Path, folder: Path, progress: Progress) -> None:
     try:
         with progress.task(f"unpacking {archive.name}", total, "MiB") as task:
             done = 0
-            for position in _positions(archive, folder):
+            unpacking = _unzip if zipfile.is_zipfile(archive) else _untar
+            for position in unpacking(archive, folder):
                 task.advance(position // _MEBIBYTE - done)
                 done = position // _MEBIBYTE
             task.advance(total - done)
@@ -143,12 +144,8 @@ def unpack(archive: Path, folder: Path, progress: Progress) -> None:
         ) from error
 
 
-def _positions(archive: Path, folder: Path) -> Iterator[int]:
-    """Unpack member by member; yield the number of archive bytes read so far."""
-    return _unzip(archive, folder) if zipfile.is_zipfile(archive) else _untar(archive, folder)
-
-
 def _untar(archive: Path, folder: Path) -> Iterator[int]:
+    """Unpack member by member; yield the number of archive bytes read so far."""
     with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as tar:
         unpacked = 0
         for member in tar:

@@ -61,8 +61,10 @@ def make_split(facts: Facts, root: Path) -> str:
     """
     assert facts.made_from is not None
     generator = random.Random(SEED)
-    made = _MAKERS[facts.made_from](facts, root, generator)
-    what = _RANDOM if facts.made_from in RANDOM_SPLITS else _OFFICIAL
+    if facts.made_from in RANDOM_SPLITS:
+        what, made = _RANDOM, split_at_random(_ALL[facts.made_from](facts, root), generator)
+    else:
+        what, made = _OFFICIAL, hold_out(*_OFFICIAL_SPLITS[facts.made_from](root), generator)
     content = {**vars(made), MADE_BY: what}
     write_text(root / facts.split, json.dumps(content, ensure_ascii=False) + "\n")
     return what
@@ -267,23 +269,15 @@ def _matlab(file: Path, variable: str) -> Sequence[Any]:
     return values
 
 
-def _from_all(
-    read: Callable[[Facts, Path], list[Labelled]],
-) -> Callable[[Facts, Path, random.Random], MadeSplit]:
-    return lambda facts, root, generator: split_at_random(read(facts, root), generator)
-
-
-def _from_official(
-    read: Callable[[Path], tuple[list[Labelled], list[Labelled]]],
-) -> Callable[[Facts, Path, random.Random], MadeSplit]:
-    return lambda _, root, generator: hold_out(*read(root), generator)
-
-
-_MAKERS: dict[MadeFrom, Callable[[Facts, Path, random.Random], MadeSplit]] = {
-    "folders": _from_all(image_folders),
-    "flowers": _from_all(flowers),
-    "pets": _from_official(pets),
-    "cars": _from_official(cars),
-    "scenes": _from_official(scenes),
-    "actions": _from_official(actions),
+_ALL: dict[MadeFrom, Callable[[Facts, Path], list[Labelled]]] = {
+    "folders": image_folders,
+    "flowers": flowers,
 }
+"""Functions that read all images, for the kinds in `RANDOM_SPLITS`."""
+_OFFICIAL_SPLITS: dict[MadeFrom, Callable[[Path], Official]] = {
+    "pets": pets,
+    "cars": cars,
+    "scenes": scenes,
+    "actions": actions,
+}
+"""Functions that read training and test images, for the other kinds."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from latte.components.datasets.published import download as module
-from latte.components.datasets.published import watched
 from latte.components.datasets.published.download import RemoteFile, download
 from latte.interfaces import LatteError
 from tests.helpers.pictures import CountingProgress
@@ -106,8 +105,7 @@ def test_download_from_a_misbehaving_server_ends(
     tmp_path: Path, pieces: Pieces, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    for place in (module, watched):
-        monkeypatch.setattr(place, "STALL_SECONDS", STALL)
+    monkeypatch.setattr(module, "STALL_SECONDS", STALL)
     monkeypatch.setattr(module, "MAX_BYTES", 4_000_000)
     monkeypatch.setattr(module, "ATTEMPTS", ATTEMPTS)
     tracemalloc.start()

@@ -158,9 +158,7 @@ class PhraseBank:
 
 def built_in_bank() -> PhraseBank:
     """Return the built-in bank: everyday objects, materials, colours, textures and scenes."""
-    text = (
-        files("latte.components.describers").joinpath("phrase_bank.txt").read_text(encoding="utf-8")
-    )
+    text = files("latte.components").joinpath("phrase_bank.txt").read_text(encoding="utf-8")
     return parse_bank(text, "phrase_bank.txt")
 
 

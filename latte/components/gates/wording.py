@@ -1,0 +1,198 @@
+"""Gates `length`, `repetition` and `refusal`, and the normalised words that gates compare."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from latte.api import Gate, GatedText, GateSubject, Options
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def folded(text: str) -> str:
+    """Return `text` for comparisons: case-folded, in Unicode form NFKC, with plain apostrophes."""
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return folded.replace("\u2019", "'").replace("\u02bc", "'")
+
+
+def words(text: str) -> list[str]:
+    """Return runs of letters and digits in the `folded` text, with apostrophes: `don't`, `3d`.
+
+    Hyphens and underscores separate words. Scripts without spaces between words, such as Chinese,
+    give one word per clause.
+    """
+    return _WORD.findall(folded(text))
+
+
+class LengthOptions(Options):
+    """Smallest and largest number of words."""
+
+    at_least: int = Field(default=3, ge=1, description="fewest words")
+    at_most: int = Field(default=60, ge=1, description="most words")
+
+    @field_validator("at_most")
+    @classmethod
+    def _leaves_room(cls, at_most: int, info: ValidationInfo) -> int:
+        at_least = info.data.get("at_least")
+        if at_least is not None and at_most < at_least:
+            raise ValueError(f"must not be smaller than at_least, which is {at_least}")
+        return at_most
+
+
+class LengthGate(Gate[LengthOptions]):
+    """Holds back texts by their number of words, separated by white space.
+
+    In scripts without spaces between words a whole text is one word: use other limits for such
+    texts, or leave the gate out.
+    """
+
+    def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
+        """Return a reason for each text that is held back; see `Gate`."""
+        return [self._verdict(len(one.text.split())) for one in texts]
+
+    def _verdict(self, words: int) -> str | None:
+        if words < self.options.at_least:
+            return (
+                f"{words} {'word' if words == 1 else 'words'}, fewer than {self.options.at_least}"
+            )
+        if words > self.options.at_most:
+            return f"{words} words, more than {self.options.at_most}"
+        return None
+
+
+_SEQUENCE = 3
+"""Length of the compared word sequences, in words."""
+
+
+class RepetitionOptions(Options):
+    """Largest allowed repetition."""
+
+    within: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="largest share of a text's three-word sequences that occurred in it before",
+    )
+    across: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description=(
+            "largest share of a description's texts that may be equal; raise it for a few classes "
+            "that look alike"
+        ),
+    )
+
+
+class RepetitionGate(Gate[RepetitionOptions]):
+    """Holds back texts that repeat themselves, and texts that many images share.
+
+    Case, punctuation and spaces are ignored. A text that occurs once is never counted as shared.
+    """
+
+    def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
+        """Return a reason for each text that is held back; see `Gate`."""
+        split = [tuple(words(one.text)) or (one.text,) for one in texts]
+        counts = Counter(split)
+        return [self._loop(one) or self._share(counts[one], len(texts)) for one in split]
+
+    def _loop(self, written: Sequence[str]) -> str | None:
+        share = repeated_share(written)
+        if share <= self.options.within:
+            return None
+        return f"{share:.0%} of its word sequences are repetitions"
+
+    def _share(self, equal: int, total: int) -> str | None:
+        if equal < 2 or equal <= self.options.across * total:
+            return None
+        return f"the same text {equal:,} times among {total:,}"
+
+
+def repeated_share(written: Sequence[str]) -> float:
+    """Return the share of three-word sequences that occurred earlier in the text.
+
+    The share is 0 without repetition, about 0.5 for a sentence written twice, near 1 for a loop.
+    """
+    total = len(written) - _SEQUENCE + 1
+    if total < 1:
+        return 0.0
+    distinct = {tuple(written[i : i + _SEQUENCE]) for i in range(total)}
+    return 1 - len(distinct) / total
+
+
+_PICTURE = r"(?:images?|photos?|pictures?|photographs?|attachments?|files?)"
+_WORK = (
+    r"(?:see|view|access|open|load|process|analy[sz]e|describe|identify|recogni[sz]e|determine|"
+    r"provide|assist|help|answer|comply|fulfill?|generate|comment|display|tell)"
+)
+_CANNOT = r"(?:cannot|can't|can not|could not|couldn't|won't|will not)"
+_UNABLE = r"(?:unable|not able)"
+PATTERNS = (
+    r"^\W*(?:sorry|apologies|unfortunately, (?:i|we|the|there)|my apologies)\b",
+    r"\b(?:i'm|i am|we're|we are) (?:\w+ )?(?:sorry|afraid)\b",
+    r"\b(?:i|we) apologi[sz]e\b",
+    r"\bas an? (?:\w+ )?(?:ai|artificial intelligence|language model|vision model|assistant)\b",
+    rf"\bi {_CANNOT} (?:\w+ )?{_WORK}\b",
+    rf"\b(?:i'm|i am) {_UNABLE} to\b",
+    rf"\b{_UNABLE} to (?:see|view|access|open|load|process|display) (?:\w+ ){{0,3}}{_PICTURE}\b",
+    rf"\b{_UNABLE} to (?:assist|help|comply|fulfill?|provide|describe|answer)\b",
+    r"\bi (?:don't|do not) have (?:the ability|the capability|access|any information)\b",
+    rf"\bi (?:don't|do not) see (?:an|any|the) {_PICTURE}\b",
+    rf"\bno {_PICTURE} (?:(?:was|were|is|are|has been|have been) )?"
+    r"(?:provided|attached|uploaded|available|shared|given|included)\b",
+    rf"\b{_PICTURE} (?:(?:is|are|was|were|has|have|did|does|could) not|isn't|aren't|wasn't|"
+    r"weren't|didn't|doesn't|couldn't|cannot|can't) (?:been )?(?:be )?"
+    r"(?:provided|attached|uploaded|available|accessible|load|loaded|displayed|processed|opened)\b",
+    r"\bplease (?:provide|upload|attach|share|send) (?:\w+ ){0,4}" + _PICTURE + r"\b",
+    r"\bagainst (?:my|the|our|openai's) (?:\w+ )?(?:guidelines|polic(?:y|ies)|programming)\b",
+)
+"""Patterns of refusals, for text after `folded`: a model mentions itself or a missing image."""
+
+
+class RefusalOptions(Options):
+    """Additional phrases that mark a refusal."""
+
+    also: tuple[str, ...] = Field(
+        default=(), description="more phrases that mark one, as plain text; case does not matter"
+    )
+
+    @field_validator("also")
+    @classmethod
+    def _says_something(cls, also: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not words(phrase) for phrase in also):
+            raise ValueError("a phrase needs at least one word")
+        return also
+
+
+class RefusalGate(Gate[RefusalOptions]):
+    """Holds back texts with a phrase of `PATTERNS` or of the option `also`.
+
+    The patterns are English. They require that the model mentions itself, its instructions or a
+    missing image, so that "a dog that cannot see over the fence" passes.
+    """
+
+    def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
+        """Return a reason for each text that is held back; see `Gate`."""
+        refusal = _compiled(self.options.also)
+        return [_verdict(refusal.search(_spaced(folded(one.text)))) for one in texts]
+
+
+def _compiled(also: Sequence[str]) -> re.Pattern[str]:
+    phrases = (rf"(?<!\w){re.escape(_spaced(folded(phrase)))}(?!\w)" for phrase in also)
+    return re.compile("|".join((*PATTERNS, *phrases)))
+
+
+def _spaced(text: str) -> str:
+    """Return `text` with each run of white space replaced by one space."""
+    return " ".join(text.split())
+
+
+def _verdict(found: re.Match[str] | None) -> str | None:
+    return f"it says `{found[0].strip()}`" if found else None

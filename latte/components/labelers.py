@@ -1,0 +1,63 @@
+"""Labelers `frozen` (LatteCLIP's c_zs) and `current` (LatteCLIP's c_ft).
+
+Copy one of these classes for a labeler of your own. `FrozenLabeler` computes labels once, in
+`start`; `CurrentLabeler` has no state, and computes labels in each step. A labeler with labels that
+change otherwise also implements `state` and `load_state`. The options are in
+`components/options.py`, a module that does not import torch; the declarations are `LABELERS` in
+`components/__init__.py`; the tests are `latte.testing.PseudoLabelerContract`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from latte.api import (
+    Batch,
+    LabelStream,
+    PrototypeAggregator,
+    PseudoLabeler,
+    Refresh,
+    TrainingStart,
+    full_stream,
+)
+from latte.components.options import CurrentOptions, FrozenOptions
+
+
+class FrozenLabeler(PseudoLabeler[FrozenOptions]):
+    """Assigns the zero-shot class to each training image."""
+
+    refresh: Refresh = "never"
+    _labels: Tensor
+
+    def start(self, start: TrainingStart) -> None:
+        """Store the zero-shot labels (N,) on the CPU, like the indices of a batch."""
+        self._labels = start.zero_shot_labels.cpu()
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """Return the stream `frozen` with weight 1 per image, or no stream if `weight` is 0."""
+        if self.options.weight == 0:
+            return []
+        labels = self._labels[batch.indices].to(image_features.device, non_blocking=True)
+        return [full_stream("frozen", labels, image_features, self.options.weight)]
+
+
+class CurrentLabeler(PseudoLabeler[CurrentOptions]):
+    """Assigns the class whose prototype is nearest to the feature of the augmented image."""
+
+    refresh: Refresh = "step"
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """Return the stream `current` with weight 1 per image, or no stream if `weight` is 0.
+
+        Of classes with equal similarity, the one with the lowest index is chosen.
+        """
+        if self.options.weight == 0:
+            return []
+        labels = aggregator.similarities(image_features).argmax(dim=1)
+        return [full_stream("current", labels, image_features, self.options.weight)]

@@ -1,0 +1,243 @@
+"""Measures of a run, with name, unit, meaning and source; and those of images and classifiers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from latte.evaluate.similarities import agreement, confidence_and_margin
+from latte.interfaces import Classifier, Interval, Progress
+from latte.toolkit.neighbours import nearest_neighbours
+
+Unit = Literal["share", "points", "cosine", "index", "count"]
+"""`share`: a fraction, shown in percent. `points`: a difference of fractions, shown in percentage
+points. `cosine`: a cosine or a difference of cosines. `index`: a plain number, mostly from 0 to 1.
+`count`: a number of things, such as images; it may have decimals."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A quantity that is measured in every run."""
+
+    key: str
+    """Name for programs; measures of several runs are matched by this name."""
+    name: str
+    unit: Unit
+    reading: str
+    """Explanation of the measure, and of high or low values."""
+    source: str = ""
+    """The paper that proposed the measure; empty if there is none."""
+    contains_gain: bool = False
+    """True if the measure is computed from the real gain."""
+
+    def of(self, part: str, label: str = "") -> Measure:
+        """Return this measure for one part of a run, such as a description.
+
+        `part` is put before the key, and `label` before the name.
+        """
+        name = f"{label}: {self.name}" if label else self.name
+        return replace(self, key=f"{part}.{self.key}", name=name)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measure's value in one run."""
+
+    measure: Measure
+    value: float
+    """NaN if there is nothing to measure, such as the margin with a single class."""
+    chance: float | None = None
+    """Mean value for unrelated labels; None if it is 0 or has no meaning."""
+    interval: Interval | None = None
+    """The 95 % interval; None if unknown."""
+
+    def of(self, part: str) -> Measurement:
+        """Return this measurement for one part of a run, such as a description."""
+        return replace(self, measure=self.measure.of(part))
+
+
+@dataclass(frozen=True)
+class Section:
+    """Measurements of one part of a run, under a title."""
+
+    title: str
+    measurements: tuple[Measurement, ...]
+
+
+def make_section(title: str, part: str, measurements: Iterable[Measurement]) -> Section:
+    """Return a section of measurements, and put `part` before their keys."""
+    return Section(title, tuple(one.of(part) for one in measurements))
+
+
+NEIGHBOURS = 10
+QUERIES = 10_000
+"""Number of images whose neighbours are searched among all images; the mean over so many images is
+accurate to one percentage point."""
+_BLOCK_ENTRIES = 2**24
+"""Number of entries in the largest block of similarities that is in memory at once."""
+
+PURITY = Measure(
+    "neighbour_agreement",
+    "neighbours agree",
+    "share",
+    f"share of an image's {NEIGHBOURS} nearest images (fewer in smaller classes) with the same "
+    "label; low: similar images have different labels",
+)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Nearest images of all training images, or of a sample of them (the queries)."""
+
+    queries: Tensor
+    """(Q,): the rows of the images whose neighbours are known."""
+    nearest: Tensor
+    """(Q, k): the rows of the k images nearest to each query, nearest first."""
+
+
+def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbours:
+    """Return the neighbours of images with unit features (N, D), or of `QUERIES` of the images."""
+    queries = choose_queries(len(features), seed)
+    with progress.task("nearest images", len(queries), "images") as task:
+        _, nearest = nearest_neighbours(
+            features,
+            NEIGHBOURS,
+            queries,
+            block_bytes=_BLOCK_ENTRIES * features.element_size(),
+            advance=task.advance,
+        )
+    return Neighbours(queries, nearest)
+
+
+def choose_queries(images: int, seed: int) -> Tensor:
+    """Return the rows of all images, or of `QUERIES` random images, ascending: (Q,) int64."""
+    if images <= QUERIES:
+        return torch.arange(images)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randperm(images, generator=generator)[:QUERIES].sort().values
+
+
+def purity(labels: Tensor, near: Neighbours) -> Tensor:
+    """Return (Q,): the share of each query's nearest images with the query's label.
+
+    `labels` (N,) are those of all images. The number of nearest images is limited to the number of
+    other images with the label, so that small classes can reach 1 too. An image that is the only
+    one with its label has NaN.
+    """
+    own = labels[near.queries]
+    same = labels[near.nearest] == own[:, None]
+    others = labels.bincount()[own] - 1
+    counted = others.clamp_max(near.nearest.shape[1])
+    first = torch.arange(near.nearest.shape[1]) < counted[:, None]
+    return (same & first).sum(dim=1).double() / counted
+
+
+def purity_by_chance(labels: Tensor) -> float:
+    """Return the expected `purity` of labels (N,) that are independent of the neighbours."""
+    counts = labels.bincount().double()
+    several = counts[counts > 1]
+    return float((several * (several - 1)).sum() / several.sum() / (len(labels) - 1))
+
+
+def purity_measure(labels: Tensor, near: Neighbours) -> Measurement:
+    """Return the mean purity of labels (N,); NaN if no label occurs twice."""
+    return Measurement(PURITY, float(purity(labels, near).nanmean()), purity_by_chance(labels))
+
+
+IMAGES_PER_BLOCK = 8192
+"""Number of images whose similarities are in memory at once."""
+_PROTOTYPES_PER_BLOCK = 2048
+
+CONFIDENCE = Measure(
+    "confidence",
+    "confidence",
+    "share",
+    "mean probability of the top class; high: confident, which is not the same as right",
+    "Hendrycks and Gimpel (2017), ICLR: maximum softmax probability",
+)
+MARGIN = Measure(
+    "margin",
+    "margin",
+    "cosine",
+    "mean cosine of the nearest class minus that of the second; low: small shifts change labels",
+)
+CHANGED = Measure(
+    "labels_changed",
+    "labels changed",
+    "share",
+    "training images whose class changed; 0: adapting changes nothing on them",
+)
+IN_USE = Measure(
+    "classes_in_use",
+    "classes in use",
+    "share",
+    "classes with at least one training image; low: only some occur, or labels concentrate on a "
+    "few",
+)
+CLOSEST = Measure(
+    "closest_classes",
+    "two closest classes",
+    "cosine",
+    "largest cosine between two classes; near 1: these two are hard to distinguish",
+)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Labels, confidence and margins of N images by one classifier."""
+
+    labels: Tensor
+    """(N,) int64: the nearest class."""
+    confidence: Tensor
+    """(N,): the probability of the nearest class, by softmax of logit scale times cosine."""
+    margin: Tensor
+    """(N,): cosine of the nearest minus that of the second class; 0 with a single class."""
+
+
+def confidence(features: Tensor, classifier: Classifier, logit_scale: float) -> Confidence:
+    """Classify images with unit features (N, D), N > 0, block by block."""
+    blocks = []
+    for block in torch.split(features, IMAGES_PER_BLOCK):
+        similarities = classifier.similarities(block)
+        labels = similarities.argmax(dim=1)
+        blocks.append((labels, *confidence_and_margin(similarities, logit_scale)))
+    return Confidence(*(torch.cat(column) for column in zip(*blocks, strict=True)))
+
+
+def confidence_measures(found: Confidence) -> list[Measurement]:
+    """Return the measurements of mean confidence and mean margin."""
+    return [
+        Measurement(CONFIDENCE, float(found.confidence.double().mean())),
+        Measurement(MARGIN, float(found.margin.double().mean())),
+    ]
+
+
+def usage_measure(labels: Tensor, classes: int) -> Measurement:
+    """Return the share of all classes that occur among the labels (N,)."""
+    return Measurement(IN_USE, int((labels.bincount() > 0).sum()) / classes)
+
+
+def change_measure(zero_shot: Tensor, adapted: Tensor) -> Measurement:
+    """Return the share of images whose zero-shot and adapted labels (N,) differ; N > 0."""
+    return Measurement(CHANGED, 1 - agreement(zero_shot, adapted))
+
+
+def closest_classes(classifier: Classifier) -> Measurement:
+    """Return the largest cosine between prototypes of two classes; NaN with a single class."""
+    if classifier.classes == 1:
+        return Measurement(CLOSEST, math.nan)
+    weights, owners = classifier.directions, classifier.owners
+    largest = max(
+        float((rows @ weights.T).where(own.unsqueeze(1) != owners, -torch.inf).max())
+        for rows, own in zip(
+            torch.split(weights, _PROTOTYPES_PER_BLOCK),
+            torch.split(owners, _PROTOTYPES_PER_BLOCK),
+            strict=True,
+        )
+    )
+    return Measurement(CLOSEST, largest)
