@@ -25,6 +25,7 @@ FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
     "checkpoint": damage.checkpoints,
     "cache": damage.caches,
     "memory": memory.lacking,
+    "sweep": memory.sweep,
     "network": network.gone,
     "processes": processes.one_of_two,
     "circumstances": circumstances.every_command,

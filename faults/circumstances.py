@@ -22,6 +22,12 @@ from faults.site import Site
 _RUN_IT = 'exec "$@"'
 _IN_8_GB = f"ulimit -v 8000000; {_RUN_IT}"
 """Limits the virtual memory of a command that reads endless or huge files."""
+_ON_A_DISK = (
+    'mount -t tmpfs -o size=256m disk /mnt && cp -a . /mnt && mount --bind /mnt "$PWD" || exit 1; '
+    "head -c {spare} /dev/zero >/mnt/spare; cat /dev/zero >/mnt/rest 2>/dev/null; rm /mnt/spare; "
+    '(cd "$PWD" && exec "$@"); code=$?; rm /mnt/rest; cp -a /mnt/. .; exit $code'
+)
+"""Runs a command on a disk with `spare` free bytes, and copies the content of the disk back."""
 _NOBODY = 65534
 _CODES = frozenset({0, 2, 3, 129, 130, 143})
 
@@ -120,6 +126,8 @@ CIRCUMSTANCES = (
         'mount -t tmpfs -o size=4096 full tmp && head -c 4096 /dev/zero >tmp/rest; "$@"',
         mounts=True,
     ),
+    Circumstance("disk full", _ON_A_DISK.format(spare=0), mounts=True),
+    Circumstance("64 KB of disk left", _ON_A_DISK.format(spare=65536), mounts=True),
     Circumstance("TMPDIR missing", settings={"TMPDIR": "/nowhere/tmp"}),
     Circumstance(
         "HOME unwritable",

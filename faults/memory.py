@@ -1,6 +1,10 @@
-"""GPU out of memory, simulated by torch's exception, in training and in describing."""
+"""GPU out of memory, simulated by torch's exception, and the memory of a long sweep."""
 
 from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
 
 from faults.outcome import Outcome, outcome
 from faults.place import ALL_STAGES
@@ -10,6 +14,10 @@ _STARVING = "--set=loss=starving"
 _AUTO = "--set=train.micro_batch_size=auto"
 _AFTER = "8"
 """Calls of the loss before the exception; a step has two, so checkpoints exist by then."""
+
+_RUNS = 30
+_GROWTH = 20
+"""Largest allowed growth in MiB from the second run of a sweep to the last."""
 
 
 def lacking(site: Site, times: int) -> list[Outcome]:
@@ -31,3 +39,30 @@ def lacking(site: Site, times: int) -> list[Outcome]:
     place.finish(FAULTS_STARVE_DESCRIBER="1")
     saw = "nothing: batches are halved (exit 0)"
     return [*rows, outcome("the same, describing", [place], site.whole(), 1, saw)]
+
+
+def sweep(site: Site, times: int) -> list[Outcome]:
+    """Run a sweep of 30 seeds, and measure the resident memory after each."""
+    place = site.place([])
+    seeds = ",".join(map(str, range(_RUNS)))
+    options = ("--seeds", seeds, "--quiet", "--set=output=runs")
+    process = place.latte("sweep", str(site.recipe), *options)
+    sizes: list[int] = []
+    while process.poll() is None:
+        if len([*place.folder.glob("runs/*/report/index.html")]) > len(sizes):
+            sizes.append(_resident(process.pid))
+        time.sleep(0.02)
+    ended = place.end(process)
+    assert ended.code == 0, ended.output
+    assert len(sizes) >= _RUNS - 1, sizes  # the process may end before the last is measured
+    grown = sizes[-1] - sizes[1]
+    saw = f"{sizes[0]} MiB after 1 run, {sizes[1]} after 2, {sizes[-1]} after {_RUNS}"
+    lost = "nothing" if grown < _GROWTH else f"{grown} MiB more"
+    return [Outcome("memory of a sweep", _RUNS, saw, lost)]
+
+
+def _resident(process: int) -> int:
+    """Return the resident memory of a process in MiB, as Linux reports it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) // 1024 if found else 0

@@ -1,7 +1,8 @@
-"""`python -m fuzz TARGET --seconds N`: libFuzzer's search for inputs that break a reader.
+"""`python -m fuzz TARGET --seconds N --executions N`: search for inputs that break a reader.
 
-It continues after a finding, reports each kind of failure once, and stores the input in the folder
-of findings. The exit code is 1 if there was any.
+libFuzzer stops after the given time or executions, whichever is first. It continues after a
+finding, reports each kind of failure once, and stores the input in the folder of findings. The exit
+code is 1 if there was any.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import re
 import subprocess
 import sys
+import time
 import traceback
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +23,7 @@ def main() -> int:
     parser.add_argument("target", nargs="?", help="what to fuzz; see --list")
     parser.add_argument("--list", action="store_true", help="name the targets")
     parser.add_argument("--seconds", type=int, default=60, help="how long")
+    parser.add_argument("--executions", type=int, default=1_000_000, help="how many at most")
     parser.add_argument("--folder", type=Path, default=Path(".fuzz"), help="corpus and findings")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -28,23 +31,27 @@ def main() -> int:
         sys.stderr.write("fuzzing needs atheris: pip install 'latte-clip[fuzz]'\n")
         return 2
     if given.worker:
-        _work(given.target, given.seconds, given.folder)
+        _work(given.target, given.seconds, given.executions, given.folder)
     from fuzz.targets import TARGETS
 
     if given.list or given.target not in TARGETS:
         sys.stdout.write("\n".join(TARGETS) + "\n")
         return 0 if given.list else 2
-    return _watch(given.target, given.seconds, given.folder)
+    return _watch(given.target, given.seconds, given.executions, given.folder)
 
 
-def _watch(target: str, seconds: int, folder: Path) -> int:
+def _watch(target: str, seconds: int, executions: int, folder: Path) -> int:
     command = [sys.executable, "-m", "fuzz", target, "--worker"]
-    command += ["--seconds", str(seconds), "--folder", str(folder)]
+    command += ["--seconds", str(seconds), "--executions", str(executions)]
+    command += ["--folder", str(folder)]
+    started = time.monotonic()
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", ended.stderr)
-    findings = sorted((folder / target / "findings").glob("*.txt"))
-    executions = f"{int(runs[1]):,}" if runs else "an unknown number of"
-    sys.stdout.write(f"{target}: {executions} executions, {len(findings)} findings\n")
+    kept = sorted((folder / target / "findings").glob("*"))
+    findings = [path for path in kept if path.suffix != ".input"]
+    done = f"{int(runs[1]):,}" if runs else "an unknown number of"
+    took = f"{time.monotonic() - started:.0f} s"
+    sys.stdout.write(f"{target}: {done} executions, {took}, {len(findings)} findings\n")
     for finding in findings:
         sys.stdout.write(f"  {finding}\n")
     if not runs:
@@ -52,7 +59,7 @@ def _watch(target: str, seconds: int, folder: Path) -> int:
     return 1 if findings or not runs else 0
 
 
-def _work(name: str, seconds: int, folder: Path) -> None:
+def _work(name: str, seconds: int, executions: int, folder: Path) -> None:
     import atheris  # type: ignore[import-not-found, unused-ignore]
 
     with atheris.instrument_imports(include=["latte", "latte_webdataset", "yaml", "tarfile"]):
@@ -72,6 +79,7 @@ def _work(name: str, seconds: int, folder: Path) -> None:
 
     once(b"")
     arguments = [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-print_final_stats=1"]
+    arguments += [f"-runs={executions}"]
     arguments += ["-timeout=20", "-rss_limit_mb=3000", f"-artifact_prefix={findings}/"]
     atheris.Setup(arguments, once)
     atheris.Fuzz()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -92,7 +92,7 @@ def encode_image_batches(
     A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to image index i.
 
     Raises:
-        LatteError: if a feature is not finite, for example because training diverged.
+        LatteError: if a feature is zero or not finite, for example because training diverged.
         ValueError: if an index is missing.
     """
     features = torch.zeros(total, backbone.embedding_width)
@@ -104,12 +104,21 @@ def encode_image_batches(
             task.advance(len(indices))
     if not seen.all():
         raise ValueError(f"{int((~seen).sum())} of {total} images did not come")
-    if not features.isfinite().all():
-        raise LatteError(
-            "the image tower gives features that are not finite numbers",
-            hint="if this is a trained model, training diverged: lower the learning rate",
-        )
+    check_features(features, "image")
     return features
+
+
+def check_features(
+    features: Tensor, tower: Literal["image", "text"], where: str | None = None
+) -> None:
+    """Raise `LatteError` about `tower` if a feature (N, D) is zero or not finite."""
+    if not features.isfinite().all() or not features.any(dim=1).all():
+        raise LatteError(
+            f"the {tower} tower gives features that are zero or not finite numbers",
+            where=where,
+            hint="the model's weights are damaged, or its training diverged: get the model again, "
+            "or train with a lower learning rate",
+        )
 
 
 def encode_cached_images(
@@ -159,10 +168,14 @@ def encode_many_texts(
             parts.append(backbone.encode_texts(part).cpu())
             task.advance(len(part))
     distributed.barrier()
-    return distributed.all_gather_rows(torch.cat(parts), len(texts))
+    features = distributed.all_gather_rows(torch.cat(parts), len(texts))
+    check_features(features, "text")
+    return features
 
 
 def encode_class_texts(backbone: Backbone, texts: ClassTexts) -> Tensor:
     """Return the zero-shot classifier (C, D), on the CPU: one unit row per class."""
     with torch.no_grad():
-        return texts.features(backbone.encode_texts).cpu()
+        features = texts.features(backbone.encode_texts).cpu()
+    check_features(features, "text")
+    return features

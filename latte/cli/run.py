@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -127,8 +126,18 @@ def print_results(measured: RunResults, folder: Path) -> None:
 
 
 def print_profile(path: Path) -> None:
-    """Print `profile.json`: the time of each stage, and of each part of a training step."""
-    profile = json.loads(path.read_text(encoding="utf-8"))
+    """Print `profile.json`: the time of each stage, and of each part of a training step.
+
+    Raises `LatteError` if an earlier run's measurements in it are damaged.
+    """
+    from latte.results.stored import explained, read_stored
+
+    with explained(path):
+        _print_measured(read_stored(path, dict[str, Any]))
+    echo(f"profile: {relative(path)}")
+
+
+def _print_measured(profile: Mapping[str, Any]) -> None:
     console = results()
     console.print()
     console.print(_stage_table(profile["stages"]))
@@ -142,7 +151,6 @@ def print_profile(path: Path) -> None:
         reused = any(one["name"] == "train" and one["reused"] for one in profile["stages"])
         why = "training was reused" if reused else "there was no training"
         console.print(f"{why}, so that no step was measured")
-    echo(f"profile: {relative(path)}")
 
 
 def _stage_table(stages: Sequence[Mapping[str, Any]]) -> RenderableType:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from latte.backbone.encode import check_features
 from latte.data.images import UnreadableImageError, decode_image, read_image, upright_rgb
 from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_device
 from latte.data.scan import SkippedImage
@@ -183,12 +184,8 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
         features = tuple(
             _features(member, pixels[member.backbone.pixel_format]) for member in adapted.members
         )
-    if not all(one.isfinite().all() for one in features):
-        raise LatteError(
-            "the image tower gives features that are not finite numbers",
-            where=views[0].name,
-            hint="if this is a trained model, training diverged: lower the learning rate",
-        )
+    for one in features:
+        check_features(one, "image", where=views[0].name)
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
     return Encoded(names, keys, features)
 

@@ -130,6 +130,9 @@ LARGEST_JSON = 2**28
 """Largest JSON file in bytes; the largest that latte writes has about fifty bytes per class."""
 DO_AGAIN = "remove it and write it again: latte run RECIPE"
 
+_DAMAGE = (ValueError, ArithmeticError, LookupError, TypeError, RecursionError, SafetensorError)
+"""Errors of code that reads or shows a damaged file."""
+
 StoredT = TypeVar("StoredT")
 
 
@@ -174,7 +177,7 @@ def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iter
         yield
     except ValidationError as error:
         raise _damaged(_first(error), where, hint) from error
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise _damaged(str(error) or type(error).__name__, where, hint) from error
     except OSError as error:
         raise LatteError(

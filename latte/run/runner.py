@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from latte import distributed
 from latte.data.few_images import warn_of_few
-from latte.interfaces import Evaluation, Progress, RunResults, RunStart
+from latte.interfaces import Evaluation, LatteError, Progress, RunResults, RunStart
 from latte.io.files import write_json, write_text
 from latte.io.redaction import without_secrets
+from latte.recipe.data_files import flattened
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun
 from latte.results.folder import StageRecord
 from latte.results.identity import STAGES
+from latte.results.stored import read_stored
 from latte.run.corrections import with_corrections
 from latte.run.images import Images, find_images
 from latte.run.process import (
+    describe_environment,
     deterministic,
     keep_freed_memory,
     peak_memory_mb,
@@ -33,6 +36,9 @@ from latte.run.profile import RunProfile, write_profile
 from latte.run.ready import fetch_model
 from latte.run.stages import DATA, ORDER, REPORT, Job, Stage, fingerprints
 from latte.run.workspace import Workspace, check_sending, run_folder
+
+_SAME_BITS = ("cpus", "platform", "seed")
+"""Keys of `environment.json` that do not change the bits of a run."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,7 @@ class _Runner:
         if distributed.is_main_process():
             self._write_recipe()
             self._forget_changed(job)
+            self._note_environment()
         return job
 
     def _warn(self, images: Images) -> None:
@@ -188,6 +195,30 @@ class _Runner:
                 self.progress.say(f"{stage}: its inputs have changed, so it is done again")
             self.folder.forget(STAGES[index:])
             return
+
+    def _note_environment(self) -> None:
+        """Write `environment.json`, unless the run is trained; name what changed since its start.
+
+        Nothing is named if all the stages that are left make is the report.
+        """
+        path = self.folder.environment
+        now = describe_environment(self.workspace.recipe, self.workspace.device)
+        kept = [stage for stage in STAGES if self.folder.finished(stage)]
+        before: dict[str, Any] | None = None
+        with suppress(LatteError):  # a missing or damaged file is written again
+            before = read_stored(path, dict[str, Any])
+        if before is not None and 0 < len(kept) <= min(self.last, STAGES.index("evaluate")):
+            one, other = flattened(before), flattened(now)
+            names = [name for name in other if name in one and name not in _SAME_BITS]
+            changed = [name for name in names if one[name] != other[name]]
+            old, new = (", ".join(f"{name} {of[name]}" for name in changed) for of in (one, other))
+            if changed:
+                self.progress.say(
+                    f"warning: this run started with {old} and resumed with {new}, so bits may "
+                    "differ"
+                )
+        if before is None or "train" not in kept:
+            write_json(path, now)
 
     def _stage(self, stage: Stage[Any], job: Job, began: float | None = None) -> None:
         """Run a stage and record that it is finished; reuse a stage that is already finished.

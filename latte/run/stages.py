@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from latte import distributed
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import Evaluation, LatteError, RunResults
-from latte.io.files import digest, write_json
+from latte.interfaces import Evaluation, RunResults
+from latte.io.files import digest
 from latte.results.finished import FinishedRun
 from latte.results.identity import CHECKPOINTS, stage_fingerprints
-from latte.results.stored import read_stored
 from latte.run.collect import collect_results
 from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
 from latte.run.judging import Outcome, judge_and_save, load_outcome
 from latte.run.oracle import oracle_labels
-from latte.run.process import describe_environment
 from latte.run.training import train_learners
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
@@ -116,31 +113,14 @@ def _describe(job: Job, zero_shot: ZeroShot) -> Done[DescriptionBank]:
 
 
 def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome]:
-    """Write `environment.json`, train the learners, and save the classifier the guard accepts."""
+    """Train the learners, and save the classifier that the guard accepts."""
     workspace, folder = job.workspace, job.workspace.folder
     # Texts can change when they are generated again, but the stage's fingerprint does not.
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
-    if distributed.is_main_process():
-        _write_environment(workspace)
     candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)
     outcome, written = judge_and_save(workspace, job.images, zero_shot, candidate, posterior)
     return Done([*written, folder.metrics], outcome)
-
-
-def _write_environment(workspace: Workspace) -> None:
-    """Write `environment.json`; print a message if training resumes with fewer or more threads."""
-    folder, environment = workspace.folder, describe_environment(workspace.recipe, workspace.device)
-    if any(folder.checkpoints.glob("step-*")):
-        with suppress(LatteError):  # a missing or damaged file is written again
-            before = read_stored(folder.environment, dict[str, Any]).get("torch_threads")
-            now = environment["torch_threads"]
-            if before is not None and before != now:
-                workspace.progress.say(
-                    f"train: started with {before} threads and resumed with {now}, so bits may "
-                    f"differ; with OMP_NUM_THREADS={before} they do not"
-                )
-    write_json(folder.environment, environment)
 
 
 def _evaluate(job: Job, zero_shot: ZeroShot, outcome: Outcome) -> Done[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -140,6 +141,7 @@ def run_sweep(
         on_start(index + 1, run)
         try:
             error = _error_of(run, registry, progress)
+            gc.collect()  # a run's models are in reference cycles, which would stay for many runs
         except KeyboardInterrupt as interrupt:
             raise SweepInterrupted(index) from interrupt
         if error is not None:

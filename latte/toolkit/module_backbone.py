@@ -38,10 +38,18 @@ class ModuleBackbone(Backbone):
     """
 
     def __init__(self, model: Any, pixel_format: PixelFormat, embedding_width: int) -> None:
-        """Wrap `model`, with its weights, in fp32, on its device."""
+        """Wrap `model`, with its weights, in fp32, on its device.
+
+        Raises `LatteError` if its logit scale is not finite.
+        """
         self.model = model
         self.pixel_format = pixel_format
         self.embedding_width = embedding_width
+        if not self.logit_scale.isfinite():
+            raise LatteError(
+                "the logit scale of this model is not a finite number",
+                hint="its weights are damaged: get the model again",
+            )
         self._constants = {name for name, w in model.named_parameters() if not w.requires_grad}
         self._largest_logit_scale = _LARGEST_LOGIT_SCALE
         if self.logit_bias is not None:

@@ -1,8 +1,27 @@
-"""Ways to damage a file."""
+"""Files of a run folder that latte reads again, and ways to damage a file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+JSON_FILES = (
+    "source.json",
+    "state.json",
+    "environment.json",
+    "evaluation.json",
+    "verdict.json",
+    "gates.json",
+    "calibration.json",
+    "present.json",
+    "profile.json",
+    "metrics.jsonl",
+    "descriptions.jsonl",
+    "uncertain.jsonl",
+    "review.jsonl",
+    "data/training.jsonl",
+    "data/evaluation.jsonl",
+)
+"""Files in the folder of `finished_run` whose fields are numbers, texts and truth values."""
 
 
 def garbage(path: Path) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
+from latte.results.answers import Answer, Kind, Use, append_answers, now
+from latte.results.finished import FinishedRun
+from latte.results.folder import RunFolder
 from tests.helpers.recorded import write_colour_images
 
 RECIPE = """\
@@ -54,7 +57,25 @@ def finish_one(place: Path, clip: Path) -> ExampleRun:
         arguments = ["run", str(recipe), "--quiet", "--profile", "--set", f"output={place}/runs"]
         assert run_command_line(arguments) == 0
     (folder,) = (place / "runs").iterdir()
+    _answer(FinishedRun(RunFolder(folder)))
     return ExampleRun(folder, recipe, place / "cache")
+
+
+def _answer(run: FinishedRun) -> None:
+    """Write `review.jsonl`: a class that measures the gain, an unsure answer, and a label."""
+    answers: list[tuple[Kind, str | None, Use]] = [
+        ("class", "red", "evidence"),
+        ("unsure", None, "evidence"),
+        ("class", "blue", "teaching"),
+    ]
+    images = zip(run.training_keys, run.training_ids, answers, strict=False)
+    append_answers(
+        run.folder.review,
+        [
+            Answer(key, kind, label, use, "disagreement", run.folder.path.name, now(), image)
+            for key, image, (kind, label, use) in images
+        ],
+    )
 
 
 def copied(run: ExampleRun, to: Path) -> Path:

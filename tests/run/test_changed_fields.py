@@ -26,24 +26,11 @@ from tests.helpers.changed_fields import (
     tensor_names,
     value_at,
 )
+from tests.helpers.damage import JSON_FILES
 from tests.helpers.finished_runs import ExampleRun, copied
 
 pytestmark = pytest.mark.thorough
 
-JSON_FILES = (
-    "source.json",
-    "state.json",
-    "environment.json",
-    "evaluation.json",
-    "verdict.json",
-    "gates.json",
-    "calibration.json",
-    "present.json",
-    "metrics.jsonl",
-    "descriptions.jsonl",
-    "data/training.jsonl",
-    "data/evaluation.jsonl",
-)
 TENSOR_FILES = ("prototypes.safetensors", "zero_shot.safetensors")
 COMMANDS: dict[str, list[str]] = {
     "predict": ["RUN", "PHOTO", "--quiet", "--format", "jsonl"],
@@ -51,6 +38,9 @@ COMMANDS: dict[str, list[str]] = {
     "report": ["RUN", "--quiet"],
     "diagnose": ["RUN", "--json", "--quiet"],
     "evaluate": ["RUN", "--json", "--quiet"],
+    "review": ["RUN", "--show", "--json"],
+    "labels": ["export", "RUN", "--format", "csv", "-o", "TABLE", "--force"],
+    "run": ["RECIPE", "--set", "output=RUNS", "--profile", "--quiet"],
 }
 Change = Callable[[Path], None]
 
@@ -73,7 +63,13 @@ class Trial:
             shutil.rmtree(self.place / "runs")
 
     def _run(self, command: str, folder: Path, what: str) -> int:
-        paths = {"RUN": folder, "PHOTO": self.place / "photo.png", "TABLE": self.place / "t.csv"}
+        paths = {
+            "RUN": folder,
+            "PHOTO": self.place / "photo.png",
+            "TABLE": self.place / "t.csv",
+            "RECIPE": self.run.recipe,
+            "output=RUNS": f"output={folder.parent}",
+        }
         arguments = [str(paths.get(one, one)) for one in COMMANDS[command]]
         self.capsys.readouterr()
         code = run_command_line([command, *arguments])
@@ -88,7 +84,7 @@ class Trial:
         elif command == "predict":
             scores = [one["score"] for one in json.loads(said.out)["classes"]]
             assert sum(scores) == pytest.approx(1, abs=1e-4), what
-        else:
+        elif command in ("report", "run"):
             page = (folder / "report" / "index.html").read_text()
             assert not re.search(r">\s*[-+−]?(nan|inf)\b", page), what
         return code
@@ -144,6 +140,18 @@ def test_changed_field_is_refused_or_changes_its_meaning(trial: Trial) -> None:
 @pytest.mark.slow
 def test_many_changed_fields_are_refused_or_change_their_meaning(trial: Trial) -> None:
     try_json_changes(trial, 1000)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("steps", "steps"), 0),
+        (("steps", "seconds"), 0.0),
+        (("stages", 1, "peak_memory_mb"), 1e308),
+    ],
+)
+def test_impossible_profile_is_refused(trial: Trial, place: Place, value: object) -> None:
+    assert trial("run", "profile.json", lambda path: change(path, place, value), place) == 2
 
 
 @pytest.mark.parametrize("file", TENSOR_FILES)

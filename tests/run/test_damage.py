@@ -15,27 +15,15 @@ from safetensors.torch import save_file
 
 from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
-from tests.helpers.damage import garbage, gone
+from tests.helpers.damage import JSON_FILES, garbage, gone
 from tests.helpers.finished_runs import ExampleRun, copied
 
 pytestmark = pytest.mark.thorough
 
 FILES = (
-    "source.json",
-    "state.json",
-    "environment.json",
-    "evaluation.json",
-    "verdict.json",
-    "gates.json",
-    "calibration.json",
-    "present.json",
-    "profile.json",
-    "metrics.jsonl",
-    "descriptions.jsonl",
-    "data/evaluation.jsonl",
+    *JSON_FILES,
     "pseudo_labels.csv",
     "predictions.csv",
-    "uncertain.jsonl",
     "zero_shot.safetensors",
     "prototypes.safetensors",
     "recipe.yaml",
@@ -180,7 +168,7 @@ def test_damaged_files_are_all_files_that_are_read_again(finished_run: ExampleRu
         for path in finished_run.folder.rglob("*")
         if path.is_file()
     }
-    unread = {".lock", "data/training.jsonl", "data/skipped.csv", "model/README.md"}
+    unread = {".lock", "data/skipped.csv", "model/README.md"}
     unread |= {one for one in there if one.startswith(("report/", "checkpoints/step-", "trace"))}
     assert there - {*FILES} - unread == set()
     assert {*FILES} <= there

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -203,19 +204,41 @@ def test_limit_that_causes_too_few_images_is_reported(recipe: Path) -> None:
     assert "6 images for 3 names is 2 per name" in line
 
 
-def test_resume_with_another_number_of_threads_says_that_bits_may_differ(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stop_after", "until"), [(2, "report"), (None, "zero-shot"), (None, "train")]
+)
+def test_resume_with_other_packages_or_threads_says_that_bits_may_differ(
+    tmp_path: Path, stop_after: int | None, until: str
+) -> None:
     runs = TinyRuns(tmp_path)
     recipe = (
         "labels: [frozen]\nprototypes: momentum\nloss: contrastive\n"
         "train: {batch_size: 4, checkpoint_every: 1}"
     )
-    environment = runs.run(recipe, stop_after=2) / "environment.json"
-    before = json.loads(environment.read_text())
-    threads = before["torch_threads"]
-    environment.write_text(json.dumps({**before, "torch_threads": threads + 1}))
+    path = runs.run(recipe, stop_after=stop_after, until=until) / "environment.json"
+    now = json.loads(path.read_text())
+    threads, torch = now["torch_threads"], now["packages"]["torch"]
+    before = {**now, "torch_threads": threads + 1, "packages": {**now["packages"], "torch": "1.0"}}
+    path.write_text(json.dumps({**before, "cpus": 1000}))
     said = runs.latte("run", "recipe.yaml", "--set=output=runs")
     assert said.code == 0, said.err
-    (line,) = [one for one in said.err.splitlines() if "bits may differ" in one]
-    assert f"started with {threads + 1} threads and resumed with {threads}" in line
-    assert f"OMP_NUM_THREADS={threads + 1}" in line
-    assert json.loads(environment.read_text()) == before
+    (warning,) = re.findall(r"warning: (.* may\s+differ)$", said.err, re.MULTILINE | re.DOTALL)
+    assert " ".join(warning.split()) == (
+        f"this run started with packages.torch 1.0, torch_threads {threads + 1} and resumed with "
+        f"packages.torch {torch}, torch_threads {threads}, so bits may differ"
+    )
+    is_trained = until == "train"
+    assert json.loads(path.read_text())["packages"]["torch"] == ("1.0" if is_trained else torch)
+
+
+def test_finished_run_in_another_environment_is_reused_in_silence(tmp_path: Path) -> None:
+    runs = TinyRuns(tmp_path)
+    folder = runs.run("prototypes: templates\ntrain: {max_steps: 0}")
+    path = folder / "environment.json"
+    path.write_text(path.read_text().replace('"torch": "', '"torch": "1'))
+    said = runs.latte("run", "recipe.yaml", "--set=output=runs")
+    assert said.code == 0, said.err
+    assert "bits may differ" not in " ".join(said.err.split())
+    path.unlink()
+    assert runs.latte("run", "recipe.yaml", "--set=output=runs").code == 0
+    assert path.exists()

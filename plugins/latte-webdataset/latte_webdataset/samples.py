@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from latte.api import LatteError
 
 Span = tuple[int, int]
 """Offset and size of a member in the tar, in bytes."""
+
+_LARGEST_TEXT = 2**24
+"""Largest label, and largest extended header of a tar, in bytes."""
 
 
 @dataclass
@@ -41,11 +45,12 @@ def read_index(shard: Path) -> list[Sample]:
     """Return the samples of a tar in the order of the tar.
 
     Raises:
-        LatteError: The tar is compressed, damaged or truncated, or contains a file twice.
+        LatteError: The tar is compressed, damaged or truncated, contains a file twice, or has a
+            header that is too large.
     """
     samples: dict[str, Sample] = {}
     try:
-        with tarfile.open(shard, "r:") as tar:
+        with _Headers(io.FileIO(shard)) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 _add(samples, member, shard)
     except (tarfile.TarError, OSError, EOFError) as error:
@@ -58,13 +63,27 @@ def read_index(shard: Path) -> list[Sample]:
 
 
 def read_span(shard: Path, span: Span) -> bytes:
-    """Return the bytes of one member; raises `LatteError` if they cannot be read."""
+    """Return the bytes of a label; raises `LatteError` if they cannot be read or are too many."""
+    if span[1] > _LARGEST_TEXT:
+        raise LatteError(
+            f"a label has {span[1]:,} bytes, more than the {_LARGEST_TEXT:,} that are read",
+            where=str(shard),
+        )
     try:
         with shard.open("rb") as file:
             file.seek(span[0])
             return file.read(span[1])
     except OSError as error:
         raise LatteError(f"cannot be read: {error.strerror}", where=str(shard)) from error
+
+
+class _Headers(io.BufferedReader):
+    """Tar of which only headers are read. Raises `ReadError` for a header that is too large."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _LARGEST_TEXT:
+            raise tarfile.ReadError(f"a header has {size:,} bytes")
+        return super().read(size)
 
 
 def _add(samples: dict[str, Sample], member: tarfile.TarInfo, shard: Path) -> None:

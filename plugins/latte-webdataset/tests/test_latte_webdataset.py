@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import tarfile
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,51 @@ def test_a_large_shard_is_not_read_into_memory(root: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2_000_000
+
+
+def write_huge(shard: Path, name: str, kind: bytes = tarfile.REGTYPE) -> None:
+    """Write a tar with a member of 3 GiB, which takes no space on the disk, and an image."""
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, 3 * 2**30
+    image = shards.write_tar(shard, {"b.png": shards.picture(0, 0)}).read_bytes()
+    with shard.open("wb") as file:
+        file.write(member.tobuf())
+        file.seek(member.size, 1)
+        file.write(image)
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_image_of_3_gib_is_left_out_without_reading_it(root: Path) -> None:
+    write_huge(root / "train" / "0.tar", "a.png")
+    with little_memory():
+        huge, image = opened(root, train="train/0.tar").training_images()
+        with pytest.raises(OSError, match="more than 1,073,741,824 bytes"):
+            huge.read_bytes()
+        assert image.read_bytes() == shards.picture(0, 0)
+
+
+def test_label_of_3_gib_is_refused_without_reading_it(root: Path) -> None:
+    write_huge(root / "test" / "0.tar", "b.cls")
+    with little_memory():
+        said = failure(root)
+    assert "a label has 3,221,225,472 bytes" in said
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_tar_header_of_3_gib_is_refused_without_reading_it(root: Path, kind: bytes) -> None:
+    write_huge(root / "train" / "0.tar", "a", kind)
+    with little_memory():
+        said = failure(root)
+    assert "0.tar: cannot be read as an uncompressed tar: a header has 3,221,225,472" in said
 
 
 def failure(root: Path, **options: Any) -> str:

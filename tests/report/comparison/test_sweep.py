@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError, RecipeErrors
 from latte.registry.registry import load_registry
 from latte.run import runner
@@ -74,6 +76,19 @@ def test_a_sweep_runs_every_combination_and_compares_them(squares: Path, latte: 
 
     planned = latte("sweep", squares, *SWEEP, "--seeds", "1,2", "--dry-run").out.splitlines()
     assert [line.split()[0] for line in planned] == ["finished", "to", "finished", "to"]
+
+
+def test_sweep_releases_the_models_of_each_run(squares: Path, latte: Latte) -> None:
+    def models() -> int:
+        return sum(type(one) is OpenClipBackbone for one in gc.get_objects())
+
+    before = models()
+    gc.disable()  # it would release models at some later time
+    try:
+        latte("sweep", squares, "--seeds", "0,1", "--quiet")
+        assert models() <= before
+    finally:
+        gc.enable()
 
 
 def test_runs_go_by_recipe_then_values_then_seed(
