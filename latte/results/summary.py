@@ -217,10 +217,10 @@ def _score(found: Evaluation) -> Score:
 def _settings(files: FinishedRun) -> dict[str, Any]:
     compared = {key: value for key, value in files.recipe.items() if key not in NOT_COMPARED}
     return {
-        **_flattened(without_secrets(compared)),
+        **flattened(without_secrets(compared)),
         "limit": files.source.limit,
         "latte": files.environment["latte"],
-        **_flattened(files.environment["plugins"], "plugins"),
+        **flattened(files.environment["plugins"], "plugins"),
         # This fingerprint covers images, labels and weights by their content.
         INPUTS: files.records["zero-shot"].fingerprint,
     }
@@ -245,7 +245,7 @@ def _newest_run(folder: Path) -> Run | None:
         return None
 
 
-def _flattened(value: Any, path: str = "") -> dict[str, Any]:
+def flattened(value: Any, path: str = "") -> dict[str, Any]:
     """Flatten `{"a": {"b": 1}}` to `{"a.b": 1}`; a list without mappings stays one value."""
     if isinstance(value, Mapping) and value:
         inner = [(str(key), child) for key, child in value.items()]
@@ -255,5 +255,5 @@ def _flattened(value: Any, path: str = "") -> dict[str, Any]:
         return {path: value}
     found: dict[str, Any] = {}
     for key, child in inner:
-        found |= _flattened(child, f"{path}.{key}" if path else key)
+        found |= flattened(child, f"{path}.{key}" if path else key)
     return found

@@ -13,7 +13,6 @@ from latte.data.few_images import warn_of_few
 from latte.interfaces import Evaluation, LatteError, Progress, RunResults, RunStart
 from latte.io.files import write_json, write_text
 from latte.io.redaction import without_secrets
-from latte.recipe.data_files import flattened
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
@@ -21,6 +20,7 @@ from latte.results.finished import FinishedRun
 from latte.results.folder import StageRecord
 from latte.results.identity import STAGES
 from latte.results.stored import read_stored
+from latte.results.summary import flattened
 from latte.run.corrections import with_corrections
 from latte.run.images import Images, find_images
 from latte.run.process import (
