@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from latte.api import ClassFeatureRefresh, Options
+
+Mixer = Annotated[
+    Literal["dynamic", "mean"],
+    Field(
+        description="how texts are averaged. dynamic: by the description's weight times the text's "
+        "margin between its two nearest classes; mean: by the description's weight alone"
+    ),
+]
 
 
 class FrozenOptions(Options):
@@ -51,11 +59,7 @@ class MomentumOptions(Options):
         le=1.0,
         description="weight of the old prototype in a target (1 - alpha in the paper)",
     )
-    mixer: Literal["dynamic", "mean"] = Field(
-        default="dynamic",
-        description="how texts are averaged. dynamic: by the description's weight times the text's "
-        "margin between its two nearest classes; mean: by the description's weight alone",
-    )
+    mixer: Mixer = "dynamic"
     margins: Literal["current", "epoch_start"] = Field(
         default="current",
         description="prototypes for the margins: the current ones, or those at the start of the "
@@ -99,11 +103,7 @@ class ReEstimatedOptions(Options):
         description="weight of the old prototype in a target; it changes how fast prototypes "
         "move, but not the fixed point",
     )
-    mixer: Literal["dynamic", "mean"] = Field(
-        default="dynamic",
-        description="how texts are averaged. dynamic: by the description's weight times the text's "
-        "margin between its two nearest classes; mean: by the description's weight alone",
-    )
+    mixer: Mixer = "dynamic"
     image_weight: float = Field(
         default=0.4,
         ge=0.0,

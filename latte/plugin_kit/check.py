@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from latte.interfaces import LatteError, Options, Progress
+from latte.interfaces import LatteError, NoOptions, Progress
 from latte.interfaces.errors import error_line
 from latte.plugin_kit.write import KIND_FACTS
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
@@ -141,7 +141,8 @@ def needs_pytest() -> None:
 def _contract(registry: Registry, one: Registered, progress: Progress) -> Finding:
     subject, facts = f"{one.spec.kind} {one.spec.name}", KIND_FACTS[one.spec.kind]
     check = f"keeps the {facts.contract}"
-    required = _required(registry.options_model(one)) if one.spec.kind != "model" else []
+    model = NoOptions if one.spec.kind == "model" else registry.options_model(one)
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
     if required:
         why = f"it requires {', '.join(required)}: name its own tests with --tests DIR"
         return Finding(subject, check, skipped=why)
@@ -155,10 +156,6 @@ def _contract(registry: Registry, one: Registered, progress: Progress) -> Findin
         )
         problem = _pytest(["--rootdir", folder, str(file)], subject, progress)
         return Finding(subject, check, problem)
-
-
-def _required(model: type[Options]) -> list[str]:
-    return [name for name, field in model.model_fields.items() if field.is_required()]
 
 
 def _pytest(arguments: Sequence[str], name: str, progress: Progress) -> str | None:

@@ -78,8 +78,10 @@ class _Definitions:
         self._places, found = models_json_schema(
             [(model, "validation") for model in unique], ref_template=f"{_REFERENCE}{{model}}"
         )
+        # No key is required, because an extended recipe may set it.
         self._schemas: dict[str, Schema] = {
-            name: _any_part(schema) for name, schema in found.get("$defs", {}).items()
+            name: {key: value for key, value in schema.items() if key != "required"}
+            for name, schema in found.get("$defs", {}).items()
         }
 
     def add(self, name: str, schema: Schema) -> None:
@@ -183,11 +185,6 @@ def _controls(keys: dict[str, Schema]) -> Schema:
             "description": "variants that run for comparison, with the keys that each changes",
         }
     )
-
-
-def _any_part(schema: Schema) -> Schema:
-    """Return a schema without required keys, because an extended recipe may set them."""
-    return {key: value for key, value in schema.items() if key != "required"}
 
 
 def _refer(name: str) -> Schema:

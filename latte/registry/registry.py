@@ -94,11 +94,17 @@ class Registry:
         found = [one for one in known if one.spec.name == short]
         if slash:
             found = [one for one in found if one.distribution == canonicalize_name(distribution)]
-        if not found:
-            raise unknown_component(kind, name, known, self.plugins, where)
-        if len(found) > 1:
-            raise ambiguous_component(kind, name, found, where)
-        return found[0]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            what = f'{kind} "{name}" is provided by {" and ".join(one.package for one in found)}'
+            choices = [f'"{one.full_name}"' for one in found]
+            hint = f"Write {' or '.join(choices)}."
+        else:
+            what = f'no {kind} named "{name}" is installed'
+            hints = [*_suggestion(name, known), *_absent(kind, name, self.plugins)]
+            hint = "\n  ".join([*hints, f"All names: latte components {kind}"])
+        raise LatteError(what, where=where, hint=hint)
 
     def options_model(self, registered: Registered) -> type[Options]:
         """Return the model of a component's options; imports only the module of the options."""
@@ -160,28 +166,6 @@ def _import(registered: Registered, target: str) -> Any:
             raise
         cause = f"{target} failed with {error_line(error)}"
         raise failed_component(registered, cause, error) from error
-
-
-def unknown_component(
-    kind: Kind, name: str, known: Sequence[Registered], plugins: Sequence[Plugin], where: str | None
-) -> LatteError:
-    """Return the error for an unknown name; it suggests a similar name, and possible plugins."""
-    hints = [*_suggestion(name, known), *_absent(kind, name, plugins)]
-    hints.append(f"All names: latte components {kind}")
-    return LatteError(
-        f'no {kind} named "{name}" is installed', where=where, hint="\n  ".join(hints)
-    )
-
-
-def ambiguous_component(
-    kind: Kind, name: str, candidates: Sequence[Registered], where: str | None
-) -> LatteError:
-    """Return the error for a short name that several packages provide."""
-    packages = " and ".join(candidate.package for candidate in candidates)
-    choices = " or ".join(f'"{candidate.full_name}"' for candidate in candidates)
-    return LatteError(
-        f'{kind} "{name}" is provided by {packages}', where=where, hint=f"Write {choices}."
-    )
 
 
 def broken_component(registered: Registered, cause: str) -> LatteError:

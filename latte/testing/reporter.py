@@ -108,7 +108,8 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
     """
     rows = [(row["event"], _figures(row)) for row in results.metrics]
     steps = [figures for event, figures in rows if event == "step"]
-    reporter.on_run_start(_run_start(results))
+    start = RunStart(results.name, results.folder, results.recipe, 0, results.class_names)
+    reporter.on_run_start(start)
     reporter.on_stage_end(StageEnd("data", 0.5, reused=True))
     reporter.on_stage_start("train")
     reporter.on_steps(steps[:1])
@@ -123,10 +124,6 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
     written = reporter.report(results)
     reporter.on_run_end()
     return written
-
-
-def _run_start(results: RunResults) -> RunStart:
-    return RunStart(results.name, results.folder, results.recipe, 0, results.class_names)
 
 
 def _figures(row: Mapping[str, Any]) -> Figures:

@@ -118,13 +118,9 @@ class CoopDataset(SplitDataset[CoopOptions]):
     def __init__(self, options: CoopOptions, context: Context) -> None:
         file = existing_file(context.path(options.split), "dataset.split")
         root = existing_folder(context.path(options.root), "dataset.root")
-        spell = _lowered if options.lower else _spaced
+
+        def spell(name: str) -> str:
+            spaced = name.replace("_", " ")
+            return spaced.lower() if options.lower else spaced
+
         super().__init__(options, context, read_splits(file), file=file, root=root, spell=spell)
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _lowered(name: str) -> str:
-    return _spaced(name).lower()

@@ -81,7 +81,7 @@ def differences(rows: Sequence[Row]) -> Differences | None:
         data={
             "names": names,
             "images": counts,
-            "choices": [[_rounded(one) for one in values] for _, values in scores],
+            "choices": [[one and round(one, 6) for one in values] for _, values in scores],
         },
         choices=tuple(name for name, _ in scores),
         first=first,
@@ -142,10 +142,6 @@ def _lines(
         )
         for name, number, was, now in both
     )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
 
 
 def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:

@@ -88,7 +88,8 @@ def read_published(path: Path) -> Published:
     root, mistakes = read_nodes(path), Mistakes()
     for key, node in root.items():
         if key not in _KEYS:
-            mistakes.add(node.origin, (key,), *_unknown(str(key)))
+            hint = suggestion(str(key), _KEYS, "Keys")
+            mistakes.add(node.origin, (key,), f'there is no key "{key}"', hint)
     source, note = _text(root, "source", mistakes), _text(root, "note", mistakes)
     rows = _rows(root, mistakes)
     averages = root.child("averages")
@@ -155,10 +156,6 @@ def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) 
     )
     allowed = _of_mean([tolerance(name, published) for name in names])
     return Beside(row, mean, _published_average(row, names, published), allowed)
-
-
-def _unknown(key: str) -> tuple[str, str]:
-    return f'there is no key "{key}"', suggestion(key, _KEYS, "Keys")
 
 
 def _text(root: Node, key: str, mistakes: Mistakes) -> str:

@@ -69,13 +69,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Cards of training images, and two sentences about all images in the sample."""
+    """Cards of training images, and a sentence about all images in the sample."""
 
     cards: tuple[Card, ...]
     classes: tuple[tuple[int, str], ...]
     """Label and name of each class on the cards, sorted by name."""
-    kept: str | None
-    """Sentence with the number of images that keep their label; None without images."""
     audit: str | None
     """Sentence with the number of correct pseudo-labels; None if no true label is known."""
 
@@ -106,7 +104,7 @@ def gallery(results: RunResults, images: int, size: int) -> Gallery:
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
     )
     audit = _audit(results.gallery, is_oracle(results.recipe))
-    return Gallery(cards, _classes(cards, results.class_names), _kept(results.gallery), audit)
+    return Gallery(cards, _classes(cards, results.class_names), audit)
 
 
 def _classes(cards: Sequence[Card], names: Sequence[str]) -> tuple[tuple[int, str], ...]:
@@ -143,16 +141,6 @@ def _label(names: Sequence[str], label: int, truth: int | None) -> ShownLabel:
     if truth is None:
         return ShownLabel(names[label], "unknown")
     return ShownLabel(names[label], "right" if label == truth else "wrong")
-
-
-def _kept(entries: Sequence[GalleryEntry]) -> str | None:
-    if not entries:
-        return None
-    kept = sum(entry.frozen_label == entry.adapted_label for entry in entries)
-    return (
-        f"Of {plural(len(entries), 'sampled training image')}, the adapted model gives "
-        f"{_share(kept, len(entries))} the label of the frozen one."
-    )
 
 
 def _audit(entries: Sequence[GalleryEntry], labels_were_used: bool) -> str | None:

@@ -62,7 +62,8 @@ def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
         return Finding("error", what, _move(elsewhere, root, kind))
     if kind == "folder" or name not in (facts.split, ""):
         return Finding("error", what, _how_to_get(facts, root))
-    return Finding("error", what, f"Published by CoOp's authors: {SPLITS_PAGE}{_or_make(facts)}")
+    made = f"\nTo have one made: latte datasets get {facts.name}" if facts.made_from else ""
+    return Finding("error", what, f"Published by CoOp's authors: {SPLITS_PAGE}{made}")
 
 
 def _move(found: Path, root: Path, kind: str) -> str:
@@ -76,10 +77,6 @@ def _how_to_get(facts: Facts, root: Path) -> str:
     if facts.torchvision:
         return f"latte datasets get {facts.name} --root {root}{by_hand}"
     return by_hand.strip()
-
-
-def _or_make(facts: Facts) -> str:
-    return f"\nTo have one made: latte datasets get {facts.name}" if facts.made_from else ""
 
 
 def _splits(facts: Facts, root: Path, split: str | None) -> Iterator[Finding]:
