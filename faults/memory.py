@@ -56,7 +56,7 @@ def sweep(site: Site, times: int) -> list[Outcome]:
     assert ended.code == 0, ended.output
     assert len(sizes) >= _RUNS - 1, sizes  # the process may end before the last is measured
     grown = sizes[-1] - sizes[1]
-    saw = f"{sizes[0]} MiB after 1 run, {sizes[1]} after 2, {sizes[-1]} after {_RUNS}"
+    saw = f"nothing: {sizes[0]} MiB after 1 run, {sizes[1]} after 2, {sizes[-1]} after {_RUNS}"
     lost = "nothing" if grown < _GROWTH else f"{grown} MiB more"
     return [Outcome("memory of a sweep", _RUNS, saw, lost)]
 

@@ -23,6 +23,8 @@ except ImportError:  # Windows has no advisory locks: a second process is not de
 
 
 _STATE_HINT = "remove it: finished stages are then done again, descriptions are kept"
+_LARGEST_FIGURE = 1e12
+"""Upper bound of seconds and MiB in `state.json`."""
 
 
 @dataclass(frozen=True)
@@ -260,8 +262,9 @@ class RunFolder:
             return {}
         found = read_stored(path, dict[str, StageRecord], _STATE_HINT)
         with explained(path, _STATE_HINT):
-            if any(min(one.seconds, one.peak_memory_mb or 0) < 0 for one in found.values()):
-                raise ValueError("a time or a memory is negative")
+            figures = [(one.seconds, one.peak_memory_mb or 0) for one in found.values()]
+            if not all(0 <= figure < _LARGEST_FIGURE for pair in figures for figure in pair):
+                raise ValueError("a time or a memory is negative or too large")
         return found
 
     def _write_state(self, state: Mapping[str, StageRecord]) -> None:

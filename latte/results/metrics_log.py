@@ -8,6 +8,7 @@ run writes the same bytes, whether or not it was interrupted.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from typing import Any
 from latte import distributed
 from latte.interfaces import LatteError
 from latte.io.files import write_text
+
+_LARGEST = 1e100
+_MOST_STEPS = 2**53
 
 Listen = Callable[[Sequence[Mapping[str, Any]]], None]
 
@@ -74,6 +78,11 @@ def _row(line: bytes) -> dict[str, Any]:
         raise ValueError("its step or epoch is not a whole number")
     if not all(isinstance(value, int | float) for name, value in row.items() if name != "event"):
         raise ValueError("a figure is not a number")
+    # A loss may be large or not finite before training ends with an error.
+    if any(_LARGEST < abs(value) < math.inf for name, value in row.items() if name != "event"):
+        raise ValueError("a figure is too large")
+    if max(row["step"], row["epoch"]) > _MOST_STEPS:
+        raise ValueError("its step or epoch is too large")
     return row
 
 

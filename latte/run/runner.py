@@ -199,7 +199,7 @@ class _Runner:
     def _note_environment(self) -> None:
         """Write `environment.json`, unless the run is trained; name what changed since its start.
 
-        Nothing is named if all the stages that are left make is the report.
+        Changes are not named if only the report is written again.
         """
         path = self.folder.environment
         now = describe_environment(self.workspace.recipe, self.workspace.device)

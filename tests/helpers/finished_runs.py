@@ -63,17 +63,17 @@ def finish_one(place: Path, clip: Path) -> ExampleRun:
 
 def _answer(run: FinishedRun) -> None:
     """Write `review.jsonl`: a class that measures the gain, an unsure answer, and a label."""
-    answers: list[tuple[Kind, str | None, Use]] = [
-        ("class", "red", "evidence"),
-        ("unsure", None, "evidence"),
-        ("class", "blue", "teaching"),
+    answers: list[tuple[Kind, str | None, Use, str]] = [
+        ("class", "red", "evidence", "evidence"),
+        ("unsure", None, "evidence", "evidence"),
+        ("class", "blue", "teaching", "uncertain"),
     ]
     images = zip(run.training_keys, run.training_ids, answers, strict=False)
     append_answers(
         run.folder.review,
         [
-            Answer(key, kind, label, use, "disagreement", run.folder.path.name, now(), image)
-            for key, image, (kind, label, use) in images
+            Answer(key, *answer, run=run.folder.path.name, time=now(), image=image)
+            for key, image, answer in images
         ],
     )
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.thorough
 TENSOR_FILES = ("prototypes.safetensors", "zero_shot.safetensors")
 COMMANDS: dict[str, list[str]] = {
     "predict": ["RUN", "PHOTO", "--quiet", "--format", "jsonl"],
-    "compare": ["RUN", "--json", "--csv", "TABLE", "--force"],
+    "compare": ["RUN", "--json", "--csv", "TABLE", "--html", "PAGE", "--force"],
     "report": ["RUN", "--quiet"],
     "diagnose": ["RUN", "--json", "--quiet"],
     "evaluate": ["RUN", "--json", "--quiet"],
@@ -67,6 +67,7 @@ class Trial:
             "RUN": folder,
             "PHOTO": self.place / "photo.png",
             "TABLE": self.place / "t.csv",
+            "PAGE": self.place / "t.html",
             "RECIPE": self.run.recipe,
             "output=RUNS": f"output={folder.parent}",
         }
@@ -84,9 +85,10 @@ class Trial:
         elif command == "predict":
             scores = [one["score"] for one in json.loads(said.out)["classes"]]
             assert sum(scores) == pytest.approx(1, abs=1e-4), what
-        elif command in ("report", "run"):
-            page = (folder / "report" / "index.html").read_text()
-            assert not re.search(r">\s*[-+−]?(nan|inf)\b", page), what
+        if not code and command in ("report", "run", "compare"):
+            page = folder / "report" / "index.html"
+            text = (paths["PAGE"] if command == "compare" else page).read_text()
+            assert not re.search(r">\s*[-+−]?(nan|inf)\b", text), what
         return code
 
 
@@ -143,15 +145,19 @@ def test_many_changed_fields_are_refused_or_change_their_meaning(trial: Trial) -
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("command", "file", "place", "value"),
     [
-        (("steps", "steps"), 0),
-        (("steps", "seconds"), 0.0),
-        (("stages", 1, "peak_memory_mb"), 1e308),
+        ("run", "profile.json", ("steps", "steps"), 0),
+        ("run", "profile.json", ("steps", "seconds"), 0.0),
+        ("run", "profile.json", ("stages", 1, "peak_memory_mb"), 1e308),
+        ("report", "metrics.jsonl", (0, "step"), 10**400),
+        ("report", "metrics.jsonl", (2, "top1"), 1e308),
     ],
 )
-def test_impossible_profile_is_refused(trial: Trial, place: Place, value: object) -> None:
-    assert trial("run", "profile.json", lambda path: change(path, place, value), place) == 2
+def test_impossible_figure_is_refused(
+    trial: Trial, command: str, file: str, place: Place, value: object
+) -> None:
+    assert trial(command, file, lambda path: change(path, place, value), place) == 2
 
 
 @pytest.mark.parametrize("file", TENSOR_FILES)
@@ -198,6 +204,7 @@ def test_unusable_prototypes_are_refused(trial: Trial, what: str, command: str) 
         ("evaluation.json", (0, "top5"), -0.5),
         ("gates.json", (0, "held_back"), 10**6),
         ("state.json", ("train", "seconds"), float("inf")),
+        ("state.json", ("train", "peak_memory_mb"), 1e308),
         ("environment.json", ("threads",), float("nan")),
         ("source.json", ("recipe",), "\0"),
     ],

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from latte.io.redaction import printable
 from latte.report.comparison.comparison import compare_runs
 from latte.report.comparison.page import overview, page, report_link
 from latte.report.comparison.panels import COLOURS, differences, training_curves
@@ -156,3 +157,55 @@ def test_classes_of_seeds_are_averaged(tmp_path: Path) -> None:
 
 def test_without_labels_classes_are_not_compared(tmp_path: Path) -> None:
     assert differences(runs(tmp_path, {"right": None})) is None
+
+
+def page_of_runs(place: Path, text: str, values: list[Any]) -> str:
+    """Return the page of two methods and a broken run that use `text` wherever text is possible."""
+    for number, right in enumerate(((600, 640), (600, 690))):
+        settings = {
+            "name": f"{number}{text}",
+            "dataset": {"use": f"folder{text}", "root": text},
+            "backbone": {"model": text},
+            "prototypes": {"use": f"{number}{text}", text: values},
+            "describer": [{"use": text, "label": text}],
+        }
+        folder = run_folder(
+            place / f"{number}{text}".replace("/", "_"), right=right, settings=settings
+        )
+        with_classes(folder, [2, 2, 2], [9, 4, 4 + number], ["cat", text, "owl"])
+        metrics(folder, 3.0, 2.0, 1.0 + number)
+        row = {"event": "step", "step": 4, "epoch": 0, "loss": 0.5, text: 1.0, f"loss/{text}": 1.0}
+        write(folder / "metrics.jsonl", json.dumps(row) + "\n" + json.dumps({**row, "step": 5}))
+        write(folder / "environment.json", json.dumps({"latte": text, "plugins": {text: text}}))
+        write(folder / "report" / "index.html", "x")
+        verdict = {"strength": 1.0, "reason": text, "probability": 0.9, "signals": {text: 0.1}}
+        write(folder / "verdict.json", json.dumps(verdict))
+    broken = run_folder(place / f"broken{text}".replace("/", "_"), settings={"name": text})
+    write(broken / "evaluation.json", json.dumps([{text: text}]))
+    write(place / "page.yaml", json.dumps({"source": text, "rows": {f"0{text}": {text: 70.7}}}))
+    return page(compare_runs([place], place / "page.yaml"), place / "page.html")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "</script><script>alert(1)</script>",
+        "\"'><img src=x onerror=alert(1)>",
+        "<!--<script>",
+        "javascript:alert(1)",
+        "{{ 7 * 7 }}{% raw %}",
+        "&lt;b&gt;\u202e",
+    ],
+)
+def test_page_of_hostile_runs_has_the_elements_of_other_pages(text: str, tmp_path: Path) -> None:
+    usual = parse(page_of_runs(tmp_path / "usual", "plain", ["one", "two"]))
+    values = [text, 1e308, -0.0, 10**30, None]
+    hostile = parse(page_of_runs(tmp_path / "hostile", text, values))
+    elements = {(one.tag, *one.attributes) for one in hostile.all()}
+    assert elements <= {(one.tag, *one.attributes) for one in usual.all()}
+    assert len([*hostile.all("script")]) == len([*usual.all("script")]) == 2
+    links = [one.attributes["href"] for one in hostile.all("a")]
+    assert links
+    assert all(link.startswith(("./", "#")) for link in links)
+    assert "0" + printable(text) in hostile.one("tbody").text
+    json.loads(hostile.one("script").text)
