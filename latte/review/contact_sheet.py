@@ -65,7 +65,7 @@ def write_sheet(
         lstrip_blocks=True,
     )
     content: dict[str, Any] = {
-        "run": review.run.folder.path.name,
+        "run": review.name,
         "cards": cards,
         "names": names,
         "neither": NONE,

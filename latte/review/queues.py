@@ -168,11 +168,10 @@ def queues_of(population: Population) -> dict[str, Queue]:
 
 
 def _about(image: ReviewImage | None) -> Question | None:
-    """Return a question about an image: both models' labels, in an order drawn from its content."""
+    """Return a question about an image: its models' labels, in an order drawn from its content."""
     if image is None:
         return None
-    found = sorted({image.zero_shot, image.adapted})
-    order = found if draw(image.key + "options") < 0.5 else found[::-1]
+    order = sorted(image.labels, key=lambda label: draw(f"{image.key} option {label}"))
     return Question((image,), tuple(order))
 
 

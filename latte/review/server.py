@@ -21,7 +21,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from latte.interfaces import LatteError
 from latte.results.answers import Kind
 from latte.review.queues import Question, QueueName
-from latte.review.sentences import accuracy_sentence, gain_sentence
 from latte.review.session import Review
 
 Picture = Callable[[int], bytes]
@@ -94,11 +93,9 @@ class _Server:
 
     def classes(self, request: Request) -> Response:
         """Return the class names in label order, and the queues."""
-        run = self._review.run
+        names = self._review.run.class_names
         titles = {name: queue.title for name, queue in self._review.queues.items()}
-        return JSONResponse(
-            {"run": run.folder.path.name, "names": run.class_names, "queues": titles}
-        )
+        return JSONResponse({"run": self._review.name, "names": names, "queues": titles})
 
     def image(self, request: Request) -> Response:
         """Return an image by its row, as a new JPEG."""
@@ -136,14 +133,12 @@ class _Server:
         self._review.answer(keys, given.kind, label, given.queue, others)
 
     def _state(self, queue: QueueName) -> Mapping[str, Any]:
-        now, compared = self._review.standing(queue), self._review.compared
+        now = self._review.standing(queue)
         return {
             "question": None if now.question is None else _shown(now.question),
             "answered": now.answered,
             "left": now.left,
-            "gain": gain_sentence(now.estimate, compared),
-            "accuracy": accuracy_sentence(now.estimate, compared),
-            "decided": now.estimate.better,
+            "result": [one.lines for one in now.evidence],
         }
 
 

@@ -69,8 +69,8 @@ const tiles = (pressed) => [...find("sheet").querySelectorAll(`[aria-pressed="${
 
 function show(next) {
   state = next;
-  find("gain").textContent = next.gain;
-  find("accuracy").textContent = next.accuracy;
+  find("gain").textContent = next.result.map((lines) => lines[0]).join("\n");
+  find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
   find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`;
   const asked = next.question;
   find("asking").hidden = asked === null;
