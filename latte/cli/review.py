@@ -128,24 +128,24 @@ def _import(opened: Review, file: Path) -> None:
 
 
 def _write_sheet(opened: Review, folder: Path, count: int) -> None:
-    from latte.review.contact_sheet import SIDE, refuse_existing, write_sheet
+    from latte.review.contact_sheet import refuse_existing, write_sheet
 
     refuse_existing(folder)
-    page, table = write_sheet(opened, count, _picture(opened, SIDE), folder)
+    page, table = write_sheet(opened, count, _picture(opened), folder)
     echo(f"print or open: {page}\nfill in: {table}")
     runs = " ".join(relative(run.folder.path) for run in opened.runs)
     echo(f"then: latte review {runs} --import {table}")
 
 
-def _picture(opened: Review, side: int) -> Callable[[int], bytes]:
-    """Return the function from a row to its JPEG."""
+def _picture(opened: Review) -> Callable[[int, int], bytes]:
+    """Return the function from a row and a largest side to its JPEG."""
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
     from latte.review.pictures import picture_of
     from latte.run.reopen import open_workspace
 
     workspace = open_workspace(opened.run.folder.path, load_registry(), make_progress(True))
-    return picture_of(opened.run.training_ids, workspace.dataset.training_images(), side)
+    return picture_of(opened.run.training_ids, workspace.dataset.training_images())
 
 
 def _learn(opened: Review) -> None:
@@ -171,7 +171,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
             "the review page needs starlette and uvicorn",
             hint='pip install "latte-clip[review]"',
         ) from error
-    picture = _picture(opened, side=1024)
+    picture = _picture(opened)
     with _listening(host, port) as listener:
         address = f"{host}:{listener.getsockname()[1]}"
         token = new_token()

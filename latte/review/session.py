@@ -13,6 +13,7 @@ from latte.results.answers import Answer, Kind, Use, append_answers, latest, now
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
 from latte.review.estimate import Estimate, estimate
+from latte.review.groups import Features, read_features
 from latte.review.population import (
     Population,
     ReviewImage,
@@ -95,7 +96,11 @@ class Review:
         """The queues of questions, by name; several runs have none that teaches."""
         if len(self.runs) > 1:
             return {"evidence": EvidenceQueue(self.population)}
-        return queues_of(self.population)
+        return queues_of(self.population, lambda: self._features)
+
+    @cached_property
+    def _features(self) -> Features:
+        return read_features(self.run)
 
     def answers(self) -> dict[str, Answer]:
         """Return the newest answer for each content key, without answers that were undone."""

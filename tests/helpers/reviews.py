@@ -64,6 +64,10 @@ def write_labels(folder: Path, names: Sequence[str], images: int = 200, every: i
     about = json.dumps({"class_names": [*names], "learners": ["main"]})
     path = folder / "prototypes.safetensors"
     save_file({"main.owners": np.arange(count)}, path, {"latte": about})
+    features = np.random.default_rng(0).normal(size=(images + count, 16)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    both = {"training": features[:images], "class_features": features[images:]}
+    save_file(both, folder / "zero_shot.safetensors")
 
 
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:
@@ -75,11 +79,11 @@ def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: in
         review.answer([question.images[0].key], "class", name, "evidence")
 
 
-def square(row: int) -> bytes:
+def square(row: int, side: int = 320) -> bytes:
     """Return a picture whose colour is its row's."""
     buffer = BytesIO()
     colour = (row * 37 % 256, row * 91 % 256, row * 53 % 256)
-    Image.new("RGB", (320, 240), colour).save(buffer, "JPEG")
+    Image.new("RGB", (side, side * 3 // 4), colour).save(buffer, "JPEG")
     return buffer.getvalue()
 
 

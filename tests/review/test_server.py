@@ -52,7 +52,7 @@ def client(review: Review) -> Iterator[Client]:
 def test_a_question_names_no_model_and_no_path(client: Client) -> None:
     status, body = client("GET", f"/{TOKEN}/question?queue=evidence")
     assert status == 200
-    assert set(json.loads(body)["question"]) == {"rows", "options"}
+    assert set(json.loads(body)["question"]) == {"rows", "options", "examples"}
 
 
 @pytest.mark.parametrize("path", ["/", "/question", "/wrong/question", f"/{TOKEN[:-1]}/question"])
