@@ -91,6 +91,7 @@ function show(next) {
   for (const one of ["sheet", "mixed"]) find(one).hidden = !grouped;
   find("broken").hidden = true;
   if (!grouped) find("image").src = `image/${asked.rows[0]}`;
+  find("sheet").dataset.selected = queues[queue()].selected;
   find("sheet").replaceChildren(...(grouped ? asked.rows.map(tile) : []));
   find("options").replaceChildren(...asked.options.map((label, at) => button(label, String(at + 1), asked.examples[at])));
 }
