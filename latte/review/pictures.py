@@ -21,7 +21,7 @@ def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable
         reference = found.get(ids[row])
         if reference is None:
             raise LatteError("the dataset no longer has this image", where=ids[row])
-        image = open_image(reference)
+        image = open_image(reference, at_least=side)
         image.thumbnail((side, side))
         # A new file has none of the original's metadata, such as the place of a photo.
         buffer = BytesIO()

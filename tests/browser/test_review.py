@@ -109,9 +109,9 @@ def sheet(page: Page) -> list[str]:
     return [str(one) for one in page.evaluate(rows)]
 
 
-def other_sheet(page: Page, before: list[str]) -> None:
+def other_sheet(page: Page, before: list[str], seconds: float = 20) -> None:
     first = "(document.querySelector('#sheet button') || {dataset: {}}).dataset.row"
-    page.wait_for(f"{first} !== {before[0]!r}")
+    page.wait_for(f"{first} !== {before[0]!r}", seconds)
 
 
 def test_a_sheet_is_named_mixed_and_undone_by_keyboard(page: Page, review: Review) -> None:
@@ -317,4 +317,10 @@ def test_ten_thousand_images_are_asked_without_a_pause(page: Page, tmp_path: Pat
             page.wait_for(
                 f"document.getElementById('image').getAttribute('src') !== {before!r}", seconds=2
             )
-    assert len(review.answers()) == 20
+        sheet_ready(page, url, "confident")
+        for _ in range(5):
+            before_sheet = sheet(page)
+            page.press("1")
+            other_sheet(page, before_sheet, seconds=2)
+    queues = [one.queue for one in review.answers().values()]
+    assert (queues.count("evidence"), queues.count("confident")) == (20, 5 * 24)
