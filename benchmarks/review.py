@@ -69,8 +69,9 @@ class Outcome:
     """Median number of answers until the interval excludes 0."""
     all_alike: float
     """The same if all images are sampled alike."""
-    bound: float
-    """z^2 times the variance over the squared mean of the disagreements."""
+    fixed_sample: float
+    """Answers with which a sample of fixed size decides with a probability of one half: z^2 times
+    the variance over the squared mean of the disagreements."""
     least: float
     """Answers that every confidence sequence needs on average, if images are drawn with
     replacement: the log of the rejecting capital over the growth rate of the best constant bet."""
@@ -87,7 +88,7 @@ class Outcome:
             f"{100 * self.gain:+.1f}",
             f"{100 * self.covered:.1f} %",
             f"{self.answers:.0f}",
-            f"{self.bound:.0f}",
+            f"{self.fixed_sample:.0f}",
             f"{self.least:.0f}",
             f"{self.all_alike:.0f}",
             f"{100 * self.wrong_sign:.1f} %",
@@ -96,7 +97,7 @@ class Outcome:
 
 
 _HEAD = (
-    "| folder | images | differ | gain | covered | answers | bound | least | all alike "
+    "| folder | images | differ | gain | covered | answers | fixed sample | least | all alike "
     "| wrong sign |\n"
     "|---|---|---|---|---|---|---|---|---|---|"
 )
