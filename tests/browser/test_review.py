@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from tests.helpers.chromium import FOUND, Page, chromium
 from tests.helpers.reviews import made_up_review, served
 
 NAMES = ("cat", "dog", "<b>bird</b>", "a " + "very " * 20 + "long name", "fish")
+
+AXE = find_spec("axe_core_python")
 
 pytestmark = [
     pytest.mark.slow,
@@ -305,6 +308,33 @@ def test_a_server_that_is_gone_is_said_and_the_question_stays(page: Page, review
     page.press("1")
     page.wait_for("!document.getElementById('error').hidden")
     assert row(page) == before
+
+
+@pytest.mark.skipif(AXE is None, reason="axe-core-python is not installed")
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_every_task_is_accessible_by_the_rules_of_axe_core(
+    page: Page, tmp_path: Path, width: int, dark: bool
+) -> None:
+    made_up_review(tmp_path, NAMES, images=400)
+    labels = tmp_path / "pseudo_labels.csv"
+    labels.write_text(labels.read_text().replace("fish", "cat"))
+    review = Review(open_run(tmp_path))
+    page.show(width, dark=dark)
+    assert AXE is not None
+    assert AXE.origin is not None
+    script = Path(AXE.origin).with_name("axe.min.js").read_text()
+    found = {}
+    with served(review) as url:
+        for queue in review.queues:
+            ready(page, url)
+            choose(page, queue)
+            page.wait_for("!busy")
+            page.evaluate(f"{script}; 0")
+            report = "axe.run().then((found) => found.violations.map((one) => one.id))"
+            found[queue] = page.call(
+                "Runtime.evaluate", expression=report, awaitPromise=True, returnByValue=True
+            )["result"]["value"]
+    assert found == {queue: [] for queue in review.queues}
 
 
 def test_ten_thousand_images_are_asked_without_a_pause(page: Page, tmp_path: Path) -> None:
