@@ -139,7 +139,7 @@ def unsupported(
     nearest, fit = fits.argmax(axis=1), fits.max(axis=1)
     found = []
     for at, label in enumerate(missing):
-        ranked = sorted(np.flatnonzero(nearest == at), key=lambda row: -fit[row])[:LARGEST]
+        ranked = sorted(np.flatnonzero(nearest == at).tolist(), key=lambda row: -fit[row])[:LARGEST]
         if ranked:
             found.append((fit[ranked[0]], Group(tuple(images[row] for row in ranked), (label,))))
     return tuple(group for _, group in sorted(found, key=lambda one: -one[0]))
@@ -147,7 +147,7 @@ def unsupported(
 
 def least_fitting(images: Iterable[ReviewImage], features: Features) -> list[ReviewImage]:
     """Return the images by rising cosine to the mean feature of their predicted class."""
-    found = []
+    found: list[tuple[float, ReviewImage]] = []
     for several in _by_class(images).values():
         rows = features.images[[one.row for one in several]]
         mean = rows.mean(axis=0)

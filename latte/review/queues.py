@@ -185,7 +185,7 @@ class UnsupportedQueue(SheetQueue):
 class UncertainQueue(Queue):
     """Single images, the least certain first."""
 
-    name = "uncertain"
+    name: QueueName = "uncertain"
     title = "Teach: least certain images"
 
     def __init__(self, teaching: Sequence[ReviewImage]) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -90,13 +91,13 @@ def test_no_request_is_slow_and_memory_is_bounded(review: Review, answered: bool
     with served(review) as url:
         for queue in review.queues:
             path = f"question?queue={queue}"
-            taken, reply = seconds(lambda path=path: request(url, "GET", path))
+            taken, reply = seconds(partial(request, url, "GET", path))
             question = json.loads(reply)["question"]
             rows = question["rows"] if question else []
             for row in rows:
                 request(url, "GET", f"small/{row}")
             body = {"rows": rows, "kind": "none", "queue": queue}
-            saved, _ = seconds(lambda body=body: request(url, "POST", "answers", body))
+            saved, _ = seconds(partial(request, url, "POST", "answers", body))
             slowest[queue] = max(taken, saved)
     grown = memory("VmHWM") - before
     times = {queue: f"{1000 * taken:.0f} ms" for queue, taken in slowest.items()}

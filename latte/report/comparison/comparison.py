@@ -11,10 +11,11 @@ from latte.io.redaction import one_line
 from latte.recipe.data_files import find_file
 from latte.report.comparison.published import Published, read_published, unmatched, with_published
 from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
-from latte.report.evidence import Evidence, Group, read_groups
+from latte.report.evidence import Group, read_groups
 from latte.report.numbers import count, mean_percent, plural
 from latte.report.sentences import ORACLE_STATEMENT, verdict_label
 from latte.results.summary import read_runs
+from latte.review.sentences import Evidence
 
 
 @dataclass(frozen=True)

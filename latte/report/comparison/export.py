@@ -10,7 +10,7 @@ from typing import Any
 from latte.evaluate.statistics import Spread
 from latte.report.comparison.comparison import Comparison, notes
 from latte.report.comparison.rows import Result, Row
-from latte.report.evidence import Evidence
+from latte.review.sentences import Evidence
 
 COLUMNS = (
     "method",
